@@ -1,0 +1,20 @@
+//! The vocabulary and the rules that every part of the firmware manager obeys.
+//!
+//! Nothing here opens a file or a socket, reads a clock or draws a random number: bytes and times come in, checked values
+//! go out. Start at [`sign`] (the envelope), then [`trust`] (who may sign what), [`tlog`] (the audit log's proofs) and
+//! [`wire`] (what travels where).
+
+pub mod device;
+pub mod digest;
+pub mod directive;
+pub mod enrol;
+pub mod id;
+pub mod limits;
+pub mod manifest;
+pub mod record;
+pub mod sign;
+pub mod telemetry;
+pub mod time;
+pub mod tlog;
+pub mod trust;
+pub mod wire;

@@ -1,0 +1,40 @@
+//! Every bound of the protocol, with its unit and its reason.
+
+/// Characters in an identifier: fits topic, file and column names everywhere.
+pub const ID_CHARS_MAX: usize = 64;
+/// Characters in a label such as a version, model or hardware revision.
+pub const LABEL_CHARS_MAX: usize = 128;
+/// Characters in a free text such as a reason or release note.
+pub const TEXT_CHARS_MAX: usize = 4_096;
+/// Bytes in one signed document's payload: a roster of 200 people fits.
+pub const DOCUMENT_BYTES_MAX: usize = 48 * 1024;
+/// Signatures on one document; a threshold above this is refused too.
+pub const SIGNATURES_MAX: usize = 16;
+/// Bytes in one frame on the wire; one release with its proofs is the largest.
+pub const FRAME_BYTES_MAX: usize = 512 * 1024;
+/// Bytes in one MQTT packet at the coordinator's front door: a frame and its topic.
+pub const MQTT_PACKET_BYTES_MAX: usize = FRAME_BYTES_MAX + 1024;
+/// Bytes in one entry of the log (tlog-tiles: entry bundles carry a 16-bit length).
+pub const LOG_ENTRY_BYTES_MAX: usize = 65_535;
+/// Hashes in one inclusion or consistency proof (C2SP tlog-witness).
+pub const PROOF_HASHES_MAX: usize = 63;
+/// Signature lines read from one note; the rest is refused.
+pub const NOTE_SIGNATURES_MAX: usize = 100;
+/// Bytes in one firmware image: 16 GiB, larger than any device we know.
+pub const IMAGE_BYTES_MAX: u64 = 16 << 30;
+/// Components in one manifest.
+pub const COMPONENTS_MAX: usize = 16;
+/// Devices behind one gateway.
+pub const GATEWAY_DEVICES_MAX: usize = 256;
+/// Events in one telemetry batch.
+pub const BATCH_EVENTS_MAX: usize = 64;
+/// Entries in one approver roster.
+pub const ROSTER_ENTRIES_MAX: usize = 1_000;
+/// Approvals carried with one release.
+pub const APPROVALS_MAX: usize = 16;
+/// Bytes in one control message of the local device protocol.
+pub const DEVICE_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of image data in one chunk of the local device protocol.
+pub const DEVICE_CHUNK_BYTES: usize = 128 * 1024;
+/// Bytes in one MQTT packet at a gateway's local broker: a chunk, its offset and its topic.
+pub const DEVICE_PACKET_BYTES_MAX: usize = DEVICE_CHUNK_BYTES + 1024;

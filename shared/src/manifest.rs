@@ -1,0 +1,144 @@
+//! What a firmware release is: the manifest, signed by the release role and named by its digest.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::id::FirmwareId;
+use crate::limits::{COMPONENTS_MAX, IMAGE_BYTES_MAX, LABEL_CHARS_MAX};
+use crate::sign::Document;
+use crate::trust::Role;
+
+/// How urgent a release is; decides which approvals the trust root demands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FirmwareClass {
+    /// Clinical, QA and Regulatory approval.
+    Standard,
+    /// Clinical and Regulatory approval inside the emergency window.
+    Emergency,
+}
+
+/// One image of a release; a device takes all components or none, in the manifest's order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Component {
+    /// Name of the slot pair on the device, `main` for single-image devices.
+    pub name: String,
+    /// SHA-256 of the full image.
+    pub sha256: Digest,
+    /// Length of the full image in bytes.
+    pub size_bytes: u64,
+    /// Smaller ways to the same image.
+    pub deltas: Vec<DeltaVariant>,
+}
+
+/// A patch that makes the component's image out of a base image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeltaVariant {
+    /// SHA-256 of the base image.
+    pub base_sha256: Digest,
+    /// Name of the patch format.
+    pub format: String,
+    /// SHA-256 of the patch.
+    pub sha256: Digest,
+    /// Length of the patch in bytes.
+    pub size_bytes: u64,
+}
+
+/// When a device that runs the new firmware counts as healthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthPolicy {
+    /// Time after the first good boot report before the firmware is confirmed, in milliseconds.
+    pub probation_ms: u64,
+    /// Errors (severity error) tolerated during probation; a critical one is never tolerated.
+    pub error_budget: u32,
+    /// Longest time without a report from the device during activation and probation, in milliseconds.
+    pub silence_limit_ms: u64,
+}
+
+/// One firmware release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// The release's id in the vendor's repository.
+    pub firmware_id: FirmwareId,
+    /// Device model that this release is for.
+    pub model: String,
+    /// Hardware revisions that this release is for.
+    pub hardware_revisions: Vec<String>,
+    /// Version label for people; never parsed, never compared.
+    pub version: String,
+    /// What orders releases of a model; a device only moves to a higher one.
+    pub release_number: u64,
+    /// Devices refuse a release whose security version is below their floor.
+    pub security_version: u32,
+    /// Urgency.
+    pub class: FirmwareClass,
+    /// Images, in installation order.
+    pub components: Vec<Component>,
+    /// Lowest release number from which a device may move to this one.
+    pub minimum_release: u64,
+    /// When the release counts as healthy.
+    pub health: HealthPolicy,
+    /// Approvals beyond what the trust root demands for the class.
+    pub extra_approvals: Vec<Role>,
+    /// SHA-256 of the software bill of materials.
+    pub sbom_sha256: Option<Digest>,
+}
+
+impl Document for Manifest {
+    const TYPE: &'static str = "manifest";
+}
+
+/// Why a manifest makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("manifest field {field}: {problem}")]
+pub struct ManifestError {
+    /// The field in the API's spelling.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// Whether `text` is a label: printable, not empty, bounded.
+pub fn is_label(text: &str) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= LABEL_CHARS_MAX && !text.chars().any(char::is_control)
+}
+
+impl Manifest {
+    /// Checks every field against its bounds.
+    ///
+    /// # Errors
+    /// The first field that is out of bounds.
+    pub fn check(&self) -> Result<(), ManifestError> {
+        let fail = |field, problem: String| Err(ManifestError { field, problem });
+        for (field, text) in [("model", &self.model), ("version", &self.version)] {
+            if !is_label(text) {
+                return fail(field, format!("must be 1 to {LABEL_CHARS_MAX} printable characters"));
+            }
+        }
+        if self.hardware_revisions.is_empty() || !self.hardware_revisions.iter().all(|r| is_label(r)) {
+            return fail("hardwareRevisions", "must name at least one revision".into());
+        }
+        if self.release_number == 0 || self.minimum_release >= self.release_number {
+            return fail("releaseNumber", "must be above zero and above minimumRelease".into());
+        }
+        if self.components.is_empty() || self.components.len() > COMPONENTS_MAX {
+            return fail("components", format!("must be 1 to {COMPONENTS_MAX}"));
+        }
+        for (i, component) in self.components.iter().enumerate() {
+            if !is_label(&component.name) || self.components[..i].iter().any(|c| c.name == component.name) {
+                return fail("components", format!("name {:?} is empty or stands twice", component.name));
+            }
+            if component.size_bytes == 0 || component.size_bytes > IMAGE_BYTES_MAX {
+                return fail("components", format!("size of {} must be 1 to {IMAGE_BYTES_MAX} bytes", component.name));
+            }
+        }
+        if self.health.probation_ms == 0 || self.health.silence_limit_ms == 0 {
+            return fail("health", "probation and silence limit must be above zero".into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+//! The form of an entry of the audit log: one JSON object, one line, version first.
+//!
+//! The bytes that were written are the record; nobody ever encodes a record again to verify it. JSON, so that an inspector can
+//! read a log with a text viewer seven years on. What the coordinator does with a record is its own affair (`event`); here
+//! stands what every reader needs: who, what, when, where, why, and the signed document that it carries.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::sign::{Document, Signed};
+use crate::wire;
+
+/// What kind of actor did something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActorKind {
+    /// A person or machine account, authenticated.
+    User,
+    /// A gateway, authenticated by certificate or signature.
+    Gateway,
+    /// The coordinator itself, by rule.
+    System,
+    /// Nobody that could be authenticated.
+    Anonymous,
+}
+
+/// Who.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// Kind of actor.
+    pub kind: ActorKind,
+    /// Its id; for nobody the name that was claimed, for the system the component.
+    pub id: String,
+    /// The roles it had.
+    pub roles: Vec<String>,
+}
+
+/// Whether the action was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Done.
+    Accepted,
+    /// Refused; nothing else changed.
+    Refused,
+}
+
+/// One record of the audit log (21 CFR 11.10(e)).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditRecord {
+    /// Format version, 1.
+    pub v: u8,
+    /// When, RFC 3339 UTC, by the coordinator's clock.
+    pub at: String,
+    /// The same in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Who.
+    pub actor: Actor,
+    /// What was done, a stable name such as `firmware.approve`.
+    pub action: String,
+    /// To what, for example `firmware/FW-1`.
+    pub object: String,
+    /// Whether it was carried out.
+    pub outcome: Outcome,
+    /// Where: the component that recorded it.
+    pub component: String,
+    /// Where from: the peer's address, when there was one.
+    pub address: Option<String>,
+    /// Why, in the actor's words; for refusals the cause.
+    pub reason: Option<String>,
+    /// The object before, when it changed.
+    pub before: Option<Value>,
+    /// The object after, when it changed.
+    pub after: Option<Value>,
+    /// The change itself; replaying these in order gives the coordinator's state.
+    pub event: Option<Value>,
+    /// The signed document that caused or proves the change: base64 of its frame.
+    pub document: Option<String>,
+}
+
+/// Why bytes are no record, or carry no such document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Not a record of a version that we know.
+    #[error("log entry is no audit record of version 1: {0}")]
+    Malformed(String),
+    /// The record carries no signed document of the kind.
+    #[error("log entry {action:?} carries no readable signed document")]
+    NoDocument {
+        /// The record's action.
+        action: String,
+    },
+}
+
+impl AuditRecord {
+    /// The one encoding.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("string keys and plain values encode")
+    }
+    /// Reads an entry.
+    ///
+    /// # Errors
+    /// Not JSON of this form, or another version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        let record: Self = serde_json::from_slice(bytes).map_err(|e| RecordError::Malformed(e.to_string()))?;
+        if record.v != 1 {
+            return Err(RecordError::Malformed(format!("version {}", record.v)));
+        }
+        Ok(record)
+    }
+    /// The signed document that the record carries, unverified.
+    ///
+    /// # Errors
+    /// There is none, or it is of another kind.
+    pub fn document<T: Document>(&self) -> Result<Signed<T>, RecordError> {
+        let no = || RecordError::NoDocument { action: self.action.clone() };
+        let frame = STANDARD.decode(self.document.as_ref().ok_or_else(no)?).map_err(|_| no())?;
+        wire::decode(&frame).map_err(|_| no())
+    }
+}
+
+/// Base64 of a signed document's frame, as a record carries it.
+pub fn document_text<T: Document>(document: &Signed<T>) -> String {
+    STANDARD.encode(wire::encode(document))
+}

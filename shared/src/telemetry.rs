@@ -1,0 +1,229 @@
+//! What a gateway reports: hash-chained batches of events that end in the audit log, and heartbeats that do not.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::id::{DeploymentId, DeviceId, GatewayId};
+use crate::limits::{BATCH_EVENTS_MAX, GATEWAY_DEVICES_MAX};
+use crate::sign::Document;
+use crate::time::UtcMillis;
+
+/// Where an installation stands; each state says what is true of the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum InstallState {
+    /// Runs its last confirmed firmware; nothing is under way.
+    Idle,
+    /// Untouched; the gateway is collecting evidence and image.
+    Fetching,
+    /// Untouched; evidence and image are verified on the gateway.
+    Verified,
+    /// Runs its last confirmed firmware; the inactive slot is being written and is not bootable.
+    Staging,
+    /// Runs its last confirmed firmware; the inactive slot holds the whole verified image.
+    Staged,
+    /// Was told to boot the new slot once; may be rebooting.
+    Activating,
+    /// Runs the new firmware on trial; the next unconfirmed boot returns to the old one.
+    Probation,
+    /// Runs the new firmware, proved healthy and made permanent.
+    Confirmed,
+    /// Never left its last confirmed firmware; the reason is in the event.
+    Failed,
+    /// Was told to return to the last good firmware; may be rebooting.
+    RollingBack,
+    /// Runs the last good firmware again, proved by its measured digest.
+    RolledBack,
+    /// Could not be shown to run good firmware: needs hands.
+    RollbackFailed,
+}
+
+impl InstallState {
+    /// Whether nothing more will happen without a new order.
+    pub fn is_settled(self) -> bool {
+        match self {
+            Self::Idle | Self::Confirmed | Self::Failed | Self::RolledBack | Self::RollbackFailed => true,
+            Self::Fetching
+            | Self::Verified
+            | Self::Staging
+            | Self::Staged
+            | Self::Activating
+            | Self::Probation
+            | Self::RollingBack => false,
+        }
+    }
+    /// Whether the state counts as an error against a phase's gate.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::RollingBack | Self::RolledBack | Self::RollbackFailed)
+    }
+}
+
+/// How bad a device says that something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Warning,
+    /// Counts against the error budget.
+    Error,
+    /// Patient safety: never tolerated.
+    Critical,
+}
+
+/// A firmware as a device reports it, measured by its boot loader.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FirmwareReport {
+    /// Version label.
+    pub version: String,
+    /// Release number; 0 for factory firmware without a manifest.
+    pub release_number: u64,
+    /// Security version.
+    pub security_version: u32,
+    /// SHA-256 of the image as measured at boot.
+    pub sha256: Digest,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum EventKind {
+    /// The agent started.
+    AgentStarted {
+        /// The agent's version.
+        version: String,
+    },
+    /// A device was seen for the first time; its firmware is the baseline to which it can return.
+    DeviceAdopted {
+        /// Model as the device says.
+        model: String,
+        /// Hardware revision as the device says.
+        hardware: String,
+        /// What it runs.
+        firmware: FirmwareReport,
+    },
+    /// An installation moved to another state.
+    StateChanged {
+        /// The new state.
+        state: InstallState,
+        /// The manifest that the installation is about.
+        manifest: Digest,
+        /// The deployment that asked for it.
+        deployment: DeploymentId,
+        /// What the device runs, where that is known and changed.
+        running: Option<FirmwareReport>,
+        /// Why, in words.
+        detail: String,
+    },
+    /// A device reported a fault.
+    DeviceError {
+        /// How bad.
+        severity: Severity,
+        /// The vendor's code.
+        code: String,
+        /// Words.
+        message: String,
+    },
+    /// Something that came from the coordinator or a device was refused.
+    Refused {
+        /// What was refused: `directive`, `release`, `checkpoint`, `trust`, `image`, `device`.
+        what: String,
+        /// Why and what to do.
+        reason: String,
+    },
+    /// On-site staff did something on the gateway.
+    LocalAction {
+        /// The command.
+        command: String,
+        /// The Unix user id of who did it.
+        uid: u32,
+    },
+}
+
+/// One event, in the gateway's order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// The device that it is about; none for the gateway itself.
+    pub device: Option<DeviceId>,
+    /// The gateway's wall clock, for people; order comes from epoch, sequence and position.
+    pub at: UtcMillis,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// A run of events, chained to the batch before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TelemetryBatch {
+    /// Who reports.
+    pub gateway: GatewayId,
+    /// Grows with every enrolment of the gateway; a new epoch starts a new chain.
+    pub epoch: u64,
+    /// 1 for the first batch of an epoch.
+    pub sequence: u64,
+    /// Digest of the batch before; zeroes for the first.
+    pub previous: Digest,
+    /// The events.
+    pub events: Vec<Event>,
+}
+
+impl Document for TelemetryBatch {
+    const TYPE: &'static str = "telemetry";
+}
+
+impl TelemetryBatch {
+    /// Whether the batch keeps the bound on events.
+    pub fn is_bounded(&self) -> bool {
+        !self.events.is_empty() && self.events.len() <= BATCH_EVENTS_MAX
+    }
+}
+
+/// A device in a heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceHeartbeat {
+    /// Which device.
+    pub device: DeviceId,
+    /// Where its installation stands.
+    pub state: InstallState,
+    /// Whether it is attached to the gateway now.
+    pub attached: bool,
+    /// Whether a patient is connected or therapy runs.
+    pub in_use: bool,
+}
+
+/// The gateway's level: what it has and how it is. Lost ones do no harm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Heartbeat {
+    /// Who reports.
+    pub gateway: GatewayId,
+    /// The gateway's wall clock.
+    pub at: UtcMillis,
+    /// Newest trust root held.
+    pub root_version: u64,
+    /// Newest roster held; 0 for none.
+    pub roster_version: u64,
+    /// Newest directive followed; 0 for none.
+    pub directive_serial: u64,
+    /// Size of the newest log checkpoint seen; 0 for none.
+    pub checkpoint_size: u64,
+    /// Release manifests that the directive names and the gateway lacks.
+    pub missing_releases: Vec<Digest>,
+    /// Batches not yet acknowledged.
+    pub outbox_depth: u64,
+    /// Its devices.
+    pub devices: Vec<DeviceHeartbeat>,
+}
+
+impl Document for Heartbeat {
+    const TYPE: &'static str = "heartbeat";
+}
+
+impl Heartbeat {
+    /// Whether the heartbeat keeps the bounds on its lists.
+    pub fn is_bounded(&self) -> bool {
+        self.devices.len() <= GATEWAY_DEVICES_MAX && self.missing_releases.len() <= GATEWAY_DEVICES_MAX
+    }
+}

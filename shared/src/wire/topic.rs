@@ -1,0 +1,159 @@
+//! The topics below `mdfm/v1/` as a typed schema, and who may use which.
+
+use std::fmt;
+
+use crate::digest::Digest;
+use crate::id::GatewayId;
+
+const PREFIX: &str = "mdfm/v1/";
+
+/// A topic of the fleet link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topic {
+    /// To one agent: its signed directive.
+    Directive(GatewayId),
+    /// To one agent: the signed commit ack.
+    Ack(GatewayId),
+    /// From one agent: a signed telemetry batch.
+    Telemetry(GatewayId),
+    /// From one agent: a signed heartbeat.
+    Heartbeat(GatewayId),
+    /// From one agent and its last will: `online` or `offline`.
+    Presence(GatewayId),
+    /// To all: the signed trust root of this version.
+    TrustRoot(u64),
+    /// To all: the signed roster.
+    Roster,
+    /// To all: a release with its approvals and log proofs.
+    Release(Digest),
+    /// To all: the newest signed checkpoint.
+    Checkpoint,
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(PREFIX)?;
+        match self {
+            Self::Directive(g) => write!(f, "g/{g}/directive"),
+            Self::Ack(g) => write!(f, "g/{g}/ack"),
+            Self::Telemetry(g) => write!(f, "g/{g}/telemetry"),
+            Self::Heartbeat(g) => write!(f, "g/{g}/heartbeat"),
+            Self::Presence(g) => write!(f, "g/{g}/presence"),
+            Self::TrustRoot(n) => write!(f, "trust/root/{n}"),
+            Self::Roster => f.write_str("trust/roster"),
+            Self::Release(d) => write!(f, "release/{d}"),
+            Self::Checkpoint => f.write_str("log/checkpoint"),
+        }
+    }
+}
+
+impl Topic {
+    /// The topic of a name; none for any other name.
+    pub fn parse(name: &str) -> Option<Self> {
+        let mut parts = name.strip_prefix(PREFIX)?.split('/');
+        let topic = match (parts.next()?, parts.next()?, parts.next()) {
+            ("g", id, Some(leaf)) => {
+                let id: GatewayId = id.parse().ok()?;
+                match leaf {
+                    "directive" => Self::Directive(id),
+                    "ack" => Self::Ack(id),
+                    "telemetry" => Self::Telemetry(id),
+                    "heartbeat" => Self::Heartbeat(id),
+                    "presence" => Self::Presence(id),
+                    _ => return None,
+                }
+            }
+            ("trust", "root", Some(n)) => Self::TrustRoot(n.parse().ok()?),
+            ("trust", "roster", None) => Self::Roster,
+            ("release", digest, None) => Self::Release(digest.parse().ok()?),
+            ("log", "checkpoint", None) => Self::Checkpoint,
+            _ => return None,
+        };
+        parts.next().is_none().then_some(topic)
+    }
+
+    /// The filters by which the coordinator hears every gateway.
+    pub fn coordinator_filters() -> [String; 3] {
+        ["telemetry", "heartbeat", "presence"].map(|leaf| format!("{PREFIX}g/+/{leaf}"))
+    }
+
+    /// The filters that an agent subscribes to; releases are added one by one as directives name them.
+    pub fn agent_filters(gateway: &GatewayId) -> [String; 5] {
+        [
+            Self::Directive(gateway.clone()).to_string(),
+            Self::Ack(gateway.clone()).to_string(),
+            format!("{PREFIX}trust/root/+"),
+            Self::Roster.to_string(),
+            Self::Checkpoint.to_string(),
+        ]
+    }
+}
+
+impl Topic {
+    /// Whether `gateway` may publish to the topic called `name`.
+    pub fn gateway_may_publish(gateway: &GatewayId, name: &str) -> bool {
+        match Self::parse(name) {
+            Some(Self::Telemetry(g) | Self::Heartbeat(g) | Self::Presence(g)) => g == *gateway,
+            _ => false,
+        }
+    }
+
+    /// Whether `gateway` may subscribe to `filter`: its own orders, and what stands below `trust/`, `release/` and `log/`.
+    pub fn gateway_may_subscribe(gateway: &GatewayId, filter: &str) -> bool {
+        if filter == format!("{PREFIX}trust/root/+") || filter == format!("{PREFIX}release/+") {
+            return true;
+        }
+        match Self::parse(filter) {
+            Some(Self::Directive(g) | Self::Ack(g)) => g == *gateway,
+            Some(Self::TrustRoot(_) | Self::Roster | Self::Release(_) | Self::Checkpoint) => true,
+            Some(Self::Telemetry(_) | Self::Heartbeat(_) | Self::Presence(_)) | None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_convert_both_ways() {
+        let g: GatewayId = "GW-1".parse().expect("good id");
+        for topic in [
+            Topic::Directive(g.clone()),
+            Topic::Ack(g.clone()),
+            Topic::Telemetry(g.clone()),
+            Topic::Heartbeat(g.clone()),
+            Topic::Presence(g),
+            Topic::TrustRoot(3),
+            Topic::Roster,
+            Topic::Release(Digest([5; 32])),
+            Topic::Checkpoint,
+        ] {
+            assert_eq!(Topic::parse(&topic.to_string()), Some(topic));
+        }
+    }
+
+    #[test]
+    fn att_13_a_gateway_reaches_only_its_own_topics() {
+        let own: GatewayId = "GW-1".parse().expect("good id");
+        for name in ["g/GW-1/telemetry", "g/GW-1/heartbeat", "g/GW-1/presence"] {
+            assert!(Topic::gateway_may_publish(&own, &format!("{PREFIX}{name}")), "{name}");
+        }
+        for name in [
+            "g/GW-2/telemetry",
+            "g/GW-1/directive",
+            "g/GW-1/ack",
+            "trust/roster",
+            "log/checkpoint",
+            "g/GW-1/telemetry/x",
+        ] {
+            assert!(!Topic::gateway_may_publish(&own, &format!("{PREFIX}{name}")), "{name}");
+        }
+        for filter in Topic::agent_filters(&own) {
+            assert!(Topic::gateway_may_subscribe(&own, &filter), "{filter}");
+        }
+        for filter in ["#", "+/v1/g/GW-1/ack", "mdfm/v1/#", "mdfm/v1/g/+/ack", "mdfm/v1/g/GW-2/ack", "$SYS/#"] {
+            assert!(!Topic::gateway_may_subscribe(&own, filter), "{filter}");
+        }
+    }
+}
