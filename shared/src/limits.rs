@@ -6,8 +6,8 @@ pub const ID_CHARS_MAX: usize = 64;
 pub const LABEL_CHARS_MAX: usize = 128;
 /// Characters in a free text such as a reason or release note.
 pub const TEXT_CHARS_MAX: usize = 4_096;
-/// Bytes in one signed document's payload: a roster of 200 people fits.
-pub const DOCUMENT_BYTES_MAX: usize = 48 * 1024;
+/// Bytes in one signed document's payload: in base64 it still fits one entry of the log.
+pub const DOCUMENT_BYTES_MAX: usize = 40 * 1024;
 /// Signatures on one document; a threshold above this is refused too.
 pub const SIGNATURES_MAX: usize = 16;
 /// Bytes in one frame on the wire; one release with its proofs is the largest.
@@ -27,7 +27,7 @@ pub const COMPONENTS_MAX: usize = 16;
 /// Devices behind one gateway.
 pub const GATEWAY_DEVICES_MAX: usize = 256;
 /// Events in one telemetry batch.
-pub const BATCH_EVENTS_MAX: usize = 64;
+pub const BATCH_EVENTS_MAX: usize = 32;
 /// Entries in one approver roster.
 pub const ROSTER_ENTRIES_MAX: usize = 1_000;
 /// Approvals carried with one release.
@@ -38,3 +38,5 @@ pub const DEVICE_MESSAGE_BYTES_MAX: usize = 16 * 1024;
 pub const DEVICE_CHUNK_BYTES: usize = 128 * 1024;
 /// Bytes in one MQTT packet at a gateway's local broker: a chunk, its offset and its topic.
 pub const DEVICE_PACKET_BYTES_MAX: usize = DEVICE_CHUNK_BYTES + 1024;
+/// Characters in a detail text inside telemetry; agents cut longer ones.
+pub const DETAIL_CHARS_MAX: usize = 400;

@@ -1,0 +1,122 @@
+//! What agents ask for over HTTPS: enrolment, images, consistency proofs.
+
+use std::io::SeekFrom;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mdfm_shared::digest::Digest;
+use mdfm_shared::enrol::{EnrolmentRequest, EnrolmentResponse, telemetry_key};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use utoipa::ToSchema;
+
+use super::request::{Json, Origin, id};
+use super::{Api, Problem};
+use crate::domain::{Command, Refusal};
+use crate::pki;
+use crate::runner::anonymous;
+
+/// Bytes read from an image at a time.
+const CHUNK_BYTES: usize = 128 * 1024;
+
+/// Enrols a gateway with its one-time token.
+#[utoipa::path(post, path = "/agent/v1/enrolments", request_body(content = Object),
+    responses((status = 201, body = Object), (status = 403, body = Problem)))]
+pub(super) async fn enrol(
+    State(api): State<Api>,
+    origin: Origin,
+    Json(request): Json<EnrolmentRequest>,
+) -> Result<(StatusCode, axum::Json<EnrolmentResponse>), Problem> {
+    let key = telemetry_key(&request).map_err(|e| Refusal::invalid("telemetryKey", e))?;
+    let (certificate_pem, certificate_sha256) = pki::sign_gateway(&api.authority, &request.gateway, &request.csr_pem)
+        .map_err(|e| Refusal::invalid("csrPem", e))?;
+    let secret = hex::decode(&request.secret).map_err(|e| Refusal::invalid("secret", e))?;
+    let command = Command::Enrol {
+        gateway: request.gateway.clone(),
+        secret_sha256: Digest::of(&secret),
+        telemetry_key: key,
+        certificate_sha256,
+    };
+    api.runner.submit(anonymous(request.gateway.as_str()), origin.address(), command).await?;
+    let state = api.runner.state();
+    let gateway = state.need_gateway(&request.gateway)?;
+    let response = EnrolmentResponse { certificate_pem, epoch: gateway.chain.epoch, trust_roots: state.roots.clone() };
+    Ok((StatusCode::CREATED, axum::Json(response)))
+}
+
+/// The start of a `Range: bytes=n-` header; none for any other form, which means the whole image.
+fn range_start(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::RANGE)?.to_str().ok()?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
+}
+
+/// Serves an image by its SHA-256, whole or from an offset (`Range: bytes=n-`).
+#[utoipa::path(get, path = "/agent/v1/images/{sha256}",
+    responses((status = 200), (status = 206), (status = 404, body = Problem), (status = 416, body = Problem)))]
+pub(super) async fn image(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(sha256): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    origin.need_gateway(&api, "image.get").await?;
+    let sha256: Digest = id("sha256", &sha256)?;
+    let mut file =
+        tokio::fs::File::open(api.images.path(sha256)).await.map_err(|_| Refusal::not_found("image", sha256))?;
+    let read = |e: std::io::Error| Problem::internal("the image cannot be read", &e);
+    let total = file.metadata().await.map_err(read)?.len();
+    let start = range_start(&headers).unwrap_or(0);
+    if start > total {
+        return Err(Refusal::invalid("range", format!("the image has {total} bytes")).into());
+    }
+    file.seek(SeekFrom::Start(start)).await.map_err(read)?;
+    let chunks = futures_util::stream::unfold(file, |mut file| async move {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        match file.read(&mut chunk).await {
+            Ok(0) => None,
+            Ok(n) => {
+                chunk.truncate(n);
+                Some((Ok(chunk), file))
+            }
+            Err(error) => Some((Err(error), file)),
+        }
+    });
+    let length = (header::CONTENT_LENGTH, (total - start).to_string());
+    let body = Body::from_stream(chunks);
+    Ok(if start == 0 {
+        (StatusCode::OK, [length], body).into_response()
+    } else {
+        let range = (header::CONTENT_RANGE, format!("bytes {start}-{}/{total}", total.saturating_sub(1)));
+        (StatusCode::PARTIAL_CONTENT, [length, range], body).into_response()
+    })
+}
+
+#[derive(Deserialize)]
+pub(super) struct Sizes {
+    old: u64,
+    new: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ProofView {
+    /// Base64 hashes, in the order of RFC 6962 §2.1.2.
+    hashes: Vec<String>,
+}
+
+/// Proves that the log of size `new` begins with the log of size `old`.
+#[utoipa::path(get, path = "/agent/v1/log/consistency", params(("old" = u64, Query), ("new" = u64, Query)),
+    responses((status = 200, body = ProofView), (status = 422, body = Problem)))]
+pub(super) async fn consistency(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(sizes): Query<Sizes>,
+) -> Result<axum::Json<ProofView>, Problem> {
+    origin.need_gateway(&api, "log.consistency").await?;
+    let proof = api.runner.log.consistency(sizes.old, sizes.new).ok_or_else(|| {
+        Refusal::invalid("old", format!("sizes must satisfy 0 < old <= new <= {}", api.runner.log.size()))
+    })?;
+    Ok(axum::Json(ProofView { hashes: proof.iter().map(|h| STANDARD.encode(h)).collect() }))
+}

@@ -1,0 +1,113 @@
+//! Devices.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use mdfm_shared::id::DeviceId;
+use mdfm_shared::telemetry::InstallState;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::request::{Json, Origin, id};
+use super::{Api, Problem};
+use crate::domain::Command;
+use crate::domain::access::Permission;
+use crate::domain::fleet::{Device, NewDevice};
+
+/// A device to register, in the seed's spelling.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct DeviceRegistration {
+    device_id: String,
+    model_number: String,
+    serial_number: String,
+    hospital_id: String,
+    current_firmware_version: String,
+    /// Needed only where a hospital has more than one gateway.
+    #[serde(default)]
+    gateway_id: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeviceView {
+    device_id: String,
+    model_number: String,
+    serial_number: String,
+    hospital_id: String,
+    gateway_id: Option<String>,
+    current_firmware_version: String,
+    /// SHA-256 of the running image as the device measured it.
+    running_sha256: Option<String>,
+    /// State of the last installation.
+    #[schema(value_type = Option<String>)]
+    install_state: Option<InstallState>,
+    detail: Option<String>,
+    /// Duration of the last rollback.
+    rollback_ms: Option<u64>,
+    last_error: Option<String>,
+    deployment_id: Option<String>,
+}
+
+fn view(state: &crate::domain::State, id: &DeviceId, device: &Device) -> DeviceView {
+    DeviceView {
+        device_id: id.to_string(),
+        model_number: device.model.clone(),
+        serial_number: device.serial.clone(),
+        hospital_id: device.hospital.to_string(),
+        gateway_id: state.gateway_of(id).map(ToString::to_string),
+        current_firmware_version: device.firmware_version.clone(),
+        running_sha256: device.running_sha256.map(|d| d.to_string()),
+        install_state: device.install.as_ref().map(|i| i.state),
+        detail: device.install.as_ref().map(|i| i.detail.clone()),
+        rollback_ms: device.install.as_ref().and_then(|i| i.rollback_ms),
+        last_error: device.last_error.clone(),
+        deployment_id: state.device_deployment.get(id).map(ToString::to_string),
+    }
+}
+
+/// Registers a device.
+#[utoipa::path(post, path = "/api/v1/devices", request_body = DeviceRegistration,
+    responses((status = 201, body = DeviceView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn register(
+    State(api): State<Api>,
+    origin: Origin,
+    Json(new): Json<DeviceRegistration>,
+) -> Result<(StatusCode, axum::Json<DeviceView>), Problem> {
+    let caller = origin.need(&api, Permission::ManageFleet, "device.register", "device").await?;
+    let device: DeviceId = id("deviceId", &new.device_id)?;
+    let command = Command::RegisterDevice(NewDevice {
+        device: device.clone(),
+        model: new.model_number,
+        serial: new.serial_number,
+        hospital: id("hospitalId", &new.hospital_id)?,
+        gateway: new.gateway_id.map(|g| id("gatewayId", &g)).transpose()?,
+        firmware_version: new.current_firmware_version,
+    });
+    origin.submit(&api, &caller, command).await?;
+    let state = api.runner.state();
+    let registered = state.need_device(&device)?;
+    Ok((StatusCode::CREATED, axum::Json(view(&state, &device, registered))))
+}
+
+/// Lists devices.
+#[utoipa::path(get, path = "/api/v1/devices", responses((status = 200, body = Vec<DeviceView>)))]
+pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<DeviceView>>, Problem> {
+    origin.need(&api, Permission::Read, "device.list", "device").await?;
+    let state = api.runner.state();
+    Ok(axum::Json(state.devices.iter().map(|(id, d)| view(&state, id, d)).collect()))
+}
+
+/// Shows one device.
+#[utoipa::path(get, path = "/api/v1/devices/{device}",
+    responses((status = 200, body = DeviceView), (status = 404, body = Problem)))]
+pub(super) async fn show(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(device): Path<String>,
+) -> Result<axum::Json<DeviceView>, Problem> {
+    origin.need(&api, Permission::Read, "device.show", &format!("device/{device}")).await?;
+    let device: DeviceId = id("device", &device)?;
+    let state = api.runner.state();
+    let found = state.need_device(&device)?;
+    Ok(axum::Json(view(&state, &device, found)))
+}

@@ -1,0 +1,252 @@
+//! Firmware: describe, upload the image as a stream, attach the signed manifest, look.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use futures_util::StreamExt;
+use mdfm_shared::id::FirmwareId;
+use mdfm_shared::manifest::Manifest;
+use mdfm_shared::trust::missing_roles;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::gateways::Reason;
+use super::request::{Json, Origin, document, fresh_id, id};
+use super::{Api, Problem};
+use crate::domain::access::Permission;
+use crate::domain::firmware::{Firmware, FirmwareStatus};
+use crate::domain::{Command, Refusal};
+
+/// A firmware to create, in the seed's spelling.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewFirmware {
+    version: String,
+    device_model: String,
+    #[serde(default)]
+    release_notes: String,
+    /// Approvals are always needed; `false` is refused.
+    #[serde(default = "yes")]
+    approval_required: bool,
+    /// Made up when absent.
+    #[serde(default)]
+    firmware_id: Option<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ApprovalView {
+    role: String,
+    user_id: String,
+    printed_name: String,
+    meaning: String,
+    reason: String,
+    signed_at: String,
+    log_index: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FirmwareView {
+    firmware_id: String,
+    version: String,
+    device_model: String,
+    release_notes: String,
+    submitted_by: String,
+    status: FirmwareStatus,
+    image_sha256: Option<String>,
+    image_bytes: Option<u64>,
+    /// What approvers sign and agents look for.
+    manifest_digest: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    manifest: Option<Manifest>,
+    approvals: Vec<ApprovalView>,
+    missing_approvals: Vec<String>,
+    rejection: Option<String>,
+}
+
+/// A signed document as base64 of its frame.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct SignedDocument {
+    pub(super) document: String,
+}
+
+pub(super) fn view(api: &Api, id: &FirmwareId, firmware: &Firmware) -> FirmwareView {
+    let state = api.runner.state();
+    let missing = match (state.trusted_root(), &firmware.manifest) {
+        (Some(root), Some(attached)) => missing_roles(&root.approvals, &attached.manifest, [])
+            .into_iter()
+            .filter(|r| !firmware.approvals.contains_key(r))
+            .map(|r| r.to_string())
+            .collect(),
+        _ => Vec::new(),
+    };
+    FirmwareView {
+        firmware_id: id.to_string(),
+        version: firmware.version.clone(),
+        device_model: firmware.model.clone(),
+        release_notes: firmware.release_notes.clone(),
+        submitted_by: firmware.submitter.clone(),
+        status: firmware.status,
+        image_sha256: firmware.image.map(|(d, _)| d.to_string()),
+        image_bytes: firmware.image.map(|(_, n)| n),
+        manifest_digest: firmware.manifest.as_ref().map(|m| m.digest.to_string()),
+        manifest: firmware.manifest.as_ref().map(|m| m.manifest.clone()),
+        approvals: firmware
+            .approvals
+            .iter()
+            .map(|(role, a)| ApprovalView {
+                role: role.to_string(),
+                user_id: a.user.to_string(),
+                printed_name: a.printed_name.clone(),
+                meaning: a.meaning.clone(),
+                reason: a.reason.clone(),
+                signed_at: a.at.to_string(),
+                log_index: a.log_index,
+            })
+            .collect(),
+        missing_approvals: missing,
+        rejection: firmware.rejection.clone(),
+    }
+}
+
+fn find(api: &Api, id: &FirmwareId) -> Result<axum::Json<FirmwareView>, Problem> {
+    let firmware = api.runner.state().need_firmware(id)?.clone();
+    Ok(axum::Json(view(api, id, &firmware)))
+}
+
+/// Creates a firmware; the image follows.
+#[utoipa::path(post, path = "/api/v1/firmware", request_body = NewFirmware,
+    responses((status = 201, body = FirmwareView), (status = 422, body = Problem)))]
+pub(super) async fn create(
+    State(api): State<Api>,
+    origin: Origin,
+    Json(new): Json<NewFirmware>,
+) -> Result<(StatusCode, axum::Json<FirmwareView>), Problem> {
+    let caller = origin.need(&api, Permission::SubmitFirmware, "firmware.create", "firmware").await?;
+    if !new.approval_required {
+        let refusal = Refusal::invalid("approvalRequired", "firmware for medical devices always needs approval");
+        return Err(origin.deny(&api, caller.actor, "firmware.create", "firmware", refusal).await);
+    }
+    let firmware: FirmwareId = match &new.firmware_id {
+        Some(text) => id("firmwareId", text)?,
+        None => fresh_id("fw-")?,
+    };
+    let command = Command::CreateFirmware {
+        firmware: firmware.clone(),
+        version: new.version,
+        model: new.device_model,
+        release_notes: new.release_notes,
+    };
+    origin.submit(&api, &caller, command).await?;
+    Ok((StatusCode::CREATED, find(&api, &firmware)?))
+}
+
+/// Uploads the image; it is hashed as it comes and durable when the answer is given.
+#[utoipa::path(put, path = "/api/v1/firmware/{firmware}/image", request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, body = FirmwareView), (status = 409, body = Problem)))]
+pub(super) async fn upload(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(firmware): Path<String>,
+    body: Body,
+) -> Result<axum::Json<FirmwareView>, Problem> {
+    let object = format!("firmware/{firmware}");
+    let caller = origin.need(&api, Permission::SubmitFirmware, "firmware.image", &object).await?;
+    let firmware: FirmwareId = id("firmware", &firmware)?;
+    let status = api.runner.state().need_firmware(&firmware)?.status;
+    if status != FirmwareStatus::AwaitingImage {
+        let refusal = Refusal::conflict("wrong-step", format!("firmware {firmware} has its image already"));
+        return Err(origin.deny(&api, caller.actor, "firmware.image", &object, refusal).await);
+    }
+    let storage = |e: std::io::Error| Problem::internal("the image cannot be stored", &e);
+    let name: FirmwareId = fresh_id("upload-")?;
+    let mut upload = api.images.begin(name.as_str()).map_err(storage)?;
+    let mut stream = body.into_data_stream();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|e| {
+            Problem::from(Refusal::document("upload-broken", format!("the upload broke off ({e}); send it again")))
+        })?;
+        // Hashing and writing a chunk of tens of kilobytes is short work.
+        upload.write(&chunk).map_err(storage)?;
+    }
+    let (sha256, size_bytes) = tokio::task::spawn_blocking(move || upload.finish())
+        .await
+        .map_err(|e| Problem::internal("the image cannot be stored", &e))?
+        .map_err(storage)?;
+    origin.submit(&api, &caller, Command::StoreImage { firmware: firmware.clone(), sha256, size_bytes }).await?;
+    find(&api, &firmware)
+}
+
+/// Attaches the manifest, signed offline by the release role; approvals are requested at once.
+#[utoipa::path(put, path = "/api/v1/firmware/{firmware}/manifest", request_body = SignedDocument,
+    responses((status = 200, body = FirmwareView), (status = 422, body = Problem)))]
+pub(super) async fn attach_manifest(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(firmware): Path<String>,
+    Json(body): Json<SignedDocument>,
+) -> Result<axum::Json<FirmwareView>, Problem> {
+    let object = format!("firmware/{firmware}");
+    let caller = origin.need(&api, Permission::SubmitFirmware, "firmware.manifest", &object).await?;
+    let firmware: FirmwareId = id("firmware", &firmware)?;
+    let manifest = match document("document", &body.document) {
+        Ok(manifest) => manifest,
+        Err(problem) => {
+            let refusal = Refusal::document("malformed-document", "the manifest does not decode");
+            origin.deny(&api, caller.actor, "firmware.manifest", &object, refusal).await;
+            return Err(problem);
+        }
+    };
+    origin.submit(&api, &caller, Command::AttachManifest { firmware: firmware.clone(), manifest }).await?;
+    find(&api, &firmware)
+}
+
+/// Lists firmware.
+#[utoipa::path(get, path = "/api/v1/firmware", responses((status = 200, body = Vec<FirmwareView>)))]
+pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<FirmwareView>>, Problem> {
+    origin.need(&api, Permission::Read, "firmware.list", "firmware").await?;
+    let all = api.runner.state().firmware.clone();
+    Ok(axum::Json(all.iter().map(|(id, f)| view(&api, id, f)).collect()))
+}
+
+/// Shows one firmware.
+#[utoipa::path(get, path = "/api/v1/firmware/{firmware}",
+    responses((status = 200, body = FirmwareView), (status = 404, body = Problem)))]
+pub(super) async fn show(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(firmware): Path<String>,
+) -> Result<axum::Json<FirmwareView>, Problem> {
+    origin.need(&api, Permission::Read, "firmware.show", &format!("firmware/{firmware}")).await?;
+    find(&api, &id("firmware", &firmware)?)
+}
+
+/// Rejects a firmware; final.
+#[utoipa::path(post, path = "/api/v1/firmware/{firmware}/rejection", request_body = Reason, params(("role" = String, Query)),
+    responses((status = 200, body = FirmwareView), (status = 409, body = Problem)))]
+pub(super) async fn reject(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(firmware): Path<String>,
+    axum::extract::Query(query): axum::extract::Query<RoleQuery>,
+    Json(body): Json<Reason>,
+) -> Result<axum::Json<FirmwareView>, Problem> {
+    let object = format!("firmware/{firmware}");
+    let caller = origin.need(&api, Permission::Approve, "firmware.reject", &object).await?;
+    let firmware: FirmwareId = id("firmware", &firmware)?;
+    let role = id("role", &query.role)?;
+    let command = Command::Reject { firmware: firmware.clone(), role, reason: body.reason };
+    origin.submit(&api, &caller, command).await?;
+    find(&api, &firmware)
+}
+
+#[derive(Deserialize)]
+pub(super) struct RoleQuery {
+    role: String,
+}

@@ -1,0 +1,128 @@
+//! Gateways: registration, enrolment tokens, revocation.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use mdfm_shared::digest::Digest;
+use mdfm_shared::enrol::EnrolmentToken;
+use mdfm_shared::id::GatewayId;
+use serde::{Deserialize, Serialize};
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use utoipa::ToSchema;
+
+use super::request::{Json, Origin, id};
+use super::{Api, Problem};
+use crate::clock;
+use crate::domain::access::Permission;
+use crate::domain::{Command, Refusal};
+
+/// Life of an enrolment token.
+const TOKEN_MS: u64 = 7 * 86_400_000;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewGateway {
+    gateway_id: String,
+    hospital_id: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct GatewayView {
+    gateway_id: String,
+    hospital_id: String,
+    enrolled: bool,
+    revoked: bool,
+    /// Highest committed telemetry batch.
+    telemetry_sequence: u64,
+    directive_serial: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TokenView {
+    /// Give it to `mdfm-agent enrol`; usable once; a secret.
+    token: String,
+    expires_at: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Reason {
+    pub(super) reason: String,
+}
+
+/// Registers a gateway.
+#[utoipa::path(post, path = "/api/v1/gateways", request_body = NewGateway,
+    responses((status = 201), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn register(
+    State(api): State<Api>,
+    origin: Origin,
+    Json(new): Json<NewGateway>,
+) -> Result<StatusCode, Problem> {
+    let caller = origin.need(&api, Permission::ManageFleet, "gateway.register", "gateway").await?;
+    let command = Command::RegisterGateway {
+        gateway: id("gatewayId", &new.gateway_id)?,
+        hospital: id("hospitalId", &new.hospital_id)?,
+    };
+    origin.submit(&api, &caller, command).await?;
+    Ok(StatusCode::CREATED)
+}
+
+/// Lists gateways.
+#[utoipa::path(get, path = "/api/v1/gateways", responses((status = 200, body = Vec<GatewayView>)))]
+pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<GatewayView>>, Problem> {
+    origin.need(&api, Permission::Read, "gateway.list", "gateway").await?;
+    let state = api.runner.state();
+    let view = state.gateways.iter().map(|(id, g)| GatewayView {
+        gateway_id: id.to_string(),
+        hospital_id: g.hospital.to_string(),
+        enrolled: g.credentials.is_some(),
+        revoked: g.revoked,
+        telemetry_sequence: g.chain.sequence,
+        directive_serial: g.directive.as_ref().map_or(0, |d| d.serial),
+    });
+    Ok(axum::Json(view.collect()))
+}
+
+/// Makes a one-time enrolment token; a new one replaces an unused one.
+#[utoipa::path(post, path = "/api/v1/gateways/{gateway}/enrolment-tokens",
+    responses((status = 201, body = TokenView), (status = 409, body = Problem)))]
+pub(super) async fn issue_token(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(gateway): Path<String>,
+) -> Result<(StatusCode, axum::Json<TokenView>), Problem> {
+    let caller = origin.need(&api, Permission::ManageFleet, "gateway.token", &format!("gateway/{gateway}")).await?;
+    let gateway: GatewayId = id("gateway", &gateway)?;
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|e| Problem::internal("no randomness", &e))?;
+    let expires_at = clock::now().plus_ms(TOKEN_MS);
+    let command = Command::IssueToken { gateway: gateway.clone(), secret_sha256: Digest::of(&secret), expires_at };
+    origin.submit(&api, &caller, command).await?;
+    let trust_root = api
+        .runner
+        .state()
+        .first_root_digest
+        .ok_or_else(|| Problem::from(Refusal::conflict("no-trust-root", "no trust root yet")))?;
+    let ca = CertificateDer::from_pem_slice(api.authority.certificate.as_bytes())
+        .map_err(|e| Problem::internal("the authority's certificate cannot be read", &e))?;
+    let url = api.public_url.clone();
+    let token = EnrolmentToken { gateway, url, secret, trust_root, ca_der: ca.to_vec() };
+    Ok((StatusCode::CREATED, axum::Json(TokenView { token: token.to_text(), expires_at: expires_at.to_string() })))
+}
+
+/// Revokes a gateway for good; its connections close at once.
+#[utoipa::path(post, path = "/api/v1/gateways/{gateway}/revocation", request_body = Reason,
+    responses((status = 204), (status = 409, body = Problem)))]
+pub(super) async fn revoke(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(gateway): Path<String>,
+    Json(reason): Json<Reason>,
+) -> Result<StatusCode, Problem> {
+    let caller = origin.need(&api, Permission::ManageFleet, "gateway.revoke", &format!("gateway/{gateway}")).await?;
+    let command = Command::RevokeGateway { gateway: id("gateway", &gateway)?, reason: reason.reason };
+    origin.submit(&api, &caller, command).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

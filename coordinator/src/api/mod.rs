@@ -1,0 +1,37 @@
+//! The REST API. Handlers read requests, name the permission, hand a command to the core and show the state; they decide
+//! nothing.
+
+mod agent;
+mod approvals;
+mod compliance;
+mod deployments;
+mod devices;
+mod firmware;
+mod gateways;
+mod hospitals;
+mod problem;
+mod request;
+mod router;
+mod sessions;
+mod trust;
+mod users;
+
+use std::sync::Arc;
+
+use crate::access::LoginGuard;
+use crate::pki::Pem;
+use crate::runner::Runner;
+use crate::store::ImageStore;
+
+pub(crate) use problem::Problem;
+pub(crate) use router::router;
+
+/// What handlers need.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) runner: Runner,
+    pub(crate) images: ImageStore,
+    pub(crate) authority: Arc<Pem>,
+    pub(crate) public_url: String,
+    pub(crate) logins: Arc<LoginGuard>,
+}

@@ -1,0 +1,54 @@
+//! Errors as problem details (RFC 9457): a stable type, what happened, and what to do.
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::Refusal;
+use crate::domain::refusal::Class;
+
+/// The body of every error.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// `urn:mdfm:problem:` and the stable code.
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    /// What is wrong with this request, and what to do next.
+    detail: String,
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (status, title) = match refusal.class {
+            Class::Malformed => (400, "The request cannot be read"),
+            Class::Unauthenticated => (401, "Sign in first"),
+            Class::Forbidden => (403, "Not allowed"),
+            Class::NotFound => (404, "Not found"),
+            Class::Conflict => (409, "Not possible in this state"),
+            Class::TooLarge => (413, "Too large"),
+            Class::Invalid => (422, "Not acceptable as it is"),
+            Class::Unavailable => (503, "Not now"),
+        };
+        Self { kind: format!("urn:mdfm:problem:{}", refusal.code), title, status, detail: refusal.detail }
+    }
+}
+
+impl Problem {
+    /// A fault of ours: logged in full, shown in general.
+    pub(crate) fn internal(what: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error, "{what}");
+        let detail = format!("{what}; the coordinator's journal has the cause");
+        Self { kind: "urn:mdfm:problem:internal".into(), title: "Internal error", status: 500, detail }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+    }
+}

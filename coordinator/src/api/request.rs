@@ -1,0 +1,142 @@
+//! What every request brings: who calls, from where, with which body.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use mdfm_shared::id::GatewayId;
+use mdfm_shared::record::Actor;
+use mdfm_shared::sign::{Document, Signed};
+use mdfm_shared::wire;
+use serde::de::DeserializeOwned;
+
+use super::{Api, Problem};
+use crate::access::Caller;
+use crate::broker::Peer;
+use crate::clock;
+use crate::domain::access::Permission;
+use crate::domain::refusal::Class;
+use crate::domain::{Command, Refusal};
+use crate::runner::anonymous;
+
+/// A JSON body, with errors that name the field.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let bytes = Bytes::from_request(request, state).await.map_err(|e| {
+            Problem::from(Refusal::new(Class::TooLarge, "body", format!("the body cannot be read: {e}")))
+        })?;
+        serde_json::from_slice(&bytes).map(Json).map_err(|e| {
+            let class = if e.is_data() { Class::Invalid } else { Class::Malformed };
+            Refusal::new(class, "malformed-json", format!("the body is not the JSON that this call takes: {e}")).into()
+        })
+    }
+}
+
+/// The other end and its headers; [`Request::caller`] makes it somebody.
+pub(super) struct Origin {
+    pub(super) peer: Peer,
+    token: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Origin {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let peer = parts.extensions.get::<Peer>().cloned().ok_or_else(|| {
+            Problem::from(Refusal::new(Class::Unavailable, "no-peer", "the connection's peer is not known"))
+        })?;
+        Ok(Self { peer, token: bearer(&parts.headers) })
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::to_owned)
+}
+
+impl Origin {
+    pub(super) fn address(&self) -> Option<String> {
+        Some(self.peer.address.to_string())
+    }
+
+    /// The caller, who must have `permission` for `action` on `object`; a denial is audited.
+    pub(super) async fn need(
+        &self,
+        api: &Api,
+        permission: Permission,
+        action: &'static str,
+        object: &str,
+    ) -> Result<Caller, Problem> {
+        let caller = self.token.as_ref().and_then(|t| Caller::of(&api.runner.state(), t, clock::now()));
+        let (actor, refusal) = match caller {
+            Some(caller) if caller.may(permission) => return Ok(caller),
+            Some(caller) => {
+                let roles = caller.actor.roles.join(", ");
+                let detail = format!("{} ({roles}) lacks the permission {permission:?}", caller.actor.id);
+                (caller.actor, Refusal::forbidden("permission", detail))
+            }
+            None => {
+                let detail = "no valid session; sign in with POST /api/v1/sessions (mdfmctl login)";
+                let refusal = Refusal::new(Class::Unauthenticated, "no-session", detail);
+                (anonymous(&self.peer.address.ip().to_string()), refusal)
+            }
+        };
+        Err(self.deny(api, actor, action, object, refusal).await)
+    }
+
+    /// The gateway whose certificate the connection carries.
+    pub(super) async fn need_gateway(&self, api: &Api, action: &'static str) -> Result<GatewayId, Problem> {
+        match &self.peer.gateway {
+            // The connection may be older than a revocation.
+            Some(gateway) if api.runner.state().gateways.get(gateway).is_some_and(|g| !g.revoked) => {
+                Ok(gateway.clone())
+            }
+            _ => {
+                let refusal = Refusal::forbidden("no-certificate", "this call is for enrolled gateways");
+                Err(self.deny(api, anonymous(&self.peer.address.ip().to_string()), action, "agent", refusal).await)
+            }
+        }
+    }
+
+    /// Records a refusal and gives it back.
+    pub(super) async fn deny(
+        &self,
+        api: &Api,
+        actor: Actor,
+        action: &'static str,
+        object: &str,
+        refusal: Refusal,
+    ) -> Problem {
+        let command = Command::Denied { action, object: object.to_owned(), refusal: refusal.clone() };
+        // The refusal comes back as the answer; recording it was the point.
+        let _ = api.runner.submit(actor, self.address(), command).await;
+        refusal.into()
+    }
+
+    /// Hands a command of this caller to the core.
+    pub(super) async fn submit(&self, api: &Api, caller: &Caller, command: Command) -> Result<(), Problem> {
+        api.runner.submit(caller.actor.clone(), self.address(), command).await.map_err(Problem::from)
+    }
+}
+
+/// An identifier from a path or body.
+pub(super) fn id<T: std::str::FromStr<Err: std::fmt::Display>>(field: &str, text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|e| Refusal::invalid(field, e).into())
+}
+
+/// A signed document from its base64 frame.
+pub(super) fn document<T: Document>(field: &str, text: &str) -> Result<Signed<T>, Problem> {
+    use base64::Engine as _;
+    let frame = base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .map_err(|e| Refusal::invalid(field, format!("not base64: {e}")))?;
+    wire::decode(&frame).map_err(|e| Refusal::document("malformed-document", format!("{field}: {e}")).into())
+}
+
+/// A fresh random id with a prefix.
+pub(super) fn fresh_id<T: std::str::FromStr<Err: std::fmt::Display>>(prefix: &str) -> Result<T, Problem> {
+    let mut bytes = [0; 6];
+    getrandom::fill(&mut bytes).map_err(|e| Problem::internal("no randomness", &e))?;
+    id("id", &format!("{prefix}{}", hex::encode(bytes)))
+}

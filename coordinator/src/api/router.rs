@@ -1,0 +1,87 @@
+//! Every route.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{
+    Api, Problem, agent, approvals, compliance, deployments, devices, firmware, gateways, hospitals, sessions, trust,
+    users,
+};
+use crate::domain::Refusal;
+
+/// Bytes in the body of any request but an image upload.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Medical Device Firmware Manager",
+    description = "Firmware for regulated medical devices: approvals, phased rollouts, audit log. Errors are problem details (RFC 9457)."
+))]
+struct Document;
+
+fn documented() -> OpenApiRouter<Api> {
+    let upload = OpenApiRouter::new().routes(routes!(firmware::upload)).layer(DefaultBodyLimit::disable());
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(sessions::open))
+        .routes(routes!(sessions::close))
+        .routes(routes!(users::create, users::list))
+        .routes(routes!(hospitals::register, hospitals::list))
+        .routes(routes!(gateways::register, gateways::list))
+        .routes(routes!(gateways::issue_token))
+        .routes(routes!(gateways::revoke))
+        .routes(routes!(devices::register, devices::list))
+        .routes(routes!(devices::show))
+        .routes(routes!(firmware::create, firmware::list))
+        .routes(routes!(firmware::show))
+        .routes(routes!(firmware::attach_manifest))
+        .routes(routes!(firmware::reject))
+        .routes(routes!(approvals::inbox, approvals::approve))
+        .routes(routes!(deployments::create, deployments::list))
+        .routes(routes!(deployments::show))
+        .routes(routes!(deployments::validate))
+        .routes(routes!(deployments::pause))
+        .routes(routes!(deployments::resume))
+        .routes(routes!(deployments::roll_back))
+        .routes(routes!(trust::show))
+        .routes(routes!(trust::add_root))
+        .routes(routes!(trust::add_roster))
+        .routes(routes!(compliance::search))
+        .routes(routes!(compliance::checkpoint))
+        .routes(routes!(compliance::proof))
+        .routes(routes!(compliance::export))
+        .routes(routes!(compliance::health))
+        .routes(routes!(agent::enrol))
+        .routes(routes!(agent::image))
+        .routes(routes!(agent::consistency))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .merge(upload)
+}
+
+/// The router with its OpenAPI document at `/api/v1/openapi.json`.
+pub(crate) fn router(api: Api) -> Router {
+    let (router, document) = documented().split_for_parts();
+    let document = serde_json::to_value(&document).unwrap_or_default();
+    router
+        .route("/api/v1/openapi.json", get(move || std::future::ready(axum::Json(document.clone()))))
+        .fallback(|| {
+            std::future::ready(Problem::from(Refusal::not_found("resource at this path; see", "/api/v1/openapi.json")))
+        })
+        .with_state(api)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seed_api_every_resource_of_the_seed_is_documented() {
+        let (_, document) = documented().split_for_parts();
+        for path in ["devices", "firmware", "deployments", "approvals", "compliance/audit-logs"] {
+            assert!(document.paths.paths.contains_key(&format!("/api/v1/{path}")), "{path}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Users.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::request::{Json, Origin, id};
+use super::{Api, Problem};
+use crate::access::hash_password;
+use crate::domain::access::{AccessRole, Permission};
+use crate::domain::{Command, Refusal};
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewUser {
+    user_id: String,
+    printed_name: String,
+    roles: Vec<AccessRole>,
+    password: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UserView {
+    user_id: String,
+    printed_name: String,
+    roles: Vec<AccessRole>,
+}
+
+/// Creates a user; ids are never used twice (21 CFR 11.100(a)).
+#[utoipa::path(post, path = "/api/v1/users", request_body = NewUser,
+    responses((status = 201, body = UserView), (status = 409, body = Problem)))]
+pub(super) async fn create(
+    State(api): State<Api>,
+    origin: Origin,
+    Json(new): Json<NewUser>,
+) -> Result<(StatusCode, axum::Json<UserView>), Problem> {
+    let caller = origin.need(&api, Permission::ManageUsers, "user.create", "user").await?;
+    let user = id("userId", &new.user_id)?;
+    let password = new.password;
+    let password_hash = tokio::task::spawn_blocking(move || hash_password(&password))
+        .await
+        .map_err(|e| Problem::internal("hashing failed", &e))?
+        .map_err(|e| Refusal::invalid("password", e))?;
+    let view = UserView { user_id: new.user_id, printed_name: new.printed_name.clone(), roles: new.roles.clone() };
+    let command = Command::CreateUser { user, printed_name: new.printed_name, roles: new.roles, password_hash };
+    origin.submit(&api, &caller, command).await?;
+    Ok((StatusCode::CREATED, axum::Json(view)))
+}
+
+/// Lists users.
+#[utoipa::path(get, path = "/api/v1/users", responses((status = 200, body = Vec<UserView>)))]
+pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<UserView>>, Problem> {
+    origin.need(&api, Permission::ReadAudit, "user.list", "user").await?;
+    let state = api.runner.state();
+    let view = state.users.iter().map(|(id, u)| UserView {
+        user_id: id.to_string(),
+        printed_name: u.printed_name.clone(),
+        roles: u.roles.clone(),
+    });
+    Ok(axum::Json(view.collect()))
+}

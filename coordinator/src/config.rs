@@ -1,0 +1,103 @@
+//! Configuration: one TOML file, checked completely before anything starts.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// The commented default, as the package installs it.
+pub(crate) const DEFAULT_TOML: &str = include_str!("../../packaging/coordinator.toml");
+
+/// The checked configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Directory of log, images and keys.
+    pub(crate) data_dir: PathBuf,
+    /// The one port for people, gateways and MQTT.
+    pub(crate) listen: SocketAddr,
+    /// How gateways reach this coordinator; goes into enrolment tokens.
+    pub(crate) public_url: String,
+    /// A device of a running phase that is not heard of for so long counts as failed.
+    pub(crate) silence_limit_seconds: u64,
+    /// Connections served at once.
+    pub(crate) connections_max: usize,
+    /// Connections served at once from one address; hospitals may share one.
+    pub(crate) connections_per_address_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: "/var/lib/mdfm-coordinator".into(),
+            listen: SocketAddr::from(([0, 0, 0, 0], 8443)),
+            public_url: "https://localhost:8443".into(),
+            silence_limit_seconds: 1_800,
+            connections_max: 4_096,
+            connections_per_address_max: 1_024,
+        }
+    }
+}
+
+/// Why a configuration is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("configuration {path} cannot be read")]
+    Read { path: String, source: std::io::Error },
+    #[error("configuration {path} is not valid: {cause}")]
+    Parse { path: String, cause: String },
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
+        Self::parse(&text).map_err(|cause| ConfigError::Parse { path: shown, cause })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let config: Self = toml::from_str(text).map_err(|e| e.to_string())?;
+        if !config.public_url.starts_with("https://") {
+            return Err("public_url must start with https://".into());
+        }
+        for (key, value) in [
+            ("silence_limit_seconds", config.silence_limit_seconds),
+            ("connections_max", config.connections_max as u64),
+            ("connections_per_address_max", config.connections_per_address_max as u64),
+        ] {
+            if value == 0 {
+                return Err(format!("{key} must be above zero"));
+            }
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commented_default_file_says_what_the_code_does() {
+        assert_eq!(Config::parse(DEFAULT_TOML), Ok(Config::default()));
+        let every_key_set: String =
+            DEFAULT_TOML.lines().map(|l| l.strip_prefix("#= ").unwrap_or(l)).collect::<Vec<_>>().join("\n");
+        assert_eq!(Config::parse(&every_key_set), Ok(Config::default()), "commented values are the defaults");
+    }
+
+    #[test]
+    fn unknown_keys_and_absurd_values_are_refused_by_name() {
+        for (text, names) in [
+            ("lisen = \"0.0.0.0:1\"", "lisen"),
+            ("listen = \"localhost\"", "listen"),
+            ("silence_limit_seconds = 0", "silence_limit_seconds"),
+            ("silence_limit_seconds = -1", "silence_limit_seconds"),
+            ("public_url = \"http://x\"", "public_url"),
+            ("data_dir = 7", "data_dir"),
+        ] {
+            let error = Config::parse(text).expect_err(text);
+            assert!(error.contains(names), "{error}");
+        }
+    }
+}

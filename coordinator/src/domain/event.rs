@@ -1,0 +1,123 @@
+//! What changed. Every variant is a record of the audit log; variants are added, never altered, because old logs are replayed.
+
+use mdfm_shared::digest::Digest;
+use mdfm_shared::id::{DeploymentId, FirmwareId, GatewayId, HospitalId, UserId};
+use mdfm_shared::time::UtcMillis;
+use mdfm_shared::trust::Role;
+use serde::{Deserialize, Serialize};
+
+use super::access::AccessRole;
+use super::rollout::{Change, NewDeployment};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub(crate) enum Event {
+    UserCreated {
+        user: UserId,
+        printed_name: String,
+        roles: Vec<AccessRole>,
+        password_hash: String,
+    },
+    SessionOpened {
+        user: UserId,
+        token_sha256: Digest,
+        expires_at: UtcMillis,
+    },
+    SessionClosed {
+        token_sha256: Digest,
+    },
+    /// The record carries the signed root.
+    TrustRootAdded {
+        version: u64,
+        digest: Digest,
+    },
+    /// The record carries the signed roster.
+    RosterAdded {
+        version: u64,
+    },
+    HospitalRegistered {
+        hospital: HospitalId,
+        name: String,
+        cohort: Option<String>,
+        timezone: Option<String>,
+    },
+    GatewayRegistered {
+        gateway: GatewayId,
+        hospital: HospitalId,
+    },
+    EnrolmentTokenIssued {
+        gateway: GatewayId,
+        secret_sha256: Digest,
+        expires_at: UtcMillis,
+    },
+    GatewayEnrolled {
+        gateway: GatewayId,
+        epoch: u64,
+        telemetry_key: String,
+        certificate_sha256: Digest,
+    },
+    GatewayRevoked {
+        gateway: GatewayId,
+    },
+    DeviceRegistered {
+        device: mdfm_shared::id::DeviceId,
+        model: String,
+        serial: String,
+        hospital: HospitalId,
+        gateway: Option<GatewayId>,
+        firmware_version: String,
+    },
+    FirmwareCreated {
+        firmware: FirmwareId,
+        version: String,
+        model: String,
+        release_notes: String,
+        submitter: String,
+    },
+    ImageStored {
+        firmware: FirmwareId,
+        sha256: Digest,
+        size_bytes: u64,
+    },
+    /// The record carries the signed manifest.
+    ManifestAttached {
+        firmware: FirmwareId,
+        digest: Digest,
+        submitter: String,
+    },
+    /// The record carries the signed approval.
+    ApprovalSigned {
+        firmware: FirmwareId,
+        role: Role,
+        user: UserId,
+    },
+    FirmwareRejected {
+        firmware: FirmwareId,
+        role: Role,
+        user: String,
+        reason: String,
+    },
+    FirmwareApproved {
+        firmware: FirmwareId,
+    },
+    DeploymentCreated(Box<NewDeployment>),
+    /// A validation's record carries the signed document.
+    DeploymentChanged {
+        deployment: DeploymentId,
+        change: Change,
+    },
+    /// The record carries the signed batch; its events move the devices.
+    TelemetryCommitted {
+        gateway: GatewayId,
+        epoch: u64,
+        sequence: u64,
+        digest: Digest,
+    },
+    /// The record carries the signed directive.
+    DirectiveIssued {
+        gateway: GatewayId,
+        serial: u64,
+        issued_at: UtcMillis,
+        expires_at: UtcMillis,
+    },
+}

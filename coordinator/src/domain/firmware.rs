@@ -1,0 +1,254 @@
+//! Firmware releases and the approval workflow: draft → image → signed manifest → approvals → approved or rejected.
+
+use std::collections::BTreeMap;
+
+use mdfm_shared::digest::Digest;
+use mdfm_shared::id::{FirmwareId, UserId};
+use mdfm_shared::limits::{IMAGE_BYTES_MAX, TEXT_CHARS_MAX};
+use mdfm_shared::manifest::{FirmwareClass, Manifest, is_label};
+use mdfm_shared::record::{Actor, document_text};
+use mdfm_shared::sign::Signed;
+use mdfm_shared::time::UtcMillis;
+use mdfm_shared::trust::{Approval, Role, check_approval, missing_roles};
+use serde::{Deserialize, Serialize};
+
+use super::{Event, Proposal, Refusal, State};
+
+/// How far a signer's clock may run ahead of ours.
+const CLOCK_AHEAD_MS_MAX: u64 = 5 * 60_000;
+
+/// Where a release stands; each state says what is true of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum FirmwareStatus {
+    /// Described, no image stored.
+    AwaitingImage,
+    /// Image stored and hashed, no signed manifest.
+    AwaitingManifest,
+    /// Signed manifest fits the image; approvals are being collected.
+    PendingApproval,
+    /// Every needed approval stands in the log.
+    Approved,
+    /// An approver said no; final.
+    Rejected,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Firmware {
+    pub(crate) version: String,
+    pub(crate) model: String,
+    pub(crate) release_notes: String,
+    pub(crate) submitter: String,
+    pub(crate) status: FirmwareStatus,
+    pub(crate) image: Option<(Digest, u64)>,
+    pub(crate) manifest: Option<AttachedManifest>,
+    pub(crate) approvals: BTreeMap<Role, GivenApproval>,
+    pub(crate) rejection: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AttachedManifest {
+    pub(crate) manifest: Manifest,
+    pub(crate) digest: Digest,
+    /// Where it stands in the log.
+    pub(crate) log_index: u64,
+    pub(crate) submitter: String,
+}
+
+/// An approval with the manifestation of its signature (21 CFR 11.50).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GivenApproval {
+    pub(crate) user: UserId,
+    pub(crate) printed_name: String,
+    pub(crate) meaning: String,
+    pub(crate) reason: String,
+    pub(crate) at: UtcMillis,
+    /// Where it stands in the log.
+    pub(crate) log_index: u64,
+}
+
+fn need_status(firmware: &Firmware, id: &FirmwareId, needed: FirmwareStatus) -> Result<(), Refusal> {
+    if firmware.status == needed {
+        return Ok(());
+    }
+    let detail = format!("firmware {id} is {:?}, this step needs it to be {needed:?}", firmware.status);
+    Err(Refusal::conflict("wrong-step", detail))
+}
+
+pub(super) fn create(
+    state: &State,
+    actor: &Actor,
+    firmware: &FirmwareId,
+    version: &str,
+    model: &str,
+    release_notes: &str,
+) -> Result<Event, Refusal> {
+    if state.firmware.contains_key(firmware) {
+        return Err(Refusal::exists("firmware", firmware));
+    }
+    for (field, text) in [("version", version), ("deviceModel", model)] {
+        if !is_label(text) {
+            return Err(Refusal::invalid(field, "must be 1 to 128 printable characters"));
+        }
+    }
+    if release_notes.chars().count() > TEXT_CHARS_MAX {
+        return Err(Refusal::invalid("releaseNotes", format!("at most {TEXT_CHARS_MAX} characters")));
+    }
+    Ok(Event::FirmwareCreated {
+        firmware: firmware.clone(),
+        version: version.to_owned(),
+        model: model.to_owned(),
+        release_notes: release_notes.to_owned(),
+        submitter: actor.id.clone(),
+    })
+}
+
+pub(super) fn store_image(state: &State, id: &FirmwareId, sha256: Digest, size_bytes: u64) -> Result<Event, Refusal> {
+    let firmware = state.need_firmware(id)?;
+    need_status(firmware, id, FirmwareStatus::AwaitingImage)?;
+    if size_bytes == 0 || size_bytes > IMAGE_BYTES_MAX {
+        return Err(Refusal::invalid(
+            "image",
+            format!("size must be 1 to {IMAGE_BYTES_MAX} bytes, found {size_bytes}"),
+        ));
+    }
+    Ok(Event::ImageStored { firmware: id.clone(), sha256, size_bytes })
+}
+
+pub(super) fn attach_manifest(
+    state: &State,
+    actor: &Actor,
+    id: &FirmwareId,
+    signed: &Signed<Manifest>,
+) -> Result<Vec<Proposal>, Refusal> {
+    let firmware = state.need_firmware(id)?;
+    need_status(firmware, id, FirmwareStatus::AwaitingManifest)?;
+    let root = state.need_root()?;
+    let manifest = signed.verify(root.release_keys()).map_err(|e| Refusal::document("manifest-signature", e))?;
+    manifest.check().map_err(|e| Refusal::document("manifest-field", e))?;
+    let (sha256, size_bytes) = firmware.image.ok_or_else(|| Refusal::conflict("wrong-step", "no image stored"))?;
+    let [component] = manifest.components.as_slice() else {
+        return Err(Refusal::invalid("components", "devices with more than one component cannot be served yet"));
+    };
+    if component.sha256 != sha256 {
+        return Err(Refusal::digest_mismatch(
+            "the manifest does not name the uploaded image",
+            sha256,
+            component.sha256,
+        ));
+    }
+    for (field, found, expected) in [
+        ("size", component.size_bytes.to_string(), size_bytes.to_string()),
+        ("firmwareId", manifest.firmware_id.to_string(), id.to_string()),
+        ("model", manifest.model.clone(), firmware.model.clone()),
+        ("version", manifest.version.clone(), firmware.version.clone()),
+    ] {
+        if found != expected {
+            return Err(Refusal::invalid(field, format!("the manifest says {found:?}, the upload {expected:?}")));
+        }
+    }
+    let clash = state.firmware.iter().find(|(other, f)| {
+        *other != id
+            && f.manifest.as_ref().is_some_and(|m| {
+                m.manifest.model == manifest.model && m.manifest.release_number == manifest.release_number
+            })
+    });
+    if let Some((other, _)) = clash {
+        let detail = format!("release number {} of {} belongs to {other}", manifest.release_number, manifest.model);
+        return Err(Refusal::conflict("release-number-taken", detail));
+    }
+    let event = Event::ManifestAttached { firmware: id.clone(), digest: signed.digest(), submitter: actor.id.clone() };
+    Ok(vec![Proposal::new("firmware.manifest", format!("firmware/{id}"), event).with(document_text(signed))])
+}
+
+pub(super) fn approve(
+    state: &State,
+    now: UtcMillis,
+    actor: &Actor,
+    id: &FirmwareId,
+    signed: &Signed<Approval>,
+) -> Result<Vec<Proposal>, Refusal> {
+    let firmware = state.need_firmware(id)?;
+    need_status(firmware, id, FirmwareStatus::PendingApproval)?;
+    let (root, roster) = (state.need_root()?, state.need_roster()?);
+    let attached = firmware.manifest.as_ref().ok_or_else(|| Refusal::conflict("wrong-step", "no manifest"))?;
+    let refuse = |e: &dyn std::fmt::Display| Refusal::document("approval-refused", e);
+    let approval =
+        check_approval(signed, attached.digest, &attached.submitter, roster, state.log_size).map_err(|e| refuse(&e))?;
+    if approval.user.as_str() != actor.id {
+        let detail =
+            format!("{} is signed in, the approval is by {}: nobody signs for another", actor.id, approval.user);
+        return Err(Refusal::forbidden("not-the-signer", detail));
+    }
+    if approval.user.as_str() == firmware.submitter {
+        return Err(refuse(&format!("{} submitted this firmware and may not approve it", approval.user)));
+    }
+    if approval.at > now.plus_ms(CLOCK_AHEAD_MS_MAX) {
+        return Err(refuse(&format!("the approval is dated {} in the future; check the signing clock", approval.at)));
+    }
+    if let Some(given) = firmware.approvals.get(&approval.role) {
+        let detail = format!("{} has been given by {} already", approval.role, given.user);
+        return Err(Refusal::conflict("already-approved", detail));
+    }
+    if firmware.approvals.values().any(|a| a.user == approval.user) {
+        return Err(refuse(&format!(
+            "{} signed in another role; each approval needs a different person",
+            approval.user
+        )));
+    }
+    let missing: Vec<Role> = missing_roles(&root.approvals, &attached.manifest, [])
+        .into_iter()
+        .filter(|r| !firmware.approvals.contains_key(r))
+        .collect();
+    if !missing.contains(&approval.role) {
+        return Err(refuse(&format!("this release does not need the role {}", approval.role)));
+    }
+    if attached.manifest.class == FirmwareClass::Emergency {
+        let window_ms = root.approvals.emergency_window_ms;
+        let apart = |a: UtcMillis, b: UtcMillis| a.since_ms(b).max(b.since_ms(a));
+        if firmware.approvals.values().any(|given| apart(given.at, approval.at) > window_ms) {
+            return Err(refuse(&format!(
+                "emergency approvals must lie within {window_ms} ms; submit the release again"
+            )));
+        }
+    }
+    let object = format!("firmware/{id}");
+    let event = Event::ApprovalSigned { firmware: id.clone(), role: approval.role, user: approval.user.clone() };
+    let mut proposals = vec![
+        Proposal::new("firmware.approve", object.clone(), event)
+            .because(approval.reason.clone())
+            .with(document_text(signed)),
+    ];
+    if missing.len() == 1 {
+        proposals.push(
+            Proposal::new("firmware.approved", object, Event::FirmwareApproved { firmware: id.clone() })
+                .because("every needed approval stands in the log"),
+        );
+    }
+    Ok(proposals)
+}
+
+pub(super) fn reject(
+    state: &State,
+    actor: &Actor,
+    id: &FirmwareId,
+    role: Role,
+    reason: &str,
+) -> Result<Vec<Proposal>, Refusal> {
+    let firmware = state.need_firmware(id)?;
+    need_status(firmware, id, FirmwareStatus::PendingApproval)?;
+    let roster = state.need_roster()?;
+    let holds = roster.entries.iter().any(|e| e.user.as_str() == actor.id && e.roles.contains(&role));
+    if !holds {
+        return Err(Refusal::forbidden("not-on-roster", format!("{} is not on the roster as {role}", actor.id)));
+    }
+    if reason.trim().is_empty() || reason.chars().count() > TEXT_CHARS_MAX {
+        return Err(Refusal::invalid(
+            "reason",
+            format!("a rejection needs a reason of 1 to {TEXT_CHARS_MAX} characters"),
+        ));
+    }
+    let event =
+        Event::FirmwareRejected { firmware: id.clone(), role, user: actor.id.clone(), reason: reason.to_owned() };
+    Ok(vec![Proposal::new("firmware.reject", format!("firmware/{id}"), event).because(reason)])
+}

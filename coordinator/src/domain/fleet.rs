@@ -1,0 +1,211 @@
+//! Hospitals, gateways and devices.
+
+use mdfm_shared::digest::Digest;
+use mdfm_shared::id::{DeviceId, GatewayId, HospitalId};
+use mdfm_shared::manifest::is_label;
+use mdfm_shared::sign::PublicKey;
+use mdfm_shared::telemetry::InstallState;
+use mdfm_shared::time::UtcMillis;
+use serde::{Deserialize, Serialize};
+
+use super::{Event, Refusal, State};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hospital {
+    pub(crate) name: String,
+    /// The cohort that rollout phases name, for example `pilot`.
+    pub(crate) cohort: Option<String>,
+    /// IANA time zone.
+    pub(crate) timezone: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Gateway {
+    pub(crate) hospital: HospitalId,
+    pub(crate) token: Option<PendingToken>,
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) revoked: bool,
+    pub(crate) chain: Chain,
+    pub(crate) directive: Option<IssuedDirective>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PendingToken {
+    pub(crate) secret_sha256: Digest,
+    pub(crate) expires_at: UtcMillis,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Credentials {
+    pub(crate) telemetry_key: String,
+    /// SHA-256 of the DER of the only client certificate that the front door lets in for this gateway.
+    pub(crate) certificate_sha256: Digest,
+}
+
+/// Where a gateway's telemetry chain stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Chain {
+    pub(crate) epoch: u64,
+    /// Highest committed sequence; 0 for none.
+    pub(crate) sequence: u64,
+    /// Digest of the last committed batch; zeroes for none.
+    pub(crate) last: Digest,
+}
+
+/// The last directive signed for a gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IssuedDirective {
+    pub(crate) serial: u64,
+    pub(crate) issued_at: UtcMillis,
+    pub(crate) expires_at: UtcMillis,
+    /// Base64 of its frame.
+    pub(crate) document: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Device {
+    pub(crate) model: String,
+    pub(crate) serial: String,
+    pub(crate) hospital: HospitalId,
+    /// The gateway it attaches to; none until one is named or the hospital has exactly one.
+    pub(crate) gateway: Option<GatewayId>,
+    /// What it runs, as registered and then as reported.
+    pub(crate) firmware_version: String,
+    pub(crate) running_sha256: Option<Digest>,
+    pub(crate) install: Option<Install>,
+    /// Security version below which the device accepts nothing more.
+    pub(crate) security_floor: u32,
+    pub(crate) last_error: Option<String>,
+}
+
+/// The last installation that the gateway reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Install {
+    pub(crate) state: InstallState,
+    pub(crate) manifest: Digest,
+    pub(crate) detail: String,
+    /// Times on the gateway's clock.
+    pub(crate) since: UtcMillis,
+    /// From the start of the last rollback to its end, once it ended.
+    pub(crate) rollback_ms: Option<u64>,
+}
+
+/// A device to register.
+#[derive(Debug, Clone)]
+pub(crate) struct NewDevice {
+    pub(crate) device: DeviceId,
+    pub(crate) model: String,
+    pub(crate) serial: String,
+    pub(crate) hospital: HospitalId,
+    pub(crate) gateway: Option<GatewayId>,
+    pub(crate) firmware_version: String,
+}
+
+pub(super) fn register_hospital(
+    state: &State,
+    hospital: &HospitalId,
+    name: &str,
+    cohort: Option<&str>,
+    timezone: Option<&str>,
+) -> Result<Event, Refusal> {
+    if state.hospitals.contains_key(hospital) {
+        return Err(Refusal::exists("hospital", hospital));
+    }
+    for (field, text) in [("name", Some(name)), ("cohort", cohort), ("timezone", timezone)] {
+        if text.is_some_and(|t| !is_label(t)) {
+            return Err(Refusal::invalid(field, "must be 1 to 128 printable characters"));
+        }
+    }
+    Ok(Event::HospitalRegistered {
+        hospital: hospital.clone(),
+        name: name.to_owned(),
+        cohort: cohort.map(str::to_owned),
+        timezone: timezone.map(str::to_owned),
+    })
+}
+
+pub(super) fn register_gateway(state: &State, gateway: &GatewayId, hospital: &HospitalId) -> Result<Event, Refusal> {
+    if state.gateways.contains_key(gateway) {
+        return Err(Refusal::exists("gateway", gateway));
+    }
+    state.need_hospital(hospital)?;
+    Ok(Event::GatewayRegistered { gateway: gateway.clone(), hospital: hospital.clone() })
+}
+
+pub(super) fn issue_token(
+    state: &State,
+    gateway: &GatewayId,
+    secret_sha256: Digest,
+    expires_at: UtcMillis,
+) -> Result<Event, Refusal> {
+    let held = state.need_gateway(gateway)?;
+    if held.revoked {
+        return Err(Refusal::conflict(
+            "gateway-revoked",
+            format!("gateway {gateway} is revoked for good; register a new one"),
+        ));
+    }
+    state.need_root()?;
+    Ok(Event::EnrolmentTokenIssued { gateway: gateway.clone(), secret_sha256, expires_at })
+}
+
+pub(super) fn enrol(
+    state: &State,
+    now: UtcMillis,
+    gateway: &GatewayId,
+    secret_sha256: Digest,
+    telemetry_key: &PublicKey,
+    certificate_sha256: Digest,
+) -> Result<Event, Refusal> {
+    // One answer for every cause: a stranger learns nothing from it.
+    let refused = Refusal::forbidden(
+        "enrolment-refused",
+        "the enrolment token is unknown, used or expired; ask the vendor's operator for a new one",
+    );
+    let held = state.gateways.get(gateway).ok_or_else(|| refused.clone())?;
+    match &held.token {
+        Some(token) if token.secret_sha256 == secret_sha256 && now < token.expires_at && !held.revoked => {
+            Ok(Event::GatewayEnrolled {
+                gateway: gateway.clone(),
+                epoch: held.chain.epoch + 1,
+                telemetry_key: telemetry_key.to_string(),
+                certificate_sha256,
+            })
+        }
+        _ => Err(refused),
+    }
+}
+
+pub(super) fn revoke(state: &State, gateway: &GatewayId) -> Result<Event, Refusal> {
+    if state.need_gateway(gateway)?.revoked {
+        return Err(Refusal::conflict("gateway-revoked", format!("gateway {gateway} is revoked already")));
+    }
+    Ok(Event::GatewayRevoked { gateway: gateway.clone() })
+}
+
+pub(super) fn register_device(state: &State, new: &NewDevice) -> Result<Event, Refusal> {
+    if state.devices.contains_key(&new.device) {
+        return Err(Refusal::exists("device", &new.device));
+    }
+    for (field, text) in
+        [("modelNumber", &new.model), ("serialNumber", &new.serial), ("currentFirmwareVersion", &new.firmware_version)]
+    {
+        if !is_label(text) {
+            return Err(Refusal::invalid(field, "must be 1 to 128 printable characters"));
+        }
+    }
+    state.need_hospital(&new.hospital)?;
+    if let Some(gateway) = &new.gateway
+        && state.need_gateway(gateway)?.hospital != new.hospital
+    {
+        return Err(Refusal::invalid("gatewayId", format!("gateway {gateway} stands in another hospital")));
+    }
+    Ok(Event::DeviceRegistered {
+        device: new.device.clone(),
+        model: new.model.clone(),
+        serial: new.serial.clone(),
+        hospital: new.hospital.clone(),
+        gateway: new.gateway.clone(),
+        firmware_version: new.firmware_version.clone(),
+    })
+}

@@ -1,0 +1,273 @@
+//! The core: `command → events → state`. Pure; the runner brings time and takes events to the audit log.
+//!
+//! [`decide`] checks a command against the state and proposes events; nothing changes before they are durable. [`State::apply`]
+//! is the only place where the state moves, live and in replay alike.
+
+pub(crate) mod access;
+pub(crate) mod directive;
+pub(crate) mod event;
+pub(crate) mod firmware;
+pub(crate) mod fleet;
+pub(crate) mod refusal;
+pub(crate) mod rollout;
+pub(crate) mod state;
+pub(crate) mod telemetry;
+pub(crate) mod trust;
+
+use mdfm_shared::digest::Digest;
+use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId, UserId};
+use mdfm_shared::manifest::Manifest;
+use mdfm_shared::record::Actor;
+use mdfm_shared::sign::{PublicKey, Signed};
+use mdfm_shared::telemetry::TelemetryBatch;
+use mdfm_shared::time::UtcMillis;
+use mdfm_shared::trust::{Approval, Role, Roster, TrustRoot, Validation};
+
+pub(crate) use event::Event;
+pub(crate) use refusal::Refusal;
+pub(crate) use state::State;
+
+use access::AccessRole;
+use rollout::DeploymentRequest;
+
+/// What became of a device's heartbeats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// None for longer than the limit.
+    Silent,
+    /// One after a silence.
+    Again,
+}
+
+/// What somebody wishes.
+#[derive(Debug, Clone)]
+pub(crate) enum Command {
+    CreateUser {
+        user: UserId,
+        printed_name: String,
+        roles: Vec<AccessRole>,
+        password_hash: String,
+    },
+    OpenSession {
+        user: UserId,
+        token_sha256: Digest,
+        expires_at: UtcMillis,
+    },
+    CloseSession {
+        token_sha256: Digest,
+    },
+    /// Something was refused before it reached the core; it only leaves its record.
+    Denied {
+        action: &'static str,
+        object: String,
+        refusal: Refusal,
+    },
+    AddTrustRoot {
+        root: Signed<TrustRoot>,
+    },
+    AddRoster {
+        roster: Signed<Roster>,
+    },
+    RegisterHospital {
+        hospital: HospitalId,
+        name: String,
+        cohort: Option<String>,
+        timezone: Option<String>,
+    },
+    RegisterGateway {
+        gateway: GatewayId,
+        hospital: HospitalId,
+    },
+    IssueToken {
+        gateway: GatewayId,
+        secret_sha256: Digest,
+        expires_at: UtcMillis,
+    },
+    Enrol {
+        gateway: GatewayId,
+        secret_sha256: Digest,
+        telemetry_key: PublicKey,
+        certificate_sha256: Digest,
+    },
+    RevokeGateway {
+        gateway: GatewayId,
+        reason: String,
+    },
+    RegisterDevice(fleet::NewDevice),
+    CreateFirmware {
+        firmware: FirmwareId,
+        version: String,
+        model: String,
+        release_notes: String,
+    },
+    StoreImage {
+        firmware: FirmwareId,
+        sha256: Digest,
+        size_bytes: u64,
+    },
+    AttachManifest {
+        firmware: FirmwareId,
+        manifest: Signed<Manifest>,
+    },
+    Approve {
+        firmware: FirmwareId,
+        approval: Signed<Approval>,
+    },
+    Reject {
+        firmware: FirmwareId,
+        role: Role,
+        reason: String,
+    },
+    CreateDeployment {
+        deployment: DeploymentId,
+        request: DeploymentRequest,
+    },
+    Validate {
+        deployment: DeploymentId,
+        validation: Signed<Validation>,
+    },
+    Pause {
+        deployment: DeploymentId,
+        reason: String,
+    },
+    Resume {
+        deployment: DeploymentId,
+        reason: String,
+    },
+    Rollback {
+        deployment: DeploymentId,
+        reason: String,
+    },
+    Telemetry {
+        gateway: GatewayId,
+        batch: Signed<TelemetryBatch>,
+    },
+    /// What the heartbeats say of a device of a running phase; only changes are commanded.
+    NoteLiveness {
+        deployment: DeploymentId,
+        device: DeviceId,
+        last_seen: UtcMillis,
+        heard: Heard,
+    },
+}
+
+impl Command {
+    /// The action's stable name in the audit log and the object that it is about.
+    pub(crate) fn describe(&self) -> (&'static str, String) {
+        match self {
+            Self::CreateUser { user, .. } => ("user.create", format!("user/{user}")),
+            Self::OpenSession { user, .. } => ("session.open", format!("user/{user}")),
+            Self::CloseSession { token_sha256 } => ("session.close", format!("session/{}", token_sha256.short())),
+            Self::Denied { action, object, .. } => (action, object.clone()),
+            Self::AddTrustRoot { .. } => ("trust.root.add", "trust/root".into()),
+            Self::AddRoster { .. } => ("trust.roster.add", "trust/roster".into()),
+            Self::RegisterHospital { hospital, .. } => ("hospital.register", format!("hospital/{hospital}")),
+            Self::RegisterGateway { gateway, .. } => ("gateway.register", format!("gateway/{gateway}")),
+            Self::IssueToken { gateway, .. } => ("gateway.token", format!("gateway/{gateway}")),
+            Self::Enrol { gateway, .. } => ("gateway.enrol", format!("gateway/{gateway}")),
+            Self::RevokeGateway { gateway, .. } => ("gateway.revoke", format!("gateway/{gateway}")),
+            Self::RegisterDevice(new) => ("device.register", format!("device/{}", new.device)),
+            Self::CreateFirmware { firmware, .. } => ("firmware.create", format!("firmware/{firmware}")),
+            Self::StoreImage { firmware, .. } => ("firmware.image", format!("firmware/{firmware}")),
+            Self::AttachManifest { firmware, .. } => ("firmware.manifest", format!("firmware/{firmware}")),
+            Self::Approve { firmware, .. } => ("firmware.approve", format!("firmware/{firmware}")),
+            Self::Reject { firmware, .. } => ("firmware.reject", format!("firmware/{firmware}")),
+            Self::CreateDeployment { deployment, .. } => ("deployment.create", format!("deployment/{deployment}")),
+            Self::Validate { deployment, .. } => ("deployment.validate", format!("deployment/{deployment}")),
+            Self::Pause { deployment, .. } => ("deployment.pause", format!("deployment/{deployment}")),
+            Self::Resume { deployment, .. } => ("deployment.resume", format!("deployment/{deployment}")),
+            Self::Rollback { deployment, .. } => ("deployment.rollback", format!("deployment/{deployment}")),
+            Self::Telemetry { gateway, .. } => ("telemetry.commit", format!("gateway/{gateway}")),
+            Self::NoteLiveness { device, heard: Heard::Silent, .. } => ("device.silent", format!("device/{device}")),
+            Self::NoteLiveness { device, heard: Heard::Again, .. } => ("device.returned", format!("device/{device}")),
+        }
+    }
+}
+
+/// An event that a command would cause, with what its record says beside it.
+#[derive(Debug, Clone)]
+pub(crate) struct Proposal {
+    pub(crate) action: &'static str,
+    pub(crate) object: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) event: Event,
+    /// Base64 of the frame of the signed document that caused the event.
+    pub(crate) document: Option<String>,
+}
+
+impl Proposal {
+    pub(crate) fn new(action: &'static str, object: impl Into<String>, event: Event) -> Self {
+        Self { action, object: object.into(), reason: None, event, document: None }
+    }
+    pub(crate) fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+    pub(crate) fn with(mut self, document: String) -> Self {
+        self.document = Some(document);
+        self
+    }
+}
+
+/// Checks `command` by `actor` against `state`.
+///
+/// # Errors
+/// The refusal that the caller and the audit log get; nothing has changed.
+pub(crate) fn decide(
+    state: &State,
+    now: UtcMillis,
+    actor: &Actor,
+    command: &Command,
+) -> Result<Vec<Proposal>, Refusal> {
+    let (action, object) = command.describe();
+    let one = |event| Ok(vec![Proposal::new(action, object.clone(), event)]);
+    match command {
+        Command::CreateUser { user, printed_name, roles, password_hash } => {
+            one(access::create_user(state, user, printed_name, roles, password_hash)?)
+        }
+        Command::OpenSession { user, token_sha256, expires_at } => {
+            one(Event::SessionOpened { user: user.clone(), token_sha256: *token_sha256, expires_at: *expires_at })
+        }
+        Command::CloseSession { token_sha256 } => one(Event::SessionClosed { token_sha256: *token_sha256 }),
+        Command::Denied { refusal, .. } => Err(refusal.clone()),
+        Command::AddTrustRoot { root } => trust::add_root(state, root),
+        Command::AddRoster { roster } => trust::add_roster(state, roster),
+        Command::RegisterHospital { hospital, name, cohort, timezone } => {
+            one(fleet::register_hospital(state, hospital, name, cohort.as_deref(), timezone.as_deref())?)
+        }
+        Command::RegisterGateway { gateway, hospital } => one(fleet::register_gateway(state, gateway, hospital)?),
+        Command::IssueToken { gateway, secret_sha256, expires_at } => {
+            one(fleet::issue_token(state, gateway, *secret_sha256, *expires_at)?)
+        }
+        Command::Enrol { gateway, secret_sha256, telemetry_key, certificate_sha256 } => {
+            one(fleet::enrol(state, now, gateway, *secret_sha256, telemetry_key, *certificate_sha256)?)
+        }
+        Command::RevokeGateway { gateway, reason } => {
+            let event = fleet::revoke(state, gateway)?;
+            Ok(vec![Proposal::new(action, object, event).because(reason)])
+        }
+        Command::RegisterDevice(new) => one(fleet::register_device(state, new)?),
+        Command::CreateFirmware { firmware, version, model, release_notes } => {
+            one(firmware::create(state, actor, firmware, version, model, release_notes)?)
+        }
+        Command::StoreImage { firmware, sha256, size_bytes } => {
+            one(firmware::store_image(state, firmware, *sha256, *size_bytes)?)
+        }
+        Command::AttachManifest { firmware, manifest } => firmware::attach_manifest(state, actor, firmware, manifest),
+        Command::Approve { firmware, approval } => firmware::approve(state, now, actor, firmware, approval),
+        Command::Reject { firmware, role, reason } => firmware::reject(state, actor, firmware, *role, reason),
+        Command::CreateDeployment { deployment, request } => {
+            rollout::plan::create(state, now, actor, deployment, request)
+        }
+        Command::Validate { deployment, validation } => {
+            rollout::command::validate(state, now, actor, deployment, validation)
+        }
+        Command::Pause { deployment, reason } => rollout::command::pause(state, deployment, reason),
+        Command::Resume { deployment, reason } => rollout::command::resume(state, deployment, reason),
+        Command::Rollback { deployment, reason } => rollout::command::roll_back(state, actor, deployment, reason),
+        Command::Telemetry { gateway, batch } => telemetry::commit(state, gateway, batch),
+        Command::NoteLiveness { deployment, device, last_seen, heard } => {
+            rollout::command::note_liveness(state, deployment, device, *last_seen, *heard)
+        }
+    }
+}

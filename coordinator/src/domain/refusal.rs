@@ -1,0 +1,61 @@
+//! Why a wish was refused: one form for the API, the command line and the audit log.
+
+use mdfm_shared::digest::Digest;
+
+/// The class of a refusal; fixes the HTTP status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// 400: the request cannot be read.
+    Malformed,
+    /// 401: who asks is not known.
+    Unauthenticated,
+    /// 403: who asks may not.
+    Forbidden,
+    /// 404: the object does not exist.
+    NotFound,
+    /// 409: the object's state does not allow it.
+    Conflict,
+    /// 413: too large.
+    TooLarge,
+    /// 422: a field or a document is wrong.
+    Invalid,
+    /// 503: not now.
+    Unavailable,
+}
+
+/// A refusal with a stable code, what is wrong and what to do next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub(crate) struct Refusal {
+    pub(crate) class: Class,
+    /// Stable, in kebab case; the last part of the problem type (RFC 9457).
+    pub(crate) code: &'static str,
+    pub(crate) detail: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(class: Class, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { class, code, detail: detail.into() }
+    }
+    pub(crate) fn not_found(what: &str, id: impl std::fmt::Display) -> Self {
+        Self::new(Class::NotFound, "not-found", format!("there is no {what} {id}"))
+    }
+    pub(crate) fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(Class::Conflict, code, detail)
+    }
+    pub(crate) fn invalid(field: &str, problem: impl std::fmt::Display) -> Self {
+        Self::new(Class::Invalid, "invalid-field", format!("{field}: {problem}"))
+    }
+    pub(crate) fn document(code: &'static str, cause: impl std::fmt::Display) -> Self {
+        Self::new(Class::Invalid, code, cause.to_string())
+    }
+    pub(crate) fn forbidden(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(Class::Forbidden, code, detail)
+    }
+    pub(crate) fn exists(what: &str, id: impl std::fmt::Display) -> Self {
+        Self::conflict("exists", format!("{what} {id} exists already; ids are never used twice"))
+    }
+    pub(crate) fn digest_mismatch(what: &str, expected: Digest, found: Digest) -> Self {
+        Self::new(Class::Invalid, "digest-mismatch", format!("{what}: expected SHA-256 {expected}, found {found}"))
+    }
+}

@@ -1,0 +1,379 @@
+//! The coordinator's state: a fold over the audit log, the same live and in replay.
+
+use std::collections::BTreeMap;
+
+use mdfm_shared::digest::Digest;
+use mdfm_shared::directive::{DeviceDirective, Directive};
+use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId, UserId};
+use mdfm_shared::manifest::Manifest;
+use mdfm_shared::record::{AuditRecord, Outcome, RecordError};
+use mdfm_shared::sign::SignError;
+use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, Severity, TelemetryBatch};
+use mdfm_shared::time::UtcMillis;
+use mdfm_shared::trust::{Approval, RootError, Roster, TrustRoot, TrustedRoot};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::access::User;
+use super::firmware::{AttachedManifest, Firmware, FirmwareStatus, GivenApproval};
+use super::fleet::{Chain, Credentials, Device, Gateway, Hospital, Install, IssuedDirective, PendingToken};
+use super::rollout::{Change, Deployment, Status};
+use super::{Event, Refusal};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Session {
+    pub(crate) user: UserId,
+    pub(crate) expires_at: UtcMillis,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct State {
+    /// Entries of the log that made this state: the index that the next entry gets.
+    pub(crate) log_size: u64,
+    pub(crate) users: BTreeMap<UserId, User>,
+    pub(crate) sessions: BTreeMap<Digest, Session>,
+    /// Base64 of the frames of every signed trust root, version 1 first.
+    pub(crate) roots: Vec<String>,
+    pub(crate) first_root_digest: Option<Digest>,
+    #[serde(skip)]
+    trusted_root: Option<TrustedRoot>,
+    pub(crate) roster: Option<Roster>,
+    /// Base64 of the frame of the signed roster.
+    pub(crate) roster_document: Option<String>,
+    pub(crate) hospitals: BTreeMap<HospitalId, Hospital>,
+    pub(crate) gateways: BTreeMap<GatewayId, Gateway>,
+    pub(crate) devices: BTreeMap<DeviceId, Device>,
+    pub(crate) firmware: BTreeMap<FirmwareId, Firmware>,
+    pub(crate) deployments: BTreeMap<DeploymentId, Deployment>,
+    /// The newest deployment of each device.
+    pub(crate) device_deployment: BTreeMap<DeviceId, DeploymentId>,
+    /// What the last directive of each gateway said.
+    pub(crate) directive_wishes: BTreeMap<GatewayId, Vec<DeviceDirective>>,
+}
+
+/// Why a log cannot be replayed; the coordinator does not start on such a log.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplayError {
+    #[error("the entry is no record of a known form")]
+    Record(#[from] RecordError),
+    #[error("the record's event is of no known form")]
+    Event(#[from] serde_json::Error),
+    #[error("the record's signed document does not decode")]
+    Document(#[from] SignError),
+    #[error("the record's trust root does not follow from the one before")]
+    Root(#[from] RootError),
+    #[error("the record changes {0}, which no earlier record made")]
+    Unknown(String),
+}
+
+fn known<'a, K: Ord + std::fmt::Display, V>(map: &'a mut BTreeMap<K, V>, id: &K) -> Result<&'a mut V, ReplayError> {
+    map.get_mut(id).ok_or_else(|| ReplayError::Unknown(id.to_string()))
+}
+
+impl State {
+    /// Moves the state by one entry of the log.
+    pub(crate) fn apply(&mut self, record: &AuditRecord) -> Result<(), ReplayError> {
+        let index = self.log_size;
+        self.log_size += 1;
+        match (&record.event, record.outcome) {
+            (Some(event), Outcome::Accepted) => self.apply_event(index, record, serde_json::from_value(event.clone())?),
+            _ => Ok(()),
+        }
+    }
+
+    fn apply_event(&mut self, index: u64, record: &AuditRecord, event: Event) -> Result<(), ReplayError> {
+        let at = UtcMillis(record.at_ms);
+        let document = || record.document.clone().unwrap_or_default();
+        match event {
+            Event::UserCreated { user, printed_name, roles, password_hash } => {
+                self.users.insert(user, User { printed_name, roles, password_hash });
+            }
+            Event::SessionOpened { user, token_sha256, expires_at } => {
+                self.sessions.retain(|_, s| s.expires_at > at);
+                self.sessions.insert(token_sha256, Session { user, expires_at });
+            }
+            Event::SessionClosed { token_sha256 } => {
+                self.sessions.remove(&token_sha256);
+            }
+            Event::TrustRootAdded { digest, .. } => {
+                let signed = record.document::<TrustRoot>()?;
+                self.trusted_root = Some(match &self.trusted_root {
+                    None => TrustedRoot::pinned(&signed, digest)?,
+                    Some(held) => held.advance(&signed)?,
+                });
+                self.first_root_digest.get_or_insert(digest);
+                self.roots.push(document());
+            }
+            Event::RosterAdded { .. } => {
+                self.roster = Some(record.document::<Roster>()?.decode_unverified()?);
+                self.roster_document = Some(document());
+            }
+            Event::HospitalRegistered { hospital, name, cohort, timezone } => {
+                self.hospitals.insert(hospital, Hospital { name, cohort, timezone });
+            }
+            Event::GatewayRegistered { gateway, hospital } => {
+                let chain = Chain { epoch: 0, sequence: 0, last: Digest([0; 32]) };
+                let new = Gateway { hospital, token: None, credentials: None, revoked: false, chain, directive: None };
+                self.gateways.insert(gateway, new);
+            }
+            Event::EnrolmentTokenIssued { gateway, secret_sha256, expires_at } => {
+                known(&mut self.gateways, &gateway)?.token = Some(PendingToken { secret_sha256, expires_at });
+            }
+            Event::GatewayEnrolled { gateway, epoch, telemetry_key, certificate_sha256 } => {
+                let held = known(&mut self.gateways, &gateway)?;
+                held.token = None;
+                held.credentials = Some(Credentials { telemetry_key, certificate_sha256 });
+                held.chain = Chain { epoch, sequence: 0, last: Digest([0; 32]) };
+            }
+            Event::GatewayRevoked { gateway } => {
+                let held = known(&mut self.gateways, &gateway)?;
+                held.revoked = true;
+                held.token = None;
+                held.credentials = None;
+            }
+            Event::DeviceRegistered { device, model, serial, hospital, gateway, firmware_version } => {
+                let new = Device {
+                    model,
+                    serial,
+                    hospital,
+                    gateway,
+                    firmware_version,
+                    running_sha256: None,
+                    install: None,
+                    security_floor: 0,
+                    last_error: None,
+                };
+                self.devices.insert(device, new);
+            }
+            Event::FirmwareCreated { firmware, version, model, release_notes, submitter } => {
+                let new = Firmware {
+                    version,
+                    model,
+                    release_notes,
+                    submitter,
+                    status: FirmwareStatus::AwaitingImage,
+                    image: None,
+                    manifest: None,
+                    approvals: BTreeMap::new(),
+                    rejection: None,
+                };
+                self.firmware.insert(firmware, new);
+            }
+            Event::ImageStored { firmware, sha256, size_bytes } => {
+                let held = known(&mut self.firmware, &firmware)?;
+                held.image = Some((sha256, size_bytes));
+                held.status = FirmwareStatus::AwaitingManifest;
+            }
+            Event::ManifestAttached { firmware, digest, submitter } => {
+                let manifest = record.document::<Manifest>()?.decode_unverified()?;
+                let held = known(&mut self.firmware, &firmware)?;
+                held.manifest = Some(AttachedManifest { manifest, digest, log_index: index, submitter });
+                held.status = FirmwareStatus::PendingApproval;
+            }
+            Event::ApprovalSigned { firmware, role, user } => {
+                let approval = record.document::<Approval>()?.decode_unverified()?;
+                let given = GivenApproval {
+                    user,
+                    printed_name: approval.printed_name,
+                    meaning: approval.meaning,
+                    reason: approval.reason,
+                    at: approval.at,
+                    log_index: index,
+                };
+                known(&mut self.firmware, &firmware)?.approvals.insert(role, given);
+            }
+            Event::FirmwareRejected { firmware, role, user, reason } => {
+                let held = known(&mut self.firmware, &firmware)?;
+                held.status = FirmwareStatus::Rejected;
+                held.rejection = Some(format!("{user} ({role}): {reason}"));
+            }
+            Event::FirmwareApproved { firmware } => {
+                known(&mut self.firmware, &firmware)?.status = FirmwareStatus::Approved;
+            }
+            Event::DeploymentCreated(new) => {
+                let id = new.deployment.clone();
+                for device in new.devices.keys() {
+                    self.device_deployment.insert(device.clone(), id.clone());
+                }
+                self.deployments.insert(id, Deployment::new(*new, at));
+            }
+            Event::DeploymentChanged { deployment, change } => {
+                let held = known(&mut self.deployments, &deployment)?;
+                held.apply(at, &change);
+                if change == Change::Completed {
+                    // The floor rises late: only now can nobody need the way back (DESIGN §9.1).
+                    for (id, progress) in &held.devices {
+                        if progress.state == Some(InstallState::Confirmed)
+                            && let Some(device) = self.devices.get_mut(id)
+                        {
+                            device.security_floor = device.security_floor.max(held.plan.security_version);
+                        }
+                    }
+                }
+            }
+            Event::TelemetryCommitted { gateway, epoch, sequence, digest } => {
+                known(&mut self.gateways, &gateway)?.chain = Chain { epoch, sequence, last: digest };
+                let batch = record.document::<TelemetryBatch>()?.decode_unverified()?;
+                for event in &batch.events {
+                    self.apply_report(&gateway, event);
+                }
+            }
+            Event::DirectiveIssued { gateway, serial, issued_at, expires_at } => {
+                let wishes = record.document::<Directive>()?.decode_unverified()?.devices;
+                known(&mut self.gateways, &gateway)?.directive =
+                    Some(IssuedDirective { serial, issued_at, expires_at, document: document() });
+                self.directive_wishes.insert(gateway, wishes);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a gateway says about one of its own devices; reports about others' devices stay in the log and move nothing.
+    fn apply_report(&mut self, gateway: &GatewayId, event: &mdfm_shared::telemetry::Event) {
+        let Some(id) = &event.device else { return };
+        if self.gateway_of(id) != Some(gateway) {
+            return;
+        }
+        let latest = self.device_deployment.get(id).cloned();
+        let Some(device) = self.devices.get_mut(id) else { return };
+        let set_running = |device: &mut Device, running: &FirmwareReport| {
+            device.firmware_version = running.version.clone();
+            device.running_sha256 = Some(running.sha256);
+        };
+        match &event.kind {
+            EventKind::DeviceAdopted { firmware, .. } => set_running(device, firmware),
+            EventKind::StateChanged { state, manifest, deployment, running, detail } => {
+                if let Some(running) = running {
+                    set_running(device, running);
+                }
+                let rollback_ms = match &device.install {
+                    Some(before) if before.state == InstallState::RollingBack => {
+                        (*state == InstallState::RolledBack).then(|| event.at.since_ms(before.since))
+                    }
+                    _ => None,
+                };
+                device.install = Some(Install {
+                    state: *state,
+                    manifest: *manifest,
+                    detail: detail.clone(),
+                    since: event.at,
+                    rollback_ms,
+                });
+                if let Some(progress) = self.deployments.get_mut(deployment).and_then(|d| d.devices.get_mut(id)) {
+                    progress.state = Some(*state);
+                    progress.silent = false;
+                }
+            }
+            EventKind::DeviceError { severity, code, message } => {
+                let text = format!("{code}: {message}");
+                device.last_error = Some(text.clone());
+                let on_new = device.install.as_ref().filter(|i| {
+                    matches!(i.state, InstallState::Activating | InstallState::Probation | InstallState::Confirmed)
+                });
+                let deployment = latest.and_then(|d| self.deployments.get_mut(&d));
+                if let (Some(install), Some(deployment)) = (on_new, deployment)
+                    && install.manifest == deployment.plan.manifest
+                    && deployment.status != Status::Completed
+                    && let Some(progress) = deployment.devices.get_mut(id)
+                {
+                    match severity {
+                        Severity::Warning => {}
+                        Severity::Error => progress.errors += 1,
+                        Severity::Critical => progress.critical = Some(text),
+                    }
+                }
+            }
+            EventKind::AgentStarted { .. } | EventKind::Refused { .. } | EventKind::LocalAction { .. } => {}
+        }
+    }
+
+    /// The newest trust root.
+    pub(crate) fn trusted_root(&self) -> Option<&TrustedRoot> {
+        self.trusted_root.as_ref()
+    }
+
+    /// The gateway through which a device is reached: the one named for it, or the only one of its hospital.
+    pub(crate) fn gateway_of(&self, id: &DeviceId) -> Option<&GatewayId> {
+        let device = self.devices.get(id)?;
+        if device.gateway.is_some() {
+            return device.gateway.as_ref();
+        }
+        let mut of_hospital = self.gateways.iter().filter(|(_, g)| g.hospital == device.hospital && !g.revoked);
+        match (of_hospital.next(), of_hospital.next()) {
+            (Some((only, _)), None) => Some(only),
+            _ => None,
+        }
+    }
+
+    /// The newest deployment of a device.
+    pub(crate) fn latest_deployment(&self, device: &DeviceId) -> Option<(&DeploymentId, &Deployment)> {
+        self.deployments.get_key_value(self.device_deployment.get(device)?)
+    }
+
+    pub(crate) fn need_root(&self) -> Result<&TrustedRoot, Refusal> {
+        self.trusted_root
+            .as_ref()
+            .ok_or_else(|| Refusal::conflict("no-trust-root", "no trust root yet; add one with mdfmctl trust publish"))
+    }
+    pub(crate) fn need_roster(&self) -> Result<&Roster, Refusal> {
+        self.roster
+            .as_ref()
+            .ok_or_else(|| Refusal::conflict("no-roster", "no approver roster yet; add one with mdfmctl trust publish"))
+    }
+    pub(crate) fn need_hospital(&self, id: &HospitalId) -> Result<&Hospital, Refusal> {
+        self.hospitals.get(id).ok_or_else(|| Refusal::not_found("hospital", id))
+    }
+    pub(crate) fn need_gateway(&self, id: &GatewayId) -> Result<&Gateway, Refusal> {
+        self.gateways.get(id).ok_or_else(|| Refusal::not_found("gateway", id))
+    }
+    pub(crate) fn need_device(&self, id: &DeviceId) -> Result<&Device, Refusal> {
+        self.devices.get(id).ok_or_else(|| Refusal::not_found("device", id))
+    }
+    pub(crate) fn need_firmware(&self, id: &FirmwareId) -> Result<&Firmware, Refusal> {
+        self.firmware.get(id).ok_or_else(|| Refusal::not_found("firmware", id))
+    }
+    pub(crate) fn need_deployment(&self, id: &DeploymentId) -> Result<&Deployment, Refusal> {
+        self.deployments.get(id).ok_or_else(|| Refusal::not_found("deployment", id))
+    }
+
+    /// An object as the before and after of a record show it: what matters of it, never a secret.
+    pub(crate) fn view(&self, object: &str) -> Option<Value> {
+        let (kind, id) = object.split_once('/')?;
+        match kind {
+            "user" => {
+                let user = self.users.get(&id.parse().ok()?)?;
+                Some(json!({ "printedName": user.printed_name, "roles": user.roles }))
+            }
+            "hospital" => serde_json::to_value(self.hospitals.get(&id.parse().ok()?)?).ok(),
+            "gateway" => {
+                let gateway = self.gateways.get(&id.parse().ok()?)?;
+                Some(json!({
+                    "hospital": gateway.hospital,
+                    "enrolled": gateway.credentials.is_some(),
+                    "revoked": gateway.revoked,
+                    "epoch": gateway.chain.epoch,
+                }))
+            }
+            "device" => serde_json::to_value(self.devices.get(&id.parse().ok()?)?).ok(),
+            "firmware" => {
+                let firmware = self.firmware.get(&id.parse().ok()?)?;
+                Some(json!({
+                    "version": firmware.version,
+                    "model": firmware.model,
+                    "status": firmware.status,
+                    "approvedBy": firmware.approvals.iter().map(|(r, a)| (r.to_string(), a.user.to_string()))
+                        .collect::<BTreeMap<_, _>>(),
+                }))
+            }
+            "deployment" => {
+                let deployment = self.deployments.get(&id.parse().ok()?)?;
+                Some(json!({
+                    "status": deployment.status,
+                    "currentPhase": deployment.current + 1,
+                    "phases": deployment.phases,
+                }))
+            }
+            _ => None,
+        }
+    }
+}

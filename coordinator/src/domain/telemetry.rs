@@ -1,0 +1,63 @@
+//! Telemetry enters: each batch once, in its gateway's order, with its own signature kept.
+
+use mdfm_shared::id::GatewayId;
+use mdfm_shared::record::document_text;
+use mdfm_shared::sign::{KeySet, PublicKey, Signed};
+use mdfm_shared::telemetry::TelemetryBatch;
+
+use super::{Event, Proposal, Refusal, State};
+
+/// The batch is committed already: acknowledge again, record nothing.
+pub(crate) const ALREADY_COMMITTED: &str = "already-committed";
+/// An earlier batch is missing: the gateway will send it again, in order.
+pub(crate) const GAP: &str = "telemetry-gap";
+
+pub(super) fn commit(state: &State, id: &GatewayId, signed: &Signed<TelemetryBatch>) -> Result<Vec<Proposal>, Refusal> {
+    let gateway = state.need_gateway(id)?;
+    let credentials = gateway
+        .credentials
+        .as_ref()
+        .filter(|_| !gateway.revoked)
+        .ok_or_else(|| Refusal::forbidden("gateway-revoked", format!("gateway {id} is not enrolled or revoked")))?;
+    let key: PublicKey = credentials.telemetry_key.parse().map_err(|e| Refusal::document("telemetry-key", e))?;
+    let batch = signed.verify(&KeySet::single(key)).map_err(|e| Refusal::document("telemetry-signature", e))?;
+    if batch.gateway != *id {
+        let detail = format!("the batch is signed as {}, it came as {id}", batch.gateway);
+        return Err(Refusal::forbidden("foreign-gateway", detail));
+    }
+    if !batch.is_bounded() {
+        return Err(Refusal::document("telemetry-size", format!("{} events in one batch", batch.events.len())));
+    }
+    let chain = gateway.chain;
+    if batch.epoch < chain.epoch || (batch.epoch == chain.epoch && batch.sequence < chain.sequence) {
+        return Err(Refusal::conflict(ALREADY_COMMITTED, "committed before"));
+    }
+    if batch.epoch == chain.epoch && batch.sequence == chain.sequence {
+        if signed.digest() != chain.last {
+            let detail = format!("gateway {id} signed two different batches {}.{}", batch.epoch, batch.sequence);
+            return Err(Refusal::conflict("telemetry-fork", detail));
+        }
+        return Err(Refusal::conflict(ALREADY_COMMITTED, "committed before"));
+    }
+    if batch.epoch > chain.epoch || batch.sequence != chain.sequence + 1 {
+        let detail = format!(
+            "gateway {id} sent batch {}.{}, next is {}.{}",
+            batch.epoch,
+            batch.sequence,
+            chain.epoch,
+            chain.sequence + 1
+        );
+        return Err(Refusal::conflict(GAP, detail));
+    }
+    if batch.previous != chain.last {
+        let detail = format!("batch {}.{} of {id} does not chain to the one before", batch.epoch, batch.sequence);
+        return Err(Refusal::conflict("telemetry-chain", detail));
+    }
+    let event = Event::TelemetryCommitted {
+        gateway: id.clone(),
+        epoch: batch.epoch,
+        sequence: batch.sequence,
+        digest: signed.digest(),
+    };
+    Ok(vec![Proposal::new("telemetry.commit", format!("gateway/{id}"), event).with(document_text(signed))])
+}

@@ -1,0 +1,285 @@
+//! The coordinator's side of the MQTT link: directives, trust documents and releases out; telemetry and heartbeats in. It makes
+//! no choices: what goes out was decided and logged before, what comes in goes to the core.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mdfm_shared::digest::Digest;
+use mdfm_shared::directive::CommitAck;
+use mdfm_shared::id::GatewayId;
+use mdfm_shared::limits::MQTT_PACKET_BYTES_MAX;
+use mdfm_shared::sign::{KeySet, PublicKey, SecretKey, Signed};
+use mdfm_shared::telemetry::{Heartbeat, TelemetryBatch};
+use mdfm_shared::trust::{LoggedRecord, ReleaseEvidence};
+use mdfm_shared::wire::{self, Topic};
+use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, QoS};
+use tokio::sync::{mpsc, watch};
+
+use crate::audit::LogReader;
+use crate::broker::EmbeddedBroker;
+use crate::clock;
+use crate::domain::{Command, Refusal, State, telemetry};
+use crate::runner::{Outbound, Runner, gateway_actor};
+
+/// Messages of one gateway that may wait; more are dropped, the gateway sends them again.
+const GATEWAY_QUEUE_MAX: usize = 64;
+const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Starts the link.
+pub(crate) fn start(
+    runner: Runner,
+    broker: &EmbeddedBroker,
+    online_key: SecretKey,
+    outbound: mpsc::UnboundedReceiver<Outbound>,
+    revocations: watch::Sender<u64>,
+) {
+    let mut options = MqttOptions::new("coordinator", broker.address.ip().to_string(), broker.address.port());
+    options.set_credentials("coordinator", &broker.coordinator_secret);
+    options.set_keep_alive(Duration::from_secs(20));
+    options.set_max_packet_size(MQTT_PACKET_BYTES_MAX, MQTT_PACKET_BYTES_MAX);
+    let (client, events) = AsyncClient::new(options, 256);
+    let (resync, resynced) = mpsc::channel(1);
+    let sender = Sender { runner: runner.clone(), client: client.clone(), online_key };
+    tokio::spawn(receive(events, client, sender.clone(), resync));
+    tokio::spawn(send(sender, outbound, resynced, revocations));
+}
+
+#[derive(Clone)]
+struct Sender {
+    runner: Runner,
+    client: AsyncClient,
+    online_key: SecretKey,
+}
+
+impl Sender {
+    async fn publish(&self, topic: Topic, retain: bool, payload: Vec<u8>) {
+        if let Err(error) = self.client.publish(topic.to_string(), QoS::AtLeastOnce, retain, payload).await {
+            tracing::warn!(%error, %topic, "message to the fleet not sent; it is sent again when the gateway asks");
+        }
+    }
+
+    async fn deliver(&self, message: Outbound) {
+        let (topic, payload) = {
+            let state = self.runner.state();
+            match &message {
+                Outbound::Directive(gateway) => {
+                    let directive = state.gateways.get(gateway).and_then(|g| g.directive.as_ref());
+                    (Topic::Directive(gateway.clone()), directive.and_then(|d| STANDARD.decode(&d.document).ok()))
+                }
+                Outbound::TrustRoot(i) => {
+                    (Topic::TrustRoot(*i as u64 + 1), state.roots.get(*i).and_then(|d| STANDARD.decode(d).ok()))
+                }
+                Outbound::Roster => {
+                    (Topic::Roster, state.roster_document.as_ref().and_then(|d| STANDARD.decode(d).ok()))
+                }
+                Outbound::Checkpoint(note) => (Topic::Checkpoint, Some(note.clone().into_bytes())),
+                Outbound::Release(manifest) => (
+                    Topic::Release(*manifest),
+                    release_evidence(&state, &self.runner.log, *manifest).map(|e| wire::encode(&e)),
+                ),
+                Outbound::Revoked => return,
+            }
+        };
+        match payload {
+            Some(payload) => self.publish(topic, true, payload).await,
+            None => tracing::warn!(?message, "nothing to send yet"),
+        }
+    }
+
+    /// Tells everything that the broker should retain; it may have forgotten all of it.
+    async fn resync(&self) {
+        let messages = {
+            let state = self.runner.state();
+            let mut messages: Vec<Outbound> = (0..state.roots.len()).map(Outbound::TrustRoot).collect();
+            messages.extend(state.roster.as_ref().map(|_| Outbound::Roster));
+            messages.extend(self.runner.log.checkpoint().map(|(_, note)| Outbound::Checkpoint(note)));
+            let releases: std::collections::BTreeSet<Digest> =
+                state.deployments.values().map(|d| d.plan.manifest).collect();
+            messages.extend(releases.into_iter().map(Outbound::Release));
+            messages.extend(
+                state
+                    .gateways
+                    .iter()
+                    .filter(|(_, g)| g.directive.is_some())
+                    .map(|(id, _)| Outbound::Directive(id.clone())),
+            );
+            messages
+        };
+        for message in messages {
+            self.deliver(message).await;
+        }
+    }
+
+    async fn acknowledge(&self, gateway: &GatewayId) {
+        let (chain, log_size) = {
+            let state = self.runner.state();
+            let Some(held) = state.gateways.get(gateway) else { return };
+            (held.chain, state.log_size)
+        };
+        let ack = CommitAck { gateway: gateway.clone(), epoch: chain.epoch, sequence: chain.sequence, log_size };
+        match Signed::sign(&ack, &[&self.online_key]) {
+            Ok(signed) => self.publish(Topic::Ack(gateway.clone()), false, wire::encode(&signed)).await,
+            Err(error) => tracing::error!(%error, "ack cannot be signed"),
+        }
+    }
+}
+
+/// A release with its approvals and their proofs under the newest checkpoint.
+fn release_evidence(state: &State, log: &LogReader, manifest: Digest) -> Option<ReleaseEvidence> {
+    let firmware = state.firmware.values().find(|f| f.manifest.as_ref().is_some_and(|m| m.digest == manifest))?;
+    let (checkpoint, note) = log.checkpoint()?;
+    let logged = |index: u64| {
+        let bytes = log.entry(index).ok()??;
+        Some(LoggedRecord { index, bytes, proof: log.inclusion(index, checkpoint.size)? })
+    };
+    Some(ReleaseEvidence {
+        checkpoint: note,
+        manifest: logged(firmware.manifest.as_ref()?.log_index)?,
+        approvals: firmware.approvals.values().map(|a| logged(a.log_index)).collect::<Option<_>>()?,
+    })
+}
+
+async fn send(
+    sender: Sender,
+    mut outbound: mpsc::UnboundedReceiver<Outbound>,
+    mut resync: mpsc::Receiver<()>,
+    revocations: watch::Sender<u64>,
+) {
+    loop {
+        tokio::select! {
+            message = outbound.recv() => match message {
+                Some(Outbound::Revoked) => revocations.send_modify(|n| *n += 1),
+                Some(message) => sender.deliver(message).await,
+                None => return,
+            },
+            Some(()) = resync.recv() => sender.resync().await,
+        }
+    }
+}
+
+async fn receive(mut events: EventLoop, client: AsyncClient, sender: Sender, resync: mpsc::Sender<()>) {
+    let mut gateways: HashMap<GatewayId, mpsc::Sender<Message>> = HashMap::new();
+    loop {
+        match events.poll().await {
+            Ok(Event::Incoming(Incoming::ConnAck(_))) => {
+                for filter in Topic::coordinator_filters() {
+                    if let Err(error) = client.try_subscribe(filter, QoS::AtLeastOnce) {
+                        tracing::error!(%error, "cannot subscribe at the embedded broker");
+                    }
+                }
+                // One waiting request is enough.
+                let _ = resync.try_send(());
+            }
+            Ok(Event::Incoming(Incoming::Publish(publish))) => {
+                let Some((gateway, message)) = parse(&publish.topic, &publish.payload) else { continue };
+                if !sender.runner.state().gateways.contains_key(&gateway) {
+                    continue;
+                }
+                let queue = gateways.entry(gateway.clone()).or_insert_with(|| {
+                    let (queue, messages) = mpsc::channel(GATEWAY_QUEUE_MAX);
+                    tokio::spawn(serve_gateway(gateway, sender.clone(), messages));
+                    queue
+                });
+                // A full queue drops; telemetry is sent again until it is acknowledged.
+                let _ = queue.try_send(message);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "link to the embedded broker broke; connecting again");
+                tokio::time::sleep(RECONNECT_PAUSE).await;
+            }
+        }
+    }
+}
+
+enum Message {
+    Telemetry(Box<Signed<TelemetryBatch>>),
+    Heartbeat(Box<Signed<Heartbeat>>),
+    Malformed(String),
+}
+
+fn parse(topic: &str, payload: &[u8]) -> Option<(GatewayId, Message)> {
+    let malformed = |e: wire::FrameError| Message::Malformed(format!("{topic}: {e}"));
+    match Topic::parse(topic)? {
+        Topic::Telemetry(gateway) => {
+            Some((gateway, wire::decode(payload).map_or_else(malformed, |b| Message::Telemetry(Box::new(b)))))
+        }
+        Topic::Heartbeat(gateway) => {
+            Some((gateway, wire::decode(payload).map_or_else(malformed, |b| Message::Heartbeat(Box::new(b)))))
+        }
+        _ => None,
+    }
+}
+
+async fn serve_gateway(gateway: GatewayId, sender: Sender, mut messages: mpsc::Receiver<Message>) {
+    while let Some(message) = messages.recv().await {
+        match message {
+            Message::Telemetry(batch) => {
+                let command = Command::Telemetry { gateway: gateway.clone(), batch: *batch };
+                match sender.runner.submit(gateway_actor(&gateway), None, command).await {
+                    Ok(()) => sender.acknowledge(&gateway).await,
+                    Err(refusal) if [telemetry::ALREADY_COMMITTED, telemetry::GAP].contains(&refusal.code) => {
+                        sender.acknowledge(&gateway).await;
+                    }
+                    Err(refusal) => tracing::warn!(%gateway, code = refusal.code, %refusal, "telemetry refused"),
+                }
+            }
+            Message::Heartbeat(heartbeat) => {
+                if let Err(refusal) = hear(&gateway, &sender, &heartbeat).await {
+                    refuse(&gateway, &sender, "heartbeat", refusal).await;
+                }
+            }
+            Message::Malformed(cause) => {
+                refuse(&gateway, &sender, "message", Refusal::document("malformed-frame", cause)).await;
+            }
+        }
+    }
+}
+
+async fn refuse(gateway: &GatewayId, sender: &Sender, action: &'static str, refusal: Refusal) {
+    tracing::warn!(%gateway, code = refusal.code, %refusal, "message refused");
+    let command = Command::Denied { action, object: format!("gateway/{gateway}"), refusal };
+    // The refusal comes back as the answer; recording it was the point.
+    let _ = sender.runner.submit(gateway_actor(gateway), None, command).await;
+}
+
+/// Takes a heartbeat: notes which devices are there and sends what the gateway lacks.
+async fn hear(gateway: &GatewayId, sender: &Sender, signed: &Signed<Heartbeat>) -> Result<(), Refusal> {
+    let mut answers = Vec::new();
+    {
+        let state = sender.runner.state();
+        let Some(held) = state.gateways.get(gateway) else { return Ok(()) };
+        let Some(credentials) = held.credentials.as_ref().filter(|_| !held.revoked) else { return Ok(()) };
+        let key: PublicKey = credentials.telemetry_key.parse().map_err(|e| Refusal::document("telemetry-key", e))?;
+        let heartbeat = signed.verify(&KeySet::single(key)).map_err(|e| Refusal::document("heartbeat-signature", e))?;
+        if heartbeat.gateway != *gateway || !heartbeat.is_bounded() {
+            return Err(Refusal::document("heartbeat", "names another gateway or too many devices"));
+        }
+        let now = clock::now();
+        let mut seen = sender.runner.liveness.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for device in heartbeat.devices.iter().filter(|d| d.attached) {
+            if state.gateway_of(&device.device) == Some(gateway) {
+                seen.insert(device.device.clone(), now);
+            }
+        }
+        let first_missing = usize::try_from(heartbeat.root_version).unwrap_or(usize::MAX);
+        answers.extend((first_missing..state.roots.len()).map(Outbound::TrustRoot));
+        if state.roster.as_ref().is_some_and(|r| r.version > heartbeat.roster_version) {
+            answers.push(Outbound::Roster);
+        }
+        for manifest in &heartbeat.missing_releases {
+            if state.deployments.values().any(|d| d.plan.manifest == *manifest) {
+                answers.push(Outbound::Release(*manifest));
+            }
+        }
+        if held.directive.as_ref().is_some_and(|d| d.serial > heartbeat.directive_serial) {
+            answers.push(Outbound::Directive(gateway.clone()));
+        }
+    }
+    for answer in answers {
+        sender.deliver(answer).await;
+    }
+    Ok(())
+}

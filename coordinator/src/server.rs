@@ -1,0 +1,241 @@
+//! Puts the parts together: `init` makes a data directory, `serve` runs on one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand};
+use mdfm_shared::id::UserId;
+use mdfm_shared::record::AuditRecord;
+use mdfm_shared::sign::SecretKey;
+use mdfm_shared::tlog::NoteSigner;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use crate::access::{LoginGuard, hash_password};
+use crate::api::{self, Api};
+use crate::audit::{AuditLog, LogError};
+use crate::broker::{EmbeddedBroker, FrontDoor, tls_config};
+use crate::config::{Config, DEFAULT_TOML};
+use crate::domain::access::AccessRole;
+use crate::domain::{Command, State};
+use crate::pki::{self, Pem};
+use crate::runner::{Runner, system};
+use crate::store::{ImageStore, atomic_write};
+use crate::{clock, fleet_link};
+
+/// The coordinator of the Medical Device Firmware Manager.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Makes a data directory: keys, certificates, an empty audit log and the first administrator.
+    Init {
+        /// The directory to make.
+        #[arg(long)]
+        data: PathBuf,
+        /// DNS names and addresses of the server certificate.
+        #[arg(long = "name", required = true)]
+        names: Vec<String>,
+        /// Name of the audit log, best a host name of yours with a path.
+        #[arg(long, default_value = "mdfm.local/log")]
+        log_origin: String,
+        /// User id of the first administrator.
+        #[arg(long, default_value = "admin")]
+        admin: String,
+        /// File with the administrator's password in its first line.
+        #[arg(long)]
+        admin_password_file: PathBuf,
+    },
+    /// Runs the coordinator.
+    Serve {
+        /// Configuration file.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Only check the configuration.
+        #[arg(long)]
+        check_config: bool,
+    },
+    /// Prints the commented default configuration.
+    DefaultConfig,
+}
+
+/// Runs one invocation of the program.
+///
+/// # Errors
+/// What kept it from starting, or ended it.
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    start_logging()?;
+    match arguments.command {
+        Action::Init { data, names, log_origin, admin, admin_password_file } => {
+            init(&data, &names, &log_origin, &admin, &admin_password_file)
+        }
+        Action::Serve { config, check_config } => {
+            let config = config.map_or_else(|| Ok(Config::default()), |path| Config::load(&path))?;
+            if check_config {
+                return Ok(());
+            }
+            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config))
+        }
+        Action::DefaultConfig => {
+            #[expect(clippy::print_stdout, reason = "printing is what the command is for")]
+            {
+                print!("{DEFAULT_TOML}");
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Structured records to journald under systemd, lines to stderr elsewhere; `MDFM_LOG` sets the level.
+fn start_logging() -> anyhow::Result<()> {
+    if systemd_journal_logger::connected_to_journal() {
+        systemd_journal_logger::JournalLog::new()?.install()?;
+        log::set_max_level(log::LevelFilter::Info);
+    } else {
+        let filter = tracing_subscriber::EnvFilter::try_from_env("MDFM_LOG")
+            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,rumqttd=error"));
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+    Ok(())
+}
+
+fn fresh_key() -> anyhow::Result<SecretKey> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    Ok(SecretKey::from_seed(seed))
+}
+
+fn init(data: &Path, names: &[String], log_origin: &str, admin: &str, password_file: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if data.join("log").exists() {
+        bail!("{} is a data directory already; nothing was changed", data.display());
+    }
+    let admin: UserId = admin.parse()?;
+    let password = fs::read_to_string(password_file)
+        .with_context(|| format!("reading the administrator's password from {}", password_file.display()))?;
+    let password_hash = hash_password(password.lines().next().unwrap_or_default())?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(data)?;
+    let authority = pki::make_authority(&format!("{log_origin} gateway authority"))?;
+    let server = pki::make_server(&authority, names)?;
+    let (online, log) = (fresh_key()?, fresh_key()?);
+    let signer = NoteSigner::new(log_origin, log.clone())?;
+    for (file, text) in [
+        ("ca.pem", &authority.certificate),
+        ("ca.key", &authority.key),
+        ("server.pem", &server.certificate),
+        ("server.key", &server.key),
+        ("online.key", &online.to_secret_text()),
+        ("log.key", &log.to_secret_text()),
+        ("log.origin", &log_origin.to_owned()),
+        ("online.pub", &online.public().to_string()),
+        ("log.vkey", &signer.key().to_vkey()),
+    ] {
+        atomic_write(&data.join(file), text.as_bytes()).with_context(|| format!("writing {file}"))?;
+    }
+    ImageStore::open(&data.join("images"))?;
+    // The first user is a change like any other: it goes through the core into the log.
+    let mut state = State::default();
+    let mut log = AuditLog::open(&data.join("log"), signer, |_, _| Ok(()))?;
+    let command = Command::CreateUser {
+        user: admin.clone(),
+        printed_name: "First administrator".into(),
+        roles: vec![AccessRole::Admin],
+        password_hash,
+    };
+    let now = clock::now();
+    for proposal in crate::domain::decide(&state, now, &system(), &command)? {
+        let record = AuditRecord {
+            v: 1,
+            at: now.to_string(),
+            at_ms: now.0,
+            actor: system(),
+            action: proposal.action.into(),
+            object: proposal.object,
+            outcome: mdfm_shared::record::Outcome::Accepted,
+            component: "mdfm-coordinator".into(),
+            address: None,
+            reason: Some("installation".into()),
+            before: None,
+            after: None,
+            event: Some(serde_json::to_value(&proposal.event)?),
+            document: None,
+        };
+        state.apply(&record)?;
+        log.append(&[record.to_bytes()])?;
+    }
+    log.sign_checkpoint()?;
+    tracing::info!(data = %data.display(), %admin, "data directory made; next: mdfmctl trust, then mdfm-coordinator serve");
+    Ok(())
+}
+
+fn read(data: &Path, file: &str) -> anyhow::Result<String> {
+    let path = data.join(file);
+    fs::read_to_string(&path)
+        .with_context(|| format!("reading {}; was `mdfm-coordinator init` run on this directory?", path.display()))
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let data = &config.data_dir;
+    let authority = Pem { certificate: read(data, "ca.pem")?, key: read(data, "ca.key")? };
+    let server = Pem { certificate: read(data, "server.pem")?, key: read(data, "server.key")? };
+    let online_key = SecretKey::from_secret_text(&read(data, "online.key")?)?;
+    let log_key = SecretKey::from_secret_text(&read(data, "log.key")?)?;
+    let signer = NoteSigner::new(read(data, "log.origin")?.trim(), log_key)?;
+    let _lock = lock(data)?;
+
+    let mut state = State::default();
+    let started = std::time::Instant::now();
+    let log = AuditLog::open(&data.join("log"), signer, |index, entry| {
+        let replay = |source| LogError::Replay { index, source };
+        let record = AuditRecord::from_bytes(entry).map_err(|e| replay(e.into()))?;
+        state.apply(&record).map_err(replay)
+    })?;
+    tracing::info!(entries = state.log_size, ms = started.elapsed().as_millis() as u64, "audit log replayed");
+
+    let (outbound, messages) = mpsc::unbounded_channel();
+    let (revoke, revocations) = watch::channel(0);
+    let silence_limit_ms = config.silence_limit_seconds.saturating_mul(1_000);
+    let runner = Runner::start(log, state, online_key.clone(), silence_limit_ms, outbound)?;
+    let broker = EmbeddedBroker::start(config.connections_max)?;
+    fleet_link::start(runner.clone(), &broker, online_key, messages, revoke);
+    let tls = tls_config(&authority.certificate, &server)?;
+    let router = api::router(Api {
+        runner: runner.clone(),
+        images: ImageStore::open(&data.join("images"))?,
+        authority: Arc::new(authority),
+        public_url: config.public_url.clone(),
+        logins: Arc::new(LoginGuard::default()),
+    });
+    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
+    tracing::info!(listen = %listener.local_addr()?, "serving");
+    // Without systemd there is nobody to notify.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let door = FrontDoor {
+        runner,
+        broker,
+        router,
+        revocations,
+        connections_max: config.connections_max,
+        connections_per_address_max: config.connections_per_address_max,
+    };
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        served = door.serve(listener, tls) => Ok(served?),
+        _ = terminate.recv() => Ok(()),
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    }
+}
+
+/// One process a data directory: two writers would fork the log.
+fn lock(data: &Path) -> anyhow::Result<nix::fcntl::Flock<fs::File>> {
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(data.join("lock"))?;
+    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock)
+        .map_err(|(_, e)| anyhow::anyhow!("{} is in use by another coordinator ({e})", data.display()))
+}
