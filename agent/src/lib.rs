@@ -1,1 +1,17 @@
-//! x
+//! The agent of a hospital gateway: verifies, stages, activates when it is safe, watches, and rolls back on its own.
+//!
+//! `installer` is the core (pure, one state machine a device) and `trust` what this gateway believes; `runner` is their shell.
+//! `link` leads to the coordinator, `device` to the devices, `store` keeps what must survive.
+
+mod clock;
+mod config;
+mod device;
+mod image;
+mod installer;
+mod link;
+mod runner;
+mod service;
+mod store;
+mod trust;
+
+pub use service::{Arguments, run};

@@ -73,7 +73,7 @@ pub struct Report {
     pub boot_count: u64,
     /// What runs, measured by the boot loader.
     pub running: FirmwareReport,
-    /// Whether what runs is permanent; a boot on trial returns to the other slot at the next start unless confirmed.
+    /// Whether what runs is permanent; on trial the boot loader returns to the other slot once its few tries are used up.
     pub confirmed: bool,
     /// Whether the boot loader verified what it started.
     pub secure_boot: bool,

@@ -1,0 +1,108 @@
+//! The installer: one pure state machine per device. Input and time in, a journal record, events and effects out.
+//!
+//! The runner must make [`Outcome::persist`] durable, together with its events, before it can get at the effects: the type
+//! gives them out in no other way. Every effect is safe to repeat; after a restart [`Installer::resume`] asks for them again.
+
+mod state;
+mod step;
+
+#[cfg(test)]
+mod tests;
+
+use mdfm_shared::device::{Fault, Order, Report};
+use mdfm_shared::digest::Digest;
+use mdfm_shared::id::DeploymentId;
+use mdfm_shared::manifest::Manifest;
+use mdfm_shared::telemetry::EventKind;
+use mdfm_shared::time::{MonotonicMs, UtcMillis};
+
+pub(crate) use state::{BootId, Journal};
+pub(crate) use step::Installer;
+
+/// The two clocks at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Now {
+    pub(crate) mono: MonotonicMs,
+    pub(crate) utc: UtcMillis,
+}
+
+/// What the directive asks of the device, its evidence already checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Bring the device to this release.
+    Install(Target),
+    /// As `Install`, but activate nothing.
+    Hold(Target),
+    /// Leave this release for the one before.
+    Rollback {
+        /// Digest of the manifest to leave.
+        manifest: Digest,
+    },
+}
+
+/// A release as an installer needs it, made only from an approved one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) digest: Digest,
+    pub(crate) manifest: Manifest,
+    pub(crate) deployment: DeploymentId,
+    /// The floor that the coordinator asks for.
+    pub(crate) security_floor: u32,
+    /// Past this wall-clock time nothing new is started because of this wish.
+    pub(crate) expires_at: UtcMillis,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// What the newest directive asks; none if it says nothing of this device.
+    Wish(Option<Wish>),
+    /// The device's state as it says.
+    Report(Report),
+    /// A fault that the device reported.
+    Fault(Fault),
+    /// The image is whole and verified in the gateway's cache.
+    ImageReady(Digest),
+    /// The image cannot be had: it is not what the manifest names.
+    ImageRefused(Digest, String),
+    /// Time passed.
+    Tick,
+}
+
+/// What the shell shall do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Get the image into the cache, verified; answer with `ImageReady` or `ImageRefused`.
+    FetchImage { sha256: Digest, size_bytes: u64 },
+    /// Write the cached image into the inactive slot, going on where the device's report says.
+    StageImage { firmware: mdfm_shared::telemetry::FirmwareReport, size_bytes: u64 },
+    /// Stop writing.
+    StopStaging,
+    /// Give the device an order.
+    Send(Order),
+}
+
+/// What one step decided. The effects come out only after the record is durable.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    journal: Option<Journal>,
+    events: Vec<EventKind>,
+    effects: Vec<Effect>,
+}
+
+impl Outcome {
+    /// Hands the journal record (none if nothing changed) and the events to `write`; gives the effects once it succeeded.
+    ///
+    /// # Errors
+    /// Whatever `write` says; the effects are lost then and come again after a restart.
+    pub(crate) fn persist<E>(
+        self,
+        write: impl FnOnce(Option<&Journal>, Vec<EventKind>) -> Result<(), E>,
+    ) -> Result<Vec<Effect>, E> {
+        if self.journal.is_some() || !self.events.is_empty() {
+            write(self.journal.as_ref(), self.events)?;
+        }
+        Ok(self.effects)
+    }
+}

@@ -1,0 +1,105 @@
+//! What the journal keeps of a device.
+
+use std::collections::BTreeSet;
+
+use mdfm_shared::digest::Digest;
+use mdfm_shared::id::DeploymentId;
+use mdfm_shared::manifest::HealthPolicy;
+use mdfm_shared::telemetry::{FirmwareReport, InstallState};
+use mdfm_shared::time::MonotonicMs;
+use serde::{Deserialize, Serialize};
+
+/// Names one boot of the gateway: monotonic times of different boots cannot be compared.
+pub(crate) type BootId = [u8; 16];
+
+/// A moment on the monotonic clock of one boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stamp {
+    pub(crate) boot: BootId,
+    pub(crate) at: MonotonicMs,
+}
+
+/// The release being, or last, installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    pub(crate) manifest: Digest,
+    pub(crate) deployment: DeploymentId,
+    pub(crate) firmware: FirmwareReport,
+    pub(crate) size_bytes: u64,
+    pub(crate) health: HealthPolicy,
+    /// The last confirmed firmware when the installation began: the only place to go back to.
+    pub(crate) fallback: FirmwareReport,
+}
+
+/// Where the installation stands; what is true of the device then says [`InstallState`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Phase {
+    /// No plan.
+    Idle,
+    /// Leaves on `ImageReady` or `ImageRefused`; no timeout, a lost network is waited for.
+    Fetching,
+    /// Leaves when the device reports the slot complete.
+    Staging,
+    /// Leaves when the wish is to install, the device is free and the directive fresh.
+    Staged,
+    /// The order to boot the new slot stands. Leaves on a report of the next boot, or by the silence limit.
+    Activating { since: Stamp, boots_before: u64 },
+    /// Leaves after the probation time by confirmation, or by any sign of ill health.
+    Probation { since: Stamp, errors: u32 },
+    /// Settled on the new firmware.
+    Confirmed,
+    /// Settled, never left the old firmware.
+    Failed,
+    /// The order to go back stands. Leaves when the old firmware is reported, or by time to an alarm.
+    RollingBack { since: Stamp },
+    /// Settled on the old firmware.
+    RolledBack,
+    /// Settled nowhere: an alarm. Still leaves when the old firmware is reported after all.
+    RollbackFailed,
+}
+
+/// Everything about one device that must survive a crash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Journal {
+    /// Last firmware that proved healthy, or was found when the device was first seen.
+    pub(crate) confirmed: Option<FirmwareReport>,
+    pub(crate) plan: Option<Plan>,
+    pub(crate) phase: Phase,
+    /// Why the phase was entered, in words.
+    pub(crate) detail: String,
+    /// Releases that this device left or that were refused after activation: never installed again.
+    pub(crate) rolled_back: BTreeSet<Digest>,
+    /// Security version below which nothing is accepted.
+    pub(crate) security_floor: u32,
+}
+
+impl Journal {
+    /// Of a device never seen before.
+    pub(crate) fn new() -> Self {
+        Self {
+            confirmed: None,
+            plan: None,
+            phase: Phase::Idle,
+            detail: String::new(),
+            rolled_back: BTreeSet::new(),
+            security_floor: 0,
+        }
+    }
+
+    /// The phase as it is reported.
+    pub(crate) fn state(&self) -> InstallState {
+        match self.phase {
+            Phase::Idle => InstallState::Idle,
+            Phase::Fetching => InstallState::Fetching,
+            Phase::Staging => InstallState::Staging,
+            Phase::Staged => InstallState::Staged,
+            Phase::Activating { .. } => InstallState::Activating,
+            Phase::Probation { .. } => InstallState::Probation,
+            Phase::Confirmed => InstallState::Confirmed,
+            Phase::Failed => InstallState::Failed,
+            Phase::RollingBack { .. } => InstallState::RollingBack,
+            Phase::RolledBack => InstallState::RolledBack,
+            Phase::RollbackFailed => InstallState::RollbackFailed,
+        }
+    }
+}

@@ -1,0 +1,567 @@
+//! The transitions. Level-triggered: each looks at the phase, the newest wish and the newest report, never at which message
+//! came last, so lost, repeated and late messages end in the same place.
+
+use mdfm_shared::device::{Fault, Order, Report};
+use mdfm_shared::digest::Digest;
+use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, Severity};
+use mdfm_shared::time::MonotonicMs;
+
+use super::state::{BootId, Journal, Phase, Plan, Stamp};
+use super::{Effect, Input, Now, Outcome, Target, Wish};
+
+/// An order that the device does not seem to have followed is given again after this time.
+const ORDER_REPEAT_MS: u64 = 2_000;
+/// From the order to go back until hands are called for (the seed's five minutes less the time to detect).
+const ROLLBACK_LIMIT_MS: u64 = 270_000;
+/// A device is taken as attached for so long after a report.
+const ATTACHED_MS: u64 = 5_000;
+/// Transitions in one step; more would be a loop of our own making.
+const TRANSITIONS_MAX: usize = 16;
+
+/// The installer of one device.
+#[derive(Debug)]
+pub(crate) struct Installer {
+    journal: Journal,
+    boot: BootId,
+    wish: Option<Wish>,
+    report: Option<(MonotonicMs, Report)>,
+    image_ready: Option<Digest>,
+    /// The last order and when it was given; volatile, a repeat does no harm.
+    ordered: Option<(Order, MonotonicMs)>,
+    /// Number of the last refusal that the device had reported when the order was given; only later ones answer it.
+    refusals_before: u64,
+    /// Start of this process, before which no report can have come.
+    started: MonotonicMs,
+}
+
+struct Step {
+    dirty: bool,
+    events: Vec<EventKind>,
+    effects: Vec<Effect>,
+}
+
+impl Installer {
+    /// Takes up a journal in the boot `boot` of the gateway. Times of another boot start again from now: after a power cut the
+    /// probation is watched in full.
+    pub(crate) fn new(mut journal: Journal, boot: BootId, now: MonotonicMs) -> Self {
+        if let Phase::Activating { since, .. } | Phase::Probation { since, .. } | Phase::RollingBack { since } =
+            &mut journal.phase
+            && since.boot != boot
+        {
+            *since = Stamp { boot, at: now };
+        }
+        Self {
+            journal,
+            boot,
+            wish: None,
+            report: None,
+            image_ready: None,
+            ordered: None,
+            refusals_before: 0,
+            started: now,
+        }
+    }
+
+    /// The effects that the phase needs, for a start after a crash.
+    pub(crate) fn resume(&self) -> Vec<Effect> {
+        let Some(plan) = &self.journal.plan else { return Vec::new() };
+        match self.journal.phase {
+            Phase::Fetching | Phase::Staging => vec![fetch(plan)],
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The image that the device still needs in the cache.
+    pub(crate) fn needed_image(&self) -> Option<Digest> {
+        match self.journal.phase {
+            Phase::Fetching | Phase::Staging => self.journal.plan.as_ref().map(|p| p.firmware.sha256),
+            _ => None,
+        }
+    }
+
+    /// Whether the device has reported lately.
+    pub(crate) fn is_attached(&self, now: MonotonicMs) -> bool {
+        self.report.as_ref().is_some_and(|(at, _)| now.since_ms(*at) < ATTACHED_MS)
+    }
+
+    /// Whether the device said that it is in use.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.report.as_ref().is_some_and(|(_, r)| r.in_use)
+    }
+
+    /// When the next [`Input::Tick`] has something to do, and why. Early ticks do nothing.
+    pub(crate) fn deadline(&self) -> Option<(MonotonicMs, &'static str)> {
+        let repeat = self.ordered.as_ref().map(|(_, at)| (at.plus_ms(ORDER_REPEAT_MS), "repeat an order"));
+        let plan = self.journal.plan.as_ref()?;
+        let silence = self.last_sign(MonotonicMs(0)).plus_ms(plan.health.silence_limit_ms);
+        let phase = match &self.journal.phase {
+            Phase::Activating { since, .. } => {
+                Some((since.at.plus_ms(plan.health.silence_limit_ms), "the device must report the new boot"))
+            }
+            Phase::Probation { since, .. } => {
+                let end = since.at.plus_ms(plan.health.probation_ms);
+                Some((end.min(silence.max(since.at.plus_ms(plan.health.silence_limit_ms))), "end of probation"))
+            }
+            Phase::RollingBack { since } => Some((since.at.plus_ms(ROLLBACK_LIMIT_MS), "the rollback must be done")),
+            _ => None,
+        };
+        [repeat, phase].into_iter().flatten().min()
+    }
+
+    /// Takes an input at a time.
+    pub(crate) fn step(&mut self, now: Now, input: Input) -> Outcome {
+        let mut step = Step { dirty: false, events: Vec::new(), effects: Vec::new() };
+        match input {
+            Input::Wish(wish) => self.wish = wish,
+            Input::Report(report) => self.take_report(now, report, &mut step),
+            Input::Fault(fault) => self.take_fault(now, &fault, &mut step),
+            Input::ImageReady(sha256) => self.image_ready = Some(sha256),
+            Input::ImageRefused(sha256, reason) => {
+                let wanted = self.journal.plan.as_ref().is_some_and(|p| p.firmware.sha256 == sha256);
+                if wanted && matches!(self.journal.phase, Phase::Fetching | Phase::Staging) {
+                    step.effects.push(Effect::StopStaging);
+                    self.enter(Phase::Failed, format!("image refused: {reason}"), &mut step);
+                }
+            }
+            Input::Tick => {}
+        }
+        for _ in 0..TRANSITIONS_MAX {
+            if !self.advance(now, &mut step) {
+                break;
+            }
+        }
+        Outcome { journal: step.dirty.then(|| self.journal.clone()), events: step.events, effects: step.effects }
+    }
+
+    fn take_report(&mut self, now: Now, report: Report, step: &mut Step) {
+        if self.journal.confirmed.is_none() && self.journal.plan.is_none() && report.confirmed {
+            self.journal.confirmed = Some(report.running.clone());
+            step.dirty = true;
+            step.events.push(EventKind::DeviceAdopted {
+                model: report.model.clone(),
+                hardware: report.hardware.clone(),
+                firmware: report.running.clone(),
+            });
+        }
+        self.report = Some((now.mono, report));
+    }
+
+    fn take_fault(&mut self, now: Now, fault: &Fault, step: &mut Step) {
+        step.events.push(EventKind::DeviceError {
+            severity: fault.severity,
+            code: fault.code.clone(),
+            message: fault.message.clone(),
+        });
+        let Some(budget) = self.journal.plan.as_ref().map(|p| p.health.error_budget) else { return };
+        if let Phase::Probation { errors, .. } = &mut self.journal.phase {
+            match fault.severity {
+                Severity::Warning => return,
+                Severity::Error => *errors += 1,
+                Severity::Critical => *errors = u32::MAX,
+            }
+            step.dirty = true;
+            let errors = *errors;
+            if errors > budget {
+                let what = format!("{:?} {}: {}", fault.severity, fault.code, fault.message);
+                self.go_back(now, format!("error budget of {budget} spent in probation by {what}"), step);
+            }
+        } else if matches!(self.journal.phase, Phase::Activating { .. }) && fault.severity == Severity::Critical {
+            let what = format!("critical error while activating, {}: {}", fault.code, fault.message);
+            self.go_back(now, what, step);
+        }
+    }
+
+    /// The last sign of life: a report, or the start of whatever is waited for.
+    fn last_sign(&self, since: MonotonicMs) -> MonotonicMs {
+        self.report.as_ref().map_or(self.started, |(at, _)| *at).max(since).max(self.started)
+    }
+
+    fn stamp(&self, now: Now) -> Stamp {
+        Stamp { boot: self.boot, at: now.mono }
+    }
+
+    fn enter(&mut self, phase: Phase, detail: String, step: &mut Step) {
+        self.journal.phase = phase;
+        self.journal.detail.clone_from(&detail);
+        self.ordered = None;
+        step.dirty = true;
+        let running = match self.journal.state() {
+            InstallState::Probation | InstallState::Confirmed | InstallState::RolledBack => {
+                self.report.as_ref().map(|(_, r)| r.running.clone())
+            }
+            _ => None,
+        };
+        if let Some(plan) = &self.journal.plan {
+            step.events.push(EventKind::StateChanged {
+                state: self.journal.state(),
+                manifest: plan.manifest,
+                deployment: plan.deployment.clone(),
+                running,
+                detail,
+            });
+        }
+    }
+
+    fn go_back(&mut self, now: Now, reason: String, step: &mut Step) {
+        let since = self.stamp(now);
+        if let Some(plan) = &self.journal.plan {
+            self.journal.rolled_back.insert(plan.manifest);
+        }
+        self.enter(Phase::RollingBack { since }, reason, step);
+    }
+
+    /// Gives an order unless it was given a moment ago; never to a device in use, save to confirm what it runs.
+    fn order(&mut self, now: Now, order: Order, step: &mut Step) {
+        let reboots = matches!(order, Order::Activate { .. } | Order::Rollback { .. });
+        debug_assert!(!reboots || !self.is_in_use(), "invariant 2: no device in use is rebooted");
+        if reboots && self.is_in_use() {
+            return;
+        }
+        let lately =
+            self.ordered.as_ref().is_some_and(|(o, at)| *o == order && now.mono.since_ms(*at) < ORDER_REPEAT_MS);
+        if !lately {
+            let refused = self.report.as_ref().and_then(|(_, r)| r.last_refusal.as_ref()).map_or(0, |r| r.order);
+            if self.ordered.as_ref().is_none_or(|(o, _)| *o != order) {
+                self.refusals_before = refused;
+            }
+            self.ordered = Some((order.clone(), now.mono));
+            step.effects.push(Effect::Send(order));
+        }
+    }
+
+    /// One transition, if one is due.
+    fn advance(&mut self, now: Now, step: &mut Step) -> bool {
+        match self.journal.phase.clone() {
+            Phase::Idle | Phase::Failed | Phase::RolledBack => self.consider(step),
+            Phase::Confirmed => self.consider_leaving(now, step) || self.consider(step),
+            Phase::Fetching => self.cancelled(step) || self.fetched(step),
+            Phase::Staging => self.cancelled(step) || self.staged(step),
+            Phase::Staged => self.cancelled(step) || self.activate(now, step),
+            Phase::Activating { since, boots_before } => self.activated(now, since, boots_before, step),
+            Phase::Probation { since, .. } => self.judge(now, since, step),
+            Phase::RollingBack { since } => self.returned(now, since, step),
+            Phase::RollbackFailed => self.returned_late(step) || self.keep_ordering_back(now, step),
+        }
+    }
+
+    /// Settled: is there a new release to install?
+    fn consider(&mut self, step: &mut Step) -> bool {
+        let (Some(Wish::Install(target) | Wish::Hold(target)), Some((_, report)), Some(confirmed)) =
+            (self.wish.clone(), self.report.clone(), self.journal.confirmed.clone())
+        else {
+            return false;
+        };
+        let floor = self.journal.security_floor.max(target.security_floor.min(confirmed.security_version));
+        if floor != self.journal.security_floor {
+            self.journal.security_floor = floor;
+            step.dirty = true;
+        }
+        if self.journal.plan.as_ref().is_some_and(|p| p.manifest == target.digest && p.deployment == target.deployment)
+        {
+            return false;
+        }
+        let [component] = target.manifest.components.as_slice() else {
+            return self.refuse(&target, confirmed, "devices with several components are not served yet".into(), step);
+        };
+        let firmware = FirmwareReport {
+            version: target.manifest.version.clone(),
+            release_number: target.manifest.release_number,
+            security_version: target.manifest.security_version,
+            sha256: component.sha256,
+        };
+        let size_bytes = component.size_bytes;
+        if let Some(problem) = precheck(&target, &firmware, &report, &confirmed, floor, &self.journal.rolled_back) {
+            return self.refuse(&target, confirmed, problem, step);
+        }
+        let already = report.running.sha256 == firmware.sha256 && report.confirmed;
+        self.set_plan(&target, firmware, size_bytes, confirmed);
+        if already {
+            self.journal.confirmed = self.journal.plan.as_ref().map(|p| p.firmware.clone());
+            self.enter(Phase::Confirmed, "the device runs this release already".into(), step);
+        } else {
+            self.enter(Phase::Fetching, "release approved, collecting the image".into(), step);
+            step.effects.extend(self.journal.plan.as_ref().map(fetch));
+        }
+        true
+    }
+
+    fn set_plan(&mut self, target: &Target, firmware: FirmwareReport, size_bytes: u64, fallback: FirmwareReport) {
+        self.image_ready = None;
+        self.journal.plan = Some(Plan {
+            manifest: target.digest,
+            deployment: target.deployment.clone(),
+            firmware,
+            size_bytes,
+            health: target.manifest.health,
+            fallback,
+        });
+    }
+
+    fn refuse(&mut self, target: &Target, confirmed: FirmwareReport, problem: String, step: &mut Step) -> bool {
+        let untouched = FirmwareReport { version: target.manifest.version.clone(), ..confirmed.clone() };
+        self.set_plan(target, untouched, 0, confirmed);
+        self.enter(Phase::Failed, problem, step);
+        true
+    }
+
+    /// Whether the release being prepared is still wished for; if not, the device stays as it is.
+    fn cancelled(&mut self, step: &mut Step) -> bool {
+        let Some(plan) = &self.journal.plan else { return false };
+        let wished = match &self.wish {
+            // Before the first directive after a start nothing is known: go on preparing, which touches nothing that runs.
+            None => true,
+            Some(Wish::Install(target) | Wish::Hold(target)) => target.digest == plan.manifest,
+            Some(Wish::Rollback { .. }) => false,
+        };
+        if wished {
+            return false;
+        }
+        step.effects.push(Effect::StopStaging);
+        self.enter(Phase::Idle, "cancelled before activation".into(), step);
+        true
+    }
+
+    fn fetched(&mut self, step: &mut Step) -> bool {
+        let Some(plan) = self.journal.plan.clone() else { return false };
+        if self.image_ready != Some(plan.firmware.sha256) {
+            return false;
+        }
+        self.image_ready = None;
+        self.enter(Phase::Staging, "image verified, writing the inactive slot".into(), step);
+        step.effects.push(Effect::StageImage { firmware: plan.firmware, size_bytes: plan.size_bytes });
+        true
+    }
+
+    fn staged(&mut self, step: &mut Step) -> bool {
+        let (Some(plan), Some((_, report))) = (self.journal.plan.clone(), &self.report) else { return false };
+        let complete = report.staged.as_ref().is_some_and(|s| s.complete && s.sha256 == plan.firmware.sha256);
+        if complete {
+            let detail = if report.in_use { "waiting: the device is in use" } else { "slot written and verified" };
+            self.enter(Phase::Staged, detail.into(), step);
+            return true;
+        }
+        // After a restart the cache answers again with ImageReady: take up staging then.
+        if self.image_ready == Some(plan.firmware.sha256) {
+            self.image_ready = None;
+            step.effects.push(Effect::StageImage { firmware: plan.firmware, size_bytes: plan.size_bytes });
+        }
+        false
+    }
+
+    fn activate(&mut self, now: Now, step: &mut Step) -> bool {
+        let (Some(plan), Some((_, report))) = (self.journal.plan.clone(), self.report.clone()) else { return false };
+        let holds = report.staged.as_ref().is_some_and(|s| s.complete && s.sha256 == plan.firmware.sha256);
+        if report.running.sha256 == plan.firmware.sha256 {
+            // The device changed over without us: watch it as if we had asked.
+            let since = self.stamp(now);
+            self.enter(Phase::Probation { since, errors: 0 }, "the device runs the release already".into(), step);
+            return true;
+        }
+        if !holds {
+            self.enter(Phase::Fetching, "the slot lost the image, writing it again".into(), step);
+            step.effects.push(fetch(&plan));
+            return true;
+        }
+        let Some(Wish::Install(target)) = &self.wish else { return false };
+        let fresh = now.utc < target.expires_at;
+        if !fresh || report.in_use || !self.is_attached(now.mono) {
+            return false;
+        }
+        let phase = Phase::Activating { since: self.stamp(now), boots_before: report.boot_count };
+        self.enter(phase, "device free and directive fresh: booting the new slot on trial".into(), step);
+        self.order(now, Order::Activate { sha256: plan.firmware.sha256 }, step);
+        true
+    }
+
+    fn activated(&mut self, now: Now, since: Stamp, boots_before: u64, step: &mut Step) -> bool {
+        let Some(plan) = self.journal.plan.clone() else { return false };
+        if let Some((at, report)) = self.report.clone()
+            && at >= since.at
+        {
+            if report.running.sha256 == plan.firmware.sha256 && report.secure_boot {
+                let since = self.stamp(now);
+                self.enter(Phase::Probation { since, errors: 0 }, "new firmware booted, on trial".into(), step);
+                return true;
+            }
+            if report.boot_count > boots_before {
+                let reason = if report.running.sha256 == plan.fallback.sha256 {
+                    "the new firmware did not boot; the boot loader fell back".to_owned()
+                } else if report.running.sha256 == plan.firmware.sha256 {
+                    "the boot loader no longer vouches for what it started (secure-boot flag lost)".to_owned()
+                } else {
+                    format!("wrong image digest: expected {}, running {}", plan.firmware.sha256, report.running.sha256)
+                };
+                self.go_back(now, reason, step);
+                return true;
+            }
+            if report.in_use {
+                // Nothing was rebooted yet and now it must not be: wait, the order is not repeated.
+                self.enter(Phase::Staged, "waiting: the device is in use".into(), step);
+                return true;
+            }
+            if let Some(refusal) = report.last_refusal.as_ref()
+                && self.ordered.is_some()
+                && refusal.order > self.refusals_before
+                && refusal.code != "inUse"
+            {
+                let reason = format!("the device refused to boot the new slot: {} ({})", refusal.message, refusal.code);
+                self.enter(Phase::Failed, reason, step);
+                return true;
+            }
+            self.order(now, Order::Activate { sha256: plan.firmware.sha256 }, step);
+        }
+        let limit = plan.health.silence_limit_ms;
+        if now.mono.since_ms(self.last_sign(since.at)) >= limit
+            || now.mono.since_ms(since.at) >= limit.saturating_mul(2)
+        {
+            self.go_back(now, format!("no report of the new boot within {limit} ms"), step);
+            return true;
+        }
+        false
+    }
+
+    fn judge(&mut self, now: Now, since: Stamp, step: &mut Step) -> bool {
+        let Some(plan) = self.journal.plan.clone() else { return false };
+        if let Some(Wish::Rollback { manifest }) = &self.wish
+            && *manifest == plan.manifest
+        {
+            self.go_back(now, "rollback ordered".into(), step);
+            return true;
+        }
+        let limit = plan.health.silence_limit_ms;
+        if now.mono.since_ms(self.last_sign(since.at)) >= limit {
+            self.go_back(now, format!("silent for {limit} ms in probation"), step);
+            return true;
+        }
+        let Some((_, report)) = self.report.clone() else { return false };
+        if report.running.sha256 == plan.fallback.sha256 {
+            self.go_back(now, "the device fell back on its own in probation".into(), step);
+            return true;
+        }
+        if report.running.sha256 != plan.firmware.sha256 {
+            let (expected, found) = (plan.firmware.sha256, report.running.sha256);
+            self.go_back(now, format!("wrong image digest: expected {expected}, running {found}"), step);
+            return true;
+        }
+        if !report.secure_boot {
+            self.go_back(now, "secure-boot flag lost in probation".into(), step);
+            return true;
+        }
+        if now.mono.since_ms(since.at) < plan.health.probation_ms {
+            return false;
+        }
+        if report.confirmed {
+            self.journal.confirmed = Some(plan.firmware);
+            let detail = format!("healthy for {} ms, made permanent", plan.health.probation_ms);
+            self.enter(Phase::Confirmed, detail, step);
+            return true;
+        }
+        self.order(now, Order::Confirm { sha256: plan.firmware.sha256 }, step);
+        false
+    }
+
+    /// Confirmed: does the coordinator want this release left? Only towards the firmware before it, and not below the floor.
+    fn consider_leaving(&mut self, now: Now, step: &mut Step) -> bool {
+        let (Some(Wish::Rollback { manifest }), Some(plan)) = (&self.wish, self.journal.plan.clone()) else {
+            return false;
+        };
+        if *manifest != plan.manifest || self.is_in_use() || !self.is_attached(now.mono) {
+            return false;
+        }
+        if plan.fallback.security_version < self.journal.security_floor {
+            let (found, floor) = (plan.fallback.security_version, self.journal.security_floor);
+            let detail =
+                format!("rollback refused: security version {found} of the firmware before is below the floor {floor}");
+            if self.journal.detail != detail {
+                self.enter(Phase::Confirmed, detail, step);
+                return true;
+            }
+            return false;
+        }
+        self.go_back(now, "rollback ordered".into(), step);
+        true
+    }
+
+    fn returned(&mut self, now: Now, since: Stamp, step: &mut Step) -> bool {
+        if self.returned_late(step) {
+            return true;
+        }
+        if self.is_in_use() {
+            // The clock of the alarm runs only while something can be done.
+            self.journal.phase = Phase::RollingBack { since: self.stamp(now) };
+            return false;
+        }
+        if now.mono.since_ms(since.at) >= ROLLBACK_LIMIT_MS {
+            let detail = format!("not shown to run the last good firmware after {ROLLBACK_LIMIT_MS} ms: needs hands");
+            self.enter(Phase::RollbackFailed, detail, step);
+            return true;
+        }
+        self.keep_ordering_back(now, step)
+    }
+
+    fn keep_ordering_back(&mut self, now: Now, step: &mut Step) -> bool {
+        if let Some(plan) = self.journal.plan.clone()
+            && !self.is_in_use()
+        {
+            self.order(now, Order::Rollback { sha256: plan.fallback.sha256 }, step);
+        }
+        false
+    }
+
+    /// The last good firmware is reported, permanent: back.
+    fn returned_late(&mut self, step: &mut Step) -> bool {
+        let (Some(plan), Some((_, report))) = (self.journal.plan.clone(), &self.report) else { return false };
+        if report.running.sha256 != plan.fallback.sha256 || !report.confirmed {
+            return false;
+        }
+        self.journal.confirmed = Some(plan.fallback);
+        let detail = format!("last good firmware running, measured; left because: {}", self.journal.detail);
+        self.enter(Phase::RolledBack, detail, step);
+        true
+    }
+}
+
+fn fetch(plan: &Plan) -> Effect {
+    Effect::FetchImage { sha256: plan.firmware.sha256, size_bytes: plan.size_bytes }
+}
+
+/// Why this release is not for this device; none if it is. Nothing has been touched yet.
+fn precheck(
+    target: &Target,
+    firmware: &FirmwareReport,
+    report: &Report,
+    confirmed: &FirmwareReport,
+    floor: u32,
+    rolled_back: &std::collections::BTreeSet<Digest>,
+) -> Option<String> {
+    let manifest = &target.manifest;
+    if manifest.model != report.model {
+        return Some(format!("wrong model: the release is for {}, the device is a {}", manifest.model, report.model));
+    }
+    if !manifest.hardware_revisions.contains(&report.hardware) {
+        let revisions = manifest.hardware_revisions.join(", ");
+        return Some(format!("wrong hardware: the release is for {revisions}, the device is {}", report.hardware));
+    }
+    if rolled_back.contains(&target.digest) {
+        return Some("this device was rolled back from this release; a new release is needed".into());
+    }
+    if manifest.security_version < floor {
+        return Some(format!("downgrade: security version {} is below the floor {floor}", manifest.security_version));
+    }
+    if confirmed.sha256 == firmware.sha256 {
+        return None;
+    }
+    if manifest.release_number <= confirmed.release_number {
+        let (found, held) = (manifest.release_number, confirmed.release_number);
+        return Some(format!("downgrade: release number {found} is not above the installed {held}"));
+    }
+    if confirmed.release_number < manifest.minimum_release {
+        let (held, needed) = (confirmed.release_number, manifest.minimum_release);
+        return Some(format!("release {held} is installed, this release needs at least {needed} first"));
+    }
+    None
+}

@@ -1,0 +1,105 @@
+//! Enrolment: the token once, credentials for as long as they last.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mdfm_shared::digest::Digest;
+use mdfm_shared::enrol::{EnrolmentRequest, EnrolmentResponse, EnrolmentToken};
+use mdfm_shared::id::GatewayId;
+use mdfm_shared::sign::SecretKey;
+use serde::{Deserialize, Serialize};
+
+use super::tls_config;
+use crate::store::{SledStore, Store as _, atomic_write};
+use crate::trust::Trust;
+
+const FILE: &str = "identity.json";
+/// Bytes of an answer to an enrolment.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// Who this gateway is; one file, written at once, readable by the owner alone.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Identity {
+    pub(crate) gateway: GatewayId,
+    pub(crate) url: String,
+    pub(crate) ca_der_base64: String,
+    pub(crate) trust_root: Digest,
+    pub(crate) epoch: u64,
+    pub(crate) certificate_pem: String,
+    pub(crate) key_pem: String,
+    telemetry_secret: String,
+}
+
+impl Identity {
+    /// Reads the identity of an enrolled gateway.
+    pub(crate) fn load(state_dir: &Path) -> anyhow::Result<Self> {
+        let path = state_dir.join(FILE);
+        let text = fs::read(&path).with_context(|| {
+            format!("reading {}; is this gateway enrolled? (mdfm-agent enrol --token-file …)", path.display())
+        })?;
+        serde_json::from_slice(&text).with_context(|| format!("{} is damaged; enrol again", path.display()))
+    }
+    /// The key that signs telemetry.
+    pub(crate) fn telemetry_key(&self) -> anyhow::Result<SecretKey> {
+        Ok(SecretKey::from_secret_text(&self.telemetry_secret)?)
+    }
+    /// The authority's certificate.
+    pub(crate) fn ca_der(&self) -> anyhow::Result<Vec<u8>> {
+        Ok(STANDARD.decode(&self.ca_der_base64)?)
+    }
+}
+
+/// Enrols this gateway: makes its keys, proves the token, checks and stores what comes back.
+pub(crate) async fn enrol(state_dir: &Path, token: &str, again: bool) -> anyhow::Result<GatewayId> {
+    use std::os::unix::fs::DirBuilderExt;
+    let token = EnrolmentToken::from_text(token)?;
+    if state_dir.join(FILE).exists() && !again {
+        bail!("{} holds an identity already; use --again to replace it", state_dir.display());
+    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir)?;
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    let telemetry = SecretKey::from_seed(seed);
+    let tls_key = rcgen::KeyPair::generate()?;
+    let csr = rcgen::CertificateParams::default().serialize_request(&tls_key)?;
+    let request = EnrolmentRequest {
+        gateway: token.gateway.clone(),
+        secret: hex::encode(token.secret),
+        csr_pem: csr.pem()?,
+        telemetry_key: telemetry.public().to_string(),
+    };
+    let http = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls_config(&token.ca_der, None)?)
+        .timeout(std::time::Duration::from_secs(30))
+        .build()?;
+    let url = format!("{}/agent/v1/enrolments", token.url);
+    let answer = http.post(&url).json(&request).send().await.with_context(|| format!("reaching {url}"))?;
+    let status = answer.status();
+    let body = answer.bytes().await?;
+    if body.len() > ANSWER_BYTES_MAX {
+        bail!("the coordinator's answer is too large");
+    }
+    if !status.is_success() {
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        bail!("the coordinator refused ({status}): {}", problem["detail"].as_str().unwrap_or("no reason given"));
+    }
+    let response: EnrolmentResponse = serde_json::from_slice(&body)?;
+    let roots: Vec<Vec<u8>> = response.trust_roots.iter().map(|r| STANDARD.decode(r)).collect::<Result<_, _>>()?;
+    let writes = Trust::enrol(&roots, token.trust_root)?;
+    SledStore::open(&state_dir.join("state"))?.commit(writes)?;
+    let identity = Identity {
+        gateway: token.gateway.clone(),
+        url: token.url,
+        ca_der_base64: STANDARD.encode(&token.ca_der),
+        trust_root: token.trust_root,
+        epoch: response.epoch,
+        certificate_pem: response.certificate_pem,
+        key_pem: tls_key.serialize_pem(),
+        telemetry_secret: telemetry.to_secret_text(),
+    };
+    atomic_write(&state_dir.join(FILE), &serde_json::to_vec(&identity)?)?;
+    Ok(token.gateway)
+}

@@ -1,0 +1,284 @@
+//! One simulated device as a process. Killing the process is pulling the plug: everything that a device would keep is on disk,
+//! everything else is gone.
+
+mod faults;
+mod firmware;
+mod slots;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use mdfm_shared::device::{self, Channel, Command, Fault, Order, Refusal, Report};
+use mdfm_shared::id::DeviceId;
+use mdfm_shared::limits::DEVICE_PACKET_BYTES_MAX;
+use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, QoS};
+
+use faults::{Kind, Script};
+use firmware::Running;
+use slots::{Flash, Staged};
+
+/// A report is sent on every change and at least so often.
+const REPORT_INTERVAL: Duration = Duration::from_millis(500);
+const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
+
+/// What the device is.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Directory of the device's flash: slots and boot record. A file `in-use` in it means that a patient is connected.
+    #[arg(long)]
+    dir: PathBuf,
+    /// Device id.
+    #[arg(long)]
+    id: DeviceId,
+    /// Host and port of the gateway's broker.
+    #[arg(long)]
+    broker: String,
+    /// File with the secret that the gateway knows the device by.
+    #[arg(long)]
+    secret_file: PathBuf,
+    /// Model number.
+    #[arg(long, default_value = "CardiacMonitor-X200")]
+    model: String,
+    /// Serial number.
+    #[arg(long, default_value = "SN-0")]
+    serial: String,
+    /// Hardware revision.
+    #[arg(long, default_value = "B")]
+    hardware: String,
+    /// Version that the factory installed.
+    #[arg(long, default_value = "2.1.0")]
+    factory_version: String,
+    /// Release number that the factory installed.
+    #[arg(long, default_value_t = 1)]
+    factory_release: u64,
+    /// Time that a boot takes, in milliseconds.
+    #[arg(long, default_value_t = 500)]
+    boot_ms: u64,
+    /// Faults, as TOML.
+    #[arg(long)]
+    script: Option<PathBuf>,
+}
+
+/// Runs the device until it is killed.
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let script = match &arguments.script {
+        Some(path) => Script::load(path)?,
+        None => Script::default(),
+    };
+    let secret = std::fs::read_to_string(&arguments.secret_file)
+        .with_context(|| format!("reading the secret from {}", arguments.secret_file.display()))?;
+    let factory = firmware::factory(&arguments.factory_version, arguments.factory_release);
+    let mut flash = Flash::open(&arguments.dir, &factory)?;
+    loop {
+        tokio::time::sleep(Duration::from_millis(arguments.boot_ms)).await;
+        let running = flash.boot(&script)?;
+        tracing::info!(device = %arguments.id, version = running.report.version, confirmed = flash.is_confirmed(), "booted");
+        let mut session = Session::connect(&arguments, secret.trim(), &script, running)?;
+        session.serve(&mut flash).await?;
+        tracing::info!(device = %arguments.id, "rebooting");
+    }
+}
+
+/// One uptime of the device.
+struct Session<'a> {
+    arguments: &'a Arguments,
+    script: &'a Script,
+    running: Running,
+    booted: Instant,
+    client: AsyncClient,
+    event_loop: EventLoop,
+    last_refusal: Option<Refusal>,
+    fired: Vec<bool>,
+}
+
+/// What an order leads to.
+enum Next {
+    Stay,
+    Reboot,
+}
+
+impl<'a> Session<'a> {
+    fn connect(arguments: &'a Arguments, secret: &str, script: &'a Script, running: Running) -> anyhow::Result<Self> {
+        let (host, port) = arguments.broker.rsplit_once(':').context("--broker must be host:port")?;
+        let mut options = MqttOptions::new(arguments.id.as_str(), host, port.parse()?);
+        options.set_credentials(arguments.id.as_str(), secret);
+        options.set_keep_alive(Duration::from_secs(10));
+        options.set_max_packet_size(DEVICE_PACKET_BYTES_MAX, DEVICE_PACKET_BYTES_MAX);
+        let (client, event_loop) = AsyncClient::new(options, 64);
+        let fired = vec![false; script.faults().len()];
+        Ok(Self { arguments, script, running, booted: Instant::now(), client, event_loop, last_refusal: None, fired })
+    }
+
+    fn in_use(&self) -> bool {
+        self.arguments.dir.join("in-use").exists() || self.active(Kind::InUse).is_some()
+    }
+
+    /// A fault of this kind that has begun on this firmware.
+    fn active(&self, kind: Kind) -> Option<&faults::Fault> {
+        let uptime = self.booted.elapsed();
+        self.script
+            .on(&self.running.report.version)
+            .find(|f| f.kind == kind && uptime >= Duration::from_millis(f.after_ms))
+    }
+
+    fn report(&self, flash: &Flash) -> Report {
+        Report {
+            model: self.arguments.model.clone(),
+            serial: self.arguments.serial.clone(),
+            hardware: self.arguments.hardware.clone(),
+            boot_count: flash.boot_count(),
+            running: self.running.report.clone(),
+            confirmed: flash.is_confirmed(),
+            secure_boot: self.running.secure_boot && self.active(Kind::SecureBootLost).is_none(),
+            in_use: self.in_use(),
+            staged: flash.staged().map(Staged::report),
+            last_refusal: self.last_refusal.clone(),
+        }
+    }
+
+    fn publish(&self, channel: Channel, payload: Vec<u8>) {
+        if self.active(Kind::Silent).is_none() {
+            // A full queue means no connection; the next report says it all again.
+            let _ = self.client.try_publish(channel.topic(&self.arguments.id), QoS::AtLeastOnce, false, payload);
+        }
+    }
+
+    async fn serve(&mut self, flash: &mut Flash) -> anyhow::Result<()> {
+        let mut last = None;
+        let mut next_report = Instant::now();
+        loop {
+            self.fire_errors();
+            let report = self.report(flash);
+            let now = Instant::now();
+            if last.as_ref() != Some(&report) || now >= next_report {
+                self.publish(Channel::Report, device::encode(&report));
+                last = Some(report);
+                next_report = now + REPORT_INTERVAL;
+            }
+            let event = tokio::select! {
+                event = self.event_loop.poll() => event,
+                () = tokio::time::sleep(Duration::from_millis(50)) => continue,
+            };
+            match event {
+                Ok(Event::Incoming(Incoming::ConnAck(_))) => {
+                    for channel in [Channel::Command, Channel::Chunk] {
+                        let topic = channel.topic(&self.arguments.id);
+                        self.client.try_subscribe(topic, QoS::AtLeastOnce)?;
+                    }
+                    last = None;
+                }
+                Ok(Event::Incoming(Incoming::Publish(publish))) => {
+                    if let Next::Reboot = self.take(flash, &publish.topic, &publish.payload)? {
+                        return Ok(());
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "no gateway");
+                    self.event_loop.clean();
+                    self.event_loop.pending.clear();
+                    tokio::time::sleep(RECONNECT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Sends the scripted errors whose time has come, each once a boot.
+    fn fire_errors(&mut self) {
+        for (i, fault) in self.script.faults().iter().enumerate() {
+            let due = fault.kind == Kind::Error
+                && fault.applies_to(&self.running.report.version)
+                && !self.fired[i]
+                && self.booted.elapsed() >= Duration::from_millis(fault.after_ms);
+            if due {
+                self.fired[i] = true;
+                let (code, message) = (fault.code.clone(), fault.message.clone());
+                let fault = Fault { severity: fault.severity, code, message };
+                tracing::info!(?fault, "fault");
+                self.publish(Channel::Event, device::encode(&fault));
+            }
+        }
+    }
+
+    fn take(&mut self, flash: &mut Flash, topic: &str, payload: &[u8]) -> anyhow::Result<Next> {
+        match Channel::parse(topic) {
+            Some((_, Channel::Chunk)) => {
+                let Ok((offset, data)) = device::decode_chunk(payload) else { return Ok(Next::Stay) };
+                flash.write(offset, data)?;
+                let loss = self.script.faults().iter().enumerate().find(|(_, f)| f.kind == Kind::PowerLoss);
+                if let (Some((i, fault)), Some(staged)) = (loss, flash.staged())
+                    && fault.applies_to(&staged.firmware.version)
+                    && staged.written_bytes >= fault.at_bytes
+                    && flash.spend(i)?
+                {
+                    tracing::info!(written = staged.written_bytes, "power lost while staging");
+                    flash.lose_unsynced()?;
+                    return Ok(Next::Reboot);
+                }
+                Ok(Next::Stay)
+            }
+            Some((_, Channel::Command)) => match device::decode::<Command>(payload) {
+                Ok(command) => self.obey(flash, command),
+                Err(error) => {
+                    tracing::warn!(%error, "malformed order");
+                    Ok(Next::Stay)
+                }
+            },
+            _ => Ok(Next::Stay),
+        }
+    }
+
+    fn refuse(&mut self, order: u64, code: &str, message: &str) -> Next {
+        tracing::info!(order, code, "order refused");
+        self.last_refusal = Some(Refusal { order, code: code.into(), message: message.into() });
+        Next::Stay
+    }
+
+    fn obey(&mut self, flash: &mut Flash, command: Command) -> anyhow::Result<Next> {
+        let reboots = matches!(command.what, Order::Activate { .. } | Order::Rollback { .. });
+        let running = self.running.report.sha256;
+        if reboots && self.in_use() {
+            return Ok(self.refuse(command.order, "inUse", "a patient is connected"));
+        }
+        match command.what {
+            Order::Begin { firmware, size_bytes } => {
+                if !flash.is_confirmed() {
+                    return Ok(self.refuse(command.order, "onTrial", "the other slot is the way back"));
+                }
+                if firmware.sha256 != running {
+                    flash.begin(firmware, size_bytes)?;
+                }
+            }
+            Order::Finish { sha256 } => {
+                if !flash.finish(sha256)? {
+                    return Ok(self.refuse(command.order, "wrongDigest", "the slot is not what was announced"));
+                }
+            }
+            Order::Activate { sha256 } => {
+                if sha256 != running {
+                    if !flash.try_staged(sha256)? {
+                        return Ok(self.refuse(command.order, "notStaged", "the slot holds no such image"));
+                    }
+                    return Ok(Next::Reboot);
+                }
+            }
+            Order::Confirm { sha256 } => {
+                if sha256 != running {
+                    return Ok(self.refuse(command.order, "wrongDigest", "that is not what runs"));
+                }
+                flash.confirm()?;
+            }
+            Order::Rollback { sha256 } => {
+                if !flash.return_to(sha256)? {
+                    return Ok(self.refuse(command.order, "notStaged", "no slot holds that firmware"));
+                }
+                if sha256 != running {
+                    return Ok(Next::Reboot);
+                }
+            }
+        }
+        Ok(Next::Stay)
+    }
+}
