@@ -1,1 +1,37 @@
-//! x
+//! A whole installation as real processes on loopback: coordinator, agents, simulated devices, and people with `mdfmctl`.
+//!
+//! Used by the end-to-end tests and by the demonstration. Everything goes the way that people go: keys are made offline, tokens
+//! are handed over, roles sign in and sign.
+
+mod people;
+mod process;
+mod world;
+
+pub use people::Role;
+pub use process::{Process, free_port, program};
+pub use world::{Layout, World, device_id, gateway_id, hospital_id};
+
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+
+/// Looks until `look` gives a value; waits for a level, never for a moment.
+///
+/// # Errors
+/// The time is over, or looking failed for good.
+pub fn wait_for<T>(
+    what: &str,
+    limit: Duration,
+    mut look: impl FnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look()? {
+            return Ok(found);
+        }
+        if started.elapsed() > limit {
+            bail!("waited {limit:?} in vain for {what}");
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}

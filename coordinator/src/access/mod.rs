@@ -81,13 +81,13 @@ mod tests {
         let guard = LoginGuard::default();
         let t = UtcMillis(1_000_000);
         for _ in 0..FAILURES_MAX {
-            assert!(!guard.is_locked("ada", t));
-            guard.note("ada", t, false);
+            assert!(!guard.is_locked("user-a", t));
+            guard.note("user-a", t, false);
         }
-        assert!(guard.is_locked("ada", t.plus_ms(LOCK_MS - 1)));
-        assert!(!guard.is_locked("bob", t));
-        assert!(!guard.is_locked("ada", t.plus_ms(LOCK_MS)));
-        guard.note("ada", t, true);
-        assert!(!guard.is_locked("ada", t));
+        assert!(guard.is_locked("user-a", t.plus_ms(LOCK_MS - 1)));
+        assert!(!guard.is_locked("user-b", t));
+        assert!(!guard.is_locked("user-a", t.plus_ms(LOCK_MS)));
+        guard.note("user-a", t, true);
+        assert!(!guard.is_locked("user-a", t));
     }
 }

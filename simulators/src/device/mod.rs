@@ -208,12 +208,13 @@ impl<'a> Session<'a> {
                 let Ok((offset, data)) = device::decode_chunk(payload) else { return Ok(Next::Stay) };
                 flash.write(offset, data)?;
                 let loss = self.script.faults().iter().enumerate().find(|(_, f)| f.kind == Kind::PowerLoss);
-                if let (Some((i, fault)), Some(staged)) = (loss, flash.staged())
-                    && fault.applies_to(&staged.firmware.version)
-                    && staged.written_bytes >= fault.at_bytes
+                let due = loss.zip(flash.staged()).filter(|((_, fault), staged)| {
+                    fault.applies_to(&staged.firmware.version) && staged.written_bytes >= fault.at_bytes
+                });
+                if let Some(i) = due.map(|((i, _), _)| i)
                     && flash.spend(i)?
                 {
-                    tracing::info!(written = staged.written_bytes, "power lost while staging");
+                    tracing::info!("power lost while staging");
                     flash.lose_unsynced()?;
                     return Ok(Next::Reboot);
                 }

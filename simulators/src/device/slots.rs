@@ -166,7 +166,7 @@ impl Flash {
         if measured != content.firmware.sha256 || has(Kind::NoBoot) {
             return Ok(None);
         }
-        let mut report = content.firmware;
+        let mut report = content.firmware.clone();
         if has(Kind::WrongDigest) {
             report.sha256 = Digest::of(b"tampered");
         }

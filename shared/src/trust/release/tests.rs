@@ -33,7 +33,7 @@ fn manifest() -> Manifest {
     }
 }
 
-/// Clara (key 21) is Clinical, Quinn (22) QA, Rosa (23) Regulatory, Otto (24) holds all three roles.
+/// The Clinical user (key 21) is Clinical, the QA user (22) QA, the Regulatory user (23) Regulatory, one user (24) holds all three roles.
 fn roster() -> Roster {
     let entry = |user: &str, n: u8, roles: &[Role]| RosterEntry {
         user: user.parse().expect("good id"),
@@ -47,10 +47,10 @@ fn roster() -> Roster {
     Roster {
         version: 1,
         entries: vec![
-            entry("clara", 21, &[Role::Clinical]),
-            entry("quinn", 22, &[Role::Qa]),
-            entry("rosa", 23, &[Role::Regulatory]),
-            entry("otto", 24, &Role::ALL),
+            entry("user-clinical", 21, &[Role::Clinical]),
+            entry("user-qa", 22, &[Role::Qa]),
+            entry("user-regulatory", 23, &[Role::Regulatory]),
+            entry("user-three-roles", 24, &Role::ALL),
         ],
     }
 }
@@ -121,12 +121,12 @@ impl Case {
         Self {
             manifest: manifest(),
             manifest_keys: vec![key(10)],
-            submitter: "ulla",
+            submitter: "user-submitter",
             roster: roster(),
             approvals: vec![
-                by("clara", Role::Clinical, 21),
-                by("quinn", Role::Qa, 22),
-                by("rosa", Role::Regulatory, 23),
+                by("user-clinical", Role::Clinical, 21),
+                by("user-qa", Role::Qa, 22),
+                by("user-regulatory", Role::Regulatory, 23),
             ],
         }
     }
@@ -174,14 +174,14 @@ fn att_1_coordinator_or_root_keys_cannot_release() {
 fn p11_10g_one_person_cannot_fill_two_roles() {
     let mut case = Case::good();
     let digest = case.approvals[0].0.manifest;
-    case.approvals[0] = (approval(digest, "otto", Role::Clinical), key(24));
-    case.approvals[1] = (approval(digest, "otto", Role::Qa), key(24));
-    assert_eq!(case.verify().err(), Some(ReleaseError::SamePerson("otto".parse().expect("good id"))));
+    case.approvals[0] = (approval(digest, "user-three-roles", Role::Clinical), key(24));
+    case.approvals[1] = (approval(digest, "user-three-roles", Role::Qa), key(24));
+    assert_eq!(case.verify().err(), Some(ReleaseError::SamePerson("user-three-roles".parse().expect("good id"))));
 }
 
 #[test]
 fn p11_10g_the_submitter_cannot_approve() {
-    let case = Case { submitter: "clara", ..Case::good() };
+    let case = Case { submitter: "user-clinical", ..Case::good() };
     assert!(matches!(case.verify(), Err(ReleaseError::Approval(ApprovalError::SelfApproval(_)))));
 }
 
@@ -196,7 +196,7 @@ fn att_4_approvals_of_another_manifest_do_not_count() {
 fn p11_70_a_signature_by_another_key_or_with_altered_fields_does_not_count() {
     let mut case = Case::good();
     case.approvals[0].1 = key(22);
-    assert!(case.verify().is_err(), "quinn's key under clara's name");
+    assert!(case.verify().is_err(), "user-qa's key under user-clinical's name");
     let mut case = Case::good();
     case.approvals[0].0.role = Role::Qa;
     assert!(matches!(case.verify(), Err(ReleaseError::Approval(ApprovalError::NotOnRoster { .. }))));
@@ -252,7 +252,7 @@ fn att_9_every_key_but_no_log_entry_is_not_enough() {
 fn a_logged_refusal_is_no_approval() {
     let case = Case::good();
     let signed = Signed::sign(&case.manifest, &[&key(10)]).expect("small");
-    let refused = evidence(record("ulla", &signed, Outcome::Refused), Vec::new());
+    let refused = evidence(record("user-submitter", &signed, Outcome::Refused), Vec::new());
     assert!(matches!(refused.verify(signed.digest(), &trusted(), &roster()), Err(ReleaseError::RefusedEntry(3))));
 }
 
@@ -262,8 +262,8 @@ fn seed_strat_emergency_needs_two_roles_inside_the_window() {
     case.manifest.class = FirmwareClass::Emergency;
     let digest = Signed::sign(&case.manifest, &[]).expect("small").digest();
     case.approvals = vec![
-        (approval(digest, "clara", Role::Clinical), key(21)),
-        (approval(digest, "rosa", Role::Regulatory), key(23)),
+        (approval(digest, "user-clinical", Role::Clinical), key(21)),
+        (approval(digest, "user-regulatory", Role::Regulatory), key(23)),
     ];
     assert!(case.verify().is_ok());
     case.approvals[1].0.at = NOW.plus_ms(4 * 3_600_000 + 1);
@@ -277,8 +277,8 @@ fn a_manifest_can_ask_for_more_approvals_but_never_for_fewer() {
     case.manifest.extra_approvals = vec![Role::Qa];
     let digest = Signed::sign(&case.manifest, &[]).expect("small").digest();
     case.approvals = vec![
-        (approval(digest, "clara", Role::Clinical), key(21)),
-        (approval(digest, "rosa", Role::Regulatory), key(23)),
+        (approval(digest, "user-clinical", Role::Clinical), key(21)),
+        (approval(digest, "user-regulatory", Role::Regulatory), key(23)),
     ];
     assert_eq!(case.verify().err(), Some(ReleaseError::MissingApprovals(BTreeSet::from([Role::Qa]))));
 }

@@ -1,0 +1,177 @@
+//! HTTP to the coordinator, and the session file.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use reqwest::{Method, RequestBuilder};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::version::TLS13;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use crate::output::Output;
+
+/// Sign in and keep the session.
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// `https://host:port` of the coordinator.
+    #[arg(long)]
+    url: String,
+    /// PEM file of the authority that vouches for the coordinator.
+    #[arg(long)]
+    ca: PathBuf,
+    /// User id.
+    #[arg(long)]
+    user: String,
+    /// File with the password in its first line; `-` reads standard input.
+    #[arg(long)]
+    password_file: PathBuf,
+}
+
+/// What is kept between calls; readable by the owner alone.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Session {
+    url: String,
+    ca_pem: String,
+    token: String,
+    user_id: String,
+    printed_name: String,
+}
+
+impl Session {
+    /// The session file: as given, or below the user's configuration directory.
+    pub(crate) fn file(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+        if let Some(path) = given {
+            return Ok(path);
+        }
+        let base = std::env::var_os("XDG_CONFIG_HOME")
+            .map(PathBuf::from)
+            .or_else(|| std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".config")))
+            .context("neither HOME nor XDG_CONFIG_HOME is set; give --session FILE")?;
+        Ok(base.join("mdfmctl/session.json"))
+    }
+}
+
+/// A signed-in client.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    session: Session,
+}
+
+fn http(ca_pem: &str) -> anyhow::Result<reqwest::Client> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes())?)?;
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&TLS13])?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(reqwest::Client::builder().tls_backend_preconfigured(tls).connect_timeout(Duration::from_secs(10)).build()?)
+}
+
+impl Client {
+    /// Takes up the session.
+    pub(crate) fn open(file: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read(file)
+            .with_context(|| format!("reading {}; sign in first (mdfmctl login)", file.display()))?;
+        let session: Session = serde_json::from_slice(&text).context("the session file is damaged; sign in again")?;
+        Ok(Self { http: http(&session.ca_pem)?, session })
+    }
+
+    pub(crate) fn user_id(&self) -> &str {
+        &self.session.user_id
+    }
+    pub(crate) fn printed_name(&self) -> &str {
+        &self.session.printed_name
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.session.url)).bearer_auth(&self.session.token)
+    }
+
+    /// Sends a request and gives the JSON of its answer (null for none).
+    pub(crate) async fn send(&self, request: RequestBuilder) -> anyhow::Result<Value> {
+        let answer = checked(request.send().await.context("the coordinator cannot be reached")?).await?;
+        let body = answer.bytes().await?;
+        if body.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&body)?) }
+    }
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.send(self.request(Method::GET, path)).await
+    }
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.send(self.request(Method::POST, path).json(body)).await
+    }
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.send(self.request(Method::PUT, path).json(body)).await
+    }
+}
+
+/// Turns problem details into an error with their words.
+pub(crate) async fn checked(answer: reqwest::Response) -> anyhow::Result<reqwest::Response> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let body = answer.bytes().await.unwrap_or_default();
+    let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let code = problem["type"].as_str().unwrap_or("").trim_start_matches("urn:mdfm:problem:").to_owned();
+    match problem["detail"].as_str() {
+        Some(detail) => bail!("{} ({}, {code})", detail, status.as_u16()),
+        None => bail!("the coordinator answered {status}"),
+    }
+}
+
+pub(crate) async fn login(out: &Output, file: &Path, login: Login) -> anyhow::Result<()> {
+    let ca_pem = std::fs::read_to_string(&login.ca).with_context(|| format!("reading {}", login.ca.display()))?;
+    let text = if login.password_file.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin())?
+    } else {
+        std::fs::read_to_string(&login.password_file)
+            .with_context(|| format!("reading {}", login.password_file.display()))?
+    };
+    let url = login.url.trim_end_matches('/').to_owned();
+    let body = json!({ "userId": login.user, "password": text.lines().next().unwrap_or_default() });
+    let request = http(&ca_pem)?.post(format!("{url}/api/v1/sessions")).json(&body);
+    let answer = checked(request.send().await.context("the coordinator cannot be reached")?).await?;
+    let mut view: Value = answer.json().await?;
+    let field = |name: &str| view[name].as_str().unwrap_or_default().to_owned();
+    let session =
+        Session { url, ca_pem, token: field("token"), user_id: field("userId"), printed_name: field("printedName") };
+    if let Some(dir) = file.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    write_secret(file, &serde_json::to_vec(&session)?)?;
+    if let Some(object) = view.as_object_mut() {
+        object.remove("token");
+    }
+    out.answer(&view, || format!("signed in as {} until {}", session.user_id, crate::output::text(&view["expiresAt"])));
+    Ok(())
+}
+
+pub(crate) async fn logout(out: &Output, file: &Path) -> anyhow::Result<()> {
+    let client = Client::open(file)?;
+    client.send(client.request(Method::DELETE, "/api/v1/sessions/current")).await?;
+    std::fs::remove_file(file)?;
+    out.answer(&json!({ "signedOut": true }), || "signed out".into());
+    Ok(())
+}
+
+/// Writes a file that only its owner may read.
+pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("writing {}", path.display()))?;
+    file.write_all(bytes)?;
+    Ok(())
+}

@@ -1,0 +1,293 @@
+//! Firmware: upload with a signed manifest, look, approve, reject.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use futures_util::stream;
+use indicatif::{ProgressBar, ProgressStyle};
+use mdfm_shared::digest::Digest;
+use mdfm_shared::manifest::{Component, FirmwareClass, HealthPolicy, Manifest};
+use mdfm_shared::record::document_text;
+use mdfm_shared::sign::Signed;
+use mdfm_shared::time::UtcMillis;
+use mdfm_shared::trust::{Approval, Role};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::client::Client;
+use crate::keys;
+use crate::output::{Output, text};
+
+const CHUNK_BYTES: usize = 256 * 1024;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Uploads an image and its manifest, signed here with the release key.
+    Upload(Upload),
+    /// Lists releases.
+    List,
+    /// Shows one release with its approvals.
+    Show {
+        /// Firmware id.
+        firmware: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Upload {
+    /// The image.
+    image: PathBuf,
+    /// Firmware id; made up when absent.
+    #[arg(long)]
+    id: Option<String>,
+    /// Device model.
+    #[arg(long)]
+    model: String,
+    /// Hardware revisions that it fits.
+    #[arg(long = "hardware", required = true)]
+    hardware: Vec<String>,
+    /// Version label.
+    #[arg(long)]
+    version: String,
+    /// Release number: orders the releases of a model.
+    #[arg(long)]
+    release_number: u64,
+    /// Security version; devices refuse releases below their floor.
+    #[arg(long, default_value_t = 1)]
+    security_version: u32,
+    /// Lowest release number from which a device may move to this one.
+    #[arg(long, default_value_t = 0)]
+    minimum_release: u64,
+    /// An emergency release: Clinical and Regulatory approval within four hours.
+    #[arg(long)]
+    emergency: bool,
+    /// Release notes.
+    #[arg(long, default_value = "")]
+    notes: String,
+    /// Time on trial before a device confirms, in seconds.
+    #[arg(long, default_value_t = 600.0)]
+    probation_seconds: f64,
+    /// Errors tolerated on trial.
+    #[arg(long, default_value_t = 0)]
+    error_budget: u32,
+    /// Longest silence on trial, in seconds.
+    #[arg(long, default_value_t = 60.0)]
+    silence_seconds: f64,
+    /// Secret keys of the release role.
+    #[arg(long = "release-key", required = true)]
+    release_keys: Vec<PathBuf>,
+}
+
+/// Sign an approval with your own key.
+#[derive(Debug, Args)]
+pub(crate) struct Approve {
+    /// Firmware id.
+    firmware: String,
+    /// The role in which you sign: Clinical, QA or Regulatory.
+    #[arg(long)]
+    role: Role,
+    /// Your secret key file.
+    #[arg(long)]
+    key: PathBuf,
+    /// Why, in your words.
+    #[arg(long)]
+    reason: String,
+}
+
+/// Reject a release; final.
+#[derive(Debug, Args)]
+pub(crate) struct Reject {
+    /// Firmware id.
+    firmware: String,
+    /// The role in which you reject.
+    #[arg(long)]
+    role: Role,
+    /// Why, in your words.
+    #[arg(long)]
+    reason: String,
+}
+
+pub(crate) fn now() -> UtcMillis {
+    UtcMillis(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0))
+}
+
+fn milliseconds(what: &str, seconds: f64) -> anyhow::Result<u64> {
+    if !(0.001..=31_536_000.0).contains(&seconds) {
+        bail!("{what} must be 0.001 to 31536000 seconds, found {seconds}");
+    }
+    Ok((seconds * 1_000.0).round() as u64)
+}
+
+pub(crate) async fn run(out: &Output, client: &Client, action: Action) -> anyhow::Result<()> {
+    match action {
+        Action::Upload(options) => upload(out, client, options).await,
+        Action::List => {
+            let rows = client.get("/api/v1/firmware").await?;
+            let columns = [
+                ("FIRMWARE", "/firmwareId"),
+                ("MODEL", "/deviceModel"),
+                ("VERSION", "/version"),
+                ("STATUS", "/status"),
+                ("MISSING", "/missingApprovals"),
+            ];
+            out.table(&rows, &columns);
+            Ok(())
+        }
+        Action::Show { firmware } => {
+            let view = client.get(&format!("/api/v1/firmware/{firmware}")).await?;
+            show(out, &view);
+            Ok(())
+        }
+    }
+}
+
+/// The release with the manifestation of each signature: name, time, meaning (21 CFR 11.50).
+fn show(out: &Output, view: &Value) {
+    out.answer(view, || {
+        let mut lines = vec![format!(
+            "{} {} {}: {}\nimage {} ({} bytes)\nmanifest {}",
+            text(&view["firmwareId"]),
+            text(&view["deviceModel"]),
+            text(&view["version"]),
+            text(&view["status"]),
+            text(&view["imageSha256"]),
+            text(&view["imageBytes"]),
+            text(&view["manifestDigest"]),
+        )];
+        for approval in view["approvals"].as_array().into_iter().flatten() {
+            lines.push(format!(
+                "signed by {} on {}, meaning: {} (reason: {}, log entry {})",
+                text(&approval["printedName"]),
+                text(&approval["signedAt"]),
+                text(&approval["meaning"]),
+                text(&approval["reason"]),
+                text(&approval["logIndex"]),
+            ));
+        }
+        if view["missingApprovals"].as_array().is_some_and(|m| !m.is_empty()) {
+            lines.push(format!("missing approvals: {}", text(&view["missingApprovals"])));
+        }
+        lines.join("\n")
+    });
+}
+
+fn digest_file(path: &Path) -> anyhow::Result<(Digest, u64)> {
+    let mut file = std::fs::File::open(path).with_context(|| format!("opening {}", path.display()))?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let mut size = 0;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok((Digest(hash.finalize().into()), size)),
+            n => {
+                hash.update(&buffer[..n]);
+                size += n as u64;
+            }
+        }
+    }
+}
+
+async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Result<()> {
+    let secrets = options.release_keys.iter().map(|f| keys::secret(f)).collect::<Result<Vec<_>, _>>()?;
+    let (sha256, size_bytes) = digest_file(&options.image)?;
+    let health = HealthPolicy {
+        probation_ms: milliseconds("--probation-seconds", options.probation_seconds)?,
+        error_budget: options.error_budget,
+        silence_limit_ms: milliseconds("--silence-seconds", options.silence_seconds)?,
+    };
+    let body = json!({
+        "firmwareId": options.id, "version": options.version, "deviceModel": options.model,
+        "releaseNotes": options.notes, "approvalRequired": true,
+    });
+    let created = client.post("/api/v1/firmware", &body).await?;
+    let firmware = text(&created["firmwareId"]);
+
+    let bar = if out.json { ProgressBar::hidden() } else { ProgressBar::new(size_bytes) };
+    bar.set_style(ProgressStyle::with_template("{bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}")?);
+    let file = std::fs::File::open(&options.image)?;
+    let shown = bar.clone();
+    let chunks = stream::unfold(file, move |mut file| {
+        let bar = shown.clone();
+        async move {
+            let mut chunk = vec![0; CHUNK_BYTES];
+            match file.read(&mut chunk) {
+                Ok(0) => None,
+                Ok(n) => {
+                    chunk.truncate(n);
+                    bar.inc(n as u64);
+                    Some((Ok::<_, std::io::Error>(chunk), file))
+                }
+                Err(error) => Some((Err(error), file)),
+            }
+        }
+    });
+    let request = client
+        .request(Method::PUT, &format!("/api/v1/firmware/{firmware}/image"))
+        .header("content-type", "application/octet-stream")
+        .body(reqwest::Body::wrap_stream(chunks));
+    let stored = client.send(request).await?;
+    bar.finish_and_clear();
+    if stored["imageSha256"].as_str() != Some(&sha256.to_string()) {
+        bail!("the image changed while it was uploaded: {sha256} here, {} there", text(&stored["imageSha256"]));
+    }
+
+    let manifest = Manifest {
+        firmware_id: firmware.parse()?,
+        model: options.model,
+        hardware_revisions: options.hardware,
+        version: options.version,
+        release_number: options.release_number,
+        security_version: options.security_version,
+        class: if options.emergency { FirmwareClass::Emergency } else { FirmwareClass::Standard },
+        components: vec![Component { name: "main".into(), sha256, size_bytes, deltas: Vec::new() }],
+        minimum_release: options.minimum_release,
+        health,
+        extra_approvals: Vec::new(),
+        sbom_sha256: None,
+    };
+    manifest.check()?;
+    let signed = Signed::sign(&manifest, &secrets.iter().collect::<Vec<_>>())?;
+    let path = format!("/api/v1/firmware/{firmware}/manifest");
+    let view = client.put(&path, &json!({ "document": document_text(&signed) })).await?;
+    show(out, &view);
+    Ok(())
+}
+
+pub(crate) async fn approve(out: &Output, client: &Client, options: Approve) -> anyhow::Result<()> {
+    let key = keys::secret(&options.key)?;
+    let view = client.get(&format!("/api/v1/firmware/{}", options.firmware)).await?;
+    let manifest: Digest = view["manifestDigest"]
+        .as_str()
+        .with_context(|| format!("firmware {} has no manifest yet", options.firmware))?
+        .parse()?;
+    let approval = Approval {
+        manifest,
+        role: options.role,
+        user: client.user_id().parse()?,
+        printed_name: client.printed_name().to_owned(),
+        meaning: format!(
+            "I approve {} {} for {} as {}",
+            text(&view["firmwareId"]),
+            text(&view["version"]),
+            text(&view["deviceModel"]),
+            options.role
+        ),
+        reason: options.reason,
+        at: now(),
+    };
+    let signed = Signed::sign(&approval, &[&key])?;
+    let body = json!({ "firmwareId": options.firmware, "document": document_text(&signed) });
+    let view = client.post("/api/v1/approvals", &body).await?;
+    show(out, &view);
+    Ok(())
+}
+
+pub(crate) async fn reject(out: &Output, client: &Client, options: Reject) -> anyhow::Result<()> {
+    let path = format!("/api/v1/firmware/{}/rejection?role={}", options.firmware, options.role);
+    let view = client.post(&path, &json!({ "reason": options.reason })).await?;
+    show(out, &view);
+    Ok(())
+}

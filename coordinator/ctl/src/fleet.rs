@@ -1,0 +1,219 @@
+//! Users, hospitals, gateways, devices.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::client::{Client, write_secret};
+use crate::output::{Output, text};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Users {
+    /// Creates a user.
+    Add {
+        /// User id; never used twice.
+        user: String,
+        /// Printed name, as under signatures.
+        #[arg(long)]
+        name: String,
+        /// Roles: Admin, Operator, Auditor, Clinical, QA, Regulatory.
+        #[arg(long = "role", required = true)]
+        roles: Vec<String>,
+        /// File with the first password in its first line.
+        #[arg(long)]
+        password_file: PathBuf,
+    },
+    /// Lists users.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Hospitals {
+    /// Registers a hospital.
+    Add {
+        /// Hospital id.
+        hospital: String,
+        /// Name.
+        #[arg(long)]
+        name: String,
+        /// Cohort that rollout phases name, for example `pilot`.
+        #[arg(long)]
+        cohort: Option<String>,
+        /// IANA time zone.
+        #[arg(long)]
+        timezone: Option<String>,
+    },
+    /// Lists hospitals.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Gateways {
+    /// Registers a gateway.
+    Add {
+        /// Gateway id.
+        gateway: String,
+        /// Its hospital.
+        #[arg(long)]
+        hospital: String,
+    },
+    /// Makes a one-time enrolment token.
+    Token {
+        /// Gateway id.
+        gateway: String,
+        /// Where to write it; printed otherwise.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Revokes a gateway for good.
+    Revoke {
+        /// Gateway id.
+        gateway: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Lists gateways.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Devices {
+    /// Registers a device.
+    Add {
+        /// Device id.
+        device: String,
+        /// Model number.
+        #[arg(long)]
+        model: String,
+        /// Serial number.
+        #[arg(long)]
+        serial: String,
+        /// Its hospital.
+        #[arg(long)]
+        hospital: String,
+        /// Version that it runs now.
+        #[arg(long)]
+        firmware_version: String,
+        /// Its gateway, where the hospital has several.
+        #[arg(long)]
+        gateway: Option<String>,
+    },
+    /// Lists devices.
+    List,
+    /// Shows one device.
+    Show {
+        /// Device id.
+        device: String,
+    },
+}
+
+fn done(out: &Output, what: &str, id: &str) {
+    out.answer(&json!({ what: id }), || format!("{what} {id}"));
+}
+
+pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyhow::Result<()> {
+    match action {
+        Users::Add { user, name, roles, password_file } => {
+            let password = std::fs::read_to_string(&password_file)
+                .with_context(|| format!("reading {}", password_file.display()))?;
+            let password = password.lines().next().unwrap_or_default();
+            let body = json!({ "userId": user, "printedName": name, "roles": roles, "password": password });
+            client.post("/api/v1/users", &body).await?;
+            done(out, "created", &user);
+        }
+        Users::List => {
+            let rows = client.get("/api/v1/users").await?;
+            out.table(&rows, &[("USER", "/userId"), ("NAME", "/printedName"), ("ROLES", "/roles")]);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn hospitals(out: &Output, client: &Client, action: Hospitals) -> anyhow::Result<()> {
+    match action {
+        Hospitals::Add { hospital, name, cohort, timezone } => {
+            let body = json!({ "hospitalId": hospital, "name": name, "cohort": cohort, "timezone": timezone });
+            client.post("/api/v1/hospitals", &body).await?;
+            done(out, "registered", &hospital);
+        }
+        Hospitals::List => {
+            let rows = client.get("/api/v1/hospitals").await?;
+            let columns =
+                [("HOSPITAL", "/hospitalId"), ("NAME", "/name"), ("COHORT", "/cohort"), ("TIME ZONE", "/timezone")];
+            out.table(&rows, &columns);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) -> anyhow::Result<()> {
+    match action {
+        Gateways::Add { gateway, hospital } => {
+            client.post("/api/v1/gateways", &json!({ "gatewayId": gateway, "hospitalId": hospital })).await?;
+            done(out, "registered", &gateway);
+        }
+        Gateways::Token { gateway, out: file } => {
+            let view = client.post(&format!("/api/v1/gateways/{gateway}/enrolment-tokens"), &Value::Null).await?;
+            match file {
+                Some(file) => {
+                    write_secret(&file, text(&view["token"]).as_bytes())?;
+                    done(out, "token written to", &file.display().to_string());
+                }
+                None => out.answer(&view, || text(&view["token"])),
+            }
+        }
+        Gateways::Revoke { gateway, reason } => {
+            client.post(&format!("/api/v1/gateways/{gateway}/revocation"), &json!({ "reason": reason })).await?;
+            done(out, "revoked", &gateway);
+        }
+        Gateways::List => {
+            let rows = client.get("/api/v1/gateways").await?;
+            let columns = [
+                ("GATEWAY", "/gatewayId"),
+                ("HOSPITAL", "/hospitalId"),
+                ("ENROLLED", "/enrolled"),
+                ("REVOKED", "/revoked"),
+                ("TELEMETRY", "/telemetrySequence"),
+                ("DIRECTIVE", "/directiveSerial"),
+            ];
+            out.table(&rows, &columns);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> anyhow::Result<()> {
+    match action {
+        Devices::Add { device, model, serial, hospital, firmware_version, gateway } => {
+            let body = json!({
+                "deviceId": device, "modelNumber": model, "serialNumber": serial, "hospitalId": hospital,
+                "currentFirmwareVersion": firmware_version, "gatewayId": gateway,
+            });
+            client.post("/api/v1/devices", &body).await?;
+            done(out, "registered", &device);
+        }
+        Devices::List => {
+            let rows = client.get("/api/v1/devices").await?;
+            let columns = [
+                ("DEVICE", "/deviceId"),
+                ("MODEL", "/modelNumber"),
+                ("HOSPITAL", "/hospitalId"),
+                ("FIRMWARE", "/currentFirmwareVersion"),
+                ("STATE", "/installState"),
+                ("DETAIL", "/detail"),
+            ];
+            out.table(&rows, &columns);
+        }
+        Devices::Show { device } => {
+            let view = client.get(&format!("/api/v1/devices/{device}")).await?;
+            out.answer(&view, || {
+                let lines = view.as_object().into_iter().flatten();
+                lines.map(|(k, v)| format!("{k}: {}", text(v))).collect::<Vec<_>>().join("\n")
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! Keys in files. A key file holds the secret; beside it, ending in `.pub`, stands the public key.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use mdfm_shared::sign::{PublicKey, SecretKey};
+use serde_json::json;
+
+use crate::client::write_secret;
+use crate::output::Output;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Makes an Ed25519 key: FILE with the secret, FILE.pub with the public key.
+    New {
+        /// Where to write the secret key; must not exist.
+        file: PathBuf,
+    },
+}
+
+pub(crate) fn run(out: &Output, action: Action) -> anyhow::Result<()> {
+    let Action::New { file } = action;
+    if file.exists() {
+        bail!("{} exists already; keys are never overwritten", file.display());
+    }
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    let key = SecretKey::from_seed(seed);
+    write_secret(&file, key.to_secret_text().as_bytes())?;
+    let public = key.public().to_string();
+    let public_file = PathBuf::from(format!("{}.pub", file.display()));
+    std::fs::write(&public_file, format!("{public}\n"))?;
+    out.answer(&json!({ "publicKey": public, "keyId": key.public().id().0 }), || {
+        format!("secret key in {}, keep it safe; public key {public}", file.display())
+    });
+    Ok(())
+}
+
+/// Reads a secret key file.
+pub(crate) fn secret(path: &Path) -> anyhow::Result<SecretKey> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading the key {}", path.display()))?;
+    SecretKey::from_secret_text(&text).with_context(|| format!("{} is no secret key file", path.display()))
+}
+
+/// Reads a public key: the text itself, or a file with it.
+pub(crate) fn public(text: &str) -> anyhow::Result<PublicKey> {
+    if text.starts_with("ed25519:") {
+        return Ok(text.parse()?);
+    }
+    let content = std::fs::read_to_string(text).with_context(|| format!("reading the public key {text}"))?;
+    content.trim().parse().with_context(|| format!("{text} is no public key file"))
+}

@@ -1,0 +1,201 @@
+//! Trust roots and rosters: made and signed offline, then published.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use mdfm_shared::record::document_text;
+use mdfm_shared::sign::{Document, PublicKey, Signed};
+use mdfm_shared::time::UtcMillis;
+use mdfm_shared::tlog::NoteKey;
+use mdfm_shared::trust::{ApprovalPolicy, Role, RoleKeys, Roster, RosterEntry, TrustRoot};
+use mdfm_shared::wire;
+use serde_json::json;
+
+use crate::client::Client;
+use crate::keys;
+use crate::output::Output;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Makes a trust root and signs it with the given root keys. The next version needs the old and the new keys.
+    Root {
+        /// Where to write it.
+        #[arg(long)]
+        out: PathBuf,
+        /// Version; 1 for the first.
+        #[arg(long, default_value_t = 1)]
+        version: u64,
+        /// Days until it expires.
+        #[arg(long, default_value_t = 1_095)]
+        days: u32,
+        /// Public root keys.
+        #[arg(long = "root", required = true)]
+        root: Vec<String>,
+        /// Root signatures needed.
+        #[arg(long, default_value_t = 1)]
+        root_threshold: u16,
+        /// Public keys of the release role.
+        #[arg(long = "release", required = true)]
+        release: Vec<String>,
+        /// Release signatures needed.
+        #[arg(long, default_value_t = 1)]
+        release_threshold: u16,
+        /// Public keys of the registrar role, who signs rosters.
+        #[arg(long = "registrar", required = true)]
+        registrar: Vec<String>,
+        /// Registrar signatures needed.
+        #[arg(long, default_value_t = 1)]
+        registrar_threshold: u16,
+        /// The coordinator's public online key (online.pub of its data directory).
+        #[arg(long)]
+        coordinator: String,
+        /// File with the audit log's verifier key (log.vkey of the coordinator's data directory).
+        #[arg(long)]
+        log_vkey: PathBuf,
+        /// Secret root keys to sign with.
+        #[arg(long = "sign", required = true)]
+        sign: Vec<PathBuf>,
+    },
+    /// Makes a roster of the people who may approve, and signs it as registrar.
+    Roster {
+        /// Where to write it.
+        #[arg(long)]
+        out: PathBuf,
+        /// Version; above the published one.
+        #[arg(long)]
+        version: u64,
+        /// One person: `user-id|Printed Name|Role,Role|public key or file`.
+        #[arg(long = "person", required = true)]
+        people: Vec<String>,
+        /// Days until the entries expire.
+        #[arg(long, default_value_t = 365)]
+        days: u32,
+        /// Secret registrar keys to sign with.
+        #[arg(long = "sign", required = true)]
+        sign: Vec<PathBuf>,
+    },
+    /// Publishes a signed trust root or roster at the coordinator.
+    Publish {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Shows what the coordinator holds.
+    Show,
+}
+
+const DAY_MS: u64 = 86_400_000;
+
+fn now() -> UtcMillis {
+    UtcMillis(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0))
+}
+
+fn sign<T: Document>(document: &T, key_files: &[PathBuf], out: &Path) -> anyhow::Result<Signed<T>> {
+    let secrets = key_files.iter().map(|f| keys::secret(f)).collect::<Result<Vec<_>, _>>()?;
+    let signed = Signed::sign(document, &secrets.iter().collect::<Vec<_>>())?;
+    std::fs::write(out, wire::encode(&signed)).with_context(|| format!("writing {}", out.display()))?;
+    Ok(signed)
+}
+
+fn role(texts: &[String], threshold: u16) -> anyhow::Result<RoleKeys> {
+    let keys = texts.iter().map(|t| keys::public(t)).collect::<Result<Vec<PublicKey>, _>>()?;
+    let role = RoleKeys { keys, threshold };
+    role.key_set()?;
+    Ok(role)
+}
+
+fn person(text: &str, from: UtcMillis, days: u32) -> anyhow::Result<RosterEntry> {
+    let parts: Vec<&str> = text.split('|').map(str::trim).collect();
+    let [user, printed_name, roles, key] = parts.as_slice() else {
+        bail!("a person is written user-id|Printed Name|Role,Role|public key or file, found {text:?}");
+    };
+    Ok(RosterEntry {
+        user: user.parse()?,
+        printed_name: (*printed_name).to_owned(),
+        roles: roles.split(',').map(|r| r.trim().parse::<Role>()).collect::<Result<_, _>>()?,
+        key: keys::public(key)?,
+        valid_from: from,
+        valid_until: from.plus_ms(u64::from(days) * DAY_MS),
+        revoked: None,
+    })
+}
+
+pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow::Result<()> {
+    match action {
+        Action::Root {
+            out: file,
+            version,
+            days,
+            root,
+            root_threshold,
+            release,
+            release_threshold,
+            registrar,
+            registrar_threshold,
+            coordinator,
+            log_vkey,
+            sign: key_files,
+        } => {
+            let log = std::fs::read_to_string(&log_vkey)
+                .with_context(|| format!("reading {}", log_vkey.display()))?
+                .trim()
+                .to_owned();
+            NoteKey::parse(&log)?;
+            let document = TrustRoot {
+                version,
+                expires_at: now().plus_ms(u64::from(days) * DAY_MS),
+                root: role(&root, root_threshold)?,
+                release: role(&release, release_threshold)?,
+                registrar: role(&registrar, registrar_threshold)?,
+                coordinator: role(&[coordinator], 1)?,
+                log,
+                approvals: ApprovalPolicy::seed(),
+            };
+            let signed = sign(&document, &key_files, &file)?;
+            out.answer(&json!({ "version": version, "digest": signed.digest() }), || {
+                format!("trust root {version} with digest {} in {}", signed.digest(), file.display())
+            });
+            Ok(())
+        }
+        Action::Roster { out: file, version, people, days, sign: key_files } => {
+            // A day back: an approver's clock may be behind.
+            let from = UtcMillis(now().0.saturating_sub(DAY_MS));
+            let entries = people.iter().map(|p| person(p, from, days)).collect::<Result<Vec<_>, _>>()?;
+            let count = entries.len();
+            sign(&Roster { version, entries }, &key_files, &file)?;
+            out.answer(&json!({ "version": version, "people": count }), || {
+                format!("roster {version} of {count} people in {}", file.display())
+            });
+            Ok(())
+        }
+        Action::Publish { file } => {
+            let frame = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+            let client = Client::open(session)?;
+            // The file's payload tells which it is: exactly one of the two decodes.
+            let root = wire::decode::<Signed<TrustRoot>>(&frame).ok().filter(|s| s.decode_unverified().is_ok());
+            let roster = wire::decode::<Signed<Roster>>(&frame).ok().filter(|s| s.decode_unverified().is_ok());
+            let (path, document) = match (root, roster) {
+                (Some(root), None) => ("/api/v1/trust/roots", document_text(&root)),
+                (None, Some(roster)) => ("/api/v1/trust/rosters", document_text(&roster)),
+                _ => bail!("{} is neither a signed trust root nor a signed roster", file.display()),
+            };
+            client.post(path, &json!({ "document": document })).await?;
+            out.answer(&json!({ "published": file }), || format!("published {}", file.display()));
+            Ok(())
+        }
+        Action::Show => {
+            let view = Client::open(session)?.get("/api/v1/trust").await?;
+            out.answer(&view, || {
+                let text = |key: &str| crate::output::text(&view[key]);
+                format!(
+                    "trust root {} (first: {})\nroster {}\naudit log {}",
+                    text("rootVersion"),
+                    text("firstRootDigest"),
+                    text("rosterVersion"),
+                    text("logKey")
+                )
+            });
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! End-to-end tests: the real binaries, real sockets, real TLS, real `kill -9`.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
+
+mod main_job;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A fresh directory for a test.
+fn fresh_dir(name: &str) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    let dir = std::env::temp_dir().join(format!("mdfm-e2e-{name}-{}-{n}", std::process::id()));
+    // A directory left by an earlier process of the same id.
+    let _ = std::fs::remove_dir_all(&dir);
+    dir
+}
+
+/// An image of `size` bytes that differs by `seed`.
+fn image(dir: &std::path::Path, seed: u8, size: usize) -> PathBuf {
+    let path = dir.join(format!("image-{seed}"));
+    let bytes: Vec<u8> = (0..size).map(|i| (i as u32).wrapping_mul(2_654_435_761).to_le_bytes()[3] ^ seed).collect();
+    std::fs::write(&path, bytes).unwrap();
+    path
+}

@@ -1,0 +1,86 @@
+//! Processes of the installation.
+
+use std::fs::OpenOptions;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::Context;
+
+/// A program of the workspace: beside this one, or one folder up when this is a test.
+///
+/// # Errors
+/// It has not been built.
+pub fn program(name: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let mut dir = own.parent().context("a program lies in a folder")?;
+    if dir.ends_with("deps") {
+        dir = dir.parent().context("deps lies in a folder")?;
+    }
+    let path = dir.join(name);
+    anyhow::ensure!(path.exists(), "{} is not built; run `cargo build --workspace` first", path.display());
+    Ok(path)
+}
+
+/// A TCP port of loopback that was free a moment ago.
+///
+/// # Errors
+/// There is none.
+pub fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// A running process that ends with its handle; its output goes to a log file.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    keep: bool,
+}
+
+impl Process {
+    /// Starts `name` with `arguments`, appending its output to `log`.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(name: &str, arguments: &[String], log: &Path) -> anyhow::Result<Self> {
+        let output = OpenOptions::new().create(true).append(true).open(log)?;
+        let child = Command::new(program(name)?)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("starting {name}"))?;
+        Ok(Self { child, keep: false })
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Leaves the process running when the handle goes.
+    pub fn keep(&mut self) {
+        self.keep = true;
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Kills it as `kill -9` does, and waits until it is gone.
+    pub fn kill(&mut self) {
+        // It may have ended on its own.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.keep {
+            self.kill();
+        }
+    }
+}

@@ -1,0 +1,563 @@
+//! The installation.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::process::{Process, free_port, program};
+use crate::{Role, wait_for};
+
+const PASSWORD: &str = "correct horse battery staple";
+
+/// How large and of what temper.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// Hospitals, each with one gateway.
+    pub hospitals: usize,
+    /// Devices behind each gateway.
+    pub devices: usize,
+    /// Fault scripts by device id.
+    pub scripts: BTreeMap<String, String>,
+    /// Time after which the coordinator counts a device as silent, in seconds.
+    pub silence_seconds: u64,
+    /// Boot time of the devices, in milliseconds.
+    pub boot_ms: u64,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self { hospitals: 2, devices: 1, scripts: BTreeMap::new(), silence_seconds: 60, boot_ms: 200 }
+    }
+}
+
+/// Id of hospital `h`, 1 for the first.
+pub fn hospital_id(h: usize) -> String {
+    format!("HOSP-{h:03}")
+}
+/// Id of the gateway of hospital `h`.
+pub fn gateway_id(h: usize) -> String {
+    format!("GW-{h:03}")
+}
+/// Id of device `d` of hospital `h`.
+pub fn device_id(h: usize, d: usize) -> String {
+    format!("DEV-{h:03}-{d}")
+}
+
+/// Everything that runs, and the directory in which it does.
+#[derive(Debug)]
+pub struct World {
+    /// Root of all files.
+    pub dir: PathBuf,
+    /// The coordinator's port.
+    pub port: u16,
+    /// The layout it was made by.
+    pub layout: Layout,
+    coordinator: Option<Process>,
+    agents: BTreeMap<usize, Process>,
+    devices: BTreeMap<(usize, usize), Process>,
+    device_ports: BTreeMap<usize, u16>,
+    keep: bool,
+}
+
+fn texts<const N: usize>(arguments: [&str; N]) -> Vec<String> {
+    arguments.iter().map(|a| (*a).to_owned()).collect()
+}
+
+impl World {
+    /// Makes an installation in `dir` (which must not exist) and starts all of it.
+    ///
+    /// # Errors
+    /// Whatever does not work.
+    pub fn start(dir: &Path, layout: Layout) -> anyhow::Result<Self> {
+        ensure!(!dir.exists(), "{} exists already", dir.display());
+        std::fs::create_dir_all(dir.join("keys"))?;
+        std::fs::create_dir_all(dir.join("sessions"))?;
+        std::fs::create_dir_all(dir.join("logs"))?;
+        let mut world = Self {
+            dir: dir.to_owned(),
+            port: free_port()?,
+            layout,
+            coordinator: None,
+            agents: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            device_ports: BTreeMap::new(),
+            keep: false,
+        };
+        world.install_coordinator()?;
+        world.start_coordinator()?;
+        world.hold_key_ceremony()?;
+        for h in 1..=world.layout.hospitals {
+            world.install_hospital(h)?;
+        }
+        for h in 1..=world.layout.hospitals {
+            world.start_agent(h)?;
+            for d in 1..=world.layout.devices {
+                world.start_device(h, d)?;
+            }
+        }
+        Ok(world)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+    fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+    /// The secret key file called `name`.
+    pub fn key(&self, name: &str) -> String {
+        self.text(&format!("keys/{name}"))
+    }
+    fn public(&self, name: &str) -> String {
+        format!("{}.pub", self.key(name))
+    }
+    /// The coordinator's data directory.
+    pub fn data(&self) -> PathBuf {
+        self.path("coordinator")
+    }
+    /// The state directory of a gateway.
+    pub fn agent_state(&self, h: usize) -> PathBuf {
+        self.path(&format!("agent-{h:03}"))
+    }
+    /// The flash of a device.
+    pub fn device_dir(&self, h: usize, d: usize) -> PathBuf {
+        self.path(&device_id(h, d))
+    }
+
+    fn install_coordinator(&self) -> anyhow::Result<()> {
+        let password = self.path("password");
+        std::fs::write(&password, PASSWORD)?;
+        let output = Command::new(program("mdfm-coordinator")?)
+            .args(["init", "--data", &self.text("coordinator"), "--name", "localhost", "--name", "127.0.0.1"])
+            .args(["--log-origin", "demo.mdfm.example/log", "--admin-password-file", &self.text("password")])
+            .output()?;
+        ensure!(output.status.success(), "init failed: {}", String::from_utf8_lossy(&output.stderr));
+        let config = format!(
+            "data_dir = {:?}\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"https://127.0.0.1:{port}\"\n\
+             silence_limit_seconds = {}\n",
+            self.text("coordinator"),
+            self.layout.silence_seconds,
+            port = self.port
+        );
+        std::fs::write(self.path("coordinator.toml"), config)?;
+        Ok(())
+    }
+
+    /// Starts the coordinator and waits until it serves.
+    ///
+    /// # Errors
+    /// It does not come up.
+    pub fn start_coordinator(&mut self) -> anyhow::Result<()> {
+        let arguments = texts(["serve", "--config", &self.text("coordinator.toml")]);
+        let mut process = Process::start("mdfm-coordinator", &arguments, &self.path("logs/coordinator.log"))?;
+        let port = self.port;
+        wait_for("the coordinator to listen", Duration::from_secs(20), || {
+            ensure!(process.is_running(), "the coordinator ended; see its log");
+            Ok(std::net::TcpStream::connect(("127.0.0.1", port)).ok())
+        })?;
+        self.coordinator = Some(process);
+        Ok(())
+    }
+
+    /// Kills the coordinator.
+    pub fn kill_coordinator(&mut self) {
+        self.coordinator = None;
+    }
+
+    /// Makes keys, trust root, users and roster. In a real installation each key is made by its owner on their own machine; here
+    /// all lie in one folder.
+    fn hold_key_ceremony(&self) -> anyhow::Result<()> {
+        for name in ["root-1", "root-2", "release", "registrar", "clinical", "qa", "regulatory"] {
+            self.offline(&["keys", "new", &self.key(name)])?;
+        }
+        let root = self.text("root-1.mdfm");
+        let online = self.text("coordinator/online.pub");
+        let vkey = self.text("coordinator/log.vkey");
+        self.offline(&[
+            "trust",
+            "root",
+            "--out",
+            &root,
+            "--root",
+            &self.public("root-1"),
+            "--root",
+            &self.public("root-2"),
+            "--root-threshold",
+            "2",
+            "--release",
+            &self.public("release"),
+            "--registrar",
+            &self.public("registrar"),
+            "--coordinator",
+            &online,
+            "--log-vkey",
+            &vkey,
+            "--sign",
+            &self.key("root-1"),
+            "--sign",
+            &self.key("root-2"),
+        ])?;
+        self.login(Role::Admin)?;
+        self.ctl(Role::Admin, &["trust", "publish", &root])?;
+        for role in Role::CREATED {
+            let password = self.text("password");
+            self.ctl(
+                Role::Admin,
+                &[
+                    "users",
+                    "add",
+                    role.user(),
+                    "--name",
+                    &role.printed_name(),
+                    "--role",
+                    role.name(),
+                    "--password-file",
+                    &password,
+                ],
+            )?;
+            self.login(role)?;
+        }
+        let people: Vec<String> = Role::APPROVERS
+            .iter()
+            .map(|r| format!("{}|{}|{}|{}", r.user(), r.printed_name(), r.name(), self.public(r.user())))
+            .collect();
+        let roster = self.text("roster-1.mdfm");
+        let mut arguments =
+            vec!["trust".to_owned(), "roster".into(), "--out".into(), roster.clone(), "--version".into(), "1".into()];
+        for person in people {
+            arguments.extend(["--person".into(), person]);
+        }
+        arguments.extend(["--sign".into(), self.key("registrar")]);
+        self.offline(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
+        self.ctl(Role::Admin, &["trust", "publish", &roster])?;
+        Ok(())
+    }
+
+    fn install_hospital(&mut self, h: usize) -> anyhow::Result<()> {
+        let (hospital, gateway) = (hospital_id(h), gateway_id(h));
+        let cohort = match h {
+            1 => "pilot",
+            h if h <= self.layout.hospitals / 2 => "regional",
+            _ => "general",
+        };
+        let name = format!("Hospital {h}");
+        self.ctl(Role::Operator, &["hospitals", "add", &hospital, "--name", &name, "--cohort", cohort])?;
+        self.ctl(Role::Operator, &["gateways", "add", &gateway, "--hospital", &hospital])?;
+        let mut config = format!(
+            "state_dir = {:?}\nheartbeat_seconds = 1\ndevice_listen = \"127.0.0.1:{port}\"\n",
+            self.agent_state(h).display().to_string(),
+            port = free_port()?
+        );
+        let port = config.rsplit_once("127.0.0.1:").and_then(|(_, p)| p.trim().trim_end_matches('"').parse().ok());
+        self.device_ports.insert(h, port.context("the port just written")?);
+        for d in 1..=self.layout.devices {
+            let device = device_id(h, d);
+            let serial = format!("SN-{h:03}-{d}");
+            self.ctl(
+                Role::Operator,
+                &[
+                    "devices",
+                    "add",
+                    &device,
+                    "--model",
+                    "CardiacMonitor-X200",
+                    "--serial",
+                    &serial,
+                    "--hospital",
+                    &hospital,
+                    "--firmware-version",
+                    "2.1.0",
+                ],
+            )?;
+            let secret = format!("secret-of-{device}-{}", self.port);
+            config.push_str(&format!("[[device]]\nid = {device:?}\nsecret = {secret:?}\n"));
+            std::fs::create_dir_all(self.device_dir(h, d))?;
+            std::fs::write(self.path(&format!("{device}.secret")), secret)?;
+            if let Some(script) = self.layout.scripts.get(&device) {
+                std::fs::write(self.path(&format!("{device}.toml")), script)?;
+            }
+        }
+        std::fs::write(self.path(&format!("agent-{h:03}.toml")), config)?;
+        let token = self.text(&format!("{gateway}.token"));
+        self.ctl(Role::Operator, &["gateways", "token", &gateway, "--out", &token])?;
+        let output = Command::new(program("mdfm-agent")?)
+            .args(["--config", &self.text(&format!("agent-{h:03}.toml")), "enrol", "--token-file", &token])
+            .output()?;
+        ensure!(output.status.success(), "enrolment failed: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
+    /// Starts the agent of a hospital.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_agent(&mut self, h: usize) -> anyhow::Result<()> {
+        let arguments = texts(["--config", &self.text(&format!("agent-{h:03}.toml")), "run"]);
+        let log = self.path(&format!("logs/agent-{h:03}.log"));
+        self.agents.insert(h, Process::start("mdfm-agent", &arguments, &log)?);
+        Ok(())
+    }
+
+    /// Kills the agent of a hospital.
+    pub fn kill_agent(&mut self, h: usize) {
+        self.agents.remove(&h);
+    }
+
+    /// Starts a device.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_device(&mut self, h: usize, d: usize) -> anyhow::Result<()> {
+        let device = device_id(h, d);
+        let broker = format!("127.0.0.1:{}", self.device_ports.get(&h).context("an installed hospital")?);
+        let mut arguments = texts([
+            "device",
+            "--dir",
+            &self.device_dir(h, d).display().to_string(),
+            "--id",
+            &device,
+            "--broker",
+            &broker,
+            "--secret-file",
+            &self.text(&format!("{device}.secret")),
+            "--serial",
+            &format!("SN-{h:03}-{d}"),
+            "--boot-ms",
+            &self.layout.boot_ms.to_string(),
+        ]);
+        if self.layout.scripts.contains_key(&device) {
+            arguments.extend(["--script".into(), self.text(&format!("{device}.toml"))]);
+        }
+        let log = self.path(&format!("logs/{device}.log"));
+        self.devices.insert((h, d), Process::start("mdfm-sim", &arguments, &log)?);
+        Ok(())
+    }
+
+    /// Pulls the plug of a device.
+    pub fn kill_device(&mut self, h: usize, d: usize) {
+        self.devices.remove(&(h, d));
+    }
+
+    /// Leaves everything running when this handle goes.
+    pub fn keep_running(&mut self) {
+        self.keep = true;
+        let all = self.coordinator.iter_mut().chain(self.agents.values_mut()).chain(self.devices.values_mut());
+        all.for_each(Process::keep);
+    }
+
+    /// Ids of all running processes.
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.coordinator.iter().chain(self.agents.values()).chain(self.devices.values()).map(Process::id).collect()
+    }
+
+    /// Signs somebody in.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn login(&self, role: Role) -> anyhow::Result<Value> {
+        let url = format!("https://127.0.0.1:{}", self.port);
+        self.ctl(
+            role,
+            &[
+                "login",
+                "--url",
+                &url,
+                "--ca",
+                &self.text("coordinator/ca.pem"),
+                "--user",
+                role.user(),
+                "--password-file",
+                &self.text("password"),
+            ],
+        )
+    }
+
+    /// The session file of somebody.
+    pub fn session(&self, role: Role) -> String {
+        self.text(&format!("sessions/{}", role.user()))
+    }
+
+    /// Runs `mdfmctl` as somebody and gives its JSON.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn ctl(&self, role: Role, arguments: &[&str]) -> anyhow::Result<Value> {
+        let session = self.session(role);
+        let mut all = vec!["--json", "--session", &session];
+        all.extend(arguments);
+        self.run_ctl(&all)
+    }
+
+    /// Runs `mdfmctl` without a session.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn offline(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+        let none = self.text("sessions/none");
+        let mut all = vec!["--json", "--session", &none];
+        all.extend(arguments);
+        self.run_ctl(&all)
+    }
+
+    fn run_ctl(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+        let output = Command::new(program("mdfmctl")?).args(arguments).output()?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr).trim().trim_start_matches("mdfmctl: "));
+        }
+        Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
+    }
+
+    /// Uploads an image as a release with a probation of `probation_s` seconds, and gives its view.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn upload(
+        &self,
+        id: &str,
+        version: &str,
+        release: u64,
+        image: &Path,
+        probation_s: f64,
+    ) -> anyhow::Result<Value> {
+        let (release, probation) = (release.to_string(), probation_s.to_string());
+        self.ctl(
+            Role::Operator,
+            &[
+                "firmware",
+                "upload",
+                &image.display().to_string(),
+                "--id",
+                id,
+                "--model",
+                "CardiacMonitor-X200",
+                "--hardware",
+                "B",
+                "--version",
+                version,
+                "--release-number",
+                &release,
+                "--probation-seconds",
+                &probation,
+                "--silence-seconds",
+                "15",
+                "--release-key",
+                &self.key("release"),
+                "--notes",
+                "for the test",
+            ],
+        )
+    }
+
+    /// Gives one approval.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn approve(&self, id: &str, role: Role) -> anyhow::Result<Value> {
+        self.ctl(
+            role,
+            &["approve", id, "--role", role.name(), "--key", &self.key(role.user()), "--reason", "tested and reviewed"],
+        )
+    }
+
+    /// Uploads and collects all three approvals.
+    ///
+    /// # Errors
+    /// What the commands say.
+    pub fn release(&self, id: &str, version: &str, release: u64, image: &Path, probation_s: f64) -> anyhow::Result<()> {
+        self.upload(id, version, release, image, probation_s)?;
+        for role in Role::APPROVERS {
+            self.approve(id, role)?;
+        }
+        Ok(())
+    }
+
+    /// Starts a deployment of the plan and gives its id.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn deploy(&self, id: &str, plan: &Value) -> anyhow::Result<String> {
+        let file = self.path(&format!("{id}.plan.json"));
+        std::fs::write(&file, plan.to_string())?;
+        let view = self.ctl(Role::Operator, &["deploy", "--firmware", id, &file.display().to_string()])?;
+        Ok(view["deploymentId"].as_str().context("a deployment id")?.to_owned())
+    }
+
+    /// The seed's three phases with `pilot` as the named pilot hospital and `monitoring` (ISO 8601) as the monitoring time.
+    pub fn progressive(pilot: &str, monitoring: &str) -> Value {
+        json!({
+            "strategy": "Progressive",
+            "phases": [
+                { "name": "Pilot", "hospitalCohort": "pilot", "percentage": 10, "targetHospitals": [pilot],
+                  "maxErrorRatePercent": 1.0, "monitoringDuration": monitoring },
+                { "name": "Regional", "hospitalCohort": "regional", "percentage": 50,
+                  "maxErrorRatePercent": 0.5, "monitoringDuration": monitoring },
+                { "name": "Full", "hospitalCohort": "all", "percentage": 100,
+                  "maxErrorRatePercent": 0.1, "monitoringDuration": monitoring },
+            ]
+        })
+    }
+
+    /// The deployment as the API shows it.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn deployment(&self, id: &str) -> anyhow::Result<Value> {
+        self.ctl(Role::Operator, &["watch", id])
+    }
+
+    /// Signs the validation of the current phase if its gate has held. Gives whether it did.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn validate_if_due(&self, id: &str, view: &Value) -> anyhow::Result<bool> {
+        let current = view["currentPhase"].as_u64().unwrap_or(1) as usize - 1;
+        let phase = &view["phases"][current];
+        if view["status"]["name"] != "running" || phase["status"]["name"] != "awaitingValidation" {
+            return Ok(false);
+        }
+        let role = Role::APPROVERS.into_iter().find(|r| phase["validationRole"] == r.name()).context("a known role")?;
+        self.ctl(
+            role,
+            &["validate", id, "--role", role.name(), "--key", &self.key(role.user()), "--reason", "phase went well"],
+        )?;
+        Ok(true)
+    }
+
+    /// All devices as the API shows them.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn device_list(&self) -> anyhow::Result<Vec<Value>> {
+        Ok(self.ctl(Role::Operator, &["devices", "list"])?.as_array().cloned().unwrap_or_default())
+    }
+
+    /// What the device's own boot record says that it starts: version, and whether that is permanent.
+    ///
+    /// # Errors
+    /// The record cannot be read.
+    pub fn boot_record(&self, h: usize, d: usize) -> anyhow::Result<(String, bool)> {
+        let record: Value = serde_json::from_slice(&std::fs::read(self.device_dir(h, d).join("boot.json"))?)?;
+        let slot = record["active"].as_str().unwrap_or("A").to_lowercase();
+        let version = record[&slot]["firmware"]["version"].as_str().context("a version in the active slot")?;
+        Ok((version.to_owned(), record["trial"].is_null()))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.keep {
+            return;
+        }
+        self.devices.clear();
+        self.agents.clear();
+        self.coordinator = None;
+        if !std::thread::panicking() && std::env::var_os("MDFM_KEEP_FILES").is_none() {
+            // What a test leaves behind is of use only when it failed.
+            let _ = std::fs::remove_dir_all(&self.dir);
+        }
+    }
+}
