@@ -283,8 +283,8 @@ impl Agent {
         match event {
             DeviceEvent::Report(device, report) => {
                 let Some(state) = self.devices.get_mut(&device) else { return Ok(()) };
-                state.report = Some(report.clone());
-                self.input(&device, Input::Report(report))?;
+                state.report = Some((*report).clone());
+                self.input(&device, Input::Report(*report))?;
                 self.drive_staging(&device, now)
             }
             DeviceEvent::Fault(device, fault) => {

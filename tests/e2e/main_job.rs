@@ -34,3 +34,88 @@ fn a_good_release_reaches_every_hospital_phase_by_phase() {
     let verified = world.offline(&["audit", "verify", &copy, "--key", &vkey]).unwrap();
     assert_eq!(verified["gateways"], 3);
 }
+
+/// One device for each way in which new firmware can be bad. Every one must return by its gateway's own decision, with the
+/// cause in the record, and the phase must stop.
+#[test]
+fn nist_193_r_every_kind_of_bad_firmware_is_left_for_the_last_good_one() {
+    let dir = fresh_dir("bad");
+    let fault = |kind: &str, more: &str| format!("[[fault]]\nfirmware = \"2.3.0\"\nkind = \"{kind}\"\n{more}\n");
+    let kinds = [
+        ("noBoot", "", "did not boot"),
+        ("error", "after_ms = 300\nseverity = \"critical\"\ncode = \"ECG-17\"", "error budget"),
+        ("silent", "after_ms = 300", "silent for"),
+        ("wrongDigest", "", "wrong image digest"),
+        ("secureBootLost", "after_ms = 300", "secure-boot flag lost"),
+    ];
+    let scripts = kinds.iter().enumerate().map(|(i, (k, more, _))| (device_id(1, i + 1), fault(k, more))).collect();
+    let layout = Layout { hospitals: 2, devices: kinds.len(), scripts, ..Layout::default() };
+    let world = World::start(&dir, layout).unwrap();
+    let image = image(&dir, 3, 300_000);
+    world.upload("FW-2.3.0", "2.3.0", 23, &image, 30.0).unwrap();
+    for role in Role::APPROVERS {
+        world.approve("FW-2.3.0", role).unwrap();
+    }
+    let id = world.deploy("FW-2.3.0", &World::progressive(&hospital_id(1), "PT1S")).unwrap();
+    let view = wait_for("the deployment to be rolled back", Duration::from_secs(90), || {
+        let view = world.deployment(&id)?;
+        Ok((view["status"]["name"] == "rolledBack").then_some(view))
+    })
+    .unwrap();
+    for (i, (kind, _, cause)) in kinds.iter().enumerate() {
+        let device = device_id(1, i + 1);
+        let found = view["devices"].as_array().unwrap().iter().find(|d| d["deviceId"] == device.as_str()).unwrap();
+        assert_eq!(found["state"], "rolledBack", "{kind}: {found}");
+        assert_eq!(found["firmwareVersion"], "2.1.0", "{kind}: {found}");
+        assert_eq!(world.boot_record(1, i + 1).unwrap(), ("2.1.0".to_owned(), true), "{kind}");
+        let detail = found["detail"].as_str().unwrap();
+        // The first failure stops the phase, so later ones may have been called back before they failed themselves.
+        assert!(detail.contains(cause) || detail.contains("rollback ordered"), "{kind}: {detail}");
+    }
+    let of_second = view["devices"].as_array().unwrap().iter().filter(|d| d["hospitalId"] == hospital_id(2).as_str());
+    assert!(of_second.clone().count() == kinds.len() && of_second.into_iter().all(|d| d["state"].is_null()));
+}
+
+/// A device in use is not touched, whatever the directive says; when the patient leaves, it is updated.
+#[test]
+fn invariant_2_a_device_in_use_is_never_rebooted() {
+    let dir = fresh_dir("in-use");
+    let world = World::start(&dir, Layout { hospitals: 1, devices: 1, ..Layout::default() }).unwrap();
+    let in_use = world.device_dir(1, 1).join("in-use");
+    std::fs::write(&in_use, "").unwrap();
+    let image = image(&dir, 4, 300_000);
+    world.release("FW-2.2.0", "2.2.0", 22, &image, 1.0).unwrap();
+    let id = world.deploy("FW-2.2.0", &World::progressive(&hospital_id(1), "PT0S")).unwrap();
+    let state = || anyhow::Ok(world.deployment(&id)?["devices"][0]["state"].as_str().unwrap_or("").to_owned());
+    wait_for("the image to be staged", Duration::from_secs(30), || Ok((state()? == "staged").then_some(()))).unwrap();
+    let boots = |world: &World| {
+        let record = std::fs::read(world.device_dir(1, 1).join("boot.json")).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&record).unwrap()["boot_count"].as_u64().unwrap()
+    };
+    let before = boots(&world);
+    // Several heartbeats and directives later it still runs.
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!((state().unwrap().as_str(), boots(&world)), ("staged", before));
+    std::fs::remove_file(&in_use).unwrap();
+    wait_for("the update", Duration::from_secs(30), || Ok((state()? == "confirmed").then_some(()))).unwrap();
+    assert_eq!(world.boot_record(1, 1).unwrap(), ("2.2.0".to_owned(), true));
+}
+
+/// A device that loses power while its slot is written goes on where it stopped.
+#[test]
+fn a_power_cut_while_staging_costs_nothing_but_time() {
+    let dir = fresh_dir("power");
+    let script = "[[fault]]\nfirmware = \"2.2.0\"\nkind = \"powerLoss\"\nat_bytes = 2500000\n".to_owned();
+    let scripts = [(device_id(1, 1), script)].into();
+    let world = World::start(&dir, Layout { hospitals: 1, devices: 1, scripts, ..Layout::default() }).unwrap();
+    let image = image(&dir, 5, 5_000_000);
+    world.release("FW-2.2.0", "2.2.0", 22, &image, 1.0).unwrap();
+    let id = world.deploy("FW-2.2.0", &World::progressive(&hospital_id(1), "PT0S")).unwrap();
+    wait_for("the update", Duration::from_secs(60), || {
+        Ok((world.deployment(&id)?["devices"][0]["state"] == "confirmed").then_some(()))
+    })
+    .unwrap();
+    let log = std::fs::read_to_string(dir.join(format!("logs/{}.log", device_id(1, 1)))).unwrap();
+    assert!(log.contains("power lost while staging"), "the fault must have happened");
+    assert_eq!(world.boot_record(1, 1).unwrap(), ("2.2.0".to_owned(), true));
+}

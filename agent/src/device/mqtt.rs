@@ -28,7 +28,7 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 /// What devices tell the runner.
 #[derive(Debug)]
 pub(crate) enum DeviceEvent {
-    Report(DeviceId, Report),
+    Report(DeviceId, Box<Report>),
     Fault(DeviceId, Fault),
     /// A message that is not what its topic carries.
     Malformed(DeviceId, String),
@@ -104,7 +104,7 @@ fn parse(topic: &str, payload: &[u8]) -> Option<DeviceEvent> {
     let malformed = |e: device::MessageError| DeviceEvent::Malformed(device.clone(), e.to_string());
     match channel {
         Channel::Report => {
-            Some(device::decode(payload).map_or_else(malformed, |r| DeviceEvent::Report(device.clone(), r)))
+            Some(device::decode(payload).map_or_else(malformed, |r| DeviceEvent::Report(device.clone(), Box::new(r))))
         }
         Channel::Event => {
             Some(device::decode(payload).map_or_else(malformed, |f| DeviceEvent::Fault(device.clone(), f)))
