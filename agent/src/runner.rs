@@ -25,6 +25,8 @@ use crate::trust::{Question, Refused, Taken, Trust};
 
 /// Longest sleep; staging and heartbeats look at the time at least so often.
 const TICK_MS: u64 = 250;
+/// Shortest sleep: what is overdue waits so long at most, and nothing can make the agent spin.
+const WAKE_MS_MIN: u64 = 10;
 /// Before a failed fetch is tried again.
 const FETCH_RETRY_MS: u64 = 2_000;
 /// The same refusal is reported once in this time.
@@ -33,6 +35,11 @@ const REFUSAL_REPEAT_MS: u64 = 60_000;
 const REFUSALS_MAX: usize = 256;
 /// Faults of one device recorded in a minute; a flood is cut and said once.
 const FAULTS_PER_MINUTE_MAX: u32 = 60;
+
+/// Starts of this agent so far: orders of every start are numbered above those of the one before.
+const STARTS_KEY: &str = "starts";
+/// Room for the orders of one start; numbers stay below 2^53, which every JSON reader takes exactly.
+const ORDERS_BITS: u32 = 24;
 
 struct DeviceState {
     installer: Installer,
@@ -70,7 +77,6 @@ pub(crate) struct Agent {
     refusals: BTreeMap<String, MonotonicMs>,
     heartbeat_ms: u64,
     next_heartbeat: MonotonicMs,
-    order_number: u64,
 }
 
 struct Inlets {
@@ -92,7 +98,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     loop {
         let now = clock::now();
         agent.work(now)?;
-        let sleep = Duration::from_millis(agent.next_wake(now.mono).since_ms(now.mono).clamp(1, TICK_MS));
+        let sleep = Duration::from_millis(agent.next_wake(now.mono).since_ms(now.mono).clamp(WAKE_MS_MIN, TICK_MS));
         tokio::select! {
             Some(event) = inlets.devices.recv() => agent.hear_device(event)?,
             Some(event) = inlets.fleet.recv() => agent.hear_fleet(event)?,
@@ -115,6 +121,12 @@ impl Agent {
         let (outbox, writes) = Outbox::load(&store, identity.gateway.clone(), key.clone(), identity.epoch)?;
         let cache = ImageCache::open(&config.state_dir.join("images")).context("opening the image cache")?;
         let (boot, now) = (clock::boot_id()?, clock::now());
+        let start = match store.get(STARTS_KEY)? {
+            Some(bytes) => wire::decode::<u64>(&bytes).context("the count of starts does not decode")? + 1,
+            None => 1,
+        };
+        let mut writes = writes;
+        writes.push((STARTS_KEY.to_owned(), Some(wire::encode(&start))));
         let mut devices = BTreeMap::new();
         for device in &config.device {
             let journal = match store.get(&journal_key(&device.id))? {
@@ -122,7 +134,7 @@ impl Agent {
                     .with_context(|| format!("the journal of device {} does not decode", device.id))?,
                 None => Journal::new(),
             };
-            let installer = Installer::new(journal, boot, now.mono);
+            let installer = Installer::new(journal, boot, now.mono, start << ORDERS_BITS);
             let state = DeviceState { installer, report: None, staging: None, faults: (now.mono, 0) };
             devices.insert(device.id.clone(), state);
         }
@@ -152,8 +164,6 @@ impl Agent {
             refusals: BTreeMap::new(),
             heartbeat_ms: config.heartbeat_seconds * 1_000,
             next_heartbeat: now.mono,
-            // Numbers grow over restarts too: devices tell refusals of old orders from new ones by them.
-            order_number: now.utc.0,
         };
         agent.store.commit(writes)?;
         agent.record(None, [EventKind::AgentStarted { version: env!("CARGO_PKG_VERSION").into() }], Vec::new())?;
@@ -203,12 +213,9 @@ impl Agent {
         let now = clock::now();
         let Some(state) = self.devices.get_mut(device) else { return Ok(()) };
         let outcome = state.installer.step(now, input);
-        let mut recorded = None;
         let effects = outcome.persist(|journal, events| {
-            let writes: Vec<Write> =
-                journal.map(|j| (journal_key(device), Some(wire::encode(j)))).into_iter().collect();
-            recorded = Some(self.record(Some(device), events, writes));
-            recorded.take().unwrap_or(Ok(()))
+            let write = journal.map(|j| (journal_key(device), Some(wire::encode(j))));
+            self.record(Some(device), events, write.into_iter().collect())
         })?;
         self.run_effects(device, effects)
     }
@@ -237,9 +244,8 @@ impl Agent {
                     }
                 }
                 Effect::Send(order) => {
-                    self.order_number += 1;
-                    tracing::info!(%device, ?order, number = self.order_number, "order");
-                    self.link.order(device, self.order_number, order);
+                    tracing::info!(%device, ?order, "order");
+                    self.link.order(device, &order);
                 }
             }
         }
@@ -315,16 +321,16 @@ impl Agent {
             state.staging = None;
         }
         let Some(staging) = &mut state.staging else { return Ok(()) };
-        let number = &mut self.order_number;
-        let driven = staging.drive(now, &self.link, device, state.report.as_ref(), || {
-            *number += 1;
-            *number
-        });
-        if let Err(error) = driven {
-            tracing::error!(%error, %device, "the cached image cannot be read; it is fetched again");
-            state.staging = None;
+        let installer = &mut state.installer;
+        match staging.drive(now, &self.link, device, state.report.as_ref(), || installer.next_order()) {
+            Ok(None) => Ok(()),
+            Ok(Some(refusal)) => self.input(device, Input::StagingRefused(refusal)),
+            Err(error) => {
+                tracing::error!(%error, %device, "the cached image cannot be read; it is fetched again");
+                state.staging = None;
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     fn hear_fleet(&mut self, event: FleetEvent) -> anyhow::Result<()> {

@@ -149,8 +149,38 @@ impl Trust {
         if signed.decode_unverified().is_ok_and(|claimed| claimed.version <= self.root.version) {
             return Ok(Taken::Nothing);
         }
+        let log_key = self.root.log.clone();
         self.root = self.root.advance(&signed).map_err(|e| refuse(&e))?;
-        Ok(Taken::Accepted(vec![(root_key(self.root.version), Some(frame.to_vec()))]))
+        let mut writes = vec![(root_key(self.root.version), Some(frame.to_vec()))];
+        // What the new root does not vouch for goes, here and on disk; the coordinator sends what holds.
+        if self.roster.as_ref().is_some_and(|r| !self.root.registrar_keys().is_met_by(r.signers())) {
+            self.roster = None;
+            writes.push((ROSTER_KEY.to_owned(), None));
+        }
+        if self.directive.as_ref().is_some_and(|d| !self.root.coordinator_keys().is_met_by(d.signers())) {
+            self.directive = None;
+            writes.push((DIRECTIVE_KEY.to_owned(), None));
+        }
+        if self.root.log != log_key {
+            self.checkpoint = None;
+            writes.push((CHECKPOINT_KEY.to_owned(), None));
+        }
+        writes.extend(self.recheck_releases());
+        Ok(Taken::Accepted(writes))
+    }
+
+    /// Drops the releases that root and roster no longer support.
+    fn recheck_releases(&mut self) -> Vec<Write> {
+        let mut writes = Vec::new();
+        for (digest, (_, frame)) in std::mem::take(&mut self.releases) {
+            match self.verify_release(digest, &frame) {
+                Ok(release) => {
+                    self.releases.insert(digest, (release, frame));
+                }
+                Err(_) => writes.push((format!("{RELEASE_PREFIX}{digest}"), None)),
+            }
+        }
+        writes
     }
 
     /// Takes a newer roster; releases that it no longer supports are dropped.
@@ -163,15 +193,7 @@ impl Trust {
         let roster = Roster::accept(&signed, &self.root, self.roster_version()).map_err(|e| refuse(&e))?;
         self.roster = Some(roster);
         let mut writes = vec![(ROSTER_KEY.to_owned(), Some(frame.to_vec()))];
-        let held = std::mem::take(&mut self.releases);
-        for (digest, (_, frame)) in held {
-            match self.verify_release(digest, &frame) {
-                Ok(release) => {
-                    self.releases.insert(digest, (release, frame));
-                }
-                Err(_) => writes.push((format!("{RELEASE_PREFIX}{digest}"), None)),
-            }
-        }
+        writes.extend(self.recheck_releases());
         Ok(Taken::Accepted(writes))
     }
 
@@ -355,3 +377,6 @@ fn same_size_same_root(held: &Checkpoint, found: &Checkpoint) -> Result<(), Refu
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ use crate::domain::access::AccessRole;
 use crate::domain::{Command, State};
 use crate::pki::{self, Pem};
 use crate::runner::{Runner, system};
-use crate::store::{ImageStore, atomic_write};
+use crate::store::{CredentialStore, ImageStore, atomic_write};
 use crate::{clock, fleet_link};
 
 /// The coordinator of the Medical Device Firmware Manager.
@@ -147,7 +147,7 @@ fn init(data: &Path, names: &[String], log_origin: &str, admin: &str, password_f
         user: admin.clone(),
         printed_name: "First administrator".into(),
         roles: vec![AccessRole::Admin],
-        password_hash,
+        credential: CredentialStore::open(&data.join("credentials"))?.keep(&password_hash)?,
     };
     let now = clock::now();
     for proposal in crate::domain::decide(&state, now, &system(), &command)? {
@@ -209,6 +209,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let router = api::router(Api {
         runner: runner.clone(),
         images: ImageStore::open(&data.join("images"))?,
+        credentials: CredentialStore::open(&data.join("credentials"))?,
         authority: Arc::new(authority),
         public_url: config.public_url.clone(),
         logins: Arc::new(LoginGuard::default()),

@@ -81,7 +81,9 @@ pub struct Report {
     pub in_use: bool,
     /// The inactive slot, if it holds anything.
     pub staged: Option<StagedReport>,
-    /// The last order that the device refused or failed, if it was the latest.
+    /// Number of the latest order that the device handled, obeyed or refused; 0 for none. Survives the boot that it causes.
+    pub last_order: u64,
+    /// Why that order was refused or failed; none if it was obeyed.
     pub last_refusal: Option<Refusal>,
 }
 
@@ -109,7 +111,7 @@ pub struct Fault {
     pub message: String,
 }
 
-/// An order; every one is safe to repeat.
+/// An order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Order {
@@ -142,11 +144,12 @@ pub enum Order {
     },
 }
 
-/// An order with its number, by which a refusal names it.
+/// An order with its number. A device handles each number once: an order that was lost comes again under the same number, and
+/// one that was handled already, by its number in [`Report::last_order`], is passed over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Command {
-    /// Grows with each order of this gateway to this device.
+    /// Grows with each new order of this gateway to this device.
     pub order: u64,
     /// The order.
     #[serde(flatten)]

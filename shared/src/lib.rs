@@ -8,6 +8,8 @@ pub mod device;
 pub mod digest;
 pub mod directive;
 pub mod enrol;
+#[cfg(any(test, feature = "fixtures"))]
+pub mod fixture;
 pub mod id;
 pub mod limits;
 pub mod manifest;

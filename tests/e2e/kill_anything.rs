@@ -29,7 +29,7 @@ fn invariant_3_kill_9_at_twenty_random_points_ends_in_the_same_state() {
         .ok()
         .and_then(|s| s.parse().ok())
         .unwrap_or_else(|| u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos()));
-    println!("MDFM_SEED={seed}");
+    eprintln!("MDFM_SEED={seed}");
     let mut random = Random(seed);
     let dir = fresh_dir("kill");
     let mut world = World::start(&dir, Layout { hospitals: HOSPITALS, devices: DEVICES, ..Layout::default() }).unwrap();

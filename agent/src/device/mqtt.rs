@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
-use mdfm_shared::device::{self, Channel, Command, Fault, Order, Report};
+use mdfm_shared::device::{self, Channel, Command, Fault, Order, Refusal, Report};
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::{DEVICE_CHUNK_BYTES, DEVICE_PACKET_BYTES_MAX};
 use mdfm_shared::telemetry::FirmwareReport;
@@ -57,8 +57,8 @@ impl DeviceLink {
     }
 
     /// Gives a device an order.
-    pub(crate) fn order(&self, device: &DeviceId, number: u64, what: Order) {
-        let payload = device::encode(&Command { order: number, what });
+    pub(crate) fn order(&self, device: &DeviceId, command: &Command) {
+        let payload = device::encode(command);
         self.send(Channel::Command, device, QoS::AtLeastOnce, payload);
     }
 
@@ -122,8 +122,8 @@ pub(crate) struct Staging {
     sent_bytes: u64,
     durable_bytes: u64,
     progress_at: MonotonicMs,
-    begun_at: Option<MonotonicMs>,
-    finished_at: Option<MonotonicMs>,
+    /// The order to begin or to finish that stands, and when it was last given.
+    ordered: Option<(Command, MonotonicMs)>,
 }
 
 impl Staging {
@@ -135,40 +135,32 @@ impl Staging {
         now: MonotonicMs,
     ) -> std::io::Result<Self> {
         let file = File::open(path)?;
-        let (begun_at, finished_at) = (None, None);
-        Ok(Self {
-            file,
-            firmware,
-            size_bytes,
-            sent_bytes: 0,
-            durable_bytes: 0,
-            progress_at: now,
-            begun_at,
-            finished_at,
-        })
+        Ok(Self { file, firmware, size_bytes, sent_bytes: 0, durable_bytes: 0, progress_at: now, ordered: None })
     }
 
-    /// Sends what the device can take now. `order` gives the next order number.
+    /// Sends what the device can take now; gives the refusal if it refused. `next_order` gives the next order number.
     pub(crate) fn drive(
         &mut self,
         now: MonotonicMs,
         link: &DeviceLink,
         device: &DeviceId,
         report: Option<&Report>,
-        mut order: impl FnMut() -> u64,
-    ) -> std::io::Result<()> {
-        let due = |at: Option<MonotonicMs>| at.is_none_or(|at| now.since_ms(at) >= STALL_MS);
-        let staged = report.and_then(|r| r.staged.as_ref()).filter(|s| s.sha256 == self.firmware.sha256);
+        next_order: impl FnMut() -> u64,
+    ) -> std::io::Result<Option<Refusal>> {
+        let Some(report) = report else { return Ok(None) };
+        if let (Some((command, _)), Some(refusal)) = (&self.ordered, &report.last_refusal)
+            && refusal.order == command.order
+        {
+            return Ok(Some(refusal.clone()));
+        }
+        let staged = report.staged.as_ref().filter(|s| s.sha256 == self.firmware.sha256);
         let Some(staged) = staged else {
-            if report.is_some() && due(self.begun_at) {
-                self.begun_at = Some(now);
-                let begin = Order::Begin { firmware: self.firmware.clone(), size_bytes: self.size_bytes };
-                link.order(device, order(), begin);
-            }
-            return Ok(());
+            let begin = Order::Begin { firmware: self.firmware.clone(), size_bytes: self.size_bytes };
+            self.order(now, link, device, report, begin, next_order);
+            return Ok(None);
         };
         if staged.complete {
-            return Ok(());
+            return Ok(None);
         }
         if staged.written_bytes != self.durable_bytes {
             self.durable_bytes = staged.written_bytes.min(self.size_bytes);
@@ -176,11 +168,9 @@ impl Staging {
             self.sent_bytes = self.sent_bytes.max(self.durable_bytes);
         }
         if self.durable_bytes >= self.size_bytes {
-            if due(self.finished_at) {
-                self.finished_at = Some(now);
-                link.order(device, order(), Order::Finish { sha256: self.firmware.sha256 });
-            }
-            return Ok(());
+            let finish = Order::Finish { sha256: self.firmware.sha256 };
+            self.order(now, link, device, report, finish, next_order);
+            return Ok(None);
         }
         if now.since_ms(self.progress_at) >= STALL_MS || self.sent_bytes < self.durable_bytes {
             self.sent_bytes = self.durable_bytes;
@@ -197,6 +187,30 @@ impl Staging {
             }
             self.sent_bytes += n as u64;
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Gives an order of the staging, or the same again if it seems lost.
+    fn order(
+        &mut self,
+        now: MonotonicMs,
+        link: &DeviceLink,
+        device: &DeviceId,
+        report: &Report,
+        what: Order,
+        mut next_order: impl FnMut() -> u64,
+    ) {
+        let command = match self.ordered.take() {
+            Some((command, at)) if command.what == what => {
+                if now.since_ms(at) < STALL_MS {
+                    self.ordered = Some((command, at));
+                    return;
+                }
+                if report.last_order == command.order { Command { order: next_order(), ..command } } else { command }
+            }
+            _ => Command { order: next_order(), what },
+        };
+        link.order(device, &command);
+        self.ordered = Some((command, now));
     }
 }

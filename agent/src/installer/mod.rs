@@ -9,7 +9,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-use mdfm_shared::device::{Fault, Order, Report};
+use mdfm_shared::device::{Command, Fault, Refusal, Report};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::DeploymentId;
 use mdfm_shared::manifest::Manifest;
@@ -65,6 +65,8 @@ pub(crate) enum Input {
     ImageReady(Digest),
     /// The image cannot be had: it is not what the manifest names.
     ImageRefused(Digest, String),
+    /// The device refused an order of the staging that stands.
+    StagingRefused(Refusal),
     /// Time passed.
     Tick,
 }
@@ -79,7 +81,7 @@ pub(crate) enum Effect {
     /// Stop writing.
     StopStaging,
     /// Give the device an order.
-    Send(Order),
+    Send(Command),
 }
 
 /// What one step decided. The effects come out only after the record is durable.

@@ -1,7 +1,7 @@
 //! The transitions. Level-triggered: each looks at the phase, the newest wish and the newest report, never at which message
 //! came last, so lost, repeated and late messages end in the same place.
 
-use mdfm_shared::device::{Fault, Order, Report};
+use mdfm_shared::device::{Command, Fault, Order, Refusal, Report};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, Severity};
 use mdfm_shared::time::MonotonicMs;
@@ -15,6 +15,8 @@ const ORDER_REPEAT_MS: u64 = 2_000;
 const ROLLBACK_LIMIT_MS: u64 = 270_000;
 /// A device is taken as attached for so long after a report.
 const ATTACHED_MS: u64 = 5_000;
+/// Times that an image is written again because the device read other bytes than were announced.
+const WRONG_DIGESTS_MAX: u32 = 3;
 /// Transitions in one step; more would be a loop of our own making.
 const TRANSITIONS_MAX: usize = 16;
 
@@ -26,12 +28,24 @@ pub(crate) struct Installer {
     wish: Option<Wish>,
     report: Option<(MonotonicMs, Report)>,
     image_ready: Option<Digest>,
-    /// The last order and when it was given; volatile, a repeat does no harm.
-    ordered: Option<(Order, MonotonicMs)>,
-    /// Number of the last refusal that the device had reported when the order was given; only later ones answer it.
-    refusals_before: u64,
+    /// The order that stands; volatile, after a restart a new one is given.
+    ordered: Option<Given>,
+    /// Number of the latest order.
+    last_order: u64,
+    /// Times in a row that the device found the slot other than announced.
+    wrong_digests: u32,
     /// Start of this process, before which no report can have come.
     started: MonotonicMs,
+}
+
+/// An order that stands.
+#[derive(Debug)]
+struct Given {
+    command: Command,
+    /// Number under which it was given first.
+    first: u64,
+    /// When it was last given.
+    at: MonotonicMs,
 }
 
 struct Step {
@@ -42,8 +56,8 @@ struct Step {
 
 impl Installer {
     /// Takes up a journal in the boot `boot` of the gateway. Times of another boot start again from now: after a power cut the
-    /// probation is watched in full.
-    pub(crate) fn new(mut journal: Journal, boot: BootId, now: MonotonicMs) -> Self {
+    /// probation is watched in full. Orders are numbered above `last_order`, which is above all of earlier processes.
+    pub(crate) fn new(mut journal: Journal, boot: BootId, now: MonotonicMs, last_order: u64) -> Self {
         if let Phase::Activating { since, .. } | Phase::Probation { since, .. } | Phase::RollingBack { since } =
             &mut journal.phase
             && since.boot != boot
@@ -57,7 +71,8 @@ impl Installer {
             report: None,
             image_ready: None,
             ordered: None,
-            refusals_before: 0,
+            last_order,
+            wrong_digests: 0,
             started: now,
         }
     }
@@ -95,21 +110,44 @@ impl Installer {
 
     /// When the next [`Input::Tick`] has something to do, and why. Early ticks do nothing.
     pub(crate) fn deadline(&self) -> Option<(MonotonicMs, &'static str)> {
-        let repeat = self.ordered.as_ref().map(|(_, at)| (at.plus_ms(ORDER_REPEAT_MS), "repeat an order"));
+        let repeat = self.ordered.as_ref().map(|o| (o.at.plus_ms(ORDER_REPEAT_MS), "repeat an order"));
         let plan = self.journal.plan.as_ref()?;
-        let silence = self.last_sign(MonotonicMs(0)).plus_ms(plan.health.silence_limit_ms);
-        let phase = match &self.journal.phase {
+        let silent = |since: Stamp| self.last_sign(since.at).plus_ms(plan.health.silence_limit_ms);
+        match self.journal.phase {
             Phase::Activating { since, .. } => {
-                Some((since.at.plus_ms(plan.health.silence_limit_ms), "the device must report the new boot"))
+                let limit = (silent(since).min(activation_end(since, plan)), "the device must report the new boot");
+                let may_boot =
+                    !self.is_in_use() && matches!(&self.wish, Some(Wish::Install(t)) if t.digest == plan.manifest);
+                [Some(limit), repeat.filter(|_| may_boot)].into_iter().flatten().min()
             }
             Phase::Probation { since, .. } => {
-                let end = since.at.plus_ms(plan.health.probation_ms);
-                Some((end.min(silence.max(since.at.plus_ms(plan.health.silence_limit_ms))), "end of probation"))
+                // Once the time is over the confirmation is on its way; then only its repeat and silence are left.
+                let end = || (since.at.plus_ms(plan.health.probation_ms), "end of probation");
+                [(silent(since), "silence on trial"), repeat.unwrap_or_else(end)].into_iter().min()
             }
-            Phase::RollingBack { since } => Some((since.at.plus_ms(ROLLBACK_LIMIT_MS), "the rollback must be done")),
+            // A device in use gets no orders; its next report wakes the installer.
+            Phase::RollingBack { since } => {
+                let alarm = (since.at.plus_ms(ROLLBACK_LIMIT_MS), "the rollback must be done");
+                [Some(alarm), repeat.filter(|_| !self.is_in_use())].into_iter().flatten().min()
+            }
+            Phase::RollbackFailed => repeat.filter(|_| !self.is_in_use()),
             _ => None,
-        };
-        [repeat, phase].into_iter().flatten().min()
+        }
+    }
+
+    /// The newest report, if it answers the order that stands: an older one shows nothing of it.
+    fn answer(&self) -> Option<&Report> {
+        let given = self.ordered.as_ref()?;
+        self.report
+            .as_ref()
+            .map(|(_, report)| report)
+            .filter(|r| (given.first..=given.command.order).contains(&r.last_order))
+    }
+
+    /// The number of the next order.
+    pub(crate) fn next_order(&mut self) -> u64 {
+        self.last_order += 1;
+        self.last_order
     }
 
     /// Takes an input at a time.
@@ -127,6 +165,7 @@ impl Installer {
                     self.enter(Phase::Failed, format!("image refused: {reason}"), &mut step);
                 }
             }
+            Input::StagingRefused(refusal) => self.take_staging_refusal(&refusal, &mut step),
             Input::Tick => {}
         }
         for _ in 0..TRANSITIONS_MAX {
@@ -148,6 +187,19 @@ impl Installer {
             });
         }
         self.report = Some((now.mono, report));
+    }
+
+    /// The device did not take the image: written again a few times if it found other bytes than announced, else failed.
+    fn take_staging_refusal(&mut self, refusal: &Refusal, step: &mut Step) {
+        let (Some(plan), Phase::Staging) = (self.journal.plan.clone(), &self.journal.phase) else { return };
+        step.effects.push(Effect::StopStaging);
+        self.wrong_digests += 1;
+        if refusal.code == "wrongDigest" && self.wrong_digests < WRONG_DIGESTS_MAX {
+            step.effects.push(Effect::StageImage { firmware: plan.firmware, size_bytes: plan.size_bytes });
+        } else {
+            let reason = format!("the device did not take the image: {} ({})", refusal.message, refusal.code);
+            self.enter(Phase::Failed, reason, step);
+        }
     }
 
     fn take_fault(&mut self, now: Now, fault: &Fault, step: &mut Step) {
@@ -188,6 +240,8 @@ impl Installer {
         self.journal.phase = phase;
         self.journal.detail.clone_from(&detail);
         self.ordered = None;
+        // Orders of the phase that is left are not this phase's.
+        step.effects.retain(|e| !matches!(e, Effect::Send(_)));
         step.dirty = true;
         let running = match self.journal.state() {
             InstallState::Probation | InstallState::Confirmed | InstallState::RolledBack => {
@@ -208,44 +262,80 @@ impl Installer {
 
     fn go_back(&mut self, now: Now, reason: String, step: &mut Step) {
         let since = self.stamp(now);
-        if let Some(plan) = &self.journal.plan {
-            self.journal.rolled_back.insert(plan.manifest);
+        let ran =
+            |p: &&Plan| self.report.as_ref().is_none_or(|(_, r)| r.confirmed || r.running.sha256 == p.firmware.sha256);
+        if let Some(manifest) = self.journal.plan.as_ref().filter(ran).map(|p| p.manifest) {
+            self.journal.rolled_back.insert(manifest);
         }
         self.enter(Phase::RollingBack { since }, reason, step);
     }
 
-    /// Gives an order unless it was given a moment ago; never to a device in use, save to confirm what it runs.
+    /// Gives an order, or gives the one that stands again if it seems lost; never one to boot to a device in use.
     fn order(&mut self, now: Now, order: Order, step: &mut Step) {
         let reboots = matches!(order, Order::Activate { .. } | Order::Rollback { .. });
         debug_assert!(!reboots || !self.is_in_use(), "invariant 2: no device in use is rebooted");
         if reboots && self.is_in_use() {
             return;
         }
-        let lately =
-            self.ordered.as_ref().is_some_and(|(o, at)| *o == order && now.mono.since_ms(*at) < ORDER_REPEAT_MS);
-        if !lately {
-            let refused = self.report.as_ref().and_then(|(_, r)| r.last_refusal.as_ref()).map_or(0, |r| r.order);
-            if self.ordered.as_ref().is_none_or(|(o, _)| *o != order) {
-                self.refusals_before = refused;
+        let handled = self.answer().is_some();
+        let given = match self.ordered.take() {
+            Some(given) if given.command.what == order && now.mono.since_ms(given.at) < ORDER_REPEAT_MS => {
+                self.ordered = Some(given);
+                return;
             }
-            self.ordered = Some((order.clone(), now.mono));
-            step.effects.push(Effect::Send(order));
-        }
+            // What seems lost comes again as it was, so that a device boots a slot once. What was handled and did not help is
+            // asked for anew, and so is the way back always: a silent device may have refused it while it was in use.
+            Some(given) if given.command.what == order => {
+                let anew = handled || matches!(order, Order::Rollback { .. });
+                let number = if anew { self.next_order() } else { given.command.order };
+                Given { command: Command { order: number, what: order }, first: given.first, at: now.mono }
+            }
+            _ => {
+                let number = self.next_order();
+                Given { command: Command { order: number, what: order }, first: number, at: now.mono }
+            }
+        };
+        step.effects.push(Effect::Send(given.command.clone()));
+        self.ordered = Some(given);
     }
 
     /// One transition, if one is due.
     fn advance(&mut self, now: Now, step: &mut Step) -> bool {
         match self.journal.phase.clone() {
-            Phase::Idle | Phase::Failed | Phase::RolledBack => self.consider(step),
+            Phase::Idle | Phase::Failed | Phase::RolledBack => self.leave_stray_trial(now, step) || self.consider(step),
             Phase::Confirmed => self.consider_leaving(now, step) || self.consider(step),
-            Phase::Fetching => self.cancelled(step) || self.fetched(step),
-            Phase::Staging => self.cancelled(step) || self.staged(step),
-            Phase::Staged => self.cancelled(step) || self.activate(now, step),
+            Phase::Fetching => self.runs_already(now, step) || self.cancelled(step) || self.fetched(step),
+            Phase::Staging => self.runs_already(now, step) || self.cancelled(step) || self.staged(step),
+            Phase::Staged => self.runs_already(now, step) || self.cancelled(step) || self.activate(now, step),
             Phase::Activating { since, boots_before } => self.activated(now, since, boots_before, step),
             Phase::Probation { since, .. } => self.judge(now, since, step),
             Phase::RollingBack { since } => self.returned(now, since, step),
             Phase::RollbackFailed => self.returned_late(step) || self.keep_ordering_back(now, step),
         }
+    }
+
+    /// Settled, and yet the device runs the release on trial: an order that was given up reached it after all. It goes back.
+    fn leave_stray_trial(&mut self, now: Now, step: &mut Step) -> bool {
+        let (Some(plan), Some((_, report))) = (&self.journal.plan, &self.report) else { return false };
+        let stray = !report.confirmed && !report.in_use && report.running.sha256 != plan.fallback.sha256;
+        if stray {
+            let version = report.running.version.clone();
+            self.go_back(now, format!("the device runs {version} on trial, which is not wished for any more"), step);
+        }
+        stray
+    }
+
+    /// Preparing, and yet the device runs the release: it is watched as if it had just been told to. One that runs something else
+    /// on trial goes back first.
+    fn runs_already(&mut self, now: Now, step: &mut Step) -> bool {
+        let (Some(plan), Some((_, report))) = (&self.journal.plan, &self.report) else { return false };
+        if report.running.sha256 != plan.firmware.sha256 {
+            return self.leave_stray_trial(now, step);
+        }
+        let since = self.stamp(now);
+        step.effects.push(Effect::StopStaging);
+        self.enter(Phase::Probation { since, errors: 0 }, "the device runs the release already".into(), step);
+        true
     }
 
     /// Settled: is there a new release to install?
@@ -255,6 +345,9 @@ impl Installer {
         else {
             return false;
         };
+        if !report.confirmed {
+            return false;
+        }
         let floor = self.journal.security_floor.max(target.security_floor.min(confirmed.security_version));
         if floor != self.journal.security_floor {
             self.journal.security_floor = floor;
@@ -277,7 +370,7 @@ impl Installer {
         if let Some(problem) = precheck(&target, &firmware, &report, &confirmed, floor, &self.journal.rolled_back) {
             return self.refuse(&target, confirmed, problem, step);
         }
-        let already = report.running.sha256 == firmware.sha256 && report.confirmed;
+        let already = report.running.sha256 == firmware.sha256;
         self.set_plan(&target, firmware, size_bytes, confirmed);
         if already {
             self.journal.confirmed = self.journal.plan.as_ref().map(|p| p.firmware.clone());
@@ -291,6 +384,7 @@ impl Installer {
 
     fn set_plan(&mut self, target: &Target, firmware: FirmwareReport, size_bytes: u64, fallback: FirmwareReport) {
         self.image_ready = None;
+        self.wrong_digests = 0;
         self.journal.plan = Some(Plan {
             manifest: target.digest,
             deployment: target.deployment.clone(),
@@ -355,12 +449,6 @@ impl Installer {
     fn activate(&mut self, now: Now, step: &mut Step) -> bool {
         let (Some(plan), Some((_, report))) = (self.journal.plan.clone(), self.report.clone()) else { return false };
         let holds = report.staged.as_ref().is_some_and(|s| s.complete && s.sha256 == plan.firmware.sha256);
-        if report.running.sha256 == plan.firmware.sha256 {
-            // The device changed over without us: watch it as if we had asked.
-            let since = self.stamp(now);
-            self.enter(Phase::Probation { since, errors: 0 }, "the device runs the release already".into(), step);
-            return true;
-        }
         if !holds {
             self.enter(Phase::Fetching, "the slot lost the image, writing it again".into(), step);
             step.effects.push(fetch(&plan));
@@ -379,56 +467,78 @@ impl Installer {
 
     fn activated(&mut self, now: Now, since: Stamp, boots_before: u64, step: &mut Step) -> bool {
         let Some(plan) = self.journal.plan.clone() else { return false };
-        if let Some((at, report)) = self.report.clone()
-            && at >= since.at
-        {
-            if report.running.sha256 == plan.firmware.sha256 && report.secure_boot {
+        if self.is_called_back(&plan) {
+            self.go_back(now, "rollback ordered".into(), step);
+            return true;
+        }
+        let report = self.report.as_ref().map(|(_, r)| r.clone());
+        if let Some(report) = report.as_ref().filter(|r| r.running.sha256 == plan.firmware.sha256) {
+            if report.secure_boot {
                 let since = self.stamp(now);
                 self.enter(Phase::Probation { since, errors: 0 }, "new firmware booted, on trial".into(), step);
+            } else {
+                let reason = "the boot loader no longer vouches for what it started (secure-boot flag lost)";
+                self.go_back(now, reason.into(), step);
+            }
+            return true;
+        }
+        if let Some(report) = report.as_ref().filter(|r| r.running.sha256 != plan.fallback.sha256) {
+            let (expected, found) = (plan.firmware.sha256, report.running.sha256);
+            self.go_back(now, format!("wrong image digest: expected {expected}, running {found}"), step);
+            return true;
+        }
+        if let Some(report) = self.answer().cloned() {
+            if let Some(refusal) = &report.last_refusal {
+                if refusal.code == "inUse" {
+                    self.enter(Phase::Staged, "waiting: the device is in use".into(), step);
+                } else {
+                    let (message, code) = (&refusal.message, &refusal.code);
+                    let reason = format!("the device refused to boot the new slot: {message} ({code})");
+                    self.enter(Phase::Failed, reason, step);
+                }
                 return true;
             }
             if report.boot_count > boots_before {
-                let reason = if report.running.sha256 == plan.fallback.sha256 {
-                    "the new firmware did not boot; the boot loader fell back".to_owned()
-                } else if report.running.sha256 == plan.firmware.sha256 {
-                    "the boot loader no longer vouches for what it started (secure-boot flag lost)".to_owned()
-                } else {
-                    format!("wrong image digest: expected {}, running {}", plan.firmware.sha256, report.running.sha256)
-                };
-                self.go_back(now, reason, step);
+                self.go_back(now, "the new firmware did not boot; the boot loader fell back".into(), step);
+                if report.confirmed {
+                    self.came_back(plan, step);
+                }
                 return true;
             }
-            if report.in_use {
-                // Nothing was rebooted yet and now it must not be: wait, the order is not repeated.
-                self.enter(Phase::Staged, "waiting: the device is in use".into(), step);
+        }
+        let wished =
+            matches!(&self.wish, Some(Wish::Install(t)) if t.digest == plan.manifest && now.utc < t.expires_at);
+        if report.as_ref().is_some_and(|r| r.in_use || !wished) && self.is_attached(now.mono) {
+            // It has not booted, and now it must not: the order is not repeated. While it may still be on its way the
+            // installation stays here; the time runs only while the boot is asked for.
+            let patience_ms = plan.health.silence_limit_ms.saturating_mul(2);
+            let lost = self.ordered.as_ref().is_none_or(|o| now.mono.since_ms(o.at) >= patience_ms);
+            if !wished && lost {
+                self.enter(Phase::Staged, "not booted, and not wished for now".into(), step);
                 return true;
             }
-            if let Some(refusal) = report.last_refusal.as_ref()
-                && self.ordered.is_some()
-                && refusal.order > self.refusals_before
-                && refusal.code != "inUse"
-            {
-                let reason = format!("the device refused to boot the new slot: {} ({})", refusal.message, refusal.code);
-                self.enter(Phase::Failed, reason, step);
-                return true;
-            }
-            self.order(now, Order::Activate { sha256: plan.firmware.sha256 }, step);
+            self.journal.phase = Phase::Activating { since: self.stamp(now), boots_before };
+            return false;
         }
         let limit = plan.health.silence_limit_ms;
-        if now.mono.since_ms(self.last_sign(since.at)) >= limit
-            || now.mono.since_ms(since.at) >= limit.saturating_mul(2)
-        {
+        if now.mono.since_ms(self.last_sign(since.at)) >= limit || now.mono >= activation_end(since, &plan) {
             self.go_back(now, format!("no report of the new boot within {limit} ms"), step);
             return true;
+        }
+        if let Some(report) = report.filter(|r| wished && !r.in_use) {
+            if self.ordered.is_none() && report.boot_count != boots_before {
+                // After a restart a new order is given; only boots after it tell of it.
+                self.journal.phase = Phase::Activating { since, boots_before: report.boot_count };
+                step.dirty = true;
+            }
+            self.order(now, Order::Activate { sha256: plan.firmware.sha256 }, step);
         }
         false
     }
 
     fn judge(&mut self, now: Now, since: Stamp, step: &mut Step) -> bool {
         let Some(plan) = self.journal.plan.clone() else { return false };
-        if let Some(Wish::Rollback { manifest }) = &self.wish
-            && *manifest == plan.manifest
-        {
+        if self.is_called_back(&plan) {
             self.go_back(now, "rollback ordered".into(), step);
             return true;
         }
@@ -464,12 +574,15 @@ impl Installer {
         false
     }
 
+    /// Whether the coordinator wants this release left.
+    fn is_called_back(&self, plan: &Plan) -> bool {
+        matches!(&self.wish, Some(Wish::Rollback { manifest }) if *manifest == plan.manifest)
+    }
+
     /// Confirmed: does the coordinator want this release left? Only towards the firmware before it, and not below the floor.
     fn consider_leaving(&mut self, now: Now, step: &mut Step) -> bool {
-        let (Some(Wish::Rollback { manifest }), Some(plan)) = (&self.wish, self.journal.plan.clone()) else {
-            return false;
-        };
-        if *manifest != plan.manifest || self.is_in_use() || !self.is_attached(now.mono) {
+        let Some(plan) = self.journal.plan.clone() else { return false };
+        if !self.is_called_back(&plan) || self.is_in_use() || !self.is_attached(now.mono) {
             return false;
         }
         if plan.fallback.security_version < self.journal.security_floor {
@@ -490,7 +603,7 @@ impl Installer {
         if self.returned_late(step) {
             return true;
         }
-        if self.is_in_use() {
+        if self.is_in_use() && self.is_attached(now.mono) {
             // The clock of the alarm runs only while something can be done.
             self.journal.phase = Phase::RollingBack { since: self.stamp(now) };
             return false;
@@ -512,17 +625,26 @@ impl Installer {
         false
     }
 
-    /// The last good firmware is reported, permanent: back.
+    /// The device answers the order to go back, and runs the last good firmware for good: back.
     fn returned_late(&mut self, step: &mut Step) -> bool {
-        let (Some(plan), Some((_, report))) = (self.journal.plan.clone(), &self.report) else { return false };
+        let (Some(plan), Some(report)) = (self.journal.plan.clone(), self.answer()) else { return false };
         if report.running.sha256 != plan.fallback.sha256 || !report.confirmed {
             return false;
         }
+        self.came_back(plan, step);
+        true
+    }
+
+    fn came_back(&mut self, plan: Plan, step: &mut Step) {
         self.journal.confirmed = Some(plan.fallback);
         let detail = format!("last good firmware running, measured; left because: {}", self.journal.detail);
         self.enter(Phase::RolledBack, detail, step);
-        true
     }
+}
+
+/// When a device that reports but does not boot the new slot is called back.
+fn activation_end(since: Stamp, plan: &Plan) -> MonotonicMs {
+    since.at.plus_ms(plan.health.silence_limit_ms.saturating_mul(2))
 }
 
 fn fetch(plan: &Plan) -> Effect {

@@ -1,1 +1,809 @@
+//! The installer against a modelled device: single promises first, then any order of any inputs.
 
+use mdfm_shared::device::{Order, Refusal, StagedReport};
+use mdfm_shared::fixture::manifest;
+use mdfm_shared::telemetry::{FirmwareReport, InstallState, Severity};
+use proptest::prelude::*;
+
+use super::state::Phase;
+use super::*;
+
+const START_UTC: UtcMillis = UtcMillis(1_700_000_000_000);
+const DAY_MS: u64 = 86_400_000;
+/// A message waits at most so long between device and installer, less than any silence limit.
+const MESSAGE_AGE_MS_MAX: u64 = 5_000;
+/// Reports come so often.
+const REPORT_MS: u64 = 500;
+
+fn firmware(n: u8) -> FirmwareReport {
+    FirmwareReport {
+        version: format!("2.{n}.0"),
+        release_number: u64::from(n),
+        security_version: u32::from(n),
+        sha256: Digest([n; 32]),
+    }
+}
+
+/// The release that brings `firmware(n)`.
+fn target(n: u8) -> Target {
+    let mut manifest = manifest();
+    manifest.version = format!("2.{n}.0");
+    manifest.release_number = u64::from(n);
+    manifest.security_version = u32::from(n);
+    manifest.components[0].sha256 = firmware(n).sha256;
+    manifest.health.probation_ms = 3_000;
+    manifest.health.silence_limit_ms = 6_000;
+    Target {
+        digest: Digest([100 + n; 32]),
+        manifest,
+        deployment: format!("D-{n}").parse().expect("a good id"),
+        security_floor: 0,
+        expires_at: START_UTC.plus_ms(30 * DAY_MS),
+    }
+}
+
+/// What is wrong with the new firmware.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flaw {
+    None,
+    NoBoot,
+    WrongDigest,
+    Insecure,
+    Silent,
+    Refuses,
+}
+
+/// A device with two slots and a boot loader that falls back when its tries are used up.
+#[derive(Debug, Clone)]
+struct Device {
+    permanent: FirmwareReport,
+    other: Option<(FirmwareReport, bool)>,
+    /// Tries left of the other slot while it runs on trial.
+    trial: Option<u8>,
+    boots: u64,
+    in_use: bool,
+    flaw: Flaw,
+    last_order: u64,
+    refusal: Option<Refusal>,
+    silent: bool,
+    reboots_in_use: u32,
+}
+
+impl Device {
+    fn new(flaw: Flaw) -> Self {
+        Self {
+            permanent: firmware(1),
+            other: None,
+            trial: None,
+            boots: 1,
+            in_use: false,
+            flaw,
+            last_order: 0,
+            refusal: None,
+            silent: false,
+            reboots_in_use: 0,
+        }
+    }
+    fn boot(&mut self) {
+        self.boots += 1;
+        self.silent = false;
+        self.refusal = None;
+        if self.in_use {
+            self.reboots_in_use += 1;
+        }
+        self.trial = match (self.trial, self.flaw) {
+            (Some(0) | None, _) | (Some(_), Flaw::NoBoot) => None,
+            (Some(tries), flaw) => {
+                self.silent = flaw == Flaw::Silent;
+                Some(tries - 1)
+            }
+        };
+    }
+    fn running(&self) -> FirmwareReport {
+        match (self.trial, &self.other) {
+            (Some(_), Some((firmware, true))) if self.flaw == Flaw::WrongDigest => {
+                FirmwareReport { sha256: Digest([99; 32]), ..firmware.clone() }
+            }
+            (Some(_), Some((firmware, true))) => firmware.clone(),
+            _ => self.permanent.clone(),
+        }
+    }
+    fn report(&self) -> Option<Report> {
+        let staged = self.other.as_ref().filter(|_| self.trial.is_none()).map(|(firmware, complete)| StagedReport {
+            sha256: firmware.sha256,
+            written_bytes: if *complete { 10 } else { 0 },
+            complete: *complete,
+        });
+        (!self.silent).then(|| Report {
+            model: "CardiacMonitor-X200".into(),
+            serial: "SN-1".into(),
+            hardware: "B".into(),
+            boot_count: self.boots,
+            running: self.running(),
+            confirmed: self.trial.is_none(),
+            secure_boot: self.trial.is_none() || self.flaw != Flaw::Insecure,
+            in_use: self.in_use,
+            staged,
+            last_order: self.last_order,
+            last_refusal: self.refusal.clone(),
+        })
+    }
+    fn refuse(&mut self, order: u64, code: &str) {
+        self.refusal = Some(Refusal { order, code: code.into(), message: code.into() });
+    }
+    fn stage(&mut self, firmware: FirmwareReport) {
+        if self.trial.is_none() && firmware.sha256 != self.permanent.sha256 {
+            self.other = Some((firmware, true));
+        }
+    }
+    fn obey(&mut self, number: u64, order: &Order) {
+        if number == self.last_order {
+            return;
+        }
+        self.last_order = number;
+        self.refusal = None;
+        let running = self.running().sha256;
+        match order {
+            Order::Activate { .. } | Order::Rollback { .. } if self.in_use => self.refuse(number, "inUse"),
+            Order::Activate { .. } if self.flaw == Flaw::Refuses => self.refuse(number, "keyMissing"),
+            Order::Activate { sha256 } if running != *sha256 => match &self.other {
+                Some((staged, true)) if staged.sha256 == *sha256 && self.trial.is_none() => {
+                    self.trial = Some(3);
+                    self.boot();
+                }
+                _ => self.refuse(number, "notStaged"),
+            },
+            Order::Confirm { sha256 } if running == *sha256 => {
+                if let (Some(_), Some((firmware, _))) = (self.trial, self.other.clone()) {
+                    self.other = Some((std::mem::replace(&mut self.permanent, firmware), true));
+                    self.trial = None;
+                }
+            }
+            Order::Confirm { .. } => self.refuse(number, "wrongDigest"),
+            Order::Rollback { sha256 } => {
+                if self.permanent.sha256 == *sha256 {
+                    if self.trial.take().is_some() {
+                        self.boot();
+                    }
+                } else if let Some((back, true)) = self.other.clone().filter(|(f, _)| f.sha256 == *sha256) {
+                    self.other = Some((std::mem::replace(&mut self.permanent, back), true));
+                    self.boot();
+                } else {
+                    self.refuse(number, "notStaged");
+                }
+            }
+            Order::Begin { .. } | Order::Finish { .. } | Order::Activate { .. } => {}
+        }
+    }
+}
+
+/// One installer, its disk, its device and the line between them.
+struct Bench {
+    installer: Installer,
+    disk: Journal,
+    device: Device,
+    now: Now,
+    boot: BootId,
+    orders: u64,
+    starts: u64,
+    /// Whether orders and reports get through.
+    line: bool,
+    wish: Option<Wish>,
+    image_good: bool,
+    fetching: bool,
+    events: Vec<EventKind>,
+    activated_after_rollback: bool,
+}
+
+impl Bench {
+    fn new(flaw: Flaw) -> Self {
+        let now = Now { mono: MonotonicMs(1_000_000), utc: START_UTC };
+        Self {
+            installer: Installer::new(Journal::new(), [0; 16], now.mono, 1 << 24),
+            disk: Journal::new(),
+            device: Device::new(flaw),
+            now,
+            boot: [0; 16],
+            orders: 0,
+            starts: 1,
+            line: true,
+            wish: None,
+            image_good: true,
+            fetching: false,
+            events: Vec::new(),
+            activated_after_rollback: false,
+        }
+    }
+
+    fn state(&self) -> InstallState {
+        self.disk.state()
+    }
+
+    fn input(&mut self, input: Input) {
+        let before = self.installer.journal().clone();
+        let outcome = self.installer.step(self.now, input);
+        let mut disk = None;
+        let effects = outcome
+            .persist(|journal, events| {
+                disk = journal.cloned();
+                self.events.extend(events);
+                Ok::<(), ()>(())
+            })
+            .expect("the disk of this bench does not fail");
+        let wrote = disk.is_some();
+        if let Some(journal) = disk {
+            self.disk = journal;
+        }
+        assert!(
+            wrote || before.phase == self.installer.journal().phase || is_restamp(&before, self.installer.journal())
+        );
+        for effect in effects {
+            self.run(effect);
+        }
+    }
+
+    fn run(&mut self, effect: Effect) {
+        match effect {
+            Effect::FetchImage { .. } => self.fetching = true,
+            Effect::StageImage { firmware, .. } => {
+                if self.line {
+                    self.device.stage(firmware);
+                }
+            }
+            Effect::StopStaging => {}
+            Effect::Send(command) => {
+                self.check(&command.what);
+                self.orders += 1;
+                if self.line {
+                    self.device.obey(command.order, &command.what);
+                }
+            }
+        }
+    }
+
+    /// What must be true of every order at the moment when it is given.
+    fn check(&mut self, order: &Order) {
+        let journal = &self.disk;
+        let plan = journal.plan.as_ref().expect("an order needs a plan");
+        match order {
+            Order::Activate { sha256 } => {
+                assert!(!self.installer.is_in_use(), "invariant 2: activated in use");
+                assert_eq!(*sha256, plan.firmware.sha256);
+                assert!(
+                    matches!(journal.phase, Phase::Activating { .. }),
+                    "persisted before acting: {:?}",
+                    journal.phase
+                );
+                self.activated_after_rollback |= journal.rolled_back.contains(&plan.manifest);
+            }
+            Order::Rollback { sha256 } => {
+                assert!(!self.installer.is_in_use(), "invariant 2: rolled back in use");
+                assert_eq!(*sha256, plan.fallback.sha256, "only to the last confirmed firmware");
+                assert!(matches!(journal.phase, Phase::RollingBack { .. } | Phase::RollbackFailed));
+            }
+            Order::Confirm { sha256 } => {
+                assert_eq!(*sha256, plan.firmware.sha256);
+                assert!(matches!(journal.phase, Phase::Probation { .. }));
+            }
+            Order::Begin { .. } | Order::Finish { .. } => {}
+        }
+    }
+
+    fn wish(&mut self, wish: Option<Wish>) {
+        self.wish.clone_from(&wish);
+        self.input(Input::Wish(wish));
+    }
+
+    fn report(&mut self) {
+        if self.line
+            && let Some(report) = self.device.report()
+        {
+            self.input(Input::Report(report));
+        }
+    }
+
+    fn fault(&mut self, severity: Severity) {
+        if self.line {
+            self.input(Input::Fault(Fault { severity, code: "E".into(), message: "test".into() }));
+        }
+    }
+
+    fn fetched(&mut self) {
+        if !std::mem::take(&mut self.fetching) {
+            return;
+        }
+        let Some(sha256) = self.installer.needed_image() else { return };
+        if self.image_good {
+            self.input(Input::ImageReady(sha256));
+        } else {
+            self.input(Input::ImageRefused(sha256, "another digest".into()));
+        }
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.now.mono = self.now.mono.plus_ms(ms);
+        self.now.utc = self.now.utc.plus_ms(ms);
+    }
+
+    /// The process dies and starts again: memory is gone, the disk stays.
+    fn restart(&mut self) {
+        self.starts += 1;
+        self.installer = Installer::new(self.disk.clone(), self.boot, self.now.mono, self.starts << 24);
+        self.fetching = false;
+        for effect in self.installer.resume() {
+            self.run(effect);
+        }
+        // The stored directive is given again at start.
+        self.wish(self.wish.clone());
+    }
+
+    /// The gateway loses power: another boot, the monotonic clock starts anew.
+    fn reboot(&mut self) {
+        self.boot[0] = self.boot[0].wrapping_add(1);
+        self.now.mono = MonotonicMs(5_000);
+        self.restart();
+    }
+
+    /// Lets time pass with reports, downloads and ticks.
+    fn live(&mut self, ms: u64) {
+        for _ in 0..ms / REPORT_MS {
+            self.pass(REPORT_MS);
+            self.report();
+            // The shell asks again for what is still needed.
+            for effect in self.installer.resume() {
+                if matches!(effect, Effect::FetchImage { .. }) {
+                    self.run(effect);
+                }
+            }
+            self.fetched();
+            self.input(Input::Tick);
+        }
+    }
+
+    /// Brings firmware 2 to probation.
+    fn on_trial(flaw: Flaw) -> Self {
+        let mut bench = Self::new(flaw);
+        bench.report();
+        bench.wish(Some(Wish::Install(target(2))));
+        for _ in 0..20 {
+            if matches!(bench.state(), InstallState::Activating | InstallState::Probation | InstallState::Failed) {
+                break;
+            }
+            bench.live(REPORT_MS);
+        }
+        bench
+    }
+}
+
+/// That a clock stands still while the device must not be touched is the one change that need not be on disk.
+fn is_restamp(before: &Journal, after: &Journal) -> bool {
+    matches!(
+        (&before.phase, &after.phase),
+        (Phase::RollingBack { .. }, Phase::RollingBack { .. }) | (Phase::Activating { .. }, Phase::Activating { .. })
+    )
+}
+
+fn wish_rollback(n: u8) -> Option<Wish> {
+    Some(Wish::Rollback { manifest: target(n).digest })
+}
+
+#[test]
+fn a_good_release_is_confirmed_after_its_probation_and_not_before() {
+    let mut bench = Bench::on_trial(Flaw::None);
+    bench.live(2_500);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Probation, firmware(1)));
+    bench.live(2_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
+    assert_eq!(bench.disk.confirmed, Some(firmware(2)));
+    let orders = bench.orders;
+    bench.live(20_000);
+    assert_eq!(bench.orders, orders, "settled devices get no orders");
+}
+
+#[test]
+fn nist_193_r_every_flaw_ends_on_the_last_good_firmware() {
+    for (flaw, cause) in [
+        (Flaw::NoBoot, "did not boot"),
+        (Flaw::WrongDigest, "wrong image digest"),
+        (Flaw::Insecure, "no longer vouches"),
+        (Flaw::Silent, "no report of the new boot"),
+    ] {
+        let mut bench = Bench::on_trial(flaw);
+        bench.live(60_000);
+        assert_eq!((bench.state(), bench.device.running()), (InstallState::RolledBack, firmware(1)), "{flaw:?}");
+        assert!(bench.disk.detail.contains(cause), "{flaw:?}: {}", bench.disk.detail);
+    }
+    let mut bench = Bench::on_trial(Flaw::Refuses);
+    bench.live(60_000);
+    assert_eq!((bench.state(), bench.device.running()), (InstallState::Failed, firmware(1)));
+    assert!(bench.disk.detail.contains("keyMissing"), "{}", bench.disk.detail);
+}
+
+#[test]
+fn an_error_on_trial_sends_the_device_back_in_the_same_step() {
+    for severity in [Severity::Error, Severity::Critical] {
+        let mut bench = Bench::on_trial(Flaw::None);
+        bench.live(1_000);
+        assert_eq!(bench.state(), InstallState::Probation);
+        let boots = bench.device.boots;
+        bench.fault(severity);
+        assert_eq!((bench.state(), bench.device.boots), (InstallState::RollingBack, boots + 1), "{severity:?}");
+        bench.report();
+        assert_eq!((bench.state(), bench.device.running()), (InstallState::RolledBack, firmware(1)));
+    }
+    let mut bench = Bench::on_trial(Flaw::None);
+    bench.live(1_000);
+    bench.fault(Severity::Warning);
+    assert_eq!(bench.state(), InstallState::Probation, "a warning is no error");
+}
+
+#[test]
+fn silence_on_trial_sends_the_device_back() {
+    let mut bench = Bench::on_trial(Flaw::None);
+    bench.live(1_000);
+    bench.device.silent = true;
+    bench.live(5_000);
+    assert_eq!(bench.state(), InstallState::Probation);
+    bench.live(2_000);
+    assert_eq!((bench.state(), bench.device.running()), (InstallState::RolledBack, firmware(1)));
+    assert!(bench.disk.detail.contains("silent for 6000 ms"), "{}", bench.disk.detail);
+}
+
+#[test]
+fn invariant_2_a_device_in_use_waits_and_so_does_its_rollback() {
+    let mut bench = Bench::new(Flaw::None);
+    bench.device.in_use = true;
+    bench.report();
+    bench.wish(Some(Wish::Install(target(2))));
+    bench.live(60_000);
+    assert_eq!((bench.state(), bench.device.boots), (InstallState::Staged, 1));
+    bench.device.in_use = false;
+    bench.live(1_000);
+    assert_eq!(bench.device.boots, 2);
+    bench.device.in_use = true;
+    bench.report();
+    bench.fault(Severity::Critical);
+    bench.live(600_000);
+    assert_eq!((bench.state(), bench.device.boots), (InstallState::RollingBack, 2), "not even to go back");
+    bench.device.in_use = false;
+    bench.live(3_000);
+    assert_eq!((bench.state(), bench.device.running()), (InstallState::RolledBack, firmware(1)));
+    assert_eq!(bench.device.reboots_in_use, 0);
+}
+
+#[test]
+fn att_2_an_older_release_is_refused_and_a_newer_one_taken() {
+    let mut bench = Bench::on_trial(Flaw::None);
+    bench.live(5_000);
+    assert_eq!(bench.state(), InstallState::Confirmed);
+    let mut old = target(1);
+    old.digest = Digest([77; 32]);
+    old.manifest.components[0].sha256 = Digest([78; 32]);
+    bench.wish(Some(Wish::Install(old.clone())));
+    assert_eq!(bench.state(), InstallState::Failed);
+    assert!(bench.disk.detail.starts_with("downgrade: release number 1"), "{}", bench.disk.detail);
+    // The same with a higher number, but a security version below the floor that the coordinator raised.
+    old.digest = Digest([79; 32]);
+    old.manifest.release_number = 9;
+    old.security_floor = 2;
+    bench.wish(Some(Wish::Install(old)));
+    assert!(bench.disk.detail.starts_with("downgrade: security version 1"), "{}", bench.disk.detail);
+    bench.wish(Some(Wish::Install(target(3))));
+    bench.live(20_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
+}
+
+#[test]
+fn att_5_another_model_hardware_or_starting_point_is_refused_untouched() {
+    for (spoil, cause) in [
+        ((|t: &mut Target| t.manifest.model = "InfusionPump-7".into()) as fn(&mut Target), "wrong model"),
+        (|t| t.manifest.hardware_revisions = vec!["A".into(), "C".into()], "wrong hardware"),
+        (
+            |t| {
+                t.manifest.release_number = 9;
+                t.manifest.minimum_release = 5;
+            },
+            "needs at least 5",
+        ),
+        (|t| t.manifest.components.push(t.manifest.components[0].clone()), "several components"),
+    ] {
+        let mut bench = Bench::new(Flaw::None);
+        bench.report();
+        let mut foreign = target(2);
+        spoil(&mut foreign);
+        bench.wish(Some(Wish::Install(foreign)));
+        bench.live(10_000);
+        assert_eq!((bench.state(), bench.orders, bench.device.other.is_none()), (InstallState::Failed, 0, true));
+        assert!(bench.disk.detail.contains(cause), "{}", bench.disk.detail);
+        bench.wish(Some(Wish::Install(target(3))));
+        bench.live(20_000);
+        assert_eq!(bench.state(), InstallState::Confirmed, "a good release after it is taken");
+    }
+}
+
+#[test]
+fn att_3_an_expired_directive_starts_nothing_new() {
+    let mut bench = Bench::new(Flaw::None);
+    bench.report();
+    let stale = Target { expires_at: START_UTC, ..target(2) };
+    bench.wish(Some(Wish::Install(stale)));
+    bench.live(60_000);
+    assert_eq!((bench.state(), bench.device.boots), (InstallState::Staged, 1));
+    bench.wish(Some(Wish::Install(target(2))));
+    bench.live(10_000);
+    assert_eq!(bench.state(), InstallState::Confirmed, "renewed, it goes on");
+}
+
+#[test]
+fn att_4_an_image_that_is_not_the_manifests_fails_untouched() {
+    let mut bench = Bench::new(Flaw::None);
+    bench.image_good = false;
+    bench.report();
+    bench.wish(Some(Wish::Install(target(2))));
+    bench.live(5_000);
+    assert_eq!((bench.state(), bench.orders), (InstallState::Failed, 0));
+    assert!(bench.disk.detail.contains("image refused"), "{}", bench.disk.detail);
+}
+
+#[test]
+fn a_paused_deployment_stages_and_activates_nothing() {
+    let mut bench = Bench::new(Flaw::None);
+    bench.report();
+    bench.wish(Some(Wish::Hold(target(2))));
+    bench.live(60_000);
+    assert_eq!((bench.state(), bench.device.boots), (InstallState::Staged, 1));
+    bench.wish(Some(Wish::Install(target(2))));
+    bench.live(10_000);
+    assert_eq!(bench.state(), InstallState::Confirmed);
+}
+
+#[test]
+fn a_withdrawn_wish_before_activation_leaves_the_device_alone() {
+    let mut bench = Bench::new(Flaw::None);
+    bench.report();
+    bench.wish(Some(Wish::Hold(target(2))));
+    bench.live(3_000);
+    bench.wish(wish_rollback(2));
+    bench.live(10_000);
+    assert_eq!((bench.state(), bench.device.boots), (InstallState::Idle, 1));
+}
+
+#[test]
+fn an_ordered_rollback_returns_a_confirmed_device_once_and_for_all() {
+    let mut bench = Bench::on_trial(Flaw::None);
+    bench.live(10_000);
+    assert_eq!(bench.state(), InstallState::Confirmed);
+    bench.wish(wish_rollback(2));
+    bench.live(3_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
+    // The same release in another deployment is refused: it was left for a cause.
+    bench.wish(Some(Wish::Install(Target { deployment: "D-9".parse().expect("a good id"), ..target(2) })));
+    bench.live(10_000);
+    assert_eq!(bench.state(), InstallState::Failed);
+    assert!(bench.disk.detail.contains("rolled back from this release"), "{}", bench.disk.detail);
+}
+
+#[test]
+fn no_rollback_below_the_security_floor() {
+    let mut bench = Bench::on_trial(Flaw::None);
+    bench.live(10_000);
+    // The floor rises to what the device has confirmed, never above.
+    bench.wish(Some(Wish::Install(Target { security_floor: 99, ..target(2) })));
+    bench.live(1_000);
+    assert_eq!(bench.disk.security_floor, 2);
+    bench.wish(wish_rollback(2));
+    bench.live(10_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
+    assert!(bench.disk.detail.contains("below the floor 2"), "{}", bench.disk.detail);
+}
+
+#[test]
+fn a_device_that_does_not_come_back_raises_an_alarm_and_is_still_called_back() {
+    let mut bench = Bench::on_trial(Flaw::None);
+    bench.live(1_000);
+    bench.line = false;
+    bench.live(300_000);
+    assert_eq!(bench.state(), InstallState::RollbackFailed);
+    bench.line = true;
+    bench.live(5_000);
+    assert_eq!((bench.state(), bench.device.running()), (InstallState::RolledBack, firmware(1)));
+}
+
+/// A device that went silent after the order to boot must be heard again before anybody says that it is back: the report from
+/// before the order proves nothing.
+#[test]
+fn only_a_report_since_the_rollback_began_proves_it() {
+    let mut bench = Bench::on_trial(Flaw::Silent);
+    bench.line = false;
+    bench.live(100_000);
+    assert_eq!(bench.state(), InstallState::RollingBack);
+    bench.live(300_000);
+    assert_eq!(bench.state(), InstallState::RollbackFailed);
+    bench.line = true;
+    bench.live(3_000);
+    assert_eq!((bench.state(), bench.device.running()), (InstallState::RolledBack, firmware(1)));
+}
+
+#[test]
+fn effects_come_out_only_after_the_record() {
+    let mut installer = Installer::new(Journal::new(), [0; 16], MonotonicMs(0), 0);
+    let now = Now { mono: MonotonicMs(1), utc: START_UTC };
+    let _ = installer.step(now, Input::Report(Device::new(Flaw::None).report().expect("not silent"))).persist(ok);
+    let outcome = installer.step(now, Input::Wish(Some(Wish::Install(target(2)))));
+    assert_eq!(outcome.persist(|_, _| Err("disk full")), Err("disk full"), "no record, no effects");
+}
+
+fn ok(_: Option<&Journal>, _: Vec<EventKind>) -> Result<(), ()> {
+    Ok(())
+}
+
+#[test]
+fn every_deadline_is_in_the_future_or_the_tick_does_something() {
+    // A deadline that stays in the past without a transition would make the shell spin.
+    let mut bench = Bench::on_trial(Flaw::None);
+    for _ in 0..2_000 {
+        if let Some((at, why)) = bench.installer.deadline()
+            && at <= bench.now.mono
+        {
+            let before = (bench.disk.clone(), bench.orders);
+            bench.input(Input::Tick);
+            let moved = (bench.disk.clone(), bench.orders) != before;
+            let later = bench.installer.deadline().is_none_or(|(next, _)| next > bench.now.mono);
+            assert!(moved || later, "the deadline {why:?} came and nothing happened in {:?}", bench.state());
+        }
+        bench.pass(100);
+        if bench.now.mono.0.is_multiple_of(500) {
+            bench.report();
+        }
+    }
+    assert_eq!(bench.state(), InstallState::Confirmed);
+}
+
+/// Everything that the world can do.
+#[derive(Debug, Clone)]
+enum Act {
+    Live(u64),
+    Pass(u64),
+    Report,
+    Fault(Severity),
+    PatientComes,
+    PatientLeaves,
+    Line(bool),
+    Install(u8),
+    Hold(u8),
+    Rollback(u8),
+    NoWish,
+    Restart,
+    Reboot,
+    DevicePowerCut,
+    StaleReport,
+    Clock(i64),
+    SlotLost,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        6 => (1_u64..8_000).prop_map(Act::Live),
+        2 => (1_u64..400_000).prop_map(Act::Pass),
+        2 => Just(Act::Report),
+        1 => prop_oneof![Just(Severity::Warning), Just(Severity::Error), Just(Severity::Critical)].prop_map(Act::Fault),
+        1 => Just(Act::PatientComes),
+        2 => Just(Act::PatientLeaves),
+        1 => any::<bool>().prop_map(Act::Line),
+        3 => (2_u8..5).prop_map(Act::Install),
+        1 => (2_u8..5).prop_map(Act::Hold),
+        1 => (2_u8..5).prop_map(Act::Rollback),
+        1 => Just(Act::NoWish),
+        2 => Just(Act::Restart),
+        1 => Just(Act::Reboot),
+        1 => Just(Act::DevicePowerCut),
+        1 => Just(Act::StaleReport),
+        1 => any::<i64>().prop_map(|ms| Act::Clock(ms % (400 * 86_400_000))),
+        1 => Just(Act::SlotLost),
+    ]
+}
+
+fn flaw() -> impl Strategy<Value = Flaw> {
+    prop_oneof![
+        3 => Just(Flaw::None),
+        1 => Just(Flaw::NoBoot),
+        1 => Just(Flaw::WrongDigest),
+        1 => Just(Flaw::Insecure),
+        1 => Just(Flaw::Silent),
+        1 => Just(Flaw::Refuses),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
+
+    /// Any order of any inputs, with restarts and clock jumps between: no order that must not be given (checked at each), and
+    /// once the world behaves, the device ends confirmed on good firmware, new or last good, or the installation failed
+    /// without having touched it.
+    #[test]
+    fn invariant_3_any_history_ends_on_good_firmware(flaw in flaw(), acts in prop::collection::vec(act(), 0..60)) {
+        let mut bench = Bench::new(flaw);
+        bench.report();
+        let mut held = None;
+        for act in acts {
+            match act {
+                Act::Live(ms) => bench.live(ms),
+                Act::Pass(ms) => {
+                    bench.pass(ms);
+                    bench.input(Input::Tick);
+                }
+                Act::Report => {
+                    held = bench.device.report().map(|r| (bench.now.mono, r)).or(held);
+                    bench.report();
+                }
+                Act::Fault(severity) => bench.fault(severity),
+                Act::PatientComes => {
+                    bench.device.in_use = true;
+                    // The device's own refusal covers the moment until its report arrives.
+                    bench.report();
+                }
+                Act::PatientLeaves => bench.device.in_use = false,
+                Act::Line(line) => bench.line = line,
+                Act::Install(n) => bench.wish(Some(Wish::Install(target(n)))),
+                Act::Hold(n) => bench.wish(Some(Wish::Hold(target(n)))),
+                Act::Rollback(n) => bench.wish(wish_rollback(n)),
+                Act::NoWish => bench.wish(None),
+                // The devices' broker is part of the agent: messages in it die with the process.
+                Act::Restart => {
+                    held = None;
+                    bench.restart();
+                }
+                Act::Reboot => {
+                    held = None;
+                    bench.reboot();
+                }
+                Act::DevicePowerCut => {
+                    // Nobody pulls the plug while a patient is connected; that is not ours to prevent.
+                    if !bench.device.in_use {
+                        held = None;
+                        bench.device.boot();
+                    }
+                }
+                Act::StaleReport => {
+                    if let Some((at, report)) = held.clone()
+                        && bench.now.mono.since_ms(at) < MESSAGE_AGE_MS_MAX
+                    {
+                        bench.input(Input::Report(report));
+                    }
+                }
+                Act::Clock(ms) => {
+                    bench.now.utc = UtcMillis(bench.now.utc.0.saturating_add_signed(ms));
+                    bench.input(Input::Tick);
+                }
+                Act::SlotLost => {
+                    // Only a slot that is being prepared; the way back is never lost.
+                    if matches!(bench.state(), InstallState::Fetching | InstallState::Staging | InstallState::Staged)
+                        && bench.device.trial.is_none()
+                    {
+                        bench.device.other = None;
+                    }
+                }
+            }
+        }
+        prop_assert_eq!(bench.device.reboots_in_use, 0);
+        prop_assert!(!bench.activated_after_rollback);
+        // Now the world behaves.
+        bench.line = true;
+        bench.device.in_use = false;
+        bench.now.utc = START_UTC.plus_ms(DAY_MS);
+        bench.live(700_000);
+        if bench.state() == InstallState::RollbackFailed {
+            // Only a device that fell silent while it was said to be in use could not be called back. The alarm brings hands:
+            // they switch it off and on until its boot loader returns.
+            prop_assert!(bench.device.silent && bench.installer.is_in_use(), "{}", bench.disk.detail);
+            (0..4).for_each(|_| bench.device.boot());
+            bench.live(10_000);
+        }
+        let state = bench.state();
+        let waits_for_a_wish = state == InstallState::Staged && !matches!(bench.wish, Some(Wish::Install(_)));
+        prop_assert!(state.is_settled() || waits_for_a_wish, "still {:?}: {}", state, bench.disk.detail);
+        prop_assert!(bench.device.trial.is_none(), "left on trial in {:?}", state);
+        prop_assert_eq!(Some(bench.device.running()), bench.disk.confirmed.clone(), "{:?}", state);
+        prop_assert!(bench.device.flaw == Flaw::None || bench.device.permanent == firmware(1));
+    }
+}

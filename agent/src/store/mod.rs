@@ -1,6 +1,8 @@
 //! The agent's durable state behind one small trait: atomic batches that are on disk when `commit` returns.
 
 mod journal;
+#[cfg(test)]
+pub(crate) mod memory;
 mod outbox;
 
 use std::path::Path;

@@ -178,28 +178,8 @@ fn shorten(mut kind: EventKind) -> EventKind {
 
 #[cfg(test)]
 mod tests {
+    use super::super::memory::Memory;
     use super::*;
-
-    #[derive(Default)]
-    struct Memory(BTreeMap<String, Vec<u8>>);
-    impl Store for Memory {
-        fn commit(&mut self, writes: Vec<Write>) -> Result<(), StoreError> {
-            for (key, value) in writes {
-                match value {
-                    Some(value) => self.0.insert(key, value),
-                    None => self.0.remove(&key),
-                };
-            }
-            Ok(())
-        }
-        fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-            Ok(self.0.get(key).cloned())
-        }
-        fn scan(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-            let all = self.0.iter().filter(|(k, _)| k.starts_with(prefix));
-            Ok(all.map(|(k, v)| (k.clone(), v.clone())).collect())
-        }
-    }
 
     fn load(store: &Memory, epoch: u64) -> Outbox {
         let gateway = "GW-1".parse().expect("good id");

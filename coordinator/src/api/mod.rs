@@ -21,7 +21,7 @@ use std::sync::Arc;
 use crate::access::LoginGuard;
 use crate::pki::Pem;
 use crate::runner::Runner;
-use crate::store::ImageStore;
+use crate::store::{CredentialStore, ImageStore};
 
 pub(crate) use problem::Problem;
 pub(crate) use router::router;
@@ -31,6 +31,7 @@ pub(crate) use router::router;
 pub(crate) struct Api {
     pub(crate) runner: Runner,
     pub(crate) images: ImageStore,
+    pub(crate) credentials: CredentialStore,
     pub(crate) authority: Arc<Pem>,
     pub(crate) public_url: String,
     pub(crate) logins: Arc<LoginGuard>,

@@ -47,10 +47,15 @@ pub(super) async fn open(
     let user =
         claimed.parse::<UserId>().ok().and_then(|id| Some((id.clone(), api.runner.state().users.get(&id)?.clone())));
     let locked = api.logins.is_locked(&claimed, now);
-    let hash = user.as_ref().map(|(_, u)| u.password_hash.clone());
-    let password = credentials.password;
-    let verified = tokio::task::spawn_blocking(move || match hash {
-        Some(hash) => verify_password(&password, &hash),
+    let credential = user.as_ref().map(|(_, u)| u.credential);
+    let (password, verifiers) = (credentials.password, api.credentials.clone());
+    let verified = tokio::task::spawn_blocking(move || match credential.map(|c| verifiers.read(c)) {
+        Some(Ok(hash)) => verify_password(&password, &hash),
+        Some(Err(error)) => {
+            tracing::error!(%error, "a password verifier cannot be read; its owner cannot sign in");
+            spend_verification_time(&password);
+            false
+        }
         None => {
             spend_verification_time(&password);
             false

@@ -44,8 +44,13 @@ pub(super) async fn create(
         .map_err(|e| Problem::internal("hashing failed", &e))?
         .map_err(|e| Refusal::invalid("password", e))?;
     let view = UserView { user_id: new.user_id, printed_name: new.printed_name.clone(), roles: new.roles.clone() };
-    let command = Command::CreateUser { user, printed_name: new.printed_name, roles: new.roles, password_hash };
-    origin.submit(&api, &caller, command).await?;
+    let credential =
+        api.credentials.keep(&password_hash).map_err(|e| Problem::internal("the password cannot be kept", &e))?;
+    let command = Command::CreateUser { user, printed_name: new.printed_name, roles: new.roles, credential };
+    if let Err(problem) = origin.submit(&api, &caller, command).await {
+        api.credentials.forget(credential);
+        return Err(problem);
+    }
     Ok((StatusCode::CREATED, axum::Json(view)))
 }
 

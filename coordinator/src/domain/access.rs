@@ -1,5 +1,6 @@
 //! Users, their access roles and what each role may do. Deny by default.
 
+use mdfm_shared::digest::Digest;
 use mdfm_shared::id::UserId;
 use mdfm_shared::manifest::is_label;
 use serde::{Deserialize, Serialize};
@@ -66,8 +67,8 @@ impl Permission {
 pub(crate) struct User {
     pub(crate) printed_name: String,
     pub(crate) roles: Vec<AccessRole>,
-    /// PHC string of Argon2id.
-    pub(crate) password_hash: String,
+    /// Digest of the password verifier; the verifier itself is no part of the state.
+    pub(crate) credential: Digest,
 }
 
 pub(super) fn create_user(
@@ -75,7 +76,7 @@ pub(super) fn create_user(
     user: &UserId,
     printed_name: &str,
     roles: &[AccessRole],
-    password_hash: &str,
+    credential: Digest,
 ) -> Result<Event, Refusal> {
     if state.users.contains_key(user) {
         return Err(Refusal::exists("user", user));
@@ -90,6 +91,6 @@ pub(super) fn create_user(
         user: user.clone(),
         printed_name: printed_name.to_owned(),
         roles: roles.to_vec(),
-        password_hash: password_hash.to_owned(),
+        credential,
     })
 }

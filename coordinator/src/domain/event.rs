@@ -16,7 +16,7 @@ pub(crate) enum Event {
         user: UserId,
         printed_name: String,
         roles: Vec<AccessRole>,
-        password_hash: String,
+        credential: Digest,
     },
     SessionOpened {
         user: UserId,

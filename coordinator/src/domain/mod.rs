@@ -46,7 +46,7 @@ pub(crate) enum Command {
         user: UserId,
         printed_name: String,
         roles: Vec<AccessRole>,
-        password_hash: String,
+        credential: Digest,
     },
     OpenSession {
         user: UserId,
@@ -222,8 +222,8 @@ pub(crate) fn decide(
     let (action, object) = command.describe();
     let one = |event| Ok(vec![Proposal::new(action, object.clone(), event)]);
     match command {
-        Command::CreateUser { user, printed_name, roles, password_hash } => {
-            one(access::create_user(state, user, printed_name, roles, password_hash)?)
+        Command::CreateUser { user, printed_name, roles, credential } => {
+            one(access::create_user(state, user, printed_name, roles, *credential)?)
         }
         Command::OpenSession { user, token_sha256, expires_at } => {
             one(Event::SessionOpened { user: user.clone(), token_sha256: *token_sha256, expires_at: *expires_at })
@@ -271,3 +271,6 @@ pub(crate) fn decide(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

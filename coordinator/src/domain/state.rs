@@ -85,8 +85,8 @@ impl State {
         let at = UtcMillis(record.at_ms);
         let document = || record.document.clone().unwrap_or_default();
         match event {
-            Event::UserCreated { user, printed_name, roles, password_hash } => {
-                self.users.insert(user, User { printed_name, roles, password_hash });
+            Event::UserCreated { user, printed_name, roles, credential } => {
+                self.users.insert(user, User { printed_name, roles, credential });
             }
             Event::SessionOpened { user, token_sha256, expires_at } => {
                 self.sessions.retain(|_, s| s.expires_at > at);

@@ -1,11 +1,13 @@
-//! Files of the data directory: atomic small files and the firmware repository.
+//! Files of the data directory: atomic small files, password verifiers and the firmware repository.
 
+mod credentials;
 mod images;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+pub(crate) use credentials::CredentialStore;
 pub(crate) use images::ImageStore;
 
 /// Replaces a file so that after any crash it holds the old or the new bytes, and the new ones once this returns. Readable by

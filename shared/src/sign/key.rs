@@ -1,6 +1,6 @@
 //! Keys: Ed25519 today, with an algorithm id so that another can stand beside it tomorrow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -171,6 +171,10 @@ impl KeySet {
     /// The key of that name, if it belongs to the set.
     pub fn get(&self, id: &KeyId) -> Option<&PublicKey> {
         self.keys.get(id)
+    }
+    /// Whether these signers, whose signatures were checked before, are enough of this set.
+    pub fn is_met_by(&self, signers: &BTreeSet<KeyId>) -> bool {
+        signers.iter().filter(|id| self.keys.contains_key(id)).count() >= self.threshold
     }
     /// How many distinct keys must sign.
     pub fn threshold(&self) -> usize {

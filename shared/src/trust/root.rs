@@ -206,34 +206,9 @@ impl std::ops::Deref for TrustedRoot {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use crate::sign::SecretKey;
-    use crate::tlog::NoteSigner;
-
-    pub(crate) fn key(n: u8) -> SecretKey {
-        SecretKey::from_seed([n; 32])
-    }
-    fn role(keys: &[u8], threshold: u16) -> RoleKeys {
-        RoleKeys { keys: keys.iter().map(|n| key(*n).public()).collect(), threshold }
-    }
-    /// Root keys 1 2 3 (two needed), release 10, registrar 11, coordinator 12, log 13.
-    pub(crate) fn root(version: u64) -> TrustRoot {
-        TrustRoot {
-            version,
-            expires_at: UtcMillis(u64::MAX),
-            root: role(&[1, 2, 3], 2),
-            release: role(&[10], 1),
-            registrar: role(&[11], 1),
-            coordinator: role(&[12], 1),
-            log: NoteSigner::new("log.example", key(13)).expect("good name").key().to_vkey(),
-            approvals: ApprovalPolicy::seed(),
-        }
-    }
-    pub(crate) fn trusted() -> TrustedRoot {
-        let signed = Signed::sign(&root(1), &[&key(1), &key(2)]).expect("small");
-        TrustedRoot::pinned(&signed, signed.digest()).expect("good root")
-    }
+    use crate::fixture::{key, role, root, trusted};
 
     #[test]
     fn att_9_one_root_key_of_two_changes_nothing() {

@@ -134,6 +134,7 @@ impl<'a> Session<'a> {
             secure_boot: self.running.secure_boot && self.active(Kind::SecureBootLost).is_none(),
             in_use: self.in_use(),
             staged: flash.staged().map(Staged::report),
+            last_order: flash.last_order(),
             last_refusal: self.last_refusal.clone(),
         }
     }
@@ -238,6 +239,11 @@ impl<'a> Session<'a> {
     }
 
     fn obey(&mut self, flash: &mut Flash, command: Command) -> anyhow::Result<Next> {
+        if command.order == flash.last_order() {
+            return Ok(Next::Stay);
+        }
+        flash.handle(command.order);
+        self.last_refusal = None;
         let reboots = matches!(command.what, Order::Activate { .. } | Order::Rollback { .. });
         let running = self.running.report.sha256;
         if reboots && self.in_use() {

@@ -54,6 +54,8 @@ struct BootRecord {
     /// Boots left for the other slot, while it is on trial.
     trial: Option<u8>,
     boot_count: u64,
+    /// Number of the latest order handled; saved with what the order changes.
+    last_order: u64,
     a: Option<Content>,
     b: Option<Content>,
     /// Indices of one-time faults that have happened.
@@ -119,6 +121,7 @@ impl Flash {
                     active: Slot::A,
                     trial: None,
                     boot_count: 0,
+                    last_order: 0,
                     a: Some(content),
                     b: None,
                     spent: Vec::new(),
@@ -195,6 +198,14 @@ impl Flash {
 
     pub(crate) fn boot_count(&self) -> u64 {
         self.record.boot_count
+    }
+    pub(crate) fn last_order(&self) -> u64 {
+        self.record.last_order
+    }
+    /// Notes the order that is handled now. If it changes the boot record the two are saved together; if it does not, losing
+    /// the number only brings the order again.
+    pub(crate) fn handle(&mut self, order: u64) {
+        self.record.last_order = order;
     }
     /// Whether what runs is permanent.
     pub(crate) fn is_confirmed(&self) -> bool {

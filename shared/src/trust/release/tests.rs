@@ -1,110 +1,9 @@
 //! Attacks on a release's evidence, each by what the attacker holds; the log key alone never helps.
 
-use super::super::root::tests::{key, trusted};
-use super::super::{Revocation, RosterEntry};
+use super::super::Revocation;
 use super::*;
-use crate::id::FirmwareId;
-use crate::manifest::{Component, HealthPolicy};
-use crate::record::{Actor, ActorKind, document_text};
-use crate::sign::{Document, SecretKey};
-use crate::tlog::{NoteSigner, Tree};
-
-const NOW: UtcMillis = UtcMillis(1_700_000_000_000);
-
-fn manifest() -> Manifest {
-    Manifest {
-        firmware_id: "FW-1".parse::<FirmwareId>().expect("good id"),
-        model: "CardiacMonitor-X200".into(),
-        hardware_revisions: vec!["B".into()],
-        version: "2.2.0".into(),
-        release_number: 22,
-        security_version: 3,
-        class: FirmwareClass::Standard,
-        components: vec![Component {
-            name: "main".into(),
-            sha256: Digest([7; 32]),
-            size_bytes: 10,
-            deltas: Vec::new(),
-        }],
-        minimum_release: 0,
-        health: HealthPolicy { probation_ms: 1_000, error_budget: 0, silence_limit_ms: 1_000 },
-        extra_approvals: Vec::new(),
-        sbom_sha256: None,
-    }
-}
-
-/// The Clinical user (key 21) is Clinical, the QA user (22) QA, the Regulatory user (23) Regulatory, one user (24) holds all three roles.
-fn roster() -> Roster {
-    let entry = |user: &str, n: u8, roles: &[Role]| RosterEntry {
-        user: user.parse().expect("good id"),
-        printed_name: format!("{user} Printed"),
-        roles: roles.to_vec(),
-        key: key(n).public(),
-        valid_from: UtcMillis(0),
-        valid_until: UtcMillis(u64::MAX),
-        revoked: None,
-    };
-    Roster {
-        version: 1,
-        entries: vec![
-            entry("user-clinical", 21, &[Role::Clinical]),
-            entry("user-qa", 22, &[Role::Qa]),
-            entry("user-regulatory", 23, &[Role::Regulatory]),
-            entry("user-three-roles", 24, &Role::ALL),
-        ],
-    }
-}
-
-fn approval(manifest: Digest, user: &str, role: Role) -> Approval {
-    Approval {
-        manifest,
-        role,
-        user: user.parse().expect("good id"),
-        printed_name: format!("{user} Printed"),
-        meaning: format!("I approve as {role}"),
-        reason: "tested".into(),
-        at: NOW,
-    }
-}
-
-fn record<T: Document>(actor: &str, document: &Signed<T>, outcome: Outcome) -> Vec<u8> {
-    AuditRecord {
-        v: 1,
-        at: NOW.to_string(),
-        at_ms: NOW.0,
-        actor: Actor { kind: ActorKind::User, id: actor.into(), roles: vec![] },
-        action: "test".into(),
-        object: "firmware/FW-1".into(),
-        outcome,
-        component: "coordinator".into(),
-        address: None,
-        reason: None,
-        before: None,
-        after: None,
-        event: None,
-        document: Some(document_text(document)),
-    }
-    .to_bytes()
-}
-
-/// Puts entries into a log after three others and proves each.
-fn evidence(manifest_entry: Vec<u8>, approval_entries: Vec<Vec<u8>>) -> ReleaseEvidence {
-    let mut tree = Tree::default();
-    (0..3).for_each(|i| tree.push(&[i]));
-    let entries: Vec<Vec<u8>> = std::iter::once(manifest_entry).chain(approval_entries).collect();
-    entries.iter().for_each(|e| tree.push(e));
-    let signer = NoteSigner::new("log.example", key(13)).expect("good name");
-    let checkpoint = Checkpoint { origin: "log.example".into(), size: tree.size(), root: tree.root() };
-    let mut logged = entries.into_iter().enumerate().map(|(i, bytes)| {
-        let index = i as u64 + 3;
-        LoggedRecord { index, bytes, proof: tree.inclusion(index, tree.size()).expect("in the tree") }
-    });
-    ReleaseEvidence {
-        checkpoint: checkpoint.sign(&signer).expect("good checkpoint"),
-        manifest: logged.next().expect("the manifest"),
-        approvals: logged.collect(),
-    }
-}
+use crate::fixture::{Log, NOW, approval, approvals, key, log_signer, manifest, record, roster, trusted};
+use crate::sign::SecretKey;
 
 struct Case {
     manifest: Manifest,
@@ -117,27 +16,17 @@ struct Case {
 impl Case {
     fn good() -> Self {
         let digest = Signed::sign(&manifest(), &[]).expect("small").digest();
-        let by = |user, role, n| (approval(digest, user, role), key(n));
         Self {
             manifest: manifest(),
             manifest_keys: vec![key(10)],
             submitter: "user-submitter",
             roster: roster(),
-            approvals: vec![
-                by("user-clinical", Role::Clinical, 21),
-                by("user-qa", Role::Qa, 22),
-                by("user-regulatory", Role::Regulatory, 23),
-            ],
+            approvals: approvals(digest),
         }
     }
     fn evidence(&self) -> (Digest, ReleaseEvidence) {
         let signed = Signed::sign(&self.manifest, &self.manifest_keys.iter().collect::<Vec<_>>()).expect("small");
-        let approvals = self.approvals.iter().map(|(approval, key)| {
-            let signed = Signed::sign(approval, &[key]).expect("small");
-            record(approval.user.as_str(), &signed, Outcome::Accepted)
-        });
-        let entries = approvals.collect();
-        (signed.digest(), evidence(record(self.submitter, &signed, Outcome::Accepted), entries))
+        Log::new(log_signer()).release(&signed, self.submitter, &self.approvals)
     }
     fn verify(&self) -> Result<ApprovedRelease, ReleaseError> {
         let (digest, evidence) = self.evidence();
@@ -252,7 +141,9 @@ fn att_9_every_key_but_no_log_entry_is_not_enough() {
 fn a_logged_refusal_is_no_approval() {
     let case = Case::good();
     let signed = Signed::sign(&case.manifest, &[&key(10)]).expect("small");
-    let refused = evidence(record("user-submitter", &signed, Outcome::Refused), Vec::new());
+    let mut log = Log::new(log_signer());
+    let entry = log.append(record("user-submitter", &signed, Outcome::Refused));
+    let refused = log.evidence(entry, &[]);
     assert!(matches!(refused.verify(signed.digest(), &trusted(), &roster()), Err(ReleaseError::RefusedEntry(3))));
 }
 

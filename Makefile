@@ -1,0 +1,47 @@
+# Everything that a person or the integration service runs. `make demo` and `make test` need nothing else than a Debian 12
+# machine with the Rust toolchain; what else they need they install, or ask for.
+
+CARGO ?= cargo
+
+.PHONY: help demo test lint format unit e2e deny trace doc tools clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: tools ## the main job on 10 hospitals and 40 devices, under a minute after the build (KEEP=1 leaves it running)
+	$(CARGO) build --workspace --locked
+	target/debug/mdfm-demo
+
+test: tools lint unit e2e ## everything that must pass before a change lands
+
+lint: tools ## formatting and clippy, warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+# One build for all of it: the end-to-end tests start the programs that this builds.
+unit: tools ## unit and property tests, beside the code
+	$(CARGO) build --workspace --all-targets --locked
+	$(CARGO) test --workspace --locked --exclude mdfm-tests
+	$(CARGO) test --package mdfm-tests --workspace --locked --test tidy
+
+e2e: tools ## the real programs: MQTT, TLS, processes, kill -9 (MDFM_SEED=n repeats a run)
+	$(CARGO) build --workspace --all-targets --locked
+	$(CARGO) test --workspace --locked --test e2e -- --test-threads 2
+
+trace: ## requirement id -> the tests that carry it
+	@packaging/scripts/trace
+
+deny: ## licences, sources and duplicate crates of all dependencies
+	@command -v cargo-deny >/dev/null || { echo "make deny needs cargo-deny: cargo install cargo-deny --locked"; exit 1; }
+	$(CARGO) deny --offline check licenses bans sources
+
+doc: ## the documentation of the code, private items too
+	$(CARGO) doc --workspace --no-deps --document-private-items
+
+# A C compiler links Rust programs and builds the one C library among the dependencies (ring).
+tools:
+	@packaging/scripts/tools
+
+clean: ## removes what was built and what the demonstration left
+	$(CARGO) clean
+	rm -rf demo-run

@@ -1,0 +1,465 @@
+//! The core through its front: commands in, records out. Documents of every bad kind are refused by name, change nothing, and
+//! are followed by a good one.
+
+use mdfm_shared::fixture::{self, NOW, SUBMITTER, approval, key, manifest, roster, signed, signed_root};
+use mdfm_shared::record::{ActorKind, AuditRecord, Outcome};
+use mdfm_shared::sign::Signed;
+use mdfm_shared::telemetry::{Event as Reported, EventKind, InstallState, Severity, TelemetryBatch};
+use mdfm_shared::trust::Revocation;
+
+use super::rollout::{PhaseSpec, Status};
+use super::*;
+
+const GATEWAY_KEY: u8 = 50;
+
+/// A coordinator without a disk.
+struct Desk {
+    state: State,
+    now: UtcMillis,
+    records: Vec<AuditRecord>,
+}
+
+fn user(id: &str) -> Actor {
+    Actor { kind: ActorKind::User, id: id.into(), roles: vec![] }
+}
+fn firmware() -> FirmwareId {
+    "FW-1".parse().expect("a good id")
+}
+fn gateway() -> GatewayId {
+    "GW-1".parse().expect("a good id")
+}
+fn device() -> DeviceId {
+    "DEV-1".parse().expect("a good id")
+}
+
+impl Desk {
+    /// Trust documents are published; a release with its image waits for the manifest.
+    fn new() -> Self {
+        Self::uploaded_by("user-uploader")
+    }
+
+    fn uploaded_by(uploader: &str) -> Self {
+        let mut desk = Self { state: State::default(), now: NOW, records: Vec::new() };
+        desk.give("admin", Command::AddTrustRoot { root: signed_root() });
+        desk.give("admin", Command::AddRoster { roster: signed(&roster(), &[11]) });
+        let create = Command::CreateFirmware {
+            firmware: firmware(),
+            version: manifest().version,
+            model: manifest().model,
+            release_notes: String::new(),
+        };
+        desk.give(uploader, create);
+        let component = &manifest().components[0];
+        let (sha256, size_bytes) = (component.sha256, component.size_bytes);
+        desk.give(uploader, Command::StoreImage { firmware: firmware(), sha256, size_bytes });
+        desk
+    }
+
+    /// As [`Self::new`], with the manifest attached.
+    fn with_manifest() -> Self {
+        let mut desk = Self::new();
+        desk.give(SUBMITTER, attach(signed(&manifest(), &[10])));
+        desk
+    }
+
+    /// As [`Self::with_manifest`], approved, with a fleet.
+    fn with_fleet() -> Self {
+        let mut desk = Self::with_manifest();
+        for (name, role, n) in APPROVERS {
+            desk.give(name, approve(name, role, n));
+        }
+        desk.add_fleet();
+        desk
+    }
+
+    /// One hospital, an enrolled gateway and a device.
+    fn add_fleet(&mut self) {
+        let hospital: HospitalId = "HOSP-1".parse().expect("a good id");
+        let register =
+            Command::RegisterHospital { hospital: hospital.clone(), name: "One".into(), cohort: None, timezone: None };
+        self.give("operator", register);
+        self.give("operator", Command::RegisterGateway { gateway: gateway(), hospital: hospital.clone() });
+        self.enrol();
+        self.give(
+            "operator",
+            Command::RegisterDevice(fleet::NewDevice {
+                device: device(),
+                model: manifest().model,
+                serial: "SN-1".into(),
+                hospital,
+                gateway: None,
+                firmware_version: "2.1.0".into(),
+            }),
+        );
+    }
+
+    fn enrol(&mut self) {
+        let secret_sha256 = Digest([9; 32]);
+        let expires_at = self.now.plus_ms(1_000);
+        self.give("operator", Command::IssueToken { gateway: gateway(), secret_sha256, expires_at });
+        self.give("GW-1", enrolment(secret_sha256));
+    }
+
+    /// Gives a command as the runner does; its records are kept.
+    fn attempt(&mut self, actor: &str, command: Command) -> Result<(), Refusal> {
+        let actor = user(actor);
+        for proposal in decide(&self.state, self.now, &actor, &command)? {
+            self.record(&actor, proposal);
+        }
+        for _ in 0..100 {
+            let follow = rollout::step::step(&self.state, self.now);
+            if follow.is_empty() {
+                break;
+            }
+            for proposal in follow {
+                self.record(&user("coordinator"), proposal);
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, actor: &Actor, proposal: Proposal) {
+        let record = AuditRecord {
+            v: 1,
+            at: self.now.to_string(),
+            at_ms: self.now.0,
+            actor: actor.clone(),
+            action: proposal.action.into(),
+            object: proposal.object,
+            outcome: Outcome::Accepted,
+            component: "test".into(),
+            address: None,
+            reason: proposal.reason,
+            before: None,
+            after: None,
+            event: Some(serde_json::to_value(&proposal.event).expect("events encode")),
+            document: proposal.document,
+        };
+        self.state.apply(&record).expect("what was decided applies");
+        self.records.push(record);
+    }
+
+    fn give(&mut self, actor: &str, command: Command) {
+        self.attempt(actor, command).expect("must be accepted");
+    }
+
+    /// The command is refused with this code and these words, and nothing moves.
+    fn refuses(&mut self, actor: &str, command: Command, code: &str, words: &str) {
+        let before = serde_json::to_value(&self.state).expect("state encodes");
+        let refusal = self.attempt(actor, command).expect_err("must be refused");
+        assert_eq!(refusal.code, code, "{refusal}");
+        assert!(refusal.detail.contains(words), "{refusal}");
+        assert_eq!(serde_json::to_value(&self.state).expect("state encodes"), before, "a refusal changes nothing");
+    }
+
+    fn firmware(&self) -> &firmware::Firmware {
+        self.state.firmware.get(&firmware()).expect("created")
+    }
+
+    fn deploy(&mut self) -> Result<(), Refusal> {
+        let phase = PhaseSpec {
+            name: "All".into(),
+            cohort: "all".into(),
+            percentage: 100.0,
+            target_hospitals: Vec::new(),
+            max_error_rate_percent: 1.0,
+            monitoring_ms: 0,
+            validation: Role::Clinical,
+        };
+        let request = DeploymentRequest { firmware: firmware(), target_devices: None, phases: vec![phase] };
+        self.attempt("operator", Command::CreateDeployment { deployment: "D-1".parse().expect("a good id"), request })
+    }
+
+    fn deployment(&self) -> &rollout::Deployment {
+        self.state.deployments.values().next().expect("created")
+    }
+}
+
+const APPROVERS: [(&str, Role, u8); 3] =
+    [("user-clinical", Role::Clinical, 21), ("user-qa", Role::Qa, 22), ("user-regulatory", Role::Regulatory, 23)];
+
+fn attach(manifest: Signed<Manifest>) -> Command {
+    Command::AttachManifest { firmware: firmware(), manifest }
+}
+
+fn digest() -> Digest {
+    signed(&manifest(), &[10]).digest()
+}
+
+fn approve(name: &str, role: Role, n: u8) -> Command {
+    Command::Approve { firmware: firmware(), approval: signed(&approval(digest(), name, role), &[n]) }
+}
+
+fn enrolment(secret_sha256: Digest) -> Command {
+    let telemetry_key = key(GATEWAY_KEY).public();
+    Command::Enrol { gateway: gateway(), secret_sha256, telemetry_key, certificate_sha256: Digest([8; 32]) }
+}
+
+fn state_changed(state: InstallState) -> EventKind {
+    let deployment = "D-1".parse().expect("a good id");
+    EventKind::StateChanged { state, manifest: digest(), deployment, running: None, detail: String::new() }
+}
+
+fn batch(sequence: u64, previous: Digest, kinds: Vec<EventKind>) -> TelemetryBatch {
+    let events = kinds.into_iter().map(|kind| Reported { device: Some(device()), at: NOW, kind });
+    TelemetryBatch { gateway: gateway(), epoch: 1, sequence, previous, events: events.collect() }
+}
+
+fn telemetry(batch: &TelemetryBatch, n: u8) -> Command {
+    Command::Telemetry { gateway: gateway(), batch: signed(batch, &[n]) }
+}
+
+#[test]
+fn seed_appr_three_people_approve_a_release_and_each_step_is_one_record() {
+    let mut desk = Desk::with_manifest();
+    let before = desk.records.len();
+    for (name, role, n) in APPROVERS {
+        desk.give(name, approve(name, role, n));
+    }
+    assert_eq!(desk.firmware().status, firmware::FirmwareStatus::Approved);
+    let actions: Vec<&str> = desk.records[before..].iter().map(|r| r.action.as_str()).collect();
+    assert_eq!(actions, ["firmware.approve", "firmware.approve", "firmware.approve", "firmware.approved"]);
+    assert!(desk.records[before..before + 3].iter().all(|r| r.document.is_some() && r.reason.is_some()));
+}
+
+#[test]
+fn sign_bad_manifests_are_refused_and_a_good_one_is_still_taken() {
+    let mut desk = Desk::new();
+    for keys in [vec![], vec![11], vec![12], vec![1, 2]] {
+        desk.refuses(SUBMITTER, attach(signed(&manifest(), &keys)), "manifest-signature", "needs 1 signatures");
+    }
+    let spoiled = |spoil: fn(&mut Manifest)| {
+        let mut manifest = manifest();
+        spoil(&mut manifest);
+        attach(signed(&manifest, &[10]))
+    };
+    for (spoil, code, words) in [
+        (
+            (|m: &mut Manifest| m.components[0].sha256 = Digest([1; 32])) as fn(&mut Manifest),
+            "digest-mismatch",
+            "SHA-256",
+        ),
+        (|m| m.components[0].size_bytes = 11, "invalid-field", "size"),
+        (|m| m.model = "InfusionPump-7".into(), "invalid-field", "model"),
+        (|m| m.version = "9.9.9".into(), "invalid-field", "version"),
+        (|m| m.firmware_id = "FW-2".parse().expect("a good id"), "invalid-field", "firmwareId"),
+        (|m| m.release_number = 0, "manifest-field", "releaseNumber"),
+    ] {
+        desk.refuses(SUBMITTER, spoiled(spoil), code, words);
+    }
+    desk.give(SUBMITTER, attach(signed(&manifest(), &[10])));
+    desk.refuses(SUBMITTER, attach(signed(&manifest(), &[10])), "wrong-step", "PendingApproval");
+}
+
+#[test]
+fn p11_70_bad_approvals_are_refused_and_good_ones_still_taken() {
+    let mut desk = Desk::with_manifest();
+    let (name, role, n) = APPROVERS[0];
+    let given =
+        |approval: &Approval, n: u8| Command::Approve { firmware: firmware(), approval: signed(approval, &[n]) };
+    let good = approval(digest(), name, role);
+    desk.refuses(name, given(&good, 22), "approval-refused", "needs 1 signatures");
+    let unsigned = Command::Approve { firmware: firmware(), approval: signed(&good, &[]) };
+    desk.refuses(name, unsigned, "approval-refused", "needs 1 signatures");
+    let other = Approval { manifest: Digest([1; 32]), ..good.clone() };
+    desk.refuses(name, given(&other, n), "approval-refused", "is for manifest");
+    let role_not_held = Approval { role: Role::Qa, ..good.clone() };
+    desk.refuses(name, given(&role_not_held, n), "approval-refused", "not on the roster as QA");
+    let misprinted = Approval { printed_name: "Somebody Else".into(), ..good.clone() };
+    desk.refuses(name, given(&misprinted, n), "approval-refused", "prints the name");
+    let future = Approval { at: NOW.plus_ms(3_600_000), ..good.clone() };
+    desk.refuses(name, given(&future, n), "approval-refused", "in the future");
+    desk.refuses("user-qa", given(&good, n), "not-the-signer", "nobody signs for another");
+    desk.give(name, given(&good, n));
+    desk.refuses(name, given(&good, n), "already-approved", "given by user-clinical already");
+    for (name, role, n) in &APPROVERS[1..] {
+        desk.give(name, approve(name, *role, *n));
+    }
+    desk.refuses(name, given(&good, n), "wrong-step", "Approved");
+}
+
+#[test]
+fn p11_10g_nobody_approves_their_own_upload_or_in_two_roles() {
+    for (uploader, submitter) in [("user-clinical", SUBMITTER), ("user-uploader", "user-clinical")] {
+        let mut desk = Desk::uploaded_by(uploader);
+        desk.give(submitter, attach(signed(&manifest(), &[10])));
+        let command = approve("user-clinical", Role::Clinical, 21);
+        desk.refuses("user-clinical", command, "approval-refused", "submitted this");
+        // Someone else in that role may.
+        desk.give("user-three-roles", approve("user-three-roles", Role::Clinical, 24));
+        let second = approve("user-three-roles", Role::Qa, 24);
+        desk.refuses("user-three-roles", second, "approval-refused", "different person");
+    }
+}
+
+#[test]
+fn p11_200_expired_and_revoked_approvers_do_not_count() {
+    let mut desk = Desk::with_manifest();
+    let mut changed = roster();
+    changed.version = 2;
+    changed.entries[0].valid_until = NOW;
+    changed.entries[1].revoked = Some(Revocation { at: NOW.plus_ms(1), log_size: desk.state.log_size });
+    desk.give("admin", Command::AddRoster { roster: signed(&changed, &[11]) });
+    for (name, role, n) in &APPROVERS[..2] {
+        desk.refuses(name, approve(name, *role, *n), "approval-refused", "was not valid");
+    }
+    desk.give("user-regulatory", approve("user-regulatory", Role::Regulatory, 23));
+    desk.refuses("admin", Command::AddRoster { roster: signed(&changed, &[11]) }, "roster-refused", "not above");
+}
+
+#[test]
+fn a_rejection_is_final_and_needs_role_and_reason() {
+    let mut desk = Desk::with_manifest();
+    let reject = |role, reason: &str| Command::Reject { firmware: firmware(), role, reason: reason.into() };
+    desk.refuses("user-qa", reject(Role::Clinical, "no"), "not-on-roster", "as Clinical");
+    desk.refuses("user-qa", reject(Role::Qa, "  "), "invalid-field", "reason");
+    desk.give("user-qa", reject(Role::Qa, "test 12 failed"));
+    desk.refuses("user-clinical", approve("user-clinical", Role::Clinical, 21), "wrong-step", "Rejected");
+}
+
+#[test]
+fn att_1_firmware_with_two_of_three_approvals_is_not_deployed() {
+    let mut desk = Desk::with_manifest();
+    desk.add_fleet();
+    for (name, role, n) in APPROVERS {
+        assert_eq!(desk.deploy().expect_err("approvals are missing").code, "not-approved");
+        desk.give(name, approve(name, role, n));
+    }
+    desk.deploy().expect("approved by all three");
+}
+
+#[test]
+fn p11_10h_an_enrolment_token_works_once_in_its_time() {
+    let mut desk = Desk::with_fleet();
+    desk.refuses("GW-1", enrolment(Digest([9; 32])), "enrolment-refused", "used or expired");
+    let secret_sha256 = Digest([10; 32]);
+    let expires_at = desk.now.plus_ms(1_000);
+    desk.give("operator", Command::IssueToken { gateway: gateway(), secret_sha256, expires_at });
+    desk.refuses("GW-1", enrolment(Digest([11; 32])), "enrolment-refused", "unknown");
+    desk.now = expires_at;
+    desk.refuses("GW-1", enrolment(secret_sha256), "enrolment-refused", "expired");
+    desk.enrol();
+    assert_eq!(desk.state.gateways[&gateway()].chain.epoch, 2, "a new enrolment is a new chain");
+    desk.give("operator", Command::RevokeGateway { gateway: gateway(), reason: "stolen".into() });
+    let again = Command::IssueToken { gateway: gateway(), secret_sha256, expires_at: desk.now.plus_ms(9) };
+    desk.refuses("operator", again, "gateway-revoked", "for good");
+    desk.refuses("GW-1", telemetry(&batch(1, Digest([0; 32]), vec![]), GATEWAY_KEY), "gateway-revoked", "revoked");
+}
+
+#[test]
+fn att_11_forged_replayed_forked_and_gapped_telemetry_is_refused() {
+    let mut desk = Desk::with_fleet();
+    desk.deploy().expect("approved");
+    let first = batch(1, Digest([0; 32]), vec![state_changed(InstallState::Fetching)]);
+    desk.refuses("GW-1", telemetry(&first, 51), "telemetry-signature", "needs 1 signatures");
+    let foreign = TelemetryBatch { gateway: "GW-2".parse().expect("a good id"), ..first.clone() };
+    desk.refuses("GW-1", telemetry(&foreign, GATEWAY_KEY), "foreign-gateway", "signed as GW-2");
+    let flood = batch(1, Digest([0; 32]), vec![state_changed(InstallState::Fetching); 33]);
+    desk.refuses("GW-1", telemetry(&flood, GATEWAY_KEY), "telemetry-size", "33 events");
+    let ahead = batch(2, Digest([0; 32]), vec![state_changed(InstallState::Fetching)]);
+    desk.refuses("GW-1", telemetry(&ahead, GATEWAY_KEY), telemetry::GAP, "next is 1.1");
+    let new_epoch = TelemetryBatch { epoch: 2, ..first.clone() };
+    desk.refuses("GW-1", telemetry(&new_epoch, GATEWAY_KEY), telemetry::GAP, "next is 1.1");
+
+    desk.give("GW-1", telemetry(&first, GATEWAY_KEY));
+    assert_eq!(desk.state.devices[&device()].install.as_ref().map(|i| i.state), Some(InstallState::Fetching));
+    desk.refuses("GW-1", telemetry(&first, GATEWAY_KEY), telemetry::ALREADY_COMMITTED, "before");
+    let fork = batch(1, Digest([0; 32]), vec![state_changed(InstallState::Staged)]);
+    desk.refuses("GW-1", telemetry(&fork, GATEWAY_KEY), "telemetry-fork", "two different batches");
+    let unchained = batch(2, Digest([1; 32]), vec![state_changed(InstallState::Staged)]);
+    desk.refuses("GW-1", telemetry(&unchained, GATEWAY_KEY), "telemetry-chain", "does not chain");
+    let next = batch(2, signed(&first, &[GATEWAY_KEY]).digest(), vec![state_changed(InstallState::Staged)]);
+    desk.give("GW-1", telemetry(&next, GATEWAY_KEY));
+    assert_eq!(desk.state.devices[&device()].install.as_ref().map(|i| i.state), Some(InstallState::Staged));
+}
+
+#[test]
+fn p11_10h_a_report_about_another_gateways_device_moves_nothing() {
+    let mut desk = Desk::with_fleet();
+    let other: HospitalId = "HOSP-2".parse().expect("a good id");
+    let register =
+        Command::RegisterHospital { hospital: other.clone(), name: "Two".into(), cohort: None, timezone: None };
+    desk.give("operator", register);
+    desk.state.devices.get_mut(&device()).expect("registered").hospital = other;
+    let lie = batch(1, Digest([0; 32]), vec![state_changed(InstallState::Confirmed)]);
+    desk.give("GW-1", telemetry(&lie, GATEWAY_KEY));
+    assert_eq!(desk.state.devices[&device()].install, None, "kept in the log, believed by nobody");
+}
+
+#[test]
+fn seed_mon_a_reported_error_reaches_the_engine_with_its_batch() {
+    let mut desk = Desk::with_fleet();
+    desk.deploy().expect("approved");
+    assert!(desk.deployment().is_open(0));
+    let error = EventKind::DeviceError { severity: Severity::Critical, code: "E-1".into(), message: "x".into() };
+    let events = vec![state_changed(InstallState::Probation), error];
+    desk.give("GW-1", telemetry(&batch(1, Digest([0; 32]), events), GATEWAY_KEY));
+    assert!(matches!(&desk.deployment().status, Status::RollingBack { reason } if reason.contains("E-1")));
+}
+
+#[test]
+fn a_device_takes_part_in_one_active_deployment() {
+    let mut desk = Desk::with_fleet();
+    desk.deploy().expect("approved");
+    let phase = desk.deployment().plan.phases.clone();
+    let request = DeploymentRequest { firmware: firmware(), target_devices: None, phases: phase };
+    let command = Command::CreateDeployment { deployment: "D-2".parse().expect("a good id"), request };
+    desk.refuses("operator", command, "deployment-conflict", "DEV-1 is part of the active deployment D-1");
+}
+
+#[test]
+fn seed_strat_absurd_plans_are_refused_with_the_field() {
+    let mut desk = Desk::with_fleet();
+    desk.deploy().expect("approved");
+    let good = desk.deployment().plan.phases[0].clone();
+    let mut desk = Desk::with_fleet();
+    let with = |spoil: fn(&mut PhaseSpec)| {
+        let mut phase = good.clone();
+        spoil(&mut phase);
+        vec![phase]
+    };
+    for (phases, words) in [
+        (vec![], "phases: must be 1"),
+        (with(|p| p.percentage = 101.0), "phases[0].percentage"),
+        (with(|p| p.percentage = 0.0), "phases[0].percentage"),
+        (with(|p| p.percentage = f64::NAN), "phases[0].percentage"),
+        (vec![good.clone(), good.clone()], "phases[1].percentage: must rise"),
+        (with(|p| p.max_error_rate_percent = -1.0), "phases[0].maxErrorRatePercent"),
+        (with(|p| p.monitoring_ms = u64::MAX), "phases[0].monitoringDuration"),
+        (with(|p| p.name.clear()), "phases[0].name"),
+        (with(|p| p.target_hospitals = vec!["HOSP-9".parse().expect("a good id")]), "there is no hospital HOSP-9"),
+        (vec![good.clone(); 21], "phases: must be 1 to 20"),
+    ] {
+        let request = DeploymentRequest { firmware: firmware(), target_devices: None, phases };
+        let deployment = "D-1".parse().expect("a good id");
+        let refusal = desk.attempt("operator", Command::CreateDeployment { deployment, request }).expect_err(words);
+        assert!(refusal.detail.contains(words), "{refusal}");
+    }
+    for (devices, words) in
+        [(vec!["DEV-9"], "there is no device DEV-9"), (vec![], "no device of model"), (vec!["DEV-1"], "")]
+    {
+        let target_devices = Some(devices.iter().map(|d| d.parse().expect("a good id")).collect());
+        let request = DeploymentRequest { firmware: firmware(), target_devices, phases: vec![good.clone()] };
+        let deployment = "D-1".parse().expect("a good id");
+        match desk.attempt("operator", Command::CreateDeployment { deployment, request }) {
+            Ok(()) => assert!(words.is_empty(), "must be refused"),
+            Err(refusal) => assert!(!words.is_empty() && refusal.detail.contains(words), "{refusal}"),
+        }
+    }
+}
+
+#[test]
+fn p11_10a_replaying_the_records_gives_the_same_state() {
+    let mut desk = Desk::with_fleet();
+    desk.deploy().expect("approved");
+    let first = batch(1, Digest([0; 32]), vec![state_changed(InstallState::Confirmed)]);
+    desk.give("GW-1", telemetry(&first, GATEWAY_KEY));
+    let mut again = State::default();
+    for record in &desk.records {
+        let bytes = record.to_bytes();
+        again.apply(&AuditRecord::from_bytes(&bytes).expect("own record")).expect("replays");
+    }
+    let value = |state: &State| serde_json::to_value(state).expect("state encodes");
+    assert_eq!(value(&again), value(&desk.state));
+    assert_eq!(fixture::trusted().version, 1);
+}
