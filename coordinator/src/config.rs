@@ -20,6 +20,8 @@ pub(crate) struct Config {
     pub(crate) public_url: String,
     /// A device of a running phase that is not heard of for so long counts as failed.
     pub(crate) silence_limit_seconds: u64,
+    /// Bytes of one firmware image at most.
+    pub(crate) image_bytes_max: u64,
     /// Connections served at once.
     pub(crate) connections_max: usize,
     /// Connections served at once from one address; hospitals may share one.
@@ -33,6 +35,7 @@ impl Default for Config {
             listen: SocketAddr::from(([0, 0, 0, 0], 8443)),
             public_url: "https://localhost:8443".into(),
             silence_limit_seconds: 1_800,
+            image_bytes_max: mdfm_shared::limits::IMAGE_BYTES_MAX,
             connections_max: 4_096,
             connections_per_address_max: 1_024,
         }
@@ -63,6 +66,7 @@ impl Config {
         }
         for (key, value) in [
             ("silence_limit_seconds", config.silence_limit_seconds),
+            ("image_bytes_max", config.image_bytes_max),
             ("connections_max", config.connections_max as u64),
             ("connections_per_address_max", config.connections_per_address_max as u64),
         ] {

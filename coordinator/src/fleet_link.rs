@@ -248,6 +248,7 @@ async fn refuse(gateway: &GatewayId, sender: &Sender, action: &'static str, refu
 /// Takes a heartbeat: notes which devices are there and sends what the gateway lacks.
 async fn hear(gateway: &GatewayId, sender: &Sender, signed: &Signed<Heartbeat>) -> Result<(), Refusal> {
     let mut answers = Vec::new();
+    let mut ahead = None;
     {
         let state = sender.runner.state();
         let Some(held) = state.gateways.get(gateway) else { return Ok(()) };
@@ -274,6 +275,7 @@ async fn hear(gateway: &GatewayId, sender: &Sender, signed: &Signed<Heartbeat>) 
                 answers.push(Outbound::Release(*manifest));
             }
         }
+        ahead = Some(heartbeat.directive_serial).filter(|serial| *serial > held.last_serial()).or(ahead);
         if held.directive.as_ref().is_some_and(|d| d.serial > heartbeat.directive_serial) {
             answers.push(Outbound::Directive(gateway.clone()));
         }
@@ -281,5 +283,11 @@ async fn hear(gateway: &GatewayId, sender: &Sender, signed: &Signed<Heartbeat>) 
     for answer in answers {
         sender.deliver(answer).await;
     }
-    Ok(())
+    match ahead {
+        Some(serial) => {
+            let command = Command::NoteSerial { gateway: gateway.clone(), serial };
+            sender.runner.submit(gateway_actor(gateway), None, command).await
+        }
+        None => Ok(()),
+    }
 }

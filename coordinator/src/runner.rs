@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::audit::{AuditLog, LogReader};
 use crate::clock;
+use crate::domain::fleet::Gateway;
 use crate::domain::rollout::{self, PhaseStatus, Status};
 use crate::domain::{self, Command, Event, Heard, Proposal, Refusal, State, directive, refusal, telemetry};
 
@@ -297,7 +298,10 @@ impl Worker {
                 round.outbound.push(Outbound::Release(new.manifest));
                 self.directives_dirty = true;
             }
-            Event::DeploymentChanged { .. } | Event::GatewayEnrolled { .. } | Event::DeviceRegistered { .. } => {
+            Event::DeploymentChanged { .. }
+            | Event::GatewayEnrolled { .. }
+            | Event::DeviceRegistered { .. }
+            | Event::DirectiveSerialSeen { .. } => {
                 self.directives_dirty = true;
             }
             Event::DirectiveIssued { gateway, .. } => round.outbound.push(Outbound::Directive(gateway.clone())),
@@ -371,7 +375,7 @@ impl Worker {
             if !directive::is_due(state, &gateway, &devices, now) {
                 continue;
             }
-            let serial = state.gateways.get(&gateway).and_then(|g| g.directive.as_ref()).map_or(0, |d| d.serial) + 1;
+            let serial = state.gateways.get(&gateway).map_or(0, Gateway::last_serial) + 1;
             let expires_at = now.plus_ms(directive::LIFETIME_MS);
             let document = Directive { gateway: gateway.clone(), serial, issued_at: now, expires_at, devices };
             match Signed::sign(&document, &[&self.online_key]) {

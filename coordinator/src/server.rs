@@ -139,7 +139,7 @@ fn init(data: &Path, names: &[String], log_origin: &str, admin: &str, password_f
     ] {
         atomic_write(&data.join(file), text.as_bytes()).with_context(|| format!("writing {file}"))?;
     }
-    ImageStore::open(&data.join("images"))?;
+    ImageStore::open(&data.join("images"), 0)?;
     // The first user is a change like any other: it goes through the core into the log.
     let mut state = State::default();
     let mut log = AuditLog::open(&data.join("log"), signer, |_, _| Ok(()))?;
@@ -208,7 +208,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let tls = tls_config(&authority.certificate, &server)?;
     let router = api::router(Api {
         runner: runner.clone(),
-        images: ImageStore::open(&data.join("images"))?,
+        images: ImageStore::open(&data.join("images"), config.image_bytes_max)?,
         credentials: CredentialStore::open(&data.join("credentials"))?,
         authority: Arc::new(authority),
         public_url: config.public_url.clone(),

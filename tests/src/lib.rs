@@ -3,10 +3,12 @@
 //! Used by the end-to-end tests and by the demonstration. Everything goes the way that people go: keys are made offline, tokens
 //! are handed over, roles sign in and sign.
 
+mod api;
 mod people;
 mod process;
 mod world;
 
+pub use api::Api;
 pub use people::Role;
 pub use process::{Process, free_port, program};
 pub use world::{Layout, World, device_id, gateway_id, hospital_id};

@@ -24,13 +24,22 @@ pub struct Layout {
     pub scripts: BTreeMap<String, String>,
     /// Time after which the coordinator counts a device as silent, in seconds.
     pub silence_seconds: u64,
+    /// Bytes of one firmware image at most; none for the default.
+    pub image_bytes_max: Option<u64>,
     /// Boot time of the devices, in milliseconds.
     pub boot_ms: u64,
 }
 
 impl Default for Layout {
     fn default() -> Self {
-        Self { hospitals: 2, devices: 1, scripts: BTreeMap::new(), silence_seconds: 60, boot_ms: 200 }
+        Self {
+            hospitals: 2,
+            devices: 1,
+            scripts: BTreeMap::new(),
+            silence_seconds: 60,
+            image_bytes_max: None,
+            boot_ms: 200,
+        }
     }
 }
 
@@ -143,7 +152,8 @@ impl World {
             self.layout.silence_seconds,
             port = self.port
         );
-        std::fs::write(self.path("coordinator.toml"), config)?;
+        let limit = self.layout.image_bytes_max.map(|n| format!("image_bytes_max = {n}\n")).unwrap_or_default();
+        std::fs::write(self.path("coordinator.toml"), config + &limit)?;
         Ok(())
     }
 

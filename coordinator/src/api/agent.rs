@@ -3,7 +3,7 @@
 use std::io::SeekFrom;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use utoipa::ToSchema;
 
-use super::request::{Json, Origin, id};
+use super::request::{Json, Origin, Query, id};
 use super::{Api, Problem};
 use crate::domain::{Command, Refusal};
 use crate::pki;
@@ -41,7 +41,8 @@ pub(super) async fn enrol(
         telemetry_key: key,
         certificate_sha256,
     };
-    api.runner.submit(anonymous(request.gateway.as_str()), origin.address(), command).await?;
+    let claimed = anonymous(request.gateway.as_str());
+    api.runner.submit(claimed, origin.address(), command).await.map_err(Problem::recorded)?;
     let state = api.runner.state();
     let gateway = state.need_gateway(&request.gateway)?;
     let response = EnrolmentResponse { certificate_pem, epoch: gateway.chain.epoch, trust_roots: state.roots.clone() };

@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 use super::firmware::{FirmwareView, view};
 use super::request::{Json, Origin, document, id};
 use super::{Api, Problem};
+use crate::domain::Command;
 use crate::domain::access::Permission;
 use crate::domain::firmware::FirmwareStatus;
-use crate::domain::{Command, Refusal};
 
 /// An approval signed with the approver's own key.
 #[derive(Deserialize, ToSchema)]
@@ -44,11 +44,7 @@ pub(super) async fn approve(
     let firmware: FirmwareId = id("firmwareId", &new.firmware_id)?;
     let approval = match document("document", &new.document) {
         Ok(approval) => approval,
-        Err(problem) => {
-            let refusal = Refusal::document("malformed-document", "the approval does not decode");
-            origin.deny(&api, caller.actor, "firmware.approve", &object, refusal).await;
-            return Err(problem);
-        }
+        Err(refusal) => return Err(origin.deny(&api, caller.actor, "firmware.approve", &object, refusal).await),
     };
     origin.submit(&api, &caller, Command::Approve { firmware: firmware.clone(), approval }).await?;
     let approved = api.runner.state().need_firmware(&firmware)?.clone();

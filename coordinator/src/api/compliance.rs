@@ -1,7 +1,7 @@
 //! The audit log for people and verifiers: search, checkpoint, proofs, export.
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -11,7 +11,7 @@ use mdfm_shared::tlog::leaf_hash;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::request::Origin;
+use super::request::{Origin, Query, id};
 use super::{Api, Problem};
 use crate::domain::Refusal;
 use crate::domain::access::Permission;
@@ -103,8 +103,13 @@ pub(super) async fn checkpoint(State(api): State<Api>, origin: Origin) -> Result
 /// The proof that an entry stands in the log (C2SP tlog-proof).
 #[utoipa::path(get, path = "/api/v1/compliance/log/proofs/{index}",
     responses((status = 200, content_type = "text/plain", body = String), (status = 404, body = Problem)))]
-pub(super) async fn proof(State(api): State<Api>, origin: Origin, Path(index): Path<u64>) -> Result<Response, Problem> {
+pub(super) async fn proof(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(index): Path<String>,
+) -> Result<Response, Problem> {
     origin.need(&api, Permission::Read, "audit.proof", "log").await?;
+    let index: u64 = id("index", &index)?;
     let log = &api.runner.log;
     let missing = || Refusal::not_found("log entry under the newest checkpoint:", index);
     let (checkpoint, note) = log.checkpoint().ok_or_else(missing)?;

@@ -1,6 +1,6 @@
 //! Deployments: the seed's JSON in both spellings, progress, validation, pause, resume, rollback.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use mdfm_shared::id::DeploymentId;
 use mdfm_shared::telemetry::InstallState;
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::firmware::SignedDocument;
 use super::gateways::Reason;
-use super::request::{Json, Origin, document, fresh_id, id};
+use super::request::{Json, Origin, Query, document, fresh_id, id};
 use super::{Api, Problem};
 use crate::domain::access::Permission;
 use crate::domain::rollout::{

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::gateways::Reason;
-use super::request::{Json, Origin, document, fresh_id, id};
+use super::request::{Json, Origin, Query, document, fresh_id, id};
 use super::{Api, Problem};
 use crate::domain::access::Permission;
 use crate::domain::firmware::{Firmware, FirmwareStatus};
+use crate::domain::refusal::Class;
 use crate::domain::{Command, Refusal};
 
 /// A firmware to create, in the seed's spelling.
@@ -160,11 +161,23 @@ pub(super) async fn upload(
     let caller = origin.need(&api, Permission::SubmitFirmware, "firmware.image", &object).await?;
     let firmware: FirmwareId = id("firmware", &firmware)?;
     let status = api.runner.state().need_firmware(&firmware)?.status;
-    if status != FirmwareStatus::AwaitingImage {
-        let refusal = Refusal::conflict("wrong-step", format!("firmware {firmware} has its image already"));
+    if !status.takes_image() {
+        let detail = format!("firmware {firmware} has its signed manifest; another image needs another firmware id");
+        let refusal = Refusal::conflict("wrong-step", detail);
         return Err(origin.deny(&api, caller.actor, "firmware.image", &object, refusal).await);
     }
-    let storage = |e: std::io::Error| Problem::internal("the image cannot be stored", &e);
+    let storage = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::FileTooLarge => {
+            let detail =
+                format!("the image is larger than the {} bytes that this coordinator takes", api.images.bytes_max());
+            Refusal::new(Class::TooLarge, "image-too-large", detail).into()
+        }
+        std::io::ErrorKind::StorageFull => {
+            let detail = "no room for the image on the coordinator's disk; nothing was kept of it";
+            Refusal::new(Class::Unavailable, "storage-full", detail).into()
+        }
+        _ => Problem::internal("the image cannot be stored", &e),
+    };
     let name: FirmwareId = fresh_id("upload-")?;
     let mut upload = api.images.begin(name.as_str()).map_err(storage)?;
     let mut stream = body.into_data_stream();
@@ -197,11 +210,7 @@ pub(super) async fn attach_manifest(
     let firmware: FirmwareId = id("firmware", &firmware)?;
     let manifest = match document("document", &body.document) {
         Ok(manifest) => manifest,
-        Err(problem) => {
-            let refusal = Refusal::document("malformed-document", "the manifest does not decode");
-            origin.deny(&api, caller.actor, "firmware.manifest", &object, refusal).await;
-            return Err(problem);
-        }
+        Err(refusal) => return Err(origin.deny(&api, caller.actor, "firmware.manifest", &object, refusal).await),
     };
     origin.submit(&api, &caller, Command::AttachManifest { firmware: firmware.clone(), manifest }).await?;
     find(&api, &firmware)
@@ -234,7 +243,7 @@ pub(super) async fn reject(
     State(api): State<Api>,
     origin: Origin,
     Path(firmware): Path<String>,
-    axum::extract::Query(query): axum::extract::Query<RoleQuery>,
+    Query(query): Query<RoleQuery>,
     Json(body): Json<Reason>,
 ) -> Result<axum::Json<FirmwareView>, Problem> {
     let object = format!("firmware/{firmware}");

@@ -18,7 +18,14 @@ pub(crate) struct Problem {
     status: u16,
     /// What is wrong with this request, and what to do next.
     detail: String,
+    /// The refusal, while it has no record yet.
+    #[serde(skip)]
+    unrecorded: Option<Refusal>,
 }
+
+/// Rides on the answer to a request whose refusal nobody has recorded yet.
+#[derive(Debug, Clone)]
+pub(super) struct Unrecorded(pub(super) Refusal);
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
@@ -27,12 +34,14 @@ impl From<Refusal> for Problem {
             Class::Unauthenticated => (401, "Sign in first"),
             Class::Forbidden => (403, "Not allowed"),
             Class::NotFound => (404, "Not found"),
+            Class::NotAllowed => (405, "Not possible here"),
             Class::Conflict => (409, "Not possible in this state"),
             Class::TooLarge => (413, "Too large"),
             Class::Invalid => (422, "Not acceptable as it is"),
             Class::Unavailable => (503, "Not now"),
         };
-        Self { kind: format!("urn:mdfm:problem:{}", refusal.code), title, status, detail: refusal.detail }
+        let kind = format!("urn:mdfm:problem:{}", refusal.code);
+        Self { kind, title, status, detail: refusal.detail.clone(), unrecorded: Some(refusal) }
     }
 }
 
@@ -41,14 +50,25 @@ impl Problem {
     pub(crate) fn internal(what: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "{what}");
         let detail = format!("{what}; the coordinator's journal has the cause");
-        Self { kind: "urn:mdfm:problem:internal".into(), title: "Internal error", status: 500, detail }
+        let kind = "urn:mdfm:problem:internal".into();
+        Self { kind, title: "Internal error", status: 500, detail, unrecorded: None }
+    }
+
+    /// A refusal that stands in the audit log already.
+    pub(super) fn recorded(refusal: Refusal) -> Self {
+        Self { unrecorded: None, ..Self::from(refusal) }
     }
 }
 
 impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
+        let unrecorded = self.unrecorded.take();
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self).unwrap_or_default();
-        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if let Some(refusal) = unrecorded {
+            response.extensions_mut().insert(Unrecorded(refusal));
+        }
+        response
     }
 }

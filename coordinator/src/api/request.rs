@@ -35,6 +35,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
+/// A query string, with errors that name the parameter.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        axum::extract::Query::from_request_parts(parts, state)
+            .await
+            .map(|query| Self(query.0))
+            .map_err(|e| Refusal::new(Class::Malformed, "malformed-query", e.body_text()).into())
+    }
+}
+
 /// The other end and its headers; [`Request::caller`] makes it somebody.
 pub(super) struct Origin {
     pub(super) peer: Peer,
@@ -111,12 +124,19 @@ impl Origin {
         let command = Command::Denied { action, object: object.to_owned(), refusal: refusal.clone() };
         // The refusal comes back as the answer; recording it was the point.
         let _ = api.runner.submit(actor, self.address(), command).await;
-        refusal.into()
+        Problem::recorded(refusal)
+    }
+
+    /// Records the refusal of a request that never got as far as a command: what could not be read, or found.
+    pub(super) async fn record(&self, api: &Api, object: &str, refusal: Refusal) {
+        let caller = self.token.as_ref().and_then(|t| Caller::of(&api.runner.state(), t, clock::now()));
+        let actor = caller.map_or_else(|| anonymous(&self.peer.address.ip().to_string()), |c| c.actor);
+        self.deny(api, actor, "request", object, refusal).await;
     }
 
     /// Hands a command of this caller to the core.
     pub(super) async fn submit(&self, api: &Api, caller: &Caller, command: Command) -> Result<(), Problem> {
-        api.runner.submit(caller.actor.clone(), self.address(), command).await.map_err(Problem::from)
+        api.runner.submit(caller.actor.clone(), self.address(), command).await.map_err(Problem::recorded)
     }
 }
 
@@ -126,12 +146,12 @@ pub(super) fn id<T: std::str::FromStr<Err: std::fmt::Display>>(field: &str, text
 }
 
 /// A signed document from its base64 frame.
-pub(super) fn document<T: Document>(field: &str, text: &str) -> Result<Signed<T>, Problem> {
+pub(super) fn document<T: Document>(field: &str, text: &str) -> Result<Signed<T>, Refusal> {
     use base64::Engine as _;
     let frame = base64::engine::general_purpose::STANDARD
         .decode(text)
-        .map_err(|e| Refusal::invalid(field, format!("not base64: {e}")))?;
-    wire::decode(&frame).map_err(|e| Refusal::document("malformed-document", format!("{field}: {e}")).into())
+        .map_err(|e| Refusal::document("malformed-document", format!("{field}: not base64: {e}")))?;
+    wire::decode(&frame).map_err(|e| Refusal::document("malformed-document", format!("{field}: {e}")))
 }
 
 /// A fresh random id with a prefix.

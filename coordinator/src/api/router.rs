@@ -1,20 +1,28 @@
 //! Every route.
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::Method;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::problem::Unrecorded;
+use super::request::Origin;
 use super::{
     Api, Problem, agent, approvals, compliance, deployments, devices, firmware, gateways, hospitals, sessions, trust,
     users,
 };
 use crate::domain::Refusal;
+use crate::domain::refusal::Class;
 
 /// Bytes in the body of any request but an image upload.
 const BODY_BYTES_MAX: usize = 1 << 20;
+/// Characters of a path that a record keeps.
+const OBJECT_CHARS_MAX: usize = 256;
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -70,7 +78,27 @@ pub(crate) fn router(api: Api) -> Router {
         .fallback(|| {
             std::future::ready(Problem::from(Refusal::not_found("resource at this path; see", "/api/v1/openapi.json")))
         })
+        .method_not_allowed_fallback(|| {
+            let detail = "this path does not take this method; see /api/v1/openapi.json";
+            std::future::ready(Problem::from(Refusal::new(Class::NotAllowed, "method", detail)))
+        })
+        .layer(middleware::from_fn_with_state(api.clone(), record_refusals))
         .with_state(api)
+}
+
+/// Puts into the audit log what was refused before any handler could: bodies that cannot be read, unknown paths to write to.
+/// Reads that find nothing are no attempts at anything and leave no record; denied ones are recorded where they are denied.
+async fn record_refusals(State(api): State<Api>, origin: Origin, request: Request, next: Next) -> Response {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let object: String =
+        format!("{} {}", request.method(), request.uri().path()).chars().take(OBJECT_CHARS_MAX).collect();
+    let mut response = next.run(request).await;
+    if let Some(Unrecorded(refusal)) = response.extensions_mut().remove::<Unrecorded>()
+        && !reads
+    {
+        origin.record(&api, &object, refusal).await;
+    }
+    response.into_response()
 }
 
 #[cfg(test)]

@@ -47,7 +47,9 @@ pub(crate) fn compose(state: &State) -> BTreeMap<GatewayId, Vec<DeviceDirective>
 pub(crate) fn is_due(state: &State, gateway: &GatewayId, wishes: &[DeviceDirective], now: UtcMillis) -> bool {
     let Some(held) = state.gateways.get(gateway) else { return false };
     match (&held.directive, state.directive_wishes.get(gateway)) {
-        (Some(issued), Some(current)) => current != wishes || now.plus_ms(RENEW_MS) >= issued.expires_at,
+        (Some(issued), Some(current)) => {
+            current != wishes || now.plus_ms(RENEW_MS) >= issued.expires_at || issued.serial < held.serial_seen
+        }
         _ => true,
     }
 }

@@ -113,6 +113,11 @@ pub(crate) enum Event {
         sequence: u64,
         digest: Digest,
     },
+    /// The gateway follows a directive with a serial above every one of ours.
+    DirectiveSerialSeen {
+        gateway: GatewayId,
+        serial: u64,
+    },
     /// The record carries the signed directive.
     DirectiveIssued {
         gateway: GatewayId,

@@ -33,6 +33,13 @@ pub(crate) enum FirmwareStatus {
     Rejected,
 }
 
+impl FirmwareStatus {
+    /// Whether an image may still be stored, or stored again: as long as nobody has signed what it is.
+    pub(crate) fn takes_image(self) -> bool {
+        matches!(self, Self::AwaitingImage | Self::AwaitingManifest)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Firmware {
     pub(crate) version: String,
@@ -105,7 +112,9 @@ pub(super) fn create(
 
 pub(super) fn store_image(state: &State, id: &FirmwareId, sha256: Digest, size_bytes: u64) -> Result<Event, Refusal> {
     let firmware = state.need_firmware(id)?;
-    need_status(firmware, id, FirmwareStatus::AwaitingImage)?;
+    if !firmware.status.takes_image() {
+        need_status(firmware, id, FirmwareStatus::AwaitingImage)?;
+    }
     if size_bytes == 0 || size_bytes > IMAGE_BYTES_MAX {
         return Err(Refusal::invalid(
             "image",

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Event, Refusal, State};
 
+/// A gateway that claims to follow a higher serial than this has gone mad or lies; it harms only itself.
+const SERIAL_MAX: u64 = 1 << 53;
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hospital {
     pub(crate) name: String,
@@ -27,6 +30,15 @@ pub(crate) struct Gateway {
     pub(crate) revoked: bool,
     pub(crate) chain: Chain,
     pub(crate) directive: Option<IssuedDirective>,
+    /// Highest directive serial that the gateway is known to have seen beyond ours; the next one must be above it.
+    pub(crate) serial_seen: u64,
+}
+
+impl Gateway {
+    /// The highest serial that the gateway may have seen.
+    pub(crate) fn last_serial(&self) -> u64 {
+        self.directive.as_ref().map_or(0, |d| d.serial).max(self.serial_seen)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,6 +193,19 @@ pub(super) fn revoke(state: &State, gateway: &GatewayId) -> Result<Event, Refusa
         return Err(Refusal::conflict("gateway-revoked", format!("gateway {gateway} is revoked already")));
     }
     Ok(Event::GatewayRevoked { gateway: gateway.clone() })
+}
+
+/// The gateway follows a serial that this coordinator never gave: it was restored from a backup, or somebody else holds its key.
+/// Without a higher one the gateway would refuse every directive to come.
+pub(super) fn note_serial(state: &State, gateway: &GatewayId, serial: u64) -> Result<Event, Refusal> {
+    let held = state.need_gateway(gateway)?;
+    if serial <= held.last_serial() || serial > SERIAL_MAX {
+        return Err(Refusal::invalid(
+            "directiveSerial",
+            format!("{serial} is not above {}, or absurd", held.last_serial()),
+        ));
+    }
+    Ok(Event::DirectiveSerialSeen { gateway: gateway.clone(), serial })
 }
 
 pub(super) fn register_device(state: &State, new: &NewDevice) -> Result<Event, Refusal> {

@@ -142,6 +142,11 @@ pub(crate) enum Command {
         gateway: GatewayId,
         batch: Signed<TelemetryBatch>,
     },
+    /// A gateway's heartbeat names a directive that is not ours.
+    NoteSerial {
+        gateway: GatewayId,
+        serial: u64,
+    },
     /// What the heartbeats say of a device of a running phase; only changes are commanded.
     NoteLiveness {
         deployment: DeploymentId,
@@ -178,6 +183,7 @@ impl Command {
             Self::Resume { deployment, .. } => ("deployment.resume", format!("deployment/{deployment}")),
             Self::Rollback { deployment, .. } => ("deployment.rollback", format!("deployment/{deployment}")),
             Self::Telemetry { gateway, .. } => ("telemetry.commit", format!("gateway/{gateway}")),
+            Self::NoteSerial { gateway, .. } => ("directive.serial", format!("gateway/{gateway}")),
             Self::NoteLiveness { device, heard: Heard::Silent, .. } => ("device.silent", format!("device/{device}")),
             Self::NoteLiveness { device, heard: Heard::Again, .. } => ("device.returned", format!("device/{device}")),
         }
@@ -266,6 +272,7 @@ pub(crate) fn decide(
         Command::Resume { deployment, reason } => rollout::command::resume(state, deployment, reason),
         Command::Rollback { deployment, reason } => rollout::command::roll_back(state, actor, deployment, reason),
         Command::Telemetry { gateway, batch } => telemetry::commit(state, gateway, batch),
+        Command::NoteSerial { gateway, serial } => one(fleet::note_serial(state, gateway, *serial)?),
         Command::NoteLiveness { deployment, device, last_seen, heard } => {
             rollout::command::note_liveness(state, deployment, device, *last_seen, *heard)
         }

@@ -13,6 +13,8 @@ pub(crate) enum Class {
     Forbidden,
     /// 404: the object does not exist.
     NotFound,
+    /// 405: the path does not take the method.
+    NotAllowed,
     /// 409: the object's state does not allow it.
     Conflict,
     /// 413: too large.

@@ -113,7 +113,15 @@ impl State {
             }
             Event::GatewayRegistered { gateway, hospital } => {
                 let chain = Chain { epoch: 0, sequence: 0, last: Digest([0; 32]) };
-                let new = Gateway { hospital, token: None, credentials: None, revoked: false, chain, directive: None };
+                let new = Gateway {
+                    hospital,
+                    token: None,
+                    credentials: None,
+                    revoked: false,
+                    chain,
+                    directive: None,
+                    serial_seen: 0,
+                };
                 self.gateways.insert(gateway, new);
             }
             Event::EnrolmentTokenIssued { gateway, secret_sha256, expires_at } => {
@@ -217,6 +225,9 @@ impl State {
                 for event in &batch.events {
                     self.apply_report(&gateway, event);
                 }
+            }
+            Event::DirectiveSerialSeen { gateway, serial } => {
+                known(&mut self.gateways, &gateway)?.serial_seen = serial;
             }
             Event::DirectiveIssued { gateway, serial, issued_at, expires_at } => {
                 let wishes = record.document::<Directive>()?.decode_unverified()?.devices;

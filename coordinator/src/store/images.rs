@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 #[derive(Debug, Clone)]
 pub(crate) struct ImageStore {
     dir: PathBuf,
+    bytes_max: u64,
 }
 
 /// An image on its way in: hashed while it is written, visible only when complete.
@@ -21,11 +22,12 @@ pub(crate) struct Upload {
     file: File,
     hash: Sha256,
     size_bytes: u64,
+    bytes_max: u64,
 }
 
 impl ImageStore {
     /// Opens the repository and removes uploads that a crash left half-done.
-    pub(crate) fn open(dir: &Path) -> io::Result<Self> {
+    pub(crate) fn open(dir: &Path, bytes_max: u64) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         for entry in fs::read_dir(dir)? {
             let path = entry?.path();
@@ -33,7 +35,12 @@ impl ImageStore {
                 fs::remove_file(path)?;
             }
         }
-        Ok(Self { dir: dir.to_owned() })
+        Ok(Self { dir: dir.to_owned(), bytes_max: bytes_max.min(IMAGE_BYTES_MAX) })
+    }
+
+    /// Bytes of one image at most.
+    pub(crate) fn bytes_max(&self) -> u64 {
+        self.bytes_max
     }
 
     /// The file of an image; it exists once an upload of that digest was finished.
@@ -45,7 +52,8 @@ impl ImageStore {
     pub(crate) fn begin(&self, name: &str) -> io::Result<Upload> {
         let temporary = self.dir.join(format!("{name}.part"));
         let file = File::create(&temporary)?;
-        Ok(Upload { dir: self.dir.clone(), temporary, file, hash: Sha256::new(), size_bytes: 0 })
+        let (dir, bytes_max) = (self.dir.clone(), self.bytes_max);
+        Ok(Upload { dir, temporary, file, hash: Sha256::new(), size_bytes: 0, bytes_max })
     }
 }
 
@@ -53,7 +61,7 @@ impl Upload {
     /// Adds bytes; fails above the limit for images.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.size_bytes += bytes.len() as u64;
-        if self.size_bytes > IMAGE_BYTES_MAX {
+        if self.size_bytes > self.bytes_max {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         self.hash.update(bytes);

@@ -1,0 +1,74 @@
+//! The API without `mdfmctl`: any bytes, any path, as anybody.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use reqwest::Method;
+use serde_json::Value;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::version::TLS13;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+/// A client with or without a session.
+pub struct Api {
+    runtime: tokio::runtime::Runtime,
+    http: reqwest::Client,
+    url: String,
+    token: Option<String>,
+}
+
+impl Api {
+    /// A client that takes the session of a file of `mdfmctl`.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn with_session(file: &Path) -> anyhow::Result<Self> {
+        let session: Value = serde_json::from_slice(&std::fs::read(file)?)?;
+        let text = |name: &str| session[name].as_str().map(str::to_owned).context("a session file");
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(text("ca_pem")?.as_bytes())?)?;
+        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(&[&TLS13])?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let http =
+            reqwest::Client::builder().tls_backend_preconfigured(tls).timeout(Duration::from_secs(20)).build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { runtime, http, url: text("url")?, token: Some(text("token")?) })
+    }
+
+    /// The same client without its session.
+    #[must_use]
+    pub fn anonymous(mut self) -> Self {
+        self.token = None;
+        self
+    }
+
+    /// Sends a request; gives the status and the JSON of the answer (null for none).
+    ///
+    /// # Errors
+    /// No answer came.
+    pub fn send(&self, method: &str, path: &str, body: Vec<u8>) -> anyhow::Result<(u16, Value)> {
+        let mut request = self.http.request(Method::from_bytes(method.as_bytes())?, format!("{}{path}", self.url));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        self.runtime.block_on(async {
+            let answer = request.body(body).send().await?;
+            let status = answer.status().as_u16();
+            Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or(Value::Null)))
+        })
+    }
+
+    /// Sends JSON.
+    ///
+    /// # Errors
+    /// No answer came.
+    pub fn json(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<(u16, Value)> {
+        self.send(method, path, body.to_string().into_bytes())
+    }
+}
