@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
 mod bad_input;
+mod front_door;
 mod kill_anything;
 mod main_job;
+mod stolen_coordinator;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -4,11 +4,13 @@
 //! are handed over, roles sign in and sign.
 
 mod api;
+mod impostor;
 mod people;
 mod process;
 mod world;
 
 pub use api::Api;
+pub use impostor::{Consistency, Impostor};
 pub use people::Role;
 pub use process::{Process, free_port, program};
 pub use world::{Layout, World, device_id, gateway_id, hospital_id};

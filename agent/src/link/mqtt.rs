@@ -9,12 +9,15 @@ use mdfm_shared::limits::MQTT_PACKET_BYTES_MAX;
 use mdfm_shared::wire::Topic;
 use rumqttc::{AsyncClient, Event, EventLoop, Incoming, LastWill, MqttOptions, QoS, TlsConfiguration, Transport};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::Identity;
 
 /// Pause before a new connection: full jitter up to this, doubling from the first to the last.
 const PAUSE_FIRST_MS: u64 = 500;
 const PAUSE_LAST_MS: u64 = 30_000;
+/// A connection that held for so long was a good one: the next pause is short again.
+const GOOD_CONNECTION: Duration = Duration::from_secs(2);
 /// A device fault reaches the coordinator within this even over a dead connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -96,10 +99,11 @@ impl FleetLink {
 
 async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>) {
     let mut pause_ms = PAUSE_FIRST_MS;
+    let mut up_since = None;
     loop {
         let event = match event_loop.poll().await {
             Ok(Event::Incoming(Incoming::ConnAck(_))) => {
-                pause_ms = PAUSE_FIRST_MS;
+                up_since = Some(Instant::now());
                 tracing::info!("connected to the coordinator");
                 FleetEvent::Up
             }
@@ -114,6 +118,9 @@ async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>) {
                 event_loop.pending.clear();
                 if events.send(FleetEvent::Down).await.is_err() {
                     return;
+                }
+                if up_since.take().is_some_and(|at: Instant| at.elapsed() >= GOOD_CONNECTION) {
+                    pause_ms = PAUSE_FIRST_MS;
                 }
                 tokio::time::sleep(Duration::from_millis(jitter(pause_ms))).await;
                 pause_ms = (pause_ms * 2).min(PAUSE_LAST_MS);
