@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test lint format unit e2e deny trace doc tools clean
+.PHONY: help demo test lint unit e2e trace deny doc tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,19 +19,18 @@ lint: tools ## formatting and clippy, warnings are errors
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 # One build for all of it: the end-to-end tests start the programs that this builds.
-unit: tools ## unit and property tests, beside the code
+unit: tools ## unit and property tests beside the code, and the house rules
 	$(CARGO) build --workspace --all-targets --locked
-	$(CARGO) test --workspace --locked --exclude mdfm-tests
-	$(CARGO) test --package mdfm-tests --workspace --locked --test tidy
+	$(CARGO) test --workspace --locked --lib --bins --test tidy
 
 e2e: tools ## the real programs: MQTT, TLS, processes, kill -9 (MDFM_SEED=n repeats a run)
 	$(CARGO) build --workspace --all-targets --locked
 	$(CARGO) test --workspace --locked --test e2e -- --test-threads 2
 
-trace: ## requirement id -> the tests that carry it
-	@packaging/scripts/trace
+trace: tools ## writes docs/validation.md: requirement -> the tests that carry its id
+	MDFM_WRITE=1 $(CARGO) test --workspace --locked --test tidy validation
 
-deny: ## licences, sources and duplicate crates of all dependencies
+deny: ## licences, sources and forbidden crates among the dependencies
 	@command -v cargo-deny >/dev/null || { echo "make deny needs cargo-deny: cargo install cargo-deny --locked"; exit 1; }
 	$(CARGO) deny --offline check licenses bans sources
 

@@ -1,0 +1,43 @@
+//! That documents speak of what is there.
+
+use super::{files, root};
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    for (path, text) in files(".", ".md") {
+        let dir = root().join(&path).parent().unwrap().to_owned();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = target.split('#').next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            assert!(dir.join(target).exists(), "{path} links to {target}, which is not there");
+        }
+    }
+}
+
+#[test]
+fn paths_in_backquotes_exist() {
+    for (path, text) in files("docs", ".md").into_iter().chain(files("README.md", ".md")) {
+        for word in text.split('`').skip(1).step_by(2) {
+            let is_path = ["shared/", "agent/", "coordinator/", "simulators/", "tests/", "packaging/", "docs/"]
+                .iter()
+                .any(|folder| word.starts_with(folder))
+                && !word.contains([' ', '<', '*', '{', '…']);
+            if is_path {
+                assert!(root().join(word).exists(), "{path} speaks of {word}, which is not there");
+            }
+        }
+    }
+}
+
+#[test]
+fn make_targets_in_documents_exist() {
+    let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
+    for (path, text) in files("docs", ".md").into_iter().chain(files("README.md", ".md")) {
+        for word in text.split('`').skip(1).step_by(2).filter_map(|w| w.strip_prefix("make ")) {
+            let target = word.split_whitespace().find(|w| !w.contains('=')).unwrap_or_default();
+            assert!(makefile.contains(&format!("\n{target}:")), "{path} speaks of make {target}");
+        }
+    }
+}

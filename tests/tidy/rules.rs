@@ -1,0 +1,99 @@
+//! What code may not do.
+
+use super::{files, root, without_tests};
+
+/// The pure cores: no I/O, no clock, no randomness, no unordered iteration.
+const CORES: [&str; 4] = ["shared/src", "agent/src/installer", "agent/src/trust.rs", "coordinator/src/domain"];
+/// What a core may not name.
+const IMPURE: [&str; 12] = [
+    "tokio",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::process",
+    "std::thread",
+    "std::time::",
+    "::now()",
+    "getrandom",
+    "rand::",
+    "HashMap",
+    "HashSet",
+];
+
+/// The lines of a text that are code, with their numbers.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().enumerate().map(|(i, l)| (i + 1, l)).filter(|(_, l)| !l.trim_start().starts_with("//"))
+}
+
+#[test]
+fn cores_are_pure() {
+    let mut found = Vec::new();
+    for (path, text) in CORES.iter().flat_map(|core| files(core, ".rs")) {
+        if path.ends_with("tests.rs") || path.ends_with("fixture.rs") {
+            continue;
+        }
+        for (line, words) in code(without_tests(&text)) {
+            found.extend(IMPURE.iter().filter(|w| words.contains(**w)).map(|w| format!("{path}:{line}: {w}")));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn crates_depend_downwards() {
+    let manifest = |name: &str| std::fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap();
+    for (name, never) in [
+        ("shared", &["tokio", "rumqtt", "axum", "reqwest", "sled", "mdfm-agent", "mdfm-coordinator"][..]),
+        ("agent", &["mdfm-coordinator", "mdfm-simulators", "axum"]),
+        ("coordinator", &["mdfm-agent", "mdfm-simulators", "reqwest"]),
+        ("coordinator/ctl", &["mdfm-coordinator", "mdfm-agent", "rumqtt", "sled"]),
+        ("simulators", &["mdfm-coordinator", "mdfm-agent"]),
+    ] {
+        let dependencies = manifest(name);
+        for other in never {
+            assert!(!dependencies.lines().any(|l| l.starts_with(other)), "{name} must not depend on {other}");
+        }
+    }
+}
+
+#[test]
+fn in_the_coordinator_the_domain_names_neither_http_nor_mqtt_nor_disk() {
+    for (path, text) in files("coordinator/src/domain", ".rs") {
+        for (line, words) in code(&text) {
+            for name in ["crate::api", "crate::broker", "crate::store", "crate::audit", "axum", "rumqtt"] {
+                assert!(!words.contains(name), "{path}:{line}: {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn adapters_never_touch_the_journal() {
+    for (path, text) in files("agent/src/device", ".rs").into_iter().chain(files("agent/src/link", ".rs")) {
+        for (line, words) in code(&text) {
+            for name in ["crate::installer", "crate::runner"] {
+                assert!(!words.contains(name), "{path}:{line}: {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_module_says_what_lives_in_it_and_tells_one_story() {
+    for (path, text) in files(".", ".rs") {
+        assert!(text.starts_with("//!"), "{path} does not begin with its module's documentation");
+        assert!(text.lines().count() <= 1_000, "{path} is too long to tell one story");
+    }
+}
+
+#[test]
+fn nothing_is_left_for_later_in_silence() {
+    for (path, text) in files(".", ".rs") {
+        if path == "tests/tidy/rules.rs" {
+            continue;
+        }
+        for mark in ["TODO", "FIXME", "XXX", "todo!(", "unimplemented!(", "#[ignore"] {
+            assert!(!text.contains(mark), "{path}: {mark}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Which test stands for which requirement: `docs/validation.md` is made from the tests' names and words, and must be up to date.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::{files, root};
+
+/// The start that the name of a test of this requirement has: `P11-10a` gives `p11_10a`, `NIST-193-P/D/R` gives `nist_193`.
+fn stem(id: &str) -> String {
+    let one = match id.split_once('/') {
+        Some((head, _)) => head.rsplit_once('-').map_or(head, |(start, _)| start),
+        None => id.split(',').next().unwrap_or(id),
+    };
+    one.to_lowercase().replace(['-', '.'], "_")
+}
+
+/// Every test as `file: name` with the text of its body.
+fn tests() -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for (path, text) in files(".", ".rs") {
+        if path.starts_with("tests/tidy") {
+            continue;
+        }
+        let mut is_test = false;
+        for line in text.lines() {
+            let trimmed = line.trim_start();
+            if trimmed == "#[test]" || trimmed.starts_with("proptest!") {
+                is_test = true;
+            }
+            let name = trimmed.strip_prefix("fn ").and_then(|rest| rest.split('(').next());
+            if let Some(name) = name {
+                if is_test {
+                    found.push((format!("{path}: `{name}`"), name.to_owned()));
+                }
+                is_test = false;
+            } else if let Some((_, body)) = found.last_mut() {
+                body.push_str(line);
+                body.push('\n');
+            }
+        }
+    }
+    found
+}
+
+fn table() -> String {
+    let list = std::fs::read_to_string(root().join("docs/validation/requirements.txt")).unwrap();
+    let tests = tests();
+    let mut text = String::from(
+        "# Validation: requirement → tests\n\nMade by `make trace` from the tests themselves; the demands are in\n\
+         `docs/validation/requirements.txt`. A row without a test is not claimed. Rows marked procedural stay with the operator's\n\
+         organisation.\n\n| id | demand | tests |\n|---|---|---|\n",
+    );
+    let mut covered = 0;
+    let mut rows = 0;
+    for line in list.lines().filter(|l| !l.starts_with('#') && !l.is_empty()) {
+        let (id, demand) = line.split_once('\t').unwrap();
+        let stem = stem(id);
+        let mut of: BTreeMap<&str, ()> = BTreeMap::new();
+        for (title, body) in &tests {
+            let name = body.lines().next().unwrap_or_default();
+            let named = name.strip_prefix(&stem).is_some_and(|rest| rest.starts_with('_'))
+                || name.split("_and_").any(|part| part == stem.trim_start_matches("att_"));
+            let said = body
+                .match_indices(id)
+                .any(|(at, _)| !body[at + id.len()..].starts_with(|c: char| c.is_ascii_alphanumeric()));
+            if named || said {
+                of.insert(title, ());
+            }
+        }
+        rows += 1;
+        covered += usize::from(!of.is_empty());
+        let tests: Vec<&str> = of.into_keys().collect();
+        let _ =
+            writeln!(text, "| {id} | {demand} | {} |", if tests.is_empty() { "—".into() } else { tests.join("<br>") });
+    }
+    let _ = writeln!(text, "\n{covered} of {rows} rows have a test.");
+    text
+}
+
+#[test]
+fn the_validation_table_is_up_to_date() {
+    let path = root().join("docs/validation.md");
+    let table = table();
+    if std::env::var_os("MDFM_WRITE").is_some() {
+        std::fs::write(&path, table).unwrap();
+        return;
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == table, "docs/validation.md is not what the tests say; run `make trace`");
+}
