@@ -54,8 +54,9 @@ fn body(value: &Value) -> Vec<u8> {
 #[test]
 fn p11_10d_bad_requests_are_named_recorded_and_change_nothing() {
     let dir = fresh_dir("bad-requests");
-    // No device: its telemetry would be records between ours.
-    let world = World::start(&dir, Layout { hospitals: 1, devices: 0, ..Layout::default() }).unwrap();
+    // No gateway: its telemetry would be records between ours.
+    let world = World::start(&dir, Layout { hospitals: 0, ..Layout::default() }).unwrap();
+    world.ctl(Role::Operator, &["hospitals", "add", &hospital_id(1), "--name", "One"]).unwrap();
     let operator = api(&world, Role::Operator);
     let anonymous = api(&world, Role::Operator).anonymous();
     let device = json!({ "deviceId": "DEV-12345", "modelNumber": "CardiacMonitor-X200", "serialNumber": "SN-2025-001",
@@ -132,8 +133,7 @@ fn p11_10d_bad_requests_are_named_recorded_and_change_nothing() {
 #[test]
 fn att_1_bad_documents_and_images_are_refused_and_a_good_release_still_passes() {
     let dir = fresh_dir("bad-documents");
-    let layout =
-        Layout { hospitals: 1, devices: 0, image_bytes_max: Some(IMAGE_BYTES_MAX as u64), ..Layout::default() };
+    let layout = Layout { hospitals: 0, image_bytes_max: Some(IMAGE_BYTES_MAX as u64), ..Layout::default() };
     let world = World::start(&dir, layout).unwrap();
     let operator = api(&world, Role::Operator);
     let create = json!({ "firmwareId": "FW-1", "version": "2.2.0", "deviceModel": "CardiacMonitor-X200",

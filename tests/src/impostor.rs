@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context;
 use base64::Engine as _;
@@ -124,7 +125,8 @@ impl Impostor {
 impl Drop for Impostor {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            // The port must be free when this returns: the real coordinator wants it back.
+            runtime.shutdown_timeout(Duration::from_secs(5));
         }
     }
 }

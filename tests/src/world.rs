@@ -163,11 +163,14 @@ impl World {
     /// It does not come up.
     pub fn start_coordinator(&mut self) -> anyhow::Result<()> {
         let arguments = texts(["serve", "--config", &self.text("coordinator.toml")]);
-        let mut process = Process::start("mdfm-coordinator", &arguments, &self.path("logs/coordinator.log"))?;
-        let port = self.port;
-        wait_for("the coordinator to listen", Duration::from_secs(20), || {
-            ensure!(process.is_running(), "the coordinator ended; see its log");
-            Ok(std::net::TcpStream::connect(("127.0.0.1", port)).ok())
+        let log = self.path("logs/coordinator.log");
+        let said_before = std::fs::read(&log).map_or(0, |bytes| bytes.len());
+        let mut process = Process::start("mdfm-coordinator", &arguments, &log)?;
+        wait_for("the coordinator to serve", Duration::from_secs(20), || {
+            let said = std::fs::read(&log)?;
+            let said = String::from_utf8_lossy(&said[said_before..]).into_owned();
+            ensure!(process.is_running(), "the coordinator ended: {said}");
+            Ok(said.contains("serving").then_some(()))
         })?;
         self.coordinator = Some(process);
         Ok(())

@@ -345,3 +345,80 @@ pub(super) async fn roll_back(
     origin.submit(&api, &caller, Command::Rollback { deployment: deployment.clone(), reason: body.reason }).await?;
     find(&api, &deployment)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<DeploymentRequest, Problem> {
+        parse(serde_json::from_str(text).expect("the seed's JSON"), Some("FW-1".into()))
+    }
+
+    /// Both spellings, letter by letter as the seed documents write them.
+    #[test]
+    fn seed_api_deployments_are_taken_as_the_seed_writes_them() {
+        let overview = parsed(
+            r#"{
+              "firmwareId": "fw-abc123",
+              "strategy": "ProgressiveHospital",
+              "targetDevices": ["DEV-12345", "DEV-12346"],
+              "rolloutPhases": [
+                { "hospitalCohort": "pilot", "percentage": 10 },
+                { "hospitalCohort": "regional", "percentage": 50 },
+                { "hospitalCohort": "all", "percentage": 100 }
+              ]
+            }"#,
+        )
+        .expect("accepted");
+        let strategies = parsed(
+            r#"{
+              "strategy": "Progressive",
+              "phases": [
+                { "name": "Pilot", "hospitalCohort": "pilot", "percentage": 10, "targetHospitals": ["HOSP-001", "HOSP-002"],
+                  "maxErrorRatePercent": 1.0, "monitoringDurationHours": 72 },
+                { "name": "Regional", "hospitalCohort": "regional", "percentage": 50,
+                  "maxErrorRatePercent": 0.5, "monitoringDurationHours": 48 },
+                { "name": "Full", "hospitalCohort": "all", "percentage": 100,
+                  "maxErrorRatePercent": 0.1, "monitoringDurationHours": 24 }
+              ]
+            }"#,
+        )
+        .expect("accepted");
+        assert_eq!(overview.firmware.as_str(), "fw-abc123");
+        assert_eq!(overview.target_devices.map(|d| d.len()), Some(2));
+        assert_eq!(strategies.phases[0].target_hospitals.len(), 2);
+        // What the overview leaves out are the figures of the strategies document.
+        for (short, long) in overview.phases.iter().zip(&strategies.phases) {
+            assert_eq!(short.monitoring_ms, long.monitoring_ms);
+            assert!((short.max_error_rate_percent - long.max_error_rate_percent).abs() < f64::EPSILON);
+            assert_eq!(short.validation, long.validation);
+        }
+        let roles: Vec<Role> = strategies.phases.iter().map(|p| p.validation).collect();
+        assert_eq!(roles, [Role::Clinical, Role::Qa, Role::Regulatory]);
+    }
+
+    #[test]
+    fn seed_strat_durations_are_iso_8601_or_hours_and_never_absurd() {
+        let with = |field: &str| {
+            let phase = format!(r#"{{ "hospitalCohort": "all", "percentage": 100, {field} }}"#);
+            parsed(&format!(r#"{{ "strategy": "Progressive", "phases": [{phase}] }}"#))
+                .map(|r| r.phases[0].monitoring_ms)
+        };
+        for (field, ms) in [
+            (r#""monitoringDuration": "PT10S""#, 10_000),
+            (r#""monitoringDuration": "PT72H""#, 72 * 3_600_000),
+            (r#""monitoringDurationHours": 0.5"#, 1_800_000),
+        ] {
+            assert_eq!(with(field).ok(), Some(ms), "{field}");
+        }
+        for field in [
+            r#""monitoringDuration": "-PT1S""#,
+            r#""monitoringDuration": "soon""#,
+            r#""monitoringDurationHours": -1"#,
+            r#""monitoringDurationHours": 1e9"#,
+            r#""monitoringDuration": "PT1S", "monitoringDurationHours": 1"#,
+        ] {
+            assert!(with(field).is_err(), "{field}");
+        }
+    }
+}
