@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use mdfm_service::{Exit, Stop, with_hint};
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::GATEWAY_DEVICES_MAX;
 use serde::Deserialize;
@@ -16,6 +17,8 @@ pub(crate) const DEFAULT_TOML: &str = include_str!("../../packaging/agent.toml")
 pub(crate) struct Config {
     /// Directory of keys, journal and image cache.
     pub(crate) state_dir: PathBuf,
+    /// What is logged: a level, or a filter.
+    pub(crate) log_level: String,
     /// Time between heartbeats to the coordinator.
     pub(crate) heartbeat_seconds: u64,
     /// Where the gateway's own broker listens for devices.
@@ -43,6 +46,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             state_dir: "/var/lib/mdfm-agent".into(),
+            log_level: "info".into(),
             heartbeat_seconds: 10,
             device_listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
             device: Vec::new(),
@@ -50,28 +54,23 @@ impl Default for Config {
     }
 }
 
-/// Why a configuration is not accepted.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConfigError {
-    #[error("configuration {path} cannot be read")]
-    Read { path: String, source: std::io::Error },
-    #[error("configuration {path} is not valid: {cause}")]
-    Parse { path: String, cause: String },
-}
-
 /// Shortest device secret, in characters.
 const SECRET_CHARS_MIN: usize = 16;
 
 impl Config {
-    /// Reads and checks a file.
-    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
-        let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
-        Self::parse(&text).map_err(|cause| ConfigError::Parse { path: shown, cause })
+    /// Reads and checks a file; the defaults without one.
+    ///
+    /// # Errors
+    /// It cannot be read or is not valid: [`Exit::Config`].
+    pub(crate) fn load(path: Option<&Path>) -> Result<Self, Stop> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let stop = |cause: String| Stop::new(Exit::Config, format!("configuration {}: {cause}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|e| stop(format!("cannot be read: {e}")))?;
+        Self::parse(&text).map_err(stop)
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let config: Self = toml::from_str(text).map_err(|e| e.to_string())?;
+        let config: Self = toml::from_str(text).map_err(|e| with_hint(&e.to_string()))?;
         if !(1..=3_600).contains(&config.heartbeat_seconds) {
             return Err("heartbeat_seconds must be 1 to 3600".into());
         }

@@ -2,6 +2,6 @@
 
 use clap::Parser;
 
-fn main() -> anyhow::Result<()> {
-    mdfm_agent::run(mdfm_agent::Arguments::parse())
+fn main() -> std::process::ExitCode {
+    mdfm_service::finish(mdfm_agent::run(mdfm_agent::Arguments::parse()))
 }

@@ -1,17 +1,20 @@
 //! The shell of the installers: journals, then runs effects; sleeps until the next deadline. Makes no decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use mdfm_service::{Exit, LogLevel, Stop, Watchdog};
 use mdfm_shared::device::Report;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::sign::{SecretKey, Signed};
-use mdfm_shared::telemetry::{DeviceHeartbeat, EventKind, Heartbeat};
+use mdfm_shared::telemetry::{DeviceHeartbeat, EventKind, Heartbeat, InstallState};
 use mdfm_shared::time::MonotonicMs;
 use mdfm_shared::tlog::Hash;
 use mdfm_shared::wire::{self, Topic};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::clock;
@@ -36,10 +39,10 @@ const REFUSALS_MAX: usize = 256;
 /// Faults of one device recorded in a minute; a flood is cut and said once.
 const FAULTS_PER_MINUTE_MAX: u32 = 60;
 
-/// Starts of this agent so far: orders of every start are numbered above those of the one before.
+/// Starts of this agent so far: orders and heartbeats of every start are numbered above those of the one before.
 const STARTS_KEY: &str = "starts";
-/// Room for the orders of one start; numbers stay below 2^53, which every JSON reader takes exactly.
-const ORDERS_BITS: u32 = 24;
+/// Room for the numbers of one start; they stay below 2^53, which every JSON reader takes exactly.
+const STARTS_SHIFT: u32 = 24;
 
 struct DeviceState {
     installer: Installer,
@@ -77,6 +80,8 @@ pub(crate) struct Agent {
     refusals: BTreeMap<String, MonotonicMs>,
     heartbeat_ms: u64,
     next_heartbeat: MonotonicMs,
+    /// Number of the last heartbeat; those of every start are above those of the one before.
+    heartbeats: u64,
 }
 
 struct Inlets {
@@ -90,26 +95,50 @@ fn journal_key(device: &DeviceId) -> String {
 }
 
 /// Runs the agent until the process is told to stop.
-pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+pub(crate) async fn run(config: Config, path: Option<PathBuf>, level: LogLevel) -> anyhow::Result<()> {
     let (mut agent, mut inlets) = Agent::start(&config)?;
-    // Without systemd there is nobody to notify.
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    mdfm_service::ready();
+    let mut watchdog = Watchdog::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     loop {
         let now = clock::now();
         agent.work(now)?;
+        watchdog.progress(std::time::Instant::now());
         let sleep = Duration::from_millis(agent.next_wake(now.mono).since_ms(now.mono).clamp(WAKE_MS_MIN, TICK_MS));
         tokio::select! {
             Some(event) = inlets.devices.recv() => agent.hear_device(event)?,
             Some(event) = inlets.fleet.recv() => agent.hear_fleet(event)?,
             Some(done) = inlets.done.recv() => agent.hear_done(done)?,
             () = tokio::time::sleep(sleep) => {}
+            _ = hangup.recv() => match Config::load(path.as_deref()).map(|c| level.set(&c.log_level)) {
+                Ok(Ok(())) => tracing::info!("log level taken from the configuration; other keys need a restart"),
+                Ok(Err(error)) => tracing::error!(%error, "the log level stays as it is"),
+                Err(error) => tracing::error!(%error, "the log level stays as it is"),
+            },
             _ = terminate.recv() => break,
             _ = tokio::signal::ctrl_c() => break,
         }
     }
+    mdfm_service::stopping();
     tracing::info!("stopping; every decision so far is on disk");
     Ok(())
+}
+
+/// Before the time of its own certificate a gateway can reach nobody, and its clock is surely wrong: it waits for the next start,
+/// unless a device is half-way and must be watched whatever the clock says.
+fn check_clock(certificate: &str, now: Now, mut states: impl Iterator<Item = InstallState>) -> Result<(), Stop> {
+    let Some(validity) = mdfm_service::validity(certificate) else { return Ok(()) };
+    let ahead_s = validity.not_before_s - i64::try_from(now.utc.0 / 1_000).unwrap_or(i64::MAX);
+    if ahead_s <= 0 {
+        return Ok(());
+    }
+    let message = format!("the clock stands {ahead_s} s before the start of this gateway's certificate; set the clock");
+    if states.any(|s| !s.is_settled()) {
+        tracing::error!("{message}; going on, because a device is being updated");
+        return Ok(());
+    }
+    Err(Stop::new(Exit::Clock, message))
 }
 
 impl Agent {
@@ -134,12 +163,18 @@ impl Agent {
                     .with_context(|| format!("the journal of device {} does not decode", device.id))?,
                 None => Journal::new(),
             };
-            let installer = Installer::new(journal, boot, now.mono, start << ORDERS_BITS);
+            let installer = Installer::new(journal, boot, now.mono, start << STARTS_SHIFT);
             let state = DeviceState { installer, report: None, staging: None, faults: (now.mono, 0) };
             devices.insert(device.id.clone(), state);
         }
-        let broker = LocalBroker::start(config)
-            .with_context(|| format!("starting the device broker on {}", config.device_listen))?;
+        check_clock(&identity.certificate_pem, now, devices.values().map(|d| d.installer.journal().state()))?;
+        let broker = LocalBroker::start(config).map_err(|e| {
+            let message = format!(
+                "the devices' broker cannot listen on {}; is another program there? (ss -ltnp)",
+                config.device_listen
+            );
+            Stop::new(Exit::Address, message).because(e)
+        })?;
         let (fleet_events, fleet) = mpsc::channel(256);
         let (device_events, from_devices) = mpsc::channel(1_024);
         let (done, from_work) = mpsc::channel(64);
@@ -164,6 +199,7 @@ impl Agent {
             refusals: BTreeMap::new(),
             heartbeat_ms: config.heartbeat_seconds * 1_000,
             next_heartbeat: now.mono,
+            heartbeats: start << STARTS_SHIFT,
         };
         agent.store.commit(writes)?;
         agent.record(None, [EventKind::AgentStarted { version: env!("CARGO_PKG_VERSION").into() }], Vec::new())?;
@@ -508,8 +544,11 @@ impl Agent {
             attached: d.installer.is_attached(now.mono),
             in_use: d.installer.is_in_use(),
         });
+        self.heartbeats += 1;
         let heartbeat = Heartbeat {
             gateway: self.identity.gateway.clone(),
+            epoch: self.identity.epoch,
+            sequence: self.heartbeats,
             at: now.utc,
             root_version: self.trust.root_version(),
             roster_version: self.trust.roster_version(),

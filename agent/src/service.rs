@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use mdfm_service::{Exit, Stop};
 
 use crate::config::{Config, DEFAULT_TOML};
 use crate::{link, runner};
 
 /// The gateway agent of the Medical Device Firmware Manager.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "mdfm-agent", version)]
 pub struct Arguments {
     /// Configuration file.
     #[arg(long, global = true)]
@@ -45,8 +46,10 @@ enum Action {
 /// # Errors
 /// What kept it from starting, or ended it.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    start_logging()?;
-    let config = arguments.config.map_or_else(|| Ok(Config::default()), |path| Config::load(&path))?;
+    let level = mdfm_service::start_logging("rumqttd=error,sled=warn,")?;
+    let path = arguments.config;
+    let config = Config::load(path.as_deref())?;
+    level.set(&config.log_level).map_err(|e| Stop::new(Exit::Config, format!("log_level: {e}")))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match arguments.command {
         Action::Enrol { token_file, again } => {
@@ -60,8 +63,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             tracing::info!(%gateway, "enrolled; start the agent with `mdfm-agent run`");
             Ok(())
         }
-        Action::Run { check_config: true } => Ok(()),
-        Action::Run { check_config: false } => runtime.block_on(runner::run(config)),
+        Action::Run { check_config: true } => {
+            tracing::info!("the configuration is valid");
+            Ok(())
+        }
+        Action::Run { check_config: false } => {
+            runtime.block_on(enrol_by_credential(&config))?;
+            runtime.block_on(runner::run(config, path, level))
+        }
         Action::DefaultConfig => {
             #[expect(clippy::print_stdout, reason = "printing is what the command is for")]
             {
@@ -72,15 +81,20 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
 }
 
-/// Structured records to journald under systemd, lines to stderr elsewhere; `MDFM_LOG` sets the level.
-fn start_logging() -> anyhow::Result<()> {
-    if systemd_journal_logger::connected_to_journal() {
-        systemd_journal_logger::JournalLog::new()?.install()?;
-        log::set_max_level(log::LevelFilter::Info);
-    } else {
-        let filter = tracing_subscriber::EnvFilter::try_from_env("MDFM_LOG")
-            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,rumqttd=error,sled=warn"));
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+/// Name under which systemd may hand over an enrolment token (LoadCredential=): a gateway without an identity enrols with it.
+const TOKEN_CREDENTIAL: &str = "mdfm-agent.enrolment-token";
+
+/// Enrols on the first start where the package's operator left a token for it.
+async fn enrol_by_credential(config: &Config) -> anyhow::Result<()> {
+    let file = mdfm_service::credential_or(TOKEN_CREDENTIAL, PathBuf::new());
+    if file.as_os_str().is_empty() || link::is_enrolled(&config.state_dir) {
+        return Ok(());
     }
+    let text = std::fs::read_to_string(&file).context("reading the enrolment token that systemd handed over")?;
+    if text.trim().is_empty() {
+        return Ok(());
+    }
+    let gateway = link::enrol(&config.state_dir, &text, false).await?;
+    tracing::info!(%gateway, "enrolled with the token that systemd handed over; it is used up and may be removed");
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use mdfm_service::{Exit, Stop, with_hint};
 use serde::Deserialize;
 
 /// The commented default, as the package installs it.
@@ -16,6 +17,8 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// The one port for people, gateways and MQTT.
     pub(crate) listen: SocketAddr,
+    /// What is logged: a level, or a filter.
+    pub(crate) log_level: String,
     /// How gateways reach this coordinator; goes into enrolment tokens.
     pub(crate) public_url: String,
     /// A device of a running phase that is not heard of for so long counts as failed.
@@ -33,6 +36,7 @@ impl Default for Config {
         Self {
             data_dir: "/var/lib/mdfm-coordinator".into(),
             listen: SocketAddr::from(([0, 0, 0, 0], 8443)),
+            log_level: "info".into(),
             public_url: "https://localhost:8443".into(),
             silence_limit_seconds: 1_800,
             image_bytes_max: mdfm_shared::limits::IMAGE_BYTES_MAX,
@@ -42,25 +46,20 @@ impl Default for Config {
     }
 }
 
-/// Why a configuration is not accepted.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConfigError {
-    #[error("configuration {path} cannot be read")]
-    Read { path: String, source: std::io::Error },
-    #[error("configuration {path} is not valid: {cause}")]
-    Parse { path: String, cause: String },
-}
-
 impl Config {
-    /// Reads and checks a file.
-    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
-        let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
-        Self::parse(&text).map_err(|cause| ConfigError::Parse { path: shown, cause })
+    /// Reads and checks a file; the defaults without one.
+    ///
+    /// # Errors
+    /// It cannot be read or is not valid: [`Exit::Config`].
+    pub(crate) fn load(path: Option<&Path>) -> Result<Self, Stop> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let stop = |cause: String| Stop::new(Exit::Config, format!("configuration {}: {cause}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|e| stop(format!("cannot be read: {e}")))?;
+        Self::parse(&text).map_err(stop)
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let config: Self = toml::from_str(text).map_err(|e| e.to_string())?;
+        let config: Self = toml::from_str(text).map_err(|e| with_hint(&e.to_string()))?;
         if !config.public_url.starts_with("https://") {
             return Err("public_url must start with https://".into());
         }

@@ -214,6 +214,7 @@ fn parse(topic: &str, payload: &[u8]) -> Option<(GatewayId, Message)> {
 }
 
 async fn serve_gateway(gateway: GatewayId, sender: Sender, mut messages: mpsc::Receiver<Message>) {
+    let mut newest = (0, 0);
     while let Some(message) = messages.recv().await {
         match message {
             Message::Telemetry(batch) => {
@@ -227,7 +228,7 @@ async fn serve_gateway(gateway: GatewayId, sender: Sender, mut messages: mpsc::R
                 }
             }
             Message::Heartbeat(heartbeat) => {
-                if let Err(refusal) = hear(&gateway, &sender, &heartbeat).await {
+                if let Err(refusal) = hear(&gateway, &sender, &heartbeat, &mut newest).await {
                     refuse(&gateway, &sender, "heartbeat", refusal).await;
                 }
             }
@@ -245,8 +246,14 @@ async fn refuse(gateway: &GatewayId, sender: &Sender, action: &'static str, refu
     let _ = sender.runner.submit(gateway_actor(gateway), None, command).await;
 }
 
-/// Takes a heartbeat: notes which devices are there and sends what the gateway lacks.
-async fn hear(gateway: &GatewayId, sender: &Sender, signed: &Signed<Heartbeat>) -> Result<(), Refusal> {
+/// Takes a heartbeat: notes which devices are there and sends what the gateway lacks. One that is not newer than the `newest`
+/// (epoch and sequence) was sent again, by the broker or by somebody who wants a silent gateway to seem alive: it shows nothing.
+async fn hear(
+    gateway: &GatewayId,
+    sender: &Sender,
+    signed: &Signed<Heartbeat>,
+    newest: &mut (u64, u64),
+) -> Result<(), Refusal> {
     let mut answers = Vec::new();
     let mut ahead = None;
     {
@@ -258,6 +265,11 @@ async fn hear(gateway: &GatewayId, sender: &Sender, signed: &Signed<Heartbeat>) 
         if heartbeat.gateway != *gateway || !heartbeat.is_bounded() {
             return Err(Refusal::document("heartbeat", "names another gateway or too many devices"));
         }
+        let position = (heartbeat.epoch, heartbeat.sequence);
+        if heartbeat.epoch != held.chain.epoch || position <= *newest {
+            return Ok(());
+        }
+        *newest = position;
         let now = clock::now();
         let mut seen = sender.runner.liveness.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for device in heartbeat.devices.iter().filter(|d| d.attached) {

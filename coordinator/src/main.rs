@@ -2,6 +2,6 @@
 
 use clap::Parser;
 
-fn main() -> anyhow::Result<()> {
-    mdfm_coordinator::run(mdfm_coordinator::Arguments::parse())
+fn main() -> std::process::ExitCode {
+    mdfm_service::finish(mdfm_coordinator::run(mdfm_coordinator::Arguments::parse()))
 }

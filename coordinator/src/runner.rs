@@ -5,6 +5,7 @@
 //! reads what a crash could take back.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 use std::time::Duration;
@@ -68,6 +69,7 @@ pub(crate) struct Runner {
     state: Arc<RwLock<State>>,
     pub(crate) log: LogReader,
     pub(crate) liveness: Liveness,
+    rounds: Arc<AtomicU64>,
 }
 
 /// The system as an actor.
@@ -98,6 +100,7 @@ impl Runner {
         let state = Arc::new(RwLock::new(state));
         let liveness = Liveness::default();
         let reader = log.reader();
+        let rounds = Arc::new(AtomicU64::new(0));
         let mut worker = Worker {
             log,
             state: Arc::clone(&state),
@@ -106,19 +109,25 @@ impl Runner {
             outbound,
             liveness: Arc::clone(&liveness),
             started_at: clock::now(),
+            rounds: Arc::clone(&rounds),
             refusals: BTreeMap::new(),
             next_tick: UtcMillis(0),
             next_checkpoint: UtcMillis(0),
             directives_dirty: true,
         };
         std::thread::Builder::new().name("runner".into()).spawn(move || worker.run(&queue))?;
-        Ok(Self { jobs, state, log: reader, liveness })
+        Ok(Self { jobs, state, log: reader, liveness, rounds })
     }
 
     /// The state; hold it briefly, every write waits for it.
     pub(crate) fn state(&self) -> RwLockReadGuard<'_, State> {
         // A poisoned lock means that the runner thread panicked, and that ends the process.
         self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Rounds of the deciding thread so far; it makes one a second at least.
+    pub(crate) fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
     }
 
     /// Submits a command; the answer comes when it is durable, or refused.
@@ -143,6 +152,7 @@ struct Worker {
     outbound: mpsc::UnboundedSender<Outbound>,
     liveness: Liveness,
     started_at: UtcMillis,
+    rounds: Arc<AtomicU64>,
     refusals: BTreeMap<(String, &'static str), UtcMillis>,
     next_tick: UtcMillis,
     next_checkpoint: UtcMillis,
@@ -173,6 +183,7 @@ impl Worker {
                 Ok(jobs) => jobs,
                 Err(()) => return,
             };
+            self.rounds.fetch_add(1, Ordering::Relaxed);
             let now = clock::now();
             let state = Arc::clone(&self.state);
             let mut state = state.write().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
+use mdfm_service::{Exit, LogLevel, Stop, Watchdog};
 use mdfm_shared::id::UserId;
 use mdfm_shared::record::AuditRecord;
 use mdfm_shared::sign::SecretKey;
@@ -25,9 +26,12 @@ use crate::runner::{Runner, system};
 use crate::store::{CredentialStore, ImageStore, atomic_write};
 use crate::{clock, fleet_link};
 
+/// Longest time between looks at the deciding thread's progress.
+const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// The coordinator of the Medical Device Firmware Manager.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "mdfm-coordinator", version)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Action,
@@ -71,17 +75,21 @@ enum Action {
 /// # Errors
 /// What kept it from starting, or ended it.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    start_logging()?;
+    let level = mdfm_service::start_logging("rumqttd=error,")?;
     match arguments.command {
         Action::Init { data, names, log_origin, admin, admin_password_file } => {
             init(&data, &names, &log_origin, &admin, &admin_password_file)
         }
         Action::Serve { config, check_config } => {
-            let config = config.map_or_else(|| Ok(Config::default()), |path| Config::load(&path))?;
+            let path = config;
+            let config = Config::load(path.as_deref())?;
+            level.set(&config.log_level).map_err(|e| Stop::new(Exit::Config, format!("log_level: {e}")))?;
             if check_config {
+                tracing::info!("the configuration is valid");
                 return Ok(());
             }
-            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config))
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(serve(config, path, level))
         }
         Action::DefaultConfig => {
             #[expect(clippy::print_stdout, reason = "printing is what the command is for")]
@@ -91,19 +99,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             Ok(())
         }
     }
-}
-
-/// Structured records to journald under systemd, lines to stderr elsewhere; `MDFM_LOG` sets the level.
-fn start_logging() -> anyhow::Result<()> {
-    if systemd_journal_logger::connected_to_journal() {
-        systemd_journal_logger::JournalLog::new()?.install()?;
-        log::set_max_level(log::LevelFilter::Info);
-    } else {
-        let filter = tracing_subscriber::EnvFilter::try_from_env("MDFM_LOG")
-            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,rumqttd=error"));
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    }
-    Ok(())
 }
 
 fn fresh_key() -> anyhow::Result<SecretKey> {
@@ -175,19 +170,42 @@ fn init(data: &Path, names: &[String], log_origin: &str, admin: &str, password_f
     Ok(())
 }
 
-fn read(data: &Path, file: &str) -> anyhow::Result<String> {
+/// A file of the data directory.
+fn read(data: &Path, file: &str) -> Result<String, Stop> {
     let path = data.join(file);
-    fs::read_to_string(&path)
-        .with_context(|| format!("reading {}; was `mdfm-coordinator init` run on this directory?", path.display()))
+    fs::read_to_string(&path).map_err(|e| {
+        let hint = "was `mdfm-coordinator init` run on this directory?";
+        Stop::new(Exit::NoState, format!("{} cannot be read; {hint}", path.display())).because(e)
+    })
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+/// A secret of the data directory, or the credential of that name.
+fn secret(data: &Path, file: &str) -> Result<String, Stop> {
+    mdfm_service::read_secret(&mdfm_service::credential_or(&format!("mdfm-coordinator.{file}"), data.join(file)))
+}
+
+/// The server certificate must hold already: before its time every client would turn away.
+fn check_clock(certificate: &str) -> Result<(), Stop> {
+    let now_s = i64::try_from(clock::now().0 / 1_000).unwrap_or(i64::MAX);
+    match mdfm_service::validity(certificate) {
+        Some(validity) if now_s < validity.not_before_s => {
+            let ahead = validity.not_before_s - now_s;
+            let message =
+                format!("the clock stands {ahead} s before the start of the server certificate; set the clock");
+            Err(Stop::new(Exit::Clock, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel) -> anyhow::Result<()> {
     let data = &config.data_dir;
-    let authority = Pem { certificate: read(data, "ca.pem")?, key: read(data, "ca.key")? };
-    let server = Pem { certificate: read(data, "server.pem")?, key: read(data, "server.key")? };
-    let online_key = SecretKey::from_secret_text(&read(data, "online.key")?)?;
-    let log_key = SecretKey::from_secret_text(&read(data, "log.key")?)?;
+    let authority = Pem { certificate: read(data, "ca.pem")?, key: secret(data, "ca.key")? };
+    let server = Pem { certificate: read(data, "server.pem")?, key: secret(data, "server.key")? };
+    let online_key = SecretKey::from_secret_text(&secret(data, "online.key")?)?;
+    let log_key = SecretKey::from_secret_text(&secret(data, "log.key")?)?;
     let signer = NoteSigner::new(read(data, "log.origin")?.trim(), log_key)?;
+    check_clock(&server.certificate)?;
     let _lock = lock(data)?;
 
     let mut state = State::default();
@@ -214,10 +232,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         public_url: config.public_url.clone(),
         logins: Arc::new(LoginGuard::default()),
     });
-    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
+    let listener = TcpListener::bind(config.listen).await.map_err(|e| {
+        let hint = "is another program there? (ss -ltnp)";
+        Stop::new(Exit::Address, format!("cannot listen on {}; {hint}", config.listen)).because(e)
+    })?;
     tracing::info!(listen = %listener.local_addr()?, "serving");
-    // Without systemd there is nobody to notify.
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    mdfm_service::ready();
+    tokio::spawn(watch(runner.clone(), path, level));
     let door = FrontDoor {
         runner,
         broker,
@@ -228,9 +249,35 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     };
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
-        served = door.serve(listener, tls) => Ok(served?),
-        _ = terminate.recv() => Ok(()),
-        _ = tokio::signal::ctrl_c() => Ok(()),
+        served = door.serve(listener, tls) => served?,
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    mdfm_service::stopping();
+    tracing::info!("stopping; everything that was answered is on disk");
+    Ok(())
+}
+
+/// Feeds systemd's watchdog from the progress of the deciding thread, and takes up the log level on SIGHUP.
+async fn watch(runner: Runner, path: Option<PathBuf>, level: LogLevel) {
+    let mut watchdog = Watchdog::new();
+    let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else { return };
+    let mut tick = tokio::time::interval(watchdog.every().unwrap_or(WATCH_INTERVAL).min(WATCH_INTERVAL));
+    let mut rounds = 0;
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {
+                let now = runner.rounds();
+                if std::mem::replace(&mut rounds, now) != now {
+                    watchdog.progress(std::time::Instant::now());
+                }
+            }
+            _ = hangup.recv() => match Config::load(path.as_deref()).map(|c| level.set(&c.log_level)) {
+                Ok(Ok(())) => tracing::info!("log level taken from the configuration; other keys need a restart"),
+                Ok(Err(error)) => tracing::error!(%error, "the log level stays as it is"),
+                Err(error) => tracing::error!(%error, "the log level stays as it is"),
+            },
+        }
     }
 }
 

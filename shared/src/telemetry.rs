@@ -199,6 +199,10 @@ pub struct DeviceHeartbeat {
 pub struct Heartbeat {
     /// Who reports.
     pub gateway: GatewayId,
+    /// Epoch of the gateway's enrolment.
+    pub epoch: u64,
+    /// Grows with each heartbeat of an epoch, over restarts too: an old one, sent again, shows nothing.
+    pub sequence: u64,
     /// The gateway's wall clock.
     pub at: UtcMillis,
     /// Newest trust root held.

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use mdfm_service::{Exit, Stop};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::enrol::{EnrolmentRequest, EnrolmentResponse, EnrolmentToken};
 use mdfm_shared::id::GatewayId;
@@ -37,10 +38,12 @@ impl Identity {
     /// Reads the identity of an enrolled gateway.
     pub(crate) fn load(state_dir: &Path) -> anyhow::Result<Self> {
         let path = state_dir.join(FILE);
-        let text = fs::read(&path).with_context(|| {
-            format!("reading {}; is this gateway enrolled? (mdfm-agent enrol --token-file …)", path.display())
-        })?;
-        serde_json::from_slice(&text).with_context(|| format!("{} is damaged; enrol again", path.display()))
+        if !path.exists() {
+            let hint = "is this gateway enrolled? (mdfm-agent enrol --token-file FILE)";
+            return Err(Stop::new(Exit::NoState, format!("{} is missing; {hint}", path.display())).into());
+        }
+        let text = mdfm_service::read_secret(&path)?;
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged; enrol again", path.display()))
     }
     /// The key that signs telemetry.
     pub(crate) fn telemetry_key(&self) -> anyhow::Result<SecretKey> {
@@ -50,6 +53,11 @@ impl Identity {
     pub(crate) fn ca_der(&self) -> anyhow::Result<Vec<u8>> {
         Ok(STANDARD.decode(&self.ca_der_base64)?)
     }
+}
+
+/// Whether this gateway has an identity.
+pub(crate) fn is_enrolled(state_dir: &Path) -> bool {
+    state_dir.join(FILE).exists()
 }
 
 /// Enrols this gateway: makes its keys, proves the token, checks and stores what comes back.

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-pub(crate) use enrol::{Identity, enrol};
+pub(crate) use enrol::{Identity, enrol, is_enrolled};
 pub(crate) use http::{FetchError, Http};
 pub(crate) use mqtt::{FleetEvent, FleetLink};
 

@@ -1,0 +1,123 @@
+//! `mdfmctl`: the operator's command line. Talks HTTP to the coordinator; signs and verifies on its own.
+
+#![expect(clippy::print_stdout, reason = "printing is what a command line is for")]
+
+mod audit;
+mod client;
+mod deployments;
+mod firmware;
+mod fleet;
+mod keys;
+mod output;
+mod trust;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use client::{Client, Session};
+use output::Output;
+
+/// Operates a Medical Device Firmware Manager.
+#[derive(Debug, Parser)]
+#[command(name = "mdfmctl", version)]
+pub struct Arguments {
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    /// File that keeps the session.
+    #[arg(long, global = true, env = "MDFMCTL_SESSION")]
+    session: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Sign in and keep the session.
+    Login(client::Login),
+    /// Sign out.
+    Logout,
+    /// Make keys; works offline.
+    #[command(subcommand)]
+    Keys(keys::Action),
+    /// Make, sign and publish trust roots and rosters; making and signing work offline.
+    #[command(subcommand)]
+    Trust(trust::Action),
+    /// Users.
+    #[command(subcommand)]
+    Users(fleet::Users),
+    /// Hospitals.
+    #[command(subcommand)]
+    Hospitals(fleet::Hospitals),
+    /// Gateways and their enrolment tokens.
+    #[command(subcommand)]
+    Gateways(fleet::Gateways),
+    /// Devices.
+    #[command(subcommand)]
+    Devices(fleet::Devices),
+    /// Firmware releases.
+    #[command(subcommand)]
+    Firmware(firmware::Action),
+    /// Sign an approval with your own key.
+    Approve(firmware::Approve),
+    /// Reject a release; final.
+    Reject(firmware::Reject),
+    /// Start a deployment from a JSON file.
+    Deploy(deployments::Deploy),
+    /// Show a deployment, live with `--follow`.
+    Watch(deployments::Watch),
+    /// Sign the validation of a phase whose gate has held.
+    Validate(deployments::Validate),
+    /// Pause a deployment.
+    Pause(deployments::Change),
+    /// Resume a deployment.
+    Resume(deployments::Change),
+    /// Roll a deployment back.
+    Rollback(deployments::Change),
+    /// The audit log: search, export, verify offline.
+    #[command(subcommand)]
+    Audit(audit::Action),
+}
+
+/// Runs one invocation of the program.
+pub fn run(arguments: Arguments) -> std::process::ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    match runtime.block_on(carry_out(arguments)) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> std::process::ExitCode {
+    eprintln!("mdfmctl: {error:#}");
+    std::process::ExitCode::FAILURE
+}
+
+async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
+    let out = Output { json: arguments.json };
+    let file = Session::file(arguments.session)?;
+    match arguments.command {
+        Action::Login(login) => client::login(&out, &file, login).await,
+        Action::Logout => client::logout(&out, &file).await,
+        Action::Keys(action) => keys::run(&out, action),
+        Action::Trust(action) => trust::run(&out, &file, action).await,
+        Action::Users(action) => fleet::users(&out, &Client::open(&file)?, action).await,
+        Action::Hospitals(action) => fleet::hospitals(&out, &Client::open(&file)?, action).await,
+        Action::Gateways(action) => fleet::gateways(&out, &Client::open(&file)?, action).await,
+        Action::Devices(action) => fleet::devices(&out, &Client::open(&file)?, action).await,
+        Action::Firmware(action) => firmware::run(&out, &Client::open(&file)?, action).await,
+        Action::Approve(approve) => firmware::approve(&out, &Client::open(&file)?, approve).await,
+        Action::Reject(reject) => firmware::reject(&out, &Client::open(&file)?, reject).await,
+        Action::Deploy(deploy) => deployments::deploy(&out, &Client::open(&file)?, deploy).await,
+        Action::Watch(watch) => deployments::watch(&out, &Client::open(&file)?, watch).await,
+        Action::Validate(validate) => deployments::validate(&out, &Client::open(&file)?, validate).await,
+        Action::Pause(change) => deployments::change(&out, &Client::open(&file)?, "pause", change).await,
+        Action::Resume(change) => deployments::change(&out, &Client::open(&file)?, "resume", change).await,
+        Action::Rollback(change) => deployments::change(&out, &Client::open(&file)?, "rollback", change).await,
+        Action::Audit(action) => audit::run(&out, &file, action).await,
+    }
+}

@@ -1,0 +1,83 @@
+//! Exit codes, after sysexits(3): whoever watches the service can tell causes apart without reading.
+
+use std::process::ExitCode;
+
+/// Why a program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Something else.
+    Failure,
+    /// 66: the state directory or a file in it is missing.
+    NoState,
+    /// 69: an address is taken, or may not be used.
+    Address,
+    /// 75: not now; the clock stands before the certificate's time. A later start may succeed.
+    Clock,
+    /// 77: a secret can be read by others, or not by this program.
+    Permission,
+    /// 78: the configuration is not valid.
+    Config,
+}
+
+impl Exit {
+    /// The process's exit status.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Failure => 1,
+            Self::NoState => 66,
+            Self::Address => 69,
+            Self::Clock => 75,
+            Self::Permission => 77,
+            Self::Config => 78,
+        }
+    }
+}
+
+/// A cause with its exit code; the rest of the error chain stays beneath it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Stop {
+    /// Which code.
+    pub exit: Exit,
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Stop {
+    /// A cause in words: what happened, to what, and what to do.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), source: None }
+    }
+    /// The same with the error beneath.
+    #[must_use]
+    pub fn because(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+}
+
+/// Says why the program ends, in one line of the journal (or on standard error), and gives the exit code.
+pub fn finish(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let exit = error.chain().find_map(|e| e.downcast_ref::<Stop>()).map_or(Exit::Failure, |s| s.exit);
+            tracing::error!(event = "exit", code = exit.code(), "{error:#}");
+            ExitCode::from(exit.code())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_a_code_of_its_own() {
+        let all = [Exit::Failure, Exit::NoState, Exit::Address, Exit::Clock, Exit::Permission, Exit::Config];
+        let codes: std::collections::BTreeSet<u8> = all.iter().map(|e| e.code()).collect();
+        assert_eq!(codes.len(), all.len());
+        let beneath = anyhow::Error::new(Stop::new(Exit::Config, "no")).context("starting");
+        assert!(beneath.chain().any(|e| e.downcast_ref::<Stop>().is_some_and(|s| s.exit == Exit::Config)));
+    }
+}
