@@ -3,10 +3,10 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test lint unit e2e trace deny doc tools clean
+.PHONY: help demo test lint unit e2e packages test-packages trace deny doc tools clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: tools ## the main job on 10 hospitals and 40 devices, under a minute after the build (KEEP=1 leaves it running)
 	$(CARGO) build --workspace --locked
@@ -26,6 +26,12 @@ unit: tools ## unit and property tests beside the code, and the house rules
 e2e: tools ## the real programs: MQTT, TLS, processes, kill -9 (MDFM_SEED=n repeats a run)
 	$(CARGO) build --workspace --all-targets --locked
 	$(CARGO) test --workspace --locked --test e2e -- --test-threads 2
+
+packages: tools ## .deb and .rpm of every program, into target/packages (the release build takes its time)
+	packaging/scripts/packages
+
+test-packages: tools ## installs, upgrades and removes the packages in fresh roots, with systemd where it boots; as root
+	tests/packages/run
 
 trace: tools ## writes docs/validation.md: requirement -> the tests that carry its id
 	MDFM_WRITE=1 $(CARGO) test --workspace --locked --test tidy validation

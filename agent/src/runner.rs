@@ -221,7 +221,13 @@ impl Agent {
     ) -> anyhow::Result<()> {
         let events: Vec<_> = events.into_iter().map(|e| (device.cloned(), e)).collect();
         for (_, event) in &events {
-            tracing::info!(device = device.map(tracing::field::display), ?event, "event");
+            tracing::info!(
+                gateway = %self.identity.gateway,
+                device = device.map(tracing::field::display),
+                deployment = event.deployment().map(tracing::field::display),
+                event = event.name(),
+                "{event}"
+            );
         }
         writes.extend(self.outbox.add(clock::now().utc, events)?);
         if !writes.is_empty() {

@@ -29,6 +29,20 @@ pub(crate) struct Config {
     pub(crate) connections_max: usize,
     /// Connections served at once from one address; hospitals may share one.
     pub(crate) connections_per_address_max: usize,
+    /// A broker of the operator's own; none for the embedded one.
+    pub(crate) broker: Option<ExternalBroker>,
+}
+
+/// An MQTT 3.1.1 broker or cluster that only the coordinator can reach.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExternalBroker {
+    pub(crate) address: SocketAddr,
+    /// Presented on behalf of gateways, whose topics the front door has checked.
+    pub(crate) gateway_user: String,
+    pub(crate) gateway_password_file: PathBuf,
+    pub(crate) coordinator_user: String,
+    pub(crate) coordinator_password_file: PathBuf,
 }
 
 impl Default for Config {
@@ -42,6 +56,7 @@ impl Default for Config {
             image_bytes_max: mdfm_shared::limits::IMAGE_BYTES_MAX,
             connections_max: 4_096,
             connections_per_address_max: 1_024,
+            broker: None,
         }
     }
 }

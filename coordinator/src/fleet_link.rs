@@ -18,7 +18,7 @@ use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, QoS};
 use tokio::sync::{mpsc, watch};
 
 use crate::audit::LogReader;
-use crate::broker::EmbeddedBroker;
+use crate::broker::BrokerAccess;
 use crate::clock;
 use crate::domain::{Command, Refusal, State, telemetry};
 use crate::runner::{Outbound, Runner, gateway_actor};
@@ -30,13 +30,13 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 /// Starts the link.
 pub(crate) fn start(
     runner: Runner,
-    broker: &EmbeddedBroker,
+    broker: &BrokerAccess,
     online_key: SecretKey,
     outbound: mpsc::UnboundedReceiver<Outbound>,
     revocations: watch::Sender<u64>,
 ) {
     let mut options = MqttOptions::new("coordinator", broker.address.ip().to_string(), broker.address.port());
-    options.set_credentials("coordinator", &broker.coordinator_secret);
+    options.set_credentials(&broker.coordinator.user, &broker.coordinator.password);
     options.set_keep_alive(Duration::from_secs(20));
     options.set_max_packet_size(MQTT_PACKET_BYTES_MAX, MQTT_PACKET_BYTES_MAX);
     let (client, events) = AsyncClient::new(options, 256);
@@ -166,7 +166,7 @@ async fn receive(mut events: EventLoop, client: AsyncClient, sender: Sender, res
             Ok(Event::Incoming(Incoming::ConnAck(_))) => {
                 for filter in Topic::coordinator_filters() {
                     if let Err(error) = client.try_subscribe(filter, QoS::AtLeastOnce) {
-                        tracing::error!(%error, "cannot subscribe at the embedded broker");
+                        tracing::error!(%error, "cannot subscribe at the broker");
                     }
                 }
                 // One waiting request is enough.
@@ -187,7 +187,7 @@ async fn receive(mut events: EventLoop, client: AsyncClient, sender: Sender, res
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(%error, "link to the embedded broker broke; connecting again");
+                tracing::warn!(%error, "link to the broker broke; connecting again");
                 tokio::time::sleep(RECONNECT_PAUSE).await;
             }
         }

@@ -295,6 +295,7 @@ impl Worker {
             die("an event that was just decided cannot be applied", &error);
         }
         record.after = view(state);
+        report(&record, shows_change);
         round.entries.push(record.to_bytes());
         self.announce(state, round, &proposal.event);
     }
@@ -452,6 +453,20 @@ impl Worker {
             Ok(_) => {}
             Err(error) => die("the log's checkpoint cannot be signed", &error),
         }
+    }
+}
+
+/// A record as a line of the journal, with fields to search by; what every gateway does all day only at level debug.
+fn report(record: &AuditRecord, is_change: bool) {
+    let (kind, id) = record.object.split_once('/').unwrap_or(("", record.object.as_str()));
+    let of = |wanted: &str| (kind == wanted).then_some(id);
+    let (gateway, device, deployment) = (of("gateway"), of("device"), of("deployment"));
+    let (event, actor, object) = (record.action.as_str(), record.actor.id.as_str(), record.object.as_str());
+    let reason = record.reason.as_deref().unwrap_or_default();
+    if is_change {
+        tracing::info!(event, gateway, device, deployment, actor, "{event} of {object}: {reason}");
+    } else {
+        tracing::debug!(event, gateway, device, deployment, actor, "{event} of {object}: {reason}");
     }
 }
 

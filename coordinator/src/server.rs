@@ -17,8 +17,8 @@ use tokio::sync::{mpsc, watch};
 use crate::access::{LoginGuard, hash_password};
 use crate::api::{self, Api};
 use crate::audit::{AuditLog, LogError};
-use crate::broker::{EmbeddedBroker, FrontDoor, tls_config};
-use crate::config::{Config, DEFAULT_TOML};
+use crate::broker::{self, BrokerAccess, FrontDoor, Login, tls_config};
+use crate::config::{Config, DEFAULT_TOML, ExternalBroker};
 use crate::domain::access::AccessRole;
 use crate::domain::{Command, State};
 use crate::pki::{self, Pem};
@@ -221,7 +221,10 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel) -> anyhow
     let (revoke, revocations) = watch::channel(0);
     let silence_limit_ms = config.silence_limit_seconds.saturating_mul(1_000);
     let runner = Runner::start(log, state, online_key.clone(), silence_limit_ms, outbound)?;
-    let broker = EmbeddedBroker::start(config.connections_max)?;
+    let broker = match &config.broker {
+        Some(external) => external_broker(external)?,
+        None => broker::start_embedded(config.connections_max)?,
+    };
     fleet_link::start(runner.clone(), &broker, online_key, messages, revoke);
     let tls = tls_config(&authority.certificate, &server)?;
     let router = api::router(Api {
@@ -279,6 +282,19 @@ async fn watch(runner: Runner, path: Option<PathBuf>, level: LogLevel) {
             },
         }
     }
+}
+
+/// The operator's own broker, with the passwords from their files.
+fn external_broker(config: &ExternalBroker) -> Result<BrokerAccess, Stop> {
+    let login = |user: &str, file: &Path| {
+        let password = mdfm_service::read_secret(file)?.lines().next().unwrap_or_default().to_owned();
+        Ok::<_, Stop>(Login { user: user.to_owned(), password })
+    };
+    Ok(BrokerAccess {
+        address: config.address,
+        gateway: login(&config.gateway_user, &config.gateway_password_file)?,
+        coordinator: login(&config.coordinator_user, &config.coordinator_password_file)?,
+    })
 }
 
 /// One process a data directory: two writers would fork the log.

@@ -1,5 +1,7 @@
 //! What a gateway reports: hash-chained batches of events that end in the audit log, and heartbeats that do not.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -138,6 +140,47 @@ pub enum EventKind {
         /// The Unix user id of who did it.
         uid: u32,
     },
+}
+
+impl EventKind {
+    /// The event's stable name, as in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AgentStarted { .. } => "agentStarted",
+            Self::DeviceAdopted { .. } => "deviceAdopted",
+            Self::StateChanged { .. } => "stateChanged",
+            Self::DeviceError { .. } => "deviceError",
+            Self::Refused { .. } => "refused",
+            Self::LocalAction { .. } => "localAction",
+        }
+    }
+    /// The deployment that it belongs to, where it belongs to one.
+    pub fn deployment(&self) -> Option<&DeploymentId> {
+        match self {
+            Self::StateChanged { deployment, .. } => Some(deployment),
+            Self::AgentStarted { .. }
+            | Self::DeviceAdopted { .. }
+            | Self::DeviceError { .. }
+            | Self::Refused { .. }
+            | Self::LocalAction { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for EventKind {
+    /// In words, for the journal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AgentStarted { version } => write!(f, "agent {version} started"),
+            Self::DeviceAdopted { model, hardware, firmware } => {
+                write!(f, "first seen: a {model}, hardware {hardware}, running {}", firmware.version)
+            }
+            Self::StateChanged { state, detail, .. } => write!(f, "{state:?}: {detail}"),
+            Self::DeviceError { severity, code, message } => write!(f, "{severity:?} {code}: {message}"),
+            Self::Refused { what, reason } => write!(f, "{what} refused: {reason}"),
+            Self::LocalAction { command, uid } => write!(f, "{command} by user {uid} on the gateway"),
+        }
+    }
 }
 
 /// One event, in the gateway's order.

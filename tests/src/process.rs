@@ -44,7 +44,9 @@ impl Process {
     /// It cannot be started.
     pub fn start(name: &str, arguments: &[String], log: &Path) -> anyhow::Result<Self> {
         let output = OpenOptions::new().create(true).append(true).open(log)?;
-        let child = Command::new(program(name)?)
+        // The one program that is not ours.
+        let path = if name == "mosquitto" { PathBuf::from("/usr/sbin/mosquitto") } else { program(name)? };
+        let child = Command::new(path)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

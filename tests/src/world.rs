@@ -26,6 +26,8 @@ pub struct Layout {
     pub silence_seconds: u64,
     /// Bytes of one firmware image at most; none for the default.
     pub image_bytes_max: Option<u64>,
+    /// Whether Mosquitto stands behind the front door instead of the embedded broker.
+    pub mosquitto: bool,
     /// Boot time of the devices, in milliseconds.
     pub boot_ms: u64,
 }
@@ -38,6 +40,7 @@ impl Default for Layout {
             scripts: BTreeMap::new(),
             silence_seconds: 60,
             image_bytes_max: None,
+            mosquitto: false,
             boot_ms: 200,
         }
     }
@@ -69,6 +72,7 @@ pub struct World {
     agents: BTreeMap<usize, Process>,
     devices: BTreeMap<(usize, usize), Process>,
     device_ports: BTreeMap<usize, u16>,
+    broker: Option<Process>,
     keep: bool,
 }
 
@@ -94,9 +98,14 @@ impl World {
             agents: BTreeMap::new(),
             devices: BTreeMap::new(),
             device_ports: BTreeMap::new(),
+            broker: None,
             keep: false,
         };
         world.install_coordinator()?;
+        if world.layout.mosquitto {
+            world.install_mosquitto()?;
+            world.restart_mosquitto()?;
+        }
         world.start_coordinator()?;
         world.hold_key_ceremony()?;
         for h in 1..=world.layout.hospitals {
@@ -154,6 +163,46 @@ impl World {
         );
         let limit = self.layout.image_bytes_max.map(|n| format!("image_bytes_max = {n}\n")).unwrap_or_default();
         std::fs::write(self.path("coordinator.toml"), config + &limit)?;
+        Ok(())
+    }
+
+    fn install_mosquitto(&self) -> anyhow::Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        let port = free_port()?;
+        let passwords = self.text("mosquitto.passwords");
+        std::fs::write(&passwords, "")?;
+        for user in ["gateway", "coordinator"] {
+            let secret = format!("broker-secret-of-{user}");
+            let file = self.path(&format!("{user}.password"));
+            std::fs::write(&file, &secret)?;
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
+            let made = Command::new("mosquitto_passwd").args(["-b", &passwords, user, &secret]).status();
+            ensure!(made.context("mosquitto is not installed; run `make tools`")?.success(), "mosquitto_passwd failed");
+        }
+        let config = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {passwords}\npersistence false\n\
+             message_size_limit 525312\nuser root\n"
+        );
+        std::fs::write(self.path("mosquitto.conf"), config)?;
+        let section = format!(
+            "[broker]\naddress = \"127.0.0.1:{port}\"\ngateway_user = \"gateway\"\ngateway_password_file = {:?}\n\
+             coordinator_user = \"coordinator\"\ncoordinator_password_file = {:?}\n",
+            self.text("gateway.password"),
+            self.text("coordinator.password")
+        );
+        let config = std::fs::read_to_string(self.path("coordinator.toml"))?;
+        std::fs::write(self.path("coordinator.toml"), config + &section)?;
+        Ok(())
+    }
+
+    /// Starts the external broker, killing the one that runs: everything that it held is gone.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn restart_mosquitto(&mut self) -> anyhow::Result<()> {
+        self.broker = None;
+        let log = self.path("logs/mosquitto.log");
+        self.broker = Some(Process::start("mosquitto", &texts(["-c", &self.text("mosquitto.conf")]), &log)?);
         Ok(())
     }
 
@@ -568,6 +617,7 @@ impl Drop for World {
         self.devices.clear();
         self.agents.clear();
         self.coordinator = None;
+        self.broker = None;
         if !std::thread::panicking() && std::env::var_os("MDFM_KEEP_FILES").is_none() {
             // What a test leaves behind is of use only when it failed.
             let _ = std::fs::remove_dir_all(&self.dir);

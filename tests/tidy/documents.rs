@@ -41,3 +41,20 @@ fn make_targets_in_documents_exist() {
         }
     }
 }
+
+/// A command in a document is run by the package test, or the document says that it is not.
+#[test]
+fn every_command_in_a_document_is_run_or_marked_illustrative() {
+    for (path, text) in files("docs", ".md") {
+        for fence in text.lines().filter(|l| l.starts_with("```sh")) {
+            assert!(["```sh run", "```sh illustrative"].contains(&fence), "{path}: {fence}");
+        }
+    }
+    let steps = std::fs::read_to_string(root().join("tests/packages/run")).unwrap();
+    for (path, text) in files("docs", ".md") {
+        let page = path.trim_start_matches("docs/").trim_end_matches(".md");
+        if text.contains("```sh run") {
+            assert!(steps.contains(page), "the package test does not run the commands of {path}");
+        }
+    }
+}

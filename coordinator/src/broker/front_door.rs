@@ -25,7 +25,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 
-use super::EmbeddedBroker;
+use super::BrokerAccess;
 use super::guard::{self, Guard};
 use crate::domain::{Command, Refusal};
 use crate::pki::{self, Pem};
@@ -49,7 +49,7 @@ pub(crate) struct Peer {
 /// The front door and what stands behind it.
 pub(crate) struct FrontDoor {
     pub(crate) runner: Runner,
-    pub(crate) broker: EmbeddedBroker,
+    pub(crate) broker: BrokerAccess,
     pub(crate) router: Router,
     /// Changes whenever a gateway is revoked.
     pub(crate) revocations: watch::Receiver<u64>,

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::EmbeddedBroker;
+use super::BrokerAccess;
 use crate::domain::{Command, Refusal};
 use crate::runner::{self, Runner};
 
@@ -27,7 +27,7 @@ pub(super) struct Guard {
     pub(super) gateway: GatewayId,
     pub(super) address: SocketAddr,
     pub(super) runner: Runner,
-    pub(super) broker: EmbeddedBroker,
+    pub(super) broker: BrokerAccess,
     pub(super) revocations: watch::Receiver<u64>,
 }
 
@@ -131,8 +131,8 @@ impl Guard {
         let ours = Connect {
             clean_session: true,
             keep_alive_s,
-            username: Some("gateway".into()),
-            password: Some(self.broker.gateway_secret.clone().into_bytes()),
+            username: Some(self.broker.gateway.user.clone()),
+            password: Some(self.broker.gateway.password.clone().into_bytes()),
             ..asked
         };
         let bytes = ours.encode().map_err(|e| refused(e.to_string()))?;
