@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
 mod bad_input;
+mod exit_codes;
 mod external_broker;
 mod front_door;
 mod kill_anything;
