@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use mdfm_service::{Exit, Stop, with_hint};
+use mdfm_service::{Stop, with_hint};
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::GATEWAY_DEVICES_MAX;
 use serde::Deserialize;
@@ -59,14 +59,8 @@ const SECRET_CHARS_MIN: usize = 16;
 
 impl Config {
     /// Reads and checks a file; the defaults without one.
-    ///
-    /// # Errors
-    /// It cannot be read or is not valid: [`Exit::Config`].
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, Stop> {
-        let Some(path) = path else { return Ok(Self::default()) };
-        let stop = |cause: String| Stop::new(Exit::Config, format!("configuration {}: {cause}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|e| stop(format!("cannot be read: {e}")))?;
-        Self::parse(&text).map_err(stop)
+        mdfm_service::load_config(path, Self::parse)
     }
 
     fn parse(text: &str) -> Result<Self, String> {

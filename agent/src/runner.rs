@@ -111,11 +111,9 @@ pub(crate) async fn run(config: Config, path: Option<PathBuf>, level: LogLevel) 
             Some(event) = inlets.fleet.recv() => agent.hear_fleet(event)?,
             Some(done) = inlets.done.recv() => agent.hear_done(done)?,
             () = tokio::time::sleep(sleep) => {}
-            _ = hangup.recv() => match Config::load(path.as_deref()).map(|c| level.set(&c.log_level)) {
-                Ok(Ok(())) => tracing::info!("log level taken from the configuration; other keys need a restart"),
-                Ok(Err(error)) => tracing::error!(%error, "the log level stays as it is"),
-                Err(error) => tracing::error!(%error, "the log level stays as it is"),
-            },
+            _ = hangup.recv() => {
+                mdfm_service::take_up_level(&level, Config::load(path.as_deref()).map(|c| c.log_level));
+            }
             _ = terminate.recv() => break,
             _ = tokio::signal::ctrl_c() => break,
         }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use mdfm_service::{Exit, Stop, with_hint};
+use mdfm_service::{Stop, with_hint};
 use serde::Deserialize;
 
 /// The commented default, as the package installs it.
@@ -63,14 +63,8 @@ impl Default for Config {
 
 impl Config {
     /// Reads and checks a file; the defaults without one.
-    ///
-    /// # Errors
-    /// It cannot be read or is not valid: [`Exit::Config`].
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, Stop> {
-        let Some(path) = path else { return Ok(Self::default()) };
-        let stop = |cause: String| Stop::new(Exit::Config, format!("configuration {}: {cause}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|e| stop(format!("cannot be read: {e}")))?;
-        Self::parse(&text).map_err(stop)
+        mdfm_service::load_config(path, Self::parse)
     }
 
     fn parse(text: &str) -> Result<Self, String> {

@@ -37,6 +37,8 @@ const CHECKPOINT_INTERVAL_MS: u64 = 10_000;
 const TICK_MS: u64 = 1_000;
 /// Refusals of one cause by one gateway or stranger are recorded once in this time; the flood itself is no record.
 const REFUSAL_INTERVAL_MS: u64 = 1_000;
+/// Characters of a refusal's cause that its record keeps.
+const REASON_CHARS_MAX: usize = 2_000;
 /// Room for the rest of a record beside its event and document.
 const RECORD_OVERHEAD_BYTES: usize = 8 * 1024;
 
@@ -276,20 +278,12 @@ impl Worker {
         );
         let view = |state: &State| if shows_change { state.view(&proposal.object) } else { None };
         let mut record = AuditRecord {
-            v: 1,
-            at: now.to_string(),
-            at_ms: now.0,
-            actor: actor.clone(),
-            action: proposal.action.to_owned(),
-            object: proposal.object.clone(),
-            outcome: Outcome::Accepted,
-            component: "mdfm-coordinator".into(),
             address,
             reason: proposal.reason.clone(),
             before: view(state),
-            after: None,
             event: serde_json::to_value(&proposal.event).ok(),
             document: proposal.document.clone(),
+            ..AuditRecord::new(now, actor, proposal.action, &proposal.object, Outcome::Accepted)
         };
         if let Err(error) = state.apply(&record) {
             die("an event that was just decided cannot be applied", &error);
@@ -346,21 +340,11 @@ impl Worker {
             self.refusals.insert(key, now);
         }
         let (action, object) = command.describe();
+        let detail: String = refusal.detail.chars().take(REASON_CHARS_MAX).collect();
         let record = AuditRecord {
-            v: 1,
-            at: now.to_string(),
-            at_ms: now.0,
-            actor: actor.clone(),
-            action: action.to_owned(),
-            object,
-            outcome: Outcome::Refused,
-            component: "mdfm-coordinator".into(),
             address,
-            reason: Some(format!("{}: {}", refusal.code, refusal.detail.chars().take(2_000).collect::<String>())),
-            before: None,
-            after: None,
-            event: None,
-            document: None,
+            reason: Some(format!("{}: {detail}", refusal.code)),
+            ..AuditRecord::new(now, actor, action, &object, Outcome::Refused)
         };
         if let Err(error) = state.apply(&record) {
             die("a refusal cannot be recorded", &error);

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
-use mdfm_service::{Exit, LogLevel, Stop, Watchdog};
+use mdfm_service::{Exit, LogLevel, Stop, Watchdog, atomic_write};
 use mdfm_shared::id::UserId;
-use mdfm_shared::record::AuditRecord;
+use mdfm_shared::record::{AuditRecord, Outcome};
 use mdfm_shared::sign::SecretKey;
 use mdfm_shared::tlog::NoteSigner;
 use tokio::net::TcpListener;
@@ -23,7 +23,7 @@ use crate::domain::access::AccessRole;
 use crate::domain::{Command, State};
 use crate::pki::{self, Pem};
 use crate::runner::{Runner, system};
-use crate::store::{CredentialStore, ImageStore, atomic_write};
+use crate::store::{CredentialStore, ImageStore};
 use crate::{clock, fleet_link};
 
 /// Longest time between looks at the deciding thread's progress.
@@ -147,20 +147,9 @@ fn init(data: &Path, names: &[String], log_origin: &str, admin: &str, password_f
     let now = clock::now();
     for proposal in crate::domain::decide(&state, now, &system(), &command)? {
         let record = AuditRecord {
-            v: 1,
-            at: now.to_string(),
-            at_ms: now.0,
-            actor: system(),
-            action: proposal.action.into(),
-            object: proposal.object,
-            outcome: mdfm_shared::record::Outcome::Accepted,
-            component: "mdfm-coordinator".into(),
-            address: None,
             reason: Some("installation".into()),
-            before: None,
-            after: None,
             event: Some(serde_json::to_value(&proposal.event)?),
-            document: None,
+            ..AuditRecord::new(now, &system(), proposal.action, &proposal.object, Outcome::Accepted)
         };
         state.apply(&record)?;
         log.append(&[record.to_bytes()])?;
@@ -275,11 +264,9 @@ async fn watch(runner: Runner, path: Option<PathBuf>, level: LogLevel) {
                     watchdog.progress(std::time::Instant::now());
                 }
             }
-            _ = hangup.recv() => match Config::load(path.as_deref()).map(|c| level.set(&c.log_level)) {
-                Ok(Ok(())) => tracing::info!("log level taken from the configuration; other keys need a restart"),
-                Ok(Err(error)) => tracing::error!(%error, "the log level stays as it is"),
-                Err(error) => tracing::error!(%error, "the log level stays as it is"),
-            },
+            _ = hangup.recv() => {
+                mdfm_service::take_up_level(&level, Config::load(path.as_deref()).map(|c| c.log_level));
+            }
         }
     }
 }

@@ -123,23 +123,9 @@ pub fn approval(manifest: Digest, user: &str, role: Role) -> Approval {
 
 /// The entry of the log that carries a signed document.
 pub fn record<T: Document>(actor: &str, document: &Signed<T>, outcome: Outcome) -> Vec<u8> {
-    AuditRecord {
-        v: 1,
-        at: NOW.to_string(),
-        at_ms: NOW.0,
-        actor: Actor { kind: ActorKind::User, id: actor.into(), roles: vec![] },
-        action: "test".into(),
-        object: "firmware/FW-1".into(),
-        outcome,
-        component: "coordinator".into(),
-        address: None,
-        reason: None,
-        before: None,
-        after: None,
-        event: None,
-        document: Some(document_text(document)),
-    }
-    .to_bytes()
+    let actor = Actor { kind: ActorKind::User, id: actor.into(), roles: vec![] };
+    let record = AuditRecord::new(NOW, &actor, "test", "firmware/FW-1", outcome);
+    AuditRecord { document: Some(document_text(document)), ..record }.to_bytes()
 }
 
 /// An audit log in memory.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::sign::{Document, Signed};
+use crate::time::UtcMillis;
 use crate::wire;
 
 /// What kind of actor did something.
@@ -96,6 +97,25 @@ pub enum RecordError {
 }
 
 impl AuditRecord {
+    /// A record of an action on an object; what else it says is filled in by who makes it.
+    pub fn new(at: UtcMillis, actor: &Actor, action: &str, object: &str, outcome: Outcome) -> Self {
+        Self {
+            v: 1,
+            at: at.to_string(),
+            at_ms: at.0,
+            actor: actor.clone(),
+            action: action.to_owned(),
+            object: object.to_owned(),
+            outcome,
+            component: "mdfm-coordinator".into(),
+            address: None,
+            reason: None,
+            before: None,
+            after: None,
+            event: None,
+            document: None,
+        }
+    }
     /// The one encoding.
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("string keys and plain values encode")

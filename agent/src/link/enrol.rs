@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mdfm_service::{Exit, Stop};
+use mdfm_service::{Exit, Stop, atomic_write};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::enrol::{EnrolmentRequest, EnrolmentResponse, EnrolmentToken};
 use mdfm_shared::id::GatewayId;
@@ -14,7 +14,7 @@ use mdfm_shared::sign::SecretKey;
 use serde::{Deserialize, Serialize};
 
 use super::tls_config;
-use crate::store::{SledStore, Store as _, atomic_write};
+use crate::store::{SledStore, Store as _};
 use crate::trust::Trust;
 
 const FILE: &str = "identity.json";

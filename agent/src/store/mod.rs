@@ -5,8 +5,6 @@ mod journal;
 pub(crate) mod memory;
 mod outbox;
 
-use std::path::Path;
-
 pub(crate) use journal::SledStore;
 pub(crate) use outbox::Outbox;
 
@@ -30,17 +28,4 @@ pub(crate) trait Store {
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
     /// Every key that begins so, in order.
     fn scan(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
-}
-
-/// Replaces a small file so that after any crash it holds the old or the new bytes. Readable by the owner alone.
-pub(crate) fn atomic_write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt;
-    let dir = path.parent().ok_or_else(|| std::io::Error::other("a file needs a directory"))?;
-    let temporary = path.with_extension("new");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
-    std::fs::File::open(dir)?.sync_all()
 }

@@ -298,6 +298,29 @@ pub(super) async fn validate(
     Ok((StatusCode::CREATED, find(&api, &deployment)?))
 }
 
+/// A wish about a running deployment, with its reason.
+struct Wish {
+    permission: Permission,
+    action: &'static str,
+    command: fn(DeploymentId, String) -> Command,
+}
+
+impl Wish {
+    async fn carry_out(
+        &self,
+        api: &Api,
+        origin: &Origin,
+        deployment: &str,
+        reason: String,
+    ) -> Result<axum::Json<DeploymentView>, Problem> {
+        let object = format!("deployment/{deployment}");
+        let caller = origin.need(api, self.permission, self.action, &object).await?;
+        let deployment: DeploymentId = id("deployment", deployment)?;
+        origin.submit(api, &caller, (self.command)(deployment.clone(), reason)).await?;
+        find(api, &deployment)
+    }
+}
+
 /// Pauses: staging goes on, nothing is activated.
 #[utoipa::path(post, path = "/api/v1/deployments/{deployment}/pause", request_body = Reason,
     responses((status = 200, body = DeploymentView), (status = 409, body = Problem)))]
@@ -307,11 +330,9 @@ pub(super) async fn pause(
     Path(deployment): Path<String>,
     Json(body): Json<Reason>,
 ) -> Result<axum::Json<DeploymentView>, Problem> {
-    let object = format!("deployment/{deployment}");
-    let caller = origin.need(&api, Permission::RollBack, "deployment.pause", &object).await?;
-    let deployment: DeploymentId = id("deployment", &deployment)?;
-    origin.submit(&api, &caller, Command::Pause { deployment: deployment.clone(), reason: body.reason }).await?;
-    find(&api, &deployment)
+    let command = |deployment, reason| Command::Pause { deployment, reason };
+    let wish = Wish { permission: Permission::RollBack, action: "deployment.pause", command };
+    wish.carry_out(&api, &origin, &deployment, body.reason).await
 }
 
 /// Resumes.
@@ -323,11 +344,9 @@ pub(super) async fn resume(
     Path(deployment): Path<String>,
     Json(body): Json<Reason>,
 ) -> Result<axum::Json<DeploymentView>, Problem> {
-    let object = format!("deployment/{deployment}");
-    let caller = origin.need(&api, Permission::Deploy, "deployment.resume", &object).await?;
-    let deployment: DeploymentId = id("deployment", &deployment)?;
-    origin.submit(&api, &caller, Command::Resume { deployment: deployment.clone(), reason: body.reason }).await?;
-    find(&api, &deployment)
+    let command = |deployment, reason| Command::Resume { deployment, reason };
+    let wish = Wish { permission: Permission::Deploy, action: "deployment.resume", command };
+    wish.carry_out(&api, &origin, &deployment, body.reason).await
 }
 
 /// Rolls back every opened phase.
@@ -339,11 +358,9 @@ pub(super) async fn roll_back(
     Path(deployment): Path<String>,
     Json(body): Json<Reason>,
 ) -> Result<axum::Json<DeploymentView>, Problem> {
-    let object = format!("deployment/{deployment}");
-    let caller = origin.need(&api, Permission::RollBack, "deployment.rollback", &object).await?;
-    let deployment: DeploymentId = id("deployment", &deployment)?;
-    origin.submit(&api, &caller, Command::Rollback { deployment: deployment.clone(), reason: body.reason }).await?;
-    find(&api, &deployment)
+    let command = |deployment, reason| Command::Rollback { deployment, reason };
+    let wish = Wish { permission: Permission::RollBack, action: "deployment.rollback", command };
+    wish.carry_out(&api, &origin, &deployment, body.reason).await
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
+use mdfm_service::atomic_write;
 use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
 use mdfm_shared::tlog::{Checkpoint, Hash, NoteError, NoteSigner, Tree};
 
 use super::segment::{self, Segment};
-use crate::store::atomic_write;
 
 /// Why a log is not usable.
 #[derive(Debug, thiserror::Error)]

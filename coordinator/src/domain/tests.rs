@@ -120,20 +120,10 @@ impl Desk {
 
     fn record(&mut self, actor: &Actor, proposal: Proposal) {
         let record = AuditRecord {
-            v: 1,
-            at: self.now.to_string(),
-            at_ms: self.now.0,
-            actor: actor.clone(),
-            action: proposal.action.into(),
-            object: proposal.object,
-            outcome: Outcome::Accepted,
-            component: "test".into(),
-            address: None,
             reason: proposal.reason,
-            before: None,
-            after: None,
             event: Some(serde_json::to_value(&proposal.event).expect("events encode")),
             document: proposal.document,
+            ..AuditRecord::new(self.now, actor, proposal.action, &proposal.object, Outcome::Accepted)
         };
         self.state.apply(&record).expect("what was decided applies");
         self.records.push(record);

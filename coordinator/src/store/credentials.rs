@@ -5,9 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mdfm_service::atomic_write;
 use mdfm_shared::digest::Digest;
-
-use super::atomic_write;
 
 /// The directory of verifiers, one file each, named by its digest.
 #[derive(Debug, Clone)]

@@ -1,7 +1,22 @@
 //! Help with configuration files.
 
+use std::path::Path;
+
+use crate::{Exit, Stop};
+
 /// Distance in edits up to which a known key is taken for what was meant.
 const EDITS_MAX: usize = 3;
+
+/// Reads a configuration file and parses it; the defaults without one.
+///
+/// # Errors
+/// It cannot be read, or `parse` says what is wrong with it: [`Exit::Config`].
+pub fn load_config<T: Default>(path: Option<&Path>, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, Stop> {
+    let Some(path) = path else { return Ok(T::default()) };
+    let stop = |cause: String| Stop::new(Exit::Config, format!("configuration {}: {cause}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|e| stop(format!("cannot be read: {e}")))?;
+    parse(&text).map_err(stop)
+}
 
 /// Adds the nearest known key to the message of a decoder that refused an unknown one.
 pub fn with_hint(message: &str) -> String {

@@ -4,13 +4,15 @@
 mod certificate;
 mod config;
 mod exit;
+mod file;
 mod logging;
 mod secret;
 mod watchdog;
 
 pub use certificate::{Validity, validity};
-pub use config::with_hint;
+pub use config::{load_config, with_hint};
 pub use exit::{Exit, Stop, finish};
-pub use logging::{LevelError, LogLevel, start_logging};
+pub use file::atomic_write;
+pub use logging::{LevelError, LogLevel, start_logging, take_up_level};
 pub use secret::{credential_or, read_secret};
 pub use watchdog::{Watchdog, ready, stopping};

@@ -47,6 +47,15 @@ impl LogLevel {
     }
 }
 
+/// What a daemon does on SIGHUP: takes the level of its configuration, which was just read again; says so, or why not.
+pub fn take_up_level(level: &LogLevel, configured: Result<String, crate::Stop>) {
+    match configured.map(|text| level.set(&text)) {
+        Ok(Ok(())) => tracing::info!("log level taken from the configuration; other keys need a restart"),
+        Ok(Err(error)) => tracing::error!(%error, "the log level stays as it is"),
+        Err(error) => tracing::error!(%error, "the log level stays as it is"),
+    }
+}
+
 /// Starts logging at `info`; `quiet` are filters for chatty libraries, such as `rumqttd=error,`.
 ///
 /// # Errors
