@@ -37,8 +37,9 @@ trace: tools ## writes docs/validation.md: requirement -> the tests that carry i
 	MDFM_WRITE=1 $(CARGO) test --workspace --locked --test tidy validation
 
 deny: ## licences, sources and forbidden crates among the dependencies
-	@command -v cargo-deny >/dev/null || { echo "make deny needs cargo-deny: cargo install cargo-deny --locked"; exit 1; }
-	$(CARGO) deny --offline check licenses bans sources
+	$(CARGO) fetch --locked
+	@PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin"; command -v cargo-deny >/dev/null || { echo "installing cargo-deny (once, some minutes)"; $(CARGO) install --quiet --locked cargo-deny; }
+	PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin" $(CARGO) deny --offline check licenses bans sources
 
 doc: ## the documentation of the code, private items too
 	$(CARGO) doc --workspace --no-deps --document-private-items

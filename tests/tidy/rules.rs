@@ -97,3 +97,16 @@ fn nothing_is_left_for_later_in_silence() {
         }
     }
 }
+
+/// Crates that are there in more than one version cost time and trust; the number may fall, not rise.
+#[test]
+fn duplicate_crates_are_bounded() {
+    const DUPLICATES_MAX: usize = 29;
+    let lock = std::fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let mut versions: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    for name in lock.lines().filter_map(|l| l.strip_prefix("name = ")) {
+        *versions.entry(name).or_default() += 1;
+    }
+    let twice: Vec<&str> = versions.iter().filter(|(_, n)| **n > 1).map(|(name, _)| *name).collect();
+    assert!(twice.len() <= DUPLICATES_MAX, "{} crates in several versions: {twice:?}", twice.len());
+}
