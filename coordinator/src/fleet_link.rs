@@ -15,7 +15,7 @@ use mdfm_shared::telemetry::{Heartbeat, TelemetryBatch};
 use mdfm_shared::trust::{LoggedRecord, ReleaseEvidence};
 use mdfm_shared::wire::{self, Topic};
 use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, QoS};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::audit::LogReader;
 use crate::broker::BrokerAccess;
@@ -28,13 +28,7 @@ const GATEWAY_QUEUE_MAX: usize = 64;
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Starts the link.
-pub(crate) fn start(
-    runner: Runner,
-    broker: &BrokerAccess,
-    online_key: SecretKey,
-    outbound: mpsc::UnboundedReceiver<Outbound>,
-    revocations: watch::Sender<u64>,
-) {
+pub(crate) fn start(runner: Runner, broker: &BrokerAccess, online_key: SecretKey, outbound: mpsc::Receiver<Outbound>) {
     let mut options = MqttOptions::new("coordinator", broker.address.ip().to_string(), broker.address.port());
     options.set_credentials(&broker.coordinator.user, &broker.coordinator.password);
     options.set_keep_alive(Duration::from_secs(20));
@@ -43,7 +37,7 @@ pub(crate) fn start(
     let (resync, resynced) = mpsc::channel(1);
     let sender = Sender { runner: runner.clone(), client: client.clone(), online_key };
     tokio::spawn(receive(events, client, sender.clone(), resync));
-    tokio::spawn(send(sender, outbound, resynced, revocations));
+    tokio::spawn(send(sender, outbound, resynced));
 }
 
 #[derive(Clone)]
@@ -79,7 +73,8 @@ impl Sender {
                     Topic::Release(*manifest),
                     release_evidence(&state, &self.runner.log, *manifest).map(|e| wire::encode(&e)),
                 ),
-                Outbound::Revoked => return,
+                // Taken apart by [`Self::resync`].
+                Outbound::Everything => return,
             }
         };
         match payload {
@@ -141,16 +136,11 @@ fn release_evidence(state: &State, log: &LogReader, manifest: Digest) -> Option<
     })
 }
 
-async fn send(
-    sender: Sender,
-    mut outbound: mpsc::UnboundedReceiver<Outbound>,
-    mut resync: mpsc::Receiver<()>,
-    revocations: watch::Sender<u64>,
-) {
+async fn send(sender: Sender, mut outbound: mpsc::Receiver<Outbound>, mut resync: mpsc::Receiver<()>) {
     loop {
         tokio::select! {
             message = outbound.recv() => match message {
-                Some(Outbound::Revoked) => revocations.send_modify(|n| *n += 1),
+                Some(Outbound::Everything) => sender.resync().await,
                 Some(message) => sender.deliver(message).await,
                 None => return,
             },

@@ -17,7 +17,7 @@ use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
 use mdfm_shared::record::{Actor, ActorKind, AuditRecord, Outcome, document_text};
 use mdfm_shared::sign::{SecretKey, Signed};
 use mdfm_shared::time::UtcMillis;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audit::{AuditLog, LogReader};
 use crate::clock;
@@ -27,6 +27,8 @@ use crate::domain::{self, Command, Event, Heard, Proposal, Refusal, State, direc
 
 /// Commands decided and made durable together at most.
 const BATCH_COMMANDS_MAX: usize = 256;
+/// Messages to the fleet that may wait.
+pub(crate) const OUTBOUND_MAX: usize = 16_384;
 /// Commands that may wait.
 const QUEUE_COMMANDS_MAX: usize = 4_096;
 /// Rounds of the engine after one batch; more would be a loop of its own making.
@@ -50,8 +52,8 @@ pub(crate) enum Outbound {
     TrustRoot(usize),
     Roster,
     Checkpoint(String),
-    /// A gateway was revoked: its connections must close now.
-    Revoked,
+    /// Everything that the broker should hold: messages were passed over because too many waited.
+    Everything,
 }
 
 struct Job {
@@ -96,7 +98,8 @@ impl Runner {
         state: State,
         online_key: SecretKey,
         silence_limit_ms: u64,
-        outbound: mpsc::UnboundedSender<Outbound>,
+        outbound: mpsc::Sender<Outbound>,
+        revocations: watch::Sender<u64>,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE_COMMANDS_MAX);
         let state = Arc::new(RwLock::new(state));
@@ -109,6 +112,8 @@ impl Runner {
             online_key,
             silence_limit_ms,
             outbound,
+            passed_over: false,
+            revocations,
             liveness: Arc::clone(&liveness),
             started_at: clock::now(),
             rounds: Arc::clone(&rounds),
@@ -151,7 +156,11 @@ struct Worker {
     state: Arc<RwLock<State>>,
     online_key: SecretKey,
     silence_limit_ms: u64,
-    outbound: mpsc::UnboundedSender<Outbound>,
+    outbound: mpsc::Sender<Outbound>,
+    /// Whether messages were passed over since everything was last said.
+    passed_over: bool,
+    /// Grows with every revocation; the front door closes the gateway's connections.
+    revocations: watch::Sender<u64>,
     liveness: Liveness,
     started_at: UtcMillis,
     rounds: Arc<AtomicU64>,
@@ -166,6 +175,7 @@ struct Worker {
 struct Round {
     entries: Vec<Vec<u8>>,
     outbound: Vec<Outbound>,
+    revoked: u64,
 }
 
 /// A failure after which memory and disk could disagree: only a restart, which replays the log, is safe.
@@ -206,14 +216,26 @@ impl Worker {
             }
             self.checkpoint(&mut round, now);
             drop(state);
-            for message in round.outbound {
-                // The receiver goes only when the process ends.
-                let _ = self.outbound.send(message);
+            if round.revoked > 0 {
+                self.revocations.send_modify(|n| *n += round.revoked);
             }
+            self.tell(round.outbound);
             for (reply, answer) in answers {
                 // Who asked may have gone; the record stands.
                 let _ = reply.send(answer);
             }
+        }
+    }
+
+    /// Hands messages to the fleet link. It is bounded: what finds no room is passed over, and everything is said again as soon
+    /// as there is room, for only the newest state counts.
+    fn tell(&mut self, messages: Vec<Outbound>) {
+        for message in messages {
+            self.passed_over |= self.outbound.try_send(message).is_err();
+        }
+        if self.passed_over && self.outbound.try_send(Outbound::Everything).is_ok() {
+            tracing::warn!("too many messages to the fleet were waiting; everything is said again");
+            self.passed_over = false;
         }
     }
 
@@ -299,7 +321,7 @@ impl Worker {
         match event {
             Event::TrustRootAdded { .. } => round.outbound.push(Outbound::TrustRoot(state.roots.len() - 1)),
             Event::RosterAdded { .. } => round.outbound.push(Outbound::Roster),
-            Event::GatewayRevoked { .. } => round.outbound.push(Outbound::Revoked),
+            Event::GatewayRevoked { .. } => round.revoked += 1,
             Event::DeploymentCreated(new) => {
                 round.outbound.push(Outbound::Release(new.manifest));
                 self.directives_dirty = true;

@@ -22,7 +22,7 @@ use crate::config::{Config, DEFAULT_TOML, ExternalBroker};
 use crate::domain::access::AccessRole;
 use crate::domain::{Command, State};
 use crate::pki::{self, Pem};
-use crate::runner::{Runner, system};
+use crate::runner::{self, Runner, system};
 use crate::store::{CredentialStore, ImageStore};
 use crate::{clock, fleet_link};
 
@@ -206,15 +206,15 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel) -> anyhow
     })?;
     tracing::info!(entries = state.log_size, ms = started.elapsed().as_millis() as u64, "audit log replayed");
 
-    let (outbound, messages) = mpsc::unbounded_channel();
+    let (outbound, messages) = mpsc::channel(runner::OUTBOUND_MAX);
     let (revoke, revocations) = watch::channel(0);
     let silence_limit_ms = config.silence_limit_seconds.saturating_mul(1_000);
-    let runner = Runner::start(log, state, online_key.clone(), silence_limit_ms, outbound)?;
+    let runner = Runner::start(log, state, online_key.clone(), silence_limit_ms, outbound, revoke)?;
     let broker = match &config.broker {
         Some(external) => external_broker(external)?,
         None => broker::start_embedded(config.connections_max)?,
     };
-    fleet_link::start(runner.clone(), &broker, online_key, messages, revoke);
+    fleet_link::start(runner.clone(), &broker, online_key, messages);
     let tls = tls_config(&authority.certificate, &server)?;
     let router = api::router(Api {
         runner: runner.clone(),

@@ -99,7 +99,12 @@ fn fail(error: &anyhow::Error) -> std::process::ExitCode {
 
 async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
     let out = Output { json: arguments.json };
-    let file = Session::file(arguments.session)?;
+    let file = match Session::file(arguments.session) {
+        Ok(file) => file,
+        // What works offline needs no session file; what turns out to need one says so when it opens it.
+        Err(_) if matches!(arguments.command, Action::Keys(_) | Action::Trust(_) | Action::Audit(_)) => PathBuf::new(),
+        Err(error) => return Err(error),
+    };
     match arguments.command {
         Action::Login(login) => client::login(&out, &file, login).await,
         Action::Logout => client::logout(&out, &file).await,
