@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
-use mdfm_shared::directive::{Action, CommitAck, Directive};
+use mdfm_shared::directive::{Action, CommitAck, Directive, Finish, Window};
 use mdfm_shared::id::{DeviceId, GatewayId};
 use mdfm_shared::limits::PROOF_HASHES_MAX;
 use mdfm_shared::sign::{Signed, Verified};
@@ -213,6 +213,9 @@ impl Trust {
             return Err(refuse(&format!("serial {found} is not above {held}: an old directive was replayed")));
         }
         let devices: BTreeSet<&DeviceId> = directive.devices.iter().map(|d| &d.device).collect();
+        if !directive.is_bounded() {
+            return Err(refuse(&"it has more devices or windows than a directive may have"));
+        }
         if devices.len() != directive.devices.len() {
             return Err(refuse(&"it names a device twice"));
         }
@@ -333,7 +336,9 @@ impl Trust {
 
     fn named_releases(&self) -> impl Iterator<Item = Digest> {
         self.directive.iter().flat_map(|d| &d.devices).filter_map(|d| match d.action {
-            Action::Install { manifest } | Action::Hold { manifest } => Some(manifest),
+            Action::Install { manifest } | Action::Hold { manifest } | Action::InstallWithin { manifest, .. } => {
+                Some(manifest)
+            }
             Action::Rollback { .. } => None,
         })
     }
@@ -347,9 +352,10 @@ impl Trust {
     pub(crate) fn wish(&self, device: &DeviceId) -> Option<Wish> {
         let directive = self.directive.as_ref()?;
         let entry = directive.devices.iter().find(|d| d.device == *device)?;
-        let target = |manifest: Digest| {
+        let target = |manifest: Digest, windows: Option<(Vec<Window>, Finish)>| {
             let (release, _) = self.releases.get(&manifest)?;
             Some(Target {
+                windows,
                 digest: manifest,
                 manifest: (**release.manifest()).clone(),
                 deployment: entry.deployment.clone(),
@@ -357,10 +363,13 @@ impl Trust {
                 expires_at: directive.expires_at.min(self.root.expires_at),
             })
         };
-        match entry.action {
-            Action::Install { manifest } => target(manifest).map(Wish::Install),
-            Action::Hold { manifest } => target(manifest).map(Wish::Hold),
-            Action::Rollback { manifest } => Some(Wish::Rollback { manifest }),
+        match &entry.action {
+            Action::Install { manifest } => target(*manifest, None).map(Wish::Install),
+            Action::InstallWithin { manifest, windows, finish } => {
+                target(*manifest, Some((windows.clone(), *finish))).map(Wish::Install)
+            }
+            Action::Hold { manifest } => target(*manifest, None).map(Wish::Hold),
+            Action::Rollback { manifest } => Some(Wish::Rollback { manifest: *manifest }),
         }
     }
 

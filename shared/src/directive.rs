@@ -5,8 +5,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::id::{DeploymentId, DeviceId, GatewayId};
+use crate::limits::{GATEWAY_DEVICES_MAX, WINDOWS_MAX};
 use crate::sign::Document;
 use crate::time::UtcMillis;
+
+/// A span of wall-clock time in which a device may be activated: a maintenance window, its time zone already applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Window {
+    /// First moment of it.
+    pub opens_at: UtcMillis,
+    /// First moment after it.
+    pub closes_at: UtcMillis,
+}
+
+impl Window {
+    /// Whether `need_ms` milliseconds of work that begins `at` end inside it.
+    pub fn holds(&self, at: UtcMillis, need_ms: u64) -> bool {
+        self.opens_at <= at && at < self.closes_at && at.plus_ms(need_ms) <= self.closes_at
+    }
+}
+
+/// What a window asks of the work that begins in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Finish {
+    /// Activation and probation must be able to end before it closes; else they are not begun.
+    Inside,
+    /// They must only begin in it.
+    Anytime,
+}
 
 /// What shall become of one device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +53,15 @@ pub enum Action {
     Rollback {
         /// Digest of the manifest to leave.
         manifest: Digest,
+    },
+    /// As `Install`, but activate only inside one of these windows; with none, never.
+    InstallWithin {
+        /// Digest of the manifest.
+        manifest: Digest,
+        /// The windows that open before the directive expires, in order.
+        windows: Vec<Window>,
+        /// What must have ended when a window closes.
+        finish: Finish,
     },
 }
 
@@ -60,6 +97,17 @@ pub struct Directive {
 
 impl Document for Directive {
     const TYPE: &'static str = "directive";
+}
+
+impl Directive {
+    /// Whether the directive keeps the bounds on its lists.
+    pub fn is_bounded(&self) -> bool {
+        let bounded = |d: &DeviceDirective| match &d.action {
+            Action::InstallWithin { windows, .. } => windows.len() <= WINDOWS_MAX,
+            Action::Install { .. } | Action::Hold { .. } | Action::Rollback { .. } => true,
+        };
+        self.devices.len() <= GATEWAY_DEVICES_MAX && self.devices.iter().all(bounded)
+    }
 }
 
 /// The coordinator's word that every batch up to `sequence` is durable in the audit log.

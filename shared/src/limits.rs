@@ -26,6 +26,8 @@ pub const IMAGE_BYTES_MAX: u64 = 16 << 30;
 pub const COMPONENTS_MAX: usize = 16;
 /// Devices behind one gateway.
 pub const GATEWAY_DEVICES_MAX: usize = 256;
+/// Maintenance windows in one entry of a directive: those that open within its life.
+pub const WINDOWS_MAX: usize = 4;
 /// Events in one telemetry batch.
 pub const BATCH_EVENTS_MAX: usize = 32;
 /// Entries in one approver roster.

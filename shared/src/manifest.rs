@@ -16,6 +16,8 @@ pub enum FirmwareClass {
     Standard,
     /// Clinical and Regulatory approval inside the emergency window.
     Emergency,
+    /// Replaces firmware that is being recalled: approved like a standard release, deployed at once if need be.
+    Recall,
 }
 
 /// One image of a release; a device takes all components or none, in the manifest's order.

@@ -11,6 +11,7 @@ mod tests;
 
 use mdfm_shared::device::{Command, Fault, Refusal, Report};
 use mdfm_shared::digest::Digest;
+use mdfm_shared::directive::{Finish, Window};
 use mdfm_shared::id::DeploymentId;
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::telemetry::EventKind;
@@ -50,6 +51,19 @@ pub(crate) struct Target {
     pub(crate) security_floor: u32,
     /// Past this wall-clock time nothing new is started because of this wish.
     pub(crate) expires_at: UtcMillis,
+    /// The only times in which the device may be activated; none for any time.
+    pub(crate) windows: Option<(Vec<Window>, Finish)>,
+}
+
+impl Target {
+    /// Whether work of `need_ms` may begin `at`.
+    fn may_begin(&self, at: UtcMillis, need_ms: u64) -> bool {
+        at < self.expires_at
+            && self.windows.as_ref().is_none_or(|(windows, finish)| {
+                let need_ms = if *finish == Finish::Inside { need_ms } else { 0 };
+                windows.iter().any(|w| w.holds(at, need_ms))
+            })
+    }
 }
 
 /// What happened.

@@ -36,6 +36,8 @@ pub(crate) struct Installer {
     wrong_digests: u32,
     /// Start of this process, before which no report can have come.
     started: MonotonicMs,
+    /// Whether, when last looked at, the order to boot could be given again.
+    boot_is_wished: bool,
 }
 
 /// An order that stands.
@@ -74,6 +76,7 @@ impl Installer {
             last_order,
             wrong_digests: 0,
             started: now,
+            boot_is_wished: false,
         }
     }
 
@@ -116,8 +119,7 @@ impl Installer {
         match self.journal.phase {
             Phase::Activating { since, .. } => {
                 let limit = (silent(since).min(activation_end(since, plan)), "the device must report the new boot");
-                let may_boot =
-                    !self.is_in_use() && matches!(&self.wish, Some(Wish::Install(t)) if t.digest == plan.manifest);
+                let may_boot = !self.is_in_use() && self.boot_is_wished;
                 [Some(limit), repeat.filter(|_| may_boot)].into_iter().flatten().min()
             }
             Phase::Probation { since, .. } => {
@@ -455,8 +457,9 @@ impl Installer {
             return true;
         }
         let Some(Wish::Install(target)) = &self.wish else { return false };
-        let fresh = now.utc < target.expires_at;
-        if !fresh || report.in_use || !self.is_attached(now.mono) {
+        // What cannot end before the window closes is not begun: the boot, at its slowest, and the whole probation.
+        let may_begin = target.may_begin(now.utc, boot_ms_max(&plan).saturating_add(plan.health.probation_ms));
+        if !may_begin || report.in_use || !self.is_attached(now.mono) {
             return false;
         }
         let phase = Phase::Activating { since: self.stamp(now), boots_before: report.boot_count };
@@ -506,13 +509,13 @@ impl Installer {
                 return true;
             }
         }
-        let wished =
-            matches!(&self.wish, Some(Wish::Install(t)) if t.digest == plan.manifest && now.utc < t.expires_at);
+        let left_ms = plan.health.silence_limit_ms.saturating_add(plan.health.probation_ms);
+        let wished = matches!(&self.wish, Some(Wish::Install(t)) if t.digest == plan.manifest && t.may_begin(now.utc, left_ms));
+        self.boot_is_wished = wished;
         if report.as_ref().is_some_and(|r| r.in_use || !wished) && self.is_attached(now.mono) {
             // It has not booted, and now it must not: the order is not repeated. While it may still be on its way the
             // installation stays here; the time runs only while the boot is asked for.
-            let patience_ms = plan.health.silence_limit_ms.saturating_mul(2);
-            let lost = self.ordered.as_ref().is_none_or(|o| now.mono.since_ms(o.at) >= patience_ms);
+            let lost = self.ordered.as_ref().is_none_or(|o| now.mono.since_ms(o.at) >= boot_ms_max(&plan));
             if !wished && lost {
                 self.enter(Phase::Staged, "not booted, and not wished for now".into(), step);
                 return true;
@@ -644,7 +647,12 @@ impl Installer {
 
 /// When a device that reports but does not boot the new slot is called back.
 fn activation_end(since: Stamp, plan: &Plan) -> MonotonicMs {
-    since.at.plus_ms(plan.health.silence_limit_ms.saturating_mul(2))
+    since.at.plus_ms(boot_ms_max(plan))
+}
+
+/// The longest that a boot of the new slot may take.
+fn boot_ms_max(plan: &Plan) -> u64 {
+    plan.health.silence_limit_ms.saturating_mul(2)
 }
 
 fn fetch(plan: &Plan) -> Effect {

@@ -6,7 +6,7 @@ use mdfm_shared::telemetry::{InstallState, Severity};
 use proptest::prelude::*;
 
 use super::*;
-use bench::{Bench, DAY_MS, Device, Flaw, MESSAGE_AGE_MS_MAX, START_UTC, firmware, target};
+use bench::{Bench, DAY_MS, Device, Flaw, MESSAGE_AGE_MS_MAX, START_UTC, firmware, target, target_within};
 
 fn wish_rollback(n: u8) -> Option<Wish> {
     Some(Wish::Rollback { manifest: target(n).digest })
@@ -182,6 +182,49 @@ fn a_paused_deployment_stages_and_activates_nothing() {
     assert_eq!(bench.state(), InstallState::Confirmed);
 }
 
+/// Probation takes 3 s and a boot up to 12 s: a window must have 15 s left for work that must end inside it.
+#[test]
+fn seed_strat_scheduled_outside_its_windows_a_device_is_staged_and_not_activated() {
+    let mut bench = Bench::new(Flaw::None);
+    bench.report();
+    bench.wish(Some(Wish::Install(target_within(2, &[(30_000, 44_000), (90_000, 120_000)], Finish::Inside))));
+    bench.live(29_000);
+    assert_eq!((bench.state(), bench.device.boots), (InstallState::Staged, 1), "before the first window");
+    bench.live(60_000);
+    assert_eq!((bench.state(), bench.device.boots), (InstallState::Staged, 1), "14 s are too short to finish inside");
+    bench.live(2_000);
+    assert_eq!(bench.device.boots, 2, "the second window is long enough");
+    bench.live(10_000);
+    assert_eq!(bench.state(), InstallState::Confirmed);
+
+    let mut bench = Bench::new(Flaw::None);
+    bench.report();
+    bench.wish(Some(Wish::Install(target_within(2, &[(30_000, 32_000)], Finish::Anytime))));
+    bench.live(29_000);
+    assert_eq!(bench.device.boots, 1);
+    bench.live(2_000);
+    assert_eq!(bench.device.boots, 2, "it must only begin inside");
+    let mut bench = Bench::new(Flaw::None);
+    bench.report();
+    bench.wish(Some(Wish::Install(target_within(2, &[], Finish::Anytime))));
+    bench.live(600_000);
+    assert_eq!((bench.state(), bench.device.boots), (InstallState::Staged, 1), "no window, no activation");
+}
+
+/// The way back is never bound to a window.
+#[test]
+fn a_device_goes_back_whatever_the_window() {
+    let mut bench = Bench::new(Flaw::None);
+    bench.report();
+    bench.wish(Some(Wish::Install(target_within(2, &[(0, 20_000)], Finish::Anytime))));
+    bench.live(10_000);
+    assert_eq!(bench.state(), InstallState::Confirmed);
+    bench.live(100_000);
+    bench.wish(wish_rollback(2));
+    bench.live(3_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
+}
+
 #[test]
 fn a_withdrawn_wish_before_activation_leaves_the_device_alone() {
     let mut bench = Bench::new(Flaw::None);
@@ -295,6 +338,7 @@ enum Act {
     PatientLeaves,
     Line(bool),
     Install(u8),
+    InstallWithin(u8, u64, bool),
     Hold(u8),
     Rollback(u8),
     NoWish,
@@ -316,6 +360,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => Just(Act::PatientLeaves),
         1 => any::<bool>().prop_map(Act::Line),
         3 => (2_u8..5).prop_map(Act::Install),
+        2 => (2_u8..5, 0_u64..600_000, any::<bool>()).prop_map(|(n, at, inside)| Act::InstallWithin(n, at, inside)),
         1 => (2_u8..5).prop_map(Act::Hold),
         1 => (2_u8..5).prop_map(Act::Rollback),
         1 => Just(Act::NoWish),
@@ -370,6 +415,10 @@ proptest! {
                 Act::PatientLeaves => bench.device.in_use = false,
                 Act::Line(line) => bench.line = line,
                 Act::Install(n) => bench.wish(Some(Wish::Install(target(n)))),
+                Act::InstallWithin(n, at, inside) => {
+                    let finish = if inside { Finish::Inside } else { Finish::Anytime };
+                    bench.wish(Some(Wish::Install(target_within(n, &[(at, at + 60_000)], finish))));
+                }
                 Act::Hold(n) => bench.wish(Some(Wish::Hold(target(n)))),
                 Act::Rollback(n) => bench.wish(wish_rollback(n)),
                 Act::NoWish => bench.wish(None),
@@ -425,7 +474,8 @@ proptest! {
             bench.live(10_000);
         }
         let state = bench.state();
-        let waits_for_a_wish = state == InstallState::Staged && !matches!(bench.wish, Some(Wish::Install(_)));
+        let may_begin = matches!(&bench.wish, Some(Wish::Install(target)) if target.may_begin(bench.now.utc, 0));
+        let waits_for_a_wish = state == InstallState::Staged && !may_begin;
         prop_assert!(state.is_settled() || waits_for_a_wish, "still {:?}: {}", state, bench.disk.detail);
         prop_assert!(bench.device.trial.is_none(), "left on trial in {:?}", state);
         prop_assert_eq!(Some(bench.device.running()), bench.disk.confirmed.clone(), "{:?}", state);

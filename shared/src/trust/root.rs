@@ -31,7 +31,7 @@ impl RoleKeys {
 /// Which approvals each class of firmware needs, whatever a manifest says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalPolicy {
-    /// Roles for [`FirmwareClass::Standard`].
+    /// Roles for [`FirmwareClass::Standard`] and [`FirmwareClass::Recall`].
     pub standard: Vec<Role>,
     /// Roles for [`FirmwareClass::Emergency`].
     pub emergency: Vec<Role>,
@@ -51,7 +51,7 @@ impl ApprovalPolicy {
     /// The roles that a class needs.
     pub fn roles(&self, class: FirmwareClass) -> &[Role] {
         match class {
-            FirmwareClass::Standard => &self.standard,
+            FirmwareClass::Standard | FirmwareClass::Recall => &self.standard,
             FirmwareClass::Emergency => &self.emergency,
         }
     }

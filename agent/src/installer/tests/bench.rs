@@ -39,7 +39,17 @@ pub(super) fn target(n: u8) -> Target {
         deployment: format!("D-{n}").parse().expect("a good id"),
         security_floor: 0,
         expires_at: START_UTC.plus_ms(30 * DAY_MS),
+        windows: None,
     }
+}
+
+/// The same release, to be activated only between these offsets from the start.
+pub(super) fn target_within(n: u8, spans_ms: &[(u64, u64)], finish: Finish) -> Target {
+    let window = |&(opens, closes): &(u64, u64)| Window {
+        opens_at: START_UTC.plus_ms(opens),
+        closes_at: START_UTC.plus_ms(closes),
+    };
+    Target { windows: Some((spans_ms.iter().map(window).collect(), finish)), ..target(n) }
 }
 
 /// What is wrong with the new firmware.
@@ -274,6 +284,11 @@ impl Bench {
                     "persisted before acting: {:?}",
                     journal.phase
                 );
+                let wished = match &self.wish {
+                    Some(Wish::Install(target)) => target.may_begin(self.now.utc, 0),
+                    _ => false,
+                };
+                assert!(wished, "activated outside every window, or without a wish");
                 self.activated_after_rollback |= journal.rolled_back.contains(&plan.manifest);
             }
             Order::Rollback { sha256 } => {
