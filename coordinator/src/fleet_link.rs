@@ -10,7 +10,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::CommitAck;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::limits::MQTT_PACKET_BYTES_MAX;
-use mdfm_shared::sign::{KeySet, PublicKey, SecretKey, Signed};
+use mdfm_shared::sign::{SecretKey, Signed};
 use mdfm_shared::telemetry::{Heartbeat, TelemetryBatch};
 use mdfm_shared::trust::{LoggedRecord, ReleaseEvidence};
 use mdfm_shared::wire::{self, Topic};
@@ -20,8 +20,9 @@ use tokio::sync::mpsc;
 use crate::audit::LogReader;
 use crate::broker::BrokerAccess;
 use crate::clock;
-use crate::domain::{Command, Refusal, State, telemetry};
-use crate::runner::{Outbound, Runner, gateway_actor};
+use crate::domain::desk::Outbound;
+use crate::domain::{Command, Refusal, State, heartbeat, telemetry};
+use crate::runner::{Runner, gateway_actor};
 
 /// Messages of one gateway that may wait; more are dropped, the gateway sends them again.
 const GATEWAY_QUEUE_MAX: usize = 64;
@@ -236,60 +237,23 @@ async fn refuse(gateway: &GatewayId, sender: &Sender, action: &'static str, refu
     let _ = sender.runner.submit(gateway_actor(gateway), None, command).await;
 }
 
-/// Takes a heartbeat: notes which devices are there and sends what the gateway lacks. One that is not newer than the `newest`
-/// (epoch and sequence) was sent again, by the broker or by somebody who wants a silent gateway to seem alive: it shows nothing.
+/// Takes a heartbeat, sends what the gateway lacks and has logged what it changes.
 async fn hear(
     gateway: &GatewayId,
     sender: &Sender,
     signed: &Signed<Heartbeat>,
     newest: &mut (u64, u64),
 ) -> Result<(), Refusal> {
-    let mut answers = Vec::new();
-    let mut ahead = None;
-    {
+    let answer = {
         let state = sender.runner.state();
-        let Some(held) = state.gateways.get(gateway) else { return Ok(()) };
-        let Some(credentials) = held.credentials.as_ref().filter(|_| !held.revoked) else { return Ok(()) };
-        let key: PublicKey = credentials.telemetry_key.parse().map_err(|e| Refusal::document("telemetry-key", e))?;
-        let heartbeat = signed.verify(&KeySet::single(key)).map_err(|e| Refusal::document("heartbeat-signature", e))?;
-        if heartbeat.gateway != *gateway || !heartbeat.is_bounded() {
-            return Err(Refusal::document("heartbeat", "names another gateway or too many devices"));
-        }
-        let position = (heartbeat.epoch, heartbeat.sequence);
-        if heartbeat.epoch != held.chain.epoch || position <= *newest {
-            return Ok(());
-        }
-        *newest = position;
-        let now = clock::now();
         let mut seen = sender.runner.liveness.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for device in heartbeat.devices.iter().filter(|d| d.attached) {
-            if state.gateway_of(&device.device) == Some(gateway) {
-                seen.insert(device.device.clone(), now);
-            }
-        }
-        let first_missing = usize::try_from(heartbeat.root_version).unwrap_or(usize::MAX);
-        answers.extend((first_missing..state.roots.len()).map(Outbound::TrustRoot));
-        if state.roster.as_ref().is_some_and(|r| r.version > heartbeat.roster_version) {
-            answers.push(Outbound::Roster);
-        }
-        for manifest in &heartbeat.missing_releases {
-            if state.deployments.values().any(|d| d.plan.manifest == *manifest) {
-                answers.push(Outbound::Release(*manifest));
-            }
-        }
-        ahead = Some(heartbeat.directive_serial).filter(|serial| *serial > held.last_serial()).or(ahead);
-        if held.directive.as_ref().is_some_and(|d| d.serial > heartbeat.directive_serial) {
-            answers.push(Outbound::Directive(gateway.clone()));
-        }
+        heartbeat::hear(&state, &mut seen, clock::now(), gateway, signed, newest)?
+    };
+    for message in answer.outbound {
+        sender.deliver(message).await;
     }
-    for answer in answers {
-        sender.deliver(answer).await;
-    }
-    match ahead {
-        Some(serial) => {
-            let command = Command::NoteSerial { gateway: gateway.clone(), serial };
-            sender.runner.submit(gateway_actor(gateway), None, command).await
-        }
+    match answer.command {
+        Some(command) => sender.runner.submit(gateway_actor(gateway), None, command).await,
         None => Ok(()),
     }
 }

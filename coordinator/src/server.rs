@@ -20,9 +20,10 @@ use crate::audit::{AuditLog, LogError};
 use crate::broker::{self, BrokerAccess, FrontDoor, Login, tls_config};
 use crate::config::{Config, DEFAULT_TOML, ExternalBroker};
 use crate::domain::access::AccessRole;
+use crate::domain::desk::system;
 use crate::domain::{Command, State};
 use crate::pki::{self, Pem};
-use crate::runner::{self, Runner, system};
+use crate::runner::{self, Runner};
 use crate::store::{CredentialStore, ImageStore};
 use crate::{clock, fleet_link};
 
@@ -142,6 +143,7 @@ fn init(data: &Path, names: &[String], log_origin: &str, admin: &str, password_f
         user: admin.clone(),
         printed_name: "First administrator".into(),
         roles: vec![AccessRole::Admin],
+        hospital: None,
         credential: CredentialStore::open(&data.join("credentials"))?.keep(&password_hash)?,
     };
     let now = clock::now();

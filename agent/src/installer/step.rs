@@ -510,7 +510,8 @@ impl Installer {
             }
         }
         let left_ms = plan.health.silence_limit_ms.saturating_add(plan.health.probation_ms);
-        let wished = matches!(&self.wish, Some(Wish::Install(t)) if t.digest == plan.manifest && t.may_begin(now.utc, left_ms));
+        let wished =
+            matches!(&self.wish, Some(Wish::Install(t)) if t.digest == plan.manifest && t.may_begin(now.utc, left_ms));
         self.boot_is_wished = wished;
         if report.as_ref().is_some_and(|r| r.in_use || !wished) && self.is_attached(now.mono) {
             // It has not booted, and now it must not: the order is not repeated. While it may still be on its way the

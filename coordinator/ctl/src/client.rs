@@ -110,6 +110,13 @@ impl Client {
     pub(crate) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.send(self.request(Method::PUT, path).json(body)).await
     }
+    pub(crate) async fn delete(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.send(self.request(Method::DELETE, path).json(body)).await
+    }
+    /// Puts bytes as they are: what is signed by its digest must not be written anew.
+    pub(crate) async fn put_bytes(&self, path: &str, bytes: Vec<u8>) -> anyhow::Result<Value> {
+        self.send(self.request(Method::PUT, path).body(bytes)).await
+    }
 }
 
 /// Turns problem details into an error with their words.

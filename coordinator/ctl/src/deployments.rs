@@ -26,6 +26,12 @@ pub(crate) struct Deploy {
     firmware: String,
     /// JSON file with strategy and phases; `-` reads standard input.
     plan: PathBuf,
+    /// Show every device, window and gate of the plan, and its digest; start nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Start only if the plan is still the one with this digest.
+    #[arg(long)]
+    plan_digest: Option<String>,
 }
 
 /// Show a deployment.
@@ -64,16 +70,111 @@ pub(crate) struct Change {
     reason: String,
 }
 
+/// Roll back a device, a hospital, a phase, or without any of them the deployment.
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// Deployment id.
+    deployment: String,
+    /// Why, in your words.
+    #[arg(long)]
+    reason: String,
+    /// Only this device.
+    #[arg(long, conflicts_with_all = ["hospital", "phase"])]
+    device: Option<String>,
+    /// Only the devices of this hospital.
+    #[arg(long, conflicts_with = "phase")]
+    hospital: Option<String>,
+    /// Only the devices of this phase, 1 for the first.
+    #[arg(long)]
+    phase: Option<u32>,
+    /// The order says nothing about the firmware: the devices leave the count instead of counting as failed.
+    #[arg(long)]
+    operational: bool,
+}
+
+/// Say that a hospital's staff agree to a deployment, or take it back.
+#[derive(Debug, Args)]
+pub(crate) struct Consent {
+    /// Deployment id.
+    deployment: String,
+    /// Hospital id.
+    #[arg(long)]
+    hospital: String,
+    /// Who agreed and how, in your words.
+    #[arg(long)]
+    reason: String,
+    /// Take the consent back.
+    #[arg(long)]
+    withdraw: bool,
+}
+
+/// Note that something owed to an authority has been done.
+#[derive(Debug, Args)]
+pub(crate) struct Duty {
+    /// Deployment id.
+    deployment: String,
+    /// Number of the duty, 1 for the first.
+    duty: u32,
+    /// Where it can be found, for example the number of the report.
+    #[arg(long)]
+    reference: String,
+}
+
 pub(crate) async fn deploy(out: &Output, client: &Client, options: Deploy) -> anyhow::Result<()> {
     let plan = if options.plan.as_os_str() == "-" {
         std::io::read_to_string(std::io::stdin())?
     } else {
         std::fs::read_to_string(&options.plan).with_context(|| format!("reading {}", options.plan.display()))?
     };
-    let plan: Value = serde_json::from_str(&plan).context("the plan is not JSON")?;
-    let view = client.post(&format!("/api/v1/deployments?firmwareId={}", options.firmware), &plan).await?;
-    out.answer(&view, || render(&view));
+    let mut plan: Value = serde_json::from_str(&plan).context("the plan is not JSON")?;
+    if let Some(digest) = options.plan_digest {
+        plan["planDigest"] = digest.into();
+    }
+    let path = format!("/api/v1/deployments?firmwareId={}&dryRun={}", options.firmware, options.dry_run);
+    let view = client.post(&path, &plan).await?;
+    out.answer(&view, || if options.dry_run { render_plan(&view) } else { render(&view) });
     Ok(())
+}
+
+/// A plan in words: each phase with its gate, its hospitals, their windows and devices.
+fn render_plan(view: &Value) -> String {
+    let mut lines = format!(
+        "plan {}\n  {} of {} for {} devices; the first failure: {}",
+        text(&view["planDigest"]),
+        text(&view["strategy"]),
+        text(&view["firmwareId"]),
+        text(&view["devices"]),
+        text(&view["firstFailure"])
+    );
+    for (i, phase) in view["phases"].as_array().into_iter().flatten().enumerate() {
+        let gate = &phase["gate"];
+        let limit = match gate["maxErrors"].as_u64() {
+            Some(n) => format!("at most {n} failed devices"),
+            None => format!("at most {} % failed devices", text(&gate["maxErrorRatePercent"])),
+        };
+        let _ = write!(
+            lines,
+            "\n  phase {} {}: {limit}, watched for {} h, {}",
+            i + 1,
+            text(&gate["name"]),
+            gate["monitoringMs"].as_f64().unwrap_or(0.0) / 3_600_000.0,
+            gate["validation"].as_str().map_or("nobody signs".to_owned(), |role| format!("{role} signs"))
+        );
+        for hospital in phase["hospitals"].as_array().into_iter().flatten() {
+            let _ = write!(lines, "\n    {} [{}]", text(&hospital["hospitalId"]), text(&hospital["devices"]));
+            if hospital["consentNeeded"] == true {
+                lines.push_str(", its staff must agree");
+            }
+            for window in hospital["windows"].as_array().into_iter().flatten() {
+                let at = |field: &str| {
+                    jiff::Timestamp::from_millisecond(window[field].as_i64().unwrap_or(0))
+                        .map_or_else(|_| "?".to_owned(), |t| t.strftime("%a %Y-%m-%d %H:%MZ").to_string())
+                };
+                let _ = write!(lines, "\n      window {} to {}", at("opensAt"), at("closesAt"));
+            }
+        }
+    }
+    lines
 }
 
 /// A deployment in words: phases with their gates, then the devices by state.
@@ -96,6 +197,17 @@ fn render(view: &Value) -> String {
             text(&phase["status"]["name"]),
             text(&phase["hospitals"])
         );
+        let count = |name: &str| phase["devices"][name].as_u64().unwrap_or(0);
+        let _ = write!(
+            lines,
+            "\n    {} devices: {} confirmed, {} failed, {} silent, {} in flight, {} withdrawn",
+            count("devices"),
+            count("confirmed"),
+            count("failed"),
+            count("silent"),
+            count("inFlight"),
+            count("withdrawn")
+        );
         if let Some(gate) = phase["gate"].as_object() {
             let _ = write!(lines, "\n    gate: {}", text(&gate["explanation"]));
         }
@@ -109,6 +221,14 @@ fn render(view: &Value) -> String {
                 text(&validation["meaning"])
             );
         }
+    }
+    for consent in view["consents"].as_array().into_iter().flatten() {
+        let given = consent["givenBy"].as_str().map_or("not yet".to_owned(), |by| format!("given by {by}"));
+        let _ = write!(lines, "\n  consent of {}: {given}", text(&consent["hospitalId"]));
+    }
+    for (i, duty) in view["duties"].as_array().into_iter().flatten().enumerate() {
+        let done = duty["fulfilled"]["reference"].as_str().map_or("open".to_owned(), |r| format!("done: {r}"));
+        let _ = write!(lines, "\n  duty {}: {} [{done}]", i + 1, text(&duty["draft"]));
     }
     for device in view["devices"].as_array().into_iter().flatten() {
         let _ = write!(
@@ -135,7 +255,8 @@ pub(crate) async fn watch(out: &Output, client: &Client, options: Watch) -> anyh
             out.answer(&view, || shown.clone());
             last = shown;
         }
-        let ended = matches!(view["status"]["name"].as_str(), Some("completed" | "rolledBack"));
+        let ended =
+            matches!(view["status"]["name"].as_str(), Some("completed" | "rolledBack" | "aborted" | "superseded"));
         if ended || !options.follow {
             return Ok(());
         }
@@ -170,6 +291,35 @@ pub(crate) async fn validate(out: &Output, client: &Client, options: Validate) -
 pub(crate) async fn change(out: &Output, client: &Client, what: &str, options: Change) -> anyhow::Result<()> {
     let path = format!("/api/v1/deployments/{}/{what}", options.deployment);
     let view = client.post(&path, &json!({ "reason": options.reason })).await?;
+    out.answer(&view, || render(&view));
+    Ok(())
+}
+
+pub(crate) async fn roll_back(out: &Output, client: &Client, options: Rollback) -> anyhow::Result<()> {
+    let path = format!("/api/v1/deployments/{}/rollback", options.deployment);
+    let body = json!({
+        "reason": options.reason,
+        "deviceId": options.device,
+        "hospitalId": options.hospital,
+        "phase": options.phase,
+        "cause": if options.operational { "operational" } else { "safety" },
+    });
+    let view = client.post(&path, &body).await?;
+    out.answer(&view, || render(&view));
+    Ok(())
+}
+
+pub(crate) async fn consent(out: &Output, client: &Client, options: Consent) -> anyhow::Result<()> {
+    let path = format!("/api/v1/deployments/{}/consents/{}", options.deployment, options.hospital);
+    let body = json!({ "reason": options.reason });
+    let view = if options.withdraw { client.delete(&path, &body).await? } else { client.put(&path, &body).await? };
+    out.answer(&view, || render(&view));
+    Ok(())
+}
+
+pub(crate) async fn duty(out: &Output, client: &Client, options: Duty) -> anyhow::Result<()> {
+    let path = format!("/api/v1/deployments/{}/duties/{}", options.deployment, options.duty);
+    let view = client.post(&path, &json!({ "reference": options.reference })).await?;
     out.answer(&view, || render(&view));
     Ok(())
 }

@@ -26,7 +26,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// Uploads an image and its manifest, signed here with the release key.
-    Upload(Upload),
+    Upload(Box<Upload>),
     /// Lists releases.
     List,
     /// Shows one release with its approvals.
@@ -64,6 +64,12 @@ pub(crate) struct Upload {
     /// An emergency release: Clinical and Regulatory approval within four hours.
     #[arg(long)]
     emergency: bool,
+    /// Replaces recalled firmware: approved like any release, deployed at once if need be.
+    #[arg(long, conflicts_with = "emergency")]
+    recall: bool,
+    /// Software bill of materials, CycloneDX JSON; the manifest names its digest.
+    #[arg(long)]
+    sbom: Option<PathBuf>,
     /// Release notes.
     #[arg(long, default_value = "")]
     notes: String,
@@ -123,7 +129,7 @@ fn milliseconds(what: &str, seconds: f64) -> anyhow::Result<u64> {
 
 pub(crate) async fn run(out: &Output, client: &Client, action: Action) -> anyhow::Result<()> {
     match action {
-        Action::Upload(options) => upload(out, client, options).await,
+        Action::Upload(options) => upload(out, client, *options).await,
         Action::List => {
             let rows = client.get("/api/v1/firmware").await?;
             let columns = [
@@ -193,6 +199,10 @@ fn digest_file(path: &Path) -> anyhow::Result<(Digest, u64)> {
 async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Result<()> {
     let secrets = options.release_keys.iter().map(|f| keys::secret(f)).collect::<Result<Vec<_>, _>>()?;
     let (sha256, size_bytes) = digest_file(&options.image)?;
+    let sbom = match &options.sbom {
+        Some(path) => Some(std::fs::read(path).with_context(|| format!("reading {}", path.display()))?),
+        None => None,
+    };
     let health = HealthPolicy {
         probation_ms: milliseconds("--probation-seconds", options.probation_seconds)?,
         error_budget: options.error_budget,
@@ -241,17 +251,24 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
         version: options.version,
         release_number: options.release_number,
         security_version: options.security_version,
-        class: if options.emergency { FirmwareClass::Emergency } else { FirmwareClass::Standard },
+        class: match (options.emergency, options.recall) {
+            (true, _) => FirmwareClass::Emergency,
+            (false, true) => FirmwareClass::Recall,
+            (false, false) => FirmwareClass::Standard,
+        },
         components: vec![Component { name: "main".into(), sha256, size_bytes, deltas: Vec::new() }],
         minimum_release: options.minimum_release,
         health,
         extra_approvals: Vec::new(),
-        sbom_sha256: None,
+        sbom_sha256: sbom.as_deref().map(Digest::of),
     };
     manifest.check()?;
     let signed = Signed::sign(&manifest, &secrets.iter().collect::<Vec<_>>())?;
     let path = format!("/api/v1/firmware/{firmware}/manifest");
-    let view = client.put(&path, &json!({ "document": document_text(&signed) })).await?;
+    let mut view = client.put(&path, &json!({ "document": document_text(&signed) })).await?;
+    if let Some(sbom) = sbom {
+        view = client.put_bytes(&format!("/api/v1/firmware/{firmware}/sbom"), sbom).await?;
+    }
     show(out, &view);
     Ok(())
 }

@@ -18,9 +18,12 @@ pub(crate) enum Users {
         /// Printed name, as under signatures.
         #[arg(long)]
         name: String,
-        /// Roles: Admin, Operator, Auditor, Clinical, QA, Regulatory.
+        /// Roles: Admin, Operator, Auditor, Clinical, QA, Regulatory, HospitalStaff.
         #[arg(long = "role", required = true)]
         roles: Vec<String>,
+        /// The hospital of a user with the role HospitalStaff.
+        #[arg(long)]
+        hospital: Option<String>,
         /// File with the first password in its first line.
         #[arg(long)]
         password_file: PathBuf,
@@ -44,6 +47,17 @@ pub(crate) enum Hospitals {
         /// IANA time zone.
         #[arg(long)]
         timezone: Option<String>,
+    },
+    /// Sets when a hospital's devices may be changed and whether its staff want to be asked; replaces what was set before.
+    Policy {
+        /// Hospital id.
+        hospital: String,
+        /// A weekly window, for example `Sunday 02:00-06:00 America/New_York`; several may be given.
+        #[arg(long = "window")]
+        windows: Vec<String>,
+        /// Ask its staff before each deployment.
+        #[arg(long)]
+        consent: bool,
     },
     /// Lists hospitals.
     List,
@@ -100,6 +114,9 @@ pub(crate) enum Devices {
         /// Its gateway, where the hospital has several.
         #[arg(long)]
         gateway: Option<String>,
+        /// Unique device identifier, as on the label.
+        #[arg(long)]
+        udi: Option<String>,
     },
     /// Lists devices.
     List,
@@ -116,11 +133,13 @@ fn done(out: &Output, what: &str, id: &str) {
 
 pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyhow::Result<()> {
     match action {
-        Users::Add { user, name, roles, password_file } => {
+        Users::Add { user, name, roles, hospital, password_file } => {
             let password = std::fs::read_to_string(&password_file)
                 .with_context(|| format!("reading {}", password_file.display()))?;
             let password = password.lines().next().unwrap_or_default();
-            let body = json!({ "userId": user, "printedName": name, "roles": roles, "password": password });
+            let body = json!({
+                "userId": user, "printedName": name, "roles": roles, "hospitalId": hospital, "password": password,
+            });
             client.post("/api/v1/users", &body).await?;
             done(out, "created", &user);
         }
@@ -132,6 +151,16 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
     Ok(())
 }
 
+/// `DAY HH:MM-HH:MM ZONE` as the API writes it.
+fn window(text: &str) -> anyhow::Result<Value> {
+    let mut parts = text.split_whitespace();
+    let (Some(day), Some(times), Some(zone), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        anyhow::bail!("{text:?} is no window; write for example \"Sunday 02:00-06:00 America/New_York\"");
+    };
+    let (start, end) = times.split_once('-').with_context(|| format!("{times:?} is not HH:MM-HH:MM"))?;
+    Ok(json!({ "dayOfWeek": day, "startTime": start, "endTime": end, "timezone": zone }))
+}
+
 pub(crate) async fn hospitals(out: &Output, client: &Client, action: Hospitals) -> anyhow::Result<()> {
     match action {
         Hospitals::Add { hospital, name, cohort, timezone } => {
@@ -139,10 +168,22 @@ pub(crate) async fn hospitals(out: &Output, client: &Client, action: Hospitals) 
             client.post("/api/v1/hospitals", &body).await?;
             done(out, "registered", &hospital);
         }
+        Hospitals::Policy { hospital, windows, consent } => {
+            let windows = windows.iter().map(|w| window(w)).collect::<anyhow::Result<Vec<Value>>>()?;
+            let body = json!({ "maintenanceWindows": windows, "consentRequired": consent });
+            let view = client.put(&format!("/api/v1/hospitals/{hospital}/policy"), &body).await?;
+            out.answer(&view, || format!("policy of {hospital} set"));
+        }
         Hospitals::List => {
             let rows = client.get("/api/v1/hospitals").await?;
-            let columns =
-                [("HOSPITAL", "/hospitalId"), ("NAME", "/name"), ("COHORT", "/cohort"), ("TIME ZONE", "/timezone")];
+            let columns = [
+                ("HOSPITAL", "/hospitalId"),
+                ("NAME", "/name"),
+                ("COHORT", "/cohort"),
+                ("TIME ZONE", "/timezone"),
+                ("ASKED", "/consentRequired"),
+                ("WINDOWS", "/maintenanceWindows"),
+            ];
             out.table(&rows, &columns);
         }
     }
@@ -187,10 +228,10 @@ pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) ->
 
 pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> anyhow::Result<()> {
     match action {
-        Devices::Add { device, model, serial, hospital, firmware_version, gateway } => {
+        Devices::Add { device, model, serial, hospital, firmware_version, gateway, udi } => {
             let body = json!({
                 "deviceId": device, "modelNumber": model, "serialNumber": serial, "hospitalId": hospital,
-                "currentFirmwareVersion": firmware_version, "gatewayId": gateway,
+                "currentFirmwareVersion": firmware_version, "gatewayId": gateway, "udi": udi,
             });
             client.post("/api/v1/devices", &body).await?;
             done(out, "registered", &device);
@@ -203,6 +244,7 @@ pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> a
                 ("HOSPITAL", "/hospitalId"),
                 ("FIRMWARE", "/currentFirmwareVersion"),
                 ("STATE", "/installState"),
+                ("RECALL", "/recallId"),
                 ("DETAIL", "/detail"),
             ];
             out.table(&rows, &columns);

@@ -9,6 +9,7 @@ mod firmware;
 mod fleet;
 mod keys;
 mod output;
+mod recalls;
 mod trust;
 
 use std::path::PathBuf;
@@ -73,8 +74,17 @@ enum Action {
     Pause(deployments::Change),
     /// Resume a deployment.
     Resume(deployments::Change),
-    /// Roll a deployment back.
-    Rollback(deployments::Change),
+    /// End a deployment: what is in flight goes back, what is done stays.
+    Abort(deployments::Change),
+    /// Roll back a device, a hospital, a phase or a deployment.
+    Rollback(deployments::Rollback),
+    /// Say that a hospital's staff agree to a deployment.
+    Consent(deployments::Consent),
+    /// Note that something owed to an authority has been done.
+    Duty(deployments::Duty),
+    /// Recalls: find the devices concerned, follow them to the last.
+    #[command(subcommand)]
+    Recalls(recalls::Recalls),
     /// The audit log: search, export, verify offline.
     #[command(subcommand)]
     Audit(audit::Action),
@@ -122,7 +132,11 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Action::Validate(validate) => deployments::validate(&out, &Client::open(&file)?, validate).await,
         Action::Pause(change) => deployments::change(&out, &Client::open(&file)?, "pause", change).await,
         Action::Resume(change) => deployments::change(&out, &Client::open(&file)?, "resume", change).await,
-        Action::Rollback(change) => deployments::change(&out, &Client::open(&file)?, "rollback", change).await,
+        Action::Abort(change) => deployments::change(&out, &Client::open(&file)?, "abort", change).await,
+        Action::Rollback(order) => deployments::roll_back(&out, &Client::open(&file)?, order).await,
+        Action::Consent(consent) => deployments::consent(&out, &Client::open(&file)?, consent).await,
+        Action::Duty(duty) => deployments::duty(&out, &Client::open(&file)?, duty).await,
+        Action::Recalls(action) => recalls::run(&out, &Client::open(&file)?, action).await,
         Action::Audit(action) => audit::run(&out, &file, action).await,
     }
 }

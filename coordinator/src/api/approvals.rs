@@ -25,7 +25,7 @@ pub(crate) struct NewApproval {
 /// Lists the firmware that waits for approvals.
 #[utoipa::path(get, path = "/api/v1/approvals", responses((status = 200, body = Vec<FirmwareView>)))]
 pub(super) async fn inbox(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<FirmwareView>>, Problem> {
-    origin.need(&api, Permission::Read, "approval.list", "firmware").await?;
+    origin.need(&api, Permission::ReadAll, "approval.list", "firmware").await?;
     let all = api.runner.state().firmware.clone();
     let waiting = all.iter().filter(|(_, f)| f.status == FirmwareStatus::PendingApproval);
     Ok(axum::Json(waiting.map(|(id, f)| view(&api, id, f)).collect()))

@@ -1,10 +1,14 @@
-//! Deployments: the seed's JSON in both spellings, progress, validation, pause, resume, rollback.
+//! Deployments: dry run, start, watch, sign, pause, resume, abort, roll back, consent, duties.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use mdfm_shared::id::DeploymentId;
+use axum::response::{IntoResponse, Response};
+use mdfm_shared::directive::Window;
+use mdfm_shared::id::{DeploymentId, HospitalId};
+use mdfm_shared::limits::WINDOWS_MAX;
 use mdfm_shared::telemetry::InstallState;
-use mdfm_shared::trust::Role;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -12,55 +16,20 @@ use super::firmware::SignedDocument;
 use super::gateways::Reason;
 use super::request::{Json, Origin, Query, document, fresh_id, id};
 use super::{Api, Problem};
+use crate::access::Caller;
+use crate::clock;
 use crate::domain::access::Permission;
+use crate::domain::rollout::plan::{self, Draft};
+use crate::domain::rollout::request::DeploymentJson;
+use crate::domain::rollout::spec::ConsentRule;
 use crate::domain::rollout::{
-    Deployment, DeploymentRequest, GateRecord, GivenValidation, PhaseSpec, PhaseStatus, Status,
+    Deployment, Duty, FirstFailure, GateRecord, GivenValidation, OrderedBack, PhaseSpec, PhaseStatus, Scope, Status,
+    Strategy, Tally,
 };
-use crate::domain::{Command, Refusal};
+use crate::domain::{self, Command};
 
-/// A deployment as the seed writes it: `ProgressiveHospital` with `rolloutPhases`, or `Progressive` with `phases`.
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct NewDeployment {
-    #[serde(default)]
-    firmware_id: Option<String>,
-    /// `Progressive` or `ProgressiveHospital`.
-    strategy: String,
-    /// Device ids, or `all` (the default) for every device of the firmware's model.
-    #[serde(default)]
-    #[schema(value_type = Option<Object>)]
-    target_devices: Option<Targets>,
-    #[serde(alias = "rolloutPhases")]
-    phases: Vec<NewPhase>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Targets {
-    Named(Vec<String>),
-    Word(String),
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct NewPhase {
-    #[serde(default)]
-    name: Option<String>,
-    hospital_cohort: String,
-    percentage: f64,
-    #[serde(default)]
-    target_hospitals: Vec<String>,
-    #[serde(default)]
-    max_error_rate_percent: Option<f64>,
-    #[serde(default)]
-    monitoring_duration_hours: Option<f64>,
-    /// ISO 8601, for example `PT72H`; instead of `monitoringDurationHours`.
-    #[serde(default)]
-    monitoring_duration: Option<String>,
-    /// Who signs at the gate: Clinical, QA or Regulatory.
-    #[serde(default)]
-    validation_role: Option<String>,
-}
+/// Windows are shown so far ahead in a plan.
+const PLAN_HORIZON_MS: u64 = 15 * 86_400_000;
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -69,11 +38,17 @@ pub(crate) struct PhaseView {
     hospital_cohort: String,
     percentage: f64,
     max_error_rate_percent: f64,
+    max_errors: Option<u32>,
     monitoring_duration_ms: u64,
-    validation_role: String,
+    min_reporting_percent: f64,
+    min_device_hours: f64,
+    validation_role: Option<String>,
     hospitals: Vec<String>,
     #[schema(value_type = Object)]
     status: PhaseStatus,
+    /// How many of its devices are what.
+    #[schema(value_type = Object)]
+    devices: Tally,
     #[schema(value_type = Option<Object>)]
     gate: Option<GateRecord>,
     #[schema(value_type = Option<Object>)]
@@ -92,8 +67,19 @@ pub(crate) struct DeviceProgressView {
     detail: Option<String>,
     errors: u32,
     silent: bool,
+    #[schema(value_type = Option<String>)]
+    ordered_back: Option<OrderedBack>,
     firmware_version: String,
     rollback_ms: Option<u64>,
+}
+
+/// Whether a hospital's staff agreed.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ConsentView {
+    hospital_id: String,
+    given_by: Option<String>,
+    given_at: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -102,112 +88,105 @@ pub(crate) struct DeploymentView {
     deployment_id: String,
     firmware_id: String,
     manifest_digest: String,
-    strategy: &'static str,
+    strategy: Strategy,
+    plan_digest: String,
     created_by: String,
     created_at: String,
     #[schema(value_type = Object)]
     status: Status,
+    /// What the first failed device does.
+    #[schema(value_type = String)]
+    first_failure: FirstFailure,
     /// 1 for the first.
     current_phase: u32,
     phases: Vec<PhaseView>,
+    /// Hospitals whose consent is needed.
+    consents: Vec<ConsentView>,
+    /// What is owed to authorities, with due dates.
+    #[schema(value_type = Vec<Object>)]
+    duties: Vec<Duty>,
     devices: Vec<DeviceProgressView>,
 }
 
-/// The seed's figures for a phase that does not give its own: those of the cohort, or of the place.
-fn defaults(cohort: &str, index: usize, count: usize) -> (f64, f64, Role) {
-    match (cohort, index) {
-        ("pilot", _) => (1.0, 72.0, Role::Clinical),
-        ("regional", _) => (0.5, 48.0, Role::Qa),
-        ("all", _) => (0.1, 24.0, Role::Regulatory),
-        (_, i) if i + 1 == count => (0.1, 24.0, Role::Regulatory),
-        (_, 0) => (1.0, 72.0, Role::Clinical),
-        _ => (0.5, 48.0, Role::Qa),
-    }
+/// The plan of a deployment that has not been made.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PlanView {
+    /// Give it as `planDigest` to start exactly this plan.
+    plan_digest: String,
+    firmware_id: String,
+    manifest_digest: String,
+    strategy: Strategy,
+    #[schema(value_type = String)]
+    first_failure: FirstFailure,
+    supersedes: Vec<String>,
+    devices: u32,
+    phases: Vec<PlannedPhase>,
 }
 
-fn monitoring_ms(field: &str, phase: &NewPhase, default_hours: f64) -> Result<u64, Refusal> {
-    let hours = match (&phase.monitoring_duration, phase.monitoring_duration_hours) {
-        (Some(_), Some(_)) => {
-            return Err(Refusal::invalid(field, "give monitoringDuration or monitoringDurationHours, not both"));
-        }
-        (Some(text), None) => {
-            let duration: jiff::SignedDuration =
-                text.parse().map_err(|e| Refusal::invalid(field, format!("monitoringDuration {text:?}: {e}")))?;
-            return u64::try_from(duration.as_millis()).map_err(|_| Refusal::invalid(field, "must not be negative"));
-        }
-        (None, hours) => hours.unwrap_or(default_hours),
-    };
-    if !(0.0..=24.0 * 366.0).contains(&hours) {
-        return Err(Refusal::invalid(field, format!("monitoringDurationHours must be 0 to 8784, found {hours}")));
-    }
-    Ok((hours * 3_600_000.0).round() as u64)
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PlannedPhase {
+    /// What the phase demands, as it was asked for.
+    #[schema(value_type = Object)]
+    gate: PhaseSpec,
+    hospitals: Vec<PlannedHospital>,
 }
 
-fn parse(new: NewDeployment, firmware_in_query: Option<String>) -> Result<DeploymentRequest, Problem> {
-    match new.strategy.as_str() {
-        "Progressive" | "ProgressiveHospital" => {}
-        "Canary" | "Emergency" | "Scheduled" => {
-            let problem = format!("{} is not available in this version; Progressive is", new.strategy);
-            return Err(Refusal::invalid("strategy", problem).into());
-        }
-        other => return Err(Refusal::invalid("strategy", format!("{other:?} is not known; use Progressive")).into()),
-    }
-    let firmware = new.firmware_id.or(firmware_in_query).ok_or_else(|| {
-        Problem::from(Refusal::invalid("firmwareId", "is missing: which firmware shall be deployed?"))
-    })?;
-    let target_devices = match new.target_devices {
-        None => None,
-        Some(Targets::Word(word)) if word == "all" => None,
-        Some(Targets::Word(word)) => {
-            let problem = format!("must be a list of device ids or \"all\", found {word:?}");
-            return Err(Refusal::invalid("targetDevices", problem).into());
-        }
-        Some(Targets::Named(names)) => {
-            Some(names.iter().map(|n| id("targetDevices", n)).collect::<Result<Vec<_>, _>>()?)
-        }
-    };
-    let count = new.phases.len();
-    let mut phases = Vec::with_capacity(count);
-    for (i, phase) in new.phases.into_iter().enumerate() {
-        let (max_error, hours, role) = defaults(&phase.hospital_cohort, i, count);
-        let field = |name: &str| format!("phases[{i}].{name}");
-        phases.push(PhaseSpec {
-            monitoring_ms: monitoring_ms(&field("monitoringDuration"), &phase, hours)?,
-            name: phase.name.clone().unwrap_or_else(|| phase.hospital_cohort.clone()),
-            percentage: phase.percentage,
-            target_hospitals: phase
-                .target_hospitals
-                .iter()
-                .map(|h| id(&field("targetHospitals"), h))
-                .collect::<Result<_, _>>()?,
-            max_error_rate_percent: phase.max_error_rate_percent.unwrap_or(max_error),
-            validation: match &phase.validation_role {
-                Some(text) => id(&field("validationRole"), text)?,
-                None => role,
-            },
-            cohort: phase.hospital_cohort,
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PlannedHospital {
+    hospital_id: String,
+    consent_needed: bool,
+    /// The next windows in which its devices may be activated; none for any time.
+    #[schema(value_type = Option<Vec<Object>>)]
+    windows: Option<Vec<Window>>,
+    devices: Vec<String>,
+}
+
+fn consent_needed(state: &domain::State, rule: ConsentRule, hospital: &HospitalId) -> bool {
+    rule == ConsentRule::Every || state.hospitals.get(hospital).is_some_and(|h| h.consent_required)
+}
+
+fn plan_view(state: &domain::State, draft: Draft) -> PlanView {
+    let (new, now) = (draft.new, clock::now());
+    let mut hospitals: BTreeMap<u32, Vec<PlannedHospital>> = BTreeMap::new();
+    for members in draft.members {
+        let registered = state.hospitals.get(&members.hospital).map_or(&[][..], |h| &h.windows);
+        let until = now.plus_ms(PLAN_HORIZON_MS);
+        let spans = new.spec.spans_of(&members.hospital, registered, now, until, WINDOWS_MAX);
+        hospitals.entry(members.phase).or_default().push(PlannedHospital {
+            consent_needed: consent_needed(state, new.spec.consent, &members.hospital),
+            windows: spans.map(|(spans, _)| spans),
+            hospital_id: members.hospital.to_string(),
+            devices: members.devices.iter().map(ToString::to_string).collect(),
         });
     }
-    Ok(DeploymentRequest { firmware: id("firmwareId", &firmware)?, target_devices, phases })
+    PlanView {
+        plan_digest: new.plan.to_string(),
+        firmware_id: new.firmware.to_string(),
+        manifest_digest: new.manifest.to_string(),
+        strategy: new.spec.strategy,
+        first_failure: new.first_failure,
+        supersedes: draft.superseded.iter().map(ToString::to_string).collect(),
+        devices: new.members,
+        phases: (0_u32..)
+            .zip(new.spec.phases)
+            .map(|(i, gate)| PlannedPhase { gate, hospitals: hospitals.remove(&i).unwrap_or_default() })
+            .collect(),
+    }
 }
 
-fn view(state: &crate::domain::State, id: &DeploymentId, deployment: &Deployment) -> DeploymentView {
-    let phases = deployment.plan.phases.iter().enumerate().map(|(i, spec)| PhaseView {
-        name: spec.name.clone(),
-        hospital_cohort: spec.cohort.clone(),
-        percentage: spec.percentage,
-        max_error_rate_percent: spec.max_error_rate_percent,
-        monitoring_duration_ms: spec.monitoring_ms,
-        validation_role: spec.validation.to_string(),
-        hospitals: deployment.plan.plan.get(i).into_iter().flatten().map(ToString::to_string).collect(),
-        status: deployment.phases[i].clone(),
-        gate: deployment.gates[i].clone(),
-        validation: deployment.validations[i].clone(),
-    });
-    let devices = deployment.devices.iter().filter_map(|(device, progress)| {
-        let held = state.devices.get(device)?;
+/// A deployment as `own` hospital's people see it; as everybody else without one.
+fn view(state: &domain::State, id: &DeploymentId, deployment: &Deployment, own: Option<&HospitalId>) -> DeploymentView {
+    let sees = |hospital: &HospitalId| own.is_none_or(|own| own == hospital);
+    let mut hospitals: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+    let mut devices = Vec::new();
+    for (device, progress) in &deployment.devices {
+        let Some(held) = state.devices.get(device).filter(|d| sees(&d.hospital)) else { continue };
+        hospitals.entry(progress.phase).or_default().insert(held.hospital.to_string());
         let install = held.install.as_ref().filter(|i| i.manifest == deployment.plan.manifest);
-        Some(DeviceProgressView {
+        devices.push(DeviceProgressView {
             device_id: device.to_string(),
             hospital_id: held.hospital.to_string(),
             phase: progress.phase + 1,
@@ -215,61 +194,105 @@ fn view(state: &crate::domain::State, id: &DeploymentId, deployment: &Deployment
             detail: install.map(|i| i.detail.clone()),
             errors: progress.errors,
             silent: progress.silent,
+            ordered_back: progress.ordered_back,
             firmware_version: held.firmware_version.clone(),
             rollback_ms: install.and_then(|i| i.rollback_ms),
-        })
+        });
+    }
+    let spec = &deployment.plan.spec;
+    let phases = (0_u32..).zip(spec.phases.iter().zip(&deployment.phases)).map(|(i, (spec, phase))| PhaseView {
+        name: spec.name.clone(),
+        hospital_cohort: spec.cohort.clone(),
+        percentage: spec.percentage,
+        max_error_rate_percent: spec.max_error_rate_percent,
+        max_errors: spec.max_errors,
+        monitoring_duration_ms: spec.monitoring_ms,
+        min_reporting_percent: spec.min_reporting_percent,
+        min_device_hours: spec.min_device_hours,
+        validation_role: spec.validation.map(|r| r.to_string()),
+        hospitals: hospitals.remove(&i).unwrap_or_default().into_iter().collect(),
+        status: phase.status.clone(),
+        devices: phase.tally,
+        gate: phase.gate.clone(),
+        validation: phase.validation.clone(),
     });
+    let consents = deployment
+        .hospitals
+        .iter()
+        .filter(|(hospital, _)| sees(hospital) && consent_needed(state, spec.consent, hospital))
+        .map(|(hospital, part)| ConsentView {
+            hospital_id: hospital.to_string(),
+            given_by: part.consent.as_ref().map(|c| c.by.clone()),
+            given_at: part.consent.as_ref().map(|c| c.at.to_string()),
+        });
     DeploymentView {
         deployment_id: id.to_string(),
         firmware_id: deployment.plan.firmware.to_string(),
         manifest_digest: deployment.plan.manifest.to_string(),
-        strategy: "Progressive",
+        strategy: spec.strategy,
+        plan_digest: deployment.plan.plan.to_string(),
         created_by: deployment.plan.created_by.clone(),
         created_at: deployment.created_at.to_string(),
         status: deployment.status.clone(),
+        first_failure: deployment.plan.first_failure,
         current_phase: deployment.current + 1,
         phases: phases.collect(),
-        devices: devices.collect(),
+        consents: consents.collect(),
+        duties: if own.is_none() { deployment.duties.clone() } else { Vec::new() },
+        devices,
     }
 }
 
-fn find(api: &Api, id: &DeploymentId) -> Result<axum::Json<DeploymentView>, Problem> {
+fn find(api: &Api, caller: &Caller, id: &DeploymentId) -> Result<axum::Json<DeploymentView>, Problem> {
     let state = api.runner.state();
-    Ok(axum::Json(view(&state, id, state.need_deployment(id)?)))
+    let own = state.hospital_of_user(&caller.actor.id);
+    Ok(axum::Json(view(&state, id, state.need_deployment(id)?, own)))
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct FirmwareQuery {
+pub(super) struct CreateQuery {
     firmware_id: Option<String>,
+    #[serde(default)]
+    dry_run: bool,
 }
 
-/// Creates and starts a deployment; the plan is in the answer.
-#[utoipa::path(post, path = "/api/v1/deployments", request_body = NewDeployment, params(("firmwareId" = Option<String>, Query)),
-    responses((status = 201, body = DeploymentView), (status = 409, body = Problem), (status = 422, body = Problem)))]
+/// Creates and starts a deployment. With `dryRun` nothing is made: the answer names every device, window and gate, and the
+/// digest that pins the plan.
+#[utoipa::path(post, path = "/api/v1/deployments", request_body = DeploymentJson,
+    params(("firmwareId" = Option<String>, Query), ("dryRun" = Option<bool>, Query)),
+    responses((status = 201, body = DeploymentView), (status = 200, body = PlanView), (status = 409, body = Problem),
+        (status = 422, body = Problem)))]
 pub(super) async fn create(
     State(api): State<Api>,
     origin: Origin,
-    Query(query): Query<FirmwareQuery>,
-    Json(new): Json<NewDeployment>,
-) -> Result<(StatusCode, axum::Json<DeploymentView>), Problem> {
+    Query(query): Query<CreateQuery>,
+    Json(new): Json<DeploymentJson>,
+) -> Result<Response, Problem> {
     let caller = origin.need(&api, Permission::Deploy, "deployment.create", "deployment").await?;
-    let request = parse(new, query.firmware_id)?;
+    let request = new.parse(query.firmware_id.as_deref())?;
+    if query.dry_run {
+        let (state, nowhere) = (api.runner.state(), id("deployment", "dry-run")?);
+        let draft = plan::draft(&state, clock::now(), &caller.actor, &nowhere, &request)?;
+        return Ok(axum::Json(plan_view(&state, draft)).into_response());
+    }
     let deployment: DeploymentId = fresh_id("dep-")?;
-    origin.submit(&api, &caller, Command::CreateDeployment { deployment: deployment.clone(), request }).await?;
-    Ok((StatusCode::CREATED, find(&api, &deployment)?))
+    let command = Command::CreateDeployment { deployment: deployment.clone(), request: Box::new(request) };
+    origin.submit(&api, &caller, command).await?;
+    Ok((StatusCode::CREATED, find(&api, &caller, &deployment)?).into_response())
 }
 
 /// Lists deployments, without their devices.
 #[utoipa::path(get, path = "/api/v1/deployments", responses((status = 200, body = Vec<DeploymentView>)))]
 pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<DeploymentView>>, Problem> {
-    origin.need(&api, Permission::Read, "deployment.list", "deployment").await?;
+    let caller = origin.need(&api, Permission::Read, "deployment.list", "deployment").await?;
     let state = api.runner.state();
-    let short = |(id, d)| DeploymentView { devices: Vec::new(), ..view(&state, id, d) };
+    let own = state.hospital_of_user(&caller.actor.id);
+    let short = |(id, d)| DeploymentView { devices: Vec::new(), ..view(&state, id, d, own) };
     Ok(axum::Json(state.deployments.iter().map(short).collect()))
 }
 
-/// Shows one deployment with every device.
+/// Shows one deployment with every device; to a hospital's people only their own.
 #[utoipa::path(get, path = "/api/v1/deployments/{deployment}",
     responses((status = 200, body = DeploymentView), (status = 404, body = Problem)))]
 pub(super) async fn show(
@@ -277,8 +300,8 @@ pub(super) async fn show(
     origin: Origin,
     Path(deployment): Path<String>,
 ) -> Result<axum::Json<DeploymentView>, Problem> {
-    origin.need(&api, Permission::Read, "deployment.show", &format!("deployment/{deployment}")).await?;
-    find(&api, &id("deployment", &deployment)?)
+    let caller = origin.need(&api, Permission::Read, "deployment.show", &format!("deployment/{deployment}")).await?;
+    find(&api, &caller, &id("deployment", &deployment)?)
 }
 
 /// Signs the validation of the current phase, whose gate has held.
@@ -295,30 +318,22 @@ pub(super) async fn validate(
     let deployment: DeploymentId = id("deployment", &deployment)?;
     let validation = document("document", &body.document)?;
     origin.submit(&api, &caller, Command::Validate { deployment: deployment.clone(), validation }).await?;
-    Ok((StatusCode::CREATED, find(&api, &deployment)?))
+    Ok((StatusCode::CREATED, find(&api, &caller, &deployment)?))
 }
 
-/// A wish about a running deployment, with its reason.
-struct Wish {
+/// Carries out a wish about one deployment and shows what has become of it.
+async fn carry_out(
+    api: &Api,
+    origin: &Origin,
     permission: Permission,
     action: &'static str,
-    command: fn(DeploymentId, String) -> Command,
-}
-
-impl Wish {
-    async fn carry_out(
-        &self,
-        api: &Api,
-        origin: &Origin,
-        deployment: &str,
-        reason: String,
-    ) -> Result<axum::Json<DeploymentView>, Problem> {
-        let object = format!("deployment/{deployment}");
-        let caller = origin.need(api, self.permission, self.action, &object).await?;
-        let deployment: DeploymentId = id("deployment", deployment)?;
-        origin.submit(api, &caller, (self.command)(deployment.clone(), reason)).await?;
-        find(api, &deployment)
-    }
+    deployment: &str,
+    command: impl FnOnce(DeploymentId) -> Result<Command, Problem>,
+) -> Result<axum::Json<DeploymentView>, Problem> {
+    let caller = origin.need(api, permission, action, &format!("deployment/{deployment}")).await?;
+    let deployment: DeploymentId = id("deployment", deployment)?;
+    origin.submit(api, &caller, command(deployment.clone())?).await?;
+    find(api, &caller, &deployment)
 }
 
 /// Pauses: staging goes on, nothing is activated.
@@ -330,12 +345,11 @@ pub(super) async fn pause(
     Path(deployment): Path<String>,
     Json(body): Json<Reason>,
 ) -> Result<axum::Json<DeploymentView>, Problem> {
-    let command = |deployment, reason| Command::Pause { deployment, reason };
-    let wish = Wish { permission: Permission::RollBack, action: "deployment.pause", command };
-    wish.carry_out(&api, &origin, &deployment, body.reason).await
+    let command = |deployment| Ok(Command::Pause { deployment, reason: body.reason });
+    carry_out(&api, &origin, Permission::Stop, "deployment.pause", &deployment, command).await
 }
 
-/// Resumes.
+/// Resumes; failures that stand are accepted with it.
 #[utoipa::path(post, path = "/api/v1/deployments/{deployment}/resume", request_body = Reason,
     responses((status = 200, body = DeploymentView), (status = 409, body = Problem)))]
 pub(super) async fn resume(
@@ -344,98 +358,119 @@ pub(super) async fn resume(
     Path(deployment): Path<String>,
     Json(body): Json<Reason>,
 ) -> Result<axum::Json<DeploymentView>, Problem> {
-    let command = |deployment, reason| Command::Resume { deployment, reason };
-    let wish = Wish { permission: Permission::Deploy, action: "deployment.resume", command };
-    wish.carry_out(&api, &origin, &deployment, body.reason).await
+    let command = |deployment| Ok(Command::Resume { deployment, reason: body.reason });
+    carry_out(&api, &origin, Permission::Deploy, "deployment.resume", &deployment, command).await
 }
 
-/// Rolls back every opened phase.
-#[utoipa::path(post, path = "/api/v1/deployments/{deployment}/rollback", request_body = Reason,
+/// Ends a deployment: what is in flight goes back, what is done stays, the rest is left alone.
+#[utoipa::path(post, path = "/api/v1/deployments/{deployment}/abort", request_body = Reason,
     responses((status = 200, body = DeploymentView), (status = 409, body = Problem)))]
-pub(super) async fn roll_back(
+pub(super) async fn abort(
     State(api): State<Api>,
     origin: Origin,
     Path(deployment): Path<String>,
     Json(body): Json<Reason>,
 ) -> Result<axum::Json<DeploymentView>, Problem> {
-    let command = |deployment, reason| Command::Rollback { deployment, reason };
-    let wish = Wish { permission: Permission::RollBack, action: "deployment.rollback", command };
-    wish.carry_out(&api, &origin, &deployment, body.reason).await
+    let command = |deployment| Ok(Command::Abort { deployment, reason: body.reason });
+    carry_out(&api, &origin, Permission::Stop, "deployment.abort", &deployment, command).await
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What goes back and why. Without device, hospital or phase everything does.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct RollbackOrder {
+    reason: String,
+    #[serde(default)]
+    device_id: Option<String>,
+    #[serde(default)]
+    hospital_id: Option<String>,
+    /// 1 for the first.
+    #[serde(default)]
+    phase: Option<u32>,
+    /// `safety` (the default): the devices count as failed; `operational`: they leave the count.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    cause: Option<OrderedBack>,
+}
 
-    fn parsed(text: &str) -> Result<DeploymentRequest, Problem> {
-        parse(serde_json::from_str(text).expect("the seed's JSON"), Some("FW-1".into()))
-    }
-
-    /// Both spellings, letter by letter as the seed documents write them.
-    #[test]
-    fn seed_api_deployments_are_taken_as_the_seed_writes_them() {
-        let overview = parsed(
-            r#"{
-              "firmwareId": "fw-abc123",
-              "strategy": "ProgressiveHospital",
-              "targetDevices": ["DEV-12345", "DEV-12346"],
-              "rolloutPhases": [
-                { "hospitalCohort": "pilot", "percentage": 10 },
-                { "hospitalCohort": "regional", "percentage": 50 },
-                { "hospitalCohort": "all", "percentage": 100 }
-              ]
-            }"#,
-        )
-        .expect("accepted");
-        let strategies = parsed(
-            r#"{
-              "strategy": "Progressive",
-              "phases": [
-                { "name": "Pilot", "hospitalCohort": "pilot", "percentage": 10, "targetHospitals": ["HOSP-001", "HOSP-002"],
-                  "maxErrorRatePercent": 1.0, "monitoringDurationHours": 72 },
-                { "name": "Regional", "hospitalCohort": "regional", "percentage": 50,
-                  "maxErrorRatePercent": 0.5, "monitoringDurationHours": 48 },
-                { "name": "Full", "hospitalCohort": "all", "percentage": 100,
-                  "maxErrorRatePercent": 0.1, "monitoringDurationHours": 24 }
-              ]
-            }"#,
-        )
-        .expect("accepted");
-        assert_eq!(overview.firmware.as_str(), "fw-abc123");
-        assert_eq!(overview.target_devices.map(|d| d.len()), Some(2));
-        assert_eq!(strategies.phases[0].target_hospitals.len(), 2);
-        // What the overview leaves out are the figures of the strategies document.
-        for (short, long) in overview.phases.iter().zip(&strategies.phases) {
-            assert_eq!(short.monitoring_ms, long.monitoring_ms);
-            assert!((short.max_error_rate_percent - long.max_error_rate_percent).abs() < f64::EPSILON);
-            assert_eq!(short.validation, long.validation);
-        }
-        let roles: Vec<Role> = strategies.phases.iter().map(|p| p.validation).collect();
-        assert_eq!(roles, [Role::Clinical, Role::Qa, Role::Regulatory]);
-    }
-
-    #[test]
-    fn seed_strat_durations_are_iso_8601_or_hours_and_never_absurd() {
-        let with = |field: &str| {
-            let phase = format!(r#"{{ "hospitalCohort": "all", "percentage": 100, {field} }}"#);
-            parsed(&format!(r#"{{ "strategy": "Progressive", "phases": [{phase}] }}"#))
-                .map(|r| r.phases[0].monitoring_ms)
+/// Rolls back a device, a hospital, a phase or every opened phase.
+#[utoipa::path(post, path = "/api/v1/deployments/{deployment}/rollback", request_body = RollbackOrder,
+    responses((status = 200, body = DeploymentView), (status = 409, body = Problem)))]
+pub(super) async fn roll_back(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(deployment): Path<String>,
+    Json(order): Json<RollbackOrder>,
+) -> Result<axum::Json<DeploymentView>, Problem> {
+    let command = |deployment| {
+        let scope = match (&order.device_id, &order.hospital_id, order.phase) {
+            (None, None, None) => Scope::Deployment,
+            (Some(device), None, None) => Scope::Device { device: id("deviceId", device)? },
+            (None, Some(hospital), None) => Scope::Hospital { hospital: id("hospitalId", hospital)? },
+            (None, None, Some(phase)) if phase > 0 => Scope::Phase { phase: phase - 1 },
+            _ => {
+                let problem = "give one of deviceId, hospitalId and phase (1 for the first), or none of them";
+                return Err(domain::Refusal::invalid("scope", problem).into());
+            }
         };
-        for (field, ms) in [
-            (r#""monitoringDuration": "PT10S""#, 10_000),
-            (r#""monitoringDuration": "PT72H""#, 72 * 3_600_000),
-            (r#""monitoringDurationHours": 0.5"#, 1_800_000),
-        ] {
-            assert_eq!(with(field).ok(), Some(ms), "{field}");
-        }
-        for field in [
-            r#""monitoringDuration": "-PT1S""#,
-            r#""monitoringDuration": "soon""#,
-            r#""monitoringDurationHours": -1"#,
-            r#""monitoringDurationHours": 1e9"#,
-            r#""monitoringDuration": "PT1S", "monitoringDurationHours": 1"#,
-        ] {
-            assert!(with(field).is_err(), "{field}");
-        }
-    }
+        let cause = order.cause.unwrap_or(OrderedBack::Safety);
+        Ok(Command::Rollback { deployment, scope, cause, reason: order.reason })
+    };
+    carry_out(&api, &origin, Permission::RollBack, "deployment.rollback", &deployment, command).await
+}
+
+/// A hospital's staff agree that their devices are changed.
+#[utoipa::path(put, path = "/api/v1/deployments/{deployment}/consents/{hospital}", request_body = Reason,
+    responses((status = 200, body = DeploymentView), (status = 403, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn consent(
+    State(api): State<Api>,
+    origin: Origin,
+    Path((deployment, hospital)): Path<(String, String)>,
+    Json(body): Json<Reason>,
+) -> Result<axum::Json<DeploymentView>, Problem> {
+    let command = |deployment| {
+        let hospital = id("hospital", &hospital)?;
+        Ok(Command::Consent { deployment, hospital, given: true, reason: body.reason })
+    };
+    carry_out(&api, &origin, Permission::Consent, "deployment.consent", &deployment, command).await
+}
+
+/// A hospital's staff take their consent back; devices not yet activated wait again.
+#[utoipa::path(delete, path = "/api/v1/deployments/{deployment}/consents/{hospital}", request_body = Reason,
+    responses((status = 200, body = DeploymentView), (status = 403, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn withdraw_consent(
+    State(api): State<Api>,
+    origin: Origin,
+    Path((deployment, hospital)): Path<(String, String)>,
+    Json(body): Json<Reason>,
+) -> Result<axum::Json<DeploymentView>, Problem> {
+    let command = |deployment| {
+        let hospital = id("hospital", &hospital)?;
+        Ok(Command::Consent { deployment, hospital, given: false, reason: body.reason })
+    };
+    carry_out(&api, &origin, Permission::Consent, "deployment.consent.withdraw", &deployment, command).await
+}
+
+/// How a duty was fulfilled.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct DutyFulfilled {
+    /// Where it can be found, for example the number of the report.
+    reference: String,
+}
+
+/// Notes that something owed to an authority has been done; 1 for the first duty.
+#[utoipa::path(post, path = "/api/v1/deployments/{deployment}/duties/{duty}", request_body = DutyFulfilled,
+    responses((status = 200, body = DeploymentView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn fulfil_duty(
+    State(api): State<Api>,
+    origin: Origin,
+    Path((deployment, duty)): Path<(String, u32)>,
+    Json(body): Json<DutyFulfilled>,
+) -> Result<axum::Json<DeploymentView>, Problem> {
+    let command = |deployment| {
+        let duty = duty.checked_sub(1).ok_or_else(|| domain::Refusal::invalid("duty", "1 for the first"))?;
+        Ok(Command::FulfilDuty { deployment, duty, reference: body.reference })
+    };
+    carry_out(&api, &origin, Permission::Recall, "deployment.duty.fulfil", &deployment, command).await
 }

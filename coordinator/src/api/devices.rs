@@ -9,9 +9,10 @@ use utoipa::ToSchema;
 
 use super::request::{Json, Origin, id};
 use super::{Api, Problem};
-use crate::domain::Command;
 use crate::domain::access::Permission;
 use crate::domain::fleet::{Device, NewDevice};
+use crate::domain::recall::Quarantine;
+use crate::domain::{Command, Refusal};
 
 /// A device to register, in the seed's spelling.
 #[derive(Deserialize, ToSchema)]
@@ -22,6 +23,9 @@ pub(crate) struct DeviceRegistration {
     serial_number: String,
     hospital_id: String,
     current_firmware_version: String,
+    /// Unique device identifier, as on the label.
+    #[serde(default)]
+    udi: Option<String>,
     /// Needed only where a hospital has more than one gateway.
     #[serde(default)]
     gateway_id: Option<String>,
@@ -33,6 +37,7 @@ pub(crate) struct DeviceView {
     device_id: String,
     model_number: String,
     serial_number: String,
+    udi: Option<String>,
     hospital_id: String,
     gateway_id: Option<String>,
     current_firmware_version: String,
@@ -46,13 +51,16 @@ pub(crate) struct DeviceView {
     rollback_ms: Option<u64>,
     last_error: Option<String>,
     deployment_id: Option<String>,
+    /// The open recall that concerns what it runs.
+    recall_id: Option<String>,
 }
 
-fn view(state: &crate::domain::State, id: &DeviceId, device: &Device) -> DeviceView {
+fn view(state: &crate::domain::State, quarantine: &Quarantine<'_>, id: &DeviceId, device: &Device) -> DeviceView {
     DeviceView {
         device_id: id.to_string(),
         model_number: device.model.clone(),
         serial_number: device.serial.clone(),
+        udi: device.udi.clone(),
         hospital_id: device.hospital.to_string(),
         gateway_id: state.gateway_of(id).map(ToString::to_string),
         current_firmware_version: device.firmware_version.clone(),
@@ -62,6 +70,7 @@ fn view(state: &crate::domain::State, id: &DeviceId, device: &Device) -> DeviceV
         rollback_ms: device.install.as_ref().and_then(|i| i.rollback_ms),
         last_error: device.last_error.clone(),
         deployment_id: state.device_deployment.get(id).map(ToString::to_string),
+        recall_id: quarantine.of(id, device).map(ToString::to_string),
     }
 }
 
@@ -79,6 +88,7 @@ pub(super) async fn register(
         device: device.clone(),
         model: new.model_number,
         serial: new.serial_number,
+        udi: new.udi,
         hospital: id("hospitalId", &new.hospital_id)?,
         gateway: new.gateway_id.map(|g| id("gatewayId", &g)).transpose()?,
         firmware_version: new.current_firmware_version,
@@ -86,15 +96,17 @@ pub(super) async fn register(
     origin.submit(&api, &caller, command).await?;
     let state = api.runner.state();
     let registered = state.need_device(&device)?;
-    Ok((StatusCode::CREATED, axum::Json(view(&state, &device, registered))))
+    Ok((StatusCode::CREATED, axum::Json(view(&state, &Quarantine::new(&state), &device, registered))))
 }
 
 /// Lists devices.
 #[utoipa::path(get, path = "/api/v1/devices", responses((status = 200, body = Vec<DeviceView>)))]
 pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<DeviceView>>, Problem> {
-    origin.need(&api, Permission::Read, "device.list", "device").await?;
+    let caller = origin.need(&api, Permission::Read, "device.list", "device").await?;
     let state = api.runner.state();
-    Ok(axum::Json(state.devices.iter().map(|(id, d)| view(&state, id, d)).collect()))
+    let (own, quarantine) = (state.hospital_of_user(&caller.actor.id), Quarantine::new(&state));
+    let seen = state.devices.iter().filter(|(_, d)| own.is_none_or(|h| *h == d.hospital));
+    Ok(axum::Json(seen.map(|(id, d)| view(&state, &quarantine, id, d)).collect()))
 }
 
 /// Shows one device.
@@ -105,9 +117,13 @@ pub(super) async fn show(
     origin: Origin,
     Path(device): Path<String>,
 ) -> Result<axum::Json<DeviceView>, Problem> {
-    origin.need(&api, Permission::Read, "device.show", &format!("device/{device}")).await?;
+    let caller = origin.need(&api, Permission::Read, "device.show", &format!("device/{device}")).await?;
     let device: DeviceId = id("device", &device)?;
     let state = api.runner.state();
     let found = state.need_device(&device)?;
-    Ok(axum::Json(view(&state, &device, found)))
+    if state.hospital_of_user(&caller.actor.id).is_some_and(|own| *own != found.hospital) {
+        // As if it were not there: staff learn nothing of other hospitals.
+        return Err(Refusal::not_found("device", &device).into());
+    }
+    Ok(axum::Json(view(&state, &Quarantine::new(&state), &device, found)))
 }

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use futures_util::StreamExt;
+use mdfm_shared::digest::Digest;
 use mdfm_shared::id::FirmwareId;
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::trust::missing_roles;
@@ -14,7 +15,7 @@ use super::gateways::Reason;
 use super::request::{Json, Origin, Query, document, fresh_id, id};
 use super::{Api, Problem};
 use crate::domain::access::Permission;
-use crate::domain::firmware::{Firmware, FirmwareStatus};
+use crate::domain::firmware::{Firmware, FirmwareStatus, SbomComponent};
 use crate::domain::refusal::Class;
 use crate::domain::{Command, Refusal};
 
@@ -67,7 +68,11 @@ pub(crate) struct FirmwareView {
     manifest: Option<Manifest>,
     approvals: Vec<ApprovalView>,
     missing_approvals: Vec<String>,
+    /// When the time for the missing approvals runs out.
+    approvals_until: Option<String>,
     rejection: Option<String>,
+    /// Parts of the bill of materials on record.
+    sbom_components: usize,
 }
 
 /// A signed document as base64 of its frame.
@@ -87,7 +92,11 @@ pub(super) fn view(api: &Api, id: &FirmwareId, firmware: &Firmware) -> FirmwareV
             .collect(),
         _ => Vec::new(),
     };
+    let pending = firmware.status == FirmwareStatus::PendingApproval;
+    let until = state.trusted_root().filter(|_| pending);
     FirmwareView {
+        approvals_until: until.map(|r| firmware.approvals_until(r.approvals.emergency_window_ms).to_string()),
+        sbom_components: firmware.sbom.len(),
         firmware_id: id.to_string(),
         version: firmware.version.clone(),
         device_model: firmware.model.clone(),
@@ -213,6 +222,46 @@ pub(super) async fn attach_manifest(
         Err(refusal) => return Err(origin.deny(&api, caller.actor, "firmware.manifest", &object, refusal).await),
     };
     origin.submit(&api, &caller, Command::AttachManifest { firmware: firmware.clone(), manifest }).await?;
+    find(&api, &firmware)
+}
+
+/// A software bill of materials, CycloneDX JSON; what is not needed to find affected devices is not read.
+#[derive(Deserialize)]
+struct CycloneDx {
+    #[serde(default)]
+    components: Vec<CycloneDxComponent>,
+}
+
+#[derive(Deserialize)]
+struct CycloneDxComponent {
+    name: String,
+    #[serde(default)]
+    version: Option<String>,
+}
+
+/// Takes the bill of materials (CycloneDX JSON) whose digest the signed manifest names; recalls find devices by its parts.
+#[utoipa::path(put, path = "/api/v1/firmware/{firmware}/sbom", request_body(content = Vec<u8>, content_type = "application/vnd.cyclonedx+json"),
+    responses((status = 200, body = FirmwareView), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn attach_sbom(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(firmware): Path<String>,
+    body: axum::body::Bytes,
+) -> Result<axum::Json<FirmwareView>, Problem> {
+    let object = format!("firmware/{firmware}");
+    let caller = origin.need(&api, Permission::SubmitFirmware, "firmware.sbom", &object).await?;
+    let firmware: FirmwareId = id("firmware", &firmware)?;
+    let parsed: CycloneDx = match serde_json::from_slice(&body) {
+        Ok(parsed) => parsed,
+        Err(e) => {
+            let refusal = Refusal::document("malformed-sbom", format!("not CycloneDX JSON: {e}"));
+            return Err(origin.deny(&api, caller.actor, "firmware.sbom", &object, refusal).await);
+        }
+    };
+    let components =
+        parsed.components.into_iter().map(|c| SbomComponent { name: c.name, version: c.version }).collect();
+    let command = Command::AttachSbom { firmware: firmware.clone(), sha256: Digest::of(&body), components };
+    origin.submit(&api, &caller, command).await?;
     find(&api, &firmware)
 }
 

@@ -72,7 +72,7 @@ pub(super) async fn register(
 /// Lists gateways.
 #[utoipa::path(get, path = "/api/v1/gateways", responses((status = 200, body = Vec<GatewayView>)))]
 pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<GatewayView>>, Problem> {
-    origin.need(&api, Permission::Read, "gateway.list", "gateway").await?;
+    origin.need(&api, Permission::ReadAll, "gateway.list", "gateway").await?;
     let state = api.runner.state();
     let view = state.gateways.iter().map(|(id, g)| GatewayView {
         gateway_id: id.to_string(),

@@ -10,6 +10,7 @@ mod firmware;
 mod gateways;
 mod hospitals;
 mod problem;
+mod recalls;
 mod request;
 mod router;
 mod sessions;

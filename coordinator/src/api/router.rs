@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 use super::problem::Unrecorded;
 use super::request::Origin;
 use super::{
-    Api, Problem, agent, approvals, compliance, deployments, devices, firmware, gateways, hospitals, sessions, trust,
-    users,
+    Api, Problem, agent, approvals, compliance, deployments, devices, firmware, gateways, hospitals, recalls, sessions,
+    trust, users,
 };
 use crate::domain::Refusal;
 use crate::domain::refusal::Class;
@@ -38,6 +38,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(sessions::close))
         .routes(routes!(users::create, users::list))
         .routes(routes!(hospitals::register, hospitals::list))
+        .routes(routes!(hospitals::set_policy))
         .routes(routes!(gateways::register, gateways::list))
         .routes(routes!(gateways::issue_token))
         .routes(routes!(gateways::revoke))
@@ -46,6 +47,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(firmware::create, firmware::list))
         .routes(routes!(firmware::show))
         .routes(routes!(firmware::attach_manifest))
+        .routes(routes!(firmware::attach_sbom))
         .routes(routes!(firmware::reject))
         .routes(routes!(approvals::inbox, approvals::approve))
         .routes(routes!(deployments::create, deployments::list))
@@ -53,7 +55,13 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(deployments::validate))
         .routes(routes!(deployments::pause))
         .routes(routes!(deployments::resume))
+        .routes(routes!(deployments::abort))
         .routes(routes!(deployments::roll_back))
+        .routes(routes!(deployments::consent, deployments::withdraw_consent))
+        .routes(routes!(deployments::fulfil_duty))
+        .routes(routes!(recalls::open, recalls::list))
+        .routes(routes!(recalls::show))
+        .routes(routes!(recalls::close))
         .routes(routes!(trust::show))
         .routes(routes!(trust::add_root))
         .routes(routes!(trust::add_roster))

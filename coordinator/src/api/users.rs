@@ -17,6 +17,9 @@ pub(crate) struct NewUser {
     user_id: String,
     printed_name: String,
     roles: Vec<AccessRole>,
+    /// The hospital of a user with the role HospitalStaff.
+    #[serde(default)]
+    hospital_id: Option<String>,
     password: String,
 }
 
@@ -26,6 +29,7 @@ pub(crate) struct UserView {
     user_id: String,
     printed_name: String,
     roles: Vec<AccessRole>,
+    hospital_id: Option<String>,
 }
 
 /// Creates a user; ids are never used twice (21 CFR 11.100(a)).
@@ -38,15 +42,21 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, axum::Json<UserView>), Problem> {
     let caller = origin.need(&api, Permission::ManageUsers, "user.create", "user").await?;
     let user = id("userId", &new.user_id)?;
+    let hospital = new.hospital_id.as_deref().map(|h| id("hospitalId", h)).transpose()?;
     let password = new.password;
     let password_hash = tokio::task::spawn_blocking(move || hash_password(&password))
         .await
         .map_err(|e| Problem::internal("hashing failed", &e))?
         .map_err(|e| Refusal::invalid("password", e))?;
-    let view = UserView { user_id: new.user_id, printed_name: new.printed_name.clone(), roles: new.roles.clone() };
+    let view = UserView {
+        user_id: new.user_id,
+        printed_name: new.printed_name.clone(),
+        roles: new.roles.clone(),
+        hospital_id: new.hospital_id,
+    };
     let credential =
         api.credentials.keep(&password_hash).map_err(|e| Problem::internal("the password cannot be kept", &e))?;
-    let command = Command::CreateUser { user, printed_name: new.printed_name, roles: new.roles, credential };
+    let command = Command::CreateUser { user, printed_name: new.printed_name, roles: new.roles, hospital, credential };
     if let Err(problem) = origin.submit(&api, &caller, command).await {
         api.credentials.forget(credential);
         return Err(problem);
@@ -63,6 +73,7 @@ pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum:
         user_id: id.to_string(),
         printed_name: u.printed_name.clone(),
         roles: u.roles.clone(),
+        hospital_id: u.hospital.as_ref().map(ToString::to_string),
     });
     Ok(axum::Json(view.collect()))
 }

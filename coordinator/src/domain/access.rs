@@ -1,7 +1,7 @@
 //! Users, their access roles and what each role may do. Deny by default.
 
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::UserId;
+use mdfm_shared::id::{HospitalId, UserId};
 use mdfm_shared::manifest::is_label;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,6 +18,8 @@ pub(crate) enum AccessRole {
     #[serde(rename = "QA")]
     Qa,
     Regulatory,
+    /// People of one hospital: they see the fleet and decide about their own devices alone.
+    HospitalStaff,
 }
 
 impl AccessRole {
@@ -29,6 +31,7 @@ impl AccessRole {
             Self::Clinical => "Clinical",
             Self::Qa => "QA",
             Self::Regulatory => "Regulatory",
+            Self::HospitalStaff => "HospitalStaff",
         }
     }
 }
@@ -42,21 +45,32 @@ pub(crate) enum Permission {
     SubmitFirmware,
     Approve,
     Deploy,
+    /// Pause and abort.
+    Stop,
     RollBack,
+    Consent,
+    Recall,
+    /// What concerns one's own hospital, for people who belong to one; else everything.
     Read,
+    /// What concerns no hospital in particular, or all of them.
+    ReadAll,
     ReadAudit,
 }
 
 impl Permission {
     /// Whether `role` carries this permission.
     pub(crate) fn is_granted_to(self, role: AccessRole) -> bool {
-        use AccessRole::{Admin, Auditor, Clinical, Operator, Qa, Regulatory};
+        use AccessRole::{Admin, Auditor, Clinical, HospitalStaff, Operator, Qa, Regulatory};
         match self {
             Self::ManageUsers | Self::ManageTrust => matches!(role, Admin),
             Self::ManageFleet | Self::SubmitFirmware | Self::Deploy => matches!(role, Operator),
             Self::Approve => matches!(role, Clinical | Qa | Regulatory),
-            Self::RollBack => matches!(role, Operator | Clinical | Regulatory),
+            Self::Stop => matches!(role, Operator | Clinical | Regulatory),
+            Self::RollBack => matches!(role, Operator | Clinical | Regulatory | HospitalStaff),
+            Self::Consent => matches!(role, Operator | HospitalStaff),
+            Self::Recall => matches!(role, Operator | Regulatory),
             Self::Read => true,
+            Self::ReadAll => !matches!(role, HospitalStaff),
             Self::ReadAudit => matches!(role, Admin | Auditor | Qa | Regulatory | Operator),
         }
     }
@@ -67,6 +81,8 @@ impl Permission {
 pub(crate) struct User {
     pub(crate) printed_name: String,
     pub(crate) roles: Vec<AccessRole>,
+    /// The hospital that hospital staff belong to.
+    pub(crate) hospital: Option<HospitalId>,
     /// Digest of the password verifier; the verifier itself is no part of the state.
     pub(crate) credential: Digest,
 }
@@ -76,6 +92,7 @@ pub(super) fn create_user(
     user: &UserId,
     printed_name: &str,
     roles: &[AccessRole],
+    hospital: Option<&HospitalId>,
     credential: Digest,
 ) -> Result<Event, Refusal> {
     if state.users.contains_key(user) {
@@ -87,7 +104,16 @@ pub(super) fn create_user(
     if roles.is_empty() {
         return Err(Refusal::invalid("roles", "a user needs at least one role"));
     }
+    // Whoever belongs to a hospital has no other part in the vendor's work, and nobody else belongs to one.
+    let staff = roles.contains(&AccessRole::HospitalStaff);
+    if staff != hospital.is_some() || (staff && roles.len() > 1) {
+        return Err(Refusal::invalid("hospitalId", "is for users with the role HospitalStaff and no other"));
+    }
+    if let Some(hospital) = hospital {
+        state.need_hospital(hospital)?;
+    }
     Ok(Event::UserCreated {
+        hospital: hospital.cloned(),
         user: user.clone(),
         printed_name: printed_name.to_owned(),
         roles: roles.to_vec(),

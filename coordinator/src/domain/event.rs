@@ -1,12 +1,15 @@
 //! What changed. Every variant is a record of the audit log; variants are added, never altered, because old logs are replayed.
 
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::{DeploymentId, FirmwareId, GatewayId, HospitalId, UserId};
+use mdfm_shared::id::{DeploymentId, FirmwareId, GatewayId, HospitalId, RecallId, UserId};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::Role;
 use serde::{Deserialize, Serialize};
 
 use super::access::AccessRole;
+use super::firmware::SbomComponent;
+use super::recall::Recall;
+use super::rollout::window::Weekly;
 use super::rollout::{Change, NewDeployment};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +19,7 @@ pub(crate) enum Event {
         user: UserId,
         printed_name: String,
         roles: Vec<AccessRole>,
+        hospital: Option<HospitalId>,
         credential: Digest,
     },
     SessionOpened {
@@ -41,6 +45,11 @@ pub(crate) enum Event {
         cohort: Option<String>,
         timezone: Option<String>,
     },
+    HospitalPolicySet {
+        hospital: HospitalId,
+        windows: Vec<Weekly>,
+        consent_required: bool,
+    },
     GatewayRegistered {
         gateway: GatewayId,
         hospital: HospitalId,
@@ -63,6 +72,7 @@ pub(crate) enum Event {
         device: mdfm_shared::id::DeviceId,
         model: String,
         serial: String,
+        udi: Option<String>,
         hospital: HospitalId,
         gateway: Option<GatewayId>,
         firmware_version: String,
@@ -99,6 +109,27 @@ pub(crate) enum Event {
     },
     FirmwareApproved {
         firmware: FirmwareId,
+    },
+    ApprovalsExpired {
+        firmware: FirmwareId,
+    },
+    FirmwareWithdrawn {
+        firmware: FirmwareId,
+    },
+    /// Parts of the bill of materials; more may follow under the same digest.
+    SbomAttached {
+        firmware: FirmwareId,
+        sha256: Digest,
+        components: Vec<SbomComponent>,
+    },
+    RecallOpened {
+        recall: RecallId,
+        opened: Box<Recall>,
+    },
+    RecallClosed {
+        recall: RecallId,
+        by: String,
+        at: UtcMillis,
     },
     DeploymentCreated(Box<NewDeployment>),
     /// A validation's record carries the signed document.

@@ -29,9 +29,16 @@ pub(crate) enum FirmwareStatus {
     PendingApproval,
     /// Every needed approval stands in the log.
     Approved,
-    /// An approver said no; final.
+    /// An approver said no; only a changed manifest can be put forward again.
     Rejected,
+    /// The time for approvals ran out before all were given.
+    ApprovalExpired,
+    /// Recalled: no deployment may bring it any more.
+    Withdrawn,
 }
+
+/// Time in which the approvals of a release must be given.
+const APPROVAL_MS: u64 = 30 * 86_400_000;
 
 impl FirmwareStatus {
     /// Whether an image may still be stored, or stored again: as long as nobody has signed what it is.
@@ -51,6 +58,26 @@ pub(crate) struct Firmware {
     pub(crate) manifest: Option<AttachedManifest>,
     pub(crate) approvals: BTreeMap<Role, GivenApproval>,
     pub(crate) rejection: Option<String>,
+    /// When approvals were asked for.
+    pub(crate) requested_at: UtcMillis,
+    /// Parts that the software bill of materials names.
+    pub(crate) sbom: Vec<SbomComponent>,
+}
+
+/// A part in a software bill of materials (CycloneDX `components`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SbomComponent {
+    pub(crate) name: String,
+    pub(crate) version: Option<String>,
+}
+
+impl Firmware {
+    /// When the time for approvals runs out: thirty days, and in an emergency the trust root's window.
+    pub(crate) fn approvals_until(&self, emergency_window_ms: u64) -> UtcMillis {
+        let emergency = self.manifest.as_ref().is_some_and(|m| m.manifest.class == FirmwareClass::Emergency);
+        self.requested_at.plus_ms(if emergency { emergency_window_ms } else { APPROVAL_MS })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,7 +158,13 @@ pub(super) fn attach_manifest(
     signed: &Signed<Manifest>,
 ) -> Result<Vec<Proposal>, Refusal> {
     let firmware = state.need_firmware(id)?;
-    need_status(firmware, id, FirmwareStatus::AwaitingManifest)?;
+    // A changed manifest starts the approvals anew; the same one only after they were refused or ran out.
+    match firmware.status {
+        FirmwareStatus::PendingApproval | FirmwareStatus::Rejected
+            if firmware.manifest.as_ref().is_some_and(|m| m.digest != signed.digest()) => {}
+        FirmwareStatus::ApprovalExpired => {}
+        _ => need_status(firmware, id, FirmwareStatus::AwaitingManifest)?,
+    }
     let root = state.need_root()?;
     let manifest = signed.verify(root.release_keys()).map_err(|e| Refusal::document("manifest-signature", e))?;
     manifest.check().map_err(|e| Refusal::document("manifest-field", e))?;
@@ -191,6 +224,12 @@ pub(super) fn approve(
     }
     if approval.user.as_str() == firmware.submitter {
         return Err(refuse(&format!("{} submitted this firmware and may not approve it", approval.user)));
+    }
+    if approval.at.plus_ms(CLOCK_AHEAD_MS_MAX) < firmware.requested_at {
+        return Err(refuse(&format!(
+            "the approval is dated {}, before approvals were asked for ({})",
+            approval.at, firmware.requested_at
+        )));
     }
     if approval.at > now.plus_ms(CLOCK_AHEAD_MS_MAX) {
         return Err(refuse(&format!("the approval is dated {} in the future; check the signing clock", approval.at)));
@@ -260,4 +299,91 @@ pub(super) fn reject(
     let event =
         Event::FirmwareRejected { firmware: id.clone(), role, user: actor.id.clone(), reason: reason.to_owned() };
     Ok(vec![Proposal::new("firmware.reject", format!("firmware/{id}"), event).because(reason)])
+}
+
+/// Whether every approval of an approved release still counts under the roster of today: agents ask the same.
+///
+/// # Errors
+/// Whose approval counts no longer.
+pub(crate) fn approvals_stand(state: &State, id: &FirmwareId) -> Result<(), Refusal> {
+    let (firmware, roster) = (state.need_firmware(id)?, state.need_roster()?);
+    for (role, given) in &firmware.approvals {
+        let stands =
+            roster.entries_of(&given.user).any(|e| e.roles.contains(role) && e.is_valid(given.at, given.log_index));
+        if !stands {
+            let detail =
+                format!("the approval of {id} by {} as {role} no longer counts: the roster changed", given.user);
+            return Err(Refusal::conflict("approval-lost", detail));
+        }
+    }
+    Ok(())
+}
+
+/// Releases whose time for approvals has run out.
+pub(crate) fn expire(state: &State, now: UtcMillis) -> Vec<Proposal> {
+    let Some(root) = state.trusted_root() else { return Vec::new() };
+    state
+        .firmware
+        .iter()
+        .filter(|(_, f)| f.status == FirmwareStatus::PendingApproval)
+        .filter(|(_, f)| now >= f.approvals_until(root.approvals.emergency_window_ms))
+        .map(|(id, f)| {
+            let reason = format!("approvals were asked for on {} and are not complete", f.requested_at);
+            let event = Event::ApprovalsExpired { firmware: id.clone() };
+            Proposal::new("firmware.approvals.expire", format!("firmware/{id}"), event).because(reason)
+        })
+        .collect()
+}
+
+/// Parts in one bill of materials.
+const SBOM_COMPONENTS_MAX: usize = 20_000;
+/// Bytes of names and versions in one record.
+const SBOM_BYTES_MAX: usize = 40_000;
+
+/// Takes the parts of a release's bill of materials, whose digest must be the one that the manifest names.
+pub(super) fn attach_sbom(
+    state: &State,
+    id: &FirmwareId,
+    sha256: Digest,
+    components: &[SbomComponent],
+) -> Result<Vec<Proposal>, Refusal> {
+    let firmware = state.need_firmware(id)?;
+    let attached =
+        firmware.manifest.as_ref().ok_or_else(|| Refusal::conflict("wrong-step", "no signed manifest yet"))?;
+    match attached.manifest.sbom_sha256 {
+        Some(named) if named == sha256 => {}
+        Some(named) => {
+            return Err(Refusal::digest_mismatch("this is not the bill of materials that was signed", sha256, named));
+        }
+        None => return Err(Refusal::conflict("no-sbom", format!("the manifest of {id} names no bill of materials"))),
+    }
+    if !firmware.sbom.is_empty() {
+        return Err(Refusal::conflict("wrong-step", format!("{id} has its bill of materials already")));
+    }
+    if components.is_empty() || components.len() > SBOM_COMPONENTS_MAX {
+        return Err(Refusal::invalid("components", format!("must be 1 to {SBOM_COMPONENTS_MAX}")));
+    }
+    if let Some(bad) =
+        components.iter().find(|c| !is_label(&c.name) || c.version.as_deref().is_some_and(|v| !is_label(v)))
+    {
+        return Err(Refusal::invalid(
+            "components",
+            format!("{:?}: names and versions must be printable labels", bad.name),
+        ));
+    }
+    let mut chunks: Vec<Vec<SbomComponent>> = vec![Vec::new()];
+    let mut bytes = 0;
+    for component in components {
+        // JSON may need six bytes for one.
+        let size = 6 * (component.name.len() + component.version.as_ref().map_or(0, String::len)) + 30;
+        if bytes + size > SBOM_BYTES_MAX {
+            chunks.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += size;
+        chunks.last_mut().expect("never empty").push(component.clone());
+    }
+    let object = format!("firmware/{id}");
+    let event = |components| Event::SbomAttached { firmware: id.clone(), sha256, components };
+    Ok(chunks.into_iter().map(|c| Proposal::new("firmware.sbom", object.clone(), event(c))).collect())
 }

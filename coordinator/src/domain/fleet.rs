@@ -8,7 +8,9 @@ use mdfm_shared::telemetry::InstallState;
 use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Refusal, State};
+use super::rollout::spec::check_windows;
+use super::rollout::window::{self, Weekly};
+use super::{Event, Proposal, Refusal, State, rollout};
 
 /// A gateway that claims to follow a higher serial than this has gone mad or lies; it harms only itself.
 const SERIAL_MAX: u64 = 1 << 53;
@@ -20,6 +22,10 @@ pub(crate) struct Hospital {
     pub(crate) cohort: Option<String>,
     /// IANA time zone.
     pub(crate) timezone: Option<String>,
+    /// When its devices may be changed by deployments that keep to maintenance windows.
+    pub(crate) windows: Vec<Weekly>,
+    /// Whether its staff want to be asked before each deployment.
+    pub(crate) consent_required: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,12 +84,16 @@ pub(crate) struct IssuedDirective {
 pub(crate) struct Device {
     pub(crate) model: String,
     pub(crate) serial: String,
+    /// Unique device identifier (21 CFR 830), as on the label.
+    pub(crate) udi: Option<String>,
     pub(crate) hospital: HospitalId,
     /// The gateway it attaches to; none until one is named or the hospital has exactly one.
     pub(crate) gateway: Option<GatewayId>,
     /// What it runs, as registered and then as reported.
     pub(crate) firmware_version: String,
     pub(crate) running_sha256: Option<Digest>,
+    /// Security version of what it runs, as reported.
+    pub(crate) running_security_version: Option<u32>,
     pub(crate) install: Option<Install>,
     /// Security version below which the device accepts nothing more.
     pub(crate) security_floor: u32,
@@ -108,6 +118,7 @@ pub(crate) struct NewDevice {
     pub(crate) device: DeviceId,
     pub(crate) model: String,
     pub(crate) serial: String,
+    pub(crate) udi: Option<String>,
     pub(crate) hospital: HospitalId,
     pub(crate) gateway: Option<GatewayId>,
     pub(crate) firmware_version: String,
@@ -123,10 +134,14 @@ pub(super) fn register_hospital(
     if state.hospitals.contains_key(hospital) {
         return Err(Refusal::exists("hospital", hospital));
     }
-    for (field, text) in [("name", Some(name)), ("cohort", cohort), ("timezone", timezone)] {
+    for (field, text) in [("name", Some(name)), ("cohort", cohort)] {
         if text.is_some_and(|t| !is_label(t)) {
             return Err(Refusal::invalid(field, "must be 1 to 128 printable characters"));
         }
+    }
+    if let Some(name) = timezone.filter(|name| window::zone(name).is_none()) {
+        let problem = format!("{name:?} is no IANA time zone, for example America/New_York");
+        return Err(Refusal::invalid("timezone", problem));
     }
     Ok(Event::HospitalRegistered {
         hospital: hospital.clone(),
@@ -134,6 +149,29 @@ pub(super) fn register_hospital(
         cohort: cohort.map(str::to_owned),
         timezone: timezone.map(str::to_owned),
     })
+}
+
+/// Sets when a hospital's devices may be changed, and whether its staff want to be asked.
+pub(super) fn set_hospital_policy(
+    state: &State,
+    hospital: &HospitalId,
+    windows: &[Weekly],
+    consent_required: bool,
+) -> Result<Event, Refusal> {
+    state.need_hospital(hospital)?;
+    check_windows("maintenanceWindows", windows)?;
+    if windows.is_empty() {
+        let running = state.deployments.iter().find(|(_, d)| {
+            d.is_active()
+                && d.hospitals.contains_key(hospital)
+                && d.plan.spec.windows_of(hospital, &[]).is_some_and(|(given, _)| given.is_empty())
+        });
+        if let Some((id, _)) = running {
+            let detail = format!("deployment {id} runs in the windows of {hospital}; it would never end without one");
+            return Err(Refusal::conflict("windows-in-use", detail));
+        }
+    }
+    Ok(Event::HospitalPolicySet { hospital: hospital.clone(), windows: windows.to_vec(), consent_required })
 }
 
 pub(super) fn register_gateway(state: &State, gateway: &GatewayId, hospital: &HospitalId) -> Result<Event, Refusal> {
@@ -208,7 +246,7 @@ pub(super) fn note_serial(state: &State, gateway: &GatewayId, serial: u64) -> Re
     Ok(Event::DirectiveSerialSeen { gateway: gateway.clone(), serial })
 }
 
-pub(super) fn register_device(state: &State, new: &NewDevice) -> Result<Event, Refusal> {
+pub(super) fn register_device(state: &State, new: &NewDevice) -> Result<Vec<Proposal>, Refusal> {
     if state.devices.contains_key(&new.device) {
         return Err(Refusal::exists("device", &new.device));
     }
@@ -225,12 +263,20 @@ pub(super) fn register_device(state: &State, new: &NewDevice) -> Result<Event, R
     {
         return Err(Refusal::invalid("gatewayId", format!("gateway {gateway} stands in another hospital")));
     }
-    Ok(Event::DeviceRegistered {
+    if new.udi.as_ref().is_some_and(|u| !is_label(u)) {
+        return Err(Refusal::invalid("udi", "must be 1 to 128 printable characters"));
+    }
+    let event = Event::DeviceRegistered {
         device: new.device.clone(),
         model: new.model.clone(),
         serial: new.serial.clone(),
+        udi: new.udi.clone(),
         hospital: new.hospital.clone(),
         gateway: new.gateway.clone(),
         firmware_version: new.firmware_version.clone(),
-    })
+    };
+    let has_gateway = new.gateway.is_some() || state.only_gateway(&new.hospital).is_some();
+    let mut proposals = vec![Proposal::new("device.register", format!("device/{}", new.device), event)];
+    proposals.extend(rollout::plan::joins(state, &new.device, &new.model, &new.hospital, has_gateway));
+    Ok(proposals)
 }

@@ -4,10 +4,13 @@
 //! is the only place where the state moves, live and in replay alike.
 
 pub(crate) mod access;
+pub(crate) mod desk;
 pub(crate) mod directive;
 pub(crate) mod event;
 pub(crate) mod firmware;
 pub(crate) mod fleet;
+pub(crate) mod heartbeat;
+pub(crate) mod recall;
 pub(crate) mod refusal;
 pub(crate) mod rollout;
 pub(crate) mod state;
@@ -15,7 +18,7 @@ pub(crate) mod telemetry;
 pub(crate) mod trust;
 
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId, UserId};
+use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId, RecallId, UserId};
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::Actor;
 use mdfm_shared::sign::{PublicKey, Signed};
@@ -28,7 +31,7 @@ pub(crate) use refusal::Refusal;
 pub(crate) use state::State;
 
 use access::AccessRole;
-use rollout::DeploymentRequest;
+use rollout::{DeploymentRequest, OrderedBack, Scope};
 
 /// What became of a device's heartbeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +49,7 @@ pub(crate) enum Command {
         user: UserId,
         printed_name: String,
         roles: Vec<AccessRole>,
+        hospital: Option<HospitalId>,
         credential: Digest,
     },
     OpenSession {
@@ -73,6 +77,11 @@ pub(crate) enum Command {
         name: String,
         cohort: Option<String>,
         timezone: Option<String>,
+    },
+    SetHospitalPolicy {
+        hospital: HospitalId,
+        windows: Vec<rollout::window::Weekly>,
+        consent_required: bool,
     },
     RegisterGateway {
         gateway: GatewayId,
@@ -118,9 +127,23 @@ pub(crate) enum Command {
         role: Role,
         reason: String,
     },
+    AttachSbom {
+        firmware: FirmwareId,
+        sha256: Digest,
+        components: Vec<firmware::SbomComponent>,
+    },
+    OpenRecall {
+        recall: RecallId,
+        criteria: recall::Criteria,
+        action: recall::RecallAction,
+        reason: String,
+    },
+    CloseRecall {
+        recall: RecallId,
+    },
     CreateDeployment {
         deployment: DeploymentId,
-        request: DeploymentRequest,
+        request: Box<DeploymentRequest>,
     },
     Validate {
         deployment: DeploymentId,
@@ -134,9 +157,28 @@ pub(crate) enum Command {
         deployment: DeploymentId,
         reason: String,
     },
-    Rollback {
+    Abort {
         deployment: DeploymentId,
         reason: String,
+    },
+    Rollback {
+        deployment: DeploymentId,
+        scope: Scope,
+        cause: OrderedBack,
+        reason: String,
+    },
+    /// Staff of a hospital agree, or take it back.
+    Consent {
+        deployment: DeploymentId,
+        hospital: HospitalId,
+        given: bool,
+        reason: String,
+    },
+    /// Something that was owed to an authority has been done.
+    FulfilDuty {
+        deployment: DeploymentId,
+        duty: u32,
+        reference: String,
     },
     Telemetry {
         gateway: GatewayId,
@@ -167,6 +209,7 @@ impl Command {
             Self::AddTrustRoot { .. } => ("trust.root.add", "trust/root".into()),
             Self::AddRoster { .. } => ("trust.roster.add", "trust/roster".into()),
             Self::RegisterHospital { hospital, .. } => ("hospital.register", format!("hospital/{hospital}")),
+            Self::SetHospitalPolicy { hospital, .. } => ("hospital.policy", format!("hospital/{hospital}")),
             Self::RegisterGateway { gateway, .. } => ("gateway.register", format!("gateway/{gateway}")),
             Self::IssueToken { gateway, .. } => ("gateway.token", format!("gateway/{gateway}")),
             Self::Enrol { gateway, .. } => ("gateway.enrol", format!("gateway/{gateway}")),
@@ -177,10 +220,19 @@ impl Command {
             Self::AttachManifest { firmware, .. } => ("firmware.manifest", format!("firmware/{firmware}")),
             Self::Approve { firmware, .. } => ("firmware.approve", format!("firmware/{firmware}")),
             Self::Reject { firmware, .. } => ("firmware.reject", format!("firmware/{firmware}")),
+            Self::AttachSbom { firmware, .. } => ("firmware.sbom", format!("firmware/{firmware}")),
+            Self::OpenRecall { recall, .. } => ("recall.open", format!("recall/{recall}")),
+            Self::CloseRecall { recall } => ("recall.close", format!("recall/{recall}")),
             Self::CreateDeployment { deployment, .. } => ("deployment.create", format!("deployment/{deployment}")),
             Self::Validate { deployment, .. } => ("deployment.validate", format!("deployment/{deployment}")),
             Self::Pause { deployment, .. } => ("deployment.pause", format!("deployment/{deployment}")),
             Self::Resume { deployment, .. } => ("deployment.resume", format!("deployment/{deployment}")),
+            Self::Abort { deployment, .. } => ("deployment.abort", format!("deployment/{deployment}")),
+            Self::Consent { deployment, given: true, .. } => ("deployment.consent", format!("deployment/{deployment}")),
+            Self::Consent { deployment, given: false, .. } => {
+                ("deployment.consent.withdraw", format!("deployment/{deployment}"))
+            }
+            Self::FulfilDuty { deployment, .. } => ("deployment.duty.fulfil", format!("deployment/{deployment}")),
             Self::Rollback { deployment, .. } => ("deployment.rollback", format!("deployment/{deployment}")),
             Self::Telemetry { gateway, .. } => ("telemetry.commit", format!("gateway/{gateway}")),
             Self::NoteSerial { gateway, .. } => ("directive.serial", format!("gateway/{gateway}")),
@@ -228,8 +280,8 @@ pub(crate) fn decide(
     let (action, object) = command.describe();
     let one = |event| Ok(vec![Proposal::new(action, object.clone(), event)]);
     match command {
-        Command::CreateUser { user, printed_name, roles, credential } => {
-            one(access::create_user(state, user, printed_name, roles, *credential)?)
+        Command::CreateUser { user, printed_name, roles, hospital, credential } => {
+            one(access::create_user(state, user, printed_name, roles, hospital.as_ref(), *credential)?)
         }
         Command::OpenSession { user, token_sha256, expires_at } => {
             one(Event::SessionOpened { user: user.clone(), token_sha256: *token_sha256, expires_at: *expires_at })
@@ -240,6 +292,9 @@ pub(crate) fn decide(
         Command::AddRoster { roster } => trust::add_roster(state, roster),
         Command::RegisterHospital { hospital, name, cohort, timezone } => {
             one(fleet::register_hospital(state, hospital, name, cohort.as_deref(), timezone.as_deref())?)
+        }
+        Command::SetHospitalPolicy { hospital, windows, consent_required } => {
+            one(fleet::set_hospital_policy(state, hospital, windows, *consent_required)?)
         }
         Command::RegisterGateway { gateway, hospital } => one(fleet::register_gateway(state, gateway, hospital)?),
         Command::IssueToken { gateway, secret_sha256, expires_at } => {
@@ -252,7 +307,7 @@ pub(crate) fn decide(
             let event = fleet::revoke(state, gateway)?;
             Ok(vec![Proposal::new(action, object, event).because(reason)])
         }
-        Command::RegisterDevice(new) => one(fleet::register_device(state, new)?),
+        Command::RegisterDevice(new) => fleet::register_device(state, new),
         Command::CreateFirmware { firmware, version, model, release_notes } => {
             one(firmware::create(state, actor, firmware, version, model, release_notes)?)
         }
@@ -262,15 +317,31 @@ pub(crate) fn decide(
         Command::AttachManifest { firmware, manifest } => firmware::attach_manifest(state, actor, firmware, manifest),
         Command::Approve { firmware, approval } => firmware::approve(state, now, actor, firmware, approval),
         Command::Reject { firmware, role, reason } => firmware::reject(state, actor, firmware, *role, reason),
+        Command::AttachSbom { firmware, sha256, components } => {
+            firmware::attach_sbom(state, firmware, *sha256, components)
+        }
+        Command::OpenRecall { recall, criteria, action, reason } => {
+            recall::open(state, now, actor, recall, criteria, *action, reason)
+        }
+        Command::CloseRecall { recall } => recall::close(state, now, actor, recall),
         Command::CreateDeployment { deployment, request } => {
             rollout::plan::create(state, now, actor, deployment, request)
         }
         Command::Validate { deployment, validation } => {
             rollout::command::validate(state, now, actor, deployment, validation)
         }
-        Command::Pause { deployment, reason } => rollout::command::pause(state, deployment, reason),
+        Command::Pause { deployment, reason } => rollout::command::pause(state, actor, deployment, reason),
         Command::Resume { deployment, reason } => rollout::command::resume(state, deployment, reason),
-        Command::Rollback { deployment, reason } => rollout::command::roll_back(state, actor, deployment, reason),
+        Command::Abort { deployment, reason } => rollout::command::abort(state, actor, deployment, reason),
+        Command::Rollback { deployment, scope, cause, reason } => {
+            rollout::command::roll_back(state, actor, deployment, scope, *cause, reason)
+        }
+        Command::Consent { deployment, hospital, given, reason } => {
+            rollout::command::consent(state, now, actor, deployment, hospital, *given, reason)
+        }
+        Command::FulfilDuty { deployment, duty, reference } => {
+            rollout::command::fulfil(state, now, actor, deployment, *duty, reference)
+        }
         Command::Telemetry { gateway, batch } => telemetry::commit(state, gateway, batch),
         Command::NoteSerial { gateway, serial } => one(fleet::note_serial(state, gateway, *serial)?),
         Command::NoteLiveness { deployment, device, last_seen, heard } => {

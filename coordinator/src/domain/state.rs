@@ -1,14 +1,14 @@
 //! The coordinator's state: a fold over the audit log, the same live and in replay.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{DeviceDirective, Directive};
-use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId, UserId};
+use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId, RecallId, UserId};
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::{AuditRecord, Outcome, RecordError};
 use mdfm_shared::sign::SignError;
-use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, Severity, TelemetryBatch};
+use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, TelemetryBatch};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{Approval, RootError, Roster, TrustRoot, TrustedRoot};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::access::User;
 use super::firmware::{AttachedManifest, Firmware, FirmwareStatus, GivenApproval};
 use super::fleet::{Chain, Credentials, Device, Gateway, Hospital, Install, IssuedDirective, PendingToken};
+use super::recall::Recall;
 use super::rollout::{Change, Deployment, Status};
 use super::{Event, Refusal};
 
@@ -47,6 +48,16 @@ pub(crate) struct State {
     pub(crate) deployments: BTreeMap<DeploymentId, Deployment>,
     /// The newest deployment of each device.
     pub(crate) device_deployment: BTreeMap<DeviceId, DeploymentId>,
+    pub(crate) recalls: BTreeMap<RecallId, Recall>,
+    /// The gateways of each hospital that are not revoked.
+    #[serde(skip)]
+    hospital_gateways: BTreeMap<HospitalId, BTreeSet<GatewayId>>,
+    /// Devices for which a gateway is named, by gateway.
+    #[serde(skip)]
+    named_devices: BTreeMap<GatewayId, BTreeSet<DeviceId>>,
+    /// Devices that go through their hospital's only gateway.
+    #[serde(skip)]
+    unnamed_devices: BTreeMap<HospitalId, BTreeSet<DeviceId>>,
     /// What the last directive of each gateway said.
     pub(crate) directive_wishes: BTreeMap<GatewayId, Vec<DeviceDirective>>,
 }
@@ -85,8 +96,8 @@ impl State {
         let at = UtcMillis(record.at_ms);
         let document = || record.document.clone().unwrap_or_default();
         match event {
-            Event::UserCreated { user, printed_name, roles, credential } => {
-                self.users.insert(user, User { printed_name, roles, credential });
+            Event::UserCreated { user, printed_name, roles, hospital, credential } => {
+                self.users.insert(user, User { printed_name, roles, hospital, credential });
             }
             Event::SessionOpened { user, token_sha256, expires_at } => {
                 self.sessions.retain(|_, s| s.expires_at > at);
@@ -109,10 +120,17 @@ impl State {
                 self.roster_document = Some(document());
             }
             Event::HospitalRegistered { hospital, name, cohort, timezone } => {
-                self.hospitals.insert(hospital, Hospital { name, cohort, timezone });
+                let new = Hospital { name, cohort, timezone, windows: Vec::new(), consent_required: false };
+                self.hospitals.insert(hospital, new);
+            }
+            Event::HospitalPolicySet { hospital, windows, consent_required } => {
+                let held = known(&mut self.hospitals, &hospital)?;
+                held.windows = windows;
+                held.consent_required = consent_required;
             }
             Event::GatewayRegistered { gateway, hospital } => {
                 let chain = Chain { epoch: 0, sequence: 0, last: Digest([0; 32]) };
+                self.hospital_gateways.entry(hospital.clone()).or_default().insert(gateway.clone());
                 let new = Gateway {
                     hospital,
                     token: None,
@@ -138,15 +156,24 @@ impl State {
                 held.revoked = true;
                 held.token = None;
                 held.credentials = None;
+                if let Some(gateways) = self.hospital_gateways.get_mut(&held.hospital) {
+                    gateways.remove(&gateway);
+                }
             }
-            Event::DeviceRegistered { device, model, serial, hospital, gateway, firmware_version } => {
+            Event::DeviceRegistered { device, model, serial, udi, hospital, gateway, firmware_version } => {
+                match &gateway {
+                    Some(named) => self.named_devices.entry(named.clone()).or_default().insert(device.clone()),
+                    None => self.unnamed_devices.entry(hospital.clone()).or_default().insert(device.clone()),
+                };
                 let new = Device {
                     model,
                     serial,
+                    udi,
                     hospital,
                     gateway,
                     firmware_version,
                     running_sha256: None,
+                    running_security_version: None,
                     install: None,
                     security_floor: 0,
                     last_error: None,
@@ -164,6 +191,8 @@ impl State {
                     manifest: None,
                     approvals: BTreeMap::new(),
                     rejection: None,
+                    requested_at: at,
+                    sbom: Vec::new(),
                 };
                 self.firmware.insert(firmware, new);
             }
@@ -177,6 +206,11 @@ impl State {
                 let held = known(&mut self.firmware, &firmware)?;
                 held.manifest = Some(AttachedManifest { manifest, digest, log_index: index, submitter });
                 held.status = FirmwareStatus::PendingApproval;
+                // Whatever was signed before was signed for something else.
+                held.approvals.clear();
+                held.rejection = None;
+                held.requested_at = at;
+                held.sbom.clear();
             }
             Event::ApprovalSigned { firmware, role, user } => {
                 let approval = record.document::<Approval>()?.decode_unverified()?;
@@ -198,16 +232,35 @@ impl State {
             Event::FirmwareApproved { firmware } => {
                 known(&mut self.firmware, &firmware)?.status = FirmwareStatus::Approved;
             }
+            Event::ApprovalsExpired { firmware } => {
+                let held = known(&mut self.firmware, &firmware)?;
+                held.status = FirmwareStatus::ApprovalExpired;
+                held.approvals.clear();
+            }
+            Event::FirmwareWithdrawn { firmware } => {
+                known(&mut self.firmware, &firmware)?.status = FirmwareStatus::Withdrawn;
+            }
+            Event::SbomAttached { firmware, components, .. } => {
+                known(&mut self.firmware, &firmware)?.sbom.extend(components);
+            }
+            Event::RecallOpened { recall, opened } => {
+                self.recalls.insert(recall, *opened);
+            }
+            Event::RecallClosed { recall, by, at } => {
+                known(&mut self.recalls, &recall)?.closed = Some((by, at));
+            }
             Event::DeploymentCreated(new) => {
-                let id = new.deployment.clone();
-                for device in new.devices.keys() {
-                    self.device_deployment.insert(device.clone(), id.clone());
-                }
-                self.deployments.insert(id, Deployment::new(*new, at));
+                self.deployments.insert(new.deployment.clone(), Deployment::new(*new, at));
             }
             Event::DeploymentChanged { deployment, change } => {
+                let devices = &self.devices;
                 let held = known(&mut self.deployments, &deployment)?;
-                held.apply(at, &change);
+                held.apply(at, &change, &|id| devices.get(id).map(|d| d.hospital.clone()));
+                if let Change::MembersJoined { members } = &change {
+                    for device in members.iter().flat_map(|m| &m.devices) {
+                        self.device_deployment.insert(device.clone(), deployment.clone());
+                    }
+                }
                 if change == Change::Completed {
                     // The floor rises late: only now can nobody need the way back (DESIGN §9.1).
                     for (id, progress) in &held.devices {
@@ -223,7 +276,7 @@ impl State {
                 known(&mut self.gateways, &gateway)?.chain = Chain { epoch, sequence, last: digest };
                 let batch = record.document::<TelemetryBatch>()?.decode_unverified()?;
                 for event in &batch.events {
-                    self.apply_report(&gateway, event);
+                    self.apply_report(at, &gateway, event);
                 }
             }
             Event::DirectiveSerialSeen { gateway, serial } => {
@@ -240,7 +293,7 @@ impl State {
     }
 
     /// What a gateway says about one of its own devices; reports about others' devices stay in the log and move nothing.
-    fn apply_report(&mut self, gateway: &GatewayId, event: &mdfm_shared::telemetry::Event) {
+    pub(crate) fn apply_report(&mut self, at: UtcMillis, gateway: &GatewayId, event: &mdfm_shared::telemetry::Event) {
         let Some(id) = &event.device else { return };
         if self.gateway_of(id) != Some(gateway) {
             return;
@@ -250,6 +303,7 @@ impl State {
         let set_running = |device: &mut Device, running: &FirmwareReport| {
             device.firmware_version = running.version.clone();
             device.running_sha256 = Some(running.sha256);
+            device.running_security_version = Some(running.security_version);
         };
         match &event.kind {
             EventKind::DeviceAdopted { firmware, .. } => set_running(device, firmware),
@@ -270,9 +324,8 @@ impl State {
                     since: event.at,
                     rollback_ms,
                 });
-                if let Some(progress) = self.deployments.get_mut(deployment).and_then(|d| d.devices.get_mut(id)) {
-                    progress.state = Some(*state);
-                    progress.silent = false;
+                if let Some(deployment) = self.deployments.get_mut(deployment) {
+                    deployment.report_state(at, id, *state);
                 }
             }
             EventKind::DeviceError { severity, code, message } => {
@@ -285,13 +338,8 @@ impl State {
                 if let (Some(install), Some(deployment)) = (on_new, deployment)
                     && install.manifest == deployment.plan.manifest
                     && deployment.status != Status::Completed
-                    && let Some(progress) = deployment.devices.get_mut(id)
                 {
-                    match severity {
-                        Severity::Warning => {}
-                        Severity::Error => progress.errors += 1,
-                        Severity::Critical => progress.critical = Some(text),
-                    }
+                    deployment.report_error(at, id, *severity, &text);
                 }
             }
             EventKind::AgentStarted { .. } | EventKind::Refused { .. } | EventKind::LocalAction { .. } => {}
@@ -309,11 +357,36 @@ impl State {
         if device.gateway.is_some() {
             return device.gateway.as_ref();
         }
-        let mut of_hospital = self.gateways.iter().filter(|(_, g)| g.hospital == device.hospital && !g.revoked);
-        match (of_hospital.next(), of_hospital.next()) {
-            (Some((only, _)), None) => Some(only),
+        self.only_gateway(&device.hospital)
+    }
+
+    /// The gateway of a hospital that has exactly one.
+    pub(crate) fn only_gateway(&self, hospital: &HospitalId) -> Option<&GatewayId> {
+        let mut gateways = self.hospital_gateways.get(hospital)?.iter();
+        match (gateways.next(), gateways.next()) {
+            (Some(only), None) => Some(only),
             _ => None,
         }
+    }
+
+    /// The devices that are reached through a gateway.
+    pub(crate) fn devices_of(&self, gateway: &GatewayId) -> Vec<DeviceId> {
+        let hospital = self.gateways.get(gateway).map(|g| &g.hospital);
+        let only = hospital.filter(|h| self.only_gateway(h) == Some(gateway));
+        let named = self.named_devices.get(gateway).into_iter().flatten();
+        let unnamed = only.and_then(|h| self.unnamed_devices.get(h)).into_iter().flatten();
+        let all: BTreeSet<&DeviceId> = named.chain(unnamed).collect();
+        all.into_iter().cloned().collect()
+    }
+
+    /// The gateways of a hospital that are not revoked.
+    pub(crate) fn gateways_of(&self, hospital: &HospitalId) -> impl Iterator<Item = &GatewayId> {
+        self.hospital_gateways.get(hospital).into_iter().flatten()
+    }
+
+    /// The hospital that a user's authority ends at; none for the vendor's people.
+    pub(crate) fn hospital_of_user(&self, id: &str) -> Option<&HospitalId> {
+        self.users.get(&id.parse().ok()?)?.hospital.as_ref()
     }
 
     /// The newest deployment of a device.
@@ -342,6 +415,9 @@ impl State {
     }
     pub(crate) fn need_firmware(&self, id: &FirmwareId) -> Result<&Firmware, Refusal> {
         self.firmware.get(id).ok_or_else(|| Refusal::not_found("firmware", id))
+    }
+    pub(crate) fn need_recall(&self, id: &RecallId) -> Result<&Recall, Refusal> {
+        self.recalls.get(id).ok_or_else(|| Refusal::not_found("recall", id))
     }
     pub(crate) fn need_deployment(&self, id: &DeploymentId) -> Result<&Deployment, Refusal> {
         self.deployments.get(id).ok_or_else(|| Refusal::not_found("deployment", id))
@@ -384,6 +460,7 @@ impl State {
                     "phases": deployment.phases,
                 }))
             }
+            "recall" => serde_json::to_value(self.recalls.get(&id.parse().ok()?)?).ok(),
             _ => None,
         }
     }

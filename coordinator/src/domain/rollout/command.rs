@@ -1,14 +1,15 @@
 //! What people may wish of a running deployment.
 
-use mdfm_shared::id::{DeploymentId, DeviceId};
+use mdfm_shared::id::{DeploymentId, DeviceId, HospitalId};
 use mdfm_shared::limits::TEXT_CHARS_MAX;
 use mdfm_shared::record::{Actor, document_text};
 use mdfm_shared::sign::{KeySet, Signed};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::Validation;
 
-use super::super::{Event, Heard, Proposal, Refusal, State};
-use super::{Change, GivenValidation, PhaseStatus, Status};
+use super::super::{Event, Heard, Proposal, Refusal, State, firmware};
+use super::duty::Fulfilment;
+use super::{Change, Consent, GivenValidation, OrderedBack, PhaseStatus, Scope, Status};
 
 fn changed(action: &'static str, deployment: &DeploymentId, change: Change) -> Proposal {
     let event = Event::DeploymentChanged { deployment: deployment.clone(), change };
@@ -51,20 +52,24 @@ pub(crate) fn validate(
         return Err(wrong_step(id, &deployment.status, "validated"));
     }
     let phase = deployment.current;
-    let spec = &deployment.plan.phases[phase as usize];
+    let (spec, held) = (&deployment.plan.spec.phases[phase as usize], &deployment.phases[phase as usize]);
+    let Some(needed) = spec.validation else {
+        let detail = format!("phase {} ({}) asks for nobody's signature", phase + 1, spec.name);
+        return Err(Refusal::conflict("gate-not-open", detail));
+    };
     for (what, found, expected) in [
         ("deployment", validation.deployment.to_string(), id.to_string()),
         ("manifest", validation.manifest.to_string(), deployment.plan.manifest.to_string()),
         ("phase", validation.phase.to_string(), phase.to_string()),
-        ("role", validation.role.to_string(), spec.validation.to_string()),
+        ("role", validation.role.to_string(), needed.to_string()),
         ("printed name", validation.printed_name.clone(), entry.printed_name.clone()),
     ] {
         if found != expected {
             return Err(refuse(&format!("the signature names {what} {found:?}, needed is {expected:?}")));
         }
     }
-    let PhaseStatus::AwaitingValidation { since } = deployment.phases[phase as usize] else {
-        let detail = format!("phase {} ({}) is {:?}", phase + 1, spec.name, deployment.phases[phase as usize]);
+    let PhaseStatus::AwaitingValidation { since } = held.status else {
+        let detail = format!("phase {} ({}) is {:?}", phase + 1, spec.name, held.status);
         return Err(Refusal::conflict("gate-not-open", format!("{detail}; it is signed after its gate has held")));
     };
     if validation.at.plus_ms(5 * 60_000) < since || validation.at > now.plus_ms(5 * 60_000) {
@@ -85,33 +90,87 @@ pub(crate) fn validate(
     ])
 }
 
-pub(crate) fn pause(state: &State, id: &DeploymentId, reason: &str) -> Result<Vec<Proposal>, Refusal> {
+pub(crate) fn pause(state: &State, actor: &Actor, id: &DeploymentId, reason: &str) -> Result<Vec<Proposal>, Refusal> {
     need_reason(reason)?;
     match &state.need_deployment(id)?.status {
-        Status::Running => Ok(vec![changed("deployment.pause", id, Change::Paused).because(reason)]),
+        Status::Running => {
+            let change = Change::Paused { reason: format!("ordered by {}: {reason}", actor.id) };
+            Ok(vec![changed("deployment.pause", id, change).because(reason)])
+        }
         status => Err(wrong_step(id, status, "paused")),
     }
 }
 
 pub(crate) fn resume(state: &State, id: &DeploymentId, reason: &str) -> Result<Vec<Proposal>, Refusal> {
     need_reason(reason)?;
-    match &state.need_deployment(id)?.status {
-        Status::Paused => Ok(vec![changed("deployment.resume", id, Change::Resumed).because(reason)]),
+    let deployment = state.need_deployment(id)?;
+    match &deployment.status {
+        Status::Paused { .. } => {
+            firmware::approvals_stand(state, &deployment.plan.firmware)?;
+            Ok(vec![changed("deployment.resume", id, Change::Resumed).because(reason)])
+        }
         status => Err(wrong_step(id, status, "resumed")),
     }
 }
 
-/// Rolls back every opened phase: by order of clinical staff, an operator or regulatory affairs.
+/// Ends a deployment: what is in flight goes back, what is done stays.
+pub(crate) fn abort(state: &State, actor: &Actor, id: &DeploymentId, reason: &str) -> Result<Vec<Proposal>, Refusal> {
+    need_reason(reason)?;
+    match &state.need_deployment(id)?.status {
+        Status::Planned | Status::Running | Status::Paused { .. } => {
+            let change = Change::Aborted { reason: format!("ordered by {}: {reason}", actor.id) };
+            Ok(vec![changed("deployment.abort", id, change).because(reason)])
+        }
+        status => Err(wrong_step(id, status, "aborted")),
+    }
+}
+
+/// Staff of a hospital decide about their own hospital alone.
+fn check_reach(state: &State, actor: &Actor, hospital: Option<&HospitalId>) -> Result<(), Refusal> {
+    let Some(own) = state.hospital_of_user(&actor.id) else { return Ok(()) };
+    if hospital == Some(own) {
+        return Ok(());
+    }
+    let detail = format!("{} belongs to {own} and decides for that hospital alone", actor.id);
+    Err(Refusal::forbidden("other-hospital", detail))
+}
+
+/// Rolls back what `scope` reaches: by order of clinical staff, an operator, regulatory affairs or a hospital's own people.
 pub(crate) fn roll_back(
     state: &State,
     actor: &Actor,
     id: &DeploymentId,
+    scope: &Scope,
+    cause: OrderedBack,
     reason: &str,
 ) -> Result<Vec<Proposal>, Refusal> {
     need_reason(reason)?;
     let deployment = state.need_deployment(id)?;
+    let hospital = match scope {
+        Scope::Device { device } => {
+            if !deployment.devices.contains_key(device) {
+                return Err(Refusal::not_found("device in this deployment", device));
+            }
+            Some(&state.need_device(device)?.hospital)
+        }
+        Scope::Hospital { hospital } => {
+            if !deployment.hospitals.contains_key(hospital) {
+                return Err(Refusal::not_found("hospital in this deployment", hospital));
+            }
+            Some(hospital)
+        }
+        Scope::Phase { phase } => {
+            if !deployment.is_open(*phase) {
+                let detail = format!("phase {} has not been opened", phase + 1);
+                return Err(Refusal::conflict("wrong-step", detail));
+            }
+            None
+        }
+        Scope::Deployment => None,
+    };
+    check_reach(state, actor, hospital)?;
     match &deployment.status {
-        Status::Running | Status::Paused => {}
+        Status::Running | Status::Paused { .. } => {}
         Status::Completed => {
             let newer =
                 deployment.devices.keys().find(|d| state.latest_deployment(d).is_some_and(|(latest, _)| latest != id));
@@ -120,13 +179,73 @@ pub(crate) fn roll_back(
                 return Err(Refusal::conflict("superseded", detail));
             }
         }
-        status @ (Status::RollingBack { .. } | Status::RolledBack { .. }) => {
-            return Err(wrong_step(id, status, "rolled back"));
-        }
+        status => return Err(wrong_step(id, status, "rolled back")),
     }
     let reason = format!("ordered by {} ({}): {reason}", actor.id, actor.roles.join(", "));
-    let change = Change::RollbackStarted { reason: reason.clone() };
-    Ok(vec![changed("deployment.rollback", id, change).because(reason)])
+    if *scope == Scope::Deployment {
+        let change = Change::RollbackStarted { reason: reason.clone() };
+        return Ok(vec![changed("deployment.rollback", id, change).because(reason)]);
+    }
+    let change = Change::OrderedBack { scope: scope.clone(), cause };
+    let mut proposals = vec![changed("deployment.rollback", id, change).because(reason.clone())];
+    if matches!(scope, Scope::Phase { .. }) && deployment.status == Status::Running {
+        let change = Change::Paused { reason: format!("a phase was rolled back, {reason}") };
+        proposals.push(changed("deployment.pause", id, change).because("nothing follows a phase that was rolled back"));
+    }
+    Ok(proposals)
+}
+
+/// A hospital's staff agree that their devices are changed, or take it back. An operator may note what staff said elsewhere.
+pub(crate) fn consent(
+    state: &State,
+    now: UtcMillis,
+    actor: &Actor,
+    id: &DeploymentId,
+    hospital: &HospitalId,
+    given: bool,
+    reason: &str,
+) -> Result<Vec<Proposal>, Refusal> {
+    need_reason(reason)?;
+    let deployment = state.need_deployment(id)?;
+    let part = deployment
+        .hospitals
+        .get(hospital)
+        .ok_or_else(|| Refusal::not_found("hospital in this deployment", hospital))?;
+    check_reach(state, actor, Some(hospital))?;
+    if !deployment.is_active() {
+        return Err(wrong_step(id, &deployment.status, "consented to"));
+    }
+    if given == part.consent.is_some() {
+        let detail = if given { "has consented already" } else { "has not consented" };
+        return Err(Refusal::conflict("wrong-step", format!("{hospital} {detail}")));
+    }
+    let (action, change) = if given {
+        let consent = Consent { by: actor.id.clone(), reason: reason.to_owned(), at: now };
+        ("deployment.consent", Change::ConsentGiven { hospital: hospital.clone(), consent })
+    } else {
+        ("deployment.consent.withdraw", Change::ConsentWithdrawn { hospital: hospital.clone() })
+    };
+    Ok(vec![changed(action, id, change).because(reason)])
+}
+
+/// Somebody did what was owed.
+pub(crate) fn fulfil(
+    state: &State,
+    now: UtcMillis,
+    actor: &Actor,
+    id: &DeploymentId,
+    duty: u32,
+    reference: &str,
+) -> Result<Vec<Proposal>, Refusal> {
+    need_reason(reference)?;
+    let deployment = state.need_deployment(id)?;
+    let held = deployment.duties.get(duty as usize).ok_or_else(|| Refusal::not_found("duty", duty + 1))?;
+    if let Some(done) = &held.fulfilled {
+        let detail = format!("{} fulfilled it on {}", done.by, done.at);
+        return Err(Refusal::conflict("wrong-step", detail));
+    }
+    let fulfilment = Fulfilment { by: actor.id.clone(), at: now, reference: reference.to_owned() };
+    Ok(vec![changed("deployment.duty.fulfil", id, Change::DutyFulfilled { duty, fulfilment }).because(reference)])
 }
 
 /// A device of an opened phase that has not been heard of for too long, or is heard of again.

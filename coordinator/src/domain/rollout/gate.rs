@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Deployment, PhaseStatus};
+use super::{Deployment, FirstFailure, PhaseSpec, PhaseStatus, Tally};
 use mdfm_shared::time::UtcMillis;
 
 /// Confidence of the one-sided upper bound that every gate record shows.
@@ -13,22 +13,34 @@ const CONFIDENCE: f64 = 0.95;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct GateRecord {
     pub(crate) phase: u32,
-    /// Devices of the phase: the denominator.
+    /// Devices of the phase that count: all but those taken out for reasons that say nothing about the firmware.
     pub(crate) devices: u32,
+    /// Devices taken out so.
+    pub(crate) withdrawn: u32,
+    /// Devices that neither settled nor fell silent; they are in no rate.
+    pub(crate) pending: u32,
     /// Devices that reported a final state.
     pub(crate) reported: u32,
+    /// (devices - pending) / devices, in percent, and what the phase demands.
+    pub(crate) reporting_percent: f64,
+    pub(crate) min_reporting_percent: f64,
     /// Devices that failed, were rolled back or reported errors.
     pub(crate) failed: u32,
     /// Devices that fell silent; they count as failed.
     pub(crate) silent: u32,
     /// Devices with a patient-safety error.
     pub(crate) critical: u32,
-    /// (failed + silent) / devices, in percent.
+    /// Hours that devices were observed on the new firmware, all together, and what the phase demands.
+    pub(crate) device_hours: f64,
+    pub(crate) min_device_hours: f64,
+    /// (failed + silent) / (devices - pending), in percent.
     pub(crate) error_rate_percent: f64,
     /// Upper 95 % confidence bound of the error rate (Clopper and Pearson 1934), in percent.
     pub(crate) upper_bound_percent: f64,
     /// The phase's limit, in percent.
     pub(crate) max_error_rate_percent: f64,
+    /// The phase's limit as a number of devices; where it is given, it counts instead of the rate.
+    pub(crate) max_errors: Option<u32>,
     /// Monitoring time demanded, in milliseconds.
     pub(crate) monitoring_ms: u64,
     /// Monitoring time passed, in milliseconds.
@@ -38,6 +50,18 @@ pub(crate) struct GateRecord {
     pub(crate) passed: bool,
     /// What the figures mean, in words.
     pub(crate) explanation: String,
+}
+
+/// Whether so many devices of a phase settled or fell silent that its monitoring may start.
+pub(super) fn enough_settled(tally: &Tally, spec: &PhaseSpec) -> bool {
+    reporting_percent(tally) >= spec.min_reporting_percent
+}
+
+fn reporting_percent(tally: &Tally) -> f64 {
+    match tally.counted() {
+        0 => 100.0,
+        devices => 100.0 * f64::from(tally.accounted) / f64::from(devices),
+    }
 }
 
 /// Upper bound of the one-sided confidence interval of a proportion with `failures` in `n` trials (Clopper, Pearson,
@@ -76,26 +100,53 @@ fn sample_needed(limit: f64) -> Option<u64> {
 
 /// Evaluates the gate of `phase`. Never passes when nothing reported, a critical error stands or time is left.
 pub(crate) fn evaluate(deployment: &Deployment, phase: u32, now: UtcMillis) -> Option<GateRecord> {
-    let spec = deployment.plan.phases.get(phase as usize)?;
-    let PhaseStatus::Monitoring { since } = deployment.phases.get(phase as usize)? else { return None };
-    let count = |f: &dyn Fn(&super::DeviceProgress) -> bool| -> u32 {
-        u32::try_from(deployment.in_phase(phase).filter(|p| f(p)).count()).unwrap_or(u32::MAX)
+    let spec = deployment.plan.spec.phases.get(phase as usize)?;
+    let held = deployment.phases.get(phase as usize)?;
+    let PhaseStatus::Monitoring { since } = held.status else { return None };
+    let tally = &held.tally;
+    let devices = tally.counted();
+    let observed = tally.accounted;
+    let bad = tally.failed + tally.silent;
+    let rate = if observed == 0 { 100.0 } else { 100.0 * f64::from(bad) / f64::from(observed) };
+    let upper = 100.0 * clopper_pearson_upper(bad, observed, CONFIDENCE);
+    let max_errors = match deployment.plan.first_failure {
+        // Failures that somebody accepted when they let the deployment go on are not held against it again.
+        FirstFailure::Hold => spec.max_errors.map(|max| max.max(deployment.accepted_failures)),
+        FirstFailure::ByGate | FirstFailure::RollBack => spec.max_errors,
     };
-    let devices = count(&|_| true);
-    let reported = count(&|p| !p.silent && p.is_settled());
-    let silent = count(&|p| p.silent && !p.has_failed());
-    let failed = count(&|p| p.has_failed());
-    let critical = count(&|p| p.critical.is_some());
-    let bad = failed + silent;
-    let rate = if devices == 0 { 100.0 } else { 100.0 * f64::from(bad) / f64::from(devices) };
-    let upper = 100.0 * clopper_pearson_upper(bad, devices, CONFIDENCE);
     let limit = spec.max_error_rate_percent;
-    let monitored_ms = now.since_ms(*since);
-    let proved = upper <= limit;
-    let passed = monitored_ms >= spec.monitoring_ms && reported > 0 && critical == 0 && rate <= limit;
+    let monitored_ms = now.since_ms(since);
+    let device_hours = tally.device_hours(deployment.age_ms(now));
+    let mut unmet = Vec::new();
+    if monitored_ms < spec.monitoring_ms {
+        unmet.push(format!("monitored for less than {} s", spec.monitoring_ms / 1_000));
+    }
+    if tally.reported == 0 {
+        unmet.push("no device has reported".into());
+    }
+    if !enough_settled(tally, spec) {
+        unmet.push(format!("fewer than {} % of the devices have settled", spec.min_reporting_percent));
+    }
+    if device_hours < spec.min_device_hours {
+        unmet.push(format!("observed for less than {} device-hours", spec.min_device_hours));
+    }
+    if tally.critical > 0 {
+        unmet.push("a critical error stands".into());
+    }
+    match max_errors {
+        Some(max) if bad > max => unmet.push(format!("{bad} of {observed} devices failed or fell silent, limit {max}")),
+        None if rate > limit => {
+            unmet.push(format!("{bad} of {observed} devices failed or fell silent ({rate:.3} %, limit {limit} %)"))
+        }
+        Some(_) | None => {}
+    }
+    let proved = max_errors.is_none() && upper <= limit;
+    let passed = unmet.is_empty();
     let explanation = if !passed {
+        format!("{}; the phase does not advance", unmet.join("; "))
+    } else if let Some(max) = max_errors {
         format!(
-            "{bad} of {devices} devices failed or fell silent ({rate:.3} %, limit {limit} %); the phase does not advance"
+            "{bad} of {observed} devices failed, at most {max} may; the true rate is below {upper:.3} % with 95 % confidence"
         )
     } else if proved {
         format!("the error rate is below {limit} % with 95 % confidence (upper bound {upper:.3} %)")
@@ -104,22 +155,31 @@ pub(crate) fn evaluate(deployment: &Deployment, phase: u32, now: UtcMillis) -> O
             || "no sample can prove a limit of zero".into(),
             |n| format!("{n} devices without failure would"),
         );
+        let decides = spec
+            .validation
+            .map_or_else(|| "nobody is asked to sign".to_owned(), |role| format!("the signature of {role} decides"));
         format!(
-            "observed {rate:.3} % of {devices} devices, within {limit} %, but so few devices cannot prove it (upper bound \
-             {upper:.3} %; {needed}): the signature of {} decides",
-            spec.validation
+            "observed {rate:.3} % of {observed} devices, within {limit} %, but so few devices cannot prove it (upper bound \
+             {upper:.3} %; {needed}): {decides}"
         )
     };
     Some(GateRecord {
         phase,
         devices,
-        reported,
-        failed,
-        silent,
-        critical,
+        withdrawn: tally.withdrawn,
+        pending: devices - observed,
+        reported: tally.reported,
+        reporting_percent: reporting_percent(tally),
+        min_reporting_percent: spec.min_reporting_percent,
+        failed: tally.failed,
+        silent: tally.silent,
+        critical: tally.critical,
+        device_hours,
+        min_device_hours: spec.min_device_hours,
         error_rate_percent: rate,
         upper_bound_percent: upper,
         max_error_rate_percent: limit,
+        max_errors,
         monitoring_ms: spec.monitoring_ms,
         monitored_ms,
         proved,

@@ -2,77 +2,89 @@
 //! state and the time alone, so replaying the log gives the same rollout.
 
 pub(crate) mod command;
+pub(crate) mod duty;
 pub(crate) mod gate;
 pub(crate) mod plan;
+pub(crate) mod request;
+pub(crate) mod spec;
 pub(crate) mod step;
+pub(crate) mod tally;
+mod trigger;
+pub(crate) mod window;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, HospitalId, UserId};
-use mdfm_shared::telemetry::InstallState;
+use mdfm_shared::telemetry::{InstallState, Severity};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::Role;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use duty::Duty;
 pub(crate) use gate::GateRecord;
+pub(crate) use spec::{DeploymentRequest, PhaseSpec, Reach, Spec, Strategy, Targets};
+pub(crate) use tally::Tally;
 
-/// A deployment as somebody asks for it; the API has parsed the seed's spellings into this.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct DeploymentRequest {
-    pub(crate) firmware: FirmwareId,
-    /// Only these devices; none for every device of the firmware's model.
-    pub(crate) target_devices: Option<Vec<DeviceId>>,
-    pub(crate) phases: Vec<PhaseSpec>,
-}
-
-/// One phase of a Progressive rollout.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What the first failed device does, whatever the gates say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct PhaseSpec {
-    pub(crate) name: String,
-    /// Hospitals of this cohort come first after the named ones; `all` prefers none.
-    pub(crate) cohort: String,
-    /// Share of all hospitals reached when this phase is open, in percent.
-    pub(crate) percentage: f64,
-    /// Hospitals that must be in this phase.
-    pub(crate) target_hospitals: Vec<HospitalId>,
-    /// Highest share of failed devices, in percent.
-    pub(crate) max_error_rate_percent: f64,
-    /// Time under observation after the last device of the phase settled, in milliseconds.
-    pub(crate) monitoring_ms: u64,
-    /// Who must sign before the phase passes.
-    pub(crate) validation: Role,
+pub(crate) enum FirstFailure {
+    /// Nothing by itself.
+    ByGate,
+    /// Every device goes back.
+    RollBack,
+    /// Nothing more is activated until somebody decides: going back would bring back the hole that the release closes.
+    Hold,
 }
 
-/// Everything that is fixed when a deployment is made; membership never changes afterwards.
+/// What is fixed when a deployment is made. Its devices follow in records of their own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NewDeployment {
     pub(crate) deployment: DeploymentId,
     pub(crate) firmware: FirmwareId,
+    pub(crate) model: String,
     pub(crate) manifest: Digest,
     pub(crate) security_version: u32,
     pub(crate) created_by: String,
-    pub(crate) phases: Vec<PhaseSpec>,
-    /// The hospitals that each phase adds.
-    pub(crate) plan: Vec<BTreeSet<HospitalId>>,
-    /// The phase of each device.
-    pub(crate) devices: BTreeMap<DeviceId, u32>,
+    pub(crate) spec: Spec,
+    pub(crate) first_failure: FirstFailure,
+    /// Devices that the records to follow name.
+    pub(crate) members: u32,
+    /// Digest of rules and devices: what a dry run showed.
+    pub(crate) plan: Digest,
+}
+
+/// Devices of one hospital that are in one phase.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Members {
+    pub(crate) hospital: HospitalId,
+    pub(crate) phase: u32,
+    pub(crate) devices: Vec<DeviceId>,
 }
 
 /// Where a deployment stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "name")]
 pub(crate) enum Status {
+    /// Its plan is being recorded; no device has been touched.
+    Planned,
     /// The current phase is being worked on.
     Running,
     /// Staging goes on, nothing is activated.
-    Paused,
+    Paused { reason: String },
     /// Every device of the opened phases goes back.
     RollingBack { reason: String },
     /// Every device of the opened phases is back, or never left, or raised an alarm.
     RolledBack { reason: String },
+    /// Devices in flight go back, those that are done stay, the others are left alone.
+    Aborting { reason: String },
+    /// As `Aborting`, and no device is in flight.
+    Aborted { reason: String },
+    /// A newer deployment took over its devices.
+    Superseded { by: DeploymentId },
     /// Every phase passed.
     Completed,
 }
@@ -85,12 +97,34 @@ pub(crate) enum PhaseStatus {
     Pending,
     /// Its devices are being updated.
     Deploying { since: UtcMillis },
-    /// Every device settled or fell silent; the monitoring time runs.
+    /// Enough devices settled or fell silent; the monitoring time runs.
     Monitoring { since: UtcMillis },
     /// The gate held; the named role must sign.
     AwaitingValidation { since: UtcMillis },
-    /// Signed; the next phase may open.
+    /// Signed where a signature is asked for; the next phase may open.
     Passed { at: UtcMillis },
+    /// Its devices were ordered back; nothing follows it.
+    OrderedBack { at: UtcMillis },
+}
+
+/// Why a device was ordered back alone, with its hospital or with its phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum OrderedBack {
+    /// Doubts about the firmware: the device counts as failed.
+    Safety,
+    /// Something else, for example a hospital's wish: the device leaves the count.
+    Operational,
+}
+
+/// What a rollback reaches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind")]
+pub(crate) enum Scope {
+    Device { device: DeviceId },
+    Hospital { hospital: HospitalId },
+    Phase { phase: u32 },
+    Deployment,
 }
 
 /// One device's way through the deployment.
@@ -102,18 +136,55 @@ pub(crate) struct DeviceProgress {
     pub(crate) state: Option<InstallState>,
     /// Errors that it reported on the new firmware.
     pub(crate) errors: u32,
-    pub(crate) critical: Option<String>,
+    pub(crate) critical: Option<Box<str>>,
     pub(crate) silent: bool,
+    pub(crate) ordered_back: Option<OrderedBack>,
+    /// Since when it has been observed on the new firmware, in milliseconds after the deployment began.
+    pub(crate) observed_since_ms: Option<u64>,
 }
 
 impl DeviceProgress {
+    fn new(phase: u32) -> Self {
+        Self {
+            phase,
+            state: None,
+            errors: 0,
+            critical: None,
+            silent: false,
+            ordered_back: None,
+            observed_since_ms: None,
+        }
+    }
+
     /// Whether the device counts as failed against a gate.
     pub(crate) fn has_failed(&self) -> bool {
-        self.state.is_some_and(InstallState::is_failure) || self.errors > 0 || self.critical.is_some()
+        self.state.is_some_and(InstallState::is_failure)
+            || self.errors > 0
+            || self.critical.is_some()
+            || self.ordered_back == Some(OrderedBack::Safety)
     }
-    fn is_settled(&self) -> bool {
-        self.silent || self.state.is_some_and(InstallState::is_settled)
-    }
+}
+
+/// What a hospital's staff said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Consent {
+    pub(crate) by: String,
+    pub(crate) reason: String,
+    pub(crate) at: UtcMillis,
+}
+
+/// A hospital's part in the deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Part {
+    /// The phase in which its devices are, but for canaries.
+    pub(crate) phase: u32,
+    pub(crate) devices: u32,
+    /// None until its staff agreed, and again if they changed their mind.
+    pub(crate) consent: Option<Consent>,
+    /// Whether the whole hospital was ordered back: devices registered later do not join.
+    pub(crate) ordered_back: bool,
 }
 
 /// A signature that let a phase pass.
@@ -128,6 +199,16 @@ pub(crate) struct GivenValidation {
     pub(crate) at: UtcMillis,
 }
 
+/// A phase on its way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Phase {
+    pub(crate) status: PhaseStatus,
+    pub(crate) gate: Option<GateRecord>,
+    pub(crate) validation: Option<GivenValidation>,
+    pub(crate) tally: Tally,
+}
+
 /// A rollout.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -137,70 +218,186 @@ pub(crate) struct Deployment {
     pub(crate) status: Status,
     /// The phase being worked on.
     pub(crate) current: u32,
-    pub(crate) phases: Vec<PhaseStatus>,
-    pub(crate) gates: Vec<Option<GateRecord>>,
-    pub(crate) validations: Vec<Option<GivenValidation>>,
+    pub(crate) phases: Vec<Phase>,
+    pub(crate) hospitals: BTreeMap<HospitalId, Part>,
     pub(crate) devices: BTreeMap<DeviceId, DeviceProgress>,
+    /// Failed devices that somebody accepted by resuming a deployment that had stopped for them.
+    pub(crate) accepted_failures: u32,
+    pub(crate) duties: Vec<Duty>,
 }
 
 /// A change of a deployment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(crate) enum Change {
+    MembersJoined { members: Vec<Members> },
     PhaseOpened { phase: u32 },
     MonitoringStarted { phase: u32 },
     GateEvaluated { record: GateRecord },
     ValidationSigned { phase: u32, validation: GivenValidation },
     PhasePassed { phase: u32 },
     Completed,
-    Paused,
+    Paused { reason: String },
     Resumed,
+    Aborted { reason: String },
+    AbortFinished,
+    Superseded { by: DeploymentId },
     RollbackStarted { reason: String },
     RolledBack,
+    OrderedBack { scope: Scope, cause: OrderedBack },
     DeviceSilent { device: DeviceId, last_seen: UtcMillis },
     DeviceReturned { device: DeviceId },
+    ConsentGiven { hospital: HospitalId, consent: Consent },
+    ConsentWithdrawn { hospital: HospitalId },
+    DutyOpened { duty: Duty },
+    DutyFulfilled { duty: u32, fulfilment: duty::Fulfilment },
 }
 
 impl Deployment {
     pub(crate) fn new(plan: NewDeployment, at: UtcMillis) -> Self {
-        let n = plan.phases.len();
-        let progress = |phase| DeviceProgress { phase, state: None, errors: 0, critical: None, silent: false };
-        let devices = plan.devices.iter().map(|(d, phase)| (d.clone(), progress(*phase))).collect();
+        let phase = Phase { status: PhaseStatus::Pending, gate: None, validation: None, tally: Tally::default() };
         Self {
             created_at: at,
-            status: Status::Running,
+            status: Status::Planned,
             current: 0,
-            phases: vec![PhaseStatus::Pending; n],
-            gates: vec![None; n],
-            validations: vec![None; n],
-            devices,
+            phases: vec![phase; plan.spec.phases.len()],
+            hospitals: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            accepted_failures: 0,
+            duties: Vec::new(),
             plan,
         }
     }
 
     /// Whether the phase has been opened.
     pub(crate) fn is_open(&self, phase: u32) -> bool {
-        self.phases.get(phase as usize).is_some_and(|p| *p != PhaseStatus::Pending)
+        self.phases.get(phase as usize).is_some_and(|p| p.status != PhaseStatus::Pending)
     }
 
     /// Whether the deployment still has work to do.
     pub(crate) fn is_active(&self) -> bool {
-        matches!(self.status, Status::Running | Status::Paused | Status::RollingBack { .. })
+        match self.status {
+            Status::Planned
+            | Status::Running
+            | Status::Paused { .. }
+            | Status::RollingBack { .. }
+            | Status::Aborting { .. } => true,
+            Status::RolledBack { .. } | Status::Aborted { .. } | Status::Superseded { .. } | Status::Completed => false,
+        }
     }
 
-    /// The devices of opened phases.
-    pub(crate) fn opened(&self) -> impl Iterator<Item = (&DeviceId, &DeviceProgress)> {
-        self.devices.iter().filter(|(_, p)| self.is_open(p.phase))
+    /// The counts of the opened phases.
+    pub(crate) fn opened(&self) -> impl Iterator<Item = (u32, &PhaseSpec, &Phase)> {
+        (0_u32..)
+            .zip(self.plan.spec.phases.iter().zip(&self.phases))
+            .map(|(i, (spec, phase))| (i, spec, phase))
+            .filter(|(_, _, phase)| phase.status != PhaseStatus::Pending)
     }
 
-    /// The devices of one phase.
-    pub(crate) fn in_phase(&self, phase: u32) -> impl Iterator<Item = &DeviceProgress> {
-        self.devices.values().filter(move |p| p.phase == phase)
+    /// One of the counts, over the opened phases.
+    pub(crate) fn sum(&self, count: fn(&Tally) -> u32) -> u32 {
+        self.opened().map(|(_, _, phase)| count(&phase.tally)).sum()
+    }
+
+    /// Milliseconds since the deployment began.
+    pub(crate) fn age_ms(&self, now: UtcMillis) -> u64 {
+        now.since_ms(self.created_at)
+    }
+
+    /// Changes one device and the counts of its phase with it.
+    fn change(&mut self, at: UtcMillis, device: &DeviceId, change: impl FnOnce(&mut DeviceProgress)) {
+        let now_ms = self.age_ms(at);
+        let Some(progress) = self.devices.get_mut(device) else { return };
+        let Some(phase) = self.phases.get_mut(progress.phase as usize) else { return };
+        phase.tally.remove(progress);
+        change(progress);
+        let on_new = matches!(progress.state, Some(InstallState::Probation | InstallState::Confirmed));
+        match (progress.observed_since_ms, on_new && !progress.silent) {
+            (None, true) => progress.observed_since_ms = Some(now_ms),
+            (Some(since), false) => {
+                phase.tally.observed(now_ms.saturating_sub(since));
+                progress.observed_since_ms = None;
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+        phase.tally.add(progress);
+    }
+
+    /// A device's gateway reported a state for this deployment.
+    pub(crate) fn report_state(&mut self, at: UtcMillis, device: &DeviceId, state: InstallState) {
+        self.change(at, device, |progress| {
+            progress.state = Some(state);
+            progress.silent = false;
+        });
+    }
+
+    /// A device reported an error on the new firmware.
+    pub(crate) fn report_error(&mut self, at: UtcMillis, device: &DeviceId, severity: Severity, text: &str) {
+        self.change(at, device, |progress| match severity {
+            Severity::Warning => {}
+            Severity::Error => progress.errors = progress.errors.saturating_add(1),
+            Severity::Critical => progress.critical = Some(text.into()),
+        });
+    }
+
+    fn join(&mut self, members: &[Members]) {
+        for Members { hospital, phase, devices } in members {
+            let whole = self.plan.spec.phases.get(*phase as usize).is_some_and(|p| p.reach == Reach::Hospitals);
+            let new = Part { phase: *phase, devices: 0, consent: None, ordered_back: false };
+            let part = self.hospitals.entry(hospital.clone()).or_insert(new);
+            if whole {
+                part.phase = *phase;
+            }
+            for device in devices {
+                let progress = DeviceProgress::new(*phase);
+                if let Some(phase) = self.phases.get_mut(*phase as usize) {
+                    phase.tally.add(&progress);
+                }
+                part.devices += 1;
+                self.devices.insert(device.clone(), progress);
+            }
+        }
+        if self.status == Status::Planned && self.devices.len() >= self.plan.members as usize {
+            self.status = Status::Running;
+        }
+    }
+
+    /// Marks devices as ordered back; `hospital_of` says where a device stands.
+    fn order_back(
+        &mut self,
+        at: UtcMillis,
+        scope: &Scope,
+        cause: OrderedBack,
+        hospital_of: &dyn Fn(&DeviceId) -> Option<HospitalId>,
+    ) {
+        let reached: Vec<DeviceId> = match scope {
+            Scope::Device { device } => vec![device.clone()],
+            Scope::Hospital { hospital } => {
+                if let Some(part) = self.hospitals.get_mut(hospital) {
+                    part.ordered_back = true;
+                }
+                self.devices.keys().filter(|d| hospital_of(d).as_ref() == Some(hospital)).cloned().collect()
+            }
+            Scope::Phase { phase } => {
+                self.set(*phase, PhaseStatus::OrderedBack { at });
+                self.devices.iter().filter(|(_, p)| p.phase == *phase).map(|(d, _)| d.clone()).collect()
+            }
+            Scope::Deployment => Vec::new(),
+        };
+        for device in reached {
+            self.change(at, &device, |progress| progress.ordered_back = Some(cause));
+        }
     }
 
     /// Moves the deployment; the only place where it changes by its own events.
-    pub(crate) fn apply(&mut self, at: UtcMillis, change: &Change) {
+    pub(crate) fn apply(
+        &mut self,
+        at: UtcMillis,
+        change: &Change,
+        hospital_of: &dyn Fn(&DeviceId) -> Option<HospitalId>,
+    ) {
         match change {
+            Change::MembersJoined { members } => self.join(members),
             Change::PhaseOpened { phase } => {
                 self.current = *phase;
                 self.set(*phase, PhaseStatus::Deploying { since: at });
@@ -210,41 +407,60 @@ impl Deployment {
                 if record.passed {
                     self.set(record.phase, PhaseStatus::AwaitingValidation { since: at });
                 }
-                if let Some(slot) = self.gates.get_mut(record.phase as usize) {
-                    *slot = Some(record.clone());
+                if let Some(phase) = self.phases.get_mut(record.phase as usize) {
+                    phase.gate = Some(record.clone());
                 }
             }
             Change::ValidationSigned { phase, validation } => {
-                if let Some(slot) = self.validations.get_mut(*phase as usize) {
-                    *slot = Some(validation.clone());
+                if let Some(phase) = self.phases.get_mut(*phase as usize) {
+                    phase.validation = Some(validation.clone());
                 }
             }
             Change::PhasePassed { phase } => self.set(*phase, PhaseStatus::Passed { at }),
             Change::Completed => self.status = Status::Completed,
-            Change::Paused => self.status = Status::Paused,
-            Change::Resumed => self.status = Status::Running,
+            Change::Paused { reason } => self.status = Status::Paused { reason: reason.clone() },
+            Change::Resumed => {
+                self.status = Status::Running;
+                self.accepted_failures = self.sum(|t| t.failed + t.silent_on_trial);
+            }
+            Change::Aborted { reason } => self.status = Status::Aborting { reason: reason.clone() },
+            Change::AbortFinished => {
+                if let Status::Aborting { reason } = &self.status {
+                    self.status = Status::Aborted { reason: reason.clone() };
+                }
+            }
+            Change::Superseded { by } => self.status = Status::Superseded { by: by.clone() },
             Change::RollbackStarted { reason } => self.status = Status::RollingBack { reason: reason.clone() },
             Change::RolledBack => {
                 if let Status::RollingBack { reason } = &self.status {
                     self.status = Status::RolledBack { reason: reason.clone() };
                 }
             }
-            Change::DeviceSilent { device, .. } => {
-                if let Some(progress) = self.devices.get_mut(device) {
-                    progress.silent = true;
+            Change::OrderedBack { scope, cause } => self.order_back(at, scope, *cause, hospital_of),
+            Change::DeviceSilent { device, .. } => self.change(at, device, |p| p.silent = true),
+            Change::DeviceReturned { device } => self.change(at, device, |p| p.silent = false),
+            Change::ConsentGiven { hospital, consent } => {
+                if let Some(part) = self.hospitals.get_mut(hospital) {
+                    part.consent = Some(consent.clone());
                 }
             }
-            Change::DeviceReturned { device } => {
-                if let Some(progress) = self.devices.get_mut(device) {
-                    progress.silent = false;
+            Change::ConsentWithdrawn { hospital } => {
+                if let Some(part) = self.hospitals.get_mut(hospital) {
+                    part.consent = None;
+                }
+            }
+            Change::DutyOpened { duty } => self.duties.push(duty.clone()),
+            Change::DutyFulfilled { duty, fulfilment } => {
+                if let Some(duty) = self.duties.get_mut(*duty as usize) {
+                    duty.fulfilled = Some(fulfilment.clone());
                 }
             }
         }
     }
 
     fn set(&mut self, phase: u32, status: PhaseStatus) {
-        if let Some(slot) = self.phases.get_mut(phase as usize) {
-            *slot = status;
+        if let Some(phase) = self.phases.get_mut(phase as usize) {
+            phase.status = status;
         }
     }
 }

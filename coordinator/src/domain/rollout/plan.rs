@@ -1,83 +1,123 @@
-//! The plan of a rollout: which hospital is reached in which phase. Deterministic; a hospital is never split.
+//! The plan of a rollout: which device is reached in which phase. Deterministic; a hospital is never split, but for canaries.
+//!
+//! [`draft`] makes a plan and changes nothing: it can be shown, and its digest pins it. [`create`] records it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
+use mdfm_shared::directive::Finish;
 use mdfm_shared::id::{DeploymentId, DeviceId, HospitalId};
-use mdfm_shared::manifest::is_label;
+use mdfm_shared::manifest::FirmwareClass;
 use mdfm_shared::record::Actor;
 use mdfm_shared::time::UtcMillis;
 
-use super::super::firmware::FirmwareStatus;
-use super::super::{Event, Proposal, Refusal, State};
-use super::{DeploymentRequest, NewDeployment, PhaseSpec};
+use super::super::firmware::{self, AttachedManifest, Firmware, FirmwareStatus};
+use super::super::{Event, Proposal, Refusal, State, recall};
+use super::spec::{Membership, WindowRule};
+use super::{
+    Change, DeploymentRequest, FirstFailure, Members, NewDeployment, PhaseSpec, Reach, Status, Strategy, Targets,
+};
 
-const PHASES_MAX: usize = 20;
-/// Longest monitoring time: a year.
-const MONITORING_MS_MAX: u64 = 366 * 86_400_000;
+/// Bytes of device and hospital ids in one record: with its frame it fits one entry of the log.
+const MEMBER_BYTES_MAX: usize = 40_000;
+/// Windows must open within so long to count as opening at all.
+const WINDOW_HORIZON_MS: u64 = 15 * 86_400_000;
 
-fn check_phases(phases: &[PhaseSpec]) -> Result<(), Refusal> {
-    if phases.is_empty() || phases.len() > PHASES_MAX {
-        return Err(Refusal::invalid("phases", format!("must be 1 to {PHASES_MAX}")));
-    }
-    let mut reached = 0.0;
-    for (i, phase) in phases.iter().enumerate() {
-        let field = |name: &str| format!("phases[{i}].{name}");
-        if !is_label(&phase.name) || !is_label(&phase.cohort) {
-            return Err(Refusal::invalid(
-                &field("name"),
-                "name and hospitalCohort must be 1 to 128 printable characters",
-            ));
-        }
-        if !(phase.percentage > reached && phase.percentage <= 100.0) {
-            let problem =
-                format!("must rise from phase to phase, up to 100; found {} after {reached}", phase.percentage);
-            return Err(Refusal::invalid(&field("percentage"), problem));
-        }
-        if !(0.0..=100.0).contains(&phase.max_error_rate_percent) {
-            return Err(Refusal::invalid(&field("maxErrorRatePercent"), "must be 0 to 100"));
-        }
-        if phase.monitoring_ms > MONITORING_MS_MAX {
-            return Err(Refusal::invalid(&field("monitoringDuration"), "must be at most 366 days"));
-        }
-        reached = phase.percentage;
-    }
-    Ok(())
+/// A plan that nothing has been made of yet.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Draft {
+    pub(crate) new: NewDeployment,
+    pub(crate) members: Vec<Members>,
+    /// Active deployments that end when this one begins.
+    pub(crate) superseded: BTreeSet<DeploymentId>,
 }
 
-/// The hospitals that each phase adds. Percentages count hospitals and are cumulative; named hospitals come first, then those
-/// of the phase's cohort, then the rest, each in the order of SHA-256(deployment id ‖ 0 ‖ hospital id).
+/// The phase of each hospital, an index into `phases`. Percentages count hospitals and are cumulative; named hospitals come
+/// first, then those of the phase's cohort, then the rest, each in the order of SHA-256(salt ‖ 0 ‖ hospital id).
 pub(crate) fn assign(
-    deployment: &DeploymentId,
+    salt: &Digest,
     phases: &[PhaseSpec],
     hospitals: &BTreeMap<HospitalId, Option<String>>,
-) -> Vec<BTreeSet<HospitalId>> {
-    let order = |h: &HospitalId| Digest::of(format!("{deployment}\0{h}").as_bytes());
-    let named_later = |i: usize, h: &HospitalId| phases[i + 1..].iter().any(|p| p.target_hospitals.contains(h));
-    let mut left: BTreeSet<&HospitalId> = hospitals.keys().collect();
-    let mut plan = Vec::new();
-    for (i, phase) in phases.iter().enumerate() {
+) -> BTreeMap<HospitalId, usize> {
+    struct Candidate<'a> {
+        hospital: &'a HospitalId,
+        cohort: Option<&'a str>,
+        order: Digest,
+        named: Option<usize>,
+    }
+    let whole: Vec<(usize, &PhaseSpec)> =
+        phases.iter().enumerate().filter(|(_, p)| p.reach == Reach::Hospitals).collect();
+    let named: BTreeMap<&HospitalId, usize> =
+        whole.iter().flat_map(|(i, p)| p.target_hospitals.iter().map(move |h| (h, *i))).collect();
+    let mut left: Vec<Candidate<'_>> = hospitals
+        .iter()
+        .map(|(hospital, cohort)| Candidate {
+            hospital,
+            cohort: cohort.as_deref(),
+            order: Digest::of(format!("{salt}\0{hospital}").as_bytes()),
+            named: named.get(hospital).copied(),
+        })
+        .collect();
+    let mut plan = BTreeMap::new();
+    for (i, phase) in whole {
         let reached = (phase.percentage / 100.0 * hospitals.len() as f64 - 1e-9).ceil() as usize;
-        let mut candidates: Vec<&HospitalId> = left.iter().copied().collect();
-        candidates.sort_by_key(|h| {
-            let named = phase.target_hospitals.contains(h);
-            let cohort = hospitals.get(*h).and_then(Option::as_deref) == Some(phase.cohort.as_str());
-            (!named, named_later(i, h), !cohort, order(h))
+        left.sort_by_key(|c| {
+            let now = c.named == Some(i);
+            let later = c.named.is_some_and(|n| n > i);
+            (!now, later, c.cohort != Some(phase.cohort.as_str()), c.order)
         });
-        let named = candidates.iter().filter(|h| phase.target_hospitals.contains(h)).count();
-        let taken = hospitals.len() - left.len();
-        let add = reached.saturating_sub(taken).max(named);
-        let added: BTreeSet<HospitalId> = candidates.into_iter().take(add).cloned().collect();
-        left.retain(|h| !added.contains(*h));
-        plan.push(added);
+        let due = left.iter().filter(|c| c.named == Some(i)).count();
+        let add = reached.saturating_sub(plan.len()).max(due).min(left.len());
+        plan.extend(left.drain(..add).map(|c| (c.hospital.clone(), i)));
     }
     plan
 }
 
-fn affected(state: &State, request: &DeploymentRequest, model: &str) -> Result<BTreeSet<DeviceId>, Refusal> {
-    let devices: BTreeSet<DeviceId> = match &request.target_devices {
-        None => state.devices.iter().filter(|(_, d)| d.model == model).map(|(id, _)| id.clone()).collect(),
-        Some(named) => {
+/// The phase of each device: canaries first, the others with their hospital.
+fn place(
+    salt: &Digest,
+    phases: &[PhaseSpec],
+    by_hospital: &BTreeMap<HospitalId, Vec<DeviceId>>,
+    hospital_phase: &BTreeMap<HospitalId, usize>,
+) -> Vec<Members> {
+    let mut members = Vec::new();
+    for (hospital, devices) in by_hospital {
+        let Some(&whole) = hospital_phase.get(hospital) else { continue };
+        let mut ordered: Vec<&DeviceId> = devices.iter().collect();
+        ordered.sort_by_key(|d| Digest::of(format!("{salt}\0{d}").as_bytes()));
+        let mut placed: BTreeMap<usize, BTreeSet<DeviceId>> = BTreeMap::new();
+        let mut taken: BTreeSet<&DeviceId> = BTreeSet::new();
+        for (i, phase) in phases.iter().enumerate() {
+            let canaries: Vec<&DeviceId> = match &phase.reach {
+                Reach::Hospitals => continue,
+                Reach::Canaries { named, per_hospital } => {
+                    let here: Vec<&DeviceId> = devices.iter().filter(|d| named.contains(*d)).collect();
+                    let more = (*per_hospital as usize).saturating_sub(here.len());
+                    let others =
+                        ordered.iter().copied().filter(|d| !named.contains(*d) && !taken.contains(d)).take(more);
+                    here.iter().copied().filter(|d| !taken.contains(d)).chain(others).collect()
+                }
+                Reach::CanariesOfNext { per_hospital } if whole == i + 1 => {
+                    ordered.iter().copied().filter(|d| !taken.contains(d)).take(*per_hospital as usize).collect()
+                }
+                Reach::CanariesOfNext { .. } => continue,
+            };
+            taken.extend(canaries.iter().copied());
+            placed.entry(i).or_default().extend(canaries.into_iter().cloned());
+        }
+        placed.entry(whole).or_default().extend(devices.iter().filter(|d| !taken.contains(d)).cloned());
+        for (phase, devices) in placed.into_iter().filter(|(_, devices)| !devices.is_empty()) {
+            let phase = u32::try_from(phase).unwrap_or(u32::MAX);
+            members.push(Members { hospital: hospital.clone(), phase, devices: devices.into_iter().collect() });
+        }
+    }
+    members
+}
+
+fn targets(state: &State, request: &DeploymentRequest, model: &str) -> Result<Vec<DeviceId>, Refusal> {
+    let devices: Vec<DeviceId> = match &request.targets {
+        Targets::All => state.devices.iter().filter(|(_, d)| d.model == model).map(|(id, _)| id.clone()).collect(),
+        Targets::Named(named) => {
             for id in named {
                 let device = state.need_device(id)?;
                 if device.model != model {
@@ -85,11 +125,16 @@ fn affected(state: &State, request: &DeploymentRequest, model: &str) -> Result<B
                     return Err(Refusal::invalid("targetDevices", problem));
                 }
             }
-            named.iter().cloned().collect()
+            named.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect()
         }
+        Targets::Recall(id) => recall::outstanding(state, state.need_recall(id)?)
+            .into_iter()
+            .filter(|d| state.devices.get(d).is_some_and(|d| d.model == model))
+            .collect(),
     };
     if devices.is_empty() {
-        return Err(Refusal::invalid("targetDevices", format!("no device of model {model} is registered")));
+        let problem = format!("no device of model {model} is meant: register devices, or name others");
+        return Err(Refusal::invalid("targetDevices", problem));
     }
     for id in &devices {
         if state.gateway_of(id).is_none() {
@@ -100,122 +145,297 @@ fn affected(state: &State, request: &DeploymentRequest, model: &str) -> Result<B
     Ok(devices)
 }
 
-/// Plans and creates a deployment.
-pub(crate) fn create(
+/// Devices of other active deployments: a conflict, unless the newer release may take them over.
+fn conflicts(
     state: &State,
-    _now: UtcMillis,
-    actor: &Actor,
-    deployment: &DeploymentId,
     request: &DeploymentRequest,
-) -> Result<Vec<Proposal>, Refusal> {
-    if state.deployments.contains_key(deployment) {
-        return Err(Refusal::exists("deployment", deployment));
+    attached: &AttachedManifest,
+    devices: &BTreeSet<&DeviceId>,
+) -> Result<BTreeSet<DeploymentId>, Refusal> {
+    let mut superseded = BTreeSet::new();
+    for (id, other) in state.deployments.iter().filter(|(_, d)| d.is_active()) {
+        let Some(shared) = other.devices.keys().find(|d| devices.contains(d)) else { continue };
+        if !request.supersedes.contains(id) {
+            let detail = format!(
+                "device {shared} is part of the active deployment {id}; finish it, roll it back, or name it in supersedes"
+            );
+            return Err(Refusal::conflict("deployment-conflict", detail));
+        }
+        if !matches!(other.status, Status::Running | Status::Paused { .. }) {
+            let detail = format!("deployment {id} is {:?}; wait until it has ended", other.status);
+            return Err(Refusal::conflict("deployment-conflict", detail));
+        }
+        let held = state.firmware.get(&other.plan.firmware).and_then(|f| f.manifest.as_ref());
+        let newer = held.is_some_and(|m| m.manifest.release_number < attached.manifest.release_number);
+        if !newer {
+            let detail = format!("deployment {id} brings the same or a newer release than {}", request.firmware);
+            return Err(Refusal::conflict("not-newer", detail));
+        }
+        // Whoever has begun must be taken along: nobody would watch over a device that is left half-way.
+        if let Some(left) = other
+            .devices
+            .iter()
+            .find(|(d, p)| other.is_open(p.phase) && p.state.is_some_and(|s| !s.is_settled()) && !devices.contains(d))
+        {
+            let detail = format!("device {} of deployment {id} is in flight and not part of this one", left.0);
+            return Err(Refusal::conflict("deployment-conflict", detail));
+        }
+        superseded.insert(id.clone());
     }
-    check_phases(&request.phases)?;
+    if let Some(idle) = request.supersedes.iter().find(|id| !superseded.contains(*id)) {
+        let problem = format!("{idle} is not an active deployment of any of these devices");
+        return Err(Refusal::invalid("supersedes", problem));
+    }
+    Ok(superseded)
+}
+
+/// Every hospital must have windows that open, and long enough for the work.
+fn check_windows(
+    state: &State,
+    now: UtcMillis,
+    request: &DeploymentRequest,
+    attached: &AttachedManifest,
+    hospitals: &BTreeMap<HospitalId, Vec<DeviceId>>,
+) -> Result<(), Refusal> {
+    let WindowRule::Windows { given, finish } = &request.spec.windows else { return Ok(()) };
+    let health = &attached.manifest.health;
+    let need_ms = match finish {
+        Finish::Inside => health.silence_limit_ms.saturating_mul(2).saturating_add(health.probation_ms),
+        Finish::Anytime => 0,
+    };
+    for hospital in given.keys() {
+        state.need_hospital(hospital)?;
+        if !hospitals.contains_key(hospital) {
+            let problem = format!("{hospital} has no device in this deployment");
+            return Err(Refusal::invalid("maintenanceWindows", problem));
+        }
+    }
+    for hospital in hospitals.keys() {
+        let registered = &state.need_hospital(hospital)?.windows;
+        let spans = request.spec.spans_of(hospital, registered, now, now.plus_ms(WINDOW_HORIZON_MS), 100);
+        let spans = spans.map(|(spans, _)| spans).unwrap_or_default();
+        if spans.is_empty() {
+            let problem =
+                format!("{hospital} has no maintenance window that opens within 15 days; give or register one");
+            return Err(Refusal::invalid("maintenanceWindows", problem));
+        }
+        if !spans.iter().any(|w| w.holds(w.opens_at, need_ms)) {
+            let problem = format!(
+                "no window of {hospital} is long enough: a boot and probation of this firmware take up to {} minutes",
+                need_ms.div_ceil(60_000)
+            );
+            return Err(Refusal::invalid("maintenanceWindows", problem));
+        }
+    }
+    Ok(())
+}
+
+fn need_deployable<'a>(
+    state: &'a State,
+    request: &DeploymentRequest,
+) -> Result<(&'a Firmware, &'a AttachedManifest), Refusal> {
     let firmware = state.need_firmware(&request.firmware)?;
     let (FirmwareStatus::Approved, Some(attached)) = (firmware.status, &firmware.manifest) else {
         let detail =
             format!("firmware {} is {:?}; only approved firmware is deployed", request.firmware, firmware.status);
         return Err(Refusal::conflict("not-approved", detail));
     };
-    let devices = affected(state, request, &firmware.model)?;
-    for id in &devices {
-        if let Some((other, _)) = state.deployments.iter().find(|(_, d)| d.is_active() && d.devices.contains_key(id)) {
-            let detail = format!("device {id} is part of the active deployment {other}; finish or roll it back first");
-            return Err(Refusal::conflict("deployment-conflict", detail));
+    firmware::approvals_stand(state, &request.firmware)?;
+    let class = attached.manifest.class;
+    if request.spec.strategy == Strategy::Emergency && class == FirmwareClass::Standard {
+        let detail =
+            format!("{} was approved as a standard release; an emergency needs one approved as such", request.firmware);
+        return Err(Refusal::conflict("not-an-emergency", detail));
+    }
+    if let Some(window_ms) = request.spec.approval_window_ms {
+        let times = || firmware.approvals.values().map(|a| a.at.0);
+        let apart_ms = times().max().unwrap_or(0) - times().min().unwrap_or(0);
+        if apart_ms > window_ms {
+            let detail = format!("the approvals lie {apart_ms} ms apart, approvalWindow allows {window_ms} ms");
+            return Err(Refusal::conflict("approval-window", detail));
         }
     }
-    let hospitals: BTreeMap<HospitalId, Option<String>> = devices
-        .iter()
-        .filter_map(|id| state.devices.get(id))
-        .filter_map(|d| Some((d.hospital.clone(), state.hospitals.get(&d.hospital)?.cohort.clone())))
-        .collect();
-    for (i, phase) in request.phases.iter().enumerate() {
+    Ok((firmware, attached))
+}
+
+/// Makes the plan of a deployment; changes nothing.
+///
+/// # Errors
+/// What does not fit: the request, the firmware's state, other deployments, or the plan that was pinned.
+pub(crate) fn draft(
+    state: &State,
+    now: UtcMillis,
+    actor: &Actor,
+    deployment: &DeploymentId,
+    request: &DeploymentRequest,
+) -> Result<Draft, Refusal> {
+    if state.deployments.contains_key(deployment) {
+        return Err(Refusal::exists("deployment", deployment));
+    }
+    request.spec.check()?;
+    let (firmware, attached) = need_deployable(state, request)?;
+    let devices = targets(state, request, &firmware.model)?;
+    let superseded = conflicts(state, request, attached, &devices.iter().collect())?;
+    let mut by_hospital: BTreeMap<HospitalId, Vec<DeviceId>> = BTreeMap::new();
+    for id in devices {
+        let hospital = state.need_device(&id)?.hospital.clone();
+        by_hospital.entry(hospital).or_default().push(id);
+    }
+    check_windows(state, now, request, attached, &by_hospital)?;
+    for (i, phase) in request.spec.phases.iter().enumerate() {
         for named in &phase.target_hospitals {
             state.need_hospital(named)?;
-            if !hospitals.contains_key(named) {
+            if !by_hospital.contains_key(named) {
                 let field = format!("phases[{i}].targetHospitals");
                 return Err(Refusal::invalid(&field, format!("{named} has no device in this deployment")));
             }
         }
+        if let Reach::Canaries { named, .. } = &phase.reach {
+            for device in named {
+                let hospital = &state.need_device(device)?.hospital;
+                if by_hospital.get(hospital).is_none_or(|d| d.binary_search(device).is_err()) {
+                    return Err(Refusal::invalid("canaryDevices", format!("{device} is not part of this deployment")));
+                }
+            }
+        }
     }
-    let plan = assign(deployment, &request.phases, &hospitals);
-    let phase_of = |id: &DeviceId| {
-        let hospital = &state.devices.get(id)?.hospital;
-        plan.iter().position(|added| added.contains(hospital)).and_then(|p| u32::try_from(p).ok())
-    };
-    let devices: BTreeMap<DeviceId, u32> = devices.iter().filter_map(|id| Some((id.clone(), phase_of(id)?))).collect();
+    let hospitals: BTreeMap<HospitalId, Option<String>> =
+        by_hospital.keys().map(|h| (h.clone(), state.hospitals.get(h).and_then(|h| h.cohort.clone()))).collect();
+    let hospital_phase = assign(&attached.digest, &request.spec.phases, &hospitals);
+    let members = place(&attached.digest, &request.spec.phases, &by_hospital, &hospital_phase);
+    let first_failure = first_failure(state, request, attached, &members);
+    let count = members.iter().map(|m| m.devices.len()).sum::<usize>();
+    let plan = digest(request, attached.digest, first_failure, &members);
+    if let Some(pinned) = request.pinned.filter(|pinned| *pinned != plan) {
+        let detail =
+            format!("the plan is {plan} now, not {pinned}: the fleet changed since the dry run; look at it again");
+        return Err(Refusal::conflict("plan-changed", detail));
+    }
     let new = NewDeployment {
         deployment: deployment.clone(),
         firmware: request.firmware.clone(),
+        model: firmware.model.clone(),
         manifest: attached.digest,
         security_version: attached.manifest.security_version,
         created_by: actor.id.clone(),
-        phases: request.phases.clone(),
+        spec: request.spec.clone(),
+        first_failure,
+        members: u32::try_from(count).unwrap_or(u32::MAX),
         plan,
-        devices,
     };
-    let event = Event::DeploymentCreated(Box::new(new));
-    Ok(vec![Proposal::new("deployment.create", format!("deployment/{deployment}"), event)])
+    Ok(Draft { new, members, superseded })
+}
+
+/// A release that closes a hole must not be undone by its first failure (`decisions/0005`).
+fn first_failure(
+    state: &State,
+    request: &DeploymentRequest,
+    attached: &AttachedManifest,
+    members: &[Members],
+) -> FirstFailure {
+    if !request.spec.auto_rollback {
+        return FirstFailure::ByGate;
+    }
+    let runs = members
+        .iter()
+        .flat_map(|m| &m.devices)
+        .filter_map(|d| state.devices.get(d)?.running_security_version)
+        .max()
+        .unwrap_or(0);
+    if attached.manifest.security_version > runs { FirstFailure::Hold } else { FirstFailure::RollBack }
+}
+
+fn digest(request: &DeploymentRequest, manifest: Digest, first: FirstFailure, members: &[Members]) -> Digest {
+    let supersedes = &request.supersedes;
+    let plan = serde_json::to_vec(&(manifest, &request.spec, first, supersedes, members));
+    Digest::of(&plan.expect("plain structs with string keys encode"))
+}
+
+/// Cuts members into pieces that fit one record of the log each.
+fn chunks(members: Vec<Members>) -> Vec<Vec<Members>> {
+    let mut all: Vec<Vec<Members>> = vec![Vec::new()];
+    let mut bytes = 0;
+    for Members { hospital, phase, devices } in members {
+        let head = hospital.as_str().len() + 60;
+        let mut piece = Members { hospital: hospital.clone(), phase, devices: Vec::new() };
+        bytes += head;
+        for device in devices {
+            let size = device.as_str().len() + 3;
+            if bytes + size > MEMBER_BYTES_MAX {
+                let full = std::mem::take(&mut piece.devices);
+                if !full.is_empty() {
+                    let full = Members { hospital: hospital.clone(), phase, devices: full };
+                    all.last_mut().expect("never empty").push(full);
+                }
+                all.push(Vec::new());
+                bytes = head;
+            }
+            bytes += size;
+            piece.devices.push(device);
+        }
+        if !piece.devices.is_empty() {
+            all.last_mut().expect("never empty").push(piece);
+        }
+    }
+    all.retain(|chunk| !chunk.is_empty());
+    all
+}
+
+/// Plans and creates a deployment: its rules, then its devices, in records that become durable together.
+pub(crate) fn create(
+    state: &State,
+    now: UtcMillis,
+    actor: &Actor,
+    deployment: &DeploymentId,
+    request: &DeploymentRequest,
+) -> Result<Vec<Proposal>, Refusal> {
+    let Draft { new, members, superseded } = draft(state, now, actor, deployment, request)?;
+    let object = format!("deployment/{deployment}");
+    let mut proposals: Vec<Proposal> = superseded
+        .into_iter()
+        .map(|old| {
+            let change = Change::Superseded { by: deployment.clone() };
+            let event = Event::DeploymentChanged { deployment: old.clone(), change };
+            Proposal::new("deployment.supersede", format!("deployment/{old}"), event)
+                .because(format!("{deployment} takes over its devices with a newer release"))
+        })
+        .collect();
+    proposals.push(Proposal::new("deployment.create", object.clone(), Event::DeploymentCreated(Box::new(new))));
+    for members in chunks(members) {
+        let change = Change::MembersJoined { members };
+        let event = Event::DeploymentChanged { deployment: deployment.clone(), change };
+        proposals.push(Proposal::new("deployment.members", object.clone(), event));
+    }
+    Ok(proposals)
+}
+
+/// The record that lets a device, just registered, join the running deployment of its model, if there is one that takes it.
+pub(crate) fn joins(
+    state: &State,
+    device: &DeviceId,
+    model: &str,
+    hospital: &HospitalId,
+    has_gateway: bool,
+) -> Option<Proposal> {
+    let (id, deployment) = state.deployments.iter().find(|(_, d)| {
+        matches!(d.status, Status::Running | Status::Paused { .. })
+            && d.plan.spec.membership == Membership::Dynamic
+            && d.plan.model == model
+    })?;
+    let registered = &state.hospitals.get(hospital)?.windows;
+    let has_windows =
+        deployment.plan.spec.windows_of(hospital, registered).is_none_or(|(windows, _)| !windows.is_empty());
+    let part = deployment.hospitals.get(hospital);
+    if !has_gateway || !has_windows || part.is_some_and(|p| p.ordered_back) {
+        return None;
+    }
+    let last = u32::try_from(deployment.phases.len()).unwrap_or(u32::MAX).saturating_sub(1);
+    let phase = part.map_or(last, |p| p.phase);
+    let members = vec![Members { hospital: hospital.clone(), phase, devices: vec![device.clone()] }];
+    let event = Event::DeploymentChanged { deployment: id.clone(), change: Change::MembersJoined { members } };
+    let reason = format!("{device} was registered while the deployment takes new devices");
+    Some(Proposal::new("deployment.members", format!("deployment/{id}"), event).because(reason))
 }
 
 #[cfg(test)]
-mod tests {
-    use mdfm_shared::trust::Role;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn phase(percentage: f64, named: &[&str], cohort: &str) -> PhaseSpec {
-        PhaseSpec {
-            name: "p".into(),
-            cohort: cohort.into(),
-            percentage,
-            target_hospitals: named.iter().map(|h| h.parse().expect("good id")).collect(),
-            max_error_rate_percent: 1.0,
-            monitoring_ms: 0,
-            validation: Role::Clinical,
-        }
-    }
-    fn hospitals(n: usize) -> BTreeMap<HospitalId, Option<String>> {
-        (0..n)
-            .map(|i| (format!("H-{i:03}").parse().expect("good id"), (i % 5 == 0).then(|| "pilot".to_owned())))
-            .collect()
-    }
-
-    #[test]
-    fn seed_strat_percentages_count_hospitals() {
-        let id: DeploymentId = "D".parse().expect("good id");
-        let phases = [phase(10.0, &[], "pilot"), phase(50.0, &[], "regional"), phase(100.0, &[], "all")];
-        let sizes = |n| assign(&id, &phases, &hospitals(n)).iter().map(BTreeSet::len).collect::<Vec<_>>();
-        assert_eq!(sizes(10), [1, 4, 5]);
-        assert_eq!(sizes(30), [3, 12, 15]);
-        assert_eq!(sizes(1), [1, 0, 0]);
-        let pilot = &assign(&id, &phases, &hospitals(10))[0];
-        assert!(["H-000", "H-005"].iter().any(|h| pilot.contains(&h.parse().expect("good id"))), "cohort first");
-    }
-
-    #[test]
-    fn seed_strat_named_hospitals_come_first_even_beyond_the_percentage() {
-        let id: DeploymentId = "D".parse().expect("good id");
-        let phases = [phase(10.0, &["H-003", "H-004"], "pilot"), phase(100.0, &["H-000"], "all")];
-        let plan = assign(&id, &phases, &hospitals(10));
-        assert_eq!(plan[0], ["H-003", "H-004"].map(|h| h.parse().expect("good id")).into());
-        assert_eq!(plan[1].len(), 8);
-    }
-
-    proptest! {
-        #[test]
-        fn every_hospital_is_in_exactly_one_phase(n in 1_usize..60, a in 1_u32..50, b in 51_u32..100) {
-            let id: DeploymentId = "D".parse().expect("good id");
-            let phases = [phase(f64::from(a), &[], "pilot"), phase(f64::from(b), &[], "x"), phase(100.0, &[], "all")];
-            let all = hospitals(n);
-            let plan = assign(&id, &phases, &all);
-            let together: Vec<_> = plan.iter().flatten().collect();
-            prop_assert_eq!(together.len(), n);
-            prop_assert_eq!(together.into_iter().collect::<BTreeSet<_>>().len(), n);
-            prop_assert_eq!(plan[0].len(), (n * a as usize).div_ceil(100));
-            prop_assert_eq!(assign(&id, &phases, &all), plan);
-        }
-    }
-}
+mod tests;

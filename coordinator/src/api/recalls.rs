@@ -1,0 +1,169 @@
+//! Recalls: open, follow to the last device, close.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use mdfm_shared::id::RecallId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::request::{Json, Origin, fresh_id, id};
+use super::{Api, Problem};
+use crate::clock;
+use crate::domain::Command;
+use crate::domain::access::Permission;
+use crate::domain::recall::{self, Criteria, Recall, RecallAction};
+
+/// A device that nothing was heard of for so long is shown as away.
+const AWAY_MS: u64 = 5 * 60_000;
+
+/// Which firmware on which devices; all that is given must fit.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewRecall {
+    device_model: String,
+    /// Lowest release number concerned.
+    #[serde(default)]
+    release_from: Option<u64>,
+    /// Highest release number concerned.
+    #[serde(default)]
+    release_to: Option<u64>,
+    /// Version labels, also of firmware that was never released from here.
+    #[serde(default)]
+    versions: Vec<String>,
+    /// Devices whose UDI begins so; then the firmware itself is not withdrawn.
+    #[serde(default)]
+    udi_prefix: Option<String>,
+    /// A part that the software bill of materials names.
+    #[serde(default)]
+    component: Option<String>,
+    #[serde(default)]
+    component_version: Option<String>,
+    action: RecallAction,
+    reason: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OutstandingView {
+    device_id: String,
+    hospital_id: String,
+    firmware_version: String,
+    /// When its gateway last reported it; none since the coordinator started.
+    last_seen: Option<String>,
+    away: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RecallView {
+    recall_id: String,
+    #[schema(value_type = Object)]
+    criteria: Criteria,
+    action: RecallAction,
+    reason: String,
+    opened_by: String,
+    opened_at: String,
+    firmware: Vec<String>,
+    /// Devices that ran the firmware when the recall was opened.
+    found: u32,
+    /// Devices that run it still, also those that came back or were registered later.
+    outstanding: Vec<OutstandingView>,
+    closed_by: Option<String>,
+    closed_at: Option<String>,
+}
+
+fn view(api: &Api, id: &RecallId, recall: &Recall) -> RecallView {
+    let state = api.runner.state();
+    let now = clock::now();
+    let seen = api.runner.liveness.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let left = if recall.closed.is_some() { Vec::new() } else { recall::outstanding(&state, recall) };
+    let outstanding = left.into_iter().filter_map(|device| {
+        let held = state.devices.get(&device)?;
+        let last = seen.get(&device).copied();
+        Some(OutstandingView {
+            hospital_id: held.hospital.to_string(),
+            firmware_version: held.firmware_version.clone(),
+            last_seen: last.map(|at| at.to_string()),
+            away: last.is_none_or(|at| now.since_ms(at) > AWAY_MS),
+            device_id: device.to_string(),
+        })
+    });
+    RecallView {
+        recall_id: id.to_string(),
+        criteria: recall.criteria.clone(),
+        action: recall.action,
+        reason: recall.reason.clone(),
+        opened_by: recall.opened_by.clone(),
+        opened_at: recall.opened_at.to_string(),
+        firmware: recall.firmware.iter().map(ToString::to_string).collect(),
+        found: recall.found,
+        outstanding: outstanding.collect(),
+        closed_by: recall.closed.as_ref().map(|(by, _)| by.clone()),
+        closed_at: recall.closed.as_ref().map(|(_, at)| at.to_string()),
+    }
+}
+
+fn find(api: &Api, id: &RecallId) -> Result<axum::Json<RecallView>, Problem> {
+    let recall = api.runner.state().need_recall(id)?.clone();
+    Ok(axum::Json(view(api, id, &recall)))
+}
+
+/// Opens a recall: the firmware is withdrawn, its deployments end or go back.
+#[utoipa::path(post, path = "/api/v1/recalls", request_body = NewRecall,
+    responses((status = 201, body = RecallView), (status = 422, body = Problem)))]
+pub(super) async fn open(
+    State(api): State<Api>,
+    origin: Origin,
+    Json(new): Json<NewRecall>,
+) -> Result<(StatusCode, axum::Json<RecallView>), Problem> {
+    let caller = origin.need(&api, Permission::Recall, "recall.open", "recall").await?;
+    let releases = match (new.release_from, new.release_to) {
+        (None, None) => None,
+        (from, to) => Some((from.unwrap_or(0), to.unwrap_or(u64::MAX))),
+    };
+    let criteria = Criteria {
+        model: new.device_model,
+        releases,
+        versions: new.versions,
+        udi_prefix: new.udi_prefix,
+        component: new.component.map(|name| (name, new.component_version)),
+    };
+    let recall: RecallId = fresh_id("rec-")?;
+    let command = Command::OpenRecall { recall: recall.clone(), criteria, action: new.action, reason: new.reason };
+    origin.submit(&api, &caller, command).await?;
+    Ok((StatusCode::CREATED, find(&api, &recall)?))
+}
+
+/// Lists recalls.
+#[utoipa::path(get, path = "/api/v1/recalls", responses((status = 200, body = Vec<RecallView>)))]
+pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<RecallView>>, Problem> {
+    origin.need(&api, Permission::ReadAll, "recall.list", "recall").await?;
+    let all = api.runner.state().recalls.clone();
+    Ok(axum::Json(all.iter().map(|(id, r)| view(&api, id, r)).collect()))
+}
+
+/// Shows one recall with the devices that it still waits for.
+#[utoipa::path(get, path = "/api/v1/recalls/{recall}",
+    responses((status = 200, body = RecallView), (status = 404, body = Problem)))]
+pub(super) async fn show(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(recall): Path<String>,
+) -> Result<axum::Json<RecallView>, Problem> {
+    origin.need(&api, Permission::ReadAll, "recall.show", &format!("recall/{recall}")).await?;
+    find(&api, &id("recall", &recall)?)
+}
+
+/// Closes a recall that waits for no device any more.
+#[utoipa::path(post, path = "/api/v1/recalls/{recall}/closure",
+    responses((status = 200, body = RecallView), (status = 409, body = Problem)))]
+pub(super) async fn close(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(recall): Path<String>,
+) -> Result<axum::Json<RecallView>, Problem> {
+    let caller = origin.need(&api, Permission::Recall, "recall.close", &format!("recall/{recall}")).await?;
+    let recall: RecallId = id("recall", &recall)?;
+    origin.submit(&api, &caller, Command::CloseRecall { recall: recall.clone() }).await?;
+    find(&api, &recall)
+}

@@ -1,0 +1,440 @@
+//! The deciding half of the coordinator: commands in, records and messages out. The runner makes the records durable before it
+//! answers anybody or sends anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mdfm_shared::digest::Digest;
+use mdfm_shared::directive::{Action, Directive};
+use mdfm_shared::id::{DeviceId, GatewayId};
+use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
+use mdfm_shared::record::{Actor, ActorKind, AuditRecord, Outcome, document_text};
+use mdfm_shared::sign::{SecretKey, SignError, Signed};
+use mdfm_shared::time::UtcMillis;
+
+use super::fleet::Gateway;
+use super::rollout::spec::WindowRule;
+use super::rollout::{self, Change, PhaseStatus, Scope, Status};
+use super::state::ReplayError;
+use super::{Command, Event, Heard, Proposal, Refusal, State, directive, firmware, refusal, telemetry};
+
+/// Rounds of the engine after one batch; more would be a loop of its own making.
+const ENGINE_ROUNDS_MAX: usize = 1_000;
+/// Time between looks at liveness and at what has run out.
+const LOOK_MS: u64 = 1_000;
+/// Time between looks at every directive: renewals, and windows that come into its life.
+const SWEEP_MS: u64 = 60_000;
+/// Refusals of one cause by one gateway or stranger are recorded once in this time; the flood itself is no record.
+const REFUSAL_INTERVAL_MS: u64 = 1_000;
+/// Causes of refusals remembered for that.
+const REFUSALS_MAX: usize = 4_096;
+/// Characters of a refusal's cause that its record keeps.
+const REASON_CHARS_MAX: usize = 2_000;
+/// Room for the rest of a record beside its event and document.
+const RECORD_OVERHEAD_BYTES: usize = 8 * 1024;
+/// Missed monitoring intervals after which a device on a closely watched deployment counts as silent.
+const INTERVALS_MISSED: u64 = 3;
+
+/// What must be told to the fleet because the state moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outbound {
+    Directive(GatewayId),
+    Release(Digest),
+    TrustRoot(usize),
+    Roster,
+    Checkpoint(String),
+    /// Everything that the broker should hold: messages were passed over because too many waited.
+    Everything,
+}
+
+/// When each device was last reported attached; volatile, what follows from it is logged.
+pub(crate) type Seen = BTreeMap<DeviceId, UtcMillis>;
+
+/// Who wishes what, and from where.
+#[derive(Debug, Clone)]
+pub(crate) struct Wish {
+    pub(crate) actor: Actor,
+    pub(crate) address: Option<String>,
+    pub(crate) command: Command,
+}
+
+/// Records of one round, not yet durable, and what follows once they are.
+#[derive(Debug, Default)]
+pub(crate) struct Round {
+    pub(crate) entries: Vec<Vec<u8>>,
+    pub(crate) outbound: Vec<Outbound>,
+    /// Gateways revoked.
+    pub(crate) revoked: u64,
+    /// One for each wish, in their order.
+    pub(crate) answers: Vec<Result<(), Refusal>>,
+}
+
+/// Why a round cannot go on: memory and log would disagree, only a replay is safe.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeskError {
+    #[error("an event that was just decided cannot be applied")]
+    Apply(#[from] ReplayError),
+    #[error("a directive for {0} cannot be signed")]
+    Sign(GatewayId, #[source] SignError),
+}
+
+/// The desk.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    online_key: SecretKey,
+    silence_limit_ms: u64,
+    started_at: UtcMillis,
+    refusals: BTreeMap<(String, &'static str), UtcMillis>,
+    next_look: UtcMillis,
+    next_sweep: UtcMillis,
+    /// Gateways whose wishes may have changed.
+    changed: BTreeSet<GatewayId>,
+}
+
+/// The system as an actor.
+pub(crate) fn system() -> Actor {
+    Actor { kind: ActorKind::System, id: "coordinator".into(), roles: vec![] }
+}
+
+impl Desk {
+    pub(crate) fn new(online_key: SecretKey, silence_limit_ms: u64, started_at: UtcMillis) -> Self {
+        Self {
+            online_key,
+            silence_limit_ms,
+            started_at,
+            refusals: BTreeMap::new(),
+            next_look: UtcMillis(0),
+            next_sweep: UtcMillis(0),
+            changed: BTreeSet::new(),
+        }
+    }
+
+    /// When [`Self::round`] should be called without any wish.
+    pub(crate) fn deadline(&self, state: &State) -> UtcMillis {
+        rollout::step::deadline(state).map_or(self.next_look, |(at, _)| at.min(self.next_look))
+    }
+
+    /// Takes the wishes in order, then lets everything follow that follows by itself.
+    ///
+    /// # Errors
+    /// Memory and log would disagree: stop, and replay the log.
+    pub(crate) fn round(
+        &mut self,
+        state: &mut State,
+        now: UtcMillis,
+        seen: &Seen,
+        wishes: &[Wish],
+    ) -> Result<Round, DeskError> {
+        let mut round = Round::default();
+        for wish in wishes {
+            let answer = self.take(state, &mut round, now, wish)?;
+            round.answers.push(answer);
+        }
+        if now >= self.next_look {
+            self.next_look = now.plus_ms(LOOK_MS);
+            self.watch_liveness(state, &mut round, now, seen)?;
+            for proposal in firmware::expire(state, now) {
+                self.record(state, &mut round, now, &system(), None, proposal)?;
+            }
+        }
+        self.follow(state, &mut round, now)?;
+        Ok(round)
+    }
+
+    fn take(
+        &mut self,
+        state: &mut State,
+        round: &mut Round,
+        now: UtcMillis,
+        wish: &Wish,
+    ) -> Result<Result<(), Refusal>, DeskError> {
+        let Wish { actor, address, command } = wish;
+        let proposals = super::decide(state, now, actor, command)
+            .and_then(|p| if p.iter().all(fits_one_entry) { Ok(p) } else { Err(too_large()) });
+        match proposals {
+            Ok(proposals) => {
+                for proposal in proposals {
+                    self.record(state, round, now, actor, address.clone(), proposal)?;
+                }
+                Ok(Ok(()))
+            }
+            Err(refusal) => {
+                self.record_refusal(state, round, now, wish, &refusal)?;
+                Ok(Err(refusal))
+            }
+        }
+    }
+
+    /// Makes a record of a change and applies it.
+    fn record(
+        &mut self,
+        state: &mut State,
+        round: &mut Round,
+        now: UtcMillis,
+        actor: &Actor,
+        address: Option<String>,
+        proposal: Proposal,
+    ) -> Result<(), DeskError> {
+        let shows_change = !matches!(
+            proposal.event,
+            Event::TelemetryCommitted { .. }
+                | Event::DirectiveIssued { .. }
+                | Event::SessionOpened { .. }
+                | Event::SbomAttached { .. }
+                | Event::DeploymentChanged { change: Change::MembersJoined { .. }, .. }
+        );
+        let view = |state: &State| if shows_change { state.view(&proposal.object) } else { None };
+        let mut record = AuditRecord {
+            address,
+            reason: proposal.reason.clone(),
+            before: view(state),
+            event: serde_json::to_value(&proposal.event).ok(),
+            document: proposal.document.clone(),
+            ..AuditRecord::new(now, actor, proposal.action, &proposal.object, Outcome::Accepted)
+        };
+        state.apply(&record)?;
+        record.after = view(state);
+        report(&record, shows_change);
+        round.entries.push(record.to_bytes());
+        self.announce(state, round, &proposal.event);
+        Ok(())
+    }
+
+    /// What the fleet must hear because of an event, and whose directives may have to change.
+    fn announce(&mut self, state: &State, round: &mut Round, event: &Event) {
+        match event {
+            Event::TrustRootAdded { .. } => round.outbound.push(Outbound::TrustRoot(state.roots.len() - 1)),
+            Event::RosterAdded { .. } => round.outbound.push(Outbound::Roster),
+            Event::GatewayRevoked { gateway } => {
+                round.revoked += 1;
+                if let Some(held) = state.gateways.get(gateway) {
+                    self.changed.extend(state.gateways_of(&held.hospital).cloned());
+                }
+            }
+            Event::GatewayRegistered { hospital, .. } | Event::HospitalPolicySet { hospital, .. } => {
+                self.changed.extend(state.gateways_of(hospital).cloned());
+            }
+            Event::DeploymentCreated(new) => round.outbound.push(Outbound::Release(new.manifest)),
+            Event::DeploymentChanged { deployment, change } => {
+                if let Some(deployment) = state.deployments.get(deployment) {
+                    self.announce_change(state, deployment, change);
+                }
+            }
+            Event::GatewayEnrolled { gateway, .. } | Event::DirectiveSerialSeen { gateway, .. } => {
+                self.changed.insert(gateway.clone());
+            }
+            Event::TelemetryCommitted { gateway, .. } => {
+                // Where a wish depends on how far the device is.
+                let depends = |a: &Action| matches!(a, Action::InstallWithin { .. } | Action::Rollback { .. });
+                if state.directive_wishes.get(gateway).is_some_and(|w| w.iter().any(|d| depends(&d.action))) {
+                    self.changed.insert(gateway.clone());
+                }
+            }
+            Event::DirectiveIssued { gateway, .. } => round.outbound.push(Outbound::Directive(gateway.clone())),
+            _ => {}
+        }
+    }
+
+    fn announce_change(&mut self, state: &State, deployment: &rollout::Deployment, change: &Change) {
+        let reached = |phase: Option<u32>| {
+            deployment
+                .devices
+                .iter()
+                .filter(move |(_, p)| phase.map_or_else(|| deployment.is_open(p.phase), |phase| p.phase == phase))
+                .filter_map(|(device, _)| state.gateway_of(device).cloned())
+        };
+        match change {
+            Change::MembersJoined { members } => {
+                let open = members.iter().filter(|m| deployment.is_open(m.phase));
+                self.changed.extend(open.flat_map(|m| state.gateways_of(&m.hospital)).cloned());
+            }
+            Change::PhaseOpened { phase } => self.changed.extend(reached(Some(*phase))),
+            Change::OrderedBack { scope, .. } => match scope {
+                Scope::Device { device } => self.changed.extend(state.gateway_of(device).cloned()),
+                Scope::Hospital { hospital } => self.changed.extend(state.gateways_of(hospital).cloned()),
+                Scope::Phase { phase } => self.changed.extend(reached(Some(*phase))),
+                Scope::Deployment => self.changed.extend(reached(None)),
+            },
+            Change::ConsentGiven { hospital, .. } | Change::ConsentWithdrawn { hospital } => {
+                self.changed.extend(state.gateways_of(hospital).cloned());
+            }
+            Change::Completed
+            | Change::Paused { .. }
+            | Change::Resumed
+            | Change::Aborted { .. }
+            | Change::Superseded { .. }
+            | Change::RollbackStarted { .. } => self.changed.extend(reached(None)),
+            Change::MonitoringStarted { .. }
+            | Change::GateEvaluated { .. }
+            | Change::ValidationSigned { .. }
+            | Change::PhasePassed { .. }
+            | Change::AbortFinished
+            | Change::RolledBack
+            | Change::DeviceSilent { .. }
+            | Change::DeviceReturned { .. }
+            | Change::DutyOpened { .. }
+            | Change::DutyFulfilled { .. } => {}
+        }
+    }
+
+    fn record_refusal(
+        &mut self,
+        state: &mut State,
+        round: &mut Round,
+        now: UtcMillis,
+        wish: &Wish,
+        refusal: &Refusal,
+    ) -> Result<(), DeskError> {
+        let Wish { actor, address, command } = wish;
+        if matches!(refusal.code, telemetry::ALREADY_COMMITTED | telemetry::GAP) {
+            return Ok(());
+        }
+        if matches!(actor.kind, ActorKind::Gateway | ActorKind::Anonymous) {
+            let key = (actor.id.clone(), refusal.code);
+            if self.refusals.get(&key).is_some_and(|at| now.since_ms(*at) < REFUSAL_INTERVAL_MS) {
+                return Ok(());
+            }
+            if self.refusals.len() >= REFUSALS_MAX {
+                self.refusals.clear();
+            }
+            self.refusals.insert(key, now);
+        }
+        let (action, object) = command.describe();
+        let detail: String = refusal.detail.chars().take(REASON_CHARS_MAX).collect();
+        let record = AuditRecord {
+            address: address.clone(),
+            reason: Some(format!("{}: {detail}", refusal.code)),
+            ..AuditRecord::new(now, actor, action, &object, Outcome::Refused)
+        };
+        state.apply(&record)?;
+        round.entries.push(record.to_bytes());
+        Ok(())
+    }
+
+    /// Lets the engine do what follows, then signs directives for the gateways whose wishes changed.
+    fn follow(&mut self, state: &mut State, round: &mut Round, now: UtcMillis) -> Result<(), DeskError> {
+        for _ in 0..ENGINE_ROUNDS_MAX {
+            let proposals = rollout::step::step(state, now);
+            if proposals.is_empty() {
+                break;
+            }
+            for proposal in proposals {
+                self.record(state, round, now, &system(), None, proposal)?;
+            }
+        }
+        if now >= self.next_sweep {
+            self.next_sweep = now.plus_ms(SWEEP_MS);
+            self.sweep(state, now);
+        }
+        for gateway in std::mem::take(&mut self.changed) {
+            self.direct(state, round, now, &gateway)?;
+        }
+        Ok(())
+    }
+
+    /// Finds the gateways whose directive runs out, or whose windows move with time.
+    fn sweep(&mut self, state: &State, now: UtcMillis) {
+        let enrolled = state.gateways.iter().filter(|(_, g)| g.credentials.is_some());
+        let due = enrolled.filter(|(id, g)| directive::runs_out(g, now) || !state.directive_wishes.contains_key(*id));
+        self.changed.extend(due.map(|(id, _)| id.clone()));
+        for deployment in state.deployments.values().filter(|d| d.is_active()) {
+            if matches!(deployment.plan.spec.windows, WindowRule::Windows { .. }) {
+                self.changed.extend(deployment.hospitals.keys().flat_map(|h| state.gateways_of(h)).cloned());
+            }
+        }
+    }
+
+    fn direct(
+        &mut self,
+        state: &mut State,
+        round: &mut Round,
+        now: UtcMillis,
+        gateway: &GatewayId,
+    ) -> Result<(), DeskError> {
+        let Some(held) = state.gateways.get(gateway).filter(|g| g.credentials.is_some()) else { return Ok(()) };
+        let devices = directive::compose(state, gateway, now);
+        if !directive::is_due(state, gateway, &devices, now) {
+            return Ok(());
+        }
+        let serial = Gateway::last_serial(held) + 1;
+        let expires_at = now.plus_ms(directive::LIFETIME_MS);
+        let document = Directive { gateway: gateway.clone(), serial, issued_at: now, expires_at, devices };
+        let signed = Signed::sign(&document, &[&self.online_key]).map_err(|e| DeskError::Sign(gateway.clone(), e))?;
+        let event = Event::DirectiveIssued { gateway: gateway.clone(), serial, issued_at: now, expires_at };
+        let proposal =
+            Proposal::new("directive.issue", format!("gateway/{gateway}"), event).with(document_text(&signed));
+        self.record(state, round, now, &system(), None, proposal)
+    }
+
+    /// Commands the changes that heartbeats, or their absence, mean for devices of phases being worked on.
+    fn watch_liveness(
+        &mut self,
+        state: &mut State,
+        round: &mut Round,
+        now: UtcMillis,
+        seen: &Seen,
+    ) -> Result<(), DeskError> {
+        let mut commands = Vec::new();
+        for (id, deployment) in &state.deployments {
+            if deployment.status != Status::Running {
+                continue;
+            }
+            let since = match deployment.phases.get(deployment.current as usize).map(|p| &p.status) {
+                Some(PhaseStatus::Deploying { since } | PhaseStatus::Monitoring { since }) => *since,
+                _ => continue,
+            };
+            let close = deployment.plan.spec.monitoring_interval_ms.map(|ms| ms.saturating_mul(INTERVALS_MISSED));
+            let limit_ms = close.map_or(self.silence_limit_ms, |ms| ms.min(self.silence_limit_ms));
+            for (device, progress) in &deployment.devices {
+                if progress.phase != deployment.current || progress.has_failed() {
+                    continue;
+                }
+                let last_seen = seen.get(device).copied().unwrap_or_default();
+                let known = last_seen.max(self.started_at).max(since);
+                let silent = now.since_ms(known) > limit_ms;
+                let heard = match (silent, progress.silent) {
+                    (true, false) => Heard::Silent,
+                    (false, true) if last_seen > self.started_at => Heard::Again,
+                    _ => continue,
+                };
+                let (deployment, device) = (id.clone(), device.clone());
+                commands.push(Command::NoteLiveness { deployment, device, last_seen, heard });
+            }
+        }
+        for command in commands {
+            // A refusal is recorded like any other.
+            let _ = self.take(state, round, now, &Wish { actor: system(), address: None, command })?;
+        }
+        Ok(())
+    }
+}
+
+/// A record as a line of the journal, with fields to search by; what every gateway does all day only at level debug.
+fn report(record: &AuditRecord, is_change: bool) {
+    let (kind, id) = record.object.split_once('/').unwrap_or(("", record.object.as_str()));
+    let of = |wanted: &str| (kind == wanted).then_some(id);
+    let (gateway, device, deployment) = (of("gateway"), of("device"), of("deployment"));
+    let (event, actor, object) = (record.action.as_str(), record.actor.id.as_str(), record.object.as_str());
+    let reason = record.reason.as_deref().unwrap_or_default();
+    if is_change {
+        tracing::info!(event, gateway, device, deployment, actor, "{event} of {object}: {reason}");
+    } else {
+        tracing::debug!(event, gateway, device, deployment, actor, "{event} of {object}: {reason}");
+    }
+}
+
+fn fits_one_entry(proposal: &Proposal) -> bool {
+    let event = serde_json::to_vec(&proposal.event).map_or(usize::MAX, |e| e.len());
+    let document = proposal.document.as_ref().map_or(0, String::len);
+    event.saturating_add(document) <= LOG_ENTRY_BYTES_MAX - RECORD_OVERHEAD_BYTES
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(
+        refusal::Class::TooLarge,
+        "record-too-large",
+        "the change does not fit one record of the audit log; split it into smaller ones",
+    )
+}
+
+#[cfg(test)]
+mod tests;

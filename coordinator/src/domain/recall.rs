@@ -1,0 +1,262 @@
+//! Recalls: which devices run the firmware concerned, and whether each of them has left it, also those that are away.
+
+use std::collections::BTreeSet;
+
+use mdfm_shared::digest::Digest;
+use mdfm_shared::id::{DeviceId, FirmwareId, RecallId};
+use mdfm_shared::limits::TEXT_CHARS_MAX;
+use mdfm_shared::manifest::is_label;
+use mdfm_shared::record::Actor;
+use mdfm_shared::time::UtcMillis;
+use serde::{Deserialize, Serialize};
+
+use super::fleet::Device;
+use super::rollout::{Change, Status};
+use super::{Event, Proposal, Refusal, State};
+
+/// Version labels in one recall.
+const VERSIONS_MAX: usize = 100;
+
+/// Which firmware on which devices. All that is given must fit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Criteria {
+    pub(crate) model: String,
+    /// Release numbers from and to, both included.
+    pub(crate) releases: Option<(u64, u64)>,
+    /// Version labels, also of firmware that was never released from here.
+    pub(crate) versions: Vec<String>,
+    /// Devices whose UDI begins so.
+    pub(crate) udi_prefix: Option<String>,
+    /// A part of the firmware, and its version if only that one is concerned.
+    pub(crate) component: Option<(String, Option<String>)>,
+}
+
+/// What shall become of the devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum RecallAction {
+    /// Running deployments of the firmware end, nothing else is touched.
+    Quarantine,
+    /// Its deployments are rolled back.
+    RollBack,
+    /// As `Quarantine`; a deployment of other firmware to the devices of this recall follows.
+    Replace,
+}
+
+/// A recall.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Recall {
+    pub(crate) criteria: Criteria,
+    pub(crate) action: RecallAction,
+    pub(crate) reason: String,
+    pub(crate) opened_by: String,
+    pub(crate) opened_at: UtcMillis,
+    /// Releases that fit when it was opened.
+    pub(crate) firmware: BTreeSet<FirmwareId>,
+    /// Devices that ran such firmware when it was opened.
+    pub(crate) found: u32,
+    pub(crate) closed: Option<(String, UtcMillis)>,
+}
+
+/// The firmware that fits.
+fn matching(state: &State, criteria: &Criteria) -> BTreeSet<FirmwareId> {
+    state
+        .firmware
+        .iter()
+        .filter(|(_, f)| {
+            let number = f.manifest.as_ref().map(|m| m.manifest.release_number);
+            f.model == criteria.model
+                && criteria.releases.is_none_or(|(from, to)| number.is_some_and(|n| (from..=to).contains(&n)))
+                && (criteria.versions.is_empty() || criteria.versions.contains(&f.version))
+                && criteria.component.as_ref().is_none_or(|(name, version)| {
+                    f.sbom
+                        .iter()
+                        .any(|c| c.name == *name && version.as_ref().is_none_or(|v| c.version.as_ref() == Some(v)))
+                })
+        })
+        .map(|(id, _)| id.clone())
+        .collect()
+}
+
+struct Concerned {
+    digests: BTreeSet<Digest>,
+    labels: BTreeSet<String>,
+}
+
+impl Concerned {
+    fn of(state: &State, recall: &Recall) -> Self {
+        let known = |id: &FirmwareId| state.firmware.get(id);
+        let digests = recall.firmware.iter().filter_map(known).filter_map(|f| f.image.map(|(d, _)| d)).collect();
+        // Labels alone name firmware that nobody released from here; a part or a release number is not known of it.
+        let by_label = recall.criteria.releases.is_none() && recall.criteria.component.is_none();
+        let labels = if by_label { recall.criteria.versions.iter().cloned().collect() } else { BTreeSet::new() };
+        Self { digests, labels }
+    }
+
+    /// Before a device's first report only its registered version is known.
+    fn has(&self, state: &State, criteria: &Criteria, id: &DeviceId, device: &Device) -> bool {
+        let every_version = criteria.versions.is_empty() && criteria.releases.is_none() && criteria.component.is_none();
+        let running = match device.running_sha256 {
+            Some(sha256) => self.digests.contains(&sha256) || self.labels.contains(&device.firmware_version),
+            None => {
+                self.labels.contains(&device.firmware_version)
+                    || state.firmware.values().any(|f| {
+                        f.model == criteria.model
+                            && f.version == device.firmware_version
+                            && f.image.is_some_and(|(d, _)| self.digests.contains(&d))
+                    })
+            }
+        };
+        // A device that has begun to install it counts until it is shown to run something else.
+        let installing = device.install.as_ref().is_some_and(|i| !i.state.is_settled())
+            && state.latest_deployment(id).is_some_and(|(_, d)| {
+                state
+                    .firmware
+                    .get(&d.plan.firmware)
+                    .and_then(|f| f.image)
+                    .is_some_and(|(d, _)| self.digests.contains(&d))
+            });
+        device.model == criteria.model
+            && criteria.udi_prefix.as_ref().is_none_or(|p| device.udi.as_ref().is_some_and(|u| u.starts_with(p)))
+            && (every_version || running || installing)
+    }
+}
+
+/// The devices that still run, or are installing, firmware of the recall.
+pub(crate) fn outstanding(state: &State, recall: &Recall) -> Vec<DeviceId> {
+    let concerned = Concerned::of(state, recall);
+    let hit = |(id, device): &(&DeviceId, &Device)| concerned.has(state, &recall.criteria, id, device);
+    state.devices.iter().filter(hit).map(|(id, _)| id.clone()).collect()
+}
+
+/// The open recalls, ready to be asked about many devices.
+pub(crate) struct Quarantine<'a> {
+    state: &'a State,
+    open: Vec<(&'a RecallId, &'a Recall, Concerned)>,
+}
+
+impl<'a> Quarantine<'a> {
+    pub(crate) fn new(state: &'a State) -> Self {
+        let open = state.recalls.iter().filter(|(_, r)| r.closed.is_none());
+        Self { state, open: open.map(|(id, r)| (id, r, Concerned::of(state, r))).collect() }
+    }
+
+    /// The open recall that a device is concerned by.
+    pub(crate) fn of(&self, id: &DeviceId, device: &Device) -> Option<&'a RecallId> {
+        self.open.iter().find(|(_, r, c)| c.has(self.state, &r.criteria, id, device)).map(|(id, _, _)| *id)
+    }
+}
+
+fn check(state: &State, criteria: &Criteria, reason: &str) -> Result<(), Refusal> {
+    if reason.trim().is_empty() || reason.chars().count() > TEXT_CHARS_MAX {
+        return Err(Refusal::invalid("reason", format!("must be 1 to {TEXT_CHARS_MAX} characters")));
+    }
+    if !state.devices.values().any(|d| d.model == criteria.model) {
+        return Err(Refusal::invalid("deviceModel", format!("no device of model {:?} is registered", criteria.model)));
+    }
+    if criteria.versions.len() > VERSIONS_MAX || !criteria.versions.iter().all(|v| is_label(v)) {
+        return Err(Refusal::invalid("versions", format!("at most {VERSIONS_MAX} labels")));
+    }
+    if criteria.releases.is_some_and(|(from, to)| from > to) {
+        return Err(Refusal::invalid("releaseTo", "must not be below releaseFrom"));
+    }
+    if criteria.udi_prefix.as_ref().is_some_and(|p| !is_label(p)) {
+        return Err(Refusal::invalid("udiPrefix", "must be 1 to 128 printable characters"));
+    }
+    if let Some((name, _)) = &criteria.component
+        && !state.firmware.values().any(|f| f.sbom.iter().any(|c| c.name == *name))
+    {
+        let problem = format!("no bill of materials on record names {name:?}; attach them with mdfmctl firmware sbom");
+        return Err(Refusal::invalid("component", problem));
+    }
+    Ok(())
+}
+
+/// Opens a recall: the firmware is withdrawn, its deployments end as `action` says.
+pub(super) fn open(
+    state: &State,
+    now: UtcMillis,
+    actor: &Actor,
+    id: &RecallId,
+    criteria: &Criteria,
+    action: RecallAction,
+    reason: &str,
+) -> Result<Vec<Proposal>, Refusal> {
+    if state.recalls.contains_key(id) {
+        return Err(Refusal::exists("recall", id));
+    }
+    check(state, criteria, reason)?;
+    let mut recall = Recall {
+        criteria: criteria.clone(),
+        action,
+        reason: reason.to_owned(),
+        opened_by: actor.id.clone(),
+        opened_at: now,
+        firmware: matching(state, criteria),
+        found: 0,
+        closed: None,
+    };
+    recall.found = u32::try_from(outstanding(state, &recall).len()).unwrap_or(u32::MAX);
+    if recall.firmware.is_empty() && recall.found == 0 {
+        return Err(Refusal::invalid("recall", "no firmware and no device fits; nothing would be recalled"));
+    }
+    let firmware = recall.firmware.clone();
+    let because = format!("recall {id}: {reason}");
+    let mut proposals = vec![
+        Proposal::new(
+            "recall.open",
+            format!("recall/{id}"),
+            Event::RecallOpened { recall: id.clone(), opened: Box::new(recall) },
+        )
+        .because(reason),
+    ];
+    // A recall by UDI concerns some devices; the firmware may be good on others.
+    if criteria.udi_prefix.is_some() {
+        return Ok(proposals);
+    }
+    for firmware in &firmware {
+        let event = Event::FirmwareWithdrawn { firmware: firmware.clone() };
+        proposals
+            .push(Proposal::new("firmware.withdraw", format!("firmware/{firmware}"), event).because(because.clone()));
+    }
+    for (deployment, held) in state.deployments.iter().filter(|(_, d)| firmware.contains(&d.plan.firmware)) {
+        let ours =
+            || held.devices.keys().all(|d| state.latest_deployment(d).is_some_and(|(latest, _)| latest == deployment));
+        let change = match (&held.status, action) {
+            (Status::Running | Status::Paused { .. }, RecallAction::RollBack) => {
+                Change::RollbackStarted { reason: because.clone() }
+            }
+            (Status::Completed | Status::Aborted { .. }, RecallAction::RollBack) if ours() => {
+                Change::RollbackStarted { reason: because.clone() }
+            }
+            (Status::Planned | Status::Running | Status::Paused { .. }, _) => {
+                Change::Aborted { reason: because.clone() }
+            }
+            _ => continue,
+        };
+        let event = Event::DeploymentChanged { deployment: deployment.clone(), change };
+        proposals.push(
+            Proposal::new("deployment.recall", format!("deployment/{deployment}"), event).because(because.clone()),
+        );
+    }
+    Ok(proposals)
+}
+
+/// Closes a recall once no device is left on the firmware.
+pub(super) fn close(state: &State, now: UtcMillis, actor: &Actor, id: &RecallId) -> Result<Vec<Proposal>, Refusal> {
+    let recall = state.need_recall(id)?;
+    if let Some((by, at)) = &recall.closed {
+        return Err(Refusal::conflict("wrong-step", format!("{by} closed it on {at}")));
+    }
+    let left = outstanding(state, recall);
+    if let Some(first) = left.first() {
+        let detail = format!("{} devices still run the recalled firmware, {first} first", left.len());
+        return Err(Refusal::conflict("recall-outstanding", detail));
+    }
+    let event = Event::RecallClosed { recall: id.clone(), by: actor.id.clone(), at: now };
+    Ok(vec![
+        Proposal::new("recall.close", format!("recall/{id}"), event).because("no device runs the firmware any more"),
+    ])
+}

@@ -1,0 +1,127 @@
+//! The counts of one phase, kept up to date with every report, so that no decision has to look at every device.
+
+use serde::{Deserialize, Serialize};
+
+use mdfm_shared::telemetry::InstallState;
+
+use super::{DeviceProgress, OrderedBack};
+
+/// How many devices of a phase are what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Tally {
+    /// Devices of the phase.
+    pub(crate) devices: u32,
+    /// Taken out by an order that says nothing about the firmware; they are in no denominator.
+    pub(crate) withdrawn: u32,
+    /// Reported a state from which nothing follows without a new order, and are heard of.
+    pub(crate) reported: u32,
+    /// Settled or silent: they are waited for no longer.
+    pub(crate) accounted: u32,
+    /// Run the new firmware for good.
+    pub(crate) confirmed: u32,
+    /// Failed, went back or reported errors.
+    pub(crate) failed: u32,
+    /// Silent, and not failed otherwise.
+    pub(crate) silent: u32,
+    /// Silent while on trial.
+    pub(crate) silent_on_trial: u32,
+    /// With a patient-safety error.
+    pub(crate) critical: u32,
+    /// Reported something for this deployment.
+    pub(crate) begun: u32,
+    /// Begun and not settled.
+    pub(crate) in_flight: u32,
+    /// Begun and not shown to be off the new firmware.
+    pub(crate) away: u32,
+    /// Need hands.
+    pub(crate) alarms: u32,
+    /// Under observation on the new firmware now.
+    observing: u32,
+    /// Sum of the times since when, in milliseconds after the deployment began.
+    observing_since_ms: u64,
+    /// Time under observation of those that are no longer.
+    observed_ms: u64,
+}
+
+/// One device's share in the counts.
+fn share(p: &DeviceProgress) -> [bool; 13] {
+    let withdrawn = p.ordered_back == Some(OrderedBack::Operational);
+    let failed = p.has_failed() && !withdrawn;
+    let settled = p.state.is_some_and(InstallState::is_settled);
+    let on_trial =
+        matches!(p.state, Some(InstallState::Activating | InstallState::Probation | InstallState::RollingBack));
+    [
+        true,
+        withdrawn,
+        settled && !p.silent && !withdrawn,
+        (settled || p.silent) && !withdrawn,
+        p.state == Some(InstallState::Confirmed) && !withdrawn,
+        failed,
+        p.silent && !failed && !withdrawn,
+        p.silent && on_trial && !failed && !withdrawn,
+        p.critical.is_some() && !withdrawn,
+        p.state.is_some(),
+        p.state.is_some() && !settled,
+        p.state.is_some() && (!settled || p.state == Some(InstallState::Confirmed)),
+        p.state == Some(InstallState::RollbackFailed),
+    ]
+}
+
+impl Tally {
+    fn each(&mut self) -> [&mut u32; 13] {
+        [
+            &mut self.devices,
+            &mut self.withdrawn,
+            &mut self.reported,
+            &mut self.accounted,
+            &mut self.confirmed,
+            &mut self.failed,
+            &mut self.silent,
+            &mut self.silent_on_trial,
+            &mut self.critical,
+            &mut self.begun,
+            &mut self.in_flight,
+            &mut self.away,
+            &mut self.alarms,
+        ]
+    }
+
+    /// Counts a device in.
+    pub(super) fn add(&mut self, p: &DeviceProgress) {
+        for (count, counts) in self.each().into_iter().zip(share(p)) {
+            *count += u32::from(counts);
+        }
+        if let Some(since_ms) = p.observed_since_ms {
+            self.observing += 1;
+            self.observing_since_ms += since_ms;
+        }
+    }
+
+    /// Counts a device out.
+    pub(super) fn remove(&mut self, p: &DeviceProgress) {
+        for (count, counts) in self.each().into_iter().zip(share(p)) {
+            *count -= u32::from(counts);
+        }
+        if let Some(since_ms) = p.observed_since_ms {
+            self.observing -= 1;
+            self.observing_since_ms -= since_ms;
+        }
+    }
+
+    /// Adds time under observation that has ended.
+    pub(super) fn observed(&mut self, ms: u64) {
+        self.observed_ms += ms;
+    }
+
+    /// Time that devices have been observed on the new firmware, all together, `now_ms` after the deployment began.
+    pub(crate) fn device_hours(&self, now_ms: u64) -> f64 {
+        let running = (u64::from(self.observing) * now_ms).saturating_sub(self.observing_since_ms);
+        (self.observed_ms + running) as f64 / 3_600_000.0
+    }
+
+    /// Devices that count: all but the withdrawn.
+    pub(crate) fn counted(&self) -> u32 {
+        self.devices - self.withdrawn
+    }
+}
