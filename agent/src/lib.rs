@@ -1,14 +1,17 @@
 //! The agent of a hospital gateway: verifies, stages, activates when it is safe, watches, and rolls back on its own.
 //!
-//! `installer` is the core (pure, one state machine a device) and `trust` what this gateway believes; `runner` is their shell.
+//! `installer` is the core (pure, one state machine a device), `trust` what this gateway believes, `gateway` puts them together;
+//! `runner` is their shell.
 //! `link` leads to the coordinator, `device` to the devices, `store` keeps what must survive.
 
 mod clock;
 mod config;
 mod device;
+mod gateway;
 mod image;
 mod installer;
 mod link;
+pub mod rehearsal;
 mod runner;
 mod service;
 mod store;

@@ -4,24 +4,18 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use mdfm_shared::digest::Digest;
-use mdfm_shared::directive::CommitAck;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::limits::MQTT_PACKET_BYTES_MAX;
 use mdfm_shared::sign::{SecretKey, Signed};
 use mdfm_shared::telemetry::{Heartbeat, TelemetryBatch};
-use mdfm_shared::trust::{LoggedRecord, ReleaseEvidence};
 use mdfm_shared::wire::{self, Topic};
 use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, QoS};
 use tokio::sync::mpsc;
 
-use crate::audit::LogReader;
 use crate::broker::BrokerAccess;
 use crate::clock;
 use crate::domain::desk::Outbound;
-use crate::domain::{Command, Refusal, State, heartbeat, telemetry};
+use crate::domain::{Command, Refusal, dispatch, heartbeat, telemetry};
 use crate::runner::{Runner, gateway_actor};
 
 /// Messages of one gateway that may wait; more are dropped, the gateway sends them again.
@@ -55,86 +49,29 @@ impl Sender {
         }
     }
 
-    async fn deliver(&self, message: Outbound) {
-        let (topic, payload) = {
-            let state = self.runner.state();
-            match &message {
-                Outbound::Directive(gateway) => {
-                    let directive = state.gateways.get(gateway).and_then(|g| g.directive.as_ref());
-                    (Topic::Directive(gateway.clone()), directive.and_then(|d| STANDARD.decode(&d.document).ok()))
-                }
-                Outbound::TrustRoot(i) => {
-                    (Topic::TrustRoot(*i as u64 + 1), state.roots.get(*i).and_then(|d| STANDARD.decode(d).ok()))
-                }
-                Outbound::Roster => {
-                    (Topic::Roster, state.roster_document.as_ref().and_then(|d| STANDARD.decode(d).ok()))
-                }
-                Outbound::Checkpoint(note) => (Topic::Checkpoint, Some(note.clone().into_bytes())),
-                Outbound::Release(manifest) => (
-                    Topic::Release(*manifest),
-                    release_evidence(&state, &self.runner.log, *manifest).map(|e| wire::encode(&e)),
-                ),
-                // Taken apart by [`Self::resync`].
-                Outbound::Everything => return,
-            }
-        };
-        match payload {
-            Some(payload) => self.publish(topic, true, payload).await,
-            None => tracing::warn!(?message, "nothing to send yet"),
+    async fn deliver(&self, outbound: Outbound) {
+        let message = dispatch::message(&self.runner.state(), &self.runner.log, &outbound);
+        match message {
+            Some((topic, payload)) => self.publish(topic, true, payload).await,
+            None => tracing::warn!(?outbound, "nothing to send yet"),
         }
     }
 
     /// Tells everything that the broker should retain; it may have forgotten all of it.
     async fn resync(&self) {
-        let messages = {
-            let state = self.runner.state();
-            let mut messages: Vec<Outbound> = (0..state.roots.len()).map(Outbound::TrustRoot).collect();
-            messages.extend(state.roster.as_ref().map(|_| Outbound::Roster));
-            messages.extend(self.runner.log.checkpoint().map(|(_, note)| Outbound::Checkpoint(note)));
-            let releases: std::collections::BTreeSet<Digest> =
-                state.deployments.values().map(|d| d.plan.manifest).collect();
-            messages.extend(releases.into_iter().map(Outbound::Release));
-            messages.extend(
-                state
-                    .gateways
-                    .iter()
-                    .filter(|(_, g)| g.directive.is_some())
-                    .map(|(id, _)| Outbound::Directive(id.clone())),
-            );
-            messages
-        };
+        let messages = dispatch::everything(&self.runner.state(), &self.runner.log);
         for message in messages {
             self.deliver(message).await;
         }
     }
 
     async fn acknowledge(&self, gateway: &GatewayId) {
-        let (chain, log_size) = {
-            let state = self.runner.state();
-            let Some(held) = state.gateways.get(gateway) else { return };
-            (held.chain, state.log_size)
-        };
-        let ack = CommitAck { gateway: gateway.clone(), epoch: chain.epoch, sequence: chain.sequence, log_size };
+        let Some(ack) = dispatch::acknowledgement(&self.runner.state(), gateway) else { return };
         match Signed::sign(&ack, &[&self.online_key]) {
             Ok(signed) => self.publish(Topic::Ack(gateway.clone()), false, wire::encode(&signed)).await,
             Err(error) => tracing::error!(%error, "ack cannot be signed"),
         }
     }
-}
-
-/// A release with its approvals and their proofs under the newest checkpoint.
-fn release_evidence(state: &State, log: &LogReader, manifest: Digest) -> Option<ReleaseEvidence> {
-    let firmware = state.firmware.values().find(|f| f.manifest.as_ref().is_some_and(|m| m.digest == manifest))?;
-    let (checkpoint, note) = log.checkpoint()?;
-    let logged = |index: u64| {
-        let bytes = log.entry(index).ok()??;
-        Some(LoggedRecord { index, bytes, proof: log.inclusion(index, checkpoint.size)? })
-    };
-    Some(ReleaseEvidence {
-        checkpoint: note,
-        manifest: logged(firmware.manifest.as_ref()?.log_index)?,
-        approvals: firmware.approvals.values().map(|a| logged(a.log_index)).collect::<Option<_>>()?,
-    })
 }
 
 async fn send(sender: Sender, mut outbound: mpsc::Receiver<Outbound>, mut resync: mpsc::Receiver<()>) {

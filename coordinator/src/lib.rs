@@ -12,6 +12,7 @@ mod config;
 mod domain;
 mod fleet_link;
 mod pki;
+pub mod rehearsal;
 mod runner;
 mod server;
 mod store;

@@ -86,6 +86,9 @@ pub struct FirmwareReport {
     pub sha256: Digest,
 }
 
+/// [`EventKind::Refused::what`] of a device that was called back and stays: the firmware before is below its security floor.
+pub const REFUSED_ROLLBACK: &str = "rollback";
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -128,7 +131,7 @@ pub enum EventKind {
     },
     /// Something that came from the coordinator or a device was refused.
     Refused {
-        /// What was refused: `directive`, `release`, `checkpoint`, `trust`, `image`, `device`.
+        /// What was refused: `directive`, `release`, `checkpoint`, `trust`, `image`, `device`, `rollback`.
         what: String,
         /// Why and what to do.
         reason: String,

@@ -1,8 +1,11 @@
-//! `mdfm-sim`: simulated medical devices.
+//! `mdfm-sim`: simulated medical devices, and whole fleets in virtual time.
 
 mod device;
+mod world;
 
 use clap::{Parser, Subcommand};
+
+pub use world::rehearse;
 
 /// Simulators of the Medical Device Firmware Manager.
 #[derive(Debug, Parser)]
@@ -16,6 +19,8 @@ pub struct Arguments {
 enum Action {
     /// Runs one device: two slots and a boot loader on disk, MQTT to its gateway, faults by script.
     Device(device::Arguments),
+    /// Runs worlds in virtual time: agents, coordinator, lines, disks, devices and people, by seed or scenario.
+    World(world::Arguments),
 }
 
 /// Runs one invocation of the program.
@@ -23,9 +28,14 @@ enum Action {
 /// # Errors
 /// What ended it.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    if let Action::World(arguments) = &arguments.command {
+        // A world tells its story in its own time; the journal would tell it in ours.
+        return world::run(arguments);
+    }
     mdfm_service::start_logging("")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match arguments.command {
         Action::Device(arguments) => runtime.block_on(device::run(arguments)),
+        Action::World(_) => Ok(()),
     }
 }

@@ -3,7 +3,8 @@
 use super::{files, root, without_tests};
 
 /// The pure cores: no I/O, no clock, no randomness, no unordered iteration.
-const CORES: [&str; 4] = ["shared/src", "agent/src/installer", "agent/src/trust.rs", "coordinator/src/domain"];
+const CORES: [&str; 5] =
+    ["shared/src", "agent/src/installer", "agent/src/trust.rs", "agent/src/gateway.rs", "coordinator/src/domain"];
 /// What a core may not name.
 const IMPURE: [&str; 12] = [
     "tokio",
@@ -47,11 +48,23 @@ fn crates_depend_downwards() {
         ("agent", &["mdfm-coordinator", "mdfm-simulators", "axum"]),
         ("coordinator", &["mdfm-agent", "mdfm-simulators", "reqwest"]),
         ("coordinator/ctl", &["mdfm-coordinator", "mdfm-agent", "rumqtt", "sled"]),
-        ("simulators", &["mdfm-coordinator", "mdfm-agent"]),
     ] {
         let dependencies = manifest(name);
         for other in never {
             assert!(!dependencies.lines().any(|l| l.starts_with(other)), "{name} must not depend on {other}");
+        }
+    }
+}
+
+/// The world in virtual time drives the pure halves of agent and coordinator; nothing else of the simulators knows them.
+#[test]
+fn only_the_world_drives_the_cores() {
+    for (path, text) in files("simulators/src", ".rs") {
+        let names = ["mdfm_agent", "mdfm_coordinator"].iter().any(|n| code(&text).any(|(_, words)| words.contains(n)));
+        assert!(!names || path.starts_with("simulators/src/world/"), "{path}");
+        for (line, words) in code(&text) {
+            let inner = words.contains("mdfm_agent::") || words.contains("mdfm_coordinator::");
+            assert!(!inner || words.contains("::rehearsal"), "{path}:{line} reaches past the rehearsal");
         }
     }
 }

@@ -22,9 +22,11 @@ pub(crate) use step::Installer;
 
 /// The two clocks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Now {
-    pub(crate) mono: MonotonicMs,
-    pub(crate) utc: UtcMillis,
+pub struct Now {
+    /// Counts on within one boot of the gateway, over suspend too.
+    pub mono: MonotonicMs,
+    /// May jump.
+    pub utc: UtcMillis,
 }
 
 /// What the directive asks of the device, its evidence already checked.

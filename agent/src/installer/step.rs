@@ -3,7 +3,7 @@
 
 use mdfm_shared::device::{Command, Fault, Order, Refusal, Report};
 use mdfm_shared::digest::Digest;
-use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, Severity};
+use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, REFUSED_ROLLBACK, Severity};
 use mdfm_shared::time::MonotonicMs;
 
 use super::state::{BootId, Journal, Phase, Plan, Stamp};
@@ -594,6 +594,7 @@ impl Installer {
             let detail =
                 format!("rollback refused: security version {found} of the firmware before is below the floor {floor}");
             if self.journal.detail != detail {
+                step.events.push(EventKind::Refused { what: REFUSED_ROLLBACK.into(), reason: detail.clone() });
                 self.enter(Phase::Confirmed, detail, step);
                 return true;
             }

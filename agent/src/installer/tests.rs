@@ -263,6 +263,8 @@ fn no_rollback_below_the_security_floor() {
     bench.live(10_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
     assert!(bench.disk.detail.contains("below the floor 2"), "{}", bench.disk.detail);
+    let said = |e: &&EventKind| matches!(e, EventKind::Refused { what, .. } if what == "rollback");
+    assert_eq!(bench.events.iter().filter(said).count(), 1, "so that nobody waits for it");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The agent's durable state behind one small trait: atomic batches that are on disk when `commit` returns.
 
 mod journal;
-#[cfg(test)]
 pub(crate) mod memory;
 mod outbox;
 
@@ -13,11 +12,19 @@ pub(crate) type Write = (String, Option<Vec<u8>>);
 
 /// Why state cannot be kept; the agent stops, a restart takes up what is on disk.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StoreError {
+pub enum StoreError {
+    /// Disk or database.
     #[error("the agent's state directory cannot be read or written")]
     Sled(#[from] sled::Error),
+    /// Something else than this version writes.
     #[error("the agent's state holds {key}, which does not decode; it was not written by this version")]
-    Decode { key: String },
+    Decode {
+        /// Under which key.
+        key: String,
+    },
+    /// A rehearsed power cut.
+    #[error("the power was cut while state was being written")]
+    Cut,
 }
 
 /// Durable keys and values.

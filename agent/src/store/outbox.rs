@@ -146,6 +146,11 @@ impl Outbox {
         (!self.pending.is_empty()).then(|| self.progress_at.plus_ms(RESEND_MS))
     }
 
+    /// Batches made so far in this epoch.
+    pub(crate) fn made(&self) -> u64 {
+        self.chain.sequence
+    }
+
     pub(crate) fn depth(&self) -> u64 {
         self.pending.len() as u64
     }

@@ -69,6 +69,8 @@ pub(crate) struct DeviceProgressView {
     silent: bool,
     #[schema(value_type = Option<String>)]
     ordered_back: Option<OrderedBack>,
+    /// Called back, and refused for the sake of its security floor.
+    stays: bool,
     firmware_version: String,
     rollback_ms: Option<u64>,
 }
@@ -195,6 +197,7 @@ fn view(state: &domain::State, id: &DeploymentId, deployment: &Deployment, own: 
             errors: progress.errors,
             silent: progress.silent,
             ordered_back: progress.ordered_back,
+            stays: progress.stays,
             firmware_version: held.firmware_version.clone(),
             rollback_ms: install.and_then(|i| i.rollback_ms),
         });

@@ -10,6 +10,7 @@ use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
 use mdfm_shared::tlog::{Checkpoint, Hash, NoteError, NoteSigner, Tree};
 
 use super::segment::{self, Segment};
+use crate::domain::dispatch::LogSource;
 
 /// Why a log is not usable.
 #[derive(Debug, thiserror::Error)]
@@ -165,6 +166,18 @@ impl LogReader {
     }
     pub(crate) fn consistency(&self, old: u64, size: u64) -> Option<Vec<Hash>> {
         self.0.read().ok()?.tree.consistency(old, size)
+    }
+}
+
+impl LogSource for LogReader {
+    fn newest(&self) -> Option<(Checkpoint, String)> {
+        self.checkpoint()
+    }
+    fn bytes_of(&self, index: u64) -> Option<Vec<u8>> {
+        self.entry(index).ok().flatten()
+    }
+    fn proof_of(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
+        self.inclusion(index, size)
     }
 }
 

@@ -6,6 +6,7 @@
 pub(crate) mod access;
 pub(crate) mod desk;
 pub(crate) mod directive;
+pub(crate) mod dispatch;
 pub(crate) mod event;
 pub(crate) mod firmware;
 pub(crate) mod fleet;

@@ -8,7 +8,7 @@ use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId,
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::{AuditRecord, Outcome, RecordError};
 use mdfm_shared::sign::SignError;
-use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, TelemetryBatch};
+use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, REFUSED_ROLLBACK, TelemetryBatch};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{Approval, RootError, Roster, TrustRoot, TrustedRoot};
 use serde::{Deserialize, Serialize};
@@ -340,6 +340,11 @@ impl State {
                     && deployment.status != Status::Completed
                 {
                     deployment.report_error(at, id, *severity, &text);
+                }
+            }
+            EventKind::Refused { what, .. } if what == REFUSED_ROLLBACK => {
+                if let Some(deployment) = latest.and_then(|d| self.deployments.get_mut(&d)) {
+                    deployment.report_stays(at, id);
                 }
             }
             EventKind::AgentStarted { .. } | EventKind::Refused { .. } | EventKind::LocalAction { .. } => {}

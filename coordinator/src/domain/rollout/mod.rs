@@ -139,6 +139,8 @@ pub(crate) struct DeviceProgress {
     pub(crate) critical: Option<Box<str>>,
     pub(crate) silent: bool,
     pub(crate) ordered_back: Option<OrderedBack>,
+    /// Called back, and refused: the firmware before is below its security floor.
+    pub(crate) stays: bool,
     /// Since when it has been observed on the new firmware, in milliseconds after the deployment began.
     pub(crate) observed_since_ms: Option<u64>,
 }
@@ -152,6 +154,7 @@ impl DeviceProgress {
             critical: None,
             silent: false,
             ordered_back: None,
+            stays: false,
             observed_since_ms: None,
         }
     }
@@ -326,9 +329,16 @@ impl Deployment {
     /// A device's gateway reported a state for this deployment.
     pub(crate) fn report_state(&mut self, at: UtcMillis, device: &DeviceId, state: InstallState) {
         self.change(at, device, |progress| {
+            // A device that says again that it is confirmed still stays.
+            progress.stays &= state == InstallState::Confirmed;
             progress.state = Some(state);
             progress.silent = false;
         });
+    }
+
+    /// A device was called back and refused.
+    pub(crate) fn report_stays(&mut self, at: UtcMillis, device: &DeviceId) {
+        self.change(at, device, |progress| progress.stays = true);
     }
 
     /// A device reported an error on the new firmware.

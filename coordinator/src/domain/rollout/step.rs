@@ -62,8 +62,11 @@ fn next(deployment: &Deployment, now: UtcMillis) -> Option<Next> {
             Some(Reaction::Hold(_)) | None => None,
         },
         Status::RollingBack { .. } => (deployment.sum(|t| t.away) == 0).then(|| {
-            let alarms = deployment.sum(|t| t.alarms);
-            ("deployment.rolled-back", Change::RolledBack, format!("every device settled, {alarms} need hands"))
+            let (alarms, stays) = (deployment.sum(|t| t.alarms), deployment.sum(|t| t.stays));
+            let reason = format!(
+                "every device settled, {alarms} need hands, {stays} stay on it: what they ran before is below their security floor"
+            );
+            ("deployment.rolled-back", Change::RolledBack, reason)
         }),
         Status::Aborting { .. } => (deployment.sum(|t| t.in_flight) == 0)
             .then(|| ("deployment.aborted", Change::AbortFinished, "no device is in flight".to_owned())),
@@ -99,6 +102,11 @@ fn advance(deployment: &Deployment, now: UtcMillis) -> Option<Next> {
         }
         PhaseStatus::Deploying { .. } if tally.devices == 0 => {
             Some(("deployment.phase.pass", Change::PhasePassed { phase: current }, format!("{name} adds no device")))
+        }
+        // Nothing is left that could prove anything; somebody must decide what becomes of the rest.
+        PhaseStatus::Deploying { .. } | PhaseStatus::Monitoring { .. } if tally.counted() == 0 => {
+            let reason = format!("every device of {name} was taken out of it: abort or roll back");
+            Some(("deployment.pause", Change::Paused { reason: reason.clone() }, reason))
         }
         PhaseStatus::Deploying { .. } => gate::enough_settled(tally, spec).then(|| {
             let reason = format!("{name}: {} of {} devices settled", tally.accounted, tally.counted());

@@ -36,6 +36,8 @@ pub(crate) struct Tally {
     pub(crate) away: u32,
     /// Need hands.
     pub(crate) alarms: u32,
+    /// Called back, and refused for the sake of their security floor.
+    pub(crate) stays: u32,
     /// Under observation on the new firmware now.
     observing: u32,
     /// Sum of the times since when, in milliseconds after the deployment began.
@@ -45,7 +47,7 @@ pub(crate) struct Tally {
 }
 
 /// One device's share in the counts.
-fn share(p: &DeviceProgress) -> [bool; 13] {
+fn share(p: &DeviceProgress) -> [bool; 14] {
     let withdrawn = p.ordered_back == Some(OrderedBack::Operational);
     let failed = p.has_failed() && !withdrawn;
     let settled = p.state.is_some_and(InstallState::is_settled);
@@ -63,13 +65,14 @@ fn share(p: &DeviceProgress) -> [bool; 13] {
         p.critical.is_some() && !withdrawn,
         p.state.is_some(),
         p.state.is_some() && !settled,
-        p.state.is_some() && (!settled || p.state == Some(InstallState::Confirmed)),
+        p.state.is_some() && (!settled || p.state == Some(InstallState::Confirmed)) && !p.stays,
         p.state == Some(InstallState::RollbackFailed),
+        p.stays,
     ]
 }
 
 impl Tally {
-    fn each(&mut self) -> [&mut u32; 13] {
+    fn each(&mut self) -> [&mut u32; 14] {
         [
             &mut self.devices,
             &mut self.withdrawn,
@@ -84,6 +87,7 @@ impl Tally {
             &mut self.in_flight,
             &mut self.away,
             &mut self.alarms,
+            &mut self.stays,
         ]
     }
 

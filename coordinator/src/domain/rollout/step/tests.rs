@@ -499,6 +499,34 @@ fn seed_strat_part_of_a_deployment_goes_back_alone() {
     assert!(!rollout.deployment.is_open(1));
 }
 
+#[test]
+fn a_phase_that_lost_every_device_proves_nothing_and_waits_for_a_decision() {
+    let mut rollout = Rollout::new();
+    let back =
+        Change::OrderedBack { scope: Scope::Hospital { hospital: hospital(0) }, cause: OrderedBack::Operational };
+    rollout.apply(&back);
+    assert!(matches!(&rollout.deployment.status, Status::Paused { reason } if reason.contains("was taken out")));
+    rollout.apply(&Change::Resumed);
+    assert!(matches!(rollout.deployment.status, Status::Paused { .. }), "resuming changes nothing of it");
+    assert!(!rollout.deployment.is_open(1));
+}
+
+/// A device whose floor has risen cannot go back: nobody waits for it, and the record says so.
+#[test]
+fn a_rollback_does_not_wait_for_devices_that_must_stay() {
+    let mut rollout = Rollout::new();
+    rollout.confirm_all_but(0, 0);
+    rollout.apply(&Change::RollbackStarted { reason: "ordered".into() });
+    for i in 1..DEVICES[0] {
+        rollout.report(0, i, InstallState::RolledBack);
+    }
+    assert!(matches!(rollout.deployment.status, Status::RollingBack { .. }));
+    rollout.deployment.report_stays(rollout.now, &device(0, 0));
+    rollout.report(0, 0, InstallState::Confirmed);
+    assert!(matches!(rollout.deployment.status, Status::RolledBack { .. }));
+    assert!(rollout.says("0 need hands, 1 stay on it"));
+}
+
 const EMERGENCY: &str = r#"{ "firmwareId": "FW-1", "strategy": "Emergency", "targetDevices": "all", "approvalWindow": "PT4H",
     "monitoringInterval": "PT10S", "autoRollback": true, "fdaNotificationRequired": true }"#;
 

@@ -1,0 +1,569 @@
+//! The deciding half of the agent: everything that a gateway hears in, what it says and orders out. Pure but for the store that
+//! it is given; every change is durable before what follows from it can be taken.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use mdfm_shared::device::{Command, Fault, Refusal, Report};
+use mdfm_shared::digest::Digest;
+use mdfm_shared::id::{DeviceId, GatewayId};
+use mdfm_shared::sign::{SecretKey, SignError, Signed};
+use mdfm_shared::telemetry::{DeviceHeartbeat, EventKind, FirmwareReport, Heartbeat, InstallState};
+use mdfm_shared::time::MonotonicMs;
+use mdfm_shared::tlog::Hash;
+use mdfm_shared::wire::{self, FrameError, Topic};
+
+use crate::installer::{BootId, Effect, Input, Installer, Journal, Now};
+use crate::store::{Outbox, Store, StoreError, Write};
+use crate::trust::{Question, Refused, Taken, Trust};
+
+/// Before a failed fetch is tried again.
+const FETCH_RETRY_MS: u64 = 2_000;
+/// After new documents the coordinator is told soon what is held now, and what is missing still.
+const NEWS_MS: u64 = 250;
+/// The same refusal is reported once in this time.
+const REFUSAL_REPEAT_MS: u64 = 60_000;
+/// Refusals remembered for that.
+const REFUSALS_MAX: usize = 256;
+/// Faults of one device recorded in a minute; a flood is cut and said once.
+const FAULTS_PER_MINUTE_MAX: u32 = 60;
+
+/// Starts of this agent so far: orders and heartbeats of every start are numbered above those of the one before.
+const STARTS_KEY: &str = "starts";
+/// Room for the numbers of one start; they stay below 2^53, which every JSON reader takes exactly.
+const STARTS_SHIFT: u32 = 24;
+
+/// What the shell shall do, in this order. Everything is safe to lose: it comes again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Send a message to the coordinator.
+    Publish(Topic, Vec<u8>),
+    /// Subscribe to what this gateway always hears, and say that it is there.
+    Hello,
+    /// Subscribe to a release.
+    WantRelease(Digest),
+    /// Ask the coordinator to prove that its log of size `old` became the one of size `new`; answer with
+    /// `consistency`.
+    AskConsistency {
+        /// Entries of the older log.
+        old: u64,
+        /// Entries of the newer log.
+        new: u64,
+    },
+    /// Get an image into the cache, verified; answer with `image`.
+    Fetch {
+        /// Digest of the image.
+        sha256: Digest,
+        /// Its length.
+        size_bytes: u64,
+    },
+    /// Write a cached image into the device's inactive slot, going on where the device's report says.
+    Stage {
+        /// Which device.
+        device: DeviceId,
+        /// Identity of the image.
+        firmware: FirmwareReport,
+        /// Its length.
+        size_bytes: u64,
+    },
+    /// Stop writing.
+    StopStaging(DeviceId),
+    /// Give a device an order.
+    Order(DeviceId, Command),
+}
+
+/// What became of a fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fetched {
+    /// The image is in the cache, whole and verified.
+    Whole,
+    /// The network or the coordinator failed; it is asked for again.
+    Later,
+    /// The bytes are not what the manifest names, and why.
+    Wrong(String),
+}
+
+/// Why the agent cannot go on: it stops, and a restart takes up what is on disk.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The state directory.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A document too large to sign; the texts in it are cut, so this is our own mistake.
+    #[error("telemetry cannot be signed")]
+    Sign(#[from] SignError),
+    /// State that this version did not write.
+    #[error("the agent's {what} does not decode")]
+    Decode {
+        /// What it was to be.
+        what: String,
+        /// Why not.
+        source: FrameError,
+    },
+}
+
+struct DeviceState {
+    installer: Installer,
+    report: Option<Report>,
+    /// Whether the image is being written into its slot.
+    staging: bool,
+    faults: (MonotonicMs, u32),
+}
+
+/// Who a gateway is.
+pub(crate) struct Who {
+    pub(crate) gateway: GatewayId,
+    pub(crate) epoch: u64,
+    pub(crate) key: SecretKey,
+    /// Digest of the trust root that the enrolment token pinned.
+    pub(crate) trust_root: Digest,
+    pub(crate) heartbeat_ms: u64,
+}
+
+/// A gateway.
+pub(crate) struct Gateway<S> {
+    who: Who,
+    store: S,
+    trust: Trust,
+    outbox: Outbox,
+    devices: BTreeMap<DeviceId, DeviceState>,
+    connected: bool,
+    fetching: BTreeSet<Digest>,
+    fetch_after: BTreeMap<Digest, MonotonicMs>,
+    asking: Option<Box<Question>>,
+    refusals: BTreeMap<String, MonotonicMs>,
+    next_heartbeat: MonotonicMs,
+    /// Number of the last heartbeat; those of every start are above those of the one before.
+    heartbeats: u64,
+    outputs: VecDeque<Output>,
+}
+
+fn journal_key(device: &DeviceId) -> String {
+    format!("device/{device}")
+}
+
+impl<S: Store> Gateway<S> {
+    /// Takes up what is in the store, in this boot of the gateway.
+    ///
+    /// # Errors
+    /// The store cannot be read, or holds what this version did not write.
+    pub(crate) fn start(
+        who: Who,
+        mut store: S,
+        devices: impl IntoIterator<Item = DeviceId>,
+        boot: BootId,
+        now: Now,
+    ) -> Result<Self, GatewayError> {
+        let trust = Trust::load(&store, who.gateway.clone(), who.trust_root)?;
+        let (outbox, mut writes) = Outbox::load(&store, who.gateway.clone(), who.key.clone(), who.epoch)?;
+        let decode = |what: &str| {
+            let what = what.to_owned();
+            move |source| GatewayError::Decode { what, source }
+        };
+        let start = match store.get(STARTS_KEY)? {
+            Some(bytes) => wire::decode::<u64>(&bytes).map_err(decode("count of starts"))? + 1,
+            None => 1,
+        };
+        writes.push((STARTS_KEY.to_owned(), Some(wire::encode(&start))));
+        let mut states = BTreeMap::new();
+        for device in devices {
+            let key = journal_key(&device);
+            let journal = match store.get(&key)? {
+                Some(bytes) => wire::decode::<Journal>(&bytes).map_err(decode(&key))?,
+                None => Journal::new(),
+            };
+            let installer = Installer::new(journal, boot, now.mono, start << STARTS_SHIFT);
+            let state = DeviceState { installer, report: None, staging: false, faults: (now.mono, 0) };
+            states.insert(device, state);
+        }
+        store.commit(writes)?;
+        let mut gateway = Self {
+            who,
+            store,
+            trust,
+            outbox,
+            devices: states,
+            connected: false,
+            fetching: BTreeSet::new(),
+            fetch_after: BTreeMap::new(),
+            asking: None,
+            refusals: BTreeMap::new(),
+            next_heartbeat: now.mono,
+            heartbeats: start << STARTS_SHIFT,
+            outputs: VecDeque::new(),
+        };
+        gateway.record(
+            now,
+            None,
+            [EventKind::AgentStarted { version: env!("CARGO_PKG_VERSION").into() }],
+            Vec::new(),
+        )?;
+        for device in gateway.ids() {
+            let effects = gateway.devices[&device].installer.resume();
+            gateway.run_effects(now.mono, &device, effects);
+        }
+        gateway.wish_all(now)?;
+        Ok(gateway)
+    }
+
+    /// What to do next, once; the change that it follows from is durable.
+    pub(crate) fn next_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Where each installation stands.
+    pub(crate) fn states(&self) -> impl Iterator<Item = (&DeviceId, InstallState)> {
+        self.devices.iter().map(|(id, d)| (id, d.installer.journal().state()))
+    }
+
+    /// What a device last reported.
+    pub(crate) fn report_of(&self, device: &DeviceId) -> Option<&Report> {
+        self.devices.get(device)?.report.as_ref()
+    }
+
+    /// The images that devices still need in the cache.
+    pub(crate) fn needed_images(&self) -> BTreeSet<Digest> {
+        self.devices.values().filter_map(|d| d.installer.needed_image()).collect()
+    }
+
+    /// Whether the device still needs its staging.
+    pub(crate) fn is_staging(&self, device: &DeviceId) -> bool {
+        self.devices.get(device).is_some_and(|d| d.staging)
+    }
+
+    /// Whether nothing is being fetched.
+    pub(crate) fn is_fetching(&self) -> bool {
+        !self.fetching.is_empty()
+    }
+
+    /// The number of the next order to a device.
+    pub(crate) fn next_order(&mut self, device: &DeviceId) -> Option<u64> {
+        Some(self.devices.get_mut(device)?.installer.next_order())
+    }
+
+    /// Batches made so far, and how many wait for an ack.
+    pub(crate) fn outbox(&self) -> (u64, u64) {
+        (self.outbox.made(), self.outbox.depth())
+    }
+
+    /// Where its state is kept.
+    pub(crate) fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// The same, to set a power cut on.
+    pub(crate) fn store_mut(&mut self) -> &mut S {
+        &mut self.store
+    }
+
+    fn ids(&self) -> Vec<DeviceId> {
+        self.devices.keys().cloned().collect()
+    }
+
+    /// Makes writes and events durable together; the events go out from the outbox.
+    fn record(
+        &mut self,
+        now: Now,
+        device: Option<&DeviceId>,
+        events: impl IntoIterator<Item = EventKind>,
+        mut writes: Vec<Write>,
+    ) -> Result<(), GatewayError> {
+        let events: Vec<_> = events.into_iter().map(|e| (device.cloned(), e)).collect();
+        for (_, event) in &events {
+            tracing::info!(
+                gateway = %self.who.gateway,
+                device = device.map(tracing::field::display),
+                deployment = event.deployment().map(tracing::field::display),
+                event = event.name(),
+                "{event}"
+            );
+        }
+        writes.extend(self.outbox.add(now.utc, events)?);
+        if !writes.is_empty() {
+            self.store.commit(writes)?;
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, now: Now, device: Option<&DeviceId>, refused: &Refused) -> Result<(), GatewayError> {
+        let text = refused.to_string();
+        if self.refusals.get(&text).is_some_and(|at| now.mono.since_ms(*at) < REFUSAL_REPEAT_MS) {
+            return Ok(());
+        }
+        if self.refusals.len() >= REFUSALS_MAX {
+            self.refusals.clear();
+        }
+        self.refusals.insert(text, now.mono);
+        let event = EventKind::Refused { what: refused.what.into(), reason: refused.reason.clone() };
+        self.record(now, device, [event], Vec::new())
+    }
+
+    /// Gives one input to one installer: journal first, effects after.
+    fn input(&mut self, now: Now, device: &DeviceId, input: Input) -> Result<(), GatewayError> {
+        let Some(state) = self.devices.get_mut(device) else { return Ok(()) };
+        let outcome = state.installer.step(now, input);
+        let effects = outcome.persist(|journal, events| {
+            let write = journal.map(|j| (journal_key(device), Some(wire::encode(j))));
+            self.record(now, Some(device), events, write.into_iter().collect())
+        })?;
+        self.run_effects(now.mono, device, effects);
+        if let Some(state) = self.devices.get_mut(device) {
+            // Written, given up or not wanted any more: the next image starts afresh.
+            state.staging &= state.installer.needed_image().is_some();
+        }
+        Ok(())
+    }
+
+    fn run_effects(&mut self, now: MonotonicMs, device: &DeviceId, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::FetchImage { sha256, size_bytes } => self.fetch(now, sha256, size_bytes),
+                Effect::StageImage { firmware, size_bytes } => {
+                    self.set_staging(device, true);
+                    self.outputs.push_back(Output::Stage { device: device.clone(), firmware, size_bytes });
+                }
+                Effect::StopStaging => {
+                    self.set_staging(device, false);
+                    self.outputs.push_back(Output::StopStaging(device.clone()));
+                }
+                Effect::Send(order) => {
+                    tracing::info!(%device, ?order, "order");
+                    self.outputs.push_back(Output::Order(device.clone(), order));
+                }
+            }
+        }
+    }
+
+    fn set_staging(&mut self, device: &DeviceId, staging: bool) {
+        if let Some(state) = self.devices.get_mut(device) {
+            state.staging = staging;
+        }
+    }
+
+    fn fetch(&mut self, now: MonotonicMs, sha256: Digest, size_bytes: u64) {
+        if self.fetching.contains(&sha256) || self.fetch_after.get(&sha256).is_some_and(|at| now < *at) {
+            return;
+        }
+        self.fetch_after.remove(&sha256);
+        self.fetching.insert(sha256);
+        self.outputs.push_back(Output::Fetch { sha256, size_bytes });
+    }
+
+    /// A fetch ended.
+    pub(crate) fn image(&mut self, now: Now, sha256: Digest, fetched: Fetched) -> Result<(), GatewayError> {
+        self.fetching.remove(&sha256);
+        let waiting: Vec<DeviceId> = self
+            .devices
+            .iter()
+            .filter(|(_, d)| d.installer.needed_image() == Some(sha256))
+            .map(|(id, _)| id.clone())
+            .collect();
+        match fetched {
+            Fetched::Whole => {
+                for device in waiting.into_iter().filter(|d| !self.devices[d].staging).collect::<Vec<_>>() {
+                    self.input(now, &device, Input::ImageReady(sha256))?;
+                }
+            }
+            Fetched::Later => {
+                self.fetch_after.insert(sha256, now.mono.plus_ms(FETCH_RETRY_MS));
+            }
+            Fetched::Wrong(reason) => {
+                self.refuse(now, None, &Refused { what: "image", reason: reason.clone() })?;
+                for device in waiting {
+                    self.input(now, &device, Input::ImageRefused(sha256, reason.clone()))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The cached image cannot be read: it is fetched again.
+    pub(crate) fn staging_lost(&mut self, device: &DeviceId) {
+        self.set_staging(device, false);
+    }
+
+    /// A device refused an order of its staging.
+    pub(crate) fn staging_refused(
+        &mut self,
+        now: Now,
+        device: &DeviceId,
+        refusal: Refusal,
+    ) -> Result<(), GatewayError> {
+        self.input(now, device, Input::StagingRefused(refusal))
+    }
+
+    /// A device reported its state.
+    pub(crate) fn device_report(&mut self, now: Now, device: &DeviceId, report: Report) -> Result<(), GatewayError> {
+        let Some(state) = self.devices.get_mut(device) else { return Ok(()) };
+        state.report = Some(report.clone());
+        self.input(now, device, Input::Report(report))
+    }
+
+    /// A device reported a fault.
+    pub(crate) fn device_fault(&mut self, now: Now, device: &DeviceId, fault: Fault) -> Result<(), GatewayError> {
+        let Some(state) = self.devices.get_mut(device) else { return Ok(()) };
+        if now.mono.since_ms(state.faults.0) >= 60_000 {
+            state.faults = (now.mono, 0);
+        }
+        state.faults.1 += 1;
+        if state.faults.1 > FAULTS_PER_MINUTE_MAX {
+            let reason = format!("more than {FAULTS_PER_MINUTE_MAX} faults in a minute; the rest is not recorded");
+            return self.refuse(now, Some(device), &Refused { what: "device", reason });
+        }
+        self.input(now, device, Input::Fault(fault))
+    }
+
+    /// A device sent what its topic does not carry.
+    pub(crate) fn device_malformed(&mut self, now: Now, device: &DeviceId, reason: String) -> Result<(), GatewayError> {
+        if !self.devices.contains_key(device) {
+            return Ok(());
+        }
+        self.refuse(now, Some(device), &Refused { what: "device", reason })
+    }
+
+    /// The connection to the coordinator stands.
+    pub(crate) fn link_up(&mut self, now: Now) {
+        self.connected = true;
+        self.outputs.push_back(Output::Hello);
+        self.outputs.extend(self.trust.missing_releases().into_iter().map(Output::WantRelease));
+        self.outbox.reconnected(now.mono);
+        self.next_heartbeat = now.mono;
+    }
+
+    /// The connection to the coordinator broke.
+    pub(crate) fn link_down(&mut self) {
+        self.connected = false;
+    }
+
+    /// A message from the coordinator, or from whoever holds its place.
+    pub(crate) fn message(&mut self, now: Now, topic: &str, payload: &[u8]) -> Result<(), GatewayError> {
+        let taken = match Topic::parse(topic) {
+            Some(Topic::TrustRoot(_)) => self.trust.take_root(payload),
+            Some(Topic::Roster) => self.trust.take_roster(payload),
+            Some(Topic::Directive(_)) => self.trust.take_directive(payload),
+            Some(Topic::Checkpoint) => self.trust.take_checkpoint(payload),
+            Some(Topic::Release(digest)) => {
+                // Without the roster nothing can be judged yet; it is asked for in the heartbeat.
+                if self.trust.roster_version() == 0 {
+                    return Ok(());
+                }
+                self.trust.take_release(digest, payload)
+            }
+            Some(Topic::Ack(_)) => {
+                return match self.trust.take_ack(payload) {
+                    Ok(ack) => {
+                        let writes = self.outbox.acknowledge(now.mono, &ack);
+                        self.record(now, None, [], writes)
+                    }
+                    Err(refused) => self.refuse(now, None, &refused),
+                };
+            }
+            _ => return Ok(()),
+        };
+        match taken {
+            Ok(Taken::Nothing) => Ok(()),
+            Ok(Taken::Accepted(writes)) => self.accepted(now, writes),
+            Ok(Taken::Asks(question)) => {
+                // One at a time; the heartbeat and the next checkpoint bring the rest again.
+                if self.asking.is_none() {
+                    let (old, new) = (question.old.size, question.new.size);
+                    self.outputs.push_back(Output::AskConsistency { old, new });
+                    self.asking = Some(question);
+                }
+                Ok(())
+            }
+            Err(refused) => self.refuse(now, None, &refused),
+        }
+    }
+
+    fn accepted(&mut self, now: Now, writes: Vec<Write>) -> Result<(), GatewayError> {
+        self.record(now, None, [], writes)?;
+        self.outputs.extend(self.trust.missing_releases().into_iter().map(Output::WantRelease));
+        self.next_heartbeat = now.mono.plus_ms(NEWS_MS).min(self.next_heartbeat);
+        self.wish_all(now)
+    }
+
+    /// The answer to the question that stands; none if it could not be had.
+    pub(crate) fn consistency(&mut self, now: Now, proof: Option<&[Hash]>) -> Result<(), GatewayError> {
+        let (Some(question), Some(proof)) = (self.asking.take(), proof) else { return Ok(()) };
+        match self.trust.answer(*question, proof) {
+            Ok(writes) => self.accepted(now, writes),
+            Err(refused) => self.refuse(now, None, &refused),
+        }
+    }
+
+    /// Gives every installer what the directive asks now.
+    fn wish_all(&mut self, now: Now) -> Result<(), GatewayError> {
+        for device in self.ids() {
+            let wish = self.trust.wish(&device);
+            self.input(now, &device, Input::Wish(wish))?;
+        }
+        Ok(())
+    }
+
+    /// What time alone brings: ticks, fetches that are due again, resends, heartbeats.
+    pub(crate) fn work(&mut self, now: Now) -> Result<(), GatewayError> {
+        for device in self.ids() {
+            let due = self.devices[&device].installer.deadline().is_some_and(|(at, _)| at <= now.mono);
+            if due {
+                self.input(now, &device, Input::Tick)?;
+            }
+            let state = &self.devices[&device];
+            if !state.staging {
+                let effects: Vec<Effect> =
+                    state.installer.resume().into_iter().filter(|e| matches!(e, Effect::FetchImage { .. })).collect();
+                self.run_effects(now.mono, &device, effects);
+            }
+        }
+        if self.connected {
+            let topic = Topic::Telemetry(self.who.gateway.clone());
+            let due = self.outbox.due(now.mono).into_iter().map(|frame| Output::Publish(topic.clone(), frame));
+            self.outputs.extend(due);
+            if now.mono >= self.next_heartbeat {
+                self.next_heartbeat = now.mono.plus_ms(self.who.heartbeat_ms);
+                self.beat(now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn beat(&mut self, now: Now) -> Result<(), GatewayError> {
+        if self.trust.is_stale(now.utc) {
+            let reason =
+                "the directive has run out and the coordinator has not renewed it; nothing new is started".into();
+            self.refuse(now, None, &Refused { what: "directive", reason })?;
+        }
+        let devices = self.devices.iter().map(|(id, d)| DeviceHeartbeat {
+            device: id.clone(),
+            state: d.installer.journal().state(),
+            attached: d.installer.is_attached(now.mono),
+            in_use: d.installer.is_in_use(),
+        });
+        self.heartbeats += 1;
+        let heartbeat = Heartbeat {
+            gateway: self.who.gateway.clone(),
+            epoch: self.who.epoch,
+            sequence: self.heartbeats,
+            at: now.utc,
+            root_version: self.trust.root_version(),
+            roster_version: self.trust.roster_version(),
+            directive_serial: self.trust.directive_serial(),
+            checkpoint_size: self.trust.checkpoint_size(),
+            missing_releases: self.trust.missing_releases().into_iter().collect(),
+            outbox_depth: self.outbox.depth(),
+            devices: devices.collect(),
+        };
+        let signed = Signed::sign(&heartbeat, &[&self.who.key])?;
+        let topic = Topic::Heartbeat(self.who.gateway.clone());
+        self.outputs.push_back(Output::Publish(topic, wire::encode(&signed)));
+        Ok(())
+    }
+
+    /// When [`Self::work`] has something to do without any other cause; none while nothing waits for time.
+    pub(crate) fn next_wake(&self) -> Option<MonotonicMs> {
+        let installers = self.devices.values().filter_map(|d| d.installer.deadline().map(|(at, _)| at));
+        let outbox = self.outbox.deadline().filter(|_| self.connected);
+        let heartbeat = self.connected.then_some(self.next_heartbeat);
+        let retries = self.fetch_after.values().copied().filter(|_| !self.needed_images().is_empty());
+        installers.chain(outbox).chain(heartbeat).chain(retries).min()
+    }
+}

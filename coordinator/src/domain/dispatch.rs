@@ -1,0 +1,74 @@
+//! What goes out to the fleet, as the messages that carry it: composed from state and log, decided elsewhere.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mdfm_shared::digest::Digest;
+use mdfm_shared::directive::CommitAck;
+use mdfm_shared::id::GatewayId;
+use mdfm_shared::tlog::{Checkpoint, Hash};
+use mdfm_shared::trust::{LoggedRecord, ReleaseEvidence};
+use mdfm_shared::wire::{self, Topic};
+
+use super::State;
+use super::desk::Outbound;
+
+/// The audit log as far as messages need it.
+pub(crate) trait LogSource {
+    /// The newest signed checkpoint with its note.
+    fn newest(&self) -> Option<(Checkpoint, String)>;
+    /// The bytes of one entry.
+    fn bytes_of(&self, index: u64) -> Option<Vec<u8>>;
+    /// The proof that the entry stands in the log of that size.
+    fn proof_of(&self, index: u64, size: u64) -> Option<Vec<Hash>>;
+}
+
+/// The message for `outbound`, to be retained; none while there is nothing to send.
+pub(crate) fn message(state: &State, log: &impl LogSource, outbound: &Outbound) -> Option<(Topic, Vec<u8>)> {
+    let frame = |document: &String| STANDARD.decode(document).ok();
+    Some(match outbound {
+        Outbound::Directive(gateway) => {
+            let directive = state.gateways.get(gateway)?.directive.as_ref()?;
+            (Topic::Directive(gateway.clone()), frame(&directive.document)?)
+        }
+        Outbound::TrustRoot(i) => (Topic::TrustRoot(*i as u64 + 1), frame(state.roots.get(*i)?)?),
+        Outbound::Roster => (Topic::Roster, frame(state.roster_document.as_ref()?)?),
+        Outbound::Checkpoint(note) => (Topic::Checkpoint, note.clone().into_bytes()),
+        Outbound::Release(manifest) => (Topic::Release(*manifest), wire::encode(&evidence(state, log, *manifest)?)),
+        Outbound::Everything => return None,
+    })
+}
+
+/// Everything that the broker should retain.
+pub(crate) fn everything(state: &State, log: &impl LogSource) -> Vec<Outbound> {
+    let mut messages: Vec<Outbound> = (0..state.roots.len()).map(Outbound::TrustRoot).collect();
+    messages.extend(state.roster.as_ref().map(|_| Outbound::Roster));
+    messages.extend(log.newest().map(|(_, note)| Outbound::Checkpoint(note)));
+    let releases: BTreeSet<Digest> = state.deployments.values().map(|d| d.plan.manifest).collect();
+    messages.extend(releases.into_iter().map(Outbound::Release));
+    let directed = state.gateways.iter().filter(|(_, g)| g.directive.is_some());
+    messages.extend(directed.map(|(id, _)| Outbound::Directive(id.clone())));
+    messages
+}
+
+/// The word that a gateway's telemetry is safe as far as it has come.
+pub(crate) fn acknowledgement(state: &State, gateway: &GatewayId) -> Option<CommitAck> {
+    let chain = state.gateways.get(gateway)?.chain;
+    Some(CommitAck { gateway: gateway.clone(), epoch: chain.epoch, sequence: chain.sequence, log_size: state.log_size })
+}
+
+/// A release with its approvals and their proofs under the newest checkpoint.
+fn evidence(state: &State, log: &impl LogSource, manifest: Digest) -> Option<ReleaseEvidence> {
+    let firmware = state.firmware.values().find(|f| f.manifest.as_ref().is_some_and(|m| m.digest == manifest))?;
+    let (checkpoint, note) = log.newest()?;
+    let logged = |index: u64| {
+        let bytes = log.bytes_of(index)?;
+        Some(LoggedRecord { index, bytes, proof: log.proof_of(index, checkpoint.size)? })
+    };
+    Some(ReleaseEvidence {
+        checkpoint: note,
+        manifest: logged(firmware.manifest.as_ref()?.log_index)?,
+        approvals: firmware.approvals.values().map(|a| logged(a.log_index)).collect::<Option<_>>()?,
+    })
+}

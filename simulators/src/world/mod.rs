@@ -1,0 +1,183 @@
+//! `mdfm-sim world`: the whole system in virtual time. The real cores of agents and coordinator, everything around them made up
+//! from a seed: lines, disks, clocks, devices, patients, people. The same seed is the same run, to the byte.
+
+mod device;
+mod oracle;
+mod rng;
+mod run;
+mod scenario;
+mod setup;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Context;
+use clap::Args;
+use mdfm_shared::digest::Digest;
+
+use run::Outcome;
+use scenario::Scenario;
+
+/// Every so many worlds are run twice, to see that they are the same.
+const TWICE_EVERY: u64 = 50;
+
+/// Runs worlds in virtual time and checks the safety rules after every event.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// How many worlds to make up.
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// One scenario from a TOML file instead.
+    #[arg(long)]
+    scenario: Option<PathBuf>,
+    /// Print what happens, line by line.
+    #[arg(long)]
+    transcript: bool,
+    /// Folder that keeps failing worlds, shrunk.
+    #[arg(long, default_value = "tests/seeds")]
+    keep: PathBuf,
+    /// Worlds at a time; none for as many as there are processors.
+    #[arg(long)]
+    jobs: Option<usize>,
+}
+
+/// The transcript of a scenario as people review it, and what was wrong with it.
+///
+/// # Errors
+/// The scenario cannot be read.
+pub fn rehearse(text: &str) -> anyhow::Result<(String, Option<String>)> {
+    let outcome = run::run(&Scenario::parse(text)?);
+    Ok((outcome.transcript.join("\n") + "\n", outcome.broken.map(|b| b.to_string())))
+}
+
+/// Removes event after event as long as the world still fails.
+fn shrink(scenario: &Scenario) -> (Scenario, Outcome) {
+    let mut small = scenario.clone();
+    let mut outcome = run::run(&small);
+    let mut at = 0;
+    while at < small.event.len() {
+        let mut smaller = small.clone();
+        smaller.event.remove(at);
+        let tried = run::run(&smaller);
+        if tried.broken.is_some() {
+            (small, outcome) = (smaller, tried);
+        } else {
+            at += 1;
+        }
+    }
+    for simpler in [
+        |s: &mut Scenario| s.network = scenario::Network::default(),
+        |s: &mut Scenario| s.deploy.truncate(1),
+        |s: &mut Scenario| s.release.iter_mut().for_each(|r| r.flaw.clear()),
+        |s: &mut Scenario| s.fleet.asked.clear(),
+    ] {
+        let mut smaller = small.clone();
+        simpler(&mut smaller);
+        let tried = run::run(&smaller);
+        if tried.broken.is_some() {
+            (small, outcome) = (smaller, tried);
+        }
+    }
+    (small, outcome)
+}
+
+#[derive(Default)]
+struct Sum {
+    worlds: u64,
+    events: u64,
+    activations: u64,
+    rollbacks: u64,
+    endings: BTreeMap<&'static str, u64>,
+    failed: Vec<u64>,
+}
+
+#[expect(clippy::print_stdout, reason = "printing is what the command is for")]
+fn print(line: &str) {
+    println!("{line}");
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if let Some(file) = &arguments.scenario {
+        let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+        let (transcript, broken) = rehearse(&text)?;
+        if arguments.transcript {
+            print(transcript.trim_end());
+        }
+        anyhow::ensure!(broken.is_none(), "{}: {}", file.display(), broken.unwrap_or_default());
+        return Ok(());
+    }
+    let next = AtomicU64::new(arguments.from);
+    let until = arguments.from + arguments.seeds;
+    let sum = Mutex::new(Sum::default());
+    let jobs = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= until {
+                        return;
+                    }
+                    one(arguments, seed, &sum);
+                }
+            });
+        }
+    });
+    let sum = sum.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let endings: Vec<String> = sum.endings.iter().map(|(status, n)| format!("{n} {status}")).collect();
+    print(&format!(
+        "{} worlds, {} events, {} activations, {} rollbacks, deployments: {}; {} failed",
+        sum.worlds,
+        sum.events,
+        sum.activations,
+        sum.rollbacks,
+        endings.join(", "),
+        sum.failed.len()
+    ));
+    anyhow::ensure!(sum.failed.is_empty(), "worlds that broke a rule: {:?}", sum.failed);
+    Ok(())
+}
+
+/// One world; a failing one is shrunk, written down and printed.
+fn one(arguments: &Arguments, seed: u64, sum: &Mutex<Sum>) {
+    let scenario = Scenario::random(seed);
+    let mut outcome = run::run(&scenario);
+    if seed.is_multiple_of(TWICE_EVERY) && run::run(&scenario).transcript != outcome.transcript {
+        outcome.broken = Some(oracle::Broken::new("invariant 8: the same seed gave another run"));
+    }
+    if arguments.transcript {
+        print(&outcome.transcript.join("\n"));
+    }
+    if let Some(broken) = &outcome.broken {
+        print(&format!("seed {seed}: {broken}"));
+        let (small, tried) = shrink(&scenario);
+        let file = arguments.keep.join(format!("{seed}.toml"));
+        let told = Digest::of(tried.transcript.join("\n").as_bytes()).short().to_string();
+        match std::fs::create_dir_all(&arguments.keep).and_then(|()| std::fs::write(&file, small.to_toml())) {
+            Ok(()) => print(&format!(
+                "  {} of {} events are needed; kept in {} (run {told}); see: mdfm-sim world --scenario {} --transcript",
+                small.event.len(),
+                scenario.event.len(),
+                file.display(),
+                file.display()
+            )),
+            Err(error) => print(&format!("  cannot be kept in {}: {error}", file.display())),
+        }
+    }
+    let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    sum.worlds += 1;
+    sum.events += outcome.events;
+    sum.activations += outcome.activations;
+    sum.rollbacks += outcome.rollbacks;
+    for (status, n) in outcome.endings {
+        *sum.endings.entry(status).or_default() += n;
+    }
+    if outcome.broken.is_some() {
+        sum.failed.push(seed);
+    }
+}

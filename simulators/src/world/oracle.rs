@@ -1,0 +1,296 @@
+//! What must hold whatever happens: the invariants of the design, asked after every event, and what must be true at rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mdfm_agent::rehearsal::Agent;
+use mdfm_coordinator::rehearsal::DeploymentReport;
+use mdfm_shared::digest::Digest;
+use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId};
+use mdfm_shared::record::{AuditRecord, Outcome};
+use mdfm_shared::telemetry::{EventKind, InstallState, TelemetryBatch};
+use mdfm_shared::time::UtcMillis;
+
+use super::scenario::{Flaw, Scenario};
+use super::setup::{self, START};
+
+/// From the start of a rollback to its end, or to an alarm, while the device can be reached (the seed).
+const ROLLBACK_MS_MAX: u64 = 5 * 60_000;
+/// Windows are written to the second.
+const WINDOW_SLACK_MS: u64 = 1_000;
+
+/// Something that must never be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Broken(String);
+
+impl Broken {
+    pub(super) fn new(what: &str) -> Self {
+        Self(what.to_owned())
+    }
+}
+
+impl From<mdfm_coordinator::rehearsal::Broken> for Broken {
+    fn from(error: mdfm_coordinator::rehearsal::Broken) -> Self {
+        Self(error.to_string())
+    }
+}
+
+macro_rules! must {
+    ($holds:expr, $($words:tt)*) => {
+        if !$holds {
+            return Err(Broken(format!($($words)*)));
+        }
+    };
+}
+
+/// What a device is known to be doing.
+struct Seen {
+    state: InstallState,
+    /// Time spent in a rollback while the device could be reached, and when that was last added to.
+    rolling_back_ms: u64,
+    looked_at_ms: u64,
+}
+
+/// The one who watches.
+pub(super) struct Oracle {
+    windows: Vec<(UtcMillis, UtcMillis)>,
+    /// Whether some deployment of this world is not bound to windows.
+    anytime: bool,
+    approved: BTreeSet<FirmwareId>,
+    approvals: BTreeMap<FirmwareId, BTreeSet<String>>,
+    images: BTreeMap<Digest, FirmwareId>,
+    good: BTreeSet<Digest>,
+    devices: BTreeMap<DeviceId, Seen>,
+    /// Committed batches of each gateway.
+    committed: BTreeMap<GatewayId, u64>,
+    /// Devices that the log says were told to boot a new slot.
+    logged_activations: BTreeMap<DeviceId, u64>,
+    ordered: BTreeMap<DeviceId, BTreeSet<Digest>>,
+}
+
+/// The weekly windows, in the API's JSON, that are these spans after the start of the world.
+pub(super) fn windows_json(windows_s: &[(u64, u64)]) -> String {
+    let time = |s: u64| {
+        let of_day = (START.0 / 1_000 + s) % 86_400;
+        format!("{:02}:{:02}:{:02}", of_day / 3_600, of_day / 60 % 60, of_day % 60)
+    };
+    let windows: Vec<String> = windows_s
+        .iter()
+        .map(|(from, until)| {
+            format!(
+                r#"{{ "dayOfWeek": "Monday", "startTime": "{}", "endTime": "{}", "timezone": "UTC" }}"#,
+                time(*from),
+                time(*until)
+            )
+        })
+        .collect();
+    format!("[{}]", windows.join(","))
+}
+
+impl Oracle {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let span = |(from, until): &(u64, u64)| (START.plus_ms(from * 1_000), START.plus_ms(until * 1_000));
+        let images = scenario.release.iter().enumerate().map(|(i, release)| {
+            let manifest = setup::manifest(i + 1, release);
+            (manifest.components[0].sha256, manifest.firmware_id)
+        });
+        Self {
+            windows: scenario.fleet.windows_s.iter().map(span).collect(),
+            anytime: scenario
+                .deploy
+                .iter()
+                .any(|d| !d.json.contains("Scheduled") && !d.json.contains("pauseOutsideWindow")),
+            approved: BTreeSet::new(),
+            approvals: BTreeMap::new(),
+            images: images.collect(),
+            good: [setup::factory().sha256].into(),
+            devices: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            logged_activations: BTreeMap::new(),
+            ordered: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn is_approved(&self, firmware: &FirmwareId) -> bool {
+        self.approved.contains(firmware)
+    }
+
+    /// A record of the audit log.
+    pub(super) fn record(&mut self, record: &AuditRecord) -> Result<(), Broken> {
+        if record.outcome != Outcome::Accepted {
+            return Ok(());
+        }
+        match record.action.as_str() {
+            "firmware.approve" => {
+                let Some(firmware) = record.object.strip_prefix("firmware/").and_then(|f| f.parse().ok()) else {
+                    return Ok(());
+                };
+                let people: &mut BTreeSet<String> = self.approvals.entry(firmware).or_default();
+                must!(people.insert(record.actor.id.clone()), "invariant 1: {} approved twice", record.actor.id);
+            }
+            "firmware.approved" => {
+                let Some(firmware) = record.object.strip_prefix("firmware/").and_then(|f| f.parse().ok()) else {
+                    return Ok(());
+                };
+                let people = self.approvals.get(&firmware).map_or(0, BTreeSet::len);
+                must!(people >= 2, "invariant 1: {firmware} was approved by {people} people");
+                let image = self.images.iter().find(|(_, f)| **f == firmware).map(|(d, _)| *d);
+                self.good.extend(image);
+                self.approved.insert(firmware);
+            }
+            "telemetry.commit" => {
+                let batch = record.document::<TelemetryBatch>().ok().and_then(|d| d.decode_unverified().ok());
+                let Some(batch) = batch else { return Err(Broken::new("a committed batch does not decode")) };
+                let last = self.committed.entry(batch.gateway.clone()).or_default();
+                must!(
+                    batch.sequence == *last + 1,
+                    "invariant 6: batch {} of {} was committed after {last}",
+                    batch.sequence,
+                    batch.gateway
+                );
+                *last = batch.sequence;
+                for event in batch.events {
+                    if let (Some(device), EventKind::StateChanged { state: InstallState::Activating, .. }) =
+                        (event.device, event.kind)
+                    {
+                        *self.logged_activations.entry(device).or_default() += 1;
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// An agent orders a device to boot a new image. `clock` is the gateway's own.
+    pub(super) fn activation(
+        &mut self,
+        device: &DeviceId,
+        hospital: &HospitalId,
+        sha256: Digest,
+        open: bool,
+        in_use: bool,
+        clock: UtcMillis,
+    ) -> Result<(), Broken> {
+        let firmware = self.images.get(&sha256);
+        must!(
+            firmware.is_some_and(|f| self.approved.contains(f)),
+            "invariant 1: {device} is activated on {firmware:?}, which is not approved"
+        );
+        must!(!in_use, "invariant 2: {device} is activated in use");
+        must!(open, "invariant 4: {device} in {hospital} is activated outside every opened phase");
+        if !self.windows.is_empty() && !self.anytime {
+            let inside = |(from, until): &(UtcMillis, UtcMillis)| {
+                *from <= clock.plus_ms(WINDOW_SLACK_MS) && clock <= until.plus_ms(WINDOW_SLACK_MS)
+            };
+            must!(self.windows.iter().any(inside), "{device} is activated at {clock}, outside every window");
+        }
+        self.ordered.entry(device.clone()).or_default().insert(sha256);
+        Ok(())
+    }
+
+    /// An agent orders a device back.
+    pub(super) fn way_back(&self, device: &DeviceId, in_use: bool) -> Result<(), Broken> {
+        must!(!in_use, "invariant 2: {device} is rolled back in use");
+        Ok(())
+    }
+
+    /// A device as it is.
+    pub(super) fn device(&self, device: &DeviceId, permanent: Digest, reboots_in_use: u32) -> Result<(), Broken> {
+        must!(reboots_in_use == 0, "invariant 2: {device} was rebooted in use");
+        must!(self.good.contains(&permanent), "invariant 3: {device} has no verified slot to start from");
+        Ok(())
+    }
+
+    /// Where an installation stands as its agent sees it; gives the state before, if it moved.
+    pub(super) fn state(
+        &mut self,
+        device: &DeviceId,
+        state: InstallState,
+        now_ms: u64,
+        free: bool,
+    ) -> Result<Option<InstallState>, Broken> {
+        let seen = self.devices.entry(device.clone()).or_insert(Seen {
+            state: InstallState::Idle,
+            rolling_back_ms: 0,
+            looked_at_ms: now_ms,
+        });
+        if state == InstallState::RollingBack && seen.state == state && free {
+            // Reports come every other second; longer pauses were those of a dead gateway.
+            seen.rolling_back_ms += (now_ms - seen.looked_at_ms).min(3_000);
+        } else if state != InstallState::RollingBack {
+            seen.rolling_back_ms = 0;
+        }
+        seen.looked_at_ms = now_ms;
+        must!(
+            seen.rolling_back_ms < ROLLBACK_MS_MAX,
+            "invariant 5: {device} is on its way back for {} s and could be reached",
+            seen.rolling_back_ms / 1_000
+        );
+        let before = std::mem::replace(&mut seen.state, state);
+        Ok((before != state).then_some(before))
+    }
+
+    /// A deployment after the calm.
+    pub(super) fn ended(&self, id: &DeploymentId, report: &DeploymentReport) -> Result<(), Broken> {
+        let ended = matches!(report.status, "completed" | "rolledBack" | "aborted" | "superseded");
+        must!(
+            ended,
+            "liveness: {id} is {} ({}) in phase {} at the end",
+            report.status,
+            report.reason,
+            report.current + 1
+        );
+        for (device, progress) in &report.devices {
+            must!(
+                progress.open || progress.state.is_none(),
+                "invariant 4: {device} of {id} is {:?} and its phase {} was never opened",
+                progress.state,
+                progress.phase + 1
+            );
+            let settled = progress.state.is_none_or(InstallState::is_settled) || report.status == "superseded";
+            must!(settled, "liveness: {device} of {id} is {:?} at the end", progress.state);
+        }
+        Ok(())
+    }
+
+    /// A gateway after the calm: everything that it reported is in the log.
+    pub(super) fn drained(&self, gateway: &GatewayId, agent: &Agent, committed: u64) -> Result<(), Broken> {
+        let known = self.committed.get(gateway).copied().unwrap_or(0);
+        must!(known == committed, "invariant 6: {gateway} committed {committed}, the log holds {known}");
+        let (made, waiting) = agent.outbox();
+        must!(
+            made == committed && waiting == 0,
+            "invariant 6: {gateway} made {made} batches, {committed} are in the log, {waiting} wait"
+        );
+        Ok(())
+    }
+
+    /// A device after the calm.
+    pub(super) fn at_rest(
+        &self,
+        device: &DeviceId,
+        running: Digest,
+        permanent: Digest,
+        on_trial: bool,
+        flaw: Option<Flaw>,
+    ) -> Result<(), Broken> {
+        let state = self.devices.get(device).map_or(InstallState::Idle, |s| s.state);
+        must!(
+            (!on_trial && running == permanent) || state == InstallState::RollbackFailed,
+            "invariant 3: {device} is {state:?} and left on trial"
+        );
+        must!(self.good.contains(&permanent), "invariant 3: {device} rests on firmware that nobody approved");
+        must!(
+            flaw.is_none_or(|f| matches!(f, Flaw::LateError)),
+            "invariant 3: {device} was confirmed on firmware with the flaw {flaw:?}"
+        );
+        for sha256 in self.ordered.get(device).into_iter().flatten() {
+            must!(
+                self.logged_activations.contains_key(device),
+                "invariant 6: {device} was activated on {sha256} and the log does not know"
+            );
+        }
+        Ok(())
+    }
+}

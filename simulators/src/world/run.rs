@@ -1,0 +1,1023 @@
+//! The world itself: one thread, one queue of events, time that jumps to the next of them.
+//!
+//! Fault model. Between coordinator and gateways anything may be lost, repeated, delayed and reordered, and the line may break.
+//! Agents and coordinator may die at any event and come back with what was durable; a gateway may lose power in the middle of
+//! a write, which then is on disk or is not (batches are atomic); wall clocks of gateways jump. Devices reboot, are unplugged,
+//! carry patients and run flawed firmware. What must hold all the same stands in `oracle.rs`.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+
+use mdfm_agent::rehearsal::{Agent, Enrolment, Fetched, LastBatch, Memory, Now, Output};
+use mdfm_coordinator::rehearsal::{Act, Coordinator, Message};
+use mdfm_shared::device::{Command, Fault, Order, Report};
+use mdfm_shared::digest::Digest;
+use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId, HospitalId};
+use mdfm_shared::record::AuditRecord;
+use mdfm_shared::sign::Signed;
+use mdfm_shared::telemetry::{FirmwareReport, InstallState, Severity};
+use mdfm_shared::time::{MonotonicMs, UtcMillis};
+use mdfm_shared::tlog::Hash;
+use mdfm_shared::trust::{Role, Validation};
+use mdfm_shared::wire::Topic;
+
+use super::device::{Device, MODEL, Obeyed};
+use super::oracle::{Broken, Oracle};
+use super::rng::Rng;
+use super::scenario::{Flaw, Scenario, What};
+use super::setup::{self, START};
+
+/// Time between two reports of a device.
+const REPORT_MS: u64 = 2_000;
+/// Time between two heartbeats of a gateway.
+const HEARTBEAT_MS: u64 = 10_000;
+/// A device unheard of for so long is silent.
+const SILENCE_MS: u64 = 60_000;
+/// Time between two looks of people at their screens.
+const PEOPLE_MS: u64 = 5_000;
+/// Events of one world at most: more would be a loop of our own making.
+const EVENTS_MAX: u64 = 20_000_000;
+
+#[derive(Debug)]
+enum Event {
+    GatewayWake { gateway: usize, life: u64 },
+    GatewayStart { gateway: usize },
+    LineUp { gateway: usize },
+    ToGateway { gateway: usize, connection: u64, topic: String, payload: Vec<u8> },
+    ToCoordinator { gateway: usize, connection: u64, topic: Topic, payload: Vec<u8> },
+    Fetched { gateway: usize, life: u64, sha256: Digest },
+    Proof { gateway: usize, life: u64, hashes: Option<Vec<Hash>> },
+    Staged { device: usize, firmware: FirmwareReport },
+    DeviceTick { device: usize },
+    Report { device: usize, life: u64, report: Box<Report> },
+    Fault { device: usize, life: u64, fault: Fault },
+    Order { device: usize, command: Command },
+    CoordinatorTick,
+    CoordinatorStart,
+    Happens(usize),
+    PatientLeaves { device: usize },
+    PluggedIn { device: usize },
+    Upload(usize),
+    Deploy(usize),
+    People,
+    Calm,
+}
+
+struct Queued {
+    at_ms: u64,
+    number: u64,
+    event: Event,
+}
+
+impl PartialEq for Queued {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at_ms, self.number) == (other.at_ms, other.number)
+    }
+}
+impl Eq for Queued {}
+impl PartialOrd for Queued {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Queued {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at_ms, self.number).cmp(&(other.at_ms, other.number))
+    }
+}
+
+struct Gateway {
+    id: GatewayId,
+    hospital: HospitalId,
+    enrolment: Enrolment,
+    agent: Option<Agent>,
+    /// What is on disk while the agent is not running.
+    disk: Memory,
+    devices: BTreeMap<DeviceId, usize>,
+    boot: u64,
+    booted_at_ms: u64,
+    skew_ms: i64,
+    /// Grows with every start of the agent; what was under way in an earlier life is gone.
+    life: u64,
+    /// Whether the line is whole.
+    line: bool,
+    /// Grows with every connection; none while there is none.
+    connection: Option<u64>,
+    connections: u64,
+    wanted: BTreeSet<Digest>,
+    cache: BTreeSet<Digest>,
+    wakes_at_ms: Option<u64>,
+    /// Newest report of each device that reached the agent in this life.
+    heard: BTreeMap<DeviceId, Report>,
+}
+
+struct Site {
+    id: DeviceId,
+    gateway: usize,
+    device: Device,
+    plugged: bool,
+}
+
+/// What became of a world.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// What was found wrong.
+    pub(super) broken: Option<Broken>,
+    /// What happened, line by line.
+    pub(super) transcript: Vec<String>,
+    pub(super) events: u64,
+    /// Devices on trial, rollbacks and deployments that came to an end, so that a run of many worlds shows that it tries something.
+    pub(super) activations: u64,
+    pub(super) rollbacks: u64,
+    pub(super) endings: BTreeMap<&'static str, u64>,
+}
+
+pub(super) struct World<'a> {
+    scenario: &'a Scenario,
+    now_ms: u64,
+    number: u64,
+    queue: BinaryHeap<Reverse<Queued>>,
+    rng: Rng,
+    coordinator: Coordinator,
+    coordinator_up: bool,
+    /// What the broker retains.
+    retained: BTreeMap<String, Vec<u8>>,
+    gateways: Vec<Gateway>,
+    sites: Vec<Site>,
+    /// What is wrong with which image on which device.
+    flaws: BTreeMap<(Digest, usize), Flaw>,
+    deployments: Vec<Option<DeploymentId>>,
+    /// Approvals that are still to be given: when, release, role.
+    to_approve: Vec<(u64, usize, Role)>,
+    /// When a gate was first seen waiting.
+    waiting: BTreeMap<(usize, u32), u64>,
+    logged: usize,
+    calm: bool,
+    oracle: Oracle,
+    transcript: Vec<String>,
+    activations: u64,
+    rollbacks: u64,
+}
+
+fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().expect("a good id")
+}
+
+/// Runs a world to its end, or to the first thing that is wrong.
+pub(super) fn run(scenario: &Scenario) -> Outcome {
+    let mut world = World::new(scenario);
+    let mut events = 0;
+    let broken = loop {
+        match world.step() {
+            Ok(true) if events < EVENTS_MAX => events += 1,
+            Ok(true) => break Some(Broken::new("the world does not come to an end")),
+            Ok(false) => break world.end().err(),
+            Err(broken) => break Some(broken),
+        }
+    };
+    if let Some(broken) = &broken {
+        world.say("world", &format!("BROKEN: {broken}"));
+    }
+    let mut endings = BTreeMap::new();
+    for id in world.deployments.iter().flatten() {
+        if let Some(report) = world.coordinator.deployment(id) {
+            *endings.entry(report.status).or_default() += 1;
+        }
+    }
+    Outcome {
+        broken,
+        events,
+        endings,
+        activations: world.activations,
+        rollbacks: world.rollbacks,
+        transcript: world.transcript,
+    }
+}
+
+impl<'a> World<'a> {
+    fn new(scenario: &'a Scenario) -> Self {
+        let coordinator = Coordinator::new(setup::online_key(), setup::log_signer(), SILENCE_MS, START);
+        let mut world = Self {
+            scenario,
+            now_ms: 0,
+            number: 0,
+            queue: BinaryHeap::new(),
+            rng: Rng::new(scenario.seed, 2),
+            coordinator,
+            coordinator_up: true,
+            retained: BTreeMap::new(),
+            gateways: Vec::new(),
+            sites: Vec::new(),
+            flaws: BTreeMap::new(),
+            deployments: vec![None; scenario.deploy.len()],
+            to_approve: Vec::new(),
+            waiting: BTreeMap::new(),
+            logged: 0,
+            calm: false,
+            oracle: Oracle::new(scenario),
+            transcript: Vec::new(),
+            activations: 0,
+            rollbacks: 0,
+        };
+        world.install();
+        world
+    }
+
+    fn utc(&self) -> UtcMillis {
+        START.plus_ms(self.now_ms)
+    }
+
+    fn clocks(&self, gateway: usize) -> Now {
+        let g = &self.gateways[gateway];
+        let up_ms = self.now_ms.saturating_sub(g.booted_at_ms);
+        Now { mono: MonotonicMs(1_000_000 + up_ms), utc: UtcMillis(self.utc().0.saturating_add_signed(g.skew_ms)) }
+    }
+
+    fn say(&mut self, who: &str, what: &str) {
+        let (s, ms) = (self.now_ms / 1_000, self.now_ms % 1_000);
+        self.transcript.push(format!("{s:>5}.{ms:03} {who:<12} {what}"));
+    }
+
+    fn after(&mut self, ms: u64, event: Event) {
+        self.number += 1;
+        self.queue.push(Reverse(Queued { at_ms: self.now_ms + ms, number: self.number, event }));
+    }
+
+    fn act(&mut self, actor: &str, act: Act) -> Result<bool, Broken> {
+        if !self.coordinator_up {
+            return Ok(false);
+        }
+        let answer = self.coordinator.act(self.utc(), actor, act)?;
+        self.spread()?;
+        match answer {
+            Ok(()) => Ok(true),
+            Err(refusal) => {
+                self.say(actor, &format!("refused: {refusal}"));
+                Ok(false)
+            }
+        }
+    }
+
+    fn install(&mut self) {
+        let must =
+            |done: Result<bool, Broken>| assert!(matches!(done, Ok(true)), "the installation is accepted: {done:?}");
+        must(self.act("admin", Act::TrustRoot(setup::trust_root())));
+        must(self.act("admin", Act::Roster(setup::roster())));
+        let fleet = self.scenario.fleet.clone();
+        let pinned = setup::trust_root().digest();
+        let roots = self.coordinator.trust_roots();
+        for h in 1..=fleet.hospitals {
+            let hospital: HospitalId = id(&format!("H-{h}"));
+            let cohort = (h == 1).then(|| "pilot".to_owned());
+            must(self.act("operator", Act::Hospital { hospital: hospital.clone(), cohort }));
+            let windows_json = super::oracle::windows_json(&fleet.windows_s);
+            let consent_required = fleet.asked.contains(&h);
+            must(
+                self.act(
+                    "operator",
+                    Act::HospitalPolicy { hospital: hospital.clone(), windows_json, consent_required },
+                ),
+            );
+            for g in 1..=fleet.gateways_per_hospital {
+                let n = self.gateways.len();
+                let gateway: GatewayId = id(&format!("GW-{h}-{g}"));
+                let key = setup::key(100 + n as u8);
+                let act = Act::Gateway { gateway: gateway.clone(), hospital: hospital.clone(), key: key.public() };
+                must(self.act("operator", act));
+                let enrolment = Enrolment {
+                    gateway: gateway.clone(),
+                    epoch: 1,
+                    key,
+                    trust_root: pinned,
+                    heartbeat_ms: HEARTBEAT_MS,
+                };
+                self.gateways.push(Gateway {
+                    id: gateway.clone(),
+                    hospital: hospital.clone(),
+                    enrolment,
+                    agent: None,
+                    disk: mdfm_agent::rehearsal::enrolled_disk(&roots, pinned).expect("our own root"),
+                    devices: BTreeMap::new(),
+                    boot: 1,
+                    booted_at_ms: 0,
+                    skew_ms: 0,
+                    life: 0,
+                    line: true,
+                    connection: None,
+                    connections: 0,
+                    wanted: BTreeSet::new(),
+                    cache: BTreeSet::new(),
+                    wakes_at_ms: None,
+                    heard: BTreeMap::new(),
+                });
+                for d in 1..=fleet.devices_per_gateway {
+                    let device: DeviceId = id(&format!("DEV-{h}-{g}-{d}"));
+                    must(self.act(
+                        "operator",
+                        Act::Device {
+                            device: device.clone(),
+                            model: MODEL.into(),
+                            hospital: hospital.clone(),
+                            gateway: gateway.clone(),
+                            version: setup::factory().version,
+                        },
+                    ));
+                    let boot_ms = self.rng.between(1_000, 8_000);
+                    self.gateways[n].devices.insert(device.clone(), self.sites.len());
+                    self.sites.push(Site {
+                        id: device,
+                        gateway: n,
+                        device: Device::new(setup::factory(), boot_ms),
+                        plugged: true,
+                    });
+                }
+                let start = self.rng.between(0, 2_000);
+                self.after(start, Event::GatewayStart { gateway: n });
+            }
+        }
+        for device in 0..self.sites.len() {
+            let first = self.rng.between(0, REPORT_MS);
+            self.after(first, Event::DeviceTick { device });
+        }
+        for (i, release) in self.scenario.release.iter().enumerate() {
+            self.after(release.at_s * 1_000, Event::Upload(i));
+        }
+        for (i, deploy) in self.scenario.deploy.iter().enumerate() {
+            self.after(deploy.at_s * 1_000, Event::Deploy(i));
+        }
+        for (i, happening) in self.scenario.event.iter().enumerate() {
+            self.after(happening.at_s * 1_000, Event::Happens(i));
+        }
+        self.after(0, Event::CoordinatorTick);
+        self.after(PEOPLE_MS, Event::People);
+        self.after(self.scenario.stormy_s * 1_000, Event::Calm);
+    }
+
+    /// The next event; false when the time is over.
+    fn step(&mut self) -> Result<bool, Broken> {
+        let Some(Reverse(next)) = self.queue.pop() else { return Ok(false) };
+        if next.at_ms > (self.scenario.stormy_s + self.scenario.calm_s) * 1_000 {
+            return Ok(false);
+        }
+        self.now_ms = next.at_ms;
+        self.happen(next.event)?;
+        Ok(true)
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), Broken> {
+        match event {
+            Event::GatewayWake { gateway, life } => {
+                if self.gateways[gateway].life == life && self.gateways[gateway].wakes_at_ms == Some(self.now_ms) {
+                    self.gateways[gateway].wakes_at_ms = None;
+                    return self.with_agent(gateway, |agent, now| agent.work(now));
+                }
+            }
+            Event::GatewayStart { gateway } => self.start_agent(gateway)?,
+            Event::LineUp { gateway } => {
+                self.gateways[gateway].line = true;
+                self.connect(gateway)?;
+            }
+            Event::ToGateway { gateway, connection, topic, payload } => {
+                if self.gateways[gateway].connection == Some(connection) {
+                    return self.with_agent(gateway, |agent, now| agent.message(now, &topic, &payload));
+                }
+            }
+            Event::ToCoordinator { gateway, connection, topic, payload } => {
+                // What was sent arrives even if the line broke since; what was sent to a dead coordinator does not.
+                if self.coordinator_up && self.gateways[gateway].connections >= connection {
+                    self.coordinator.hear(self.utc(), &topic, &payload)?;
+                    self.spread()?;
+                }
+            }
+            Event::Fetched { gateway, life, sha256 } => {
+                if self.gateways[gateway].life == life {
+                    let there =
+                        self.gateways[gateway].connection.is_some() || self.gateways[gateway].cache.contains(&sha256);
+                    if there {
+                        self.gateways[gateway].cache.insert(sha256);
+                    }
+                    let fetched = if there { Fetched::Whole } else { Fetched::Later };
+                    return self.with_agent(gateway, |agent, now| agent.image(now, sha256, fetched));
+                }
+            }
+            Event::Proof { gateway, life, hashes } => {
+                if self.gateways[gateway].life == life {
+                    return self.with_agent(gateway, |agent, now| agent.consistency(now, hashes.as_deref()));
+                }
+            }
+            Event::Staged { device, firmware } => self.staged(device, firmware),
+            Event::DeviceTick { device } => self.device_tick(device),
+            Event::Report { device, life, report } => {
+                let (gateway, name) = (self.sites[device].gateway, self.sites[device].id.clone());
+                if self.gateways[gateway].life == life {
+                    self.gateways[gateway].heard.insert(name.clone(), (*report).clone());
+                    return self.with_agent(gateway, |agent, now| agent.device_report(now, &name, *report));
+                }
+            }
+            Event::Fault { device, life, fault } => {
+                let (gateway, name) = (self.sites[device].gateway, self.sites[device].id.clone());
+                if self.gateways[gateway].life == life {
+                    return self.with_agent(gateway, |agent, now| agent.device_fault(now, &name, fault));
+                }
+            }
+            Event::Order { device, command } => self.obey(device, &command)?,
+            Event::CoordinatorTick => {
+                if self.coordinator_up {
+                    self.coordinator.tick(self.utc())?;
+                    self.spread()?;
+                }
+                let wait = self.coordinator.deadline().since_ms(self.utc()).clamp(10, 1_000);
+                self.after(wait, Event::CoordinatorTick);
+            }
+            Event::CoordinatorStart => {
+                self.say("coordinator", "starts again and replays its log");
+                self.coordinator.restart(self.utc())?;
+                self.coordinator_up = true;
+                self.retained.clear();
+                self.spread()?;
+                for gateway in 0..self.gateways.len() {
+                    self.connect(gateway)?;
+                }
+            }
+            Event::Happens(i) => {
+                let what = self.scenario.event[i].what.clone();
+                self.happens(what)?;
+            }
+            Event::PatientLeaves { device } => {
+                self.sites[device].device.in_use = false;
+                let name = self.sites[device].id.to_string();
+                self.say(&name, "the patient leaves");
+            }
+            Event::PluggedIn { device } => self.sites[device].plugged = true,
+            Event::Upload(i) => self.upload(i)?,
+            Event::Deploy(i) => self.deploy(i)?,
+            Event::People => {
+                self.people()?;
+                self.after(PEOPLE_MS, Event::People);
+            }
+            Event::Calm => {
+                self.calm = true;
+                self.say("world", "from here on the world behaves");
+                for gateway in 0..self.gateways.len() {
+                    self.gateways[gateway].line = true;
+                    self.gateways[gateway].skew_ms = 0;
+                    self.connect(gateway)?;
+                }
+                self.sites.iter_mut().for_each(|s| {
+                    s.plugged = true;
+                    s.device.in_use = false;
+                });
+            }
+        }
+        Ok(())
+    }
+
+    // ---- gateways
+
+    /// Gives the agent something and does what it puts out. An agent whose power was cut is gone.
+    fn with_agent(
+        &mut self,
+        gateway: usize,
+        give: impl FnOnce(&mut Agent, Now) -> Result<(), mdfm_agent::rehearsal::GatewayError>,
+    ) -> Result<(), Broken> {
+        let now = self.clocks(gateway);
+        let Some(agent) = self.gateways[gateway].agent.as_mut() else { return Ok(()) };
+        if give(agent, now).and_then(|()| agent.work(now)).is_err() {
+            self.power_cut(gateway, 2_000);
+            return Ok(());
+        }
+        self.put_out(gateway)
+    }
+
+    fn put_out(&mut self, gateway: usize) -> Result<(), Broken> {
+        let life = self.gateways[gateway].life;
+        while let Some(output) = self.gateways[gateway].agent.as_mut().and_then(Agent::next_output) {
+            match output {
+                Output::Publish(topic, payload) => self.send_up(gateway, &topic, &payload),
+                Output::Hello => self.deliver_retained(gateway),
+                Output::WantRelease(digest) => {
+                    if self.gateways[gateway].wanted.insert(digest) {
+                        let topic = Topic::Release(digest).to_string();
+                        if let Some(payload) = self.retained.get(&topic).cloned() {
+                            self.send_down(gateway, &topic, &payload);
+                        }
+                    }
+                }
+                Output::AskConsistency { old, new } => {
+                    let there = self.gateways[gateway].connection.is_some();
+                    let hashes = if there { self.coordinator.consistency(old, new) } else { None };
+                    let delay = self.delay();
+                    self.after(delay, Event::Proof { gateway, life, hashes });
+                }
+                Output::Fetch { sha256, .. } => {
+                    let held = self.gateways[gateway].cache.contains(&sha256);
+                    let delay = if held { 1 } else { self.rng.between(2_000, 15_000) };
+                    self.after(delay, Event::Fetched { gateway, life, sha256 });
+                }
+                Output::Stage { device, firmware, .. } => {
+                    let device = self.gateways[gateway].devices[&device];
+                    let delay = self.rng.between(3_000, 20_000);
+                    self.after(delay, Event::Staged { device, firmware });
+                }
+                Output::StopStaging(_) => {}
+                Output::Order(device, command) => {
+                    let n = self.gateways[gateway].devices[&device];
+                    self.check_order(gateway, &device, &command)?;
+                    let delay = self.rng.between(5, 50);
+                    if self.sites[n].plugged {
+                        self.after(delay, Event::Order { device: n, command });
+                    }
+                }
+            }
+        }
+        self.note_states(gateway)?;
+        let now = self.clocks(gateway);
+        let wake = self.gateways[gateway].agent.as_ref().and_then(Agent::next_wake);
+        if let Some(at) = wake {
+            let at_ms = self.now_ms + at.since_ms(now.mono).max(10);
+            if self.gateways[gateway].wakes_at_ms.is_none_or(|known| at_ms < known || known <= self.now_ms) {
+                self.gateways[gateway].wakes_at_ms = Some(at_ms);
+                self.after(at_ms - self.now_ms, Event::GatewayWake { gateway, life });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_order(&mut self, gateway: usize, device: &DeviceId, command: &Command) -> Result<(), Broken> {
+        let g = &self.gateways[gateway];
+        let reported_in_use = g.heard.get(device).is_some_and(|r| r.in_use);
+        let clock = self.clocks(gateway).utc;
+        match &command.what {
+            Order::Activate { sha256 } => {
+                let open = self
+                    .deployments
+                    .iter()
+                    .flatten()
+                    .filter_map(|d| self.coordinator.deployment(d))
+                    .any(|d| d.devices.get(device).is_some_and(|p| p.open));
+                let hospital = g.hospital.clone();
+                self.oracle.activation(device, &hospital, *sha256, open, reported_in_use, clock)
+            }
+            Order::Rollback { .. } => self.oracle.way_back(device, reported_in_use),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes down how the installations moved, and lets the oracle see it.
+    fn note_states(&mut self, gateway: usize) -> Result<(), Broken> {
+        let Some(agent) = &self.gateways[gateway].agent else { return Ok(()) };
+        let states: Vec<(DeviceId, InstallState)> = agent.states().map(|(id, s)| (id.clone(), s)).collect();
+        for (device, state) in states {
+            let site = &self.sites[self.gateways[gateway].devices[&device]];
+            let free = !site.device.in_use && site.plugged;
+            if let Some(before) = self.oracle.state(&device, state, self.now_ms, free)? {
+                self.rollbacks += u64::from(state == InstallState::RolledBack);
+                self.say(device.as_str(), &format!("{before:?} -> {state:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn start_agent(&mut self, gateway: usize) -> Result<(), Broken> {
+        let now = self.clocks(gateway);
+        let g = &mut self.gateways[gateway];
+        if g.agent.is_some() {
+            return Ok(());
+        }
+        g.life += 1;
+        g.heard.clear();
+        g.wanted.clear();
+        g.wakes_at_ms = None;
+        let disk = std::mem::take(&mut g.disk).powered();
+        let devices: Vec<DeviceId> = g.devices.keys().cloned().collect();
+        let started = Agent::start(&g.enrolment, disk, devices, g.boot, now);
+        g.agent = Some(started.map_err(|e| Broken::new(&format!("{} does not start: {e}", g.id)))?);
+        let name = self.gateways[gateway].id.to_string();
+        self.say(&name, "agent starts");
+        self.connect(gateway)?;
+        self.with_agent(gateway, |agent, now| agent.work(now))
+    }
+
+    fn stop_agent(&mut self, gateway: usize) {
+        let g = &mut self.gateways[gateway];
+        if let Some(agent) = g.agent.take() {
+            g.disk = agent.disk();
+        }
+        g.connection = None;
+        g.life += 1;
+    }
+
+    fn power_cut(&mut self, gateway: usize, back_after_ms: u64) {
+        let name = self.gateways[gateway].id.to_string();
+        self.say(&name, "loses power");
+        self.stop_agent(gateway);
+        self.gateways[gateway].boot += 1;
+        self.gateways[gateway].booted_at_ms = self.now_ms + back_after_ms;
+        self.after(back_after_ms, Event::GatewayStart { gateway });
+    }
+
+    fn connect(&mut self, gateway: usize) -> Result<(), Broken> {
+        let g = &mut self.gateways[gateway];
+        if !g.line || !self.coordinator_up || g.agent.is_none() || g.connection.is_some() {
+            return Ok(());
+        }
+        g.connections += 1;
+        g.connection = Some(g.connections);
+        g.wanted.clear();
+        self.with_agent(gateway, |agent, now| {
+            agent.link(now, true);
+            Ok(())
+        })
+    }
+
+    fn disconnect(&mut self, gateway: usize) -> Result<(), Broken> {
+        if self.gateways[gateway].connection.take().is_none() {
+            return Ok(());
+        }
+        self.with_agent(gateway, |agent, now| {
+            agent.link(now, false);
+            Ok(())
+        })
+    }
+
+    // ---- the line
+
+    fn delay(&mut self) -> u64 {
+        self.rng.between(5, self.scenario.network.delay_ms_max.max(5))
+    }
+
+    /// How often a message arrives, and when.
+    fn fates(&mut self) -> Vec<u64> {
+        let network = &self.scenario.network;
+        let (drop, duplicate) = if self.calm { (0.0, 0.0) } else { (network.drop, network.duplicate) };
+        let mut fates = Vec::new();
+        if !self.rng.happens(drop) {
+            fates.push(self.delay());
+        }
+        if self.rng.happens(duplicate) {
+            fates.push(self.delay() * 3);
+        }
+        fates
+    }
+
+    fn send_down(&mut self, gateway: usize, topic: &str, payload: &[u8]) {
+        let Some(connection) = self.gateways[gateway].connection else { return };
+        for delay in self.fates() {
+            let (topic, payload) = (topic.to_owned(), payload.to_vec());
+            self.after(delay, Event::ToGateway { gateway, connection, topic, payload });
+        }
+    }
+
+    fn send_up(&mut self, gateway: usize, topic: &Topic, payload: &[u8]) {
+        let Some(connection) = self.gateways[gateway].connection else { return };
+        for delay in self.fates() {
+            let (topic, payload) = (topic.clone(), payload.to_vec());
+            self.after(delay, Event::ToCoordinator { gateway, connection, topic, payload });
+        }
+    }
+
+    fn deliver_retained(&mut self, gateway: usize) {
+        let own = Topic::Directive(self.gateways[gateway].id.clone()).to_string();
+        let all: Vec<(String, Vec<u8>)> = self
+            .retained
+            .iter()
+            .filter(|(topic, _)| {
+                **topic == own
+                    || matches!(Topic::parse(topic), Some(Topic::TrustRoot(_) | Topic::Roster | Topic::Checkpoint))
+            })
+            .map(|(topic, payload)| (topic.clone(), payload.clone()))
+            .collect();
+        for (topic, payload) in all {
+            self.send_down(gateway, &topic, &payload);
+        }
+    }
+
+    /// Brings out what the coordinator says, and writes down what its log says of deployments.
+    fn spread(&mut self) -> Result<(), Broken> {
+        for Message { topic, retained, payload } in self.coordinator.take_messages() {
+            let name = topic.to_string();
+            if retained {
+                self.retained.insert(name.clone(), payload.clone());
+            }
+            for gateway in 0..self.gateways.len() {
+                let hears = match &topic {
+                    Topic::Directive(g) | Topic::Ack(g) => *g == self.gateways[gateway].id,
+                    Topic::Release(digest) => self.gateways[gateway].wanted.contains(digest),
+                    _ => true,
+                };
+                if hears {
+                    self.send_down(gateway, &name, &payload);
+                }
+            }
+        }
+        let records: Vec<AuditRecord> = self.coordinator.entries()[self.logged..]
+            .iter()
+            .map(|e| AuditRecord::from_bytes(e).map_err(|e| Broken::new(&format!("a record does not decode: {e}"))))
+            .collect::<Result<_, _>>()?;
+        self.logged += records.len();
+        for record in records {
+            self.oracle.record(&record)?;
+            if record.action.starts_with("deployment.") || record.action.starts_with("firmware.app") {
+                let reason = record.reason.clone().unwrap_or_default();
+                self.say(&record.actor.id, &format!("{} {}: {reason}", record.action, record.object));
+            }
+        }
+        Ok(())
+    }
+
+    // ---- devices
+
+    fn flaw_of(flaws: &BTreeMap<(Digest, usize), Flaw>, device: usize) -> impl Fn(Digest) -> Option<Flaw> + '_ {
+        move |digest| flaws.get(&(digest, device + 1)).copied()
+    }
+
+    fn device_tick(&mut self, device: usize) {
+        self.send_report(device);
+        let fault = self.sites[device].device.fault(self.now_ms, &Self::flaw_of(&self.flaws, device));
+        if let Some(fault) = fault {
+            let name = self.sites[device].id.to_string();
+            self.say(&name, &format!("reports {:?} {}", fault.severity, fault.code));
+            self.send_fault(device, fault);
+        }
+        self.after(REPORT_MS, Event::DeviceTick { device });
+    }
+
+    fn send_report(&mut self, device: usize) {
+        let site = &self.sites[device];
+        let gateway = &self.gateways[site.gateway];
+        if !site.plugged || gateway.agent.is_none() {
+            return;
+        }
+        let life = gateway.life;
+        let report = site.device.report(self.now_ms, &Self::flaw_of(&self.flaws, device));
+        if let Some(report) = report {
+            // The gateway's own broker keeps the order of one device's messages.
+            self.after(20, Event::Report { device, life, report: Box::new(report) });
+        }
+    }
+
+    fn send_fault(&mut self, device: usize, fault: Fault) {
+        let site = &self.sites[device];
+        let life = self.gateways[site.gateway].life;
+        if site.plugged {
+            self.after(20, Event::Fault { device, life, fault });
+        }
+    }
+
+    fn staged(&mut self, device: usize, firmware: FirmwareReport) {
+        let site = &mut self.sites[device];
+        let gateway = &self.gateways[site.gateway];
+        let staging = gateway.agent.as_ref().is_some_and(|a| a.is_staging(&site.id));
+        if staging && site.plugged {
+            site.device.staged(firmware);
+            self.send_report(device);
+        } else if staging {
+            // It goes on where it stopped, once the device is back.
+            self.after(5_000, Event::Staged { device, firmware });
+        }
+    }
+
+    fn obey(&mut self, device: usize, command: &Command) -> Result<(), Broken> {
+        let site = &mut self.sites[device];
+        let obeyed = site.device.obey(self.now_ms, command, &Self::flaw_of(&self.flaws, device));
+        let (name, permanent) = (site.id.clone(), site.device.permanent.sha256);
+        match obeyed {
+            Obeyed::Activated(_) => {
+                self.activations += 1;
+                self.say(name.as_str(), "boots the new slot on trial");
+            }
+            Obeyed::WentBack => self.say(name.as_str(), "boots the last good firmware"),
+            Obeyed::Stayed => {}
+        }
+        self.oracle.device(&name, permanent, self.sites[device].device.reboots_in_use)?;
+        self.send_report(device);
+        Ok(())
+    }
+
+    // ---- what the world does
+
+    fn happens(&mut self, what: What) -> Result<(), Broken> {
+        self.say("world", &format!("{what:?}"));
+        match what {
+            What::LineDown { gateway, for_s } => {
+                let gateway = gateway - 1;
+                self.gateways[gateway].line = false;
+                self.disconnect(gateway)?;
+                self.after(for_s * 1_000, Event::LineUp { gateway });
+            }
+            What::AgentKilled { gateway, for_s } => {
+                self.stop_agent(gateway - 1);
+                self.after(for_s * 1_000 + 500, Event::GatewayStart { gateway: gateway - 1 });
+            }
+            What::GatewayPowerCut { gateway, for_s } => self.power_cut(gateway - 1, for_s * 1_000 + 500),
+            What::PowerCutWhileWriting { gateway, n, kept } => {
+                let last = if kept { LastBatch::Kept } else { LastBatch::Lost };
+                if let Some(agent) = self.gateways[gateway - 1].agent.as_mut() {
+                    agent.disk_mut().cut_at(n, last);
+                }
+            }
+            What::ClockJump { gateway, by_s } => {
+                self.gateways[gateway - 1].skew_ms += by_s * 1_000;
+                return self.with_agent(gateway - 1, |agent, now| agent.work(now));
+            }
+            What::CoordinatorKilled { for_s } => {
+                if !self.coordinator_up {
+                    return Ok(());
+                }
+                self.coordinator_up = false;
+                for gateway in 0..self.gateways.len() {
+                    self.disconnect(gateway)?;
+                }
+                self.after(for_s * 1_000 + 500, Event::CoordinatorStart);
+            }
+            What::BrokerForgets => {
+                self.retained.clear();
+                for gateway in 0..self.gateways.len() {
+                    self.disconnect(gateway)?;
+                }
+                if self.coordinator_up {
+                    self.coordinator.tell_everything();
+                    self.spread()?;
+                    for gateway in 0..self.gateways.len() {
+                        self.connect(gateway)?;
+                    }
+                }
+            }
+            What::Patient { device, for_s } => {
+                let device = device - 1;
+                self.sites[device].device.in_use = true;
+                self.send_report(device);
+                self.after(for_s * 1_000, Event::PatientLeaves { device });
+            }
+            What::DevicePowerCut { device } => {
+                // Nobody pulls the plug of a device with a patient; that is not ours to prevent.
+                let flaws = Self::flaw_of(&self.flaws, device - 1);
+                let site = &mut self.sites[device - 1];
+                if !site.device.in_use {
+                    site.device.boot(self.now_ms, &flaws);
+                }
+            }
+            What::DeviceUnplugged { device, for_s } => {
+                self.sites[device - 1].plugged = false;
+                self.after(for_s * 1_000, Event::PluggedIn { device: device - 1 });
+            }
+            What::Fault { device, severity } => {
+                let severity = match severity.as_str() {
+                    "critical" => Severity::Critical,
+                    "error" => Severity::Error,
+                    _ => Severity::Warning,
+                };
+                let fault = Fault { severity, code: "PWR-3".into(), message: "mains dip".into() };
+                self.send_fault(device - 1, fault);
+            }
+            What::Order { deployment, order } => {
+                let Some(deployment) = self.deployments[deployment - 1].clone() else { return Ok(()) };
+                let act = match order.as_str() {
+                    "pause" => Act::Pause { deployment },
+                    "resume" => Act::Resume { deployment },
+                    "abort" => Act::Abort { deployment },
+                    _ => Act::RollBack { deployment },
+                };
+                self.act("operator", act)?;
+            }
+            What::HospitalBack { deployment, hospital } => {
+                let Some(deployment) = self.deployments[deployment - 1].clone() else { return Ok(()) };
+                let hospital = id(&format!("H-{hospital}"));
+                self.act("operator", Act::RollBackHospital { deployment, hospital })?;
+            }
+        }
+        Ok(())
+    }
+
+    // ---- people
+
+    fn upload(&mut self, i: usize) -> Result<(), Broken> {
+        if !self.coordinator_up {
+            self.after(5_000, Event::Upload(i));
+            return Ok(());
+        }
+        let scenario = self.scenario;
+        let release = &scenario.release[i];
+        let manifest = setup::manifest(i + 1, release);
+        let component = &manifest.components[0];
+        let (sha256, size_bytes) = (component.sha256, component.size_bytes);
+        self.flaws.extend(release.flaw.iter().map(|(device, flaw)| ((sha256, *device), *flaw)));
+        let (firmware, version) = (manifest.firmware_id.clone(), manifest.version.clone());
+        let act = Act::Firmware { firmware: firmware.clone(), version, model: MODEL.into(), sha256, size_bytes };
+        self.act("uploader", act)?;
+        self.act("uploader", Act::Manifest { firmware, manifest: setup::signed_manifest(&manifest) })?;
+        let emergency = release.class == "emergency";
+        for (n, role) in Role::ALL.into_iter().enumerate() {
+            let needed = !(emergency && role == Role::Qa);
+            if needed && !release.withheld.contains(&role.to_string()) {
+                let at_ms = self.now_ms + release.approve_after_s * 1_000 * (n as u64 + 1) / 3;
+                self.to_approve.push((at_ms, i, role));
+            }
+        }
+        Ok(())
+    }
+
+    fn deploy(&mut self, i: usize) -> Result<(), Broken> {
+        if !self.coordinator_up {
+            self.after(5_000, Event::Deploy(i));
+            return Ok(());
+        }
+        let deploy = &self.scenario.deploy[i];
+        let deployment: DeploymentId = id(&format!("D-{}", i + 1));
+        let firmware = setup::firmware_id(deploy.release);
+        // What is in the way is taken over from, where that is allowed.
+        let in_the_way: Vec<String> = self.deployments[..i]
+            .iter()
+            .flatten()
+            .filter(|d| self.coordinator.deployment(d).is_some_and(|r| matches!(r.status, "running" | "paused")))
+            .map(|d| format!("{:?}", d.as_str()))
+            .collect();
+        let supersedes = in_the_way.join(",");
+        let json =
+            deploy.json.replacen('{', &format!(r#"{{ "firmwareId": "{firmware}", "supersedes": [{supersedes}], "#), 1);
+        self.deployments[i] = Some(deployment.clone());
+        if !self.act("operator", Act::Deploy { deployment: deployment.clone(), json })? {
+            self.deployments[i] = None;
+            if self.oracle.is_approved(&firmware) && !self.calm {
+                // Something stood in the way: the operator tries again, taking over from whoever may be superseded.
+                self.after(60_000, Event::Deploy(i));
+            }
+        }
+        Ok(())
+    }
+
+    /// People look at what waits for them: approvals, gates, consents; and in the end at what was left paused.
+    fn people(&mut self) -> Result<(), Broken> {
+        if !self.coordinator_up {
+            return Ok(());
+        }
+        let (due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.to_approve).into_iter().partition(|(at_ms, _, _)| *at_ms <= self.now_ms);
+        self.to_approve = later;
+        for (_, i, role) in due {
+            let manifest = setup::signed_manifest(&setup::manifest(i + 1, &self.scenario.release[i]));
+            let approval = setup::approval(&manifest, role, self.utc());
+            self.act(setup::approver(role).0, Act::Approve { firmware: setup::firmware_id(i + 1), approval })?;
+        }
+        for i in 0..self.deployments.len() {
+            let Some(deployment) = self.deployments[i].clone() else { continue };
+            let Some(report) = self.coordinator.deployment(&deployment) else { continue };
+            if let Some(role) = report.awaits {
+                let since = *self.waiting.entry((i, report.current)).or_insert(self.now_ms);
+                if self.calm || self.now_ms >= since + self.scenario.deploy[i].sign_after_s * 1_000 {
+                    self.sign(i, &deployment, report.current, role)?;
+                }
+            }
+            for hospital in report.unasked {
+                if report.status == "running" && (self.calm || self.rng.one_in(10)) {
+                    self.act("operator", Act::Consent { deployment: deployment.clone(), hospital })?;
+                }
+            }
+            if self.calm && report.status == "paused" {
+                self.act("operator", Act::RollBack { deployment: deployment.clone() })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sign(&mut self, i: usize, deployment: &DeploymentId, phase: u32, role: Role) -> Result<(), Broken> {
+        let release = self.scenario.deploy[i].release;
+        let manifest = setup::signed_manifest(&setup::manifest(release, &self.scenario.release[release - 1])).digest();
+        let (user, key) = setup::approver(role);
+        let validation = Validation {
+            deployment: deployment.clone(),
+            phase,
+            manifest,
+            role,
+            user: id(user),
+            printed_name: user.to_owned(),
+            meaning: format!("I validate phase {phase}"),
+            reason: "rehearsed".into(),
+            at: self.utc(),
+        };
+        let validation = Signed::sign(&validation, &[&key]).expect("small documents");
+        self.act(user, Act::Validate { deployment: deployment.clone(), validation })?;
+        Ok(())
+    }
+
+    /// Whether everything came to rest as it must.
+    fn end(&mut self) -> Result<(), Broken> {
+        for i in 0..self.deployments.len() {
+            let Some(deployment) = self.deployments[i].clone() else { continue };
+            let Some(report) = self.coordinator.deployment(&deployment) else { continue };
+            self.oracle.ended(&deployment, &report)?;
+        }
+        for gateway in &self.gateways {
+            let agent = gateway.agent.as_ref().ok_or_else(|| Broken::new(&format!("{} is not running", gateway.id)))?;
+            let committed = self.coordinator.committed(&gateway.id).map_or(0, |(_, sequence)| sequence);
+            self.oracle.drained(&gateway.id, agent, committed)?;
+        }
+        for (n, site) in self.sites.iter().enumerate() {
+            let flaws = Self::flaw_of(&self.flaws, n);
+            let running = site.device.running(&flaws).sha256;
+            let flaw = flaws(running);
+            self.oracle.at_rest(&site.id, running, site.device.permanent.sha256, site.device.is_on_trial(), flaw)?;
+        }
+        Ok(())
+    }
+}

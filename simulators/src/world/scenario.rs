@@ -1,0 +1,343 @@
+//! What happens in a world: written in TOML by people, or made up from a seed. Everything is explicit, so that a failing world can
+//! be shrunk to the few events that it needs.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::rng::Rng;
+
+/// Hospitals, gateways and devices of one world at most.
+const SIZE_MAX: usize = 64;
+
+/// A world.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Scenario {
+    /// What it shows, for people.
+    #[serde(default)]
+    pub(super) about: String,
+    /// Seed of delays, losses and small hesitations.
+    pub(super) seed: u64,
+    /// Time in which the events happen; then the world behaves, and everything must come to rest.
+    pub(super) stormy_s: u64,
+    /// Time for that.
+    pub(super) calm_s: u64,
+    pub(super) fleet: Fleet,
+    #[serde(default)]
+    pub(super) network: Network,
+    /// Releases, the first with release number 22.
+    #[serde(default)]
+    pub(super) release: Vec<Release>,
+    #[serde(default)]
+    pub(super) deploy: Vec<Deploy>,
+    #[serde(default)]
+    pub(super) event: Vec<Happening>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fleet {
+    pub(super) hospitals: usize,
+    pub(super) gateways_per_hospital: usize,
+    pub(super) devices_per_gateway: usize,
+    /// Hospitals whose staff want to be asked, 1 for the first.
+    #[serde(default)]
+    pub(super) asked: BTreeSet<usize>,
+    /// Maintenance windows of every hospital, in seconds after the start.
+    #[serde(default)]
+    pub(super) windows_s: Vec<(u64, u64)>,
+}
+
+/// The line between gateways and coordinator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Network {
+    pub(super) drop: f64,
+    pub(super) duplicate: f64,
+    pub(super) delay_ms_max: u64,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self { drop: 0.0, duplicate: 0.0, delay_ms_max: 100 }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Release {
+    /// When it is uploaded.
+    pub(super) at_s: u64,
+    /// `standard`, `emergency` or `recall`.
+    pub(super) class: String,
+    /// Hesitation of each approver.
+    #[serde(default)]
+    pub(super) approve_after_s: u64,
+    /// Roles that never sign: Clinical, QA, Regulatory.
+    #[serde(default)]
+    pub(super) withheld: Vec<String>,
+    pub(super) security_version: u32,
+    /// What is wrong with it, by device (1 for the first of the fleet).
+    #[serde(default)]
+    pub(super) flaw: Vec<(usize, Flaw)>,
+}
+
+/// What a device does with new firmware.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Flaw {
+    /// Its boot loader falls back.
+    NoBoot,
+    /// It measures something else.
+    WrongDigest,
+    /// Its boot loader does not vouch.
+    Insecure,
+    /// It says nothing more until it is booted again.
+    Silent,
+    /// It reports an error after some seconds.
+    Error,
+    /// It reports a danger to patients after some seconds.
+    Critical,
+    /// It reports an error long after it was confirmed.
+    LateError,
+}
+
+const FLAWS: [Flaw; 7] =
+    [Flaw::NoBoot, Flaw::WrongDigest, Flaw::Insecure, Flaw::Silent, Flaw::Error, Flaw::Critical, Flaw::LateError];
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Deploy {
+    pub(super) at_s: u64,
+    /// 1 for the first release.
+    pub(super) release: usize,
+    /// The API's JSON without `firmwareId`.
+    pub(super) json: String,
+    /// Hesitation of whoever signs at the gates.
+    #[serde(default)]
+    pub(super) sign_after_s: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Happening {
+    pub(super) at_s: u64,
+    #[serde(flatten)]
+    pub(super) what: What,
+}
+
+/// Everything that the world can do to the system. Numbers are 1 for the first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "camelCase")]
+pub(super) enum What {
+    /// A gateway's line breaks for a time.
+    LineDown { gateway: usize, for_s: u64 },
+    /// An agent is killed and started again.
+    AgentKilled { gateway: usize, for_s: u64 },
+    /// A gateway loses power: its devices go on.
+    GatewayPowerCut { gateway: usize, for_s: u64 },
+    /// A gateway loses power in the middle of the n-th write from now; the write is on disk, or not.
+    PowerCutWhileWriting { gateway: usize, n: u32, kept: bool },
+    /// A gateway's wall clock jumps.
+    ClockJump { gateway: usize, by_s: i64 },
+    /// The coordinator dies and comes back.
+    CoordinatorKilled { for_s: u64 },
+    /// The broker forgets everything.
+    BrokerForgets,
+    /// A patient is connected for a time.
+    Patient { device: usize, for_s: u64 },
+    /// A device loses power and boots again.
+    DevicePowerCut { device: usize },
+    /// The local line of a device breaks for a time.
+    DeviceUnplugged { device: usize, for_s: u64 },
+    /// A device reports a fault whatever it runs: `warning`, `error`, `critical`.
+    Fault { device: usize, severity: String },
+    /// Somebody orders something: `pause`, `resume`, `abort`, `rollBack`.
+    Order { deployment: usize, order: String },
+    /// One hospital is rolled back.
+    HospitalBack { deployment: usize, hospital: usize },
+}
+
+impl Scenario {
+    /// Reads a scenario.
+    ///
+    /// # Errors
+    /// What makes no sense.
+    pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
+        let scenario: Self = toml::from_str(text)?;
+        let fleet = &scenario.fleet;
+        for (what, n) in [
+            ("hospitals", fleet.hospitals),
+            ("gateways_per_hospital", fleet.gateways_per_hospital),
+            ("devices_per_gateway", fleet.devices_per_gateway),
+        ] {
+            anyhow::ensure!((1..=SIZE_MAX).contains(&n), "fleet.{what} must be 1 to {SIZE_MAX}");
+        }
+        for deploy in &scenario.deploy {
+            anyhow::ensure!(
+                (1..=scenario.release.len()).contains(&deploy.release),
+                "there is no release {}",
+                deploy.release
+            );
+        }
+        Ok(scenario)
+    }
+
+    pub(super) fn to_toml(&self) -> String {
+        toml::to_string(self).expect("plain structs encode")
+    }
+
+    pub(super) fn gateways(&self) -> usize {
+        self.fleet.hospitals * self.fleet.gateways_per_hospital
+    }
+    pub(super) fn devices(&self) -> usize {
+        self.gateways() * self.fleet.devices_per_gateway
+    }
+
+    /// A small world made up from a seed.
+    pub(super) fn random(seed: u64) -> Self {
+        let mut rng = Rng::new(seed, 1);
+        let fleet = Fleet {
+            hospitals: rng.between(1, 4) as usize,
+            gateways_per_hospital: rng.between(1, 2) as usize,
+            devices_per_gateway: rng.between(1, 3) as usize,
+            asked: BTreeSet::new(),
+            windows_s: Vec::new(),
+        };
+        let rough = rng.one_in(2);
+        let network = Network {
+            drop: if rough { 0.3 } else { 0.0 },
+            duplicate: if rough { 0.2 } else { 0.0 },
+            delay_ms_max: if rough { 3_000 } else { 200 },
+        };
+        let mut scenario = Self {
+            about: format!("made up from seed {seed}"),
+            seed,
+            stormy_s: 900,
+            calm_s: 1_500,
+            fleet,
+            network,
+            release: Vec::new(),
+            deploy: Vec::new(),
+            event: Vec::new(),
+        };
+        let devices = scenario.devices();
+        let releases = rng.between(1, 2);
+        for n in 0..releases {
+            let strategy = *rng.pick(&["Progressive", "Canary", "Emergency", "Scheduled"]);
+            let at_s = 5 + n * 400;
+            scenario.release.push(Release {
+                at_s,
+                class: if strategy == "Emergency" { "emergency" } else { "standard" }.into(),
+                approve_after_s: rng.between(0, 20),
+                withheld: if rng.one_in(12) { vec!["Regulatory".into()] } else { Vec::new() },
+                security_version: if rng.one_in(2) { 1 } else { 2 + n as u32 },
+                flaw: random_flaws(&mut rng, devices),
+            });
+            let json = random_plan(&mut rng, strategy, &mut scenario.fleet);
+            let release = scenario.release.len();
+            scenario.deploy.push(Deploy { at_s: at_s + 60, release, json, sign_after_s: rng.between(0, 60) });
+        }
+        if rng.one_in(4) {
+            scenario.fleet.asked.insert(rng.between(1, scenario.fleet.hospitals as u64) as usize);
+        }
+        for _ in 0..rng.between(0, 14) {
+            let at_s = rng.between(1, scenario.stormy_s);
+            let what =
+                random_event(&mut rng, scenario.gateways(), devices, scenario.fleet.hospitals, scenario.deploy.len());
+            scenario.event.push(Happening { at_s, what });
+        }
+        scenario.event.sort_by_key(|e| e.at_s);
+        scenario
+    }
+}
+
+fn random_flaws(rng: &mut Rng, devices: usize) -> Vec<(usize, Flaw)> {
+    let mut flaws = Vec::new();
+    for device in 1..=devices {
+        if rng.one_in(8) {
+            flaws.push((device, *rng.pick(&FLAWS)));
+        }
+    }
+    flaws
+}
+
+fn random_plan(rng: &mut Rng, strategy: &str, fleet: &mut Fleet) -> String {
+    let limit = *rng.pick(&[0.1, 20.0, 50.0, 100.0]);
+    let phases = format!(
+        r#""phases": [
+        {{ "hospitalCohort": "pilot", "percentage": 25, "maxErrorRatePercent": {limit}, "monitoringDuration": "PT40S" }},
+        {{ "hospitalCohort": "all", "percentage": 100, "maxErrorRatePercent": {limit}, "monitoringDuration": "PT30S" }} ]"#
+    );
+    let dynamic = if rng.one_in(3) { r#""membership": "dynamic", "# } else { "" };
+    match strategy {
+        "Canary" => format!(
+            r#"{{ "strategy": "Canary", "canaryDevicesPerHospital": 1, "canaryMonitoring": "PT30S", {dynamic}{phases} }}"#
+        ),
+        "Emergency" => format!(
+            r#"{{ "strategy": "Emergency", "autoRollback": {}, "postDeploymentMonitoring": "PT60S",
+            "statusReportInterval": "PT60S" }}"#,
+            rng.one_in(2)
+        ),
+        "Scheduled" => {
+            // One early window, and one that lasts until everything is over.
+            fleet.windows_s = vec![(rng.between(100, 400), rng.between(420, 800)), (1_000, 7_200)];
+            format!(r#"{{ "strategy": "Scheduled", "pauseOutsideWindow": {}, {phases} }}"#, rng.one_in(2))
+        }
+        _ => {
+            let silence = if rng.one_in(3) { "fail" } else { "hold" };
+            format!(r#"{{ "strategy": "Progressive", "onSilence": "{silence}", {dynamic}{phases} }}"#)
+        }
+    }
+}
+
+fn random_event(rng: &mut Rng, gateways: usize, devices: usize, hospitals: usize, deployments: usize) -> What {
+    let gateway = rng.between(1, gateways as u64) as usize;
+    let device = rng.between(1, devices as u64) as usize;
+    let for_s = rng.between(1, 200);
+    match rng.between(1, 17) {
+        1 | 2 => What::LineDown { gateway, for_s },
+        3 => What::AgentKilled { gateway, for_s: for_s / 4 },
+        4 => What::GatewayPowerCut { gateway, for_s: for_s / 2 },
+        5 | 6 => What::PowerCutWhileWriting { gateway, n: rng.between(0, 12) as u32, kept: rng.one_in(2) },
+        7 => What::ClockJump { gateway, by_s: for_s as i64 * 20 - 2_000 },
+        8 => What::CoordinatorKilled { for_s: for_s / 4 },
+        9 => What::BrokerForgets,
+        10 | 11 => What::Patient { device, for_s },
+        12 => What::DevicePowerCut { device },
+        13 => What::DeviceUnplugged { device, for_s: for_s / 4 },
+        14 => What::Fault { device, severity: (*rng.pick(&["warning", "error", "critical"])).into() },
+        15 | 16 => What::Order {
+            deployment: rng.between(1, deployments as u64) as usize,
+            order: (*rng.pick(&["pause", "resume", "abort", "rollBack"])).into(),
+        },
+        _ => What::HospitalBack {
+            deployment: rng.between(1, deployments as u64) as usize,
+            hospital: rng.between(1, hospitals as u64) as usize,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_made_up_world_can_be_written_down_and_read_again() {
+        for seed in 0..50 {
+            let scenario = Scenario::random(seed);
+            assert_eq!(Scenario::parse(&scenario.to_toml()).expect("reads"), scenario, "seed {seed}");
+            assert_eq!(Scenario::random(seed), scenario);
+        }
+    }
+
+    #[test]
+    fn absurd_worlds_are_refused() {
+        let good = Scenario::random(1);
+        let empty = Scenario { fleet: Fleet { hospitals: 0, ..good.fleet.clone() }, ..good.clone() };
+        assert!(Scenario::parse(&empty.to_toml()).is_err());
+        let mut nothing = good;
+        nothing.deploy[0].release = 9;
+        assert!(Scenario::parse(&nothing.to_toml()).is_err());
+    }
+}

@@ -1,0 +1,143 @@
+//! The vendor of a world: keys, people, trust documents, releases.
+
+use mdfm_shared::digest::Digest;
+use mdfm_shared::id::FirmwareId;
+use mdfm_shared::manifest::{Component, FirmwareClass, HealthPolicy, Manifest};
+use mdfm_shared::sign::{Document, SecretKey, Signed};
+use mdfm_shared::telemetry::FirmwareReport;
+use mdfm_shared::time::UtcMillis;
+use mdfm_shared::tlog::NoteSigner;
+use mdfm_shared::trust::{Approval, ApprovalPolicy, Role, RoleKeys, Roster, RosterEntry, TrustRoot};
+
+use super::device::{HARDWARE, MODEL};
+use super::scenario::Release;
+
+/// When the world begins: Monday, 2 March 2026, 08:00 UTC.
+pub(super) const START: UtcMillis = UtcMillis(1_772_438_400_000);
+/// The release number of the first release; the factory's is one below.
+pub(super) const FIRST_RELEASE: u64 = 22;
+
+const ROOT: u8 = 1;
+const RELEASE: u8 = 10;
+const REGISTRAR: u8 = 11;
+const ONLINE: u8 = 12;
+const LOG: u8 = 13;
+
+/// The n-th key. A world's keys are nobody's.
+pub(super) fn key(n: u8) -> SecretKey {
+    SecretKey::from_seed([n; 32])
+}
+pub(super) fn online_key() -> SecretKey {
+    key(ONLINE)
+}
+pub(super) fn log_signer() -> NoteSigner {
+    NoteSigner::new("log.example", key(LOG)).expect("a good name")
+}
+fn signed<T: Document>(document: &T, n: u8) -> Signed<T> {
+    Signed::sign(document, &[&key(n)]).expect("small documents")
+}
+fn role(n: u8) -> RoleKeys {
+    RoleKeys { keys: vec![key(n).public()], threshold: 1 }
+}
+
+pub(super) fn trust_root() -> Signed<TrustRoot> {
+    let root = TrustRoot {
+        version: 1,
+        expires_at: UtcMillis(u64::MAX),
+        root: role(ROOT),
+        release: role(RELEASE),
+        registrar: role(REGISTRAR),
+        coordinator: role(ONLINE),
+        log: log_signer().key().to_vkey(),
+        approvals: ApprovalPolicy::seed(),
+    };
+    signed(&root, ROOT)
+}
+
+/// The approver of a role: user id and key.
+pub(super) fn approver(role: Role) -> (&'static str, SecretKey) {
+    match role {
+        Role::Clinical => ("clinical", key(21)),
+        Role::Qa => ("qa", key(22)),
+        Role::Regulatory => ("regulatory", key(23)),
+    }
+}
+
+pub(super) fn roster() -> Signed<Roster> {
+    let entries = Role::ALL
+        .into_iter()
+        .map(|role| {
+            let (user, key) = approver(role);
+            RosterEntry {
+                user: user.parse().expect("a good id"),
+                printed_name: user.to_owned(),
+                roles: vec![role],
+                key: key.public(),
+                valid_from: UtcMillis(0),
+                valid_until: UtcMillis(u64::MAX),
+                revoked: None,
+            }
+        })
+        .collect();
+    signed(&Roster { version: 1, entries }, REGISTRAR)
+}
+
+/// What devices left the factory with.
+pub(super) fn factory() -> FirmwareReport {
+    FirmwareReport {
+        version: "2.21.0".into(),
+        release_number: FIRST_RELEASE - 1,
+        security_version: 1,
+        sha256: Digest([FIRST_RELEASE as u8 - 1; 32]),
+    }
+}
+
+pub(super) fn firmware_id(n: usize) -> FirmwareId {
+    format!("FW-{n}").parse().expect("a good id")
+}
+
+/// The manifest of the n-th release, 1 for the first.
+pub(super) fn manifest(n: usize, release: &Release) -> Manifest {
+    let number = FIRST_RELEASE + n as u64 - 1;
+    Manifest {
+        firmware_id: firmware_id(n),
+        model: MODEL.into(),
+        hardware_revisions: vec![HARDWARE.into()],
+        version: format!("2.{number}.0"),
+        release_number: number,
+        security_version: release.security_version,
+        class: match release.class.as_str() {
+            "emergency" => FirmwareClass::Emergency,
+            "recall" => FirmwareClass::Recall,
+            _ => FirmwareClass::Standard,
+        },
+        components: vec![Component {
+            name: "main".into(),
+            sha256: Digest([number as u8; 32]),
+            size_bytes: 10,
+            deltas: Vec::new(),
+        }],
+        minimum_release: 0,
+        health: HealthPolicy { probation_ms: 20_000, error_budget: 0, silence_limit_ms: 30_000 },
+        extra_approvals: Vec::new(),
+        sbom_sha256: None,
+    }
+}
+
+pub(super) fn signed_manifest(manifest: &Manifest) -> Signed<Manifest> {
+    signed(manifest, RELEASE)
+}
+
+pub(super) fn approval(manifest: &Signed<Manifest>, role: Role, at: UtcMillis) -> Signed<Approval> {
+    let (user, key) = approver(role);
+    let approval = Approval {
+        manifest: manifest.digest(),
+        role,
+        user: user.parse().expect("a good id"),
+        printed_name: user.to_owned(),
+        meaning: format!("I approve as {role}"),
+        reason: "rehearsed".into(),
+        at,
+    };
+    Signed::sign(&approval, &[&key]).expect("small documents")
+}
