@@ -21,6 +21,8 @@ enum Action {
     Device(device::Arguments),
     /// Runs worlds in virtual time: agents, coordinator, lines, disks, devices and people, by seed or scenario.
     World(world::Arguments),
+    /// Rolls firmware out to a fleet of any size in virtual time and says what it cost.
+    Scale(world::scale::Arguments),
 }
 
 /// Runs one invocation of the program.
@@ -32,10 +34,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         // A world tells its story in its own time; the journal would tell it in ours.
         return world::run(arguments);
     }
+    if let Action::Scale(arguments) = &arguments.command {
+        return world::scale::run(arguments);
+    }
     mdfm_service::start_logging("")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match arguments.command {
         Action::Device(arguments) => runtime.block_on(device::run(arguments)),
-        Action::World(_) => Ok(()),
+        Action::World(_) | Action::Scale(_) => Ok(()),
     }
 }

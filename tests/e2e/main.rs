@@ -8,7 +8,9 @@ mod external_broker;
 mod front_door;
 mod kill_anything;
 mod main_job;
+mod recall;
 mod stolen_coordinator;
+mod strategies;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -438,6 +438,31 @@ impl World {
         )
     }
 
+    /// Makes a user of a hospital's own staff and signs them in.
+    ///
+    /// # Errors
+    /// What the commands say.
+    pub fn add_staff(&self, user: &str, hospital: &str) -> anyhow::Result<()> {
+        let password = self.text("password");
+        let new = ["--role", "HospitalStaff", "--hospital", hospital, "--password-file", &password];
+        self.ctl(Role::Admin, &[&["users", "add", user, "--name", user][..], &new].concat())?;
+        let url = format!("https://127.0.0.1:{}", self.port);
+        let ca = self.text("coordinator/ca.pem");
+        self.ctl_as(user, &["login", "--url", &url, "--ca", &ca, "--user", user, "--password-file", &password])?;
+        Ok(())
+    }
+
+    /// Runs `mdfmctl` as a user by id and gives its JSON.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn ctl_as(&self, user: &str, arguments: &[&str]) -> anyhow::Result<Value> {
+        let session = self.text(&format!("sessions/{user}"));
+        let mut all = vec!["--json", "--session", &session];
+        all.extend(arguments);
+        self.run_ctl(&all)
+    }
+
     /// The session file of somebody.
     pub fn session(&self, role: Role) -> String {
         self.text(&format!("sessions/{}", role.user()))
@@ -523,6 +548,43 @@ impl World {
             role,
             &["approve", id, "--role", role.name(), "--key", &self.key(role.user()), "--reason", "tested and reviewed"],
         )
+    }
+
+    /// Uploads a release of another class or security version and collects the approvals that it needs.
+    ///
+    /// # Errors
+    /// What the commands say.
+    pub fn release_as(&self, id: &str, version: &str, release: u64, image: &Path, more: &[&str]) -> anyhow::Result<()> {
+        let (release, image, key) = (release.to_string(), image.display().to_string(), self.key("release"));
+        let mut arguments = vec![
+            "firmware",
+            "upload",
+            &image,
+            "--id",
+            id,
+            "--model",
+            "CardiacMonitor-X200",
+            "--hardware",
+            "B",
+            "--version",
+            version,
+            "--release-number",
+            &release,
+            "--probation-seconds",
+            "1",
+            "--silence-seconds",
+            "15",
+            "--release-key",
+            &key,
+        ];
+        arguments.extend(more);
+        let view = self.ctl(Role::Operator, &arguments)?;
+        for role in Role::APPROVERS {
+            if view["missingApprovals"].as_array().is_some_and(|m| m.iter().any(|r| r == role.name())) {
+                self.approve(id, role)?;
+            }
+        }
+        Ok(())
     }
 
     /// Uploads and collects all three approvals.

@@ -5,6 +5,7 @@ mod device;
 mod oracle;
 mod rng;
 mod run;
+pub(crate) mod scale;
 mod scenario;
 mod setup;
 

@@ -84,7 +84,9 @@ fn place(
     for (hospital, devices) in by_hospital {
         let Some(&whole) = hospital_phase.get(hospital) else { continue };
         let mut ordered: Vec<&DeviceId> = devices.iter().collect();
-        ordered.sort_by_key(|d| Digest::of(format!("{salt}\0{d}").as_bytes()));
+        if phases.iter().any(|p| p.reach != Reach::Hospitals) {
+            ordered.sort_by_cached_key(|d| Digest::of(format!("{salt}\0{d}").as_bytes()));
+        }
         let mut placed: BTreeMap<usize, BTreeSet<DeviceId>> = BTreeMap::new();
         let mut taken: BTreeSet<&DeviceId> = BTreeSet::new();
         for (i, phase) in phases.iter().enumerate() {

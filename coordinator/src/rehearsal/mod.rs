@@ -1,5 +1,7 @@
 //! The coordinator's pure half for the virtual-time world: the same core, a log in memory, no clock of its own.
 
+mod engine;
+
 use std::collections::BTreeMap;
 
 use mdfm_shared::digest::Digest;
@@ -20,6 +22,8 @@ use crate::domain::rollout::request::{DeploymentJson, WindowJson};
 use crate::domain::rollout::spec::ConsentRule;
 use crate::domain::rollout::{Deployment, OrderedBack, PhaseStatus, Scope, Status};
 use crate::domain::{Command, Refusal, State, heartbeat, telemetry};
+
+pub use engine::{Engine, StatusEvent};
 
 /// Time between signed checkpoints while the log grows.
 const CHECKPOINT_INTERVAL_MS: u64 = 10_000;
@@ -362,8 +366,9 @@ impl Coordinator {
     }
 }
 
-fn report(state: &State, deployment: &Deployment) -> DeploymentReport {
-    let (status, reason) = match &deployment.status {
+/// The status in one word, and why.
+fn status(deployment: &Deployment) -> (&'static str, String) {
+    match &deployment.status {
         Status::Planned => ("planned", String::new()),
         Status::Running => ("running", String::new()),
         Status::Paused { reason } => ("paused", reason.clone()),
@@ -373,14 +378,22 @@ fn report(state: &State, deployment: &Deployment) -> DeploymentReport {
         Status::Aborted { reason } => ("aborted", reason.clone()),
         Status::Superseded { by } => ("superseded", by.to_string()),
         Status::Completed => ("completed", String::new()),
-    };
+    }
+}
+
+/// Who must sign now.
+fn awaits(deployment: &Deployment) -> Option<Role> {
     let current = deployment.current as usize;
-    let awaits = match (&deployment.status, deployment.phases.get(current).map(|p| &p.status)) {
+    match (&deployment.status, deployment.phases.get(current).map(|p| &p.status)) {
         (Status::Running, Some(PhaseStatus::AwaitingValidation { .. })) => {
             deployment.plan.spec.phases.get(current).and_then(|p| p.validation)
         }
         _ => None,
-    };
+    }
+}
+
+fn report(state: &State, deployment: &Deployment) -> DeploymentReport {
+    let (status, reason) = status(deployment);
     let asked = |h: &HospitalId| {
         deployment.plan.spec.consent == ConsentRule::Every || state.hospitals.get(h).is_some_and(|h| h.consent_required)
     };
@@ -388,7 +401,7 @@ fn report(state: &State, deployment: &Deployment) -> DeploymentReport {
         status,
         reason,
         current: deployment.current,
-        awaits,
+        awaits: awaits(deployment),
         unasked: deployment
             .hospitals
             .iter()
