@@ -69,7 +69,7 @@ fn view(state: &crate::domain::State, quarantine: &Quarantine<'_>, id: &DeviceId
         detail: device.install.as_ref().map(|i| i.detail.clone()),
         rollback_ms: device.install.as_ref().and_then(|i| i.rollback_ms),
         last_error: device.last_error.clone(),
-        deployment_id: state.device_deployment.get(id).map(ToString::to_string),
+        deployment_id: device.deployment.as_ref().map(ToString::to_string),
         recall_id: quarantine.of(id, device).map(ToString::to_string),
     }
 }

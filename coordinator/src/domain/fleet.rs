@@ -1,7 +1,7 @@
 //! Hospitals, gateways and devices.
 
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::{DeviceId, GatewayId, HospitalId};
+use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId, HospitalId};
 use mdfm_shared::manifest::is_label;
 use mdfm_shared::sign::PublicKey;
 use mdfm_shared::telemetry::InstallState;
@@ -98,6 +98,8 @@ pub(crate) struct Device {
     /// Security version below which the device accepts nothing more.
     pub(crate) security_floor: u32,
     pub(crate) last_error: Option<String>,
+    /// The newest deployment that it is part of.
+    pub(crate) deployment: Option<DeploymentId>,
 }
 
 /// The last installation that the gateway reported.

@@ -46,12 +46,10 @@ pub(crate) struct State {
     pub(crate) devices: BTreeMap<DeviceId, Device>,
     pub(crate) firmware: BTreeMap<FirmwareId, Firmware>,
     pub(crate) deployments: BTreeMap<DeploymentId, Deployment>,
-    /// The newest deployment of each device.
-    pub(crate) device_deployment: BTreeMap<DeviceId, DeploymentId>,
     pub(crate) recalls: BTreeMap<RecallId, Recall>,
     /// The gateways of each hospital that are not revoked.
     #[serde(skip)]
-    hospital_gateways: BTreeMap<HospitalId, BTreeSet<GatewayId>>,
+    hospital_gateways: HospitalGateways,
     /// Devices for which a gateway is named, by gateway.
     #[serde(skip)]
     named_devices: BTreeMap<GatewayId, BTreeSet<DeviceId>>,
@@ -79,6 +77,21 @@ pub(crate) enum ReplayError {
 
 fn known<'a, K: Ord + std::fmt::Display, V>(map: &'a mut BTreeMap<K, V>, id: &K) -> Result<&'a mut V, ReplayError> {
     map.get_mut(id).ok_or_else(|| ReplayError::Unknown(id.to_string()))
+}
+
+type HospitalGateways = BTreeMap<HospitalId, BTreeSet<GatewayId>>;
+
+fn only_gateway<'a>(all: &'a HospitalGateways, hospital: &HospitalId) -> Option<&'a GatewayId> {
+    let mut gateways = all.get(hospital)?.iter();
+    match (gateways.next(), gateways.next()) {
+        (Some(only), None) => Some(only),
+        _ => None,
+    }
+}
+
+/// The gateway named for a device, or the only one of its hospital.
+fn reached_through<'a>(all: &'a HospitalGateways, device: &'a Device) -> Option<&'a GatewayId> {
+    device.gateway.as_ref().or_else(|| only_gateway(all, &device.hospital))
 }
 
 impl State {
@@ -177,6 +190,7 @@ impl State {
                     install: None,
                     security_floor: 0,
                     last_error: None,
+                    deployment: None,
                 };
                 self.devices.insert(device, new);
             }
@@ -258,7 +272,9 @@ impl State {
                 held.apply(at, &change, &|id| devices.get(id).map(|d| d.hospital.clone()));
                 if let Change::MembersJoined { members } = &change {
                     for device in members.iter().flat_map(|m| &m.devices) {
-                        self.device_deployment.insert(device.clone(), deployment.clone());
+                        if let Some(device) = self.devices.get_mut(device) {
+                            device.deployment = Some(deployment.clone());
+                        }
                     }
                 }
                 if change == Change::Completed {
@@ -295,11 +311,10 @@ impl State {
     /// What a gateway says about one of its own devices; reports about others' devices stay in the log and move nothing.
     pub(crate) fn apply_report(&mut self, at: UtcMillis, gateway: &GatewayId, event: &mdfm_shared::telemetry::Event) {
         let Some(id) = &event.device else { return };
-        if self.gateway_of(id) != Some(gateway) {
+        let Some(device) = self.devices.get_mut(id) else { return };
+        if reached_through(&self.hospital_gateways, device) != Some(gateway) {
             return;
         }
-        let latest = self.device_deployment.get(id).cloned();
-        let Some(device) = self.devices.get_mut(id) else { return };
         let set_running = |device: &mut Device, running: &FirmwareReport| {
             device.firmware_version = running.version.clone();
             device.running_sha256 = Some(running.sha256);
@@ -334,7 +349,7 @@ impl State {
                 let on_new = device.install.as_ref().filter(|i| {
                     matches!(i.state, InstallState::Activating | InstallState::Probation | InstallState::Confirmed)
                 });
-                let deployment = latest.and_then(|d| self.deployments.get_mut(&d));
+                let deployment = device.deployment.as_ref().and_then(|d| self.deployments.get_mut(d));
                 if let (Some(install), Some(deployment)) = (on_new, deployment)
                     && install.manifest == deployment.plan.manifest
                     && deployment.status != Status::Completed
@@ -343,7 +358,7 @@ impl State {
                 }
             }
             EventKind::Refused { what, .. } if what == REFUSED_ROLLBACK => {
-                if let Some(deployment) = latest.and_then(|d| self.deployments.get_mut(&d)) {
+                if let Some(deployment) = device.deployment.as_ref().and_then(|d| self.deployments.get_mut(d)) {
                     deployment.report_stays(at, id);
                 }
             }
@@ -358,20 +373,12 @@ impl State {
 
     /// The gateway through which a device is reached: the one named for it, or the only one of its hospital.
     pub(crate) fn gateway_of(&self, id: &DeviceId) -> Option<&GatewayId> {
-        let device = self.devices.get(id)?;
-        if device.gateway.is_some() {
-            return device.gateway.as_ref();
-        }
-        self.only_gateway(&device.hospital)
+        reached_through(&self.hospital_gateways, self.devices.get(id)?)
     }
 
     /// The gateway of a hospital that has exactly one.
     pub(crate) fn only_gateway(&self, hospital: &HospitalId) -> Option<&GatewayId> {
-        let mut gateways = self.hospital_gateways.get(hospital)?.iter();
-        match (gateways.next(), gateways.next()) {
-            (Some(only), None) => Some(only),
-            _ => None,
-        }
+        only_gateway(&self.hospital_gateways, hospital)
     }
 
     /// The devices that are reached through a gateway.
@@ -396,7 +403,7 @@ impl State {
 
     /// The newest deployment of a device.
     pub(crate) fn latest_deployment(&self, device: &DeviceId) -> Option<(&DeploymentId, &Deployment)> {
-        self.deployments.get_key_value(self.device_deployment.get(device)?)
+        self.deployments.get_key_value(self.devices.get(device)?.deployment.as_ref()?)
     }
 
     pub(crate) fn need_root(&self) -> Result<&TrustedRoot, Refusal> {

@@ -182,3 +182,61 @@ fn one(arguments: &Arguments, seed: u64, sum: &Mutex<Sum>) {
         sum.failed.push(seed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn scenarios(folder: &str) -> Vec<PathBuf> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests").join(folder);
+        let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+            .expect("the folder is there")
+            .map(|entry| entry.expect("reads").path())
+            .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+            .collect();
+        files.sort();
+        assert!(!files.is_empty());
+        files
+    }
+
+    /// Worlds whose story people have read. `MDFM_WRITE=1` writes a changed story down, to be read again.
+    #[test]
+    fn invariant_8_every_reviewed_world_tells_the_same_story() {
+        for file in scenarios("worlds") {
+            let scenario = std::fs::read_to_string(&file).expect("reads");
+            let (story, broken) = rehearse(&scenario).expect("a good scenario");
+            assert_eq!(broken, None, "{}\n{story}", file.display());
+            let golden = file.with_extension("txt");
+            if std::env::var_os("MDFM_WRITE").is_some() {
+                std::fs::write(&golden, &story).expect("writes");
+            }
+            let known = std::fs::read_to_string(&golden).unwrap_or_default();
+            assert_eq!(story, known, "{}: if this is meant, MDFM_WRITE=1 writes it down", golden.display());
+        }
+    }
+
+    /// Worlds that once broke a rule.
+    #[test]
+    fn what_once_broke_holds_now() {
+        for file in scenarios("seeds") {
+            let scenario = std::fs::read_to_string(&file).expect("reads");
+            let (story, broken) = rehearse(&scenario).expect("a good scenario");
+            assert_eq!(broken, None, "{}\n{story}", file.display());
+        }
+    }
+
+    /// A few worlds with every run of the tests; `make sim` makes up a thousand.
+    #[test]
+    fn made_up_worlds_keep_every_rule_and_are_the_same_each_time() {
+        for seed in 0..25 {
+            let scenario = Scenario::random(seed);
+            let outcome = run::run(&scenario);
+            assert_eq!(outcome.broken, None, "seed {seed}\n{}", outcome.transcript.join("\n"));
+            if seed < 3 {
+                assert_eq!(run::run(&scenario).transcript, outcome.transcript, "seed {seed}");
+            }
+        }
+    }
+}

@@ -104,6 +104,8 @@ struct Gateway {
     /// Grows with every connection; none while there is none.
     connection: Option<u64>,
     connections: u64,
+    /// When the last message down and the last message up arrive.
+    last_ms: [u64; 2],
     wanted: BTreeSet<Digest>,
     cache: BTreeSet<Digest>,
     wakes_at_ms: Option<u64>,
@@ -305,6 +307,7 @@ impl<'a> World<'a> {
                     line: true,
                     connection: None,
                     connections: 0,
+                    last_ms: [0; 2],
                     wanted: BTreeSet::new(),
                     cache: BTreeSet::new(),
                     wakes_at_ms: None,
@@ -660,9 +663,21 @@ impl<'a> World<'a> {
         fates
     }
 
+    /// One connection keeps the order of its messages; a line that loses and repeats does not.
+    fn in_order(&mut self, gateway: usize, way: usize, delay: u64) -> u64 {
+        let network = &self.scenario.network;
+        if !self.calm && network.drop + network.duplicate > 0.0 {
+            return delay;
+        }
+        let last = &mut self.gateways[gateway].last_ms[way];
+        *last = (self.now_ms + delay).max(*last);
+        *last - self.now_ms
+    }
+
     fn send_down(&mut self, gateway: usize, topic: &str, payload: &[u8]) {
         let Some(connection) = self.gateways[gateway].connection else { return };
         for delay in self.fates() {
+            let delay = self.in_order(gateway, 0, delay);
             let (topic, payload) = (topic.to_owned(), payload.to_vec());
             self.after(delay, Event::ToGateway { gateway, connection, topic, payload });
         }
@@ -671,6 +686,7 @@ impl<'a> World<'a> {
     fn send_up(&mut self, gateway: usize, topic: &Topic, payload: &[u8]) {
         let Some(connection) = self.gateways[gateway].connection else { return };
         for delay in self.fates() {
+            let delay = self.in_order(gateway, 1, delay);
             let (topic, payload) = (topic.clone(), payload.to_vec());
             self.after(delay, Event::ToCoordinator { gateway, connection, topic, payload });
         }
