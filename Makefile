@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test lint unit e2e packages test-packages trace deny doc tools clean
+.PHONY: help demo test lint unit e2e sim sim-soak bench-rollout mutants packages test-packages trace deny doc tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,7 +12,7 @@ demo: tools ## the main job on 10 hospitals and 40 devices, under a minute after
 	$(CARGO) build --workspace --locked
 	target/debug/mdfm-demo
 
-test: tools lint unit e2e ## everything that must pass before a change lands
+test: tools lint unit e2e sim ## everything that must pass before a change lands
 
 lint: tools ## formatting and clippy, warnings are errors
 	$(CARGO) fmt --all --check
@@ -26,6 +26,29 @@ unit: tools ## unit and property tests beside the code, and the house rules
 e2e: tools ## the real programs: MQTT, TLS, processes, kill -9 (MDFM_SEED=n repeats a run)
 	$(CARGO) build --workspace --all-targets --locked
 	$(CARGO) test --workspace --locked --test e2e -- --test-threads 2
+
+SEEDS ?= 1000
+FROM ?= 0
+sim: tools ## a thousand worlds in virtual time, the safety rules asked after every event (SEEDS=n FROM=n)
+	$(CARGO) build --workspace --all-targets --locked
+	target/debug/mdfm-sim world --seeds $(SEEDS) --from $(FROM)
+
+sim-soak: tools ## as many worlds as wished with the optimised program (SEEDS=100000 FROM=1000)
+	$(CARGO) build --release --locked --package mdfm-simulators
+	target/release/mdfm-sim world --seeds $(SEEDS) --from $(FROM)
+
+bench-rollout: tools ## the rollout engine on a million devices, two rounds (docs/benchmarks.md)
+	$(CARGO) build --release --locked --package mdfm-simulators
+	target/release/mdfm-sim scale --hospitals 200 --gateways 10000 --devices 100000
+	target/release/mdfm-sim scale
+	target/release/mdfm-sim scale --seed 2
+
+mutants: tools ## changes every condition of gates, triggers and engine and looks whether a test notices (about an hour)
+	@PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin"; command -v cargo-mutants >/dev/null || $(CARGO) install --quiet --locked cargo-mutants
+	PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin" CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 \
+	  $(CARGO) mutants --package mdfm-coordinator --output target/mutants --timeout 60 \
+	  --file coordinator/src/domain/rollout/gate.rs --file coordinator/src/domain/rollout/trigger.rs \
+	  --file coordinator/src/domain/rollout/step.rs --file coordinator/src/domain/rollout/tally.rs -- --lib
 
 packages: tools ## .deb and .rpm of every program, into target/packages (the release build takes its time)
 	packaging/scripts/packages

@@ -5,26 +5,28 @@
 //! a write, which then is on disk or is not (batches are atomic); wall clocks of gateways jump. Devices reboot, are unplugged,
 //! carry patients and run flawed firmware. What must hold all the same stands in `oracle.rs`.
 
+mod faults;
+mod line;
+mod people;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use mdfm_agent::rehearsal::{Agent, Enrolment, Fetched, LastBatch, Memory, Now, Output};
-use mdfm_coordinator::rehearsal::{Act, Coordinator, Message};
+use mdfm_agent::rehearsal::{Agent, Enrolment, Fetched, Memory, Now, Output};
+use mdfm_coordinator::rehearsal::{Act, Coordinator};
 use mdfm_shared::device::{Command, Fault, Order, Report};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId, HospitalId};
-use mdfm_shared::record::AuditRecord;
-use mdfm_shared::sign::Signed;
-use mdfm_shared::telemetry::{FirmwareReport, InstallState, Severity};
+use mdfm_shared::telemetry::{FirmwareReport, InstallState};
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 use mdfm_shared::tlog::Hash;
-use mdfm_shared::trust::{Role, Validation};
+use mdfm_shared::trust::Role;
 use mdfm_shared::wire::Topic;
 
 use super::device::{Device, MODEL, Obeyed};
 use super::oracle::{Broken, Oracle};
 use super::rng::Rng;
-use super::scenario::{Flaw, Scenario, What};
+use super::scenario::{Flaw, Scenario};
 use super::setup::{self, START};
 
 /// Time between two reports of a device.
@@ -643,104 +645,6 @@ impl<'a> World<'a> {
         })
     }
 
-    // ---- the line
-
-    fn delay(&mut self) -> u64 {
-        self.rng.between(5, self.scenario.network.delay_ms_max.max(5))
-    }
-
-    /// How often a message arrives, and when.
-    fn fates(&mut self) -> Vec<u64> {
-        let network = &self.scenario.network;
-        let (drop, duplicate) = if self.calm { (0.0, 0.0) } else { (network.drop, network.duplicate) };
-        let mut fates = Vec::new();
-        if !self.rng.happens(drop) {
-            fates.push(self.delay());
-        }
-        if self.rng.happens(duplicate) {
-            fates.push(self.delay() * 3);
-        }
-        fates
-    }
-
-    /// One connection keeps the order of its messages; a line that loses and repeats does not.
-    fn in_order(&mut self, gateway: usize, way: usize, delay: u64) -> u64 {
-        let network = &self.scenario.network;
-        if !self.calm && network.drop + network.duplicate > 0.0 {
-            return delay;
-        }
-        let last = &mut self.gateways[gateway].last_ms[way];
-        *last = (self.now_ms + delay).max(*last);
-        *last - self.now_ms
-    }
-
-    fn send_down(&mut self, gateway: usize, topic: &str, payload: &[u8]) {
-        let Some(connection) = self.gateways[gateway].connection else { return };
-        for delay in self.fates() {
-            let delay = self.in_order(gateway, 0, delay);
-            let (topic, payload) = (topic.to_owned(), payload.to_vec());
-            self.after(delay, Event::ToGateway { gateway, connection, topic, payload });
-        }
-    }
-
-    fn send_up(&mut self, gateway: usize, topic: &Topic, payload: &[u8]) {
-        let Some(connection) = self.gateways[gateway].connection else { return };
-        for delay in self.fates() {
-            let delay = self.in_order(gateway, 1, delay);
-            let (topic, payload) = (topic.clone(), payload.to_vec());
-            self.after(delay, Event::ToCoordinator { gateway, connection, topic, payload });
-        }
-    }
-
-    fn deliver_retained(&mut self, gateway: usize) {
-        let own = Topic::Directive(self.gateways[gateway].id.clone()).to_string();
-        let all: Vec<(String, Vec<u8>)> = self
-            .retained
-            .iter()
-            .filter(|(topic, _)| {
-                **topic == own
-                    || matches!(Topic::parse(topic), Some(Topic::TrustRoot(_) | Topic::Roster | Topic::Checkpoint))
-            })
-            .map(|(topic, payload)| (topic.clone(), payload.clone()))
-            .collect();
-        for (topic, payload) in all {
-            self.send_down(gateway, &topic, &payload);
-        }
-    }
-
-    /// Brings out what the coordinator says, and writes down what its log says of deployments.
-    fn spread(&mut self) -> Result<(), Broken> {
-        for Message { topic, retained, payload } in self.coordinator.take_messages() {
-            let name = topic.to_string();
-            if retained {
-                self.retained.insert(name.clone(), payload.clone());
-            }
-            for gateway in 0..self.gateways.len() {
-                let hears = match &topic {
-                    Topic::Directive(g) | Topic::Ack(g) => *g == self.gateways[gateway].id,
-                    Topic::Release(digest) => self.gateways[gateway].wanted.contains(digest),
-                    _ => true,
-                };
-                if hears {
-                    self.send_down(gateway, &name, &payload);
-                }
-            }
-        }
-        let records: Vec<AuditRecord> = self.coordinator.entries()[self.logged..]
-            .iter()
-            .map(|e| AuditRecord::from_bytes(e).map_err(|e| Broken::new(&format!("a record does not decode: {e}"))))
-            .collect::<Result<_, _>>()?;
-        self.logged += records.len();
-        for record in records {
-            self.oracle.record(&record)?;
-            if record.action.starts_with("deployment.") || record.action.starts_with("firmware.app") {
-                let reason = record.reason.clone().unwrap_or_default();
-                self.say(&record.actor.id, &format!("{} {}: {reason}", record.action, record.object));
-            }
-        }
-        Ok(())
-    }
-
     // ---- devices
 
     fn flaw_of(flaws: &BTreeMap<(Digest, usize), Flaw>, device: usize) -> impl Fn(Digest) -> Option<Flaw> + '_ {
@@ -807,212 +711,6 @@ impl<'a> World<'a> {
         }
         self.oracle.device(&name, permanent, self.sites[device].device.reboots_in_use)?;
         self.send_report(device);
-        Ok(())
-    }
-
-    // ---- what the world does
-
-    fn happens(&mut self, what: What) -> Result<(), Broken> {
-        self.say("world", &format!("{what:?}"));
-        match what {
-            What::LineDown { gateway, for_s } => {
-                let gateway = gateway - 1;
-                self.gateways[gateway].line = false;
-                self.disconnect(gateway)?;
-                self.after(for_s * 1_000, Event::LineUp { gateway });
-            }
-            What::AgentKilled { gateway, for_s } => {
-                self.stop_agent(gateway - 1);
-                self.after(for_s * 1_000 + 500, Event::GatewayStart { gateway: gateway - 1 });
-            }
-            What::GatewayPowerCut { gateway, for_s } => self.power_cut(gateway - 1, for_s * 1_000 + 500),
-            What::PowerCutWhileWriting { gateway, n, kept } => {
-                let last = if kept { LastBatch::Kept } else { LastBatch::Lost };
-                if let Some(agent) = self.gateways[gateway - 1].agent.as_mut() {
-                    agent.disk_mut().cut_at(n, last);
-                }
-            }
-            What::ClockJump { gateway, by_s } => {
-                self.gateways[gateway - 1].skew_ms += by_s * 1_000;
-                return self.with_agent(gateway - 1, |agent, now| agent.work(now));
-            }
-            What::CoordinatorKilled { for_s } => {
-                if !self.coordinator_up {
-                    return Ok(());
-                }
-                self.coordinator_up = false;
-                for gateway in 0..self.gateways.len() {
-                    self.disconnect(gateway)?;
-                }
-                self.after(for_s * 1_000 + 500, Event::CoordinatorStart);
-            }
-            What::BrokerForgets => {
-                self.retained.clear();
-                for gateway in 0..self.gateways.len() {
-                    self.disconnect(gateway)?;
-                }
-                if self.coordinator_up {
-                    self.coordinator.tell_everything();
-                    self.spread()?;
-                    for gateway in 0..self.gateways.len() {
-                        self.connect(gateway)?;
-                    }
-                }
-            }
-            What::Patient { device, for_s } => {
-                let device = device - 1;
-                self.sites[device].device.in_use = true;
-                self.send_report(device);
-                self.after(for_s * 1_000, Event::PatientLeaves { device });
-            }
-            What::DevicePowerCut { device } => {
-                // Nobody pulls the plug of a device with a patient; that is not ours to prevent.
-                let flaws = Self::flaw_of(&self.flaws, device - 1);
-                let site = &mut self.sites[device - 1];
-                if !site.device.in_use {
-                    site.device.boot(self.now_ms, &flaws);
-                }
-            }
-            What::DeviceUnplugged { device, for_s } => {
-                self.sites[device - 1].plugged = false;
-                self.after(for_s * 1_000, Event::PluggedIn { device: device - 1 });
-            }
-            What::Fault { device, severity } => {
-                let severity = match severity.as_str() {
-                    "critical" => Severity::Critical,
-                    "error" => Severity::Error,
-                    _ => Severity::Warning,
-                };
-                let fault = Fault { severity, code: "PWR-3".into(), message: "mains dip".into() };
-                self.send_fault(device - 1, fault);
-            }
-            What::Order { deployment, order } => {
-                let Some(deployment) = self.deployments[deployment - 1].clone() else { return Ok(()) };
-                let act = match order.as_str() {
-                    "pause" => Act::Pause { deployment },
-                    "resume" => Act::Resume { deployment },
-                    "abort" => Act::Abort { deployment },
-                    _ => Act::RollBack { deployment },
-                };
-                self.act("operator", act)?;
-            }
-            What::HospitalBack { deployment, hospital } => {
-                let Some(deployment) = self.deployments[deployment - 1].clone() else { return Ok(()) };
-                let hospital = id(&format!("H-{hospital}"));
-                self.act("operator", Act::RollBackHospital { deployment, hospital })?;
-            }
-        }
-        Ok(())
-    }
-
-    // ---- people
-
-    fn upload(&mut self, i: usize) -> Result<(), Broken> {
-        if !self.coordinator_up {
-            self.after(5_000, Event::Upload(i));
-            return Ok(());
-        }
-        let scenario = self.scenario;
-        let release = &scenario.release[i];
-        let manifest = setup::manifest(i + 1, release);
-        let component = &manifest.components[0];
-        let (sha256, size_bytes) = (component.sha256, component.size_bytes);
-        self.flaws.extend(release.flaw.iter().map(|(device, flaw)| ((sha256, *device), *flaw)));
-        let (firmware, version) = (manifest.firmware_id.clone(), manifest.version.clone());
-        let act = Act::Firmware { firmware: firmware.clone(), version, model: MODEL.into(), sha256, size_bytes };
-        self.act("uploader", act)?;
-        self.act("uploader", Act::Manifest { firmware, manifest: setup::signed_manifest(&manifest) })?;
-        let emergency = release.class == "emergency";
-        for (n, role) in Role::ALL.into_iter().enumerate() {
-            let needed = !(emergency && role == Role::Qa);
-            if needed && !release.withheld.contains(&role.to_string()) {
-                let at_ms = self.now_ms + release.approve_after_s * 1_000 * (n as u64 + 1) / 3;
-                self.to_approve.push((at_ms, i, role));
-            }
-        }
-        Ok(())
-    }
-
-    fn deploy(&mut self, i: usize) -> Result<(), Broken> {
-        if !self.coordinator_up {
-            self.after(5_000, Event::Deploy(i));
-            return Ok(());
-        }
-        let deploy = &self.scenario.deploy[i];
-        let deployment: DeploymentId = id(&format!("D-{}", i + 1));
-        let firmware = setup::firmware_id(deploy.release);
-        // What is in the way is taken over from, where that is allowed.
-        let in_the_way: Vec<String> = self.deployments[..i]
-            .iter()
-            .flatten()
-            .filter(|d| self.coordinator.deployment(d).is_some_and(|r| matches!(r.status, "running" | "paused")))
-            .map(|d| format!("{:?}", d.as_str()))
-            .collect();
-        let supersedes = in_the_way.join(",");
-        let json =
-            deploy.json.replacen('{', &format!(r#"{{ "firmwareId": "{firmware}", "supersedes": [{supersedes}], "#), 1);
-        self.deployments[i] = Some(deployment.clone());
-        if !self.act("operator", Act::Deploy { deployment: deployment.clone(), json })? {
-            self.deployments[i] = None;
-            if self.oracle.is_approved(&firmware) && !self.calm {
-                // Something stood in the way: the operator tries again, taking over from whoever may be superseded.
-                self.after(60_000, Event::Deploy(i));
-            }
-        }
-        Ok(())
-    }
-
-    /// People look at what waits for them: approvals, gates, consents; and in the end at what was left paused.
-    fn people(&mut self) -> Result<(), Broken> {
-        if !self.coordinator_up {
-            return Ok(());
-        }
-        let (due, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.to_approve).into_iter().partition(|(at_ms, _, _)| *at_ms <= self.now_ms);
-        self.to_approve = later;
-        for (_, i, role) in due {
-            let manifest = setup::signed_manifest(&setup::manifest(i + 1, &self.scenario.release[i]));
-            let approval = setup::approval(&manifest, role, self.utc());
-            self.act(setup::approver(role).0, Act::Approve { firmware: setup::firmware_id(i + 1), approval })?;
-        }
-        for i in 0..self.deployments.len() {
-            let Some(deployment) = self.deployments[i].clone() else { continue };
-            let Some(report) = self.coordinator.deployment(&deployment) else { continue };
-            if let Some(role) = report.awaits {
-                let since = *self.waiting.entry((i, report.current)).or_insert(self.now_ms);
-                if self.calm || self.now_ms >= since + self.scenario.deploy[i].sign_after_s * 1_000 {
-                    self.sign(i, &deployment, report.current, role)?;
-                }
-            }
-            for hospital in report.unasked {
-                if report.status == "running" && (self.calm || self.rng.one_in(10)) {
-                    self.act("operator", Act::Consent { deployment: deployment.clone(), hospital })?;
-                }
-            }
-            if self.calm && report.status == "paused" {
-                self.act("operator", Act::RollBack { deployment: deployment.clone() })?;
-            }
-        }
-        Ok(())
-    }
-
-    fn sign(&mut self, i: usize, deployment: &DeploymentId, phase: u32, role: Role) -> Result<(), Broken> {
-        let release = self.scenario.deploy[i].release;
-        let manifest = setup::signed_manifest(&setup::manifest(release, &self.scenario.release[release - 1])).digest();
-        let (user, key) = setup::approver(role);
-        let validation = Validation {
-            deployment: deployment.clone(),
-            phase,
-            manifest,
-            role,
-            user: id(user),
-            printed_name: user.to_owned(),
-            meaning: format!("I validate phase {phase}"),
-            reason: "rehearsed".into(),
-            at: self.utc(),
-        };
-        let validation = Signed::sign(&validation, &[&key]).expect("small documents");
-        self.act(user, Act::Validate { deployment: deployment.clone(), validation })?;
         Ok(())
     }
 

@@ -1,0 +1,105 @@
+//! What the world does to the system.
+
+use mdfm_agent::rehearsal::LastBatch;
+use mdfm_coordinator::rehearsal::Act;
+use mdfm_shared::device::Fault;
+use mdfm_shared::telemetry::Severity;
+
+use super::super::oracle::Broken;
+use super::super::scenario::What;
+use super::{Event, World, id};
+
+impl World<'_> {
+    pub(super) fn happens(&mut self, what: What) -> Result<(), Broken> {
+        self.say("world", &format!("{what:?}"));
+        match what {
+            What::LineDown { gateway, for_s } => {
+                let gateway = gateway - 1;
+                self.gateways[gateway].line = false;
+                self.disconnect(gateway)?;
+                self.after(for_s * 1_000, Event::LineUp { gateway });
+            }
+            What::AgentKilled { gateway, for_s } => {
+                self.stop_agent(gateway - 1);
+                self.after(for_s * 1_000 + 500, Event::GatewayStart { gateway: gateway - 1 });
+            }
+            What::GatewayPowerCut { gateway, for_s } => self.power_cut(gateway - 1, for_s * 1_000 + 500),
+            What::PowerCutWhileWriting { gateway, n, kept } => {
+                let last = if kept { LastBatch::Kept } else { LastBatch::Lost };
+                if let Some(agent) = self.gateways[gateway - 1].agent.as_mut() {
+                    agent.disk_mut().cut_at(n, last);
+                }
+            }
+            What::ClockJump { gateway, by_s } => {
+                self.gateways[gateway - 1].skew_ms += by_s * 1_000;
+                return self.with_agent(gateway - 1, |agent, now| agent.work(now));
+            }
+            What::CoordinatorKilled { for_s } => {
+                if !self.coordinator_up {
+                    return Ok(());
+                }
+                self.coordinator_up = false;
+                for gateway in 0..self.gateways.len() {
+                    self.disconnect(gateway)?;
+                }
+                self.after(for_s * 1_000 + 500, Event::CoordinatorStart);
+            }
+            What::BrokerForgets => {
+                self.retained.clear();
+                for gateway in 0..self.gateways.len() {
+                    self.disconnect(gateway)?;
+                }
+                if self.coordinator_up {
+                    self.coordinator.tell_everything();
+                    self.spread()?;
+                    for gateway in 0..self.gateways.len() {
+                        self.connect(gateway)?;
+                    }
+                }
+            }
+            What::Patient { device, for_s } => {
+                let device = device - 1;
+                self.sites[device].device.in_use = true;
+                self.send_report(device);
+                self.after(for_s * 1_000, Event::PatientLeaves { device });
+            }
+            What::DevicePowerCut { device } => {
+                // Nobody pulls the plug of a device with a patient; that is not ours to prevent.
+                let flaws = Self::flaw_of(&self.flaws, device - 1);
+                let site = &mut self.sites[device - 1];
+                if !site.device.in_use {
+                    site.device.boot(self.now_ms, &flaws);
+                }
+            }
+            What::DeviceUnplugged { device, for_s } => {
+                self.sites[device - 1].plugged = false;
+                self.after(for_s * 1_000, Event::PluggedIn { device: device - 1 });
+            }
+            What::Fault { device, severity } => {
+                let severity = match severity.as_str() {
+                    "critical" => Severity::Critical,
+                    "error" => Severity::Error,
+                    _ => Severity::Warning,
+                };
+                let fault = Fault { severity, code: "PWR-3".into(), message: "mains dip".into() };
+                self.send_fault(device - 1, fault);
+            }
+            What::Order { deployment, order } => {
+                let Some(deployment) = self.deployments[deployment - 1].clone() else { return Ok(()) };
+                let act = match order.as_str() {
+                    "pause" => Act::Pause { deployment },
+                    "resume" => Act::Resume { deployment },
+                    "abort" => Act::Abort { deployment },
+                    _ => Act::RollBack { deployment },
+                };
+                self.act("operator", act)?;
+            }
+            What::HospitalBack { deployment, hospital } => {
+                let Some(deployment) = self.deployments[deployment - 1].clone() else { return Ok(()) };
+                let hospital = id(&format!("H-{hospital}"));
+                self.act("operator", Act::RollBackHospital { deployment, hospital })?;
+            }
+        }
+        Ok(())
+    }
+}
