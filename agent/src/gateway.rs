@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use mdfm_shared::device::{Command, Fault, Refusal, Report};
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::{DeviceId, GatewayId};
+use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId};
 use mdfm_shared::sign::{SecretKey, SignError, Signed};
 use mdfm_shared::telemetry::{DeviceHeartbeat, EventKind, FirmwareReport, Heartbeat, InstallState};
 use mdfm_shared::time::MonotonicMs;
@@ -418,6 +418,30 @@ impl<S: Store> Gateway<S> {
             return Ok(());
         }
         self.refuse(now, Some(device), &Refused { what: "device", reason })
+    }
+
+    /// The hospital's staff agree to a deployment on the gateway, or take it back. It counts once the coordinator has it.
+    ///
+    /// # Errors
+    /// The inner one says why not, in words.
+    pub(crate) fn consent(
+        &mut self,
+        now: Now,
+        deployment: &DeploymentId,
+        given: bool,
+        reason: &str,
+        uid: u32,
+    ) -> Result<Result<String, String>, GatewayError> {
+        if reason.trim().is_empty() {
+            return Ok(Err("say who agrees and why (--reason)".into()));
+        }
+        if !self.trust.names_deployment(deployment) {
+            return Ok(Err(format!("deployment {deployment} is not for any device of this gateway now")));
+        }
+        let (deployment, reason) = (deployment.clone(), reason.to_owned());
+        self.record(now, None, [EventKind::Consent { deployment, given, reason, uid }], Vec::new())?;
+        let sent = if self.connected { "it is on its way to the vendor" } else { "it is sent when the line is back" };
+        Ok(Ok(format!("noted; {sent}")))
     }
 
     /// The connection to the coordinator stands.

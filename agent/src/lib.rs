@@ -2,7 +2,7 @@
 //!
 //! `installer` is the core (pure, one state machine a device), `trust` what this gateway believes, `gateway` puts them together;
 //! `runner` is their shell.
-//! `link` leads to the coordinator, `device` to the devices, `store` keeps what must survive.
+//! `link` leads to the coordinator, `device` to the devices, `local` to on-site staff, `store` keeps what must survive.
 
 mod clock;
 mod config;
@@ -11,6 +11,7 @@ mod gateway;
 mod image;
 mod installer;
 mod link;
+mod local;
 pub mod rehearsal;
 mod runner;
 mod service;

@@ -20,6 +20,7 @@ use crate::gateway::{Fetched, Gateway, GatewayError, Output, Who};
 use crate::image::ImageCache;
 use crate::installer::Now;
 use crate::link::{FetchError, FleetEvent, FleetLink, Http, Identity};
+use crate::local::{self, Asked, Request};
 use crate::store::SledStore;
 
 /// Longest sleep; staging and heartbeats look at the time at least so often.
@@ -51,6 +52,7 @@ struct Inlets {
     fleet: mpsc::Receiver<FleetEvent>,
     devices: mpsc::Receiver<DeviceEvent>,
     done: mpsc::Receiver<Done>,
+    local: mpsc::Receiver<Asked>,
 }
 
 /// Runs the agent until the process is told to stop.
@@ -70,6 +72,7 @@ pub(crate) async fn run(config: Config, path: Option<PathBuf>, level: LogLevel) 
             Some(event) = inlets.devices.recv() => agent.hear_device(event)?,
             Some(event) = inlets.fleet.recv() => agent.hear_fleet(event)?,
             Some(done) = inlets.done.recv() => agent.hear_done(done)?,
+            Some(asked) = inlets.local.recv() => agent.hear_staff(asked)?,
             () = tokio::time::sleep(sleep) => {}
             _ = hangup.recv() => {
                 mdfm_service::take_up_level(&level, Config::load(path.as_deref()).map(|c| c.log_level));
@@ -137,7 +140,8 @@ impl Agent {
             cache_used: true,
         };
         tracing::info!(gateway = %agent.identity.gateway, devices = config.device.len(), boot = hex::encode(boot), "agent running");
-        Ok((agent, Inlets { fleet, devices: from_devices, done: from_work }))
+        let local = local::listen(&config.state_dir)?;
+        Ok((agent, Inlets { fleet, devices: from_devices, done: from_work, local }))
     }
 
     fn hear_device(&mut self, event: DeviceEvent) -> Result<(), GatewayError> {
@@ -150,6 +154,14 @@ impl Agent {
             DeviceEvent::Fault(device, fault) => self.gateway.device_fault(now, &device, fault),
             DeviceEvent::Malformed(device, reason) => self.gateway.device_malformed(now, &device, reason),
         }
+    }
+
+    fn hear_staff(&mut self, asked: Asked) -> Result<(), GatewayError> {
+        let Request::Consent { deployment, given, reason } = asked.request;
+        let answer = self.gateway.consent(clock::now(), &deployment, given, &reason, asked.uid)?;
+        // Who asked may have gone.
+        let _ = asked.reply.send(answer);
+        Ok(())
     }
 
     fn hear_fleet(&mut self, event: FleetEvent) -> Result<(), GatewayError> {

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use mdfm_service::{Exit, Stop};
+use mdfm_shared::id::DeploymentId;
 
 use crate::config::{Config, DEFAULT_TOML};
+use crate::local::{self, Request};
 use crate::{link, runner};
 
 /// The gateway agent of the Medical Device Firmware Manager.
@@ -37,6 +39,17 @@ enum Action {
         #[arg(long)]
         check_config: bool,
     },
+    /// Says that this hospital's staff agree to a deployment; as root, on the gateway, with or without a connection.
+    Consent {
+        /// Deployment id.
+        deployment: DeploymentId,
+        /// Who agrees and why.
+        #[arg(long)]
+        reason: String,
+        /// Take the consent back: devices not yet activated wait again.
+        #[arg(long)]
+        withdraw: bool,
+    },
     /// Prints the commented default configuration.
     DefaultConfig,
 }
@@ -61,6 +74,15 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             };
             let gateway = runtime.block_on(link::enrol(&config.state_dir, &text, again))?;
             tracing::info!(%gateway, "enrolled; start the agent with `mdfm-agent run`");
+            Ok(())
+        }
+        Action::Consent { deployment, reason, withdraw } => {
+            let request = Request::Consent { deployment, given: !withdraw, reason };
+            let message = local::request(&config.state_dir, &request)?;
+            #[expect(clippy::print_stdout, reason = "the answer to whoever typed the command")]
+            {
+                println!("{message}");
+            }
             Ok(())
         }
         Action::Run { check_config: true } => {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{Action, CommitAck, Directive, Finish, Window};
-use mdfm_shared::id::{DeviceId, GatewayId};
+use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId};
 use mdfm_shared::limits::PROOF_HASHES_MAX;
 use mdfm_shared::sign::{Signed, Verified};
 use mdfm_shared::time::UtcMillis;
@@ -371,6 +371,11 @@ impl Trust {
             Action::Hold { manifest } => target(*manifest, None).map(Wish::Hold),
             Action::Rollback { manifest } => Some(Wish::Rollback { manifest: *manifest }),
         }
+    }
+
+    /// Whether the directive names this deployment.
+    pub(crate) fn names_deployment(&self, deployment: &DeploymentId) -> bool {
+        self.directive.iter().flat_map(|d| &d.devices).any(|d| d.deployment == *deployment)
     }
 
     /// Whether a directive is held and has run out.

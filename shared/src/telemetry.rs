@@ -143,6 +143,17 @@ pub enum EventKind {
         /// The Unix user id of who did it.
         uid: u32,
     },
+    /// The hospital's staff agreed to a deployment on the gateway, or took it back.
+    Consent {
+        /// Which deployment.
+        deployment: DeploymentId,
+        /// Whether they agree.
+        given: bool,
+        /// Who and why, in their words.
+        reason: String,
+        /// The Unix user id under which it was said.
+        uid: u32,
+    },
 }
 
 impl EventKind {
@@ -155,12 +166,13 @@ impl EventKind {
             Self::DeviceError { .. } => "deviceError",
             Self::Refused { .. } => "refused",
             Self::LocalAction { .. } => "localAction",
+            Self::Consent { .. } => "consent",
         }
     }
     /// The deployment that it belongs to, where it belongs to one.
     pub fn deployment(&self) -> Option<&DeploymentId> {
         match self {
-            Self::StateChanged { deployment, .. } => Some(deployment),
+            Self::StateChanged { deployment, .. } | Self::Consent { deployment, .. } => Some(deployment),
             Self::AgentStarted { .. }
             | Self::DeviceAdopted { .. }
             | Self::DeviceError { .. }
@@ -182,6 +194,10 @@ impl fmt::Display for EventKind {
             Self::DeviceError { severity, code, message } => write!(f, "{severity:?} {code}: {message}"),
             Self::Refused { what, reason } => write!(f, "{what} refused: {reason}"),
             Self::LocalAction { command, uid } => write!(f, "{command} by user {uid} on the gateway"),
+            Self::Consent { deployment, given, reason, uid } => {
+                let what = if *given { "consent to" } else { "no more consent to" };
+                write!(f, "{what} {deployment} by user {uid} on the gateway: {reason}")
+            }
         }
     }
 }

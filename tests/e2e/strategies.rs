@@ -216,5 +216,17 @@ fn seed_strat_progressive_a_pinned_plan_and_a_hospital_that_is_asked() {
     let consent = ["consent", &id, "--hospital", &hospital_id(1), "--reason", "ward is quiet after ten"];
     let view = world.ctl_as("nurse", &consent).unwrap();
     assert_eq!(view["consents"][0]["givenBy"], "nurse");
+    // The second hospital is asked too, and says so on its own gateway.
+    world.ctl(Role::Operator, &["hospitals", "policy", &hospital_id(2), "--consent"]).unwrap();
+    wait_for("the second hospital to wait", Duration::from_secs(60), || {
+        let view = world.deployment(&id)?;
+        world.validate_if_due(&id, &view)?;
+        Ok((device(&view, &device_id(2, 1))["state"] == "staged").then_some(()))
+    })
+    .unwrap();
+    let refused = world.on_gateway(2, &["consent", "dep-other", "--reason", "x"]).unwrap_err().to_string();
+    assert!(refused.contains("is not for any device of this gateway"), "{refused}");
+    let said = world.on_gateway(2, &["consent", &id, "--reason", "biomedical engineering, by phone"]).unwrap();
+    assert!(said.contains("on its way to the vendor"), "{said}");
     until(&world, &id, "completed");
 }

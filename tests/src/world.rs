@@ -463,6 +463,17 @@ impl World {
         self.run_ctl(&all)
     }
 
+    /// Runs `mdfm-agent` on the gateway of a hospital, as its staff would.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn on_gateway(&self, h: usize, arguments: &[&str]) -> anyhow::Result<String> {
+        let config = self.text(&format!("agent-{h:03}.toml"));
+        let output = Command::new(program("mdfm-agent")?).args(["--config", &config]).args(arguments).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// The session file of somebody.
     pub fn session(&self, role: Role) -> String {
         self.text(&format!("sessions/{}", role.user()))

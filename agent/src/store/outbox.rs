@@ -176,6 +176,7 @@ fn shorten(mut kind: EventKind) -> EventKind {
             }
         }
         EventKind::DeviceError { code, message, .. } => [code, message].into_iter().for_each(cut),
+        EventKind::Consent { reason, .. } => cut(reason),
         EventKind::Refused { what, reason } => [what, reason].into_iter().for_each(cut),
     }
     kind

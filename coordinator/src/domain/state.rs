@@ -362,7 +362,11 @@ impl State {
                     deployment.report_stays(at, id);
                 }
             }
-            EventKind::AgentStarted { .. } | EventKind::Refused { .. } | EventKind::LocalAction { .. } => {}
+            EventKind::AgentStarted { .. }
+            | EventKind::Refused { .. }
+            | EventKind::LocalAction { .. }
+            // A record of its own follows.
+            | EventKind::Consent { .. } => {}
         }
     }
 

@@ -3,16 +3,22 @@
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::{KeySet, PublicKey, Signed};
-use mdfm_shared::telemetry::TelemetryBatch;
+use mdfm_shared::telemetry::{EventKind, TelemetryBatch};
+use mdfm_shared::time::UtcMillis;
 
-use super::{Event, Proposal, Refusal, State};
+use super::{Event, Proposal, Refusal, State, rollout};
 
 /// The batch is committed already: acknowledge again, record nothing.
 pub(crate) const ALREADY_COMMITTED: &str = "already-committed";
 /// An earlier batch is missing: the gateway will send it again, in order.
 pub(crate) const GAP: &str = "telemetry-gap";
 
-pub(super) fn commit(state: &State, id: &GatewayId, signed: &Signed<TelemetryBatch>) -> Result<Vec<Proposal>, Refusal> {
+pub(super) fn commit(
+    state: &State,
+    now: UtcMillis,
+    id: &GatewayId,
+    signed: &Signed<TelemetryBatch>,
+) -> Result<Vec<Proposal>, Refusal> {
     let gateway = state.need_gateway(id)?;
     let credentials = gateway
         .credentials
@@ -59,5 +65,21 @@ pub(super) fn commit(state: &State, id: &GatewayId, signed: &Signed<TelemetryBat
         sequence: batch.sequence,
         digest: signed.digest(),
     };
-    Ok(vec![Proposal::new("telemetry.commit", format!("gateway/{id}"), event).with(document_text(signed))])
+    let mut proposals =
+        vec![Proposal::new("telemetry.commit", format!("gateway/{id}"), event).with(document_text(signed))];
+    for event in &batch.events {
+        if let EventKind::Consent { deployment, given, reason, uid } = &event.kind {
+            let by = format!("user {uid} on {id}");
+            proposals.extend(rollout::command::consent_on_site(
+                state,
+                now,
+                deployment,
+                &gateway.hospital,
+                *given,
+                &by,
+                reason,
+            ));
+        }
+    }
+    Ok(proposals)
 }

@@ -228,6 +228,30 @@ pub(crate) fn consent(
     Ok(vec![changed(action, id, change).because(reason)])
 }
 
+/// What a hospital's staff said on a gateway of theirs, if it changes anything; it came signed by the gateway, later perhaps.
+pub(crate) fn consent_on_site(
+    state: &State,
+    now: UtcMillis,
+    id: &DeploymentId,
+    hospital: &HospitalId,
+    given: bool,
+    by: &str,
+    reason: &str,
+) -> Option<Proposal> {
+    let deployment = state.deployments.get(id).filter(|d| d.is_active())?;
+    if deployment.hospitals.get(hospital)?.consent.is_some() == given {
+        return None;
+    }
+    let hospital = hospital.clone();
+    let (action, change) = if given {
+        let consent = Consent { by: by.to_owned(), reason: reason.to_owned(), at: now };
+        ("deployment.consent", Change::ConsentGiven { hospital, consent })
+    } else {
+        ("deployment.consent.withdraw", Change::ConsentWithdrawn { hospital })
+    };
+    Some(changed(action, id, change).because(format!("{by}: {reason}")))
+}
+
 /// Somebody did what was owed.
 pub(crate) fn fulfil(
     state: &State,
