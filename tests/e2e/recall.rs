@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{fresh_dir, image};
 
 #[test]
-fn cfr_806_a_recall_is_followed_to_the_device_that_was_away() {
+fn fda_806_a_recall_is_followed_to_the_device_that_was_away() {
     let dir = fresh_dir("recall");
     let mut world = World::start(&dir, Layout { hospitals: 2, devices: 1, ..Layout::default() }).unwrap();
     let first = image(&dir, 21, 200_000);

@@ -662,7 +662,7 @@ fn seed_mon_silence_is_noticed_and_so_is_the_return() {
 }
 
 #[test]
-fn a_recall_finds_its_devices_and_follows_them_to_the_last() {
+fn fda_806_a_recall_finds_its_devices_and_follows_them_to_the_last() {
     let mut office = Office::new();
     let parts = vec![
         SbomComponent { name: "openssl".into(), version: Some("3.0.1".into()) },
@@ -724,7 +724,7 @@ fn a_recall_finds_its_devices_and_follows_them_to_the_last() {
 }
 
 #[test]
-fn a_recall_by_release_number_label_or_udi_reaches_what_fits_and_rolls_it_back() {
+fn seed_inv_a_recall_by_release_number_label_or_udi_reaches_what_fits_and_rolls_it_back() {
     let mut office = Office::new();
     office.deploy("D-1", &all(22, "")).expect("approved");
     office.confirm(1..=4, "D-1", 22);

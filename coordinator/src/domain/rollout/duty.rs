@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cfr_806_ten_working_days_pass_over_weekends() {
+    fn fda_806_ten_working_days_pass_over_weekends() {
         // Friday, 20 November 2026.
         let friday = UtcMillis(1_795_132_800_000);
         assert_eq!(friday.to_string(), "2026-11-20T00:00:00.000Z");

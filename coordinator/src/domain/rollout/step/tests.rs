@@ -588,7 +588,7 @@ fn seed_strat_emergency_owes_a_notification_and_seven_daily_reports() {
 }
 
 #[test]
-fn cfr_806_a_rollback_opens_a_decision_that_somebody_must_take() {
+fn fda_806_a_rollback_opens_a_decision_that_somebody_must_take() {
     let mut rollout = Rollout::new();
     rollout.report(0, 0, InstallState::Activating);
     rollout.report(0, 0, InstallState::RollingBack);
