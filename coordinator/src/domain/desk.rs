@@ -86,6 +86,7 @@ pub(crate) struct Desk {
     refusals: BTreeMap<(String, &'static str), UtcMillis>,
     next_look: UtcMillis,
     next_sweep: UtcMillis,
+    has_swept: bool,
     /// Gateways whose wishes may have changed.
     changed: BTreeSet<GatewayId>,
 }
@@ -104,6 +105,7 @@ impl Desk {
             refusals: BTreeMap::new(),
             next_look: UtcMillis(0),
             next_sweep: UtcMillis(0),
+            has_swept: false,
             changed: BTreeSet::new(),
         }
     }
@@ -331,10 +333,12 @@ impl Desk {
         Ok(())
     }
 
-    /// Finds the gateways whose directive runs out, or whose windows move with time.
+    /// Finds the gateways whose directive runs out, or whose windows move with time. The first time after a start it is all of
+    /// them: the coordinator may have died between a change and the directives that were to follow.
     fn sweep(&mut self, state: &State, now: UtcMillis) {
+        let first = !std::mem::replace(&mut self.has_swept, true);
         let enrolled = state.gateways.iter().filter(|(_, g)| g.credentials.is_some());
-        let due = enrolled.filter(|(id, g)| directive::runs_out(g, now) || !state.directive_wishes.contains_key(*id));
+        let due = enrolled.filter(|(_, g)| first || directive::runs_out(g, now));
         self.changed.extend(due.map(|(id, _)| id.clone()));
         for deployment in state.deployments.values().filter(|d| d.is_active()) {
             if matches!(deployment.plan.spec.windows, WindowRule::Windows { .. }) {

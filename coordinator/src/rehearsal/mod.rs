@@ -184,6 +184,13 @@ pub struct Coordinator {
     silence_limit_ms: u64,
     next_checkpoint: UtcMillis,
     messages: Vec<Message>,
+    /// So many records of the next round reach the disk before the power is cut.
+    cut: Option<usize>,
+    is_off: bool,
+}
+
+fn refusal(detail: &str) -> Refusal {
+    Refusal::new(crate::domain::refusal::Class::Unavailable, "busy", detail)
 }
 
 fn person(id: &str) -> Actor {
@@ -203,7 +210,19 @@ impl Coordinator {
             silence_limit_ms,
             next_checkpoint: UtcMillis(0),
             messages: Vec::new(),
+            cut: None,
+            is_off: false,
         }
+    }
+
+    /// Cuts the power in the middle of the next write: `kept` of its records are on disk, nobody is answered.
+    pub fn cut_while_writing(&mut self, kept: usize) {
+        self.cut = Some(kept);
+    }
+
+    /// Whether the power was cut; [`Self::restart`] brings it back.
+    pub fn is_off(&self) -> bool {
+        self.is_off
     }
 
     /// Dies and starts again from its log; what was in memory alone is gone, and everything is told anew.
@@ -218,7 +237,8 @@ impl Coordinator {
         }
         let value = |state: &State| serde_json::to_value(state).map_err(|e| Broken(e.to_string()));
         let (replayed, live) = (value(&state)?, value(&self.state)?);
-        if let Some(at) = difference(&replayed, &live) {
+        // What was in memory before a cut was told to nobody: the disk alone counts.
+        if let Some(at) = difference(&replayed, &live).filter(|_| !self.is_off) {
             return Err(Broken(format!("replaying the log gives another state: {at}")));
         }
         self.state = state;
@@ -226,6 +246,7 @@ impl Coordinator {
         self.seen.clear();
         self.newest.clear();
         self.messages.clear();
+        self.is_off = false;
         self.tell_everything();
         Ok(())
     }
@@ -244,7 +265,20 @@ impl Coordinator {
     }
 
     fn round(&mut self, now: UtcMillis, wishes: &[Wish]) -> Result<Vec<Result<(), Refusal>>, Broken> {
-        let round = self.desk.round(&mut self.state, now, &self.seen, wishes)?;
+        let unanswered = || Ok(wishes.iter().map(|_| Err(refusal("no answer: the power was cut"))).collect());
+        if self.is_off {
+            return unanswered();
+        }
+        let mut round = self.desk.round(&mut self.state, now, &self.seen, wishes)?;
+        if !round.entries.is_empty()
+            && let Some(kept) = self.cut.take()
+        {
+            round.entries.truncate(kept);
+            round.entries.into_iter().for_each(|e| self.log.append(e));
+            self.messages.clear();
+            self.is_off = true;
+            return unanswered();
+        }
         round.entries.into_iter().for_each(|e| self.log.append(e));
         let released = round.outbound.iter().any(|o| matches!(o, Outbound::Release(_)));
         if released || now >= self.next_checkpoint {

@@ -99,6 +99,7 @@ struct Gateway {
     boot: u64,
     booted_at_ms: u64,
     skew_ms: i64,
+    drift_ppm: i64,
     /// Grows with every start of the agent; what was under way in an earlier life is gone.
     life: u64,
     /// Whether the line is whole.
@@ -144,6 +145,8 @@ pub(super) struct World<'a> {
     rng: Rng,
     coordinator: Coordinator,
     coordinator_up: bool,
+    /// How long the coordinator stays off after the cut that is set.
+    cut_for_s: u64,
     /// What the broker retains.
     retained: BTreeMap<String, Vec<u8>>,
     gateways: Vec<Gateway>,
@@ -209,6 +212,7 @@ impl<'a> World<'a> {
             rng: Rng::new(scenario.seed, 2),
             coordinator,
             coordinator_up: true,
+            cut_for_s: 0,
             retained: BTreeMap::new(),
             gateways: Vec::new(),
             sites: Vec::new(),
@@ -233,8 +237,10 @@ impl<'a> World<'a> {
 
     fn clocks(&self, gateway: usize) -> Now {
         let g = &self.gateways[gateway];
-        let up_ms = self.now_ms.saturating_sub(g.booted_at_ms);
-        Now { mono: MonotonicMs(1_000_000 + up_ms), utc: UtcMillis(self.utc().0.saturating_add_signed(g.skew_ms)) }
+        let drifted = |ms: u64| ms.saturating_add_signed(ms as i64 * g.drift_ppm / 1_000_000);
+        let up_ms = drifted(self.now_ms.saturating_sub(g.booted_at_ms));
+        let utc = START.plus_ms(drifted(self.now_ms));
+        Now { mono: MonotonicMs(1_000_000 + up_ms), utc: UtcMillis(utc.0.saturating_add_signed(g.skew_ms)) }
     }
 
     fn say(&mut self, who: &str, what: &str) {
@@ -295,6 +301,8 @@ impl<'a> World<'a> {
                     trust_root: pinned,
                     heartbeat_ms: HEARTBEAT_MS,
                 };
+                let most = i64::from(fleet.drift_ppm_max);
+                let drift_ppm = self.rng.between(0, 2 * u64::from(fleet.drift_ppm_max)) as i64 - most;
                 self.gateways.push(Gateway {
                     id: gateway.clone(),
                     hospital: hospital.clone(),
@@ -305,6 +313,7 @@ impl<'a> World<'a> {
                     boot: 1,
                     booted_at_ms: 0,
                     skew_ms: 0,
+                    drift_ppm,
                     life: 0,
                     line: true,
                     connection: None,
@@ -366,6 +375,10 @@ impl<'a> World<'a> {
         }
         self.now_ms = next.at_ms;
         self.happen(next.event)?;
+        if self.coordinator_up && self.coordinator.is_off() {
+            self.say("coordinator", "loses power while it writes");
+            self.coordinator_down(self.cut_for_s)?;
+        }
         Ok(true)
     }
 

@@ -47,6 +47,9 @@ pub(super) struct Fleet {
     /// Maintenance windows of every hospital, in seconds after the start.
     #[serde(default)]
     pub(super) windows_s: Vec<(u64, u64)>,
+    /// How far the clocks of gateways run too fast or too slow, in millionths; each has its own part of it.
+    #[serde(default)]
+    pub(super) drift_ppm_max: u32,
 }
 
 /// The line between gateways and coordinator.
@@ -140,6 +143,8 @@ pub(super) enum What {
     PowerCutWhileWriting { gateway: usize, n: u32, kept: bool },
     /// A gateway's wall clock jumps.
     ClockJump { gateway: usize, by_s: i64 },
+    /// The coordinator loses power in the middle of its next write, of which so many records are on disk.
+    CoordinatorCutWhileWriting { kept: usize, for_s: u64 },
     /// The coordinator dies and comes back.
     CoordinatorKilled { for_s: u64 },
     /// The broker forgets everything.
@@ -203,6 +208,7 @@ impl Scenario {
             devices_per_gateway: rng.between(1, 3) as usize,
             asked: BTreeSet::new(),
             windows_s: Vec::new(),
+            drift_ppm_max: if rng.one_in(2) { 500 } else { 0 },
         };
         let rough = rng.one_in(2);
         let network = Network {
@@ -295,7 +301,7 @@ fn random_event(rng: &mut Rng, gateways: usize, devices: usize, hospitals: usize
     let gateway = rng.between(1, gateways as u64) as usize;
     let device = rng.between(1, devices as u64) as usize;
     let for_s = rng.between(1, 200);
-    match rng.between(1, 17) {
+    match rng.between(1, 18) {
         1 | 2 => What::LineDown { gateway, for_s },
         3 => What::AgentKilled { gateway, for_s: for_s / 4 },
         4 => What::GatewayPowerCut { gateway, for_s: for_s / 2 },
@@ -303,6 +309,7 @@ fn random_event(rng: &mut Rng, gateways: usize, devices: usize, hospitals: usize
         7 => What::ClockJump { gateway, by_s: for_s as i64 * 20 - 2_000 },
         8 => What::CoordinatorKilled { for_s: for_s / 4 },
         9 => What::BrokerForgets,
+        18 => What::CoordinatorCutWhileWriting { kept: rng.between(0, 3) as usize, for_s: for_s / 8 },
         10 | 11 => What::Patient { device, for_s },
         12 => What::DevicePowerCut { device },
         13 => What::DeviceUnplugged { device, for_s: for_s / 4 },

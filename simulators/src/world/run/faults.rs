@@ -35,14 +35,15 @@ impl World<'_> {
                 return self.with_agent(gateway - 1, |agent, now| agent.work(now));
             }
             What::CoordinatorKilled { for_s } => {
-                if !self.coordinator_up {
-                    return Ok(());
+                if self.coordinator_up {
+                    self.coordinator_down(for_s)?;
                 }
-                self.coordinator_up = false;
-                for gateway in 0..self.gateways.len() {
-                    self.disconnect(gateway)?;
+            }
+            What::CoordinatorCutWhileWriting { kept, for_s } => {
+                if self.coordinator_up {
+                    self.cut_for_s = for_s;
+                    self.coordinator.cut_while_writing(kept);
                 }
-                self.after(for_s * 1_000 + 500, Event::CoordinatorStart);
             }
             What::BrokerForgets => {
                 self.retained.clear();
@@ -100,6 +101,16 @@ impl World<'_> {
                 self.act("operator", Act::RollBackHospital { deployment, hospital })?;
             }
         }
+        Ok(())
+    }
+
+    /// The coordinator is gone, and with it the broker.
+    pub(super) fn coordinator_down(&mut self, for_s: u64) -> Result<(), Broken> {
+        self.coordinator_up = false;
+        for gateway in 0..self.gateways.len() {
+            self.disconnect(gateway)?;
+        }
+        self.after(for_s * 1_000 + 500, Event::CoordinatorStart);
         Ok(())
     }
 }

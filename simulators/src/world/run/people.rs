@@ -55,8 +55,16 @@ impl World<'_> {
         let supersedes = in_the_way.join(",");
         let json =
             deploy.json.replacen('{', &format!(r#"{{ "firmwareId": "{firmware}", "supersedes": [{supersedes}], "#), 1);
+        if self.coordinator.deployment(&deployment).is_some() {
+            // An earlier wish got no answer, and yet it stands.
+            return Ok(());
+        }
         self.deployments[i] = Some(deployment.clone());
         if !self.act("operator", Act::Deploy { deployment: deployment.clone(), json })? {
+            if self.coordinator.is_off() {
+                self.after(30_000, Event::Deploy(i));
+                return Ok(());
+            }
             self.deployments[i] = None;
             if self.oracle.is_approved(&firmware) && !self.calm {
                 // Something stood in the way: the operator tries again, taking over from whoever may be superseded.
