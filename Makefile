@@ -43,7 +43,7 @@ bench-rollout: tools ## the rollout engine on a million devices, two rounds (doc
 	target/release/mdfm-sim scale
 	target/release/mdfm-sim scale --seed 2
 
-mutants: tools ## changes every condition of gates, triggers and engine and looks whether a test notices (about an hour)
+mutants: tools ## changes every condition of gates, triggers and engine and looks whether a test notices; takes long
 	@PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin"; command -v cargo-mutants >/dev/null || $(CARGO) install --quiet --locked cargo-mutants
 	PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin" CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 \
 	  $(CARGO) mutants --package mdfm-coordinator --output target/mutants --timeout 60 \

@@ -230,7 +230,7 @@ impl<S: Store> Gateway<S> {
         self.devices.get(device).is_some_and(|d| d.staging)
     }
 
-    /// Whether nothing is being fetched.
+    /// Whether an image is being fetched.
     pub(crate) fn is_fetching(&self) -> bool {
         !self.fetching.is_empty()
     }

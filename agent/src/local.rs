@@ -52,28 +52,36 @@ fn path(state_dir: &Path) -> PathBuf {
     state_dir.join(SOCKET)
 }
 
-/// Listens; requests come out of the channel.
-pub(crate) fn listen(state_dir: &Path) -> anyhow::Result<mpsc::Receiver<Asked>> {
-    let path = path(state_dir);
-    // Left by a process that died; a living one holds the state directory's lock.
-    let _ = std::fs::remove_file(&path);
-    let listener = UnixListener::bind(&path).with_context(|| format!("listening on {}", path.display()))?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+/// Listens; requests come out of the channel. Without a socket none do: devices are watched all the same.
+pub(crate) fn listen(state_dir: &Path) -> mpsc::Receiver<Asked> {
     let (asked, requests) = mpsc::channel(WAITING_MAX);
-    tokio::spawn(async move {
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    tokio::spawn(serve(stream, asked.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a local connection could not be taken");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
+    match bind(&path(state_dir)) {
+        Ok(listener) => drop(tokio::spawn(accept(listener, asked))),
+        Err(error) => tracing::error!("{error:#}; commands on this gateway will not be heard"),
+    }
+    requests
+}
+
+fn bind(path: &Path) -> anyhow::Result<UnixListener> {
+    // Left by a process that died; a living one holds the state directory's lock.
+    let _ = std::fs::remove_file(path);
+    let listener = UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+async fn accept(listener: UnixListener, asked: mpsc::Sender<Asked>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(serve(stream, asked.clone()));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a local connection could not be taken");
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
-    });
-    Ok(requests)
+    }
 }
 
 async fn serve(stream: UnixStream, asked: mpsc::Sender<Asked>) {

@@ -140,7 +140,7 @@ impl Agent {
             cache_used: true,
         };
         tracing::info!(gateway = %agent.identity.gateway, devices = config.device.len(), boot = hex::encode(boot), "agent running");
-        let local = local::listen(&config.state_dir)?;
+        let local = local::listen(&config.state_dir);
         Ok((agent, Inlets { fleet, devices: from_devices, done: from_work, local }))
     }
 
@@ -217,7 +217,7 @@ impl Agent {
         while let Some(output) = self.gateway.next_output() {
             match output {
                 Output::Publish(topic, payload) => self.fleet.publish(&topic, false, payload),
-                Output::Hello => self.fleet.hello([]),
+                Output::Hello => self.fleet.hello(),
                 Output::WantRelease(digest) => self.fleet.want_release(digest),
                 Output::AskConsistency { old, new } => {
                     let (http, done) = (self.http.clone(), self.done.clone());

@@ -521,33 +521,15 @@ impl World {
         image: &Path,
         probation_s: f64,
     ) -> anyhow::Result<Value> {
-        let (release, probation) = (release.to_string(), probation_s.to_string());
-        self.ctl(
-            Role::Operator,
-            &[
-                "firmware",
-                "upload",
-                &image.display().to_string(),
-                "--id",
-                id,
-                "--model",
-                "CardiacMonitor-X200",
-                "--hardware",
-                "B",
-                "--version",
-                version,
-                "--release-number",
-                &release,
-                "--probation-seconds",
-                &probation,
-                "--silence-seconds",
-                "15",
-                "--release-key",
-                &self.key("release"),
-                "--notes",
-                "for the test",
-            ],
-        )
+        self.upload_with(id, version, release, image, &["--probation-seconds", &probation_s.to_string()])
+    }
+
+    fn upload_with(&self, id: &str, version: &str, release: u64, image: &Path, more: &[&str]) -> anyhow::Result<Value> {
+        let (release, image, key) = (release.to_string(), image.display().to_string(), self.key("release"));
+        let what = ["firmware", "upload", &image, "--id", id, "--version", version, "--release-number", &release];
+        let fits = ["--model", "CardiacMonitor-X200", "--hardware", "B", "--notes", "for the test"];
+        let rest = ["--silence-seconds", "15", "--release-key", &key];
+        self.ctl(Role::Operator, &[&what[..], &fits, &rest, more].concat())
     }
 
     /// Gives one approval.
@@ -566,30 +548,8 @@ impl World {
     /// # Errors
     /// What the commands say.
     pub fn release_as(&self, id: &str, version: &str, release: u64, image: &Path, more: &[&str]) -> anyhow::Result<()> {
-        let (release, image, key) = (release.to_string(), image.display().to_string(), self.key("release"));
-        let mut arguments = vec![
-            "firmware",
-            "upload",
-            &image,
-            "--id",
-            id,
-            "--model",
-            "CardiacMonitor-X200",
-            "--hardware",
-            "B",
-            "--version",
-            version,
-            "--release-number",
-            &release,
-            "--probation-seconds",
-            "1",
-            "--silence-seconds",
-            "15",
-            "--release-key",
-            &key,
-        ];
-        arguments.extend(more);
-        let view = self.ctl(Role::Operator, &arguments)?;
+        let more = [&["--probation-seconds", "1"], more].concat();
+        let view = self.upload_with(id, version, release, image, &more)?;
         for role in Role::APPROVERS {
             if view["missingApprovals"].as_array().is_some_and(|m| m.iter().any(|r| r == role.name())) {
                 self.approve(id, role)?;

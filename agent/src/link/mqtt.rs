@@ -68,12 +68,9 @@ impl FleetLink {
     }
 
     /// Subscribes to everything that this gateway needs and says that it is there.
-    pub(crate) fn hello(&self, releases: impl IntoIterator<Item = Digest>) {
+    pub(crate) fn hello(&self) {
         for filter in Topic::agent_filters(&self.gateway) {
             self.subscribe(filter);
-        }
-        for digest in releases {
-            self.want_release(digest);
         }
         self.publish(&Topic::Presence(self.gateway.clone()), true, b"online".to_vec());
     }

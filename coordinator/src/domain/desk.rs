@@ -8,7 +8,7 @@ use mdfm_shared::directive::{Action, Directive};
 use mdfm_shared::id::{DeviceId, GatewayId};
 use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
 use mdfm_shared::record::{Actor, ActorKind, AuditRecord, Outcome, document_text};
-use mdfm_shared::sign::{SecretKey, SignError, Signed};
+use mdfm_shared::sign::{SecretKey, Signed};
 use mdfm_shared::time::UtcMillis;
 
 use super::fleet::Gateway;
@@ -73,8 +73,6 @@ pub(crate) struct Round {
 pub(crate) enum DeskError {
     #[error("an event that was just decided cannot be applied")]
     Apply(#[from] ReplayError),
-    #[error("a directive for {0} cannot be signed")]
-    Sign(GatewayId, #[source] SignError),
 }
 
 /// The desk.
@@ -196,7 +194,13 @@ impl Desk {
         state.apply(&record)?;
         record.after = view(state);
         report(&record, shows_change);
-        round.entries.push(record.to_bytes());
+        let mut bytes = record.to_bytes();
+        if bytes.len() > LOG_ENTRY_BYTES_MAX {
+            // Before and after follow from the log itself; the event and its reason must be in it.
+            (record.before, record.after) = (None, None);
+            bytes = record.to_bytes();
+        }
+        round.entries.push(bytes);
         self.announce(state, round, &proposal.event);
         Ok(())
     }
@@ -362,7 +366,14 @@ impl Desk {
         let serial = Gateway::last_serial(held) + 1;
         let expires_at = now.plus_ms(directive::LIFETIME_MS);
         let document = Directive { gateway: gateway.clone(), serial, issued_at: now, expires_at, devices };
-        let signed = Signed::sign(&document, &[&self.online_key]).map_err(|e| DeskError::Sign(gateway.clone(), e))?;
+        let signed = match Signed::sign(&document, &[&self.online_key]) {
+            Ok(signed) => signed,
+            Err(error) => {
+                // One gateway with too many devices must not stop the others.
+                tracing::error!(%gateway, %error, "directive cannot be signed");
+                return Ok(());
+            }
+        };
         let event = Event::DirectiveIssued { gateway: gateway.clone(), serial, issued_at: now, expires_at };
         let proposal =
             Proposal::new("directive.issue", format!("gateway/{gateway}"), event).with(document_text(&signed));
@@ -429,7 +440,8 @@ fn report(record: &AuditRecord, is_change: bool) {
 fn fits_one_entry(proposal: &Proposal) -> bool {
     let event = serde_json::to_vec(&proposal.event).map_or(usize::MAX, |e| e.len());
     let document = proposal.document.as_ref().map_or(0, String::len);
-    event.saturating_add(document) <= LOG_ENTRY_BYTES_MAX - RECORD_OVERHEAD_BYTES
+    let reason = serde_json::to_vec(&proposal.reason).map_or(usize::MAX, |r| r.len());
+    event.saturating_add(document).saturating_add(reason) <= LOG_ENTRY_BYTES_MAX - RECORD_OVERHEAD_BYTES
 }
 
 fn too_large() -> Refusal {

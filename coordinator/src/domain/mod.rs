@@ -343,7 +343,7 @@ pub(crate) fn decide(
         Command::FulfilDuty { deployment, duty, reference } => {
             rollout::command::fulfil(state, now, actor, deployment, *duty, reference)
         }
-        Command::Telemetry { gateway, batch } => telemetry::commit(state, now, gateway, batch),
+        Command::Telemetry { gateway, batch } => telemetry::commit(state, gateway, batch),
         Command::NoteSerial { gateway, serial } => one(fleet::note_serial(state, gateway, *serial)?),
         Command::NoteLiveness { deployment, device, last_seen, heard } => {
             rollout::command::note_liveness(state, deployment, device, *last_seen, *heard)

@@ -83,6 +83,8 @@ fn matching(state: &State, criteria: &Criteria) -> BTreeSet<FirmwareId> {
 struct Concerned {
     digests: BTreeSet<Digest>,
     labels: BTreeSet<String>,
+    /// Images of releases that the recall is not about: who runs one has left it.
+    others: BTreeSet<Digest>,
 }
 
 impl Concerned {
@@ -92,12 +94,20 @@ impl Concerned {
         // Labels alone name firmware that nobody released from here; a part or a release number is not known of it.
         let by_label = recall.criteria.releases.is_none() && recall.criteria.component.is_none();
         let labels = if by_label { recall.criteria.versions.iter().cloned().collect() } else { BTreeSet::new() };
-        Self { digests, labels }
+        let others = state
+            .firmware
+            .iter()
+            .filter(|(id, f)| f.model == recall.criteria.model && !recall.firmware.contains(*id))
+            .filter_map(|(_, f)| f.image.map(|(d, _)| d))
+            .collect();
+        Self { digests, labels, others }
     }
 
     /// Before a device's first report only its registered version is known.
     fn has(&self, state: &State, criteria: &Criteria, id: &DeviceId, device: &Device) -> bool {
-        let every_version = criteria.versions.is_empty() && criteria.releases.is_none() && criteria.component.is_none();
+        let left = device.running_sha256.is_some_and(|sha256| self.others.contains(&sha256));
+        let every_version =
+            criteria.versions.is_empty() && criteria.releases.is_none() && criteria.component.is_none() && !left;
         let running = match device.running_sha256 {
             Some(sha256) => self.digests.contains(&sha256) || self.labels.contains(&device.firmware_version),
             None => {

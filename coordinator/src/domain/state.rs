@@ -473,7 +473,7 @@ impl State {
                 Some(json!({
                     "status": deployment.status,
                     "currentPhase": deployment.current + 1,
-                    "phases": deployment.phases,
+                    "phases": deployment.phases.iter().map(|p| &p.status).collect::<Vec<_>>(),
                 }))
             }
             "recall" => serde_json::to_value(self.recalls.get(&id.parse().ok()?)?).ok(),

@@ -1,10 +1,11 @@
 //! Telemetry enters: each batch once, in its gateway's order, with its own signature kept.
 
+use std::collections::BTreeMap;
+
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::{KeySet, PublicKey, Signed};
 use mdfm_shared::telemetry::{EventKind, TelemetryBatch};
-use mdfm_shared::time::UtcMillis;
 
 use super::{Event, Proposal, Refusal, State, rollout};
 
@@ -13,12 +14,7 @@ pub(crate) const ALREADY_COMMITTED: &str = "already-committed";
 /// An earlier batch is missing: the gateway will send it again, in order.
 pub(crate) const GAP: &str = "telemetry-gap";
 
-pub(super) fn commit(
-    state: &State,
-    now: UtcMillis,
-    id: &GatewayId,
-    signed: &Signed<TelemetryBatch>,
-) -> Result<Vec<Proposal>, Refusal> {
+pub(super) fn commit(state: &State, id: &GatewayId, signed: &Signed<TelemetryBatch>) -> Result<Vec<Proposal>, Refusal> {
     let gateway = state.need_gateway(id)?;
     let credentials = gateway
         .credentials
@@ -67,19 +63,16 @@ pub(super) fn commit(
     };
     let mut proposals =
         vec![Proposal::new("telemetry.commit", format!("gateway/{id}"), event).with(document_text(signed))];
+    // Of several words in one batch the last one counts.
+    let mut words = BTreeMap::new();
     for event in &batch.events {
         if let EventKind::Consent { deployment, given, reason, uid } = &event.kind {
-            let by = format!("user {uid} on {id}");
-            proposals.extend(rollout::command::consent_on_site(
-                state,
-                now,
-                deployment,
-                &gateway.hospital,
-                *given,
-                &by,
-                reason,
-            ));
+            words.insert(deployment, (event.at, *given, reason, uid));
         }
+    }
+    for (deployment, (at, given, reason, uid)) in words {
+        let (by, hospital) = (format!("user {uid} on {id}"), &gateway.hospital);
+        proposals.extend(rollout::command::consent_on_site(state, at, deployment, hospital, given, &by, reason));
     }
     Ok(proposals)
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId};
+use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::{Actor, ActorKind, AuditRecord};
 use mdfm_shared::sign::{PublicKey, SecretKey, Signed};
@@ -270,6 +271,9 @@ impl Coordinator {
             return unanswered();
         }
         let mut round = self.desk.round(&mut self.state, now, &self.seen, wishes)?;
+        if let Some(large) = round.entries.iter().find(|e| e.len() > LOG_ENTRY_BYTES_MAX) {
+            return Err(Broken(format!("a record of {} bytes fits no entry of the log", large.len())));
+        }
         if !round.entries.is_empty()
             && let Some(kept) = self.cut.take()
         {

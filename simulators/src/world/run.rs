@@ -23,7 +23,7 @@ use mdfm_shared::tlog::Hash;
 use mdfm_shared::trust::Role;
 use mdfm_shared::wire::Topic;
 
-use super::device::{Device, MODEL, Obeyed};
+use super::device::{Device, Obeyed};
 use super::oracle::{Broken, Oracle};
 use super::rng::Rng;
 use super::scenario::{Flaw, Scenario};
@@ -326,16 +326,7 @@ impl<'a> World<'a> {
                 });
                 for d in 1..=fleet.devices_per_gateway {
                     let device: DeviceId = id(&format!("DEV-{h}-{g}-{d}"));
-                    must(self.act(
-                        "operator",
-                        Act::Device {
-                            device: device.clone(),
-                            model: MODEL.into(),
-                            hospital: hospital.clone(),
-                            gateway: gateway.clone(),
-                            version: setup::factory().version,
-                        },
-                    ));
+                    must(self.act("operator", setup::new_device(&device, &hospital, &gateway)));
                     let boot_ms = self.rng.between(1_000, 8_000);
                     self.gateways[n].devices.insert(device.clone(), self.sites.len());
                     self.sites.push(Site {

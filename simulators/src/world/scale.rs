@@ -110,17 +110,7 @@ fn install(arguments: &Arguments) -> anyhow::Result<Fleet> {
         let until = arguments.devices * (g + 1) / arguments.gateways;
         while sites.len() < until {
             let device: DeviceId = id(&format!("DEV-{:07}", sites.len()))?;
-            engine.act(
-                START,
-                "operator",
-                Act::Device {
-                    device: device.clone(),
-                    model: MODEL.into(),
-                    hospital: hospital.clone(),
-                    gateway: gateway.clone(),
-                    version: setup::factory().version,
-                },
-            )?;
+            engine.act(START, "operator", setup::new_device(&device, &hospital, &gateway))?;
             let faulty = rng.happens(arguments.faulty_percent / 100.0);
             sites.push(Site { device, gateway: u32::try_from(g)?, faulty });
         }

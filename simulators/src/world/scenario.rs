@@ -163,6 +163,28 @@ pub(super) enum What {
     HospitalBack { deployment: usize, hospital: usize },
 }
 
+impl What {
+    /// What it names by number.
+    fn numbers(&self) -> Vec<(&'static str, usize)> {
+        match self {
+            Self::LineDown { gateway, .. }
+            | Self::AgentKilled { gateway, .. }
+            | Self::GatewayPowerCut { gateway, .. }
+            | Self::PowerCutWhileWriting { gateway, .. }
+            | Self::ClockJump { gateway, .. } => vec![("gateway", *gateway)],
+            Self::Patient { device, .. }
+            | Self::DevicePowerCut { device }
+            | Self::DeviceUnplugged { device, .. }
+            | Self::Fault { device, .. } => vec![("device", *device)],
+            Self::Order { deployment, .. } => vec![("deployment", *deployment)],
+            Self::HospitalBack { deployment, hospital } => vec![("deployment", *deployment), ("hospital", *hospital)],
+            Self::CoordinatorCutWhileWriting { .. } | Self::CoordinatorKilled { .. } | Self::BrokerForgets => {
+                Vec::new()
+            }
+        }
+    }
+}
+
 impl Scenario {
     /// Reads a scenario.
     ///
@@ -184,6 +206,17 @@ impl Scenario {
                 "there is no release {}",
                 deploy.release
             );
+        }
+        for happening in &scenario.event {
+            for (what, n) in happening.what.numbers() {
+                let most = match what {
+                    "gateway" => scenario.gateways(),
+                    "device" => scenario.devices(),
+                    "hospital" => fleet.hospitals,
+                    _ => scenario.deploy.len(),
+                };
+                anyhow::ensure!((1..=most).contains(&n), "event at {} s: there is no {what} {n}", happening.at_s);
+            }
         }
         Ok(scenario)
     }
@@ -346,5 +379,8 @@ mod tests {
         let mut nothing = good;
         nothing.deploy[0].release = 9;
         assert!(Scenario::parse(&nothing.to_toml()).is_err());
+        let mut nobody = Scenario::random(1);
+        nobody.event = vec![Happening { at_s: 1, what: What::DevicePowerCut { device: 0 } }];
+        assert!(Scenario::parse(&nobody.to_toml()).is_err());
     }
 }

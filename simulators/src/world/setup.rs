@@ -1,7 +1,8 @@
 //! The vendor of a world: keys, people, trust documents, releases.
 
+use mdfm_coordinator::rehearsal::Act;
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::FirmwareId;
+use mdfm_shared::id::{DeviceId, FirmwareId, GatewayId, HospitalId};
 use mdfm_shared::manifest::{Component, FirmwareClass, HealthPolicy, Manifest};
 use mdfm_shared::sign::{Document, SecretKey, Signed};
 use mdfm_shared::telemetry::FirmwareReport;
@@ -89,6 +90,17 @@ pub(super) fn factory() -> FirmwareReport {
         release_number: FIRST_RELEASE - 1,
         security_version: 1,
         sha256: Digest([FIRST_RELEASE as u8 - 1; 32]),
+    }
+}
+
+/// The wish to register a device as it left the factory.
+pub(super) fn new_device(device: &DeviceId, hospital: &HospitalId, gateway: &GatewayId) -> Act {
+    Act::Device {
+        device: device.clone(),
+        model: MODEL.into(),
+        hospital: hospital.clone(),
+        gateway: gateway.clone(),
+        version: factory().version,
     }
 }
 

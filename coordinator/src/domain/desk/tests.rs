@@ -157,8 +157,6 @@ impl Office {
 
     /// A device's gateway reports a state for a deployment.
     fn report(&mut self, h: usize, d: usize, deployment: &str, state: InstallState, running: Option<u64>) {
-        let gateway: GatewayId = id(&format!("GW-{h}"));
-        let chain = self.state.gateways[&gateway].chain;
         let running = running.map(|n| FirmwareReport {
             version: format!("2.{n}.0"),
             release_number: n,
@@ -168,16 +166,33 @@ impl Office {
         let manifest = self.deployment(deployment).plan.manifest;
         let detail = String::new();
         let kind = EventKind::StateChanged { state, manifest, deployment: id(deployment), running, detail };
+        self.tell(h, vec![Reported { device: Some(device(h, d)), at: self.now, kind }]);
+    }
+
+    /// A gateway's next batch.
+    fn tell(&mut self, h: usize, events: Vec<Reported>) {
+        let gateway: GatewayId = id(&format!("GW-{h}"));
+        let chain = self.state.gateways[&gateway].chain;
         let batch = TelemetryBatch {
             gateway: gateway.clone(),
             epoch: chain.epoch,
             sequence: chain.sequence + 1,
             previous: chain.last,
-            events: vec![Reported { device: Some(device(h, d)), at: self.now, kind }],
+            events,
         };
         let batch = signed(&batch, &[50 + h as u8]);
         self.give("x", Command::Telemetry { gateway, batch });
     }
+
+    /// What staff said on the gateway of a hospital, each `ms` after the start.
+    fn staff_say(&mut self, h: usize, deployment: &str, words: &[(bool, u64)]) {
+        let said = |&(given, ms): &(bool, u64)| {
+            let kind = EventKind::Consent { deployment: id(deployment), given, reason: "ward".into(), uid: 0 };
+            Reported { device: None, at: NOW.plus_ms(ms), kind }
+        };
+        self.tell(h, words.iter().map(said).collect());
+    }
+
     fn confirm(&mut self, hospitals: std::ops::RangeInclusive<usize>, deployment: &str, n: u64) {
         for h in hospitals {
             for d in 1..=2 {
@@ -787,4 +802,82 @@ fn p11_10a_whatever_happened_replays_to_the_same_state() {
     let hospital: HospitalId = id("H-2");
     assert_eq!(again.only_gateway(&hospital), office.state.only_gateway(&hospital), "indexes too");
     assert_eq!(again.devices_of(&id("GW-2")), office.state.devices_of(&id("GW-2")));
+}
+
+/// What is said on a gateway comes late, perhaps: the last word counts, and consent from before a withdrawal is no consent.
+#[test]
+fn consent_from_a_gateway_counts_once_and_never_against_a_later_word() {
+    let mut office = Office::new();
+    office.deploy("D-1", &all(22, r#""hospitalConsent": "every","#)).expect("approved");
+    office.staff_say(1, "D-1", &[(true, 10)]);
+    assert_eq!(office.actions(1), ["install"; 2]);
+    let given = office.deployment("D-1").hospitals[&id("H-1")].consent.clone().expect("given");
+    assert_eq!((given.by.as_str(), given.at), ("user 0 on GW-1", NOW.plus_ms(10)));
+    assert_eq!(office.actions(2), ["hold"; 2], "a gateway speaks for its own hospital");
+    office.staff_say(2, "D-1", &[(true, 10), (false, 20)]);
+    assert_eq!(office.actions(2), ["hold"; 2], "of two words in one batch the last one");
+    office.pass(1_000);
+    let withdraw = Command::Consent { deployment: id("D-1"), hospital: id("H-1"), given: false, reason: "no".into() };
+    office.give("operator", withdraw);
+    office.staff_say(1, "D-1", &[(true, 500)]);
+    assert_eq!(office.actions(1), ["hold"; 2], "said before it was taken back, and late");
+    office.staff_say(1, "D-1", &[(true, 2_000)]);
+    assert_eq!(office.actions(1), ["install"; 2]);
+    office.staff_say(1, "D-9", &[(true, 2_000)]);
+}
+
+/// The longest words that anybody may write, and the most phases, still make records that the log takes.
+#[test]
+fn every_record_fits_an_entry_of_the_log() {
+    let mut office = Office::new();
+    let phases: Vec<String> = (1..=20)
+        .map(|i| format!(r#"{{ "hospitalCohort": "all", "percentage": {}, "monitoringDuration": "PT1S" }}"#, i * 5))
+        .collect();
+    let json = format!(r#"{{ "firmwareId": "FW-22", "strategy": "Progressive", "phases": [{}] }}"#, phases.join(","));
+    office.deploy("D-1", &json).expect("approved");
+    // Each of these characters takes six bytes in JSON.
+    let reason = || "\u{1}".repeat(4_096);
+    let deployment: DeploymentId = id("D-1");
+    office.give("operator", Command::Pause { deployment: deployment.clone(), reason: reason() });
+    office.give("operator", Command::Resume { deployment: deployment.clone(), reason: reason() });
+    office.give("operator", Command::Pause { deployment: deployment.clone(), reason: reason() });
+    office.give("operator", Command::Abort { deployment, reason: reason() });
+    let largest = office.entries.iter().map(Vec::len).max().expect("some");
+    assert!(largest <= LOG_ENTRY_BYTES_MAX, "{largest}");
+    assert!(largest > 40_000, "else this shows nothing: {largest}");
+}
+
+/// More devices behind one gateway than a directive can hold: that gateway gets none, the others theirs.
+#[test]
+fn a_gateway_with_too_many_devices_stops_no_other() {
+    let mut office = Office::new();
+    for i in 0..400 {
+        let Command::RegisterDevice(new) = new_device(1, 3) else { unreachable!("a device") };
+        let name = format!("{}{i:05}", "D".repeat(59));
+        office.give("operator", Command::RegisterDevice(NewDevice { device: id(&name), ..new }));
+    }
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    assert_eq!((office.actions(1).len(), office.actions(2)), (0, vec!["install"; 2]));
+}
+
+#[test]
+fn fda_806_a_recall_by_udi_alone_ends_with_the_last_device() {
+    let mut office = Office::new();
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    office.confirm(1..=4, "D-1", 22);
+    office.give("operator", Command::Abort { deployment: id("D-1"), reason: "done".into() });
+    let criteria = Criteria { model: MODEL.into(), udi_prefix: Some("(01)00880122".into()), ..Criteria::default() };
+    let open =
+        Command::OpenRecall { recall: id("R-1"), criteria, action: RecallAction::Replace, reason: "batch".into() };
+    office.give("operator", open);
+    office.release(70, FirmwareClass::Recall, 3);
+    office
+        .deploy("D-2", r#"{ "firmwareId": "FW-70", "strategy": "Emergency", "targetRecall": "R-1" }"#)
+        .expect("approved");
+    assert_eq!(office.deployment("D-2").devices.len(), 2);
+    let close = Command::CloseRecall { recall: id("R-1") };
+    office.report(2, 1, "D-2", InstallState::Confirmed, Some(70));
+    office.refuses("operator", close.clone(), "recall-outstanding", "1 devices still run");
+    office.report(2, 2, "D-2", InstallState::Confirmed, Some(70));
+    office.give("operator", close);
 }

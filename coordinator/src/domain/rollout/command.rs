@@ -228,10 +228,11 @@ pub(crate) fn consent(
     Ok(vec![changed(action, id, change).because(reason)])
 }
 
-/// What a hospital's staff said on a gateway of theirs, if it changes anything; it came signed by the gateway, later perhaps.
+/// What a hospital's staff said on a gateway of theirs at `said_at` on its clock, if it changes anything. It came signed by the
+/// gateway, and late perhaps: consent from before somebody took it back is no consent.
 pub(crate) fn consent_on_site(
     state: &State,
-    now: UtcMillis,
+    said_at: UtcMillis,
     id: &DeploymentId,
     hospital: &HospitalId,
     given: bool,
@@ -239,12 +240,14 @@ pub(crate) fn consent_on_site(
     reason: &str,
 ) -> Option<Proposal> {
     let deployment = state.deployments.get(id).filter(|d| d.is_active())?;
-    if deployment.hospitals.get(hospital)?.consent.is_some() == given {
+    let part = deployment.hospitals.get(hospital)?;
+    let outdated = given && part.withdrawn_at.is_some_and(|at| said_at <= at);
+    if outdated || part.consent.is_some() == given {
         return None;
     }
     let hospital = hospital.clone();
     let (action, change) = if given {
-        let consent = Consent { by: by.to_owned(), reason: reason.to_owned(), at: now };
+        let consent = Consent { by: by.to_owned(), reason: reason.to_owned(), at: said_at };
         ("deployment.consent", Change::ConsentGiven { hospital, consent })
     } else {
         ("deployment.consent.withdraw", Change::ConsentWithdrawn { hospital })

@@ -186,6 +186,8 @@ pub(crate) struct Part {
     pub(crate) devices: u32,
     /// None until its staff agreed, and again if they changed their mind.
     pub(crate) consent: Option<Consent>,
+    /// When consent was last taken back: what was said on a gateway before and arrives late does not give it again.
+    pub(crate) withdrawn_at: Option<UtcMillis>,
     /// Whether the whole hospital was ordered back: devices registered later do not join.
     pub(crate) ordered_back: bool,
 }
@@ -353,7 +355,7 @@ impl Deployment {
     fn join(&mut self, members: &[Members]) {
         for Members { hospital, phase, devices } in members {
             let whole = self.plan.spec.phases.get(*phase as usize).is_some_and(|p| p.reach == Reach::Hospitals);
-            let new = Part { phase: *phase, devices: 0, consent: None, ordered_back: false };
+            let new = Part { phase: *phase, devices: 0, consent: None, withdrawn_at: None, ordered_back: false };
             let part = self.hospitals.entry(hospital.clone()).or_insert(new);
             if whole {
                 part.phase = *phase;
@@ -457,6 +459,7 @@ impl Deployment {
             Change::ConsentWithdrawn { hospital } => {
                 if let Some(part) = self.hospitals.get_mut(hospital) {
                     part.consent = None;
+                    part.withdrawn_at = Some(at);
                 }
             }
             Change::DutyOpened { duty } => self.duties.push(duty.clone()),

@@ -82,7 +82,8 @@ fn place(
 ) -> Vec<Members> {
     let mut members = Vec::new();
     for (hospital, devices) in by_hospital {
-        let Some(&whole) = hospital_phase.get(hospital) else { continue };
+        // None for a hospital beyond the last phase's percentage: only its canaries take part.
+        let whole = hospital_phase.get(hospital).copied();
         let mut ordered: Vec<&DeviceId> = devices.iter().collect();
         if phases.iter().any(|p| p.reach != Reach::Hospitals) {
             ordered.sort_by_cached_key(|d| Digest::of(format!("{salt}\0{d}").as_bytes()));
@@ -99,7 +100,7 @@ fn place(
                         ordered.iter().copied().filter(|d| !named.contains(*d) && !taken.contains(d)).take(more);
                     here.iter().copied().filter(|d| !taken.contains(d)).chain(others).collect()
                 }
-                Reach::CanariesOfNext { per_hospital } if whole == i + 1 => {
+                Reach::CanariesOfNext { per_hospital } if whole == Some(i + 1) => {
                     ordered.iter().copied().filter(|d| !taken.contains(d)).take(*per_hospital as usize).collect()
                 }
                 Reach::CanariesOfNext { .. } => continue,
@@ -107,7 +108,9 @@ fn place(
             taken.extend(canaries.iter().copied());
             placed.entry(i).or_default().extend(canaries.into_iter().cloned());
         }
-        placed.entry(whole).or_default().extend(devices.iter().filter(|d| !taken.contains(d)).cloned());
+        if let Some(whole) = whole {
+            placed.entry(whole).or_default().extend(devices.iter().filter(|d| !taken.contains(d)).cloned());
+        }
         for (phase, devices) in placed.into_iter().filter(|(_, devices)| !devices.is_empty()) {
             let phase = u32::try_from(phase).unwrap_or(u32::MAX);
             members.push(Members { hospital: hospital.clone(), phase, devices: devices.into_iter().collect() });

@@ -80,6 +80,17 @@ fn seed_strat_canaries_come_out_of_their_hospitals_and_the_rest_stays_together()
     }
 }
 
+/// A canary that somebody named is one, also in a hospital that no later phase reaches.
+#[test]
+fn canaries_beyond_the_last_percentage_still_go_first() {
+    let fleet = fleet(4, 2);
+    let phases = |named| [canaries(Reach::Canaries { named, per_hospital: 0 }), phase(25.0, &[], "x")];
+    let named: BTreeSet<DeviceId> = fleet.values().map(|d| d[0].clone()).collect();
+    let members = place(&SALT, &phases(named.clone()), &fleet, &assign(&SALT, &phases(named), &hospitals(4)));
+    assert_eq!(members.iter().filter(|m| m.phase == 0).map(|m| m.devices.len()).sum::<usize>(), 4);
+    assert_eq!(members.iter().filter(|m| m.phase == 1).map(|m| m.devices.len()).sum::<usize>(), 1);
+}
+
 #[test]
 fn canaries_of_a_phase_are_of_its_own_hospitals() {
     let phases = [

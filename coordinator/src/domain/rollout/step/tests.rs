@@ -228,6 +228,20 @@ fn seed_strat_one_critical_error_rolls_back_whatever_the_rate() {
     assert!(rollout.says("critical error on DEV-2-0000: E: alarm"));
 }
 
+/// The record names the device that stopped the deployment, not one that had been taken out before.
+#[test]
+fn the_device_with_the_critical_error_is_named() {
+    let mut rollout = Rollout::new();
+    rollout.confirm_all_but(0, 0);
+    let taken_out =
+        Change::OrderedBack { scope: Scope::Device { device: device(0, 0) }, cause: OrderedBack::Operational };
+    rollout.apply(&taken_out);
+    rollout.error(0, 0, Severity::Critical);
+    assert!(!rollout.is_called_back());
+    rollout.error(0, 5, Severity::Critical);
+    assert!(rollout.is_called_back() && rollout.says("critical error on DEV-0-0005"));
+}
+
 #[test]
 fn seed_mon_a_silent_device_counts_as_failed_and_holds_the_gate() {
     let mut rollout = Rollout::new();
