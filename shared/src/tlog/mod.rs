@@ -1,13 +1,22 @@
-//! The Merkle log's mathematics and texts: RFC 6962 hashes, proofs, C2SP signed notes and checkpoints. No storage.
+//! The Merkle log's mathematics and texts: RFC 6962 hashes and proofs, C2SP signed notes,
+//! checkpoints, cosignatures, tiles and proof files. No storage.
 
 mod checkpoint;
+mod cosign;
+mod file;
 mod note;
 mod proof;
+mod prove;
+mod tile;
 mod tree;
 
 pub use checkpoint::Checkpoint;
+pub use cosign::{Cosigner, WitnessKey, WitnessPolicy};
+pub use file::{ProofFile, ProofFileError};
 pub use note::{NoteError, NoteKey, NoteSigner};
 pub use proof::{ProofError, verify_consistency, verify_inclusion};
+pub use prove::{Frontier, Nodes, consistency_proof, inclusion_proof, root_at};
+pub use tile::{TILE_HEIGHT, TILE_WIDTH, TilePath, entries_of_bundle, fold_complete, push_to_bundle, tiles_between};
 pub use tree::Tree;
 
 use sha2::{Digest as _, Sha256};

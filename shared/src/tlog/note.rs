@@ -27,6 +27,14 @@ pub enum NoteError {
     /// The known key has not signed.
     #[error("the note is not signed by {0}")]
     Unsigned(String),
+    /// Too few witnesses have seen it.
+    #[error("the checkpoint is cosigned by {found} of the witnesses that the trust root names, {needed} are needed")]
+    Witnesses {
+        /// Witnesses that cosigned.
+        found: usize,
+        /// How many must.
+        needed: usize,
+    },
     /// The text is no checkpoint of this log.
     #[error("not a checkpoint of this log: {0}")]
     Checkpoint(&'static str),
@@ -40,18 +48,32 @@ pub struct NoteKey {
     key: PublicKey,
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.contains('+') && !name.chars().any(char::is_whitespace)
 }
 
-fn key_id(name: &str, key: &PublicKey) -> [u8; 4] {
-    let hash: [u8; 32] = Sha256::new()
-        .chain_update(name)
-        .chain_update([b'\n', TYPE_ED25519])
-        .chain_update(key.bytes())
-        .finalize()
-        .into();
+pub(super) fn key_id(name: &str, kind: u8, key: &PublicKey) -> [u8; 4] {
+    let hash: [u8; 32] =
+        Sha256::new().chain_update(name).chain_update([b'\n', kind]).chain_update(key.bytes()).finalize().into();
     [hash[0], hash[1], hash[2], hash[3]]
+}
+
+/// The text of a verifier key of one kind.
+pub(super) fn vkey(name: &str, id: [u8; 4], kind: u8, key: &PublicKey) -> String {
+    format!("{name}+{}+{}", hex::encode(id), STANDARD.encode([&[kind], key.bytes().as_slice()].concat()))
+}
+
+/// Takes a verifier key of one kind apart; the id must fit.
+pub(super) fn parse_vkey(vkey: &str, kind: u8) -> Result<(String, [u8; 4], PublicKey), NoteError> {
+    let mut parts = vkey.splitn(3, '+');
+    let (Some(name), Some(id), Some(encoded)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(NoteError::Key);
+    };
+    let bytes = STANDARD.decode(encoded).map_err(|_| NoteError::Key)?;
+    let key = bytes.strip_prefix(&[kind]).ok_or(NoteError::Key)?;
+    let key = PublicKey::ed25519(key.try_into().map_err(|_| NoteError::Key)?).map_err(|_| NoteError::Key)?;
+    let found = key_id(name, kind, &key);
+    if is_name(name) && id == hex::encode(found) { Ok((name.to_owned(), found, key)) } else { Err(NoteError::Key) }
 }
 
 impl NoteKey {
@@ -63,7 +85,7 @@ impl NoteKey {
         if !is_name(name) {
             return Err(NoteError::Key);
         }
-        Ok(Self { name: name.to_owned(), id: key_id(name, &key), key })
+        Ok(Self { name: name.to_owned(), id: key_id(name, TYPE_ED25519, &key), key })
     }
 
     /// Reads a verifier key, `name+id+base64`; the id must fit.
@@ -71,22 +93,13 @@ impl NoteKey {
     /// # Errors
     /// Any other text, type or id.
     pub fn parse(vkey: &str) -> Result<Self, NoteError> {
-        let mut parts = vkey.splitn(3, '+');
-        let (Some(name), Some(id), Some(encoded)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(NoteError::Key);
-        };
-        let bytes = STANDARD.decode(encoded).map_err(|_| NoteError::Key)?;
-        let Some((&TYPE_ED25519, key)) = bytes.split_first() else { return Err(NoteError::Key) };
-        let key = PublicKey::ed25519(key.try_into().map_err(|_| NoteError::Key)?).map_err(|_| NoteError::Key)?;
-        let parsed = Self::new(name, key)?;
-        if id == hex::encode(parsed.id) { Ok(parsed) } else { Err(NoteError::Key) }
+        let (name, id, key) = parse_vkey(vkey, TYPE_ED25519)?;
+        Ok(Self { name, id, key })
     }
 
     /// The verifier key's text.
     pub fn to_vkey(&self) -> String {
-        let mut bytes = vec![TYPE_ED25519];
-        bytes.extend_from_slice(self.key.bytes());
-        format!("{}+{}+{}", self.name, hex::encode(self.id), STANDARD.encode(bytes))
+        vkey(&self.name, self.id, TYPE_ED25519, &self.key)
     }
 
     /// The key's name, for a log its origin.
@@ -99,37 +112,71 @@ impl NoteKey {
     /// # Errors
     /// See [`NoteError`].
     pub fn open<'a>(&self, note: &'a [u8]) -> Result<&'a str, NoteError> {
-        let note = std::str::from_utf8(note).map_err(|_| NoteError::Malformed("not UTF-8"))?;
-        if note.bytes().any(|b| b < 0x20 && b != b'\n') {
-            return Err(NoteError::Malformed("control character"));
-        }
-        let split = note.rfind("\n\n").ok_or(NoteError::Malformed("no empty line before the signatures"))?;
-        let (text, signatures) = (&note[..=split], &note[split + 2..]);
-        let lines = signatures.strip_suffix('\n').ok_or(NoteError::Malformed("no newline at the end"))?;
-        let mut seen = BTreeSet::new();
+        let Note { text, signatures } = Note::parse(note)?;
         let mut signed = false;
-        for (i, line) in lines.split('\n').enumerate() {
-            if i >= NOTE_SIGNATURES_MAX {
-                return Err(NoteError::Malformed("too many signatures"));
-            }
-            let (name, encoded) = line
-                .strip_prefix(DASH)
-                .and_then(|rest| rest.split_once(' '))
-                .ok_or(NoteError::Malformed("signature line"))?;
-            let bytes = STANDARD.decode(encoded).map_err(|_| NoteError::Malformed("signature line"))?;
-            if !is_name(name) || bytes.len() < 5 {
-                return Err(NoteError::Malformed("signature line"));
-            }
-            if name != self.name || bytes[..4] != self.id || !seen.insert(line) {
-                continue;
-            }
-            if !self.key.verify(text.as_bytes(), &bytes[4..]) {
+        for signature in signatures.iter().filter(|s| s.name == self.name && s.key_id == self.id) {
+            if !self.key.verify(text.as_bytes(), &signature.bytes) {
                 return Err(NoteError::BadSignature(self.name.clone()));
             }
             signed = true;
         }
         if signed { Ok(text) } else { Err(NoteError::Unsigned(self.name.clone())) }
     }
+}
+
+/// One signature line.
+pub(super) struct SignatureLine<'a> {
+    pub(super) line: &'a str,
+    pub(super) name: &'a str,
+    pub(super) key_id: [u8; 4],
+    pub(super) bytes: Vec<u8>,
+}
+
+/// A note taken apart; nothing of it verified. Lines that stand there twice count once.
+pub(super) struct Note<'a> {
+    pub(super) text: &'a str,
+    pub(super) signatures: Vec<SignatureLine<'a>>,
+}
+
+impl<'a> Note<'a> {
+    pub(super) fn parse(note: &'a [u8]) -> Result<Self, NoteError> {
+        let note = std::str::from_utf8(note).map_err(|_| NoteError::Malformed("not UTF-8"))?;
+        if note.bytes().any(|b| b < 0x20 && b != b'\n') {
+            return Err(NoteError::Malformed("control character"));
+        }
+        let split = note.rfind("\n\n").ok_or(NoteError::Malformed("no empty line before the signatures"))?;
+        let (text, lines) = (&note[..=split], &note[split + 2..]);
+        let lines = lines.strip_suffix('\n').ok_or(NoteError::Malformed("no newline at the end"))?;
+        let mut seen = BTreeSet::new();
+        let mut signatures = Vec::new();
+        for (i, line) in lines.split('\n').enumerate() {
+            if i >= NOTE_SIGNATURES_MAX {
+                return Err(NoteError::Malformed("too many signatures"));
+            }
+            if seen.insert(line) {
+                signatures.push(SignatureLine::parse(line)?);
+            }
+        }
+        Ok(Self { text, signatures })
+    }
+}
+
+impl<'a> SignatureLine<'a> {
+    pub(super) fn parse(line: &'a str) -> Result<Self, NoteError> {
+        let bad = || NoteError::Malformed("signature line");
+        let (name, encoded) = line.strip_prefix(DASH).and_then(|rest| rest.split_once(' ')).ok_or_else(bad)?;
+        let bytes = STANDARD.decode(encoded).map_err(|_| bad())?;
+        let (key_id, signature) = bytes.split_first_chunk::<4>().ok_or_else(bad)?;
+        if !is_name(name) || signature.is_empty() {
+            return Err(bad());
+        }
+        Ok(Self { line, name, key_id: *key_id, bytes: signature.to_vec() })
+    }
+}
+
+/// A signature line of `name` over `signature` by the key `id`, with its newline.
+pub(super) fn signature_line(name: &str, id: [u8; 4], signature: &[u8]) -> String {
+    format!("{DASH}{name} {}\n", STANDARD.encode([id.as_slice(), signature].concat()))
 }
 
 /// A key that signs notes.
@@ -159,9 +206,8 @@ impl NoteSigner {
         if !text.ends_with('\n') || text.bytes().any(|b| b < 0x20 && b != b'\n') {
             return Err(NoteError::Malformed("text must be lines without control characters"));
         }
-        let mut bytes = self.key.id.to_vec();
-        bytes.extend_from_slice(&self.secret.sign(text.as_bytes()));
-        Ok(format!("{text}\n{DASH}{} {}\n", self.key.name, STANDARD.encode(bytes)))
+        let line = signature_line(&self.key.name, self.key.id, &self.secret.sign(text.as_bytes()));
+        Ok(format!("{text}\n{line}"))
     }
 }
 

@@ -1,12 +1,22 @@
-//! A growing Merkle tree that keeps every complete subtree's hash, so that any past size can be proved.
+//! A growing Merkle tree in memory that keeps every complete subtree's hash, so that any past size can be proved.
 
-use super::{Hash, empty_root, leaf_hash, node_hash};
+use std::convert::Infallible;
+
+use super::prove::always;
+use super::{Hash, Nodes, consistency_proof, empty_root, inclusion_proof, leaf_hash, node_hash, root_at};
 
 /// The tree over all entries so far; 64 bytes of memory an entry.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
     /// `levels[l][i]` is the hash of the complete subtree over entries i·2^l to (i+1)·2^l.
     levels: Vec<Vec<Hash>>,
+}
+
+impl Nodes for Tree {
+    type Error = Infallible;
+    fn node(&self, level: u32, index: u64) -> Result<Hash, Infallible> {
+        Ok(self.levels[level as usize][index as usize])
+    }
 }
 
 impl Tree {
@@ -43,73 +53,34 @@ impl Tree {
 
     /// Root over the first `size` entries; none if there are fewer.
     pub fn root_at(&self, size: u64) -> Option<Hash> {
-        match size {
-            0 => Some(empty_root()),
-            _ if size <= self.size() => Some(self.range(0, size)),
-            _ => None,
-        }
+        (size <= self.size()).then(|| always(root_at(self, size)))
     }
 
-    /// MTH of entries `from` to `to`, where the range is one that RFC 6962 splits off: aligned, not empty, inside the tree.
-    fn range(&self, from: u64, to: u64) -> Hash {
-        let n = to - from;
-        if n.is_power_of_two() {
-            let level = n.trailing_zeros();
-            return self.levels[level as usize][(from >> level) as usize];
-        }
-        let k = split(n);
-        node_hash(&self.range(from, from + k), &self.range(from + k, to))
-    }
-
-    /// Proof that entry `index` is in the tree of the first `size` entries, leaf side first (RFC 6962 §2.1.1); none if it is
-    /// not.
+    /// See [`inclusion_proof`]; none too if the tree is smaller than `size`.
     pub fn inclusion(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
-        if index >= size || size > self.size() {
-            return None;
-        }
-        let mut path = Vec::new();
-        let (mut from, mut to) = (0, size);
-        while to - from > 1 {
-            let k = split(to - from);
-            if index < from + k {
-                path.push(self.range(from + k, to));
-                to = from + k;
-            } else {
-                path.push(self.range(from, from + k));
-                from += k;
-            }
-        }
-        path.reverse();
-        Some(path)
+        if size > self.size() { None } else { always(inclusion_proof(self, index, size)) }
     }
 
-    /// Proof that the tree of the first `size` entries begins with the tree of the first `old` (RFC 6962 §2.1.2); none if
-    /// `old` is zero or above `size`, or `size` above the tree's.
+    /// See [`consistency_proof`]; none too if the tree is smaller than `size`.
     pub fn consistency(&self, old: u64, size: u64) -> Option<Vec<Hash>> {
-        if old == 0 || old > size || size > self.size() {
-            return None;
-        }
-        let mut path = Vec::new();
-        let (mut from, mut to) = (0, size);
-        while old != to {
-            let k = split(to - from);
-            if old <= from + k {
-                path.push(self.range(from + k, to));
-                to = from + k;
-            } else {
-                path.push(self.range(from, from + k));
-                from += k;
-            }
-        }
-        if from > 0 {
-            path.push(self.range(from, to));
-        }
-        path.reverse();
-        Some(path)
+        if size > self.size() { None } else { always(consistency_proof(self, old, size)) }
     }
 }
 
-/// The largest power of two strictly below `n`, for n > 1.
-fn split(n: u64) -> u64 {
-    1 << (63 - (n - 1).leading_zeros())
+#[cfg(test)]
+mod tests {
+    use super::super::Frontier;
+    use super::*;
+
+    #[test]
+    fn the_right_edge_knows_every_root() {
+        let (mut tree, mut grown) = (Tree::default(), Frontier::default());
+        assert_eq!(grown.root(), tree.root());
+        for i in 0..300_u32 {
+            tree.push(&i.to_be_bytes());
+            grown.push(leaf_hash(&i.to_be_bytes()));
+            assert_eq!(grown.root(), tree.root(), "{i}");
+            assert_eq!(always(Frontier::of(&tree, tree.size())), grown);
+        }
+    }
 }
