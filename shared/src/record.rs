@@ -68,6 +68,8 @@ pub struct AuditRecord {
     pub outcome: Outcome,
     /// Where: the component that recorded it.
     pub component: String,
+    /// Where: the hospital that it concerns, when it concerns one.
+    pub site: Option<String>,
     /// Where from: the peer's address, when there was one.
     pub address: Option<String>,
     /// Why, in the actor's words; for refusals the cause.
@@ -108,6 +110,7 @@ impl AuditRecord {
             object: object.to_owned(),
             outcome,
             component: "mdfm-coordinator".into(),
+            site: None,
             address: None,
             reason: None,
             before: None,

@@ -8,8 +8,10 @@ mod disk;
 mod log;
 mod rows;
 mod scrub;
+mod search;
 mod segment;
 
 pub use log::{AuditLog, LogError, LogReader, Options};
 pub use scrub::{Finding, Scrub};
+pub use search::{CONDITIONS_MAX, Field, Order, Page, Query, SearchIndex, is_record};
 pub use segment::{Entry, SEGMENT_MAGIC};

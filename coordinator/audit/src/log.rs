@@ -293,4 +293,4 @@ impl AuditLog {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,7 +7,8 @@ use mdfm_shared::tlog::{Hash, TILE_HEIGHT, TILE_WIDTH, fold_complete};
 
 use crate::log::{LogError, LogReader};
 use crate::rows::RowReader;
-use crate::segment::{FrameReader, Segment, index_name, log_name};
+use crate::search::Full;
+use crate::segment::{FrameReader, Segment, index_name, log_name, terms_name};
 
 /// Hashes compared at once.
 const HASHES_AT_ONCE: u64 = 4_096;
@@ -50,6 +51,11 @@ impl LogReader {
         for segment in &segments {
             let before = found.bytes;
             self.scrub_segment(segment, size, &mut found)?;
+            let terms = terms_name(segment.first);
+            if self.disk.open(&terms).is_ok() && !Full::is_whole(&*self.disk, &terms)? {
+                let (file, what) = (self.disk.show(&terms), "the search index does not match its checksum");
+                found.findings.push(Finding { file, position: 0, entry: segment.first, what, derived: true });
+            }
             if pace(found.bytes - before).is_break() {
                 return Ok(found);
             }
