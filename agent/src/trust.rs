@@ -232,7 +232,8 @@ impl Trust {
 
     /// Takes a newer checkpoint of the audit log, once it is shown to extend the one held.
     pub(crate) fn take_checkpoint(&mut self, note: &[u8]) -> Result<Taken, Refused> {
-        let checkpoint = Checkpoint::open(note, self.root.log_key()).map_err(|e| refused("checkpoint")(&e))?;
+        let checkpoint =
+            self.root.witnesses().open(note, self.root.log_key()).map_err(|e| refused("checkpoint")(&e))?;
         let note = String::from_utf8_lossy(note).into_owned();
         match &self.checkpoint {
             None => Ok(Taken::Accepted(self.advance(checkpoint, note))),

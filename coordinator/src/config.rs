@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use mdfm_service::{Stop, with_hint};
+use mdfm_shared::tlog::WitnessKey;
 use serde::Deserialize;
 
 /// The commented default, as the package installs it.
@@ -31,6 +32,20 @@ pub(crate) struct Config {
     pub(crate) connections_per_address_max: usize,
     /// A broker of the operator's own; none for the embedded one.
     pub(crate) broker: Option<ExternalBroker>,
+    /// Who is asked to cosign the log's checkpoints.
+    pub(crate) witnesses: Vec<Witness>,
+}
+
+/// A witness of the audit log (C2SP tlog-witness).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Witness {
+    /// Where its `add-checkpoint` is, without that name.
+    pub(crate) url: String,
+    /// Its verifier key.
+    pub(crate) vkey: String,
+    /// Certificate of the authority that its TLS certificate is from; without it the system's are trusted.
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// An MQTT 3.1.1 broker or cluster that only the coordinator can reach.
@@ -57,6 +72,7 @@ impl Default for Config {
             connections_max: 4_096,
             connections_per_address_max: 1_024,
             broker: None,
+            witnesses: Vec::new(),
         }
     }
 }
@@ -71,6 +87,12 @@ impl Config {
         let config: Self = toml::from_str(text).map_err(|e| with_hint(&e.to_string()))?;
         if !config.public_url.starts_with("https://") {
             return Err("public_url must start with https://".into());
+        }
+        for witness in &config.witnesses {
+            WitnessKey::parse(&witness.vkey).map_err(|e| format!("witnesses.vkey: {}: {e}", witness.vkey))?;
+            if !witness.url.starts_with("https://") && !witness.url.starts_with("http://127.0.0.1:") {
+                return Err("witnesses.url must start with https://, or be on this machine".into());
+            }
         }
         for (key, value) in [
             ("silence_limit_seconds", config.silence_limit_seconds),

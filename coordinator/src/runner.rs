@@ -4,21 +4,25 @@
 //! writes all records with one fsync, and answers. The state's lock is held until the records are durable, so nobody ever
 //! reads what a crash could take back.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use mdfm_audit::{AuditLog, Entry, LogReader};
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::record::{Actor, ActorKind};
 use mdfm_shared::sign::SecretKey;
 use mdfm_shared::time::UtcMillis;
+use mdfm_shared::tlog::{Checkpoint, Hash, WitnessPolicy};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::audit::{AuditLog, LogReader};
 use crate::clock;
-use crate::domain::desk::{Desk, Outbound, Round, Seen, Wish};
+use crate::domain::desk::{Desk, Outbound, Round, Seen, Wish, system};
+use crate::domain::dispatch::LogSource;
+use crate::domain::retention::Expired;
 use crate::domain::{Command, Refusal, State, refusal};
+use crate::store::{Kept, ReadModel};
 
 /// Commands decided and made durable together at most.
 const BATCH_COMMANDS_MAX: usize = 256;
@@ -30,10 +34,31 @@ const QUEUE_COMMANDS_MAX: usize = 4_096;
 const CHECKPOINT_INTERVAL_MS: u64 = 10_000;
 /// Longest time between two rounds.
 const TICK_MS: u64 = 1_000;
+/// Entries after which the state is kept again, so that the next start need not replay them.
+const KEEP_EVERY_ENTRIES: u64 = 100_000;
+/// Entries whose payload is taken away in one go; rounds come in between.
+const DISPOSED_AT_ONCE: usize = 100_000;
 
-struct Job {
-    wish: Wish,
-    reply: oneshot::Sender<Result<(), Refusal>>,
+enum Job {
+    Wish(Box<Wish>, oneshot::Sender<Result<(), Refusal>>),
+    /// A checkpoint with the cosignatures that witnesses gave so far.
+    Cosigned(String),
+    /// A confirmed disposal, with what it takes away.
+    Dispose(String, Box<Expired>),
+    /// Finish what is under way and end.
+    Stop(oneshot::Sender<()>),
+}
+
+impl LogSource for LogReader {
+    fn newest(&self) -> Option<(Checkpoint, String)> {
+        self.published()
+    }
+    fn bytes_of(&self, index: u64) -> Option<Vec<u8>> {
+        self.entry(index).ok().flatten().and_then(Entry::bytes)
+    }
+    fn proof_of(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
+        self.inclusion(index, size).ok().flatten()
+    }
 }
 
 /// When each device was last reported attached.
@@ -47,6 +72,7 @@ pub(crate) struct Runner {
     pub(crate) log: LogReader,
     pub(crate) liveness: Liveness,
     rounds: Arc<AtomicU64>,
+    writable: Arc<AtomicBool>,
 }
 
 /// Nobody that could be authenticated, under the name or address that it came with.
@@ -64,16 +90,19 @@ impl Runner {
     pub(crate) fn start(
         log: AuditLog,
         state: State,
+        read_model: ReadModel,
         online_key: SecretKey,
         silence_limit_ms: u64,
         outbound: mpsc::Sender<Outbound>,
         revocations: watch::Sender<u64>,
+        checkpoints: watch::Sender<Option<String>>,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE_COMMANDS_MAX);
         let state = Arc::new(RwLock::new(state));
         let liveness = Liveness::default();
         let reader = log.reader();
         let rounds = Arc::new(AtomicU64::new(0));
+        let writable = Arc::new(AtomicBool::new(true));
         let mut worker = Worker {
             log,
             state: Arc::clone(&state),
@@ -83,10 +112,16 @@ impl Runner {
             revocations,
             liveness: Arc::clone(&liveness),
             rounds: Arc::clone(&rounds),
+            writable: Arc::clone(&writable),
             next_checkpoint: UtcMillis(0),
+            checkpoints,
+            unproved: Vec::new(),
+            kept_size: reader.size(),
+            read_model,
+            disposing: None,
         };
         std::thread::Builder::new().name("runner".into()).spawn(move || worker.run(&queue))?;
-        Ok(Self { jobs, state, log: reader, liveness, rounds })
+        Ok(Self { jobs, state, log: reader, liveness, rounds, writable })
     }
 
     /// The state; hold it briefly, every write waits for it.
@@ -100,6 +135,11 @@ impl Runner {
         self.rounds.load(Ordering::Relaxed)
     }
 
+    /// Whether there is room on the disk for new records.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.writable.load(Ordering::Relaxed)
+    }
+
     /// Submits a command; the answer comes when it is durable, or refused.
     ///
     /// # Errors
@@ -108,9 +148,32 @@ impl Runner {
         let unavailable = |detail: &str| Refusal::new(refusal::Class::Unavailable, "busy", detail);
         let (reply, answer) = oneshot::channel();
         self.jobs
-            .try_send(Job { wish: Wish { actor, address, command }, reply })
+            .try_send(Job::Wish(Box::new(Wish { actor, address, command }), reply))
             .map_err(|_| unavailable("too many commands are waiting; try again in a moment"))?;
         answer.await.unwrap_or_else(|_| Err(unavailable("the coordinator is stopping; try again in a moment")))
+    }
+
+    /// Hands over a checkpoint with cosignatures; it is published when it has enough.
+    pub(crate) fn cosigned(&self, note: String) {
+        // When the queue is full the next checkpoint will do.
+        let _ = self.jobs.try_send(Job::Cosigned(note));
+    }
+
+    /// Lets the payloads of a confirmed disposal be taken away, piece by piece.
+    pub(crate) fn dispose(&self, disposal: String, expired: Expired) {
+        if self.jobs.try_send(Job::Dispose(disposal, Box::new(expired))).is_err() {
+            tracing::warn!("too many commands wait; the disposal goes on at the next start");
+        }
+    }
+
+    /// Ends the thread when everything submitted is durable, a checkpoint covers it and the state is kept.
+    pub(crate) async fn stop(&self) {
+        let (reply, done) = oneshot::channel();
+        let jobs = self.jobs.clone();
+        let sent = tokio::task::spawn_blocking(move || jobs.send(Job::Stop(reply)).is_ok()).await;
+        if sent.unwrap_or(false) {
+            let _ = done.await;
+        }
     }
 }
 
@@ -125,7 +188,24 @@ struct Worker {
     revocations: watch::Sender<u64>,
     liveness: Liveness,
     rounds: Arc<AtomicU64>,
+    writable: Arc<AtomicBool>,
     next_checkpoint: UtcMillis,
+    /// Every checkpoint that is signed, for the witnesses.
+    checkpoints: watch::Sender<Option<String>>,
+    /// Releases announced before a published checkpoint covered them.
+    unproved: Vec<Outbound>,
+    /// Size of the log when the state was last kept.
+    kept_size: u64,
+    read_model: ReadModel,
+    disposing: Option<(String, Box<Expired>)>,
+}
+
+/// What a round of waiting brought.
+#[derive(Default)]
+struct Waited {
+    wishes: Vec<(Wish, oneshot::Sender<Result<(), Refusal>>)>,
+    cosigned: Option<String>,
+    stop: Option<oneshot::Sender<()>>,
 }
 
 /// A failure after which memory and disk could disagree: only a restart, which replays the log, is safe.
@@ -141,35 +221,61 @@ fn die(what: &str, error: &(dyn std::error::Error + 'static)) -> ! {
 impl Worker {
     fn run(&mut self, queue: &Receiver<Job>) {
         loop {
-            let jobs = match self.wait(queue) {
-                Ok(jobs) => jobs,
-                Err(()) => return,
-            };
+            let Ok(waited) = self.wait(queue) else { return };
             self.rounds.fetch_add(1, Ordering::Relaxed);
             let now = clock::now();
-            let state = Arc::clone(&self.state);
-            let mut state = state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let (wishes, replies): (Vec<Wish>, Vec<_>) = jobs.into_iter().map(|j| (j.wish, j.reply)).unzip();
-            let decided = {
-                let seen = self.liveness.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                self.desk.round(&mut state, now, &seen, &wishes)
-            };
-            let mut round = decided.unwrap_or_else(|error| die("a round of decisions went wrong", &error));
-            if !round.entries.is_empty()
-                && let Err(error) = self.log.append(&round.entries)
-            {
-                die("the audit log cannot be written", &error);
+            let (wishes, replies): (Vec<Wish>, Vec<_>) = waited.wishes.into_iter().unzip();
+            let room =
+                self.log.has_room().unwrap_or_else(|error| die("the disk of the audit log cannot be asked", &error));
+            self.writable.store(room, Ordering::Relaxed);
+            if room {
+                self.round(now, &wishes, replies);
+            } else {
+                tracing::error!("the disk is full: nothing new is recorded, so nothing new is done; free some space");
+                let detail = "the disk of the audit log is full: nothing can be recorded, so nothing is done; \
+                              free some space on it, the coordinator goes on by itself";
+                for reply in replies {
+                    let _ = reply.send(Err(Refusal::new(refusal::Class::Unavailable, "disk-full", detail)));
+                }
             }
-            self.checkpoint(&mut round, now);
-            drop(state);
-            if round.revoked > 0 {
-                self.revocations.send_modify(|n| *n += round.revoked);
+            if let Some(note) = waited.cosigned {
+                self.take_cosigned(&note);
             }
-            self.tell(round.outbound);
-            for (reply, answer) in replies.into_iter().zip(round.answers) {
-                // Who asked may have gone; the record stands.
-                let _ = reply.send(answer);
+            self.go_on_disposing();
+            if let Some(done) = waited.stop {
+                self.finish();
+                let _ = done.send(());
+                return;
             }
+        }
+    }
+
+    fn round(&mut self, now: UtcMillis, wishes: &[Wish], replies: Vec<oneshot::Sender<Result<(), Refusal>>>) {
+        let state = Arc::clone(&self.state);
+        let mut state = state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let decided = {
+            let seen = self.liveness.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            self.desk.round(&mut state, now, &seen, wishes)
+        };
+        let mut round = decided.unwrap_or_else(|error| die("a round of decisions went wrong", &error));
+        if !round.entries.is_empty()
+            && let Err(error) = self.log.append(&round.entries)
+        {
+            die("the audit log cannot be written", &error);
+        }
+        let policy = witness_policy(&state);
+        self.checkpoint(&mut round, now, &policy);
+        drop(state);
+        if round.revoked > 0 {
+            self.revocations.send_modify(|n| *n += round.revoked);
+        }
+        self.tell(round.outbound);
+        for (reply, answer) in replies.into_iter().zip(round.answers) {
+            // Who asked may have gone; the record stands.
+            let _ = reply.send(answer);
+        }
+        if self.log.reader().size() >= self.kept_size + KEEP_EVERY_ENTRIES {
+            self.keep_state();
         }
     }
 
@@ -185,40 +291,129 @@ impl Worker {
         }
     }
 
-    fn wait(&self, queue: &Receiver<Job>) -> Result<Vec<Job>, ()> {
+    fn wait(&mut self, queue: &Receiver<Job>) -> Result<Waited, ()> {
         let now = clock::now();
         let deadline = {
             let state = self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner);
             self.desk.deadline(&state)
         };
-        let patience = Duration::from_millis(deadline.since_ms(now).clamp(1, TICK_MS));
-        let mut jobs = match queue.recv_timeout(patience) {
-            Ok(job) => vec![job],
-            Err(RecvTimeoutError::Timeout) => Vec::new(),
+        let patience = if self.disposing.is_some() { 1 } else { deadline.since_ms(now).clamp(1, TICK_MS) };
+        let mut waited = Waited::default();
+        let mut next = match queue.recv_timeout(Duration::from_millis(patience)) {
+            Ok(job) => Some(job),
+            Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return Err(()),
         };
-        while jobs.len() < BATCH_COMMANDS_MAX
-            && let Ok(job) = queue.try_recv()
-        {
-            jobs.push(job);
+        while let Some(job) = next {
+            match job {
+                Job::Wish(wish, reply) => waited.wishes.push((*wish, reply)),
+                Job::Cosigned(note) => waited.cosigned = Some(note),
+                Job::Dispose(disposal, expired) => self.disposing = Some((disposal, expired)),
+                Job::Stop(done) => {
+                    waited.stop = Some(done);
+                    break;
+                }
+            }
+            if waited.wishes.len() >= BATCH_COMMANDS_MAX {
+                break;
+            }
+            next = queue.try_recv().ok();
         }
-        Ok(jobs)
+        Ok(waited)
     }
 
-    /// Signs a checkpoint when one is due, or at once when a release was announced: its proofs need one.
-    fn checkpoint(&mut self, round: &mut Round, now: UtcMillis) {
-        let wanted = round.outbound.iter().any(|o| matches!(o, Outbound::Release(_)));
-        if !wanted && now < self.next_checkpoint {
+    /// Signs a checkpoint when one is due, or at once when a release was announced: its proofs need one. Where witnesses must
+    /// see it first, it is published when they have.
+    fn checkpoint(&mut self, round: &mut Round, now: UtcMillis, policy: &WitnessPolicy) {
+        let released = |o: &Outbound| matches!(o, Outbound::Release(_));
+        if !round.outbound.iter().any(released) && now < self.next_checkpoint {
             return;
         }
         self.next_checkpoint = now.plus_ms(CHECKPOINT_INTERVAL_MS);
-        let before = self.log.reader().checkpoint().map(|(c, _)| c.size);
-        match self.log.sign_checkpoint() {
-            Ok((checkpoint, note)) if Some(checkpoint.size) != before => {
-                round.outbound.insert(0, Outbound::Checkpoint(note));
-            }
-            Ok(_) => {}
-            Err(error) => die("the log's checkpoint cannot be signed", &error),
+        let (checkpoint, note) =
+            self.log.sign_checkpoint().unwrap_or_else(|error| die("the log's checkpoint cannot be signed", &error));
+        if policy.threshold() > 0 {
+            self.unproved.extend(round.outbound.iter().filter(|o| released(o)).cloned());
+        } else if self.log.reader().published().is_none_or(|(held, _)| held.size != checkpoint.size) {
+            self.publish(&note);
+            round.outbound.insert(0, Outbound::Checkpoint(note.clone()));
+        }
+        self.checkpoints.send_if_modified(|held| {
+            let is_new = held.as_ref() != Some(&note);
+            *held = Some(note);
+            is_new
+        });
+    }
+
+    fn publish(&mut self, note: &str) {
+        if let Err(error) = self.log.publish(note) {
+            die("a checkpoint cannot be published", &error);
         }
     }
+
+    /// Publishes a checkpoint that witnesses cosigned, when they are enough, and whatever waited for it.
+    fn take_cosigned(&mut self, note: &str) {
+        let policy = witness_policy(&self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let enough = policy.count(note.as_bytes()).is_ok_and(|found| found >= policy.threshold());
+        let known = self.log.reader().published().is_some_and(|(_, held)| held == note);
+        if !enough || known {
+            return;
+        }
+        self.publish(note);
+        let mut messages = vec![Outbound::Checkpoint(note.to_owned())];
+        messages.append(&mut self.unproved);
+        self.tell(messages);
+    }
+
+    /// Takes the next payloads of a confirmed disposal away, and records its end.
+    fn go_on_disposing(&mut self) {
+        let Some((disposal, mut expired)) = self.disposing.take() else { return };
+        let rest = expired.entries.iter().nth(DISPOSED_AT_ONCE).copied();
+        let later = rest.map_or_else(Default::default, |first| expired.entries.split_off(&first));
+        let now = std::mem::replace(&mut expired.entries, later);
+        if let Err(error) = self.log.dispose(&now) {
+            die("records cannot be disposed of", &error);
+        }
+        if !expired.entries.is_empty() {
+            tracing::info!(%disposal, left = expired.entries.len(), "disposing of expired records");
+            self.disposing = Some((disposal, expired));
+            return;
+        }
+        let Expired { devices, deployments, .. } = *expired;
+        let command = Command::CarriedOut { disposal, devices, deployments };
+        self.round(clock::now(), &[Wish { actor: system(), address: None, command }], Vec::new());
+        // What was kept before knows more than a replay would.
+        self.keep_state();
+    }
+
+    /// Keeps the state, so that the next start need not replay the log up to here.
+    fn keep_state(&mut self) {
+        let (size, root) = (self.log.reader().size(), self.log.root());
+        self.kept_size = size;
+        let state = self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner).to_snapshot();
+        let kept = state
+            .map_err(|e| e.to_string())
+            .and_then(|state| self.read_model.save(&Kept { size, root, state }).map_err(|e| e.to_string()));
+        if let Err(error) = kept {
+            tracing::warn!(error, "the state cannot be kept; the next start replays the log instead");
+        }
+    }
+
+    fn finish(&mut self) {
+        match self.log.sign_checkpoint() {
+            Ok((_, note)) => {
+                let policy = witness_policy(&self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner));
+                if policy.threshold() == 0 {
+                    self.publish(&note);
+                }
+            }
+            Err(error) => tracing::error!(%error, "the last checkpoint cannot be signed"),
+        }
+        self.keep_state();
+    }
+}
+
+/// The witnesses that the newest trust root demands.
+fn witness_policy(state: &State) -> WitnessPolicy {
+    state.trusted_root().map_or_else(WitnessPolicy::default, |root| root.witnesses().clone())
 }

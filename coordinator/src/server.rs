@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
+use mdfm_audit::{AuditLog, Options, SearchIndex};
 use mdfm_service::{Exit, LogLevel, Stop, Watchdog, atomic_write};
 use mdfm_shared::id::UserId;
 use mdfm_shared::record::{AuditRecord, Outcome};
@@ -16,7 +17,6 @@ use tokio::sync::{mpsc, watch};
 
 use crate::access::{LoginGuard, hash_password};
 use crate::api::{self, Api};
-use crate::audit::{AuditLog, LogError};
 use crate::broker::{self, BrokerAccess, FrontDoor, Login, tls_config};
 use crate::config::{Config, DEFAULT_TOML, ExternalBroker};
 use crate::domain::access::AccessRole;
@@ -24,11 +24,15 @@ use crate::domain::desk::system;
 use crate::domain::{Command, State};
 use crate::pki::{self, Pem};
 use crate::runner::{self, Runner};
-use crate::store::{CredentialStore, ImageStore};
+use crate::store::{CredentialStore, ImageStore, ReadModel};
 use crate::{clock, fleet_link};
+use crate::{disposal, scrub, witness};
 
 /// Longest time between looks at the deciding thread's progress.
 const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Time between looks of the search index at the log.
+const FOLLOW_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// The coordinator of the Medical Device Firmware Manager.
 #[derive(Debug, Parser)]
@@ -138,7 +142,7 @@ fn init(data: &Path, names: &[String], log_origin: &str, admin: &str, password_f
     ImageStore::open(&data.join("images"), 0)?;
     // The first user is a change like any other: it goes through the core into the log.
     let mut state = State::default();
-    let mut log = AuditLog::open(&data.join("log"), signer, |_, _| Ok(()))?;
+    let mut log = AuditLog::open(&data.join("log"), signer, Options::default())?;
     let command = Command::CreateUser {
         user: admin.clone(),
         printed_name: "First administrator".into(),
@@ -156,7 +160,8 @@ fn init(data: &Path, names: &[String], log_origin: &str, admin: &str, password_f
         state.apply(&record)?;
         log.append(&[record.to_bytes()])?;
     }
-    log.sign_checkpoint()?;
+    let (_, note) = log.sign_checkpoint()?;
+    log.publish(&note)?;
     tracing::info!(data = %data.display(), %admin, "data directory made; next: mdfmctl trust, then mdfm-coordinator serve");
     Ok(())
 }
@@ -199,24 +204,29 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel) -> anyhow
     check_clock(&server.certificate)?;
     let _lock = lock(data)?;
 
-    let mut state = State::default();
     let started = std::time::Instant::now();
-    let log = AuditLog::open(&data.join("log"), signer, |index, entry| {
-        let replay = |source| LogError::Replay { index, source };
-        let record = AuditRecord::from_bytes(entry).map_err(|e| replay(e.into()))?;
-        state.apply(&record).map_err(replay)
-    })?;
-    tracing::info!(entries = state.log_size, ms = started.elapsed().as_millis() as u64, "audit log replayed");
+    let log = AuditLog::open(&data.join("log"), signer, Options::default())?;
+    let read_model = ReadModel::open(&data.join("read-model")).context("opening the read model")?;
+    let state = fold(&log, &read_model)?;
+    let search = SearchIndex::open(log.reader())?;
+    let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(entries = state.log_size, ms, "audit log checked, state and search index ready");
 
     let (outbound, messages) = mpsc::channel(runner::OUTBOUND_MAX);
     let (revoke, revocations) = watch::channel(0);
+    let (checkpoints, signed) = watch::channel(None);
     let silence_limit_ms = config.silence_limit_seconds.saturating_mul(1_000);
-    let runner = Runner::start(log, state, online_key.clone(), silence_limit_ms, outbound, revoke)?;
+    let runner =
+        Runner::start(log, state, read_model, online_key.clone(), silence_limit_ms, outbound, revoke, checkpoints)?;
+    witness::start(&config.witnesses, runner.clone(), signed)?;
+    let scrub = scrub::start(runner.clone())?;
+    disposal::resume(&runner, &data.join("disposals"))?;
+    follow(search.clone())?;
     let broker = match &config.broker {
         Some(external) => external_broker(external)?,
         None => broker::start_embedded(config.connections_max)?,
     };
-    fleet_link::start(runner.clone(), &broker, online_key, messages);
+    fleet_link::start(runner.clone(), &broker, online_key.clone(), messages);
     let tls = tls_config(&authority.certificate, &server)?;
     let router = api::router(Api {
         runner: runner.clone(),
@@ -225,6 +235,10 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel) -> anyhow
         authority: Arc::new(authority),
         public_url: config.public_url.clone(),
         logins: Arc::new(LoginGuard::default()),
+        search,
+        scrub,
+        disposals: data.join("disposals"),
+        online_key: online_key.clone(),
     });
     let listener = TcpListener::bind(config.listen).await.map_err(|e| {
         let hint = "is another program there? (ss -ltnp)";
@@ -234,7 +248,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel) -> anyhow
     mdfm_service::ready();
     tokio::spawn(watch(runner.clone(), path, level));
     let door = FrontDoor {
-        runner,
+        runner: runner.clone(),
         broker,
         router,
         revocations,
@@ -248,8 +262,50 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel) -> anyhow
         _ = tokio::signal::ctrl_c() => {}
     }
     mdfm_service::stopping();
+    runner.stop().await;
     tracing::info!("stopping; everything that was answered is on disk");
     Ok(())
+}
+
+/// The state: what was kept, and the log from there on; all of the log where nothing fits.
+fn fold(log: &AuditLog, read_model: &ReadModel) -> anyhow::Result<State> {
+    let reader = log.reader();
+    let kept = read_model.load().filter(|kept| reader.root_at(kept.size).is_ok_and(|root| root == Some(kept.root)));
+    let mut state = match kept.map(|kept| State::from_snapshot(&kept.state)) {
+        Some(Ok(state)) => state,
+        Some(Err(error)) => {
+            tracing::warn!(%error, "the kept state cannot be read; replaying the whole log");
+            State::default()
+        }
+        None => State::default(),
+    };
+    reader.each(state.log_size, u64::MAX, |index, entry| -> anyhow::Result<()> {
+        match entry {
+            Some(entry) => {
+                let replay = || format!("entry {index} of the audit log cannot be replayed");
+                state.apply(&AuditRecord::from_bytes(entry).with_context(replay)?).with_context(replay)
+            }
+            // Nothing is disposed of that the state rests on.
+            None => {
+                state.log_size += 1;
+                Ok(())
+            }
+        }
+    })?;
+    Ok(state)
+}
+
+/// Lets the search index follow the log, so that searches find it ready.
+fn follow(search: SearchIndex) -> std::io::Result<()> {
+    let work = move || {
+        loop {
+            if let Err(error) = search.catch_up() {
+                tracing::error!(%error, "the search index cannot follow the log");
+            }
+            std::thread::sleep(FOLLOW_INTERVAL);
+        }
+    };
+    std::thread::Builder::new().name("search".into()).spawn(work).map(drop)
 }
 
 /// Feeds systemd's watchdog from the progress of the deciding thread, and takes up the log level on SIGHUP.

@@ -37,6 +37,7 @@ pub fn root(version: u64) -> TrustRoot {
         registrar: role(&[11], 1),
         coordinator: role(&[12], 1),
         log: log_signer().key().to_vkey(),
+        witnesses: crate::trust::Witnesses::default(),
         approvals: ApprovalPolicy::seed(),
     }
 }

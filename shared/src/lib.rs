@@ -14,6 +14,7 @@ pub mod id;
 pub mod limits;
 pub mod manifest;
 pub mod record;
+pub mod report;
 pub mod sign;
 pub mod telemetry;
 pub mod time;

@@ -139,10 +139,17 @@ impl AuditRecord {
     /// # Errors
     /// There is none, or it is of another kind.
     pub fn document<T: Document>(&self) -> Result<Signed<T>, RecordError> {
-        let no = || RecordError::NoDocument { action: self.action.clone() };
-        let frame = STANDARD.decode(self.document.as_ref().ok_or_else(no)?).map_err(|_| no())?;
-        wire::decode(&frame).map_err(|_| no())
+        decode_document(&self.action, self.document.as_deref().unwrap_or_default())
     }
+}
+
+/// The signed document in the text that [`document_text`] gives, unverified.
+///
+/// # Errors
+/// It is none, or of another kind; `action` names the record for whoever reads the error.
+pub fn decode_document<T: Document>(action: &str, text: &str) -> Result<Signed<T>, RecordError> {
+    let no = || RecordError::NoDocument { action: action.to_owned() };
+    wire::decode(&STANDARD.decode(text).map_err(|_| no())?).map_err(|_| no())
 }
 
 /// Base64 of a signed document's frame, as a record carries it.

@@ -5,13 +5,22 @@
 //! damaged: where frames start (`*.idx`), the tree's hashes (`tree/*`), the search index (`*.terms`).
 
 mod disk;
+mod evidence;
 mod log;
+mod publish;
 mod rows;
 mod scrub;
 mod search;
 mod segment;
+mod verify;
 
+pub use evidence::{
+    EVIDENCE_BYTES_MAX, EVIDENCE_FORMAT, EVIDENCE_RECORDS_MAX, Evidence, EvidenceError, EvidenceFindings,
+    EvidenceRecord,
+};
 pub use log::{AuditLog, LogError, LogReader, Options};
+pub use publish::Published;
 pub use scrub::{Finding, Scrub};
 pub use search::{CONDITIONS_MAX, Field, Order, Page, Query, SearchIndex, is_record};
-pub use segment::{Entry, SEGMENT_MAGIC};
+pub use segment::{Entry, SEGMENT_MAGIC, frame};
+pub use verify::{Verified, VerifyError, verify_copy};

@@ -81,6 +81,16 @@ pub(crate) fn push_disposed(buffer: &mut Vec<u8>, leaf: &Hash, first_of_append: 
     buffer.extend_from_slice(leaf);
 }
 
+/// The frame of one entry, as an append of its own; what exports are made of.
+pub fn frame(entry: &Entry) -> Vec<u8> {
+    let mut buffer = Vec::new();
+    match entry {
+        Entry::Bytes(bytes) => push_frame(&mut buffer, bytes, &leaf_hash(bytes), true),
+        Entry::Disposed(leaf) => push_disposed(&mut buffer, leaf, true),
+    }
+    buffer
+}
+
 fn push_header(buffer: &mut Vec<u8>, word: u32, leaf: &Hash, first_of_append: bool) {
     let word = if first_of_append { word | FIRST_OF_APPEND } else { word };
     buffer.extend_from_slice(&word.to_be_bytes());

@@ -1,108 +1,394 @@
-//! The audit log: search, export, and verification of a copy that needs nothing but the log's verifier key.
+//! The audit log: search, the past, export, evidence, and verification of a copy that needs nothing but the log's verifier key.
 
-use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use futures_util::StreamExt;
-use mdfm_shared::id::GatewayId;
-use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
-use mdfm_shared::record::AuditRecord;
-use mdfm_shared::sign::{KeySet, PublicKey};
-use mdfm_shared::telemetry::TelemetryBatch;
-use mdfm_shared::tlog::{Checkpoint, NoteKey, Tree, leaf_hash};
+use mdfm_audit::{EVIDENCE_BYTES_MAX, Evidence, verify_copy};
+use mdfm_shared::tlog::{NoteKey, ProofFile, TILE_WIDTH, TilePath, WitnessPolicy, entries_of_bundle};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::client::{Client, checked};
-use crate::output::Output;
+use crate::output::{Output, text};
 
-const MAGIC: &[u8; 8] = b"MDFMLOG1";
+/// The page that verifies evidence in a browser, without a network.
+const PAGE: &str = include_str!("../verifier.html");
+/// Where a page takes evidence that it is made with.
+const PAGE_SLOT: &str = "<!-- evidence -->";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
-    /// Searches the log.
+    /// Searches the log; everything given must hold, and values may end in `*`.
     Search {
-        /// Only this action, for example `firmware.approve`.
+        #[command(flatten)]
+        wanted: Wanted,
+        /// The newest first.
         #[arg(long)]
-        action: Option<String>,
-        /// Only this object, for example `firmware/FW-1`.
+        newest: bool,
+        /// Where to go on: the first entry to look at, or with --newest the first not to.
         #[arg(long)]
-        object: Option<String>,
-        /// Only this actor.
-        #[arg(long)]
-        actor: Option<String>,
-        /// Only `accepted` or `refused`.
-        #[arg(long)]
-        outcome: Option<String>,
-        /// First entry to look at.
-        #[arg(long, default_value_t = 0)]
-        from: u64,
+        from: Option<u64>,
         /// Records at most.
         #[arg(long, default_value_t = 100)]
         limit: u64,
     },
+    /// Shows an object as it was at a time, for example `audit state device/D-1 --at 2027-03-01T12:00:00Z`.
+    State {
+        /// `device/ID`, `deployment/ID`, `firmware/ID`, `gateway/ID`, `hospital/ID`, `recall/ID` or `user/ID`.
+        object: String,
+        /// The time, RFC 3339.
+        #[arg(long)]
+        at: String,
+    },
+    /// Shows what changed about an object between two times.
+    Diff {
+        /// As for `state`.
+        object: String,
+        /// The earlier time, RFC 3339.
+        #[arg(long)]
+        from: String,
+        /// The later time, RFC 3339.
+        #[arg(long)]
+        to: String,
+    },
+    /// Shows how the store is: size, newest checkpoint, what the last scrub found.
+    Status,
     /// Copies the log and its newest checkpoint into a directory.
     Export {
         /// The directory to make.
         dir: PathBuf,
     },
-    /// Verifies a copy of the log offline: an export, or the `log` directory of a data directory or backup.
-    Verify {
-        /// The directory.
-        dir: PathBuf,
-        /// The log's verifier key, or a file with it.
+    /// Saves the proof that one entry stands in the log (C2SP tlog-proof), and the entry.
+    Proof {
+        /// Position of the entry.
+        index: u64,
+        /// File for the proof; the entry goes beside it, with `.json` added.
         #[arg(long)]
-        key: String,
+        out: PathBuf,
     },
+    /// Saves records with proofs, checkpoint and keys as one file that anybody can verify offline.
+    Evidence {
+        #[command(flatten)]
+        wanted: Wanted,
+        /// The file to make.
+        #[arg(long)]
+        out: PathBuf,
+        /// Also a page with the evidence in it, for a browser without a network.
+        #[arg(long)]
+        page: Option<PathBuf>,
+    },
+    /// Saves the page that verifies evidence files in a browser.
+    Page {
+        /// The file to make.
+        out: PathBuf,
+    },
+    /// Verifies offline: an exported log, the `log` directory of a backup, static tiles, an evidence file, or a proof file.
+    Verify {
+        /// The directory or file.
+        copy: PathBuf,
+        /// The log's verifier key, or a file with it. Evidence brings its own, whose history you must then compare.
+        #[arg(long)]
+        key: Option<String>,
+        /// Verifier key of a witness that must have cosigned, or a file with it.
+        #[arg(long)]
+        witness: Vec<String>,
+        /// How many of the witnesses must have; all of them unless given.
+        #[arg(long)]
+        witness_threshold: Option<usize>,
+    },
+}
+
+/// Which records.
+#[derive(Debug, Args)]
+pub(crate) struct Wanted {
+    /// Only this action, for example `firmware.approve` or `firmware.*`.
+    #[arg(long)]
+    action: Option<String>,
+    /// Only this object, for example `firmware/FW-1`.
+    #[arg(long)]
+    object: Option<String>,
+    /// Only this actor.
+    #[arg(long)]
+    actor: Option<String>,
+    /// Only actors with this role.
+    #[arg(long)]
+    role: Option<String>,
+    /// Only `accepted` or `refused`.
+    #[arg(long)]
+    outcome: Option<String>,
+    /// Only what concerns this hospital.
+    #[arg(long)]
+    hospital: Option<String>,
+    /// Only what concerns this gateway.
+    #[arg(long)]
+    gateway: Option<String>,
+    /// Only what concerns this device, inside telemetry too.
+    #[arg(long)]
+    device: Option<String>,
+    /// Only what concerns this firmware.
+    #[arg(long)]
+    firmware: Option<String>,
+    /// Only what concerns this deployment.
+    #[arg(long)]
+    deployment: Option<String>,
+    /// Only what gateways reported so, for example `deviceError`.
+    #[arg(long)]
+    event: Option<String>,
+    /// Words of the reason.
+    #[arg(long)]
+    text: Option<String>,
+    /// Not before this time, RFC 3339.
+    #[arg(long)]
+    since: Option<String>,
+    /// Before this time, RFC 3339.
+    #[arg(long)]
+    until: Option<String>,
+}
+
+impl Wanted {
+    fn query(self) -> Vec<String> {
+        [
+            ("action", self.action),
+            ("object", self.object),
+            ("actor", self.actor),
+            ("role", self.role),
+            ("outcome", self.outcome),
+            ("hospital", self.hospital),
+            ("gateway", self.gateway),
+            ("device", self.device),
+            ("firmware", self.firmware),
+            ("deployment", self.deployment),
+            ("event", self.event),
+            ("text", self.text),
+            ("since", self.since),
+            ("until", self.until),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", encode(&value?))))
+        .collect()
+    }
 }
 
 pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow::Result<()> {
     match action {
-        Action::Search { action, object, actor, outcome, from, limit } => {
-            let client = Client::open(session)?;
-            let mut query = vec![format!("from={from}"), format!("limit={limit}")];
-            for (name, value) in [("action", action), ("object", object), ("actor", actor), ("outcome", outcome)] {
-                query.extend(value.map(|v| format!("{name}={}", encode(&v))));
-            }
-            let page = client.get(&format!("/api/v1/compliance/audit-logs?{}", query.join("&"))).await?;
+        Action::Search { wanted, newest, from, limit } => {
+            let mut query = wanted.query();
+            query.push(format!("limit={limit}"));
+            query.extend(from.map(|from| format!("from={from}")));
+            query.extend(newest.then(|| "order=newest".to_owned()));
+            search(out, &Client::open(session)?, &query).await
+        }
+        Action::State { object, at } => {
+            let path = format!("/api/v1/compliance/states/{object}?at={}", encode(&at));
+            let view = Client::open(session)?.get(&path).await?;
+            out.answer(&view, || {
+                let state = &view["state"];
+                let shown = if state.is_null() { "there was no such object".into() } else { format!("{state:#}") };
+                format!("{object} at {at}, after {} records:\n{shown}", view["logSize"])
+            });
+            Ok(())
+        }
+        Action::Diff { object, from, to } => {
+            let path = format!("/api/v1/compliance/differences/{object}?from={}&to={}", encode(&from), encode(&to));
+            let view = Client::open(session)?.get(&path).await?;
             if out.json {
-                out.answer(&page, String::new);
+                out.answer(&view, String::new);
             } else {
-                let columns = [
-                    ("ENTRY", "/index"),
-                    ("TIME", "/at"),
-                    ("ACTOR", "/actor/id"),
-                    ("ACTION", "/action"),
-                    ("OBJECT", "/object"),
-                    ("OUTCOME", "/outcome"),
-                    ("REASON", "/reason"),
-                ];
-                out.table(&page["records"], &columns);
+                out.table(&view["changes"], &[("WHERE", "/path"), ("BEFORE", "/before"), ("AFTER", "/after")]);
+            }
+            Ok(())
+        }
+        Action::Status => {
+            let view = Client::open(session)?.get("/api/v1/compliance/log/status").await?;
+            out.answer(&view, || {
+                let damage = view["damage"].as_array().map_or(0, Vec::len);
+                let room = if view["writable"] == true { "room for more" } else { "NO ROOM: nothing new is recorded" };
+                let scrub = match view["scrubbedAt"].as_str() {
+                    Some(at) => format!("last read through {at}: {damage} places damaged"),
+                    None => "not read through yet since the start".into(),
+                };
+                let size = &view["logSize"];
+                format!("{size} records, {} under the published checkpoint; {room}; {scrub}", view["publishedSize"])
+            });
+            if view["damage"].as_array().is_some_and(|d| !d.is_empty()) {
+                let columns = [("FILE", "/file"), ("BYTE", "/position"), ("ENTRY", "/entry"), ("WHAT", "/what")];
+                out.table(&view["damage"], &columns);
+                bail!("the store is damaged; restore the files named from a backup");
             }
             Ok(())
         }
         Action::Export { dir } => export(out, &Client::open(session)?, &dir).await,
-        Action::Verify { dir, key } => {
-            let text = if Path::new(&key).exists() { std::fs::read_to_string(&key)? } else { key };
-            let found = verify(&dir, &NoteKey::parse(text.trim())?)?;
-            out.answer(&found, || {
-                format!(
-                    "verified: {} entries under the signed checkpoint of size {}, root {}; {} more since; {} telemetry \
-                     batches of {} gateways signed and chained",
-                    found["entries"],
-                    found["checkpointSize"],
-                    found["root"],
-                    found["beyond"],
-                    found["batches"],
-                    found["gateways"]
-                )
+        Action::Proof { index, out: file } => proof(out, &Client::open(session)?, index, &file).await,
+        Action::Evidence { wanted, out: file, page } => {
+            let client = Client::open(session)?;
+            evidence(out, &client, &wanted.query(), &file, page.as_deref()).await
+        }
+        Action::Page { out: file } => {
+            std::fs::write(&file, PAGE).with_context(|| format!("writing {}", file.display()))?;
+            out.answer(&json!({ "page": file }), || {
+                format!("open {} in a browser; it needs no network", file.display())
             });
             Ok(())
         }
+        Action::Verify { copy, key, witness, witness_threshold } => {
+            let key =
+                key.map(|k| NoteKey::parse(read_key(&k)?.trim()).context("the log's verifier key")).transpose()?;
+            let witnesses = witness.iter().map(|w| read_key(w)).collect::<anyhow::Result<Vec<_>>>()?;
+            let threshold = witness_threshold.unwrap_or(witnesses.len());
+            let policy = WitnessPolicy::new(witnesses.iter().map(|w| w.trim()), threshold)
+                .context("a witness's key cannot be read, or more are demanded than there are")?;
+            verify(out, &copy, key.as_ref(), &policy, !witness.is_empty())
+        }
     }
+}
+
+/// A key given as text, or as a file with it.
+fn read_key(text: &str) -> anyhow::Result<String> {
+    if Path::new(text).exists() { Ok(std::fs::read_to_string(text)?) } else { Ok(text.to_owned()) }
+}
+
+fn verify(
+    out: &Output,
+    copy: &Path,
+    key: Option<&NoteKey>,
+    policy: &WitnessPolicy,
+    demanded: bool,
+) -> anyhow::Result<()> {
+    let need_key = || key.context("--key is needed: the log's verifier key, which the vendor's trust root names");
+    if copy.is_dir() {
+        let found = verify_copy(copy, need_key()?, policy)?;
+        out.answer(&serde_json::to_value(&found)?, || {
+            let mut words = format!(
+                "{} entries lead to the signed root {}; {} telemetry batches of {} gateways are signed and chained",
+                found.entries, found.root, found.batches, found.gateways
+            );
+            if found.witnesses > 0 {
+                words.push_str(&format!("; {} witnesses cosigned", found.witnesses));
+            }
+            if found.disposed > 0 {
+                words.push_str(&format!("; {} were disposed of after retention, their hashes hold", found.disposed));
+            }
+            if found.anomalies > 0 {
+                words.push_str(&format!("; {} records report gateways with a broken chain", found.anomalies));
+            }
+            if found.beyond > 0 || found.torn_end {
+                words.push_str(&format!("; {} entries after the checkpoint are not signed for", found.beyond));
+            }
+            words
+        });
+        return Ok(());
+    }
+    let size = std::fs::metadata(copy).with_context(|| format!("opening {}", copy.display()))?.len();
+    if size > EVIDENCE_BYTES_MAX as u64 {
+        bail!("{} is larger than any evidence file", copy.display());
+    }
+    let bytes = std::fs::read(copy)?;
+    if bytes.starts_with(b"c2sp.org/tlog-proof") {
+        let file = ProofFile::parse(std::str::from_utf8(&bytes)?)?;
+        let beside = PathBuf::from(format!("{}.json", copy.display()));
+        let entry = std::fs::read(&beside).with_context(|| format!("reading the entry {}", beside.display()))?;
+        let checkpoint = file.verify(&entry, need_key()?, policy)?;
+        let found = json!({ "index": file.index, "size": checkpoint.size, "root": hex::encode(checkpoint.root) });
+        out.answer(&found, || format!("entry {} stands in the log of {} entries", file.index, checkpoint.size));
+        return Ok(());
+    }
+    let evidence = Evidence::parse(&bytes)?;
+    let found = evidence.verify(key, demanded.then_some(policy))?;
+    out.answer(&serde_json::to_value(&found)?, || {
+        let mut words = format!(
+            "{} records ({}) stand in {} of {} entries, root {}\n",
+            found.records, evidence.about, found.origin, found.size, found.root
+        );
+        words.push_str(&format!(
+            "{} witnesses cosigned; {} signatures inside hold",
+            found.witnesses,
+            found.signatures.len()
+        ));
+        if found.unchecked > 0 {
+            words.push_str(&format!("; {} documents are signed by keys that are not in the file", found.unchecked));
+        }
+        for signature in &found.signatures {
+            words.push_str(&format!("\n  {}", text(&json!(signature))));
+        }
+        if key.is_none()
+            && let Some(first) = &found.first_root
+        {
+            words.push_str(&format!(
+                "\nThe keys come from the file: compare the first trust root's digest with the vendor's: {first}"
+            ));
+        }
+        words
+    });
+    Ok(())
+}
+
+async fn search(out: &Output, client: &Client, query: &[String]) -> anyhow::Result<()> {
+    let page = client.get(&format!("/api/v1/compliance/audit-logs?{}", query.join("&"))).await?;
+    if out.json {
+        out.answer(&page, String::new);
+        return Ok(());
+    }
+    let columns = [
+        ("ENTRY", "/index"),
+        ("TIME", "/at"),
+        ("ACTOR", "/actor/id"),
+        ("ACTION", "/action"),
+        ("OBJECT", "/object"),
+        ("SITE", "/site"),
+        ("OUTCOME", "/outcome"),
+        ("REASON", "/reason"),
+    ];
+    out.table(&page["records"], &columns);
+    if let Some(next) = page["next"].as_u64() {
+        eprintln!("there are more: --from {next}");
+    }
+    Ok(())
+}
+
+async fn proof(out: &Output, client: &Client, index: u64, file: &Path) -> anyhow::Result<()> {
+    let request = client.request(Method::GET, &format!("/api/v1/compliance/log/proofs/{index}"));
+    let proof = checked(request.send().await?).await?.bytes().await?;
+    let note = ProofFile::parse(std::str::from_utf8(&proof)?)?.checkpoint;
+    let size: u64 = note.lines().nth(1).and_then(|line| line.parse().ok()).context("the checkpoint has no size")?;
+    let bundle = index / TILE_WIDTH;
+    let tile = TilePath::Entries { index: bundle, width: (size - bundle * TILE_WIDTH).min(TILE_WIDTH) };
+    let request = client.request(Method::GET, &format!("/api/v1/compliance/log/{tile}"));
+    let bundle = checked(request.send().await?).await?.bytes().await?;
+    let entries = entries_of_bundle(&bundle).context("the bundle is not whole")?;
+    let entry = *entries.get((index % TILE_WIDTH) as usize).context("the bundle does not reach that far")?;
+    std::fs::write(file, &proof)?;
+    std::fs::write(format!("{}.json", file.display()), entry)?;
+    out.answer(&json!({ "index": index, "proof": file }), || {
+        format!("proof of entry {index} in {}, the entry in {}.json", file.display(), file.display())
+    });
+    Ok(())
+}
+
+async fn evidence(
+    out: &Output,
+    client: &Client,
+    query: &[String],
+    file: &Path,
+    page: Option<&Path>,
+) -> anyhow::Result<()> {
+    let request = client.request(Method::GET, &format!("/api/v1/compliance/evidence?{}", query.join("&")));
+    let bytes = checked(request.send().await?).await?.bytes().await?;
+    let evidence = Evidence::parse(&bytes)?;
+    std::fs::write(file, &bytes).with_context(|| format!("writing {}", file.display()))?;
+    if let Some(page) = page {
+        // Inside a script element nothing but its end tag has a meaning.
+        let data = String::from_utf8(bytes.to_vec())?.replace("</", "<\\/");
+        let script = format!("<script type=\"application/json\" id=\"evidence\">{data}</script>");
+        std::fs::write(page, PAGE.replacen(PAGE_SLOT, &script, 1))?;
+    }
+    let records = evidence.records.len();
+    out.answer(&json!({ "records": records, "file": file, "page": page }), || {
+        format!("{records} records with their proofs in {}; verify with mdfmctl audit verify", file.display())
+    });
+    Ok(())
 }
 
 /// Percent-encodes a query value (RFC 3986).
@@ -130,110 +416,11 @@ async fn export(out: &Output, client: &Client, dir: &Path) -> anyhow::Result<()>
         file.write_all(&piece?)?;
     }
     file.sync_all()?;
-    let exported = entries(dir)?.len() as u64;
     std::fs::write(dir.join("checkpoint"), &note)?;
-    out.answer(&json!({ "entries": exported, "directory": dir }), || {
-        format!("{exported} entries and the checkpoint in {}", dir.display())
+    let size = String::from_utf8_lossy(&note).lines().nth(1).unwrap_or_default().to_owned();
+    let entries: Value = size.parse::<u64>().map_or(Value::Null, Value::from);
+    out.answer(&json!({ "entries": entries, "directory": dir }), || {
+        format!("{size} entries and the checkpoint in {}; verify with mdfmctl audit verify", dir.display())
     });
     Ok(())
-}
-
-/// Every entry of the copy in order; a frame that is not whole or does not match its checksum names the first bad entry.
-fn entries(dir: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
-        .with_context(|| format!("opening {}", dir.display()))?
-        .filter_map(|e| e.ok().map(|e| e.path()))
-        .filter(|p| p.extension().is_some_and(|e| e == "log"))
-        .collect();
-    files.sort();
-    let mut entries: Vec<Vec<u8>> = Vec::new();
-    for path in files {
-        let first = path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse::<usize>().ok());
-        if first != Some(entries.len()) {
-            bail!("entry {}: the file {} does not begin there; a file is missing", entries.len(), path.display());
-        }
-        let mut reader = std::io::BufReader::new(std::fs::File::open(&path)?);
-        let mut magic = [0; 8];
-        reader
-            .read_exact(&mut magic)
-            .ok()
-            .filter(|()| &magic == MAGIC)
-            .with_context(|| format!("entry {}: {} is no segment of an audit log", entries.len(), path.display()))?;
-        loop {
-            let bad = || format!("entry {}: damaged or cut off in {}", entries.len(), path.display());
-            let mut header = [0; 12];
-            match reader.read(&mut header)? {
-                0 => break,
-                n => reader.read_exact(&mut header[n..]).with_context(bad)?,
-            }
-            let n = u32::from_be_bytes([header[0], header[1], header[2], header[3]]) as usize;
-            if n == 0 || n > LOG_ENTRY_BYTES_MAX {
-                bail!(bad());
-            }
-            let mut entry = vec![0; n];
-            reader.read_exact(&mut entry).with_context(bad)?;
-            if leaf_hash(&entry)[..8] != header[4..] {
-                bail!(bad());
-            }
-            entries.push(entry);
-        }
-    }
-    Ok(entries)
-}
-
-/// Checks a copy: every frame, the root that the checkpoint signs, every record's form, and of every telemetry batch the
-/// gateway's own signature and its place in the gateway's chain.
-fn verify(dir: &Path, key: &NoteKey) -> anyhow::Result<Value> {
-    let note = std::fs::read(dir.join("checkpoint")).context("reading the checkpoint of the copy")?;
-    let checkpoint = Checkpoint::open(&note, key)?;
-    let entries = entries(dir)?;
-    if (entries.len() as u64) < checkpoint.size {
-        bail!("entry {}: missing; the checkpoint signs {} entries", entries.len(), checkpoint.size);
-    }
-    let mut tree = Tree::default();
-    entries.iter().for_each(|e| tree.push(e));
-    if tree.root_at(checkpoint.size) != Some(checkpoint.root) {
-        bail!("the entries do not lead to the root that the checkpoint signs: entries were altered, dropped or moved");
-    }
-    let mut gateways: BTreeMap<GatewayId, (PublicKey, u64, u64, mdfm_shared::digest::Digest)> = BTreeMap::new();
-    let mut batches = 0_u64;
-    for (index, entry) in entries.iter().enumerate() {
-        let record = AuditRecord::from_bytes(entry).with_context(|| format!("entry {index}"))?;
-        let Some(event) = &record.event else { continue };
-        match event["type"].as_str() {
-            Some("gatewayEnrolled") => {
-                let gateway: GatewayId = crate::output::text(&event["gateway"]).parse()?;
-                let key: PublicKey = crate::output::text(&event["telemetryKey"]).parse()?;
-                let epoch = event["epoch"].as_u64().unwrap_or_default();
-                gateways.insert(gateway, (key, epoch, 0, mdfm_shared::digest::Digest([0; 32])));
-            }
-            Some("telemetryCommitted") => {
-                let signed = record.document::<TelemetryBatch>().with_context(|| format!("entry {index}"))?;
-                let claimed = signed.decode_unverified()?;
-                let chain = gateways
-                    .get_mut(&claimed.gateway)
-                    .with_context(|| format!("entry {index}: {} was never enrolled", claimed.gateway))?;
-                signed.verify(&KeySet::single(chain.0.clone())).with_context(|| format!("entry {index}"))?;
-                if claimed.epoch != chain.1 || claimed.sequence != chain.2 + 1 || claimed.previous != chain.3 {
-                    bail!(
-                        "entry {index}: batch {}.{} of {} is out of its chain",
-                        claimed.epoch,
-                        claimed.sequence,
-                        claimed.gateway
-                    );
-                }
-                (chain.2, chain.3) = (claimed.sequence, signed.digest());
-                batches += 1;
-            }
-            _ => {}
-        }
-    }
-    Ok(json!({
-        "entries": checkpoint.size,
-        "beyond": entries.len() as u64 - checkpoint.size,
-        "checkpointSize": checkpoint.size,
-        "root": hex::encode(checkpoint.root),
-        "batches": batches,
-        "gateways": gateways.len(),
-    }))
 }

@@ -7,8 +7,8 @@ use clap::Subcommand;
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::{Document, PublicKey, Signed};
 use mdfm_shared::time::UtcMillis;
-use mdfm_shared::tlog::NoteKey;
-use mdfm_shared::trust::{ApprovalPolicy, Role, RoleKeys, Roster, RosterEntry, TrustRoot};
+use mdfm_shared::tlog::{NoteKey, WitnessKey, WitnessPolicy};
+use mdfm_shared::trust::{ApprovalPolicy, Role, RoleKeys, Roster, RosterEntry, TrustRoot, Witnesses};
 use mdfm_shared::wire;
 use serde_json::json;
 
@@ -53,6 +53,12 @@ pub(crate) enum Action {
         /// File with the audit log's verifier key (log.vkey of the coordinator's data directory).
         #[arg(long)]
         log_vkey: PathBuf,
+        /// Verifier key of a witness, or a file with it; agents then trust only checkpoints that witnesses have seen.
+        #[arg(long)]
+        witness: Vec<String>,
+        /// How many of the witnesses must have seen a checkpoint; all of them unless given.
+        #[arg(long)]
+        witness_threshold: Option<u16>,
         /// Secret root keys to sign with.
         #[arg(long = "sign", required = true)]
         sign: Vec<PathBuf>,
@@ -104,6 +110,22 @@ fn role(texts: &[String], threshold: u16) -> anyhow::Result<RoleKeys> {
     Ok(role)
 }
 
+/// The witnesses, each given as a verifier key or a file with one.
+fn witnesses(texts: &[String], threshold: Option<u16>) -> anyhow::Result<Witnesses> {
+    let read = |text: &String| -> anyhow::Result<String> {
+        let key = if Path::new(text).exists() { std::fs::read_to_string(text)? } else { text.clone() };
+        Ok(WitnessKey::parse(key.trim()).with_context(|| format!("{text} is no witness's verifier key"))?.to_vkey())
+    };
+    let keys = texts.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let threshold = match threshold {
+        Some(threshold) => threshold,
+        None => u16::try_from(keys.len())?,
+    };
+    WitnessPolicy::new(keys.iter().map(String::as_str), usize::from(threshold))
+        .context("a witness stands there twice, or more are demanded than there are")?;
+    Ok(Witnesses { keys, threshold })
+}
+
 fn person(text: &str, from: UtcMillis, days: u32) -> anyhow::Result<RosterEntry> {
     let parts: Vec<&str> = text.split('|').map(str::trim).collect();
     let [user, printed_name, roles, key] = parts.as_slice() else {
@@ -134,6 +156,8 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             registrar_threshold,
             coordinator,
             log_vkey,
+            witness,
+            witness_threshold,
             sign: key_files,
         } => {
             let log = std::fs::read_to_string(&log_vkey)
@@ -149,6 +173,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
                 registrar: role(&registrar, registrar_threshold)?,
                 coordinator: role(&[coordinator], 1)?,
                 log,
+                witnesses: witnesses(&witness, witness_threshold)?,
                 approvals: ApprovalPolicy::seed(),
             };
             let signed = sign(&document, &key_files, &file)?;

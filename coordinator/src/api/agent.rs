@@ -116,7 +116,8 @@ pub(super) async fn consistency(
     Query(sizes): Query<Sizes>,
 ) -> Result<axum::Json<ProofView>, Problem> {
     origin.need_gateway(&api, "log.consistency").await?;
-    let proof = api.runner.log.consistency(sizes.old, sizes.new).ok_or_else(|| {
+    let proof = api.runner.log.consistency(sizes.old, sizes.new);
+    let proof = proof.map_err(|e| Problem::internal("the log cannot be read", &e))?.ok_or_else(|| {
         Refusal::invalid("old", format!("sizes must satisfy 0 < old <= new <= {}", api.runner.log.size()))
     })?;
     Ok(axum::Json(ProofView { hashes: proof.iter().map(|h| STANDARD.encode(h)).collect() }))

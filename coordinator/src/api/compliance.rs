@@ -1,37 +1,58 @@
-//! The audit log for people and verifiers: search, checkpoint, proofs, export.
+//! The audit log for people and verifiers: search, checkpoint, proofs, tiles, export.
 
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use mdfm_audit::{Entry, Field, Order, Query as Wanted, SEGMENT_MAGIC, frame};
 use mdfm_shared::record::AuditRecord;
-use mdfm_shared::tlog::leaf_hash;
+use mdfm_shared::tlog::TilePath;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use super::request::{Origin, Query, id};
+use super::request::{Origin, Query, time};
 use super::{Api, Problem};
 use crate::domain::Refusal;
 use crate::domain::access::Permission;
 
 /// Records in one answer at most.
 const PAGE_MAX: u64 = 500;
-/// Records looked at for one answer at most.
-const SCAN_MAX: u64 = 50_000;
+/// Entries read at once for an export.
+const EXPORT_ENTRIES: usize = 1_024;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+/// What is looked for; everything given must hold. Values may end in `*`.
+#[derive(Deserialize, IntoParams, Default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Search {
-    #[serde(default)]
-    from: u64,
-    #[serde(default)]
+    /// Oldest first: the first entry looked at. Newest first: the first one not looked at.
+    from: Option<u64>,
+    /// Records in the answer, at most 500.
     limit: Option<u64>,
+    /// `oldest` (the default) or `newest` first.
+    order: Option<String>,
+    /// For example `firmware.approve` or `firmware.*`.
     action: Option<String>,
+    /// For example `firmware/FW-1`.
     object: Option<String>,
     actor: Option<String>,
+    role: Option<String>,
     outcome: Option<String>,
+    hospital: Option<String>,
+    gateway: Option<String>,
+    device: Option<String>,
+    firmware: Option<String>,
+    deployment: Option<String>,
+    recall: Option<String>,
+    user: Option<String>,
+    /// What a gateway reported, for example `deviceError`.
+    event: Option<String>,
+    /// Words of the reason.
+    text: Option<String>,
+    /// Not before; RFC 3339.
+    since: Option<String>,
+    /// Before; RFC 3339.
+    until: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -40,7 +61,7 @@ pub(crate) struct AuditPage {
     /// Records with their `index` in the log.
     #[schema(value_type = Vec<Object>)]
     records: Vec<IndexedRecord>,
-    /// Where to go on; none at the end of the log.
+    /// The `from` with which to go on; none when that was all.
     next: Option<u64>,
     log_size: u64,
 }
@@ -53,51 +74,110 @@ pub(super) struct IndexedRecord {
 }
 
 impl Search {
-    fn matches(&self, record: &AuditRecord) -> bool {
-        let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found);
-        let outcome = serde_json::to_value(record.outcome).ok();
-        is(&self.action, &record.action)
-            && is(&self.object, &record.object)
-            && is(&self.actor, &record.actor.id)
-            && self.outcome.as_deref().is_none_or(|w| outcome.as_ref().and_then(|o| o.as_str()) == Some(w))
+    /// The query of the index.
+    pub(super) fn wanted(&self) -> Result<Wanted, Problem> {
+        let fields = [
+            (Field::Action, &self.action),
+            (Field::Object, &self.object),
+            (Field::Actor, &self.actor),
+            (Field::Role, &self.role),
+            (Field::Outcome, &self.outcome),
+            (Field::Hospital, &self.hospital),
+            (Field::Gateway, &self.gateway),
+            (Field::Device, &self.device),
+            (Field::Firmware, &self.firmware),
+            (Field::Deployment, &self.deployment),
+            (Field::Recall, &self.recall),
+            (Field::User, &self.user),
+            (Field::Event, &self.event),
+        ];
+        Ok(Wanted {
+            fields: fields.into_iter().filter_map(|(field, value)| Some((field, value.clone()?))).collect(),
+            text: self.text.clone(),
+            since_ms: self.since.as_ref().map(|t| time("since", t)).transpose()?.map(|t| t.0),
+            until_ms: self.until.as_ref().map(|t| time("until", t)).transpose()?.map(|t| t.0),
+        })
+    }
+
+    /// The query in words, for people.
+    pub(super) fn words(&self) -> String {
+        let Ok(wanted) = self.wanted() else { return String::new() };
+        let mut words: Vec<String> =
+            wanted.fields.iter().map(|(field, value)| format!("{field:?} {value}").to_lowercase()).collect();
+        words.extend(wanted.text.map(|t| format!("text {t}")));
+        words.extend(self.since.as_ref().map(|t| format!("since {t}")));
+        words.extend(self.until.as_ref().map(|t| format!("until {t}")));
+        if words.is_empty() { "every record".into() } else { words.join(", ") }
+    }
+
+    fn order(&self) -> Result<Order, Problem> {
+        match self.order.as_deref() {
+            None | Some("oldest") => Ok(Order::Oldest { from: self.from.unwrap_or(0) }),
+            Some("newest") => Ok(Order::Newest { before: self.from.unwrap_or(u64::MAX) }),
+            Some(_) => Err(Refusal::invalid("order", "is oldest or newest").into()),
+        }
     }
 }
 
-/// Searches the audit log from an index on.
-#[utoipa::path(get, path = "/api/v1/compliance/audit-logs",
-    params(("from" = Option<u64>, Query), ("limit" = Option<u64>, Query), ("action" = Option<String>, Query),
-        ("object" = Option<String>, Query), ("actor" = Option<String>, Query), ("outcome" = Option<String>, Query)),
-    responses((status = 200, body = AuditPage), (status = 403, body = Problem)))]
+/// Runs something that reads the disk beside the threads that serve connections.
+pub(super) async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, mdfm_audit::LogError> + Send + 'static,
+) -> Result<T, Problem> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| Problem::internal("a reader of the log ended", &e))?
+        .map_err(|e| Problem::internal("the log cannot be read", &e))
+}
+
+/// Searches the audit log.
+#[utoipa::path(get, path = "/api/v1/compliance/audit-logs", params(Search),
+    responses((status = 200, body = AuditPage), (status = 403, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn search(
     State(api): State<Api>,
     origin: Origin,
     Query(search): Query<Search>,
 ) -> Result<axum::Json<AuditPage>, Problem> {
     origin.need(&api, Permission::ReadAudit, "audit.search", "log").await?;
-    let log = &api.runner.log;
-    let log_size = log.size();
+    let (wanted, order) = (search.wanted()?, search.order()?);
     let limit = search.limit.unwrap_or(100).clamp(1, PAGE_MAX) as usize;
-    let end = log_size.min(search.from.saturating_add(SCAN_MAX));
-    let mut records = Vec::new();
-    let mut index = search.from;
-    while index < end && records.len() < limit {
-        let bytes = log.entry(index).map_err(|e| Problem::internal("the log cannot be read", &e))?;
-        let record = bytes.and_then(|b| AuditRecord::from_bytes(&b).ok());
-        if let Some(record) = record.filter(|r| search.matches(r)) {
-            records.push(IndexedRecord { index, record });
-        }
-        index += 1;
-    }
-    Ok(axum::Json(AuditPage { records, next: (index < log_size).then_some(index), log_size }))
+    let (index, log_size) = (api.search.clone(), api.runner.log.size());
+    let page = beside(move || index.search(&wanted, order, limit)).await?;
+    let records = page
+        .records
+        .into_iter()
+        .filter_map(|(index, bytes)| Some(IndexedRecord { index, record: AuditRecord::from_bytes(&bytes).ok()? }));
+    Ok(axum::Json(AuditPage { records: records.collect(), next: page.next, log_size }))
 }
 
-/// The newest signed checkpoint (C2SP tlog-checkpoint).
+fn text(body: impl IntoResponse) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response()
+}
+
+/// The newest published checkpoint with its cosignatures (C2SP tlog-checkpoint); for everybody, there is no secret in it.
 #[utoipa::path(get, path = "/api/v1/compliance/log/checkpoint",
     responses((status = 200, content_type = "text/plain", body = String), (status = 404, body = Problem)))]
-pub(super) async fn checkpoint(State(api): State<Api>, origin: Origin) -> Result<Response, Problem> {
-    origin.need(&api, Permission::Read, "audit.checkpoint", "log").await?;
-    let (_, note) = api.runner.log.checkpoint().ok_or_else(|| Refusal::not_found("checkpoint", "yet"))?;
-    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], note).into_response())
+pub(super) async fn checkpoint(State(api): State<Api>) -> Result<Response, Problem> {
+    let (_, note) = api.runner.log.published().ok_or_else(|| Refusal::not_found("checkpoint", "yet"))?;
+    Ok(([(header::CACHE_CONTROL, "max-age=5")], text(note)).into_response())
+}
+
+/// A tile of the log (C2SP tlog-tiles). Tiles of hashes are for everybody, bundles of entries for who may read the audit log.
+#[utoipa::path(get, path = "/api/v1/compliance/log/tile/{path}", params(("path" = String, Path)),
+    responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = Problem)))]
+pub(super) async fn tile(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(path): Path<String>,
+) -> Result<Response, Problem> {
+    let missing = || Problem::from(Refusal::not_found("tile", &path));
+    let tile = TilePath::parse(&format!("tile/{path}")).ok_or_else(missing)?;
+    if matches!(tile, TilePath::Entries { .. }) {
+        origin.need(&api, Permission::ReadAudit, "audit.export", "log").await?;
+    }
+    let log = api.runner.log.clone();
+    let bytes = beside(move || log.tile(tile)).await?.ok_or_else(missing)?;
+    let headers =
+        [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "max-age=31536000, immutable")];
+    Ok((headers, bytes).into_response())
 }
 
 /// The proof that an entry stands in the log (C2SP tlog-proof).
@@ -109,19 +189,11 @@ pub(super) async fn proof(
     Path(index): Path<String>,
 ) -> Result<Response, Problem> {
     origin.need(&api, Permission::Read, "audit.proof", "log").await?;
-    let index: u64 = id("index", &index)?;
-    let log = &api.runner.log;
-    let missing = || Refusal::not_found("log entry under the newest checkpoint:", index);
-    let (checkpoint, note) = log.checkpoint().ok_or_else(missing)?;
-    let hashes = log.inclusion(index, checkpoint.size).ok_or_else(missing)?;
-    let mut text = format!("c2sp.org/tlog-proof@v1\nindex {index}\n");
-    for hash in hashes {
-        text.push_str(&STANDARD.encode(hash));
-        text.push('\n');
-    }
-    text.push('\n');
-    text.push_str(&note);
-    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+    let index: u64 = super::request::id("index", &index)?;
+    let log = api.runner.log.clone();
+    let file = beside(move || log.proof_file(index)).await?;
+    let file = file.ok_or_else(|| Refusal::not_found("log entry under the newest checkpoint:", index))?;
+    Ok(text(file.to_text()))
 }
 
 #[derive(Deserialize)]
@@ -139,20 +211,72 @@ pub(super) async fn export(
     Query(range): Query<ExportFrom>,
 ) -> Result<Response, Problem> {
     origin.need(&api, Permission::ReadAudit, "audit.export", "log").await?;
-    let end = api.runner.log.checkpoint().map_or(0, |(c, _)| c.size);
+    let end = api.runner.log.published().map_or(0, |(c, _)| c.size);
     let log = api.runner.log.clone();
-    let magic = futures_util::stream::once(async { Ok(b"MDFMLOG1".to_vec()) });
-    let frames = futures_util::stream::iter(range.from..end).map(move |index| {
-        let entry = log.entry(index).ok().flatten();
-        let entry = entry.ok_or_else(|| std::io::Error::other(format!("entry {index} cannot be read")))?;
-        let mut frame = u32::try_from(entry.len()).unwrap_or(0).to_be_bytes().to_vec();
-        frame.extend_from_slice(&leaf_hash(&entry)[..8]);
-        frame.extend_from_slice(&entry);
-        Ok::<_, std::io::Error>(frame)
+    let magic = futures_util::stream::once(async { Ok(SEGMENT_MAGIC.to_vec()) });
+    let frames = futures_util::stream::iter((range.from..end).step_by(EXPORT_ENTRIES)).then(move |from| {
+        let log = log.clone();
+        async move {
+            let read = move || {
+                let mut frames = Vec::new();
+                log.each(from, end.min(from + EXPORT_ENTRIES as u64), |index, bytes| {
+                    let entry = match bytes {
+                        Some(bytes) => Entry::Bytes(bytes.to_vec()),
+                        None => log.entry(index)?.unwrap_or(Entry::Bytes(Vec::new())),
+                    };
+                    frames.extend(frame(&entry));
+                    Ok::<(), mdfm_audit::LogError>(())
+                })?;
+                Ok::<_, mdfm_audit::LogError>(frames)
+            };
+            let done = tokio::task::spawn_blocking(read).await.map_err(std::io::Error::other)?;
+            done.map_err(std::io::Error::other)
+        }
     });
     use futures_util::StreamExt;
     let body = Body::from_stream(magic.chain(frames));
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response())
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StoreStatus {
+    log_size: u64,
+    /// Size of the newest checkpoint that is published.
+    published_size: u64,
+    /// Whether there is room to record anything new.
+    writable: bool,
+    /// When the last scrub of the store ended, and how many entries it read.
+    scrubbed_at: Option<String>,
+    scrubbed_entries: u64,
+    /// What it found that is not what was written.
+    damage: Vec<DamageView>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DamageView {
+    file: String,
+    position: u64,
+    entry: u64,
+    what: String,
+}
+
+/// How the audit store is.
+#[utoipa::path(get, path = "/api/v1/compliance/log/status", responses((status = 200, body = StoreStatus)))]
+pub(super) async fn status(State(api): State<Api>, origin: Origin) -> Result<axum::Json<StoreStatus>, Problem> {
+    origin.need(&api, Permission::ReadAudit, "audit.status", "log").await?;
+    let last = api.scrub.last();
+    let findings = last.iter().flat_map(|(_, pass)| &pass.findings);
+    Ok(axum::Json(StoreStatus {
+        log_size: api.runner.log.size(),
+        published_size: api.runner.log.published().map_or(0, |(c, _)| c.size),
+        writable: api.runner.is_writable(),
+        scrubbed_at: last.as_ref().map(|(at, _)| at.to_string()),
+        scrubbed_entries: last.as_ref().map_or(0, |(_, pass)| pass.entries),
+        damage: findings
+            .map(|f| DamageView { file: f.file.clone(), position: f.position, entry: f.entry, what: f.what.into() })
+            .collect(),
+    }))
 }
 
 #[derive(Serialize, ToSchema)]

@@ -7,6 +7,7 @@ use mdfm_shared::telemetry::InstallState;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::gateways::Reason;
 use super::request::{Json, Origin, id};
 use super::{Api, Problem};
 use crate::domain::access::Permission;
@@ -53,6 +54,8 @@ pub(crate) struct DeviceView {
     deployment_id: Option<String>,
     /// The open recall that concerns what it runs.
     recall_id: Option<String>,
+    /// When it was taken out of service for good.
+    retired_at: Option<String>,
 }
 
 fn view(state: &crate::domain::State, quarantine: &Quarantine<'_>, id: &DeviceId, device: &Device) -> DeviceView {
@@ -71,6 +74,7 @@ fn view(state: &crate::domain::State, quarantine: &Quarantine<'_>, id: &DeviceId
         last_error: device.last_error.clone(),
         deployment_id: device.deployment.as_ref().map(ToString::to_string),
         recall_id: quarantine.of(id, device).map(ToString::to_string),
+        retired_at: device.retired_at.map(|t| t.to_string()),
     }
 }
 
@@ -126,4 +130,19 @@ pub(super) async fn show(
         return Err(Refusal::not_found("device", &device).into());
     }
     Ok(axum::Json(view(&state, &Quarantine::new(&state), &device, found)))
+}
+
+/// Takes a device out of service for good; from then on the retention of its records runs.
+#[utoipa::path(post, path = "/api/v1/devices/{device}/retirement", request_body = Reason,
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn retire(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(device): Path<String>,
+    Json(reason): Json<Reason>,
+) -> Result<StatusCode, Problem> {
+    let caller = origin.need(&api, Permission::ManageFleet, "device.retire", &format!("device/{device}")).await?;
+    let command = Command::RetireDevice { device: id("device", &device)?, reason: reason.reason };
+    origin.submit(&api, &caller, command).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -14,6 +14,7 @@ use super::request::{Json, Origin, id};
 use super::{Api, Problem};
 use crate::clock;
 use crate::domain::access::Permission;
+use crate::domain::fleet::AnomalyKind;
 use crate::domain::{Command, Refusal};
 
 /// Life of an enrolment token.
@@ -36,6 +37,24 @@ pub(crate) struct GatewayView {
     /// Highest committed telemetry batch.
     telemetry_sequence: u64,
     directive_serial: u64,
+    /// What was found wrong with its telemetry chain, the newest last.
+    anomalies: Vec<AnomalyView>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AnomalyView {
+    /// `fork`, `gap`, `stale` or `repeats`.
+    #[schema(value_type = String)]
+    kind: AnomalyKind,
+    at: String,
+    epoch: u64,
+    /// Of the batch that came.
+    sequence: u64,
+    /// The batch that would have fitted.
+    expected: u64,
+    /// Whether it is so still; a gap that was filled is not.
+    stands: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -81,6 +100,18 @@ pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum:
         revoked: g.revoked,
         telemetry_sequence: g.chain.sequence,
         directive_serial: g.directive.as_ref().map_or(0, |d| d.serial),
+        anomalies: g
+            .anomalies
+            .iter()
+            .map(|a| AnomalyView {
+                kind: a.kind,
+                at: a.at.to_string(),
+                epoch: a.epoch,
+                sequence: a.sequence,
+                expected: a.expected,
+                stands: g.stands(a),
+            })
+            .collect(),
     });
     Ok(axum::Json(view.collect()))
 }

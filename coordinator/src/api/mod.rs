@@ -6,22 +6,30 @@ mod approvals;
 mod compliance;
 mod deployments;
 mod devices;
+mod evidence;
 mod firmware;
 mod gateways;
+mod history;
 mod hospitals;
 mod problem;
 mod recalls;
 mod request;
+mod retention;
 mod router;
 mod sessions;
 mod trust;
 mod users;
 
+use std::path::PathBuf;
 use std::sync::Arc;
+
+use mdfm_audit::SearchIndex;
+use mdfm_shared::sign::SecretKey;
 
 use crate::access::LoginGuard;
 use crate::pki::Pem;
 use crate::runner::Runner;
+use crate::scrub::ScrubStatus;
 use crate::store::{CredentialStore, ImageStore};
 
 pub(crate) use problem::Problem;
@@ -36,4 +44,9 @@ pub(crate) struct Api {
     pub(crate) authority: Arc<Pem>,
     pub(crate) public_url: String,
     pub(crate) logins: Arc<LoginGuard>,
+    pub(crate) search: SearchIndex,
+    pub(crate) scrub: ScrubStatus,
+    /// Where the lists of what is to be disposed of are kept.
+    pub(crate) disposals: PathBuf,
+    pub(crate) online_key: SecretKey,
 }

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, header};
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::record::Actor;
 use mdfm_shared::sign::{Document, Signed};
+use mdfm_shared::time::UtcMillis;
 use mdfm_shared::wire;
 use serde::de::DeserializeOwned;
 
@@ -159,4 +160,11 @@ pub(super) fn fresh_id<T: std::str::FromStr<Err: std::fmt::Display>>(prefix: &st
     let mut bytes = [0; 6];
     getrandom::fill(&mut bytes).map_err(|e| Problem::internal("no randomness", &e))?;
     id("id", &format!("{prefix}{}", hex::encode(bytes)))
+}
+
+/// A time in RFC 3339.
+pub(super) fn time(field: &str, text: &str) -> Result<UtcMillis, Problem> {
+    let at: jiff::Timestamp =
+        text.parse().map_err(|_| Refusal::invalid(field, "must be a time such as 2027-03-01T12:00:00Z"))?;
+    Ok(UtcMillis(u64::try_from(at.as_millisecond()).unwrap_or(0)))
 }

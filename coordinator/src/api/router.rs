@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 use super::problem::Unrecorded;
 use super::request::Origin;
 use super::{
-    Api, Problem, agent, approvals, compliance, deployments, devices, firmware, gateways, hospitals, recalls, sessions,
-    trust, users,
+    Api, Problem, agent, approvals, compliance, deployments, devices, evidence, firmware, gateways, history, hospitals,
+    recalls, retention, sessions, trust, users,
 };
 use crate::domain::Refusal;
 use crate::domain::refusal::Class;
@@ -44,6 +44,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(gateways::revoke))
         .routes(routes!(devices::register, devices::list))
         .routes(routes!(devices::show))
+        .routes(routes!(devices::retire))
         .routes(routes!(firmware::create, firmware::list))
         .routes(routes!(firmware::show))
         .routes(routes!(firmware::attach_manifest))
@@ -68,7 +69,17 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(compliance::search))
         .routes(routes!(compliance::checkpoint))
         .routes(routes!(compliance::proof))
+        .routes(routes!(compliance::tile))
         .routes(routes!(compliance::export))
+        .routes(routes!(evidence::evidence))
+        .routes(routes!(compliance::status))
+        .routes(routes!(history::state_at))
+        .routes(routes!(history::difference))
+        .routes(routes!(retention::show, retention::set))
+        .routes(routes!(retention::place_hold))
+        .routes(routes!(retention::release_hold))
+        .routes(routes!(retention::propose))
+        .routes(routes!(retention::confirm))
         .routes(routes!(compliance::health))
         .routes(routes!(agent::enrol))
         .routes(routes!(agent::image))

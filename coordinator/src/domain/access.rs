@@ -55,6 +55,8 @@ pub(crate) enum Permission {
     /// What concerns no hospital in particular, or all of them.
     ReadAll,
     ReadAudit,
+    /// Terms, holds, disposal.
+    Retain,
 }
 
 impl Permission {
@@ -71,6 +73,7 @@ impl Permission {
             Self::Recall => matches!(role, Operator | Regulatory),
             Self::Read => true,
             Self::ReadAll => !matches!(role, HospitalStaff),
+            Self::Retain => matches!(role, Admin | Regulatory),
             Self::ReadAudit => matches!(role, Admin | Auditor | Qa | Regulatory | Operator),
         }
     }

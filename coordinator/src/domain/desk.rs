@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{Action, Directive};
-use mdfm_shared::id::{DeviceId, GatewayId};
+use mdfm_shared::id::{DeviceId, GatewayId, HospitalId};
 use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
 use mdfm_shared::record::{Actor, ActorKind, AuditRecord, Outcome, document_text};
 use mdfm_shared::sign::{SecretKey, Signed};
@@ -15,6 +15,7 @@ use super::fleet::Gateway;
 use super::rollout::spec::WindowRule;
 use super::rollout::{self, Change, PhaseStatus, Scope, Status};
 use super::state::ReplayError;
+use super::telemetry::ChainWatch;
 use super::{Command, Event, Heard, Proposal, Refusal, State, directive, firmware, refusal, telemetry};
 
 /// Rounds of the engine after one batch; more would be a loop of its own making.
@@ -82,6 +83,7 @@ pub(crate) struct Desk {
     silence_limit_ms: u64,
     started_at: UtcMillis,
     refusals: BTreeMap<(String, &'static str), UtcMillis>,
+    chains: ChainWatch,
     next_look: UtcMillis,
     next_sweep: UtcMillis,
     has_swept: bool,
@@ -101,6 +103,7 @@ impl Desk {
             silence_limit_ms,
             started_at,
             refusals: BTreeMap::new(),
+            chains: ChainWatch::default(),
             next_look: UtcMillis(0),
             next_sweep: UtcMillis(0),
             has_swept: false,
@@ -180,10 +183,12 @@ impl Desk {
                 | Event::DirectiveIssued { .. }
                 | Event::SessionOpened { .. }
                 | Event::SbomAttached { .. }
+                | Event::Forgotten { .. }
                 | Event::DeploymentChanged { change: Change::MembersJoined { .. }, .. }
         );
         let view = |state: &State| if shows_change { state.view(&proposal.object) } else { None };
         let mut record = AuditRecord {
+            site: state.site_of(&proposal.object).or_else(|| site_of_new(&proposal.event)).map(|h| h.to_string()),
             address,
             reason: proposal.reason.clone(),
             before: view(state),
@@ -291,6 +296,12 @@ impl Desk {
         refusal: &Refusal,
     ) -> Result<(), DeskError> {
         let Wish { actor, address, command } = wish;
+        if let Command::Telemetry { gateway, batch } = command
+            && let Some(found) = self.chains.judge(state, now, gateway, batch, refusal.code)
+        {
+            tracing::warn!(%gateway, kind = ?found.kind, "the gateway's telemetry chain is not as it must be");
+            self.record(state, round, now, &system(), None, telemetry::anomaly(gateway, found))?;
+        }
         if matches!(refusal.code, telemetry::ALREADY_COMMITTED | telemetry::GAP) {
             return Ok(());
         }
@@ -307,6 +318,7 @@ impl Desk {
         let (action, object) = command.describe();
         let detail: String = refusal.detail.chars().take(REASON_CHARS_MAX).collect();
         let record = AuditRecord {
+            site: state.site_of(&object).map(|h| h.to_string()),
             address: address.clone(),
             reason: Some(format!("{}: {detail}", refusal.code)),
             ..AuditRecord::new(now, actor, action, &object, Outcome::Refused)
@@ -434,6 +446,15 @@ fn report(record: &AuditRecord, is_change: bool) {
         tracing::info!(event, gateway, device, deployment, actor, "{event} of {object}: {reason}");
     } else {
         tracing::debug!(event, gateway, device, deployment, actor, "{event} of {object}: {reason}");
+    }
+}
+
+/// The hospital of what an event makes.
+fn site_of_new(event: &Event) -> Option<HospitalId> {
+    match event {
+        Event::DeviceRegistered { hospital, .. } | Event::GatewayRegistered { hospital, .. } => Some(hospital.clone()),
+        Event::UserCreated { hospital, .. } => hospital.clone(),
+        _ => None,
     }
 }
 

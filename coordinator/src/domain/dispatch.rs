@@ -54,7 +54,7 @@ pub(crate) fn everything(state: &State, log: &impl LogSource) -> Vec<Outbound> {
 
 /// The word that a gateway's telemetry is safe as far as it has come.
 pub(crate) fn acknowledgement(state: &State, gateway: &GatewayId) -> Option<CommitAck> {
-    let chain = state.gateways.get(gateway)?.chain;
+    let chain = &state.gateways.get(gateway)?.chain;
     Some(CommitAck { gateway: gateway.clone(), epoch: chain.epoch, sequence: chain.sequence, log_size: state.log_size })
 }
 

@@ -8,9 +8,21 @@ use serde::{Deserialize, Serialize};
 
 use super::access::AccessRole;
 use super::firmware::SbomComponent;
+use super::fleet::Anomaly;
 use super::recall::Recall;
+use super::retention::{Disposal, Hold, Terms};
 use super::rollout::window::Weekly;
 use super::rollout::{Change, NewDeployment};
+
+/// A place in the store that is not what was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Damage {
+    pub(crate) file: String,
+    pub(crate) position: u64,
+    pub(crate) entry: u64,
+    pub(crate) what: String,
+}
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -143,6 +155,46 @@ pub(crate) enum Event {
         epoch: u64,
         sequence: u64,
         digest: Digest,
+    },
+    /// Out of service for good.
+    DeviceRetired {
+        device: mdfm_shared::id::DeviceId,
+    },
+    /// Something is wrong with a gateway's telemetry chain; nothing of the batch was taken.
+    TelemetryAnomaly {
+        gateway: GatewayId,
+        anomaly: Anomaly,
+    },
+    /// The scrub found something; the state stays as it is.
+    StoreDamaged {
+        damage: Damage,
+    },
+    RetentionSet {
+        terms: Terms,
+    },
+    HoldPlaced {
+        hold: String,
+        placed: Hold,
+    },
+    HoldReleased {
+        hold: String,
+    },
+    DisposalProposed {
+        disposal: String,
+        proposed: Disposal,
+    },
+    DisposalConfirmed {
+        disposal: String,
+        by: String,
+    },
+    /// What a replay without the disposed records no longer knows.
+    Forgotten {
+        devices: Vec<mdfm_shared::id::DeviceId>,
+        deployments: Vec<DeploymentId>,
+    },
+    /// The payloads are gone; their hashes stay.
+    DisposalCarriedOut {
+        disposal: String,
     },
     /// The gateway follows a directive with a serial above every one of ours.
     DirectiveSerialSeen {

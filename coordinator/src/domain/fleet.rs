@@ -1,5 +1,7 @@
 //! Hospitals, gateways and devices.
 
+use std::collections::VecDeque;
+
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId, HospitalId};
 use mdfm_shared::manifest::is_label;
@@ -38,6 +40,56 @@ pub(crate) struct Gateway {
     pub(crate) directive: Option<IssuedDirective>,
     /// Highest directive serial that the gateway is known to have seen beyond ours; the next one must be above it.
     pub(crate) serial_seen: u64,
+    /// What was wrong with its telemetry chain, the newest last.
+    pub(crate) anomalies: Vec<Anomaly>,
+}
+
+/// What is wrong with a telemetry chain (ATT-11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum AnomalyKind {
+    /// Two different batches, both signed, for one place in the chain: the gateway was copied or set back.
+    Fork,
+    /// Later batches come, an earlier one does not: it is withheld or lost.
+    Gap,
+    /// A batch so old that nobody can tell any more whether it is the one committed.
+    Stale,
+    /// The same batches come again and again although they were acknowledged.
+    Repeats,
+}
+
+/// One finding about a gateway's telemetry chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Anomaly {
+    pub(crate) kind: AnomalyKind,
+    pub(crate) at: UtcMillis,
+    pub(crate) epoch: u64,
+    /// Of the batch that came.
+    pub(crate) sequence: u64,
+    /// The next one that would fit.
+    pub(crate) expected: u64,
+}
+
+/// Findings kept for each gateway; the log has all of them.
+const ANOMALIES_MAX: usize = 16;
+/// Digests of committed batches kept for each gateway, to tell a repeat from a fork.
+const DIGESTS_MAX: usize = 32;
+
+impl Gateway {
+    /// Adds a finding; the oldest goes.
+    pub(crate) fn note(&mut self, anomaly: Anomaly) {
+        if self.anomalies.len() >= ANOMALIES_MAX {
+            self.anomalies.remove(0);
+        }
+        self.anomalies.push(anomaly);
+    }
+
+    /// Whether a finding still stands: a gap that was filled does not.
+    pub(crate) fn stands(&self, anomaly: &Anomaly) -> bool {
+        let passed = (self.chain.epoch, self.chain.sequence) >= (anomaly.epoch, anomaly.expected);
+        !(anomaly.kind == AnomalyKind::Gap && passed)
+    }
 }
 
 impl Gateway {
@@ -61,13 +113,37 @@ pub(crate) struct Credentials {
 }
 
 /// Where a gateway's telemetry chain stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Chain {
     pub(crate) epoch: u64,
     /// Highest committed sequence; 0 for none.
     pub(crate) sequence: u64,
+    /// Digests of the last committed batches of the epoch, the newest last.
+    digests: VecDeque<Digest>,
+}
+
+impl Chain {
+    /// The chain of an epoch in which nothing has come yet.
+    pub(crate) fn new(epoch: u64) -> Self {
+        Self { epoch, sequence: 0, digests: VecDeque::new() }
+    }
+    /// The next batch is committed.
+    pub(crate) fn push(&mut self, epoch: u64, sequence: u64, digest: Digest) {
+        if self.digests.len() >= DIGESTS_MAX {
+            self.digests.pop_front();
+        }
+        self.digests.push_back(digest);
+        (self.epoch, self.sequence) = (epoch, sequence);
+    }
     /// Digest of the last committed batch; zeroes for none.
-    pub(crate) last: Digest,
+    pub(crate) fn last(&self) -> Digest {
+        self.digests.back().copied().unwrap_or(Digest([0; 32]))
+    }
+    /// Digest of a committed batch of the epoch, while it is remembered.
+    pub(crate) fn digest_of(&self, sequence: u64) -> Option<Digest> {
+        let back = usize::try_from(self.sequence.checked_sub(sequence)?).ok()?;
+        self.digests.get(self.digests.len().checked_sub(back + 1)?).copied()
+    }
 }
 
 /// The last directive signed for a gateway.
@@ -100,6 +176,8 @@ pub(crate) struct Device {
     pub(crate) last_error: Option<String>,
     /// The newest deployment that it is part of.
     pub(crate) deployment: Option<DeploymentId>,
+    /// Out of service for good; its records expire from then on.
+    pub(crate) retired_at: Option<UtcMillis>,
 }
 
 /// The last installation that the gateway reported.
@@ -281,4 +359,16 @@ pub(super) fn register_device(state: &State, new: &NewDevice) -> Result<Vec<Prop
     let mut proposals = vec![Proposal::new("device.register", format!("device/{}", new.device), event)];
     proposals.extend(rollout::plan::joins(state, &new.device, &new.model, &new.hospital, has_gateway));
     Ok(proposals)
+}
+
+/// Takes a device out of service for good.
+pub(super) fn retire(state: &State, id: &DeviceId) -> Result<Event, Refusal> {
+    if state.need_device(id)?.retired_at.is_some() {
+        return Err(Refusal::conflict("device-retired", format!("device {id} is retired already")));
+    }
+    if let Some((deployment, _)) = state.latest_deployment(id).filter(|(_, d)| d.is_active()) {
+        let detail = format!("device {id} is part of {deployment}, which is not over");
+        return Err(Refusal::conflict("device-in-deployment", detail));
+    }
+    Ok(Event::DeviceRetired { device: id.clone() })
 }

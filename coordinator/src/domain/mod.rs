@@ -13,7 +13,9 @@ pub(crate) mod fleet;
 pub(crate) mod heartbeat;
 pub(crate) mod recall;
 pub(crate) mod refusal;
+pub(crate) mod retention;
 pub(crate) mod rollout;
+mod snapshot;
 pub(crate) mod state;
 pub(crate) mod telemetry;
 pub(crate) mod trust;
@@ -104,6 +106,40 @@ pub(crate) enum Command {
         reason: String,
     },
     RegisterDevice(fleet::NewDevice),
+    RetireDevice {
+        device: DeviceId,
+        reason: String,
+    },
+    SetRetention {
+        terms: retention::Terms,
+        reason: String,
+    },
+    PlaceHold {
+        hold: String,
+        object: String,
+        reason: String,
+    },
+    ReleaseHold {
+        hold: String,
+        reason: String,
+    },
+    ProposeDisposal {
+        disposal: String,
+        judged: retention::Judged,
+        reason: String,
+    },
+    ConfirmDisposal {
+        disposal: String,
+        reason: String,
+    },
+    /// The scrub found something that is not what was written.
+    NoteDamage(event::Damage),
+    /// The shell has taken the payloads away.
+    CarriedOut {
+        disposal: String,
+        devices: Vec<DeviceId>,
+        deployments: Vec<DeploymentId>,
+    },
     CreateFirmware {
         firmware: FirmwareId,
         version: String,
@@ -216,6 +252,14 @@ impl Command {
             Self::Enrol { gateway, .. } => ("gateway.enrol", format!("gateway/{gateway}")),
             Self::RevokeGateway { gateway, .. } => ("gateway.revoke", format!("gateway/{gateway}")),
             Self::RegisterDevice(new) => ("device.register", format!("device/{}", new.device)),
+            Self::RetireDevice { device, .. } => ("device.retire", format!("device/{device}")),
+            Self::SetRetention { .. } => ("retention.set", "retention/terms".into()),
+            Self::PlaceHold { hold, .. } => ("hold.place", format!("hold/{hold}")),
+            Self::ReleaseHold { hold, .. } => ("hold.release", format!("hold/{hold}")),
+            Self::ProposeDisposal { disposal, .. } => ("disposal.propose", format!("disposal/{disposal}")),
+            Self::ConfirmDisposal { disposal, .. } => ("disposal.confirm", format!("disposal/{disposal}")),
+            Self::NoteDamage(_) => ("audit.damage", "log".into()),
+            Self::CarriedOut { disposal, .. } => ("disposal.carry-out", format!("disposal/{disposal}")),
             Self::CreateFirmware { firmware, .. } => ("firmware.create", format!("firmware/{firmware}")),
             Self::StoreImage { firmware, .. } => ("firmware.image", format!("firmware/{firmware}")),
             Self::AttachManifest { firmware, .. } => ("firmware.manifest", format!("firmware/{firmware}")),
@@ -309,6 +353,35 @@ pub(crate) fn decide(
             Ok(vec![Proposal::new(action, object, event).because(reason)])
         }
         Command::RegisterDevice(new) => fleet::register_device(state, new),
+        Command::RetireDevice { device, reason } => {
+            Ok(vec![Proposal::new(action, object, fleet::retire(state, device)?).because(reason)])
+        }
+        Command::SetRetention { terms, reason } => {
+            Ok(vec![Proposal::new(action, object, retention::set(state, terms)?).because(reason)])
+        }
+        Command::PlaceHold { hold, object: held, reason } => {
+            let event = retention::place_hold(state, now, actor, hold, held, reason)?;
+            Ok(vec![Proposal::new(action, object, event).because(reason)])
+        }
+        Command::ReleaseHold { hold, reason } => {
+            Ok(vec![Proposal::new(action, object, retention::release_hold(state, hold)?).because(reason)])
+        }
+        Command::ProposeDisposal { disposal, judged, reason } => {
+            let event = retention::propose(state, actor, disposal, judged)?;
+            Ok(vec![Proposal::new(action, object, event).because(reason)])
+        }
+        Command::ConfirmDisposal { disposal, reason } => {
+            let event = retention::confirm(state, actor, disposal)?;
+            Ok(vec![Proposal::new(action, object, event).because(reason)])
+        }
+        Command::NoteDamage(damage) => {
+            let reason =
+                format!("{} at byte {}, entry {}: {}", damage.file, damage.position, damage.entry, damage.what);
+            Ok(vec![Proposal::new(action, object, Event::StoreDamaged { damage: damage.clone() }).because(reason)])
+        }
+        Command::CarriedOut { disposal, devices, deployments } => {
+            retention::carried_out(state, disposal, devices, deployments)
+        }
         Command::CreateFirmware { firmware, version, model, release_notes } => {
             one(firmware::create(state, actor, firmware, version, model, release_notes)?)
         }

@@ -128,7 +128,8 @@ impl Concerned {
                     .and_then(|f| f.image)
                     .is_some_and(|(d, _)| self.digests.contains(&d))
             });
-        device.model == criteria.model
+        device.retired_at.is_none()
+            && device.model == criteria.model
             && criteria.udi_prefix.as_ref().is_none_or(|p| device.udi.as_ref().is_some_and(|u| u.starts_with(p)))
             && (every_version || running || installing)
     }

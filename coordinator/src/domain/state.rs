@@ -18,6 +18,7 @@ use super::access::User;
 use super::firmware::{AttachedManifest, Firmware, FirmwareStatus, GivenApproval};
 use super::fleet::{Chain, Credentials, Device, Gateway, Hospital, Install, IssuedDirective, PendingToken};
 use super::recall::Recall;
+use super::retention::{self, Disposal, Hold, Terms};
 use super::rollout::{Change, Deployment, Status};
 use super::{Event, Refusal};
 
@@ -27,7 +28,7 @@ pub(crate) struct Session {
     pub(crate) expires_at: UtcMillis,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct State {
     /// Entries of the log that made this state: the index that the next entry gets.
     pub(crate) log_size: u64,
@@ -58,6 +59,10 @@ pub(crate) struct State {
     unnamed_devices: BTreeMap<HospitalId, BTreeSet<DeviceId>>,
     /// What the last directive of each gateway said.
     pub(crate) directive_wishes: BTreeMap<GatewayId, Vec<DeviceDirective>>,
+    /// How long records are kept.
+    pub(crate) retention: Terms,
+    pub(crate) holds: BTreeMap<String, Hold>,
+    pub(crate) disposals: BTreeMap<String, Disposal>,
 }
 
 /// Why a log cannot be replayed; the coordinator does not start on such a log.
@@ -142,7 +147,7 @@ impl State {
                 held.consent_required = consent_required;
             }
             Event::GatewayRegistered { gateway, hospital } => {
-                let chain = Chain { epoch: 0, sequence: 0, last: Digest([0; 32]) };
+                let chain = Chain::new(0);
                 self.hospital_gateways.entry(hospital.clone()).or_default().insert(gateway.clone());
                 let new = Gateway {
                     hospital,
@@ -152,6 +157,7 @@ impl State {
                     chain,
                     directive: None,
                     serial_seen: 0,
+                    anomalies: Vec::new(),
                 };
                 self.gateways.insert(gateway, new);
             }
@@ -162,7 +168,7 @@ impl State {
                 let held = known(&mut self.gateways, &gateway)?;
                 held.token = None;
                 held.credentials = Some(Credentials { telemetry_key, certificate_sha256 });
-                held.chain = Chain { epoch, sequence: 0, last: Digest([0; 32]) };
+                held.chain = Chain::new(epoch);
             }
             Event::GatewayRevoked { gateway } => {
                 let held = known(&mut self.gateways, &gateway)?;
@@ -174,10 +180,7 @@ impl State {
                 }
             }
             Event::DeviceRegistered { device, model, serial, udi, hospital, gateway, firmware_version } => {
-                match &gateway {
-                    Some(named) => self.named_devices.entry(named.clone()).or_default().insert(device.clone()),
-                    None => self.unnamed_devices.entry(hospital.clone()).or_default().insert(device.clone()),
-                };
+                self.index_device(&device, &hospital, gateway.as_ref());
                 let new = Device {
                     model,
                     serial,
@@ -191,9 +194,39 @@ impl State {
                     security_floor: 0,
                     last_error: None,
                     deployment: None,
+                    retired_at: None,
                 };
                 self.devices.insert(device, new);
             }
+            Event::DeviceRetired { device } => {
+                // Its registration may have been disposed of while a hold keeps this record.
+                if let Some(held) = self.devices.get_mut(&device) {
+                    held.retired_at = Some(at);
+                }
+            }
+            Event::TelemetryAnomaly { gateway, anomaly } => {
+                known(&mut self.gateways, &gateway)?.note(anomaly);
+            }
+            Event::StoreDamaged { .. } => {}
+            Event::RetentionSet { terms } => self.retention = terms,
+            Event::HoldPlaced { hold, placed } => {
+                self.holds.insert(hold, placed);
+            }
+            Event::HoldReleased { hold } => {
+                self.holds.remove(&hold);
+            }
+            Event::DisposalProposed { disposal, proposed } => {
+                self.disposals.insert(disposal, proposed);
+            }
+            Event::DisposalConfirmed { disposal, by } => {
+                let held = self.disposals.get_mut(&disposal).ok_or_else(|| ReplayError::Unknown(disposal.clone()))?;
+                held.confirmed_by = Some(by);
+            }
+            Event::DisposalCarriedOut { disposal } => {
+                let held = self.disposals.get_mut(&disposal).ok_or_else(|| ReplayError::Unknown(disposal.clone()))?;
+                held.carried_out_at = Some(at);
+            }
+            Event::Forgotten { devices, deployments } => retention::forget(self, at, &devices, &deployments),
             Event::FirmwareCreated { firmware, version, model, release_notes, submitter } => {
                 let new = Firmware {
                     version,
@@ -289,7 +322,7 @@ impl State {
                 }
             }
             Event::TelemetryCommitted { gateway, epoch, sequence, digest } => {
-                known(&mut self.gateways, &gateway)?.chain = Chain { epoch, sequence, last: digest };
+                known(&mut self.gateways, &gateway)?.chain.push(epoch, sequence, digest);
                 let batch = record.document::<TelemetryBatch>()?.decode_unverified()?;
                 for event in &batch.events {
                     self.apply_report(at, &gateway, event);
@@ -308,11 +341,54 @@ impl State {
         Ok(())
     }
 
+    fn index_device(&mut self, device: &DeviceId, hospital: &HospitalId, gateway: Option<&GatewayId>) {
+        match gateway {
+            Some(named) => self.named_devices.entry(named.clone()).or_default().insert(device.clone()),
+            None => self.unnamed_devices.entry(hospital.clone()).or_default().insert(device.clone()),
+        };
+    }
+
+    /// Makes anew what follows from gateways and devices.
+    pub(super) fn index(&mut self) {
+        for (id, gateway) in self.gateways.iter().filter(|(_, g)| !g.revoked) {
+            self.hospital_gateways.entry(gateway.hospital.clone()).or_default().insert(id.clone());
+        }
+        let devices: Vec<_> =
+            self.devices.iter().map(|(id, d)| (id.clone(), d.hospital.clone(), d.gateway.clone())).collect();
+        for (id, hospital, gateway) in devices {
+            self.index_device(&id, &hospital, gateway.as_ref());
+        }
+    }
+
+    pub(super) fn set_trusted_root(&mut self, root: Option<TrustedRoot>) {
+        self.trusted_root = root;
+    }
+
+    /// Drops a device with everything that finds it.
+    pub(super) fn forget_device(&mut self, id: &DeviceId) {
+        self.devices.remove(id);
+        self.named_devices.values_mut().chain(self.unnamed_devices.values_mut()).for_each(|all| {
+            all.remove(id);
+        });
+    }
+
+    /// The hospital that an object belongs to.
+    pub(crate) fn site_of(&self, object: &str) -> Option<HospitalId> {
+        let (kind, id) = object.split_once('/')?;
+        match kind {
+            "hospital" => id.parse().ok(),
+            "gateway" => self.gateways.get(&id.parse().ok()?).map(|g| g.hospital.clone()),
+            "device" => self.devices.get(&id.parse().ok()?).map(|d| d.hospital.clone()),
+            "user" => self.users.get(&id.parse().ok()?)?.hospital.clone(),
+            _ => None,
+        }
+    }
+
     /// What a gateway says about one of its own devices; reports about others' devices stay in the log and move nothing.
     pub(crate) fn apply_report(&mut self, at: UtcMillis, gateway: &GatewayId, event: &mdfm_shared::telemetry::Event) {
         let Some(id) = &event.device else { return };
         let Some(device) = self.devices.get_mut(id) else { return };
-        if reached_through(&self.hospital_gateways, device) != Some(gateway) {
+        if device.retired_at.is_some() || reached_through(&self.hospital_gateways, device) != Some(gateway) {
             return;
         }
         let set_running = |device: &mut Device, running: &FirmwareReport| {
@@ -455,6 +531,7 @@ impl State {
                     "enrolled": gateway.credentials.is_some(),
                     "revoked": gateway.revoked,
                     "epoch": gateway.chain.epoch,
+                    "anomalies": gateway.anomalies.len(),
                 }))
             }
             "device" => serde_json::to_value(self.devices.get(&id.parse().ok()?)?).ok(),
@@ -477,6 +554,9 @@ impl State {
                 }))
             }
             "recall" => serde_json::to_value(self.recalls.get(&id.parse().ok()?)?).ok(),
+            "retention" => serde_json::to_value(&self.retention).ok(),
+            "hold" => serde_json::to_value(self.holds.get(id)?).ok(),
+            "disposal" => serde_json::to_value(self.disposals.get(id)?).ok(),
             _ => None,
         }
     }

@@ -6,13 +6,19 @@ use mdfm_shared::id::GatewayId;
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::{KeySet, PublicKey, Signed};
 use mdfm_shared::telemetry::{EventKind, TelemetryBatch};
+use mdfm_shared::time::UtcMillis;
 
+use super::fleet::{Anomaly, AnomalyKind};
 use super::{Event, Proposal, Refusal, State, rollout};
 
 /// The batch is committed already: acknowledge again, record nothing.
 pub(crate) const ALREADY_COMMITTED: &str = "already-committed";
 /// An earlier batch is missing: the gateway will send it again, in order.
 pub(crate) const GAP: &str = "telemetry-gap";
+/// Another batch stands at this place of the chain.
+pub(crate) const FORK: &str = "telemetry-fork";
+/// Too old to tell whether it is the one that was committed.
+pub(crate) const STALE: &str = "telemetry-stale";
 
 pub(super) fn commit(state: &State, id: &GatewayId, signed: &Signed<TelemetryBatch>) -> Result<Vec<Proposal>, Refusal> {
     let gateway = state.need_gateway(id)?;
@@ -30,30 +36,24 @@ pub(super) fn commit(state: &State, id: &GatewayId, signed: &Signed<TelemetryBat
     if !batch.is_bounded() {
         return Err(Refusal::document("telemetry-size", format!("{} events in one batch", batch.events.len())));
     }
-    let chain = gateway.chain;
-    if batch.epoch < chain.epoch || (batch.epoch == chain.epoch && batch.sequence < chain.sequence) {
-        return Err(Refusal::conflict(ALREADY_COMMITTED, "committed before"));
+    let chain = &gateway.chain;
+    let place = format!("batch {}.{} of gateway {id}", batch.epoch, batch.sequence);
+    if batch.epoch == chain.epoch && batch.sequence <= chain.sequence {
+        return Err(match chain.digest_of(batch.sequence) {
+            Some(committed) if committed == signed.digest() => Refusal::conflict(ALREADY_COMMITTED, "committed before"),
+            Some(_) => Refusal::conflict(FORK, format!("{place} differs from the one that was committed")),
+            None => Refusal::conflict(STALE, format!("{place} is older than what can be compared")),
+        });
     }
-    if batch.epoch == chain.epoch && batch.sequence == chain.sequence {
-        if signed.digest() != chain.last {
-            let detail = format!("gateway {id} signed two different batches {}.{}", batch.epoch, batch.sequence);
-            return Err(Refusal::conflict("telemetry-fork", detail));
-        }
-        return Err(Refusal::conflict(ALREADY_COMMITTED, "committed before"));
+    if batch.epoch < chain.epoch {
+        return Err(Refusal::conflict(STALE, format!("{place} is of an enrolment that ended")));
     }
     if batch.epoch > chain.epoch || batch.sequence != chain.sequence + 1 {
-        let detail = format!(
-            "gateway {id} sent batch {}.{}, next is {}.{}",
-            batch.epoch,
-            batch.sequence,
-            chain.epoch,
-            chain.sequence + 1
-        );
+        let detail = format!("{place} came, next is {}.{}", chain.epoch, chain.sequence + 1);
         return Err(Refusal::conflict(GAP, detail));
     }
-    if batch.previous != chain.last {
-        let detail = format!("batch {}.{} of {id} does not chain to the one before", batch.epoch, batch.sequence);
-        return Err(Refusal::conflict("telemetry-chain", detail));
+    if batch.previous != chain.last() {
+        return Err(Refusal::conflict(FORK, format!("{place} does not chain to the one before")));
     }
     let event = Event::TelemetryCommitted {
         gateway: id.clone(),
@@ -75,4 +75,90 @@ pub(super) fn commit(state: &State, id: &GatewayId, signed: &Signed<TelemetryBat
         proposals.extend(rollout::command::consent_on_site(state, at, deployment, hospital, given, &by, reason));
     }
     Ok(proposals)
+}
+
+/// How long an earlier batch may be missing before that is worth an alarm; agents send again after 5 s.
+const GAP_ALARM_MS: u64 = 60_000;
+/// Repeats of acknowledged batches in [`REPEATS_WINDOW_MS`] that no lost acknowledgement explains.
+const REPEATS_MAX: u32 = 600;
+const REPEATS_WINDOW_MS: u64 = 60_000;
+
+/// What is seen of gateways' chains while time passes; volatile, what follows is logged.
+#[derive(Debug, Default)]
+pub(crate) struct ChainWatch {
+    /// Since when the batch that is next has been missing.
+    gaps: BTreeMap<GatewayId, (u64, u64, UtcMillis)>,
+    repeats: BTreeMap<GatewayId, (UtcMillis, u32)>,
+}
+
+impl ChainWatch {
+    /// What is wrong with the chain of a gateway whose batch was refused; none for what happens every day.
+    pub(crate) fn judge(
+        &mut self,
+        state: &State,
+        now: UtcMillis,
+        id: &GatewayId,
+        signed: &Signed<TelemetryBatch>,
+        code: &str,
+    ) -> Option<Anomaly> {
+        let gateway = state.gateways.get(id)?;
+        let kind = match code {
+            FORK => AnomalyKind::Fork,
+            STALE => AnomalyKind::Stale,
+            GAP => {
+                let next = (gateway.chain.epoch, gateway.chain.sequence + 1);
+                let gap = self.gaps.entry(id.clone()).or_insert((next.0, next.1, now));
+                if (gap.0, gap.1) != next {
+                    *gap = (next.0, next.1, now);
+                }
+                if now.since_ms(gap.2) < GAP_ALARM_MS {
+                    return None;
+                }
+                AnomalyKind::Gap
+            }
+            ALREADY_COMMITTED => {
+                let seen = self.repeats.entry(id.clone()).or_insert((now, 0));
+                if now.since_ms(seen.0) >= REPEATS_WINDOW_MS {
+                    *seen = (now, 0);
+                }
+                seen.1 += 1;
+                if seen.1 != REPEATS_MAX {
+                    return None;
+                }
+                AnomalyKind::Repeats
+            }
+            _ => return None,
+        };
+        // Refusals for these causes come after the signature was checked.
+        let batch = signed.decode_unverified().ok()?;
+        let expected = gateway.chain.sequence + 1;
+        let found = Anomaly { kind, at: now, epoch: batch.epoch, sequence: batch.sequence, expected };
+        let same = |a: &Anomaly| match kind {
+            AnomalyKind::Gap => a.kind == kind && (a.epoch, a.expected) == (found.epoch, expected),
+            AnomalyKind::Repeats => a.kind == kind && now.since_ms(a.at) < 60 * REPEATS_WINDOW_MS,
+            AnomalyKind::Fork | AnomalyKind::Stale => {
+                a.kind == kind && (a.epoch, a.sequence) == (found.epoch, found.sequence)
+            }
+        };
+        (!gateway.anomalies.iter().any(same)).then_some(found)
+    }
+}
+
+/// The record of a finding.
+pub(crate) fn anomaly(id: &GatewayId, anomaly: Anomaly) -> Proposal {
+    let Anomaly { kind, epoch, sequence, expected, .. } = anomaly;
+    let reason = match kind {
+        AnomalyKind::Fork => {
+            format!("gateway {id} signed two histories: {epoch}.{sequence} is not what stands in the log")
+        }
+        AnomalyKind::Gap => {
+            format!("batch {expected} of gateway {id} does not come, {sequence} does: withheld or lost")
+        }
+        AnomalyKind::Stale => format!("gateway {id} sends {epoch}.{sequence}, long past: it was set back"),
+        AnomalyKind::Repeats => {
+            format!("gateway {id} sends acknowledged batches again and again, last {epoch}.{sequence}")
+        }
+    };
+    let event = Event::TelemetryAnomaly { gateway: id.clone(), anomaly };
+    Proposal::new("telemetry.anomaly", format!("gateway/{id}"), event).because(reason)
 }

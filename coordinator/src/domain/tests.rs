@@ -360,9 +360,9 @@ fn att_11_forged_replayed_forked_and_gapped_telemetry_is_refused() {
     assert_eq!(desk.state.devices[&device()].install.as_ref().map(|i| i.state), Some(InstallState::Fetching));
     desk.refuses("GW-1", telemetry(&first, GATEWAY_KEY), telemetry::ALREADY_COMMITTED, "before");
     let fork = batch(1, Digest([0; 32]), vec![state_changed(InstallState::Staged)]);
-    desk.refuses("GW-1", telemetry(&fork, GATEWAY_KEY), "telemetry-fork", "two different batches");
+    desk.refuses("GW-1", telemetry(&fork, GATEWAY_KEY), "telemetry-fork", "differs from the one");
     let unchained = batch(2, Digest([1; 32]), vec![state_changed(InstallState::Staged)]);
-    desk.refuses("GW-1", telemetry(&unchained, GATEWAY_KEY), "telemetry-chain", "does not chain");
+    desk.refuses("GW-1", telemetry(&unchained, GATEWAY_KEY), "telemetry-fork", "does not chain");
     let next = batch(2, signed(&first, &[GATEWAY_KEY]).digest(), vec![state_changed(InstallState::Staged)]);
     desk.give("GW-1", telemetry(&next, GATEWAY_KEY));
     assert_eq!(desk.state.devices[&device()].install.as_ref().map(|i| i.state), Some(InstallState::Staged));

@@ -242,7 +242,13 @@ impl Coordinator {
         if let Some(at) = difference(&replayed, &live).filter(|_| !self.is_off) {
             return Err(Broken(format!("replaying the log gives another state: {at}")));
         }
-        self.state = state;
+        // What was kept of a state is that state.
+        let kept = state.to_snapshot().and_then(|bytes| State::from_snapshot(&bytes));
+        let kept = kept.map_err(|e| Broken(format!("keeping the state: {e}")))?;
+        if let Some(at) = difference(&value(&kept)?, &replayed) {
+            return Err(Broken(format!("a kept state is another state: {at}")));
+        }
+        self.state = kept;
         self.desk = Desk::new(self.online_key.clone(), self.silence_limit_ms, now);
         self.seen.clear();
         self.newest.clear();

@@ -15,7 +15,7 @@ pub use approval::{Approval, Validation};
 pub use release::{
     ApprovalError, ApprovedRelease, LoggedRecord, ReleaseError, ReleaseEvidence, check_approval, missing_roles,
 };
-pub use root::{ApprovalPolicy, RoleKeys, RootError, TrustRoot, TrustedRoot};
+pub use root::{ApprovalPolicy, RoleKeys, RootError, TrustRoot, TrustedRoot, Witnesses};
 pub use roster::{Revocation, Roster, RosterEntry, RosterError};
 
 /// A role in which a person signs.

@@ -236,7 +236,7 @@ impl ReleaseEvidence {
         root: &TrustedRoot,
         roster: &Roster,
     ) -> Result<ApprovedRelease, ReleaseError> {
-        let checkpoint = Checkpoint::open(self.checkpoint.as_bytes(), root.log_key())?;
+        let checkpoint = root.witnesses().open(self.checkpoint.as_bytes(), root.log_key())?;
         if self.approvals.len() > APPROVALS_MAX {
             return Err(ReleaseError::TooManyApprovals(self.approvals.len()));
         }

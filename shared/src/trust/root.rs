@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::manifest::FirmwareClass;
 use crate::sign::{Document, KeyError, KeySet, PublicKey, SignError, Signed, Verified};
 use crate::time::UtcMillis;
-use crate::tlog::{NoteError, NoteKey};
+use crate::tlog::{NoteError, NoteKey, WitnessPolicy};
 
 /// The keys of one role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,8 +74,19 @@ pub struct TrustRoot {
     pub coordinator: RoleKeys,
     /// Verifier key of the audit log (C2SP signed-note vkey).
     pub log: String,
+    /// Who must have seen a checkpoint of the log before it counts.
+    pub witnesses: Witnesses,
     /// Approvals needed.
     pub approvals: ApprovalPolicy,
+}
+
+/// Witnesses of the audit log (C2SP tlog-witness).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Witnesses {
+    /// Verifier keys of cosignatures (type 0x04).
+    pub keys: Vec<String>,
+    /// How many of them must have cosigned; zero demands none.
+    pub threshold: u16,
 }
 
 impl Document for TrustRoot {
@@ -115,6 +126,9 @@ pub enum RootError {
     /// The log's verifier key cannot be read.
     #[error("trust root: log key: {0}")]
     LogKey(NoteError),
+    /// The witnesses make no policy.
+    #[error("trust root: witnesses: a key cannot be read or stands there twice, or more are demanded than there are")]
+    Witnesses,
     /// A class of firmware that would need no approval at all.
     #[error("trust root: class {0:?} must need the approval of at least one role")]
     NoApprovals(FirmwareClass),
@@ -134,6 +148,7 @@ struct Keys {
     registrar: KeySet,
     coordinator: KeySet,
     log: NoteKey,
+    witnesses: WitnessPolicy,
 }
 
 impl Keys {
@@ -150,6 +165,11 @@ impl Keys {
             registrar: set("registrar", &root.registrar)?,
             coordinator: set("coordinator", &root.coordinator)?,
             log: NoteKey::parse(&root.log).map_err(RootError::LogKey)?,
+            witnesses: {
+                let Witnesses { keys, threshold } = &root.witnesses;
+                WitnessPolicy::new(keys.iter().map(String::as_str), usize::from(*threshold))
+                    .map_err(|_| RootError::Witnesses)?
+            },
         })
     }
 }
@@ -195,6 +215,10 @@ impl TrustedRoot {
     /// Who signs the log's checkpoints.
     pub fn log_key(&self) -> &NoteKey {
         &self.keys.log
+    }
+    /// Who must have cosigned a checkpoint.
+    pub fn witnesses(&self) -> &WitnessPolicy {
+        &self.keys.witnesses
     }
 }
 

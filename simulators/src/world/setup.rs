@@ -50,6 +50,7 @@ pub(super) fn trust_root() -> Signed<TrustRoot> {
         registrar: role(REGISTRAR),
         coordinator: role(ONLINE),
         log: log_signer().key().to_vkey(),
+        witnesses: mdfm_shared::trust::Witnesses::default(),
         approvals: ApprovalPolicy::seed(),
     };
     signed(&root, ROOT)

@@ -226,6 +226,14 @@ impl SearchIndex {
         Ok(())
     }
 
+    /// What stands at a position of the log.
+    ///
+    /// # Errors
+    /// See [`LogReader::entry`].
+    pub fn entry(&self, index: u64) -> Result<Option<crate::Entry>, LogError> {
+        self.log.entry(index)
+    }
+
     /// How many entries the log had when the last record up to a time was made.
     ///
     /// # Errors

@@ -172,12 +172,12 @@ impl Office {
     /// A gateway's next batch.
     fn tell(&mut self, h: usize, events: Vec<Reported>) {
         let gateway: GatewayId = id(&format!("GW-{h}"));
-        let chain = self.state.gateways[&gateway].chain;
+        let chain = &self.state.gateways[&gateway].chain;
         let batch = TelemetryBatch {
             gateway: gateway.clone(),
             epoch: chain.epoch,
             sequence: chain.sequence + 1,
-            previous: chain.last,
+            previous: chain.last(),
             events,
         };
         let batch = signed(&batch, &[50 + h as u8]);
@@ -881,3 +881,5 @@ fn fda_806_a_recall_by_udi_alone_ends_with_the_last_device() {
     office.report(2, 2, "D-2", InstallState::Confirmed, Some(70));
     office.give("operator", close);
 }
+
+mod retention;

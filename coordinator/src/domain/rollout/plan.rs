@@ -121,7 +121,12 @@ fn place(
 
 fn targets(state: &State, request: &DeploymentRequest, model: &str) -> Result<Vec<DeviceId>, Refusal> {
     let devices: Vec<DeviceId> = match &request.targets {
-        Targets::All => state.devices.iter().filter(|(_, d)| d.model == model).map(|(id, _)| id.clone()).collect(),
+        Targets::All => state
+            .devices
+            .iter()
+            .filter(|(_, d)| d.model == model && d.retired_at.is_none())
+            .map(|(id, _)| id.clone())
+            .collect(),
         Targets::Named(named) => {
             for id in named {
                 let device = state.need_device(id)?;
@@ -129,12 +134,15 @@ fn targets(state: &State, request: &DeploymentRequest, model: &str) -> Result<Ve
                     let problem = format!("{id} is a {}, the firmware is for {model}", device.model);
                     return Err(Refusal::invalid("targetDevices", problem));
                 }
+                if device.retired_at.is_some() {
+                    return Err(Refusal::invalid("targetDevices", format!("{id} is retired")));
+                }
             }
             named.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect()
         }
         Targets::Recall(id) => recall::outstanding(state, state.need_recall(id)?)
             .into_iter()
-            .filter(|d| state.devices.get(d).is_some_and(|d| d.model == model))
+            .filter(|d| state.devices.get(d).is_some_and(|d| d.model == model && d.retired_at.is_none()))
             .collect(),
     };
     if devices.is_empty() {

@@ -1,0 +1,283 @@
+//! Verification of a copy of the log, offline, by whoever holds the log's verifier key: an export, the log directory of a backup,
+//! or a directory of static tiles.
+//!
+//! Nothing in the copy is trusted but what the checkpoint's signature covers. Files that follow from the segments are not read.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use mdfm_shared::digest::Digest;
+use mdfm_shared::id::GatewayId;
+use mdfm_shared::record::AuditRecord;
+use mdfm_shared::sign::{KeySet, PublicKey};
+use mdfm_shared::telemetry::TelemetryBatch;
+use mdfm_shared::tlog::{
+    Checkpoint, Frontier, Hash, NoteKey, TILE_WIDTH, TilePath, WitnessPolicy, entries_of_bundle, leaf_hash,
+};
+use serde::Serialize;
+
+use crate::disk::{RealDisk, SharedDisk, read_all};
+use crate::log::LogError;
+use crate::search::is_record;
+use crate::segment::{FrameReader, SEGMENT_MAGIC, list, log_name};
+
+/// Why a copy is not what the log signed.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The copy cannot be read.
+    #[error("the copy cannot be read")]
+    Io(#[from] std::io::Error),
+    /// There is no checkpoint that counts.
+    #[error("checkpoint of the copy")]
+    Checkpoint(#[from] mdfm_shared::tlog::NoteError),
+    /// No checkpoint at all.
+    #[error("the copy holds no checkpoint; nothing says what belongs to the log")]
+    NoCheckpoint,
+    /// The first entry that is not good.
+    #[error("entry {entry}: {what} ({file} at byte {position})")]
+    Entry {
+        /// Its position in the log.
+        entry: u64,
+        /// What is wrong.
+        what: String,
+        /// The file.
+        file: String,
+        /// Where in it.
+        position: u64,
+    },
+    /// The entries do not lead to the signed root.
+    #[error(
+        "the entries do not lead to the root that the checkpoint signs at size {0}: entries were altered, dropped or moved"
+    )]
+    Root(u64),
+}
+
+impl From<LogError> for VerifyError {
+    fn from(error: LogError) -> Self {
+        Self::Io(std::io::Error::other(error))
+    }
+}
+
+/// What was verified.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verified {
+    /// Entries under the checkpoint.
+    pub entries: u64,
+    /// Whole entries after it: true perhaps, but not signed for.
+    pub beyond: u64,
+    /// Whether the copy ends in the middle of an entry, as one that was made while the log grew may.
+    pub torn_end: bool,
+    /// Entries whose payload was disposed of after retention; their hashes were verified.
+    pub disposed: u64,
+    /// Root at the checkpoint, hex.
+    pub root: String,
+    /// Witnesses that cosigned the checkpoint.
+    pub witnesses: usize,
+    /// Telemetry batches whose signature and place in their gateway's chain were verified.
+    pub batches: u64,
+    /// Gateways with such batches.
+    pub gateways: usize,
+    /// Records that report something wrong with a gateway's chain.
+    pub anomalies: u64,
+}
+
+/// Verifies a copy; `witnesses` says whose cosignatures the checkpoint must carry.
+///
+/// # Errors
+/// See [`VerifyError`]: the first thing that is wrong.
+pub fn verify_copy(dir: &Path, log: &NoteKey, witnesses: &WitnessPolicy) -> Result<Verified, VerifyError> {
+    let disk: SharedDisk = Arc::new(RealDisk(dir.to_owned()));
+    let note = match read_all(&*disk, "published")? {
+        Some(note) => Some(note),
+        None => read_all(&*disk, "checkpoint")?,
+    };
+    let note = note.ok_or(VerifyError::NoCheckpoint)?;
+    let checkpoint = witnesses.open(&note, log)?;
+    let mut reading = Reading::new(checkpoint, witnesses.count(&note)?);
+    if dir.join("tile").is_dir() {
+        read_tiles(&disk, &mut reading)?;
+    } else {
+        read_segments(&disk, &mut reading)?;
+    }
+    reading.finish()
+}
+
+/// Where a gateway's chain stands, and whether a link may be missing because it was disposed of.
+struct Chain {
+    key: PublicKey,
+    epoch: u64,
+    sequence: u64,
+    last: Digest,
+    loose: bool,
+}
+
+struct Reading {
+    checkpoint: Checkpoint,
+    frontier: Frontier,
+    chains: BTreeMap<GatewayId, Chain>,
+    found: Verified,
+    root_fits: bool,
+}
+
+impl Reading {
+    fn new(checkpoint: Checkpoint, witnesses: usize) -> Self {
+        let root_fits = checkpoint.size == 0 && checkpoint.root == Frontier::default().root();
+        let found = Verified { witnesses, root: hex::encode(checkpoint.root), ..Verified::default() };
+        Self { checkpoint, frontier: Frontier::default(), chains: BTreeMap::new(), found, root_fits }
+    }
+
+    /// Takes the next entry; none for one disposed of. An error says what is wrong with it.
+    fn take(&mut self, leaf: Hash, entry: Option<&[u8]>) -> Result<(), String> {
+        self.frontier.push(leaf);
+        let size = self.frontier.size();
+        if size == self.checkpoint.size {
+            self.root_fits = self.frontier.root() == self.checkpoint.root;
+        }
+        if size > self.checkpoint.size {
+            self.found.beyond += 1;
+            return Ok(());
+        }
+        self.found.entries += 1;
+        match entry {
+            Some(entry) => self.judge(entry),
+            None => {
+                self.found.disposed += 1;
+                self.chains.values_mut().for_each(|chain| chain.loose = true);
+                Ok(())
+            }
+        }
+    }
+
+    fn judge(&mut self, entry: &[u8]) -> Result<(), String> {
+        // Most records concern no chain: their form is all that is looked at.
+        let concerns = [b"gatewayEnrolled".as_slice(), b"telemetryCommitted", b"telemetryAnomaly"];
+        let named = |name: &&[u8]| entry.windows(name.len()).any(|w| w == *name);
+        if !concerns.iter().any(named) {
+            return if is_record(entry) { Ok(()) } else { Err("is no audit record".into()) };
+        }
+        let record = AuditRecord::from_bytes(entry).map_err(|e| e.to_string())?;
+        let Some(event) = &record.event else { return Ok(()) };
+        match event["type"].as_str() {
+            Some("gatewayEnrolled") => {
+                let text = |name: &str| event[name].as_str().unwrap_or_default();
+                let gateway: GatewayId = text("gateway").parse().map_err(|e| format!("{e}"))?;
+                let key: PublicKey = text("telemetryKey").parse().map_err(|e| format!("{e}"))?;
+                let epoch = event["epoch"].as_u64().unwrap_or_default();
+                self.chains.insert(gateway, Chain { key, epoch, sequence: 0, last: Digest([0; 32]), loose: false });
+                Ok(())
+            }
+            Some("telemetryCommitted") => self.follow(&record),
+            Some("telemetryAnomaly") => {
+                self.found.anomalies += 1;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn follow(&mut self, record: &AuditRecord) -> Result<(), String> {
+        let signed = record.document::<TelemetryBatch>().map_err(|e| e.to_string())?;
+        let claimed = signed.decode_unverified().map_err(|e| e.to_string())?;
+        let Some(chain) = self.chains.get_mut(&claimed.gateway) else {
+            return Err(format!("{} was never enrolled", claimed.gateway));
+        };
+        signed.verify(&KeySet::single(chain.key.clone())).map_err(|e| e.to_string())?;
+        let next = claimed.epoch == chain.epoch
+            && claimed.sequence > chain.sequence
+            && (chain.loose || (claimed.sequence == chain.sequence + 1 && claimed.previous == chain.last));
+        if !next {
+            let (epoch, sequence) = (claimed.epoch, claimed.sequence);
+            return Err(format!("batch {epoch}.{sequence} of {} is out of its chain", claimed.gateway));
+        }
+        (chain.sequence, chain.last, chain.loose) = (claimed.sequence, signed.digest(), false);
+        self.found.batches += 1;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Verified, VerifyError> {
+        let (signed, found) = (self.checkpoint.size, self.frontier.size());
+        if found < signed {
+            let what = format!("missing; the checkpoint signs {signed} entries");
+            return Err(VerifyError::Entry { entry: found, what, file: "the copy".into(), position: 0 });
+        }
+        if !self.root_fits {
+            return Err(VerifyError::Root(signed));
+        }
+        self.found.gateways = self.chains.values().filter(|c| c.sequence > 0).count();
+        Ok(self.found)
+    }
+}
+
+fn read_segments(disk: &SharedDisk, reading: &mut Reading) -> Result<(), VerifyError> {
+    let firsts = list(&**disk)?;
+    for (i, &first) in firsts.iter().enumerate() {
+        let name = log_name(first);
+        let bad = |entry, what: &str, position| {
+            let (what, file) = (what.to_owned(), disk.show(&name));
+            Err(VerifyError::Entry { entry, what, file, position })
+        };
+        let next = reading.frontier.size();
+        if first != next {
+            return bad(next, "the next file does not begin there; a file is missing", 0);
+        }
+        let file = disk.open(&name)?;
+        let length = file.len()?;
+        let mut magic = [0; 8];
+        if length < 8 || file.read_exact_at(&mut magic, 0).is_err() || &magic != SEGMENT_MAGIC {
+            return bad(next, "the file is no segment of an audit log", 0);
+        }
+        let mut frames = FrameReader::new(&file, 8, length);
+        loop {
+            let position = frames.position();
+            let entry = reading.frontier.size();
+            let last = i + 1 == firsts.len() && entry >= reading.checkpoint.size;
+            match frames.next() {
+                Ok(None) => break,
+                Ok(Some(Ok(frame))) => {
+                    let bytes = (!frame.disposed).then_some(frame.payload);
+                    if let Err(what) = reading.take(frame.leaf, bytes) {
+                        return bad(entry, &what, position);
+                    }
+                }
+                Ok(Some(Err(_))) | Err(_) if last => {
+                    reading.found.torn_end = true;
+                    return Ok(());
+                }
+                Ok(Some(Err(_))) | Err(_) => return bad(entry, "damaged or cut off", position),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_tiles(disk: &SharedDisk, reading: &mut Reading) -> Result<(), VerifyError> {
+    let size = reading.checkpoint.size;
+    for index in 0..size.div_ceil(TILE_WIDTH) {
+        let from = index * TILE_WIDTH;
+        let width = (size - from).min(TILE_WIDTH);
+        let full = TilePath::Entries { index, width: TILE_WIDTH }.to_string();
+        let partial = TilePath::Entries { index, width }.to_string();
+        let (name, bundle) = match read_all(&**disk, &partial)? {
+            Some(bundle) => (partial, Some(bundle)),
+            None => (full.clone(), read_all(&**disk, &full)?),
+        };
+        let bad = |entry, what: &str| {
+            let (what, file) = (what.to_owned(), disk.show(&name));
+            Err(VerifyError::Entry { entry, what, file, position: 0 })
+        };
+        let Some(bundle) = bundle else {
+            return bad(from, "its bundle is missing; a log with disposed entries has no static copy");
+        };
+        let Some(entries) = entries_of_bundle(&bundle).filter(|e| e.len() as u64 >= width) else {
+            return bad(from, "its bundle is not whole");
+        };
+        for (i, entry) in (from..).zip(entries.into_iter().take(width as usize)) {
+            if let Err(what) = reading.take(leaf_hash(entry), Some(entry)) {
+                return bad(i, &what);
+            }
+        }
+    }
+    Ok(())
+}

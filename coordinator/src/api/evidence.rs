@@ -1,0 +1,108 @@
+//! Evidence files: records with their proofs and the keys that signed, for people who trust neither us nor the vendor.
+
+use std::collections::BTreeSet;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mdfm_audit::{
+    EVIDENCE_FORMAT, Entry, Evidence, EvidenceRecord, Field, LogError, LogReader, Query as Wanted, SearchIndex,
+};
+use mdfm_shared::record::AuditRecord;
+
+use super::compliance::{Search, beside};
+use super::request::{Origin, Query};
+use super::{Api, Problem};
+use crate::clock;
+use crate::domain::access::Permission;
+use crate::domain::{Refusal, State as Domain};
+
+/// Records in one file at most; larger sets are exported as the whole log.
+const RECORDS_MAX: usize = 50_000;
+
+/// An evidence file of the records that are meant, under the newest published checkpoint.
+#[utoipa::path(get, path = "/api/v1/compliance/evidence", params(Search),
+    responses((status = 200, content_type = "application/json"), (status = 404, body = Problem),
+        (status = 413, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn evidence(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(search): Query<Search>,
+) -> Result<Response, Problem> {
+    origin.need(&api, Permission::ReadAudit, "audit.export", "log").await?;
+    let wanted = search.wanted()?;
+    let frame = frame(&api.runner.state(), &api.runner.log)?;
+    let (index, log) = (api.search.clone(), api.runner.log.clone());
+    let about = search.words();
+    let made = beside(move || gather(&index, &log, &wanted, about, frame)).await?;
+    let Some(evidence) = made else {
+        let detail = format!("more than {RECORDS_MAX} records are meant; name fewer, or export the whole log");
+        return Err(Refusal::new(crate::domain::refusal::Class::TooLarge, "too-many-records", detail).into());
+    };
+    let bytes = serde_json::to_vec_pretty(&evidence).map_err(|e| Problem::internal("evidence does not encode", &e))?;
+    let disposition = (header::CONTENT_DISPOSITION, "attachment; filename=\"evidence.json\"");
+    Ok(([(header::CONTENT_TYPE, "application/json"), disposition], bytes).into_response())
+}
+
+/// An evidence file without records: checkpoint and keys.
+pub(super) fn frame(state: &Domain, log: &LogReader) -> Result<Evidence, Problem> {
+    let root = state.need_root()?;
+    let (_, checkpoint) = log.published().ok_or_else(|| Refusal::not_found("checkpoint", "yet"))?;
+    Ok(Evidence {
+        format: EVIDENCE_FORMAT.into(),
+        about: String::new(),
+        made_at: clock::now().to_string(),
+        log_key: root.log.clone(),
+        witness_keys: root.witnesses.keys.clone(),
+        witness_threshold: root.witnesses().threshold(),
+        checkpoint,
+        trust_roots: state.roots.clone(),
+        roster: state.roster_document.clone(),
+        records: Vec::new(),
+    })
+}
+
+/// Fills a file with the records meant, and those that hold the keys of the gateways in them. None for too many.
+fn gather(
+    index: &SearchIndex,
+    log: &LogReader,
+    wanted: &Wanted,
+    about: String,
+    mut evidence: Evidence,
+) -> Result<Option<Evidence>, LogError> {
+    let size = log.published().map_or(0, |(c, _)| c.size);
+    let mut found: BTreeSet<u64> = BTreeSet::new();
+    let mut gateways: BTreeSet<String> = BTreeSet::new();
+    index.each(wanted, size, |i, bytes| {
+        if found.len() <= RECORDS_MAX {
+            found.insert(i);
+        }
+        if let Ok(record) = AuditRecord::from_bytes(bytes)
+            && record.action == "telemetry.commit"
+        {
+            gateways.extend(record.object.strip_prefix("gateway/").map(str::to_owned));
+        }
+        Ok::<(), LogError>(())
+    })?;
+    if found.len() > RECORDS_MAX {
+        return Ok(None);
+    }
+    for gateway in gateways {
+        let fields = vec![(Field::Action, "gateway.enrol".to_owned()), (Field::Gateway, gateway)];
+        index.each(&Wanted { fields, ..Wanted::default() }, size, |i, _| {
+            found.insert(i);
+            Ok::<(), LogError>(())
+        })?;
+    }
+    for i in found {
+        let (Some(Entry::Bytes(bytes)), Some(proof)) = (log.entry(i)?, log.inclusion(i, size)?) else { continue };
+        // Records are JSON: text.
+        let Ok(entry) = String::from_utf8(bytes) else { continue };
+        let proof = proof.iter().map(|hash| STANDARD.encode(hash)).collect();
+        evidence.records.push(EvidenceRecord { index: i, entry, proof });
+    }
+    evidence.about = about;
+    Ok(Some(evidence))
+}

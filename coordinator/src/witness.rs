@@ -1,0 +1,121 @@
+//! Asks witnesses to cosign every new checkpoint (C2SP tlog-witness), and hands the note with their lines to the runner.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mdfm_shared::limits::PROOF_HASHES_MAX;
+use mdfm_shared::tlog::WitnessKey;
+use reqwest::{Client, StatusCode};
+use tokio::sync::watch;
+
+use crate::config::Witness;
+use crate::runner::Runner;
+
+/// Longest wait for one answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes read of an answer; a cosignature is a line.
+const ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// Pause before a witness that did not answer is asked again.
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
+
+struct Asked {
+    url: String,
+    key: WitnessKey,
+    client: Client,
+    /// Size of the newest checkpoint that the witness has cosigned, as far as is known.
+    seen: u64,
+}
+
+/// Starts asking; without witnesses there is nothing to do.
+pub(crate) fn start(
+    witnesses: &[Witness],
+    runner: Runner,
+    mut checkpoints: watch::Receiver<Option<String>>,
+) -> anyhow::Result<()> {
+    let mut asked = witnesses.iter().map(Asked::new).collect::<anyhow::Result<Vec<_>>>()?;
+    if asked.is_empty() {
+        return Ok(());
+    }
+    tokio::spawn(async move {
+        while checkpoints.changed().await.is_ok() {
+            loop {
+                let Some(note) = checkpoints.borrow_and_update().clone() else { break };
+                let (lines, complete) = ask_all(&mut asked, &runner, &note).await;
+                if !lines.is_empty() {
+                    runner.cosigned(format!("{note}{lines}"));
+                }
+                if complete {
+                    break;
+                }
+                // The same again, or the newer one that came meanwhile.
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+        }
+    });
+    Ok(())
+}
+
+/// The cosignature lines over a note, and whether every witness gave one.
+async fn ask_all(asked: &mut [Asked], runner: &Runner, note: &str) -> (String, bool) {
+    let answers = futures_util::future::join_all(asked.iter_mut().map(|witness| async {
+        let answer = witness.ask(runner, note).await;
+        answer.inspect_err(|error| {
+            tracing::warn!(witness = witness.key.name(), "the witness did not cosign: {error:#}");
+        })
+    }))
+    .await;
+    let complete = answers.iter().all(Result::is_ok);
+    (answers.into_iter().flatten().collect(), complete)
+}
+
+impl Asked {
+    fn new(witness: &Witness) -> anyhow::Result<Self> {
+        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+        let _ = tokio_rustls::rustls::crypto::CryptoProvider::install_default((*provider).clone());
+        let mut client = Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
+        if let Some(file) = &witness.ca_file {
+            let pem = std::fs::read(file).with_context(|| format!("witnesses.ca_file: reading {}", file.display()))?;
+            client = client.tls_certs_only([reqwest::Certificate::from_pem(&pem)?]);
+        }
+        let url = format!("{}/add-checkpoint", witness.url.trim_end_matches('/'));
+        Ok(Self { url, key: WitnessKey::parse(&witness.vkey)?, client: client.build()?, seen: 0 })
+    }
+
+    /// Shows the witness a checkpoint with the proof that it continues the last one that it saw.
+    async fn ask(&mut self, runner: &Runner, note: &str) -> anyhow::Result<String> {
+        let size: u64 = note.lines().nth(1).and_then(|line| line.parse().ok()).context("the note has no size")?;
+        // Once more if the witness knows another size than we thought.
+        for _ in 0..2 {
+            let old = self.seen.min(size);
+            let proof = if old == 0 || old == size {
+                Vec::new()
+            } else {
+                runner.log.consistency(old, size)?.context("no proof between the two sizes")?
+            };
+            debug_assert!(proof.len() <= PROOF_HASHES_MAX);
+            let hashes: String = proof.iter().map(|hash| format!("{}\n", STANDARD.encode(hash))).collect();
+            let answer = self.client.post(&self.url).body(format!("old {old}\n{hashes}\n{note}")).send().await?;
+            let status = answer.status();
+            let body = answer.bytes().await?;
+            let text = String::from_utf8_lossy(&body[..body.len().min(ANSWER_BYTES_MAX)]).into_owned();
+            match status {
+                StatusCode::OK => {
+                    let line = self.key.line_in(&text, note.as_bytes())?.context("its answer does not verify")?;
+                    self.seen = size;
+                    return Ok(line);
+                }
+                StatusCode::CONFLICT => {
+                    self.seen = text.trim().parse().context("it answers 409 without its size")?;
+                    if self.seen > size {
+                        bail!("it has seen a log of {} entries, this one has {size}: the log was set back", self.seen);
+                    }
+                }
+                _ => bail!("it answers {status}: {}", text.trim()),
+            }
+        }
+        bail!("it does not settle on a size")
+    }
+}

@@ -1,0 +1,257 @@
+//! A witness of audit logs (C2SP tlog-witness): it cosigns a checkpoint only when that continues every one it has seen. Run it on
+//! a host, and by people, that have nothing to do with the log's.
+
+mod ledger;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use clap::{Parser, Subcommand};
+use mdfm_service::{Exit, Stop, atomic_write};
+use mdfm_shared::sign::SecretKey;
+use mdfm_shared::tlog::{Cosigner, NoteKey};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use ledger::{Ledger, Refused, Request};
+
+/// Bytes of one request: a checkpoint and 63 hashes.
+const BODY_BYTES_MAX: usize = 16 * 1024;
+/// Connections served at once.
+const CONNECTIONS_MAX: usize = 256;
+/// Longest life of one connection.
+const CONNECTION_LIFE: Duration = Duration::from_secs(30);
+
+/// The witness of the Medical Device Firmware Manager's audit log.
+#[derive(Debug, Parser)]
+#[command(name = "mdfm-witness", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Makes a key and prints its verifier key, which the vendor puts into the trust root.
+    Init {
+        /// The directory to make.
+        #[arg(long)]
+        data: PathBuf,
+        /// The witness's name, best a host name of yours with a path.
+        #[arg(long)]
+        name: String,
+    },
+    /// Runs the witness.
+    Serve {
+        /// Configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Only check the configuration.
+        #[arg(long)]
+        check_config: bool,
+    },
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    /// Directory with the key and what was seen.
+    data_dir: PathBuf,
+    /// Where it listens; other hosts are let in over TLS only.
+    listen: SocketAddr,
+    /// Certificate chain and key, PEM.
+    certificate_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+    /// Verifier keys of the logs that it watches.
+    logs: Vec<String>,
+}
+
+#[derive(Clone)]
+struct Witness {
+    cosigner: Arc<Cosigner>,
+    /// One at a time: check and keep are one step.
+    ledger: Arc<Mutex<Ledger>>,
+}
+
+/// Runs one invocation of the program.
+///
+/// # Errors
+/// What kept it from starting, or ended it.
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    mdfm_service::start_logging("")?;
+    match arguments.command {
+        Action::Init { data, name } => init(&data, &name),
+        Action::Serve { config, check_config } => {
+            let path = config;
+            let config = load(&path)?;
+            let cosigner = cosigner(&config.data_dir)?;
+            let tls = tls(&config)?;
+            if check_config {
+                tracing::info!("the configuration is valid");
+                return Ok(());
+            }
+            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config, cosigner, tls))
+        }
+    }
+}
+
+fn load(path: &Path) -> anyhow::Result<Config> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let config: Config = toml::from_str(&text)
+        .map_err(|e| Stop::new(Exit::Config, format!("{}: {e}", path.display())))?;
+    if config.logs.is_empty() {
+        return Err(Stop::new(Exit::Config, "logs: name the verifier key of at least one log".to_owned()).into());
+    }
+    if config.certificate_file.is_none() && !config.listen.ip().is_loopback() {
+        let message = "certificate_file and key_file are needed to listen for other hosts".to_owned();
+        return Err(Stop::new(Exit::Config, message).into());
+    }
+    Ok(config)
+}
+
+fn init(data: &Path, name: &str) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if data.join("witness.key").exists() {
+        bail!("{} has a key already; nothing was changed", data.display());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data)?;
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    let secret = SecretKey::from_seed(seed);
+    let vkey = Cosigner::new(name, secret.clone())?.key().to_vkey();
+    atomic_write(&data.join("witness.name"), name.as_bytes())?;
+    atomic_write(&data.join("witness.vkey"), vkey.as_bytes())?;
+    atomic_write(&data.join("witness.key"), secret.to_secret_text().as_bytes())?;
+    #[expect(clippy::print_stdout, reason = "printing is what the command is for")]
+    {
+        println!("{vkey}");
+    }
+    Ok(())
+}
+
+fn cosigner(data: &Path) -> anyhow::Result<Cosigner> {
+    let name = std::fs::read_to_string(data.join("witness.name"))
+        .with_context(|| format!("{}: was mdfm-witness init run on this directory?", data.display()))?;
+    let secret = mdfm_service::read_secret(&data.join("witness.key"))?;
+    Ok(Cosigner::new(name.trim(), SecretKey::from_secret_text(&secret)?)?)
+}
+
+fn tls(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {
+    let (Some(certificate), Some(key)) = (&config.certificate_file, &config.key_file) else { return Ok(None) };
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(|| format!("reading {}", certificate.display()))?;
+    let key = PrivateKeyDer::from_pem_file(key).with_context(|| format!("reading {}", key.display()))?;
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&tokio_rustls::rustls::version::TLS13])?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(Some(TlsAcceptor::from(Arc::new(config))))
+}
+
+async fn serve(config: Config, cosigner: Cosigner, tls: Option<TlsAcceptor>) -> anyhow::Result<()> {
+    let lock = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(config.data_dir.join("lock"))?;
+    let _lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusiveNonblock)
+        .map_err(|(_, e)| anyhow::anyhow!("{} is in use by another witness ({e})", config.data_dir.display()))?;
+    let logs = config.logs.iter().map(|k| NoteKey::parse(k).with_context(|| format!("logs: {k}")));
+    let ledger = Ledger::open(&config.data_dir.join("seen"), logs.collect::<anyhow::Result<_>>()?)?;
+    let witness = Witness { cosigner: Arc::new(cosigner), ledger: Arc::new(Mutex::new(ledger)) };
+    let router = Router::new()
+        .route("/add-checkpoint", post(add_checkpoint))
+        .route("/vkey", get(vkey))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(witness);
+    let listener =
+        TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
+    tracing::info!(listen = %listener.local_addr()?, tls = tls.is_some(), "witnessing");
+    mdfm_service::ready();
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        () = accept(listener, router, tls) => {}
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    mdfm_service::stopping();
+    Ok(())
+}
+
+async fn accept(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>) {
+    let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+        let (router, tls) = (router.clone(), tls.clone());
+        tokio::spawn(async move {
+            let _place = place;
+            let served = async move {
+                match tls {
+                    Some(tls) => match tls.accept(stream).await {
+                        Ok(stream) => converse(stream, router).await,
+                        Err(error) => tracing::debug!(%error, "handshake failed"),
+                    },
+                    None => converse(stream, router).await,
+                }
+            };
+            let _ = tokio::time::timeout(CONNECTION_LIFE, served).await;
+        });
+    }
+}
+
+async fn converse<S>(stream: S, router: Router)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let service = hyper_util::service::TowerToHyperService::new(router);
+    let connection =
+        hyper::server::conn::http1::Builder::new().serve_connection(hyper_util::rt::TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+async fn vkey(State(witness): State<Witness>) -> String {
+    witness.cosigner.key().to_vkey()
+}
+
+async fn add_checkpoint(State(witness): State<Witness>, body: String) -> Response {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let work = move || {
+        let mut ledger = witness.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        ledger.add(&witness.cosigner, seconds, &Request::parse(&body)?)
+    };
+    let answer = tokio::task::spawn_blocking(work).await;
+    match answer {
+        Ok(Ok(line)) => (StatusCode::OK, line).into_response(),
+        Ok(Err(Refused::Size(held))) => {
+            (StatusCode::CONFLICT, [(header::CONTENT_TYPE, "text/x.tlog.size")], format!("{held}\n")).into_response()
+        }
+        Ok(Err(refused)) => {
+            tracing::warn!(%refused, "checkpoint refused");
+            let status = match &refused {
+                Refused::Malformed(_) => StatusCode::BAD_REQUEST,
+                Refused::Signature => StatusCode::FORBIDDEN,
+                Refused::UnknownLog => StatusCode::NOT_FOUND,
+                Refused::Inconsistent(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                Refused::Size(_) | Refused::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            (status, format!("{refused}\n")).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
