@@ -32,6 +32,10 @@ pub(crate) struct Config {
     pub(crate) connections_per_address_max: usize,
     /// A broker of the operator's own; none for the embedded one.
     pub(crate) broker: Option<ExternalBroker>,
+    /// Directory that gets the log as static files (C2SP tlog-tiles), records included; none for none.
+    pub(crate) publish_dir: Option<PathBuf>,
+    /// Below so many free bytes on the log's disk nothing new is recorded, and so nothing new is done.
+    pub(crate) disk_reserve_bytes: u64,
     /// Who is asked to cosign the log's checkpoints.
     pub(crate) witnesses: Vec<Witness>,
 }
@@ -72,6 +76,8 @@ impl Default for Config {
             connections_max: 4_096,
             connections_per_address_max: 1_024,
             broker: None,
+            publish_dir: None,
+            disk_reserve_bytes: 64 << 20,
             witnesses: Vec::new(),
         }
     }

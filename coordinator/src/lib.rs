@@ -5,6 +5,7 @@
 
 mod access;
 mod api;
+mod backup;
 mod broker;
 mod clock;
 mod config;
@@ -13,6 +14,7 @@ mod domain;
 mod fleet_link;
 mod pki;
 pub mod rehearsal;
+mod report;
 mod runner;
 mod scrub;
 mod server;

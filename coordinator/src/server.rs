@@ -25,14 +25,17 @@ use crate::domain::{Command, State};
 use crate::pki::{self, Pem};
 use crate::runner::{self, Runner};
 use crate::store::{CredentialStore, ImageStore, ReadModel};
+use crate::{backup, disposal, scrub, witness};
 use crate::{clock, fleet_link};
-use crate::{disposal, scrub, witness};
 
 /// Longest time between looks at the deciding thread's progress.
 const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Time between looks of the search index at the log.
 const FOLLOW_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Time between looks for a newer checkpoint to publish as static files.
+const PUBLISH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The coordinator of the Medical Device Firmware Manager.
 #[derive(Debug, Parser)]
@@ -71,6 +74,24 @@ enum Action {
         #[arg(long)]
         check_config: bool,
     },
+    /// Copies a data directory, also while the coordinator runs on it, and verifies the copy. It holds the keys: keep it as safe.
+    Backup {
+        /// The data directory.
+        #[arg(long)]
+        data: PathBuf,
+        /// The directory to make.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Verifies a backup and makes a data directory of it.
+    Restore {
+        /// The backup.
+        #[arg(long)]
+        from: PathBuf,
+        /// The data directory to make.
+        #[arg(long)]
+        data: PathBuf,
+    },
     /// Prints the commented default configuration.
     DefaultConfig,
 }
@@ -95,6 +116,17 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             }
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(serve(config, path, level))
+        }
+        Action::Backup { data, out } => {
+            let verified = backup::back_up(&data, &out)?;
+            tracing::info!(entries = verified.entries, root = verified.root, out = %out.display(), "backed up and verified");
+            Ok(())
+        }
+        Action::Restore { from, data } => {
+            let verified = backup::restore(&from, &data)?;
+            tracing::info!(entries = verified.entries, root = verified.root, data = %data.display(), "restored");
+            tracing::warn!("gateways that saw a longer log refuse this one; see docs/audit.md before you serve");
+            Ok(())
         }
         Action::DefaultConfig => {
             #[expect(clippy::print_stdout, reason = "printing is what the command is for")]
@@ -205,7 +237,8 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel) -> anyhow
     let _lock = lock(data)?;
 
     let started = std::time::Instant::now();
-    let log = AuditLog::open(&data.join("log"), signer, Options::default())?;
+    let options = Options { reserve_bytes: config.disk_reserve_bytes, ..Options::default() };
+    let log = AuditLog::open(&data.join("log"), signer, options)?;
     let read_model = ReadModel::open(&data.join("read-model")).context("opening the read model")?;
     let state = fold(&log, &read_model)?;
     let search = SearchIndex::open(log.reader())?;
@@ -222,6 +255,9 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel) -> anyhow
     let scrub = scrub::start(runner.clone())?;
     disposal::resume(&runner, &data.join("disposals"))?;
     follow(search.clone())?;
+    if let Some(dir) = config.publish_dir.clone() {
+        publish(runner.clone(), dir)?;
+    }
     let broker = match &config.broker {
         Some(external) => external_broker(external)?,
         None => broker::start_embedded(config.connections_max)?,
@@ -306,6 +342,24 @@ fn follow(search: SearchIndex) -> std::io::Result<()> {
         }
     };
     std::thread::Builder::new().name("search".into()).spawn(work).map(drop)
+}
+
+/// Keeps a directory of static files in step with the published log, for a web server or a mirror.
+fn publish(runner: Runner, dir: PathBuf) -> std::io::Result<()> {
+    let work = move || {
+        let mut shown = None;
+        loop {
+            let size = runner.log.published().map(|(c, _)| c.size);
+            if size != shown {
+                match runner.log.publish_to(&dir) {
+                    Ok(_) => shown = size,
+                    Err(error) => tracing::error!(%error, dir = %dir.display(), "the static log cannot be written"),
+                }
+            }
+            std::thread::sleep(PUBLISH_INTERVAL);
+        }
+    };
+    std::thread::Builder::new().name("publish".into()).spawn(work).map(drop)
 }
 
 /// Feeds systemd's watchdog from the progress of the deciding thread, and takes up the log level on SIGHUP.

@@ -30,6 +30,10 @@ pub struct Layout {
     pub mosquitto: bool,
     /// Boot time of the devices, in milliseconds.
     pub boot_ms: u64,
+    /// Witnesses of the audit log; agents then demand that all of them cosigned.
+    pub witnesses: usize,
+    /// More lines of the coordinator's configuration.
+    pub more_config: String,
 }
 
 impl Default for Layout {
@@ -42,6 +46,8 @@ impl Default for Layout {
             image_bytes_max: None,
             mosquitto: false,
             boot_ms: 200,
+            witnesses: 0,
+            more_config: String::new(),
         }
     }
 }
@@ -73,6 +79,7 @@ pub struct World {
     devices: BTreeMap<(usize, usize), Process>,
     device_ports: BTreeMap<usize, u16>,
     broker: Option<Process>,
+    witnesses: BTreeMap<usize, Process>,
     keep: bool,
 }
 
@@ -99,9 +106,14 @@ impl World {
             devices: BTreeMap::new(),
             device_ports: BTreeMap::new(),
             broker: None,
+            witnesses: BTreeMap::new(),
             keep: false,
         };
         world.install_coordinator()?;
+        for w in 1..=world.layout.witnesses {
+            world.install_witness(w)?;
+            world.start_witness(w)?;
+        }
         if world.layout.mosquitto {
             world.install_mosquitto()?;
             world.restart_mosquitto()?;
@@ -162,8 +174,52 @@ impl World {
             port = self.port
         );
         let limit = self.layout.image_bytes_max.map(|n| format!("image_bytes_max = {n}\n")).unwrap_or_default();
-        std::fs::write(self.path("coordinator.toml"), config + &limit)?;
+        std::fs::write(self.path("coordinator.toml"), config + &limit + &self.layout.more_config)?;
         Ok(())
+    }
+
+    fn witness_dir(&self, w: usize) -> String {
+        self.text(&format!("witness-{w}"))
+    }
+
+    /// Makes a witness that the coordinator reaches over TLS, with the coordinator's own certificate for want of another one.
+    fn install_witness(&self, w: usize) -> anyhow::Result<()> {
+        let (dir, port) = (self.witness_dir(w), free_port()?);
+        let output = Command::new(program("mdfm-witness")?)
+            .args(["init", "--data", &dir, "--name", &format!("witness.example/{w}")])
+            .output()?;
+        ensure!(output.status.success(), "init failed: {}", String::from_utf8_lossy(&output.stderr));
+        let log = std::fs::read_to_string(self.path("coordinator/log.vkey"))?;
+        let config = format!(
+            "data_dir = {dir:?}\nlisten = \"127.0.0.1:{port}\"\ncertificate_file = {:?}\nkey_file = {:?}\nlogs = [{log:?}]\n",
+            self.text("coordinator/server.pem"),
+            self.text("coordinator/server.key"),
+        );
+        std::fs::write(self.path(&format!("witness-{w}.toml")), config)?;
+        let vkey = std::fs::read_to_string(self.path(&format!("witness-{w}/witness.vkey")))?;
+        let section = format!(
+            "[[witnesses]]\nurl = \"https://localhost:{port}\"\nvkey = {vkey:?}\nca_file = {:?}\n",
+            self.text("coordinator/ca.pem")
+        );
+        let config = std::fs::read_to_string(self.path("coordinator.toml"))?;
+        std::fs::write(self.path("coordinator.toml"), config + &section)?;
+        Ok(())
+    }
+
+    /// Starts a witness, 1 for the first.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_witness(&mut self, w: usize) -> anyhow::Result<()> {
+        let log = self.path(&format!("logs/witness-{w}.log"));
+        let arguments = texts(["serve", "--config", &self.text(&format!("witness-{w}.toml"))]);
+        self.witnesses.insert(w, Process::start("mdfm-witness", &arguments, &log)?);
+        Ok(())
+    }
+
+    /// Kills a witness.
+    pub fn kill_witness(&mut self, w: usize) {
+        self.witnesses.remove(&w);
     }
 
     fn install_mosquitto(&self) -> anyhow::Result<()> {
@@ -239,30 +295,39 @@ impl World {
         let root = self.text("root-1.mdfm");
         let online = self.text("coordinator/online.pub");
         let vkey = self.text("coordinator/log.vkey");
-        self.offline(&[
+        let witnesses: Vec<String> =
+            (1..=self.layout.witnesses).map(|w| format!("{}/witness.vkey", self.witness_dir(w))).collect();
+        let keys = ["root-1", "root-2"].map(|name| self.key(name));
+        let [public_root_1, public_root_2, public_release, public_registrar] =
+            ["root-1", "root-2", "release", "registrar"].map(|name| self.public(name));
+        let mut ceremony = vec![
             "trust",
             "root",
             "--out",
             &root,
             "--root",
-            &self.public("root-1"),
+            &public_root_1,
             "--root",
-            &self.public("root-2"),
+            &public_root_2,
             "--root-threshold",
             "2",
             "--release",
-            &self.public("release"),
+            &public_release,
             "--registrar",
-            &self.public("registrar"),
+            &public_registrar,
             "--coordinator",
             &online,
             "--log-vkey",
             &vkey,
             "--sign",
-            &self.key("root-1"),
+            &keys[0],
             "--sign",
-            &self.key("root-2"),
-        ])?;
+            &keys[1],
+        ];
+        for witness in &witnesses {
+            ceremony.extend(["--witness", witness]);
+        }
+        self.offline(&ceremony)?;
         self.login(Role::Admin)?;
         self.ctl(Role::Admin, &["trust", "publish", &root])?;
         for role in Role::CREATED {

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use futures_util::StreamExt;
 use mdfm_audit::{EVIDENCE_BYTES_MAX, Evidence, verify_copy};
-use mdfm_shared::tlog::{NoteKey, ProofFile, TILE_WIDTH, TilePath, WitnessPolicy, entries_of_bundle};
+use mdfm_shared::tlog::{NoteKey, ProofFile, TILE_WIDTH, TilePath, WitnessPolicy, entries_of_bundle, tiles_between};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -60,6 +60,9 @@ pub(crate) enum Action {
     Export {
         /// The directory to make.
         dir: PathBuf,
+        /// As static tiles (C2SP tlog-tiles), which public tools read.
+        #[arg(long)]
+        tiles: bool,
     },
     /// Saves the proof that one entry stands in the log (C2SP tlog-proof), and the entry.
     Proof {
@@ -149,7 +152,7 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    fn query(self) -> Vec<String> {
+    pub(crate) fn query(self) -> Vec<String> {
         [
             ("action", self.action),
             ("object", self.object),
@@ -220,7 +223,8 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             }
             Ok(())
         }
-        Action::Export { dir } => export(out, &Client::open(session)?, &dir).await,
+        Action::Export { dir, tiles: false } => export(out, &Client::open(session)?, &dir).await,
+        Action::Export { dir, tiles: true } => export_tiles(out, &Client::open(session)?, &dir).await,
         Action::Proof { index, out: file } => proof(out, &Client::open(session)?, index, &file).await,
         Action::Evidence { wanted, out: file, page } => {
             let client = Client::open(session)?;
@@ -392,7 +396,7 @@ async fn evidence(
 }
 
 /// Percent-encodes a query value (RFC 3986).
-fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     text.bytes()
         .map(|b| {
             if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
@@ -402,6 +406,30 @@ fn encode(text: &str) -> String {
             }
         })
         .collect()
+}
+
+async fn export_tiles(out: &Output, client: &Client, dir: &Path) -> anyhow::Result<()> {
+    let bytes = async |path: String| -> anyhow::Result<Vec<u8>> {
+        let request = client.request(Method::GET, &format!("/api/v1/compliance/log/{path}"));
+        Ok(checked(request.send().await?).await?.bytes().await?.to_vec())
+    };
+    let note = bytes("checkpoint".into()).await?;
+    let size = String::from_utf8_lossy(&note).lines().nth(1).and_then(|line| line.parse().ok());
+    let size: u64 = size.context("the checkpoint has no size")?;
+    let tiles = tiles_between(0, size);
+    let bar = indicatif::ProgressBar::new(tiles.len() as u64);
+    for tile in &tiles {
+        let file = dir.join(tile.to_string());
+        std::fs::create_dir_all(file.parent().context("a tile has a directory")?)?;
+        std::fs::write(&file, bytes(tile.to_string()).await?)?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    std::fs::write(dir.join("checkpoint"), note)?;
+    out.answer(&json!({ "entries": size, "files": tiles.len(), "directory": dir }), || {
+        format!("{size} entries as {} tiles in {}", tiles.len(), dir.display())
+    });
+    Ok(())
 }
 
 async fn export(out: &Output, client: &Client, dir: &Path) -> anyhow::Result<()> {

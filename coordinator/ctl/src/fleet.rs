@@ -125,6 +125,14 @@ pub(crate) enum Devices {
         /// Device id.
         device: String,
     },
+    /// Takes a device out of service for good; from then on the retention of its records runs.
+    Retire {
+        /// Device id.
+        device: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 fn done(out: &Output, what: &str, id: &str) {
@@ -248,6 +256,10 @@ pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> a
                 ("DETAIL", "/detail"),
             ];
             out.table(&rows, &columns);
+        }
+        Devices::Retire { device, reason } => {
+            client.post(&format!("/api/v1/devices/{device}/retirement"), &json!({ "reason": reason })).await?;
+            done(out, "retired", &device);
         }
         Devices::Show { device } => {
             let view = client.get(&format!("/api/v1/devices/{device}")).await?;

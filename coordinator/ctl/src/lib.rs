@@ -10,6 +10,8 @@ mod fleet;
 mod keys;
 mod output;
 mod recalls;
+mod reports;
+mod retention;
 mod trust;
 
 use std::path::PathBuf;
@@ -85,7 +87,13 @@ enum Action {
     /// Recalls: find the devices concerned, follow them to the last.
     #[command(subcommand)]
     Recalls(recalls::Recalls),
-    /// The audit log: search, export, verify offline.
+    /// Reports for inspectors and authorities: make, verify offline.
+    #[command(subcommand)]
+    Report(reports::Action),
+    /// Retention of records: terms, legal holds, disposal.
+    #[command(subcommand)]
+    Retention(retention::Action),
+    /// The audit log: search, the past, export, evidence, verify offline.
     #[command(subcommand)]
     Audit(audit::Action),
 }
@@ -112,7 +120,14 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
     let file = match Session::file(arguments.session) {
         Ok(file) => file,
         // What works offline needs no session file; what turns out to need one says so when it opens it.
-        Err(_) if matches!(arguments.command, Action::Keys(_) | Action::Trust(_) | Action::Audit(_)) => PathBuf::new(),
+        Err(_)
+            if matches!(
+                arguments.command,
+                Action::Keys(_) | Action::Trust(_) | Action::Audit(_) | Action::Report(_)
+            ) =>
+        {
+            PathBuf::new()
+        }
         Err(error) => return Err(error),
     };
     match arguments.command {
@@ -137,6 +152,8 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Action::Consent(consent) => deployments::consent(&out, &Client::open(&file)?, consent).await,
         Action::Duty(duty) => deployments::duty(&out, &Client::open(&file)?, duty).await,
         Action::Recalls(action) => recalls::run(&out, &Client::open(&file)?, action).await,
+        Action::Report(action) => reports::run(&out, &file, action).await,
+        Action::Retention(action) => retention::run(&out, &file, action).await,
         Action::Audit(action) => audit::run(&out, &file, action).await,
     }
 }

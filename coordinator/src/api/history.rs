@@ -117,7 +117,7 @@ async fn past(api: &Api, object: String, at: &str, field: &'static str) -> Resul
 }
 
 /// An object after the first `size` records.
-pub(super) fn state_of(index: &SearchIndex, object: &str, size: u64) -> Result<Option<Value>, LogError> {
+pub(crate) fn state_of(index: &SearchIndex, object: &str, size: u64) -> Result<Option<Value>, LogError> {
     match object.strip_prefix("device/") {
         Some(device) => device_of(index, device, size),
         None => shown(index, object, size),

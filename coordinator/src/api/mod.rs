@@ -13,6 +13,7 @@ mod history;
 mod hospitals;
 mod problem;
 mod recalls;
+mod reports;
 mod request;
 mod retention;
 mod router;
@@ -32,6 +33,7 @@ use crate::runner::Runner;
 use crate::scrub::ScrubStatus;
 use crate::store::{CredentialStore, ImageStore};
 
+pub(crate) use history::state_of;
 pub(crate) use problem::Problem;
 pub(crate) use router::router;
 

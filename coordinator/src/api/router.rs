@@ -14,7 +14,7 @@ use super::problem::Unrecorded;
 use super::request::Origin;
 use super::{
     Api, Problem, agent, approvals, compliance, deployments, devices, evidence, firmware, gateways, history, hospitals,
-    recalls, retention, sessions, trust, users,
+    recalls, reports, retention, sessions, trust, users,
 };
 use crate::domain::Refusal;
 use crate::domain::refusal::Class;
@@ -72,6 +72,8 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(compliance::tile))
         .routes(routes!(compliance::export))
         .routes(routes!(evidence::evidence))
+        .routes(routes!(reports::whole))
+        .routes(routes!(reports::about))
         .routes(routes!(compliance::status))
         .routes(routes!(history::state_at))
         .routes(routes!(history::difference))

@@ -475,3 +475,5 @@ fn too_large() -> Refusal {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::example::example;

@@ -4,6 +4,9 @@
 //! `@gates name` for charts of the facts by that name, and paragraphs, which end at an empty line. What a fact says can never
 //! become a block of its own: it is escaped when it is filled in.
 
+use std::fmt::Write as _;
+
+use minijinja::value::Serde;
 use minijinja::{Environment, Output, Value as Filled};
 use serde_json::Value;
 
@@ -41,15 +44,15 @@ pub(super) struct Bar {
 pub(super) fn render(template: &str, facts: &Value) -> Result<String, String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::SemiStrict);
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
     environment.set_formatter(|out, _, value| write_escaped(out, value));
     environment.add_filter("days", |ms: f64| format!("{:.1} days", ms / 86_400_000.0));
     environment.add_filter("percent", |rate: f64| format!("{rate:.3} %"));
     environment.add_filter("seconds", |ms: f64| format!("{:.1} s", ms / 1_000.0));
     let bad = |e: minijinja::Error| format!("{e:#}");
-    environment.add_template("report", template).map_err(bad)?;
-    environment.get_template("report").and_then(|t| t.render(facts)).map_err(bad)
+    // A line that ends with a tag is no line of the text.
+    let template = template.replace("%}\n", "%}");
+    environment.add_template("report", &template).map_err(bad)?;
+    environment.get_template("report").and_then(|t| t.render(Filled::from(Serde(facts)))).map_err(bad)
 }
 
 fn write_escaped(out: &mut Output<'_>, value: &Filled) -> Result<(), minijinja::Error> {
@@ -190,6 +193,9 @@ mod tests {
                 Block::Timeline(vec![Span { label: "Phase 1".into(), from: 5.0, to: 9.5, note: "passed".into() }]),
             ]
         );
-        assert!(render("{{ nobody.knows }}", &facts).is_err(), "a template that asks for what is not there is a defect");
+        assert!(
+            render("{{ nobody.knows }}", &facts).is_err(),
+            "a template that asks for what is not there is a defect"
+        );
     }
 }

@@ -193,8 +193,12 @@ impl Report {
              on a copy of the log, which shows the same root at the same number of records."
                 .into(),
         ));
-        let footer = format!("{} · audit log {log} at {log_size} records · {made_at}", self.facts["title"].as_str().unwrap_or(""));
-        pdf::set(&all, self.facts["title"].as_str().unwrap_or("Report"), &footer).map_err(ReportError::Setting)
+        let footer = format!(
+            "{} · audit log {log} at {log_size} records · {made_at}",
+            self.facts["title"].as_str().unwrap_or("")
+        );
+        pdf::set(&all, self.facts["title"].as_str().unwrap_or("Report"), &footer, *made_at)
+            .map_err(ReportError::Setting)
     }
 }
 

@@ -2,16 +2,17 @@
 //! it can still be read when the records' retention ends.
 
 use krilla::Document;
+use krilla::SerializeSettings;
 use krilla::color::rgb;
 use krilla::configure::{Archival, ConfigurationBuilder};
 use krilla::geom::{PathBuilder, Point, Rect};
-use krilla::metadata::Metadata;
+use krilla::metadata::{DateTime, Metadata};
 use krilla::num::NormalizedF32;
 use krilla::page::PageSettings;
 use krilla::paint::Fill;
 use krilla::surface::Surface;
 use krilla::text::{Font, TextDirection};
-use krilla::SerializeSettings;
+use mdfm_shared::time::UtcMillis;
 use ttf_parser::Face;
 
 use super::blocks::{Bar, Block, Span};
@@ -250,10 +251,9 @@ impl Setter {
     }
 
     fn timeline(&mut self, spans: &[Span]) {
-        let (Some(from), Some(to)) = (
-            spans.iter().map(|s| s.from).reduce(f64::min),
-            spans.iter().map(|s| s.to).reduce(f64::max),
-        ) else {
+        let (Some(from), Some(to)) =
+            (spans.iter().map(|s| s.from).reduce(f64::min), spans.iter().map(|s| s.to).reduce(f64::max))
+        else {
             return;
         };
         let room = WIDTH - 2.0 * MARGIN - 130.0;
@@ -267,7 +267,8 @@ impl Setter {
             self.fill(x, y, width, 12.0, BLUE);
             let note_width = self.fonts.width(&span.note, 7.0, Weight::Regular);
             let after = x + width + 4.0;
-            let at = if after + note_width > WIDTH - MARGIN { (x - note_width - 4.0).max(MARGIN + 130.0) } else { after };
+            let at =
+                if after + note_width > WIDTH - MARGIN { (x - note_width - 4.0).max(MARGIN + 130.0) } else { after };
             self.text(at, y + 9.0, 7.0, Weight::Regular, GREY, &span.note);
             self.y += 18.0;
         }
@@ -324,8 +325,22 @@ fn draw(surface: &mut Surface<'_>, fonts: &Fonts, ink: &Ink) {
     }
 }
 
+fn date(at: UtcMillis) -> DateTime {
+    let at = jiff::Timestamp::from_millisecond(i64::try_from(at.0).unwrap_or(0)).unwrap_or_default();
+    let at = at.to_zoned(jiff::tz::TimeZone::UTC);
+    let small = |n: i8| u8::try_from(n).unwrap_or(0);
+    DateTime::new(u16::try_from(at.year()).unwrap_or(1970))
+        .month(small(at.month()))
+        .day(small(at.day()))
+        .hour(small(at.hour()))
+        .minute(small(at.minute()))
+        .second(small(at.second()))
+        .utc_offset_hour(0)
+        .utc_offset_minute(0)
+}
+
 /// Sets blocks as a PDF document.
-pub(super) fn set(blocks: &[Block], title: &str, footer: &str) -> Result<Vec<u8>, String> {
+pub(super) fn set(blocks: &[Block], title: &str, footer: &str, made_at: UtcMillis) -> Result<Vec<u8>, String> {
     let mut setter = Setter { fonts: Fonts::load()?, pages: Vec::new(), y: 0.0 };
     for block in blocks {
         setter.block(block);
@@ -333,14 +348,15 @@ pub(super) fn set(blocks: &[Block], title: &str, footer: &str) -> Result<Vec<u8>
             return Err(format!("more than {PAGES_MAX} pages; ask for the report as JSON or CSV"));
         }
     }
-    let configuration = ConfigurationBuilder::new()
-        .with_archival_validator(Archival::A2_B)
-        .finish()
-        .map_err(|e| format!("{e:?}"))?;
-    let mut document =
-        Document::new_with(SerializeSettings { configuration, ..SerializeSettings::default() });
+    let configuration =
+        ConfigurationBuilder::new().with_archival_validator(Archival::A2_B).finish().map_err(|e| format!("{e:?}"))?;
+    let mut document = Document::new_with(SerializeSettings { configuration, ..SerializeSettings::default() });
     document.set_metadata(
-        Metadata::new().title(title.to_owned()).language("en".into()).creator("Medical Device Firmware Manager".into()),
+        Metadata::new()
+            .title(title.to_owned())
+            .language("en".into())
+            .creator("Medical Device Firmware Manager".into())
+            .creation_date(date(made_at)),
     );
     let count = setter.pages.len();
     for (i, page) in setter.pages.iter().enumerate() {

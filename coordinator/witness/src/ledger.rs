@@ -162,7 +162,8 @@ mod tests {
             Checkpoint { origin: "log.example".into(), size, root }.sign(&self.log).expect("signs")
         }
         fn body(&self, old: u64, new: u64) -> String {
-            let proof = if old == 0 || old == new { vec![] } else { self.tree.consistency(old, new).expect("in range") };
+            let proof =
+                if old == 0 || old == new { vec![] } else { self.tree.consistency(old, new).expect("in range") };
             let lines: String = proof.iter().map(|h| format!("{}\n", STANDARD.encode(h))).collect();
             format!("old {old}\n{lines}\n{}", self.note(new))
         }
@@ -180,7 +181,10 @@ mod tests {
         world.add(&mut ledger, &world.body(5, 9)).expect("continues");
         world.add(&mut ledger, &world.body(9, 9)).expect("the same again");
         assert!(matches!(world.add(&mut ledger, &world.body(5, 12)), Err(Refused::Size(9))));
-        assert!(matches!(world.add(&mut ledger, &world.body(9, 9).replace("old 9", "old 50")), Err(Refused::Malformed(_))));
+        assert!(matches!(
+            world.add(&mut ledger, &world.body(9, 9).replace("old 9", "old 50")),
+            Err(Refused::Malformed(_))
+        ));
         let mut forked = World::new("fork");
         forked.tree = Tree::default();
         (0..50_u8).for_each(|i| forked.tree.push(&[i, 1]));

@@ -109,8 +109,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 fn load(path: &Path) -> anyhow::Result<Config> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let config: Config = toml::from_str(&text)
-        .map_err(|e| Stop::new(Exit::Config, format!("{}: {e}", path.display())))?;
+    let config: Config =
+        toml::from_str(&text).map_err(|e| Stop::new(Exit::Config, format!("{}: {e}", path.display())))?;
     if config.logs.is_empty() {
         return Err(Stop::new(Exit::Config, "logs: name the verifier key of at least one log".to_owned()).into());
     }
@@ -163,7 +163,8 @@ fn tls(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {
 }
 
 async fn serve(config: Config, cosigner: Cosigner, tls: Option<TlsAcceptor>) -> anyhow::Result<()> {
-    let lock = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(config.data_dir.join("lock"))?;
+    let lock =
+        std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(config.data_dir.join("lock"))?;
     let _lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusiveNonblock)
         .map_err(|(_, e)| anyhow::anyhow!("{} is in use by another witness ({e})", config.data_dir.display()))?;
     let logs = config.logs.iter().map(|k| NoteKey::parse(k).with_context(|| format!("logs: {k}")));
@@ -174,8 +175,7 @@ async fn serve(config: Config, cosigner: Cosigner, tls: Option<TlsAcceptor>) -> 
         .route("/vkey", get(vkey))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(witness);
-    let listener =
-        TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
+    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
     tracing::info!(listen = %listener.local_addr()?, tls = tls.is_some(), "witnessing");
     mdfm_service::ready();
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;

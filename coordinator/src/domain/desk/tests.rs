@@ -882,4 +882,5 @@ fn fda_806_a_recall_by_udi_alone_ends_with_the_last_device() {
     office.give("operator", close);
 }
 
+pub(crate) mod example;
 mod retention;

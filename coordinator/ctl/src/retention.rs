@@ -1,0 +1,109 @@
+//! Retention: terms, legal holds, disposal by two people.
+
+use std::path::Path;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::client::Client;
+use crate::output::Output;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Shows terms, holds and disposals.
+    Show,
+    /// Lengthens terms; they never get shorter.
+    Set {
+        /// Sign-ins, refusals and whatever belongs to nothing that is kept longer, in years.
+        #[arg(long)]
+        audit_years: u32,
+        /// Years after a device was retired.
+        #[arg(long)]
+        device_years: u32,
+        /// Years after a deployment ended.
+        #[arg(long)]
+        deployment_years: u32,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Places a legal hold: what it names is kept whatever its term.
+    Hold {
+        /// Id of the hold.
+        id: String,
+        /// `device/ID`, `hospital/ID`, `gateway/ID`, `deployment/ID`, `user/ID`, or `*` for everything.
+        #[arg(long)]
+        object: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Releases a legal hold.
+    Release {
+        /// Id of the hold.
+        id: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Finds what has expired and proposes its disposal.
+    Propose {
+        /// Id of the disposal.
+        id: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Confirms a disposal that somebody else proposed; the payloads go, their hashes stay.
+    Confirm {
+        /// Id of the disposal.
+        id: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow::Result<()> {
+    let client = Client::open(session)?;
+    match action {
+        Action::Show => {
+            let view = client.get("/api/v1/compliance/retention").await?;
+            out.answer(&view, || format!("{view:#}"));
+        }
+        Action::Set { audit_years, device_years, deployment_years, reason } => {
+            let terms = json!({
+                "auditYears": audit_years, "deviceYearsAfterLife": device_years, "deploymentYears": deployment_years,
+            });
+            let body = json!({ "terms": terms, "reason": reason });
+            client.put("/api/v1/compliance/retention", &body).await?;
+            out.answer(&terms, || "terms are set".into());
+        }
+        Action::Hold { id, object, reason } => {
+            let body = json!({ "holdId": id, "object": object, "reason": reason });
+            client.post("/api/v1/compliance/holds", &body).await?;
+            out.answer(&json!({ "holdId": id }), || format!("hold {id} on {object}"));
+        }
+        Action::Release { id, reason } => {
+            let path = format!("/api/v1/compliance/holds/{id}/release");
+            client.post(&path, &json!({ "reason": reason })).await?;
+            out.answer(&json!({ "holdId": id }), || format!("hold {id} is released"));
+        }
+        Action::Propose { id, reason } => {
+            let body = json!({ "disposalId": id, "reason": reason });
+            let view = client.post("/api/v1/compliance/disposals", &body).await?;
+            out.answer(&view, || {
+                format!(
+                    "{} records have expired; another person confirms with: retention confirm {id}",
+                    view["entries"]
+                )
+            });
+        }
+        Action::Confirm { id, reason } => {
+            let path = format!("/api/v1/compliance/disposals/{id}/confirmation");
+            client.post(&path, &json!({ "reason": reason })).await?;
+            out.answer(&json!({ "disposalId": id }), || format!("disposal {id} is confirmed and under way"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! Every report on a small installation, as JSON, CSV and PDF.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use mdfm_audit::{AuditLog, Options, SearchIndex};
+use mdfm_shared::fixture::key;
+use mdfm_shared::sign::KeySet;
+use mdfm_shared::tlog::NoteSigner;
+use mdfm_shared::wire;
+
+use super::*;
+use crate::domain::desk::example;
+
+struct Installation {
+    dir: std::path::PathBuf,
+    log: AuditLog,
+    search: SearchIndex,
+    state: State,
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A deployment to eight devices with errors, a rollback, a recall, refusals; its records in a real log.
+fn installation() -> Installation {
+    let n = COUNT.fetch_add(1, Ordering::Relaxed);
+    let dir = std::env::temp_dir().join(format!("mdfm-report-{}-{n}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&dir);
+    let (state, entries) = example();
+    let signer = NoteSigner::new("log.example", key(9)).expect("good name");
+    let mut log = AuditLog::open(&dir, signer, Options::default()).expect("opens");
+    log.append(&entries).expect("appends");
+    let (_, note) = log.sign_checkpoint().expect("signs");
+    log.publish(&note).expect("publishes");
+    let search = SearchIndex::open(log.reader()).expect("opens");
+    Installation { dir, log, search, state }
+}
+
+impl Installation {
+    fn report(&self, kind: Kind, subject: Option<&str>) -> Result<Report, ReportError> {
+        let source = Source {
+            state: &self.state,
+            search: &self.search,
+            log_size: self.state.log_size,
+            root: Digest(self.log.root()),
+            origin: "log.example",
+            made_at: UtcMillis(1_800_000_000_000),
+            made_by: "inspector",
+        };
+        Report::make(&source, kind, subject, &Query::default(), &key(12))
+    }
+}
+
+fn subject(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Firmware => Some("FW-22"),
+        Kind::Deployment | Kind::Emergency => Some("D-1"),
+        Kind::Device | Kind::Event => Some("DEV-1-1"),
+        Kind::Correction => Some("R-1"),
+        Kind::Access | Kind::System | Kind::Audit => None,
+    }
+}
+
+#[test]
+fn p11_10b_every_report_comes_as_pdf_json_and_csv_with_a_statement_that_holds() {
+    let installation = installation();
+    for kind in Kind::ALL {
+        let report = installation.report(kind, subject(kind)).unwrap_or_else(|e| panic!("{kind:?}: {e}"));
+        let json: Value = serde_json::from_str(&report.to_json()).expect("is JSON");
+        let frame = STANDARD.decode(json["statement"].as_str().expect("text")).expect("base64");
+        let signed: Signed<ReportStatement> = wire::decode(&frame).expect("frame");
+        let statement = signed.verify(&KeySet::single(key(12).public())).expect("signed by the coordinator");
+        assert_eq!(statement.facts_sha256, Digest::of(json["report"].to_string().as_bytes()), "{kind:?}");
+        assert_eq!((statement.log_size, statement.root.0), (installation.state.log_size, installation.log.root()));
+        let csv = String::from_utf8(report.to_csv().expect("sets")).expect("UTF-8");
+        let rows = json["report"]["table"]["rows"].as_array().expect("rows").len();
+        assert!(rows > 0, "{kind:?} has rows");
+        assert_eq!(csv::Reader::from_reader(csv.as_bytes()).records().count(), rows, "{kind:?}");
+        let pdf = report.to_pdf().unwrap_or_else(|e| panic!("{kind:?}: {e}"));
+        assert!(pdf.starts_with(b"%PDF-1.7") && pdf.len() > 5_000, "{kind:?}");
+        if let Ok(dir) = std::env::var("MDFM_REPORTS") {
+            std::fs::write(format!("{dir}/{}.pdf", kind.name()), &pdf).expect("writes");
+        }
+    }
+}
+
+#[test]
+fn p11_50_printed_name_time_and_meaning_are_under_every_signature() {
+    let installation = installation();
+    let report = installation.report(Kind::Firmware, Some("FW-22")).expect("makes");
+    let text = blocks::render(report.kind.template(), &report.facts).expect("renders");
+    let blocks = blocks::parse(&text, &report.facts);
+    let approvals = &installation.state.firmware[&"FW-22".parse().expect("id")].approvals;
+    assert_eq!(approvals.len(), 3);
+    let head = ["Printed name", "Signed at", "Meaning"];
+    let signed = blocks.iter().find_map(|b| match b {
+        blocks::Block::Table(rows) if rows[0].iter().take(3).eq(head) => Some(rows),
+        _ => None,
+    });
+    let signed = signed.expect("the signatures are a table of their own");
+    for approval in approvals.values() {
+        let shown = [&approval.printed_name, &approval.at.to_string(), &approval.meaning];
+        assert!(signed.iter().any(|row| row.iter().take(3).eq(shown)), "{shown:?}");
+    }
+}
+
+#[test]
+fn deployment_reports_tell_phases_gates_and_rollbacks_with_their_times() {
+    let installation = installation();
+    let facts = installation.report(Kind::Deployment, Some("D-1")).expect("makes").facts;
+    assert_eq!(facts["timeline"].as_array().map(Vec::len), Some(1));
+    assert!(facts["gates"].as_array().is_some_and(|g| g.iter().any(|g| g["upperBoundPercent"].as_f64() > Some(0.0))));
+    let rollbacks = facts["rollbacks"].as_array().expect("rows");
+    assert_eq!(rollbacks.len(), 1);
+    assert_eq!((rollbacks[0]["device"].as_str(), rollbacks[0]["durationMs"].as_u64()), (Some("DEV-4-2"), Some(1_500)));
+    assert_eq!(rollbacks[0]["cause"].as_str(), Some("E-7: =HYPERLINK(1)"));
+    assert_eq!(facts["perHospital"].as_array().map(Vec::len), Some(4));
+    assert_eq!(facts["table"]["rows"].as_array().map(Vec::len), Some(8), "every device");
+    let text =
+        String::from_utf8(installation.report(Kind::Device, Some("DEV-4-2")).expect("makes").to_csv().expect("sets"));
+    assert!(!text.expect("UTF-8").contains(",=HYPERLINK"), "no cell is a formula");
+}
+
+#[test]
+fn reports_about_nothing_are_refused_by_name() {
+    let installation = installation();
+    for kind in Kind::ALL.into_iter().filter(|k| k.needs_subject()) {
+        assert!(matches!(installation.report(kind, Some("NO-1")), Err(ReportError::Refused(_))), "{kind:?}");
+        assert!(matches!(installation.report(kind, Some("../x")), Err(ReportError::Refused(_))), "{kind:?}");
+    }
+}
