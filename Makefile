@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test lint unit e2e sim sim-soak bench-rollout mutants packages test-packages trace deny doc tools clean
+.PHONY: help demo test lint unit e2e sim sim-soak bench-rollout bench-audit mutants packages test-packages trace deny doc tools test-tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ unit: tools ## unit and property tests beside the code, and the house rules
 	$(CARGO) build --workspace --all-targets --locked
 	$(CARGO) test --workspace --locked --lib --bins --test tidy
 
-e2e: tools ## the real programs: MQTT, TLS, processes, kill -9 (MDFM_SEED=n repeats a run)
+e2e: test-tools ## the real programs: MQTT, TLS, processes, kill -9 (MDFM_SEED=n repeats a run)
 	$(CARGO) build --workspace --all-targets --locked
 	$(CARGO) test --workspace --locked --test e2e -- --test-threads 2
 
@@ -42,6 +42,9 @@ bench-rollout: tools ## the rollout engine on a million devices, two rounds (doc
 	target/release/mdfm-sim scale --hospitals 200 --gateways 10000 --devices 100000
 	target/release/mdfm-sim scale
 	target/release/mdfm-sim scale --seed 2
+
+bench-audit: tools ## the audit store with ten million records beside a plain file and sled (RECORDS=n)
+	BENCH_DIR=$(CURDIR)/target/bench-audit $(CARGO) bench --locked --package mdfm-audit --bench audit
 
 mutants: tools ## changes every condition of gates, triggers and engine and looks whether a test notices; takes long
 	@PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin"; command -v cargo-mutants >/dev/null || $(CARGO) install --quiet --locked cargo-mutants
@@ -70,6 +73,9 @@ doc: ## the documentation of the code, private items too
 # A C compiler links Rust programs and builds the one C library among the dependencies (ring).
 tools:
 	@packaging/scripts/tools
+
+test-tools:
+	@packaging/scripts/tools test
 
 clean: ## removes what was built and what the demonstration left
 	$(CARGO) clean

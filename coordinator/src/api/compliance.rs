@@ -161,7 +161,7 @@ pub(super) async fn checkpoint(State(api): State<Api>) -> Result<Response, Probl
 }
 
 /// A tile of the log (C2SP tlog-tiles). Tiles of hashes are for everybody, bundles of entries for who may read the audit log.
-#[utoipa::path(get, path = "/api/v1/compliance/log/tile/{path}", params(("path" = String, Path)),
+#[utoipa::path(get, path = "/api/v1/compliance/log/tile/{*path}", params(("path" = String, Path)),
     responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = Problem)))]
 pub(super) async fn tile(
     State(api): State<Api>,

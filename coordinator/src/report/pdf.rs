@@ -33,6 +33,7 @@ const PAGES_MAX: usize = 2_000;
 const BLACK: (u8, u8, u8) = (20, 20, 20);
 const GREY: (u8, u8, u8) = (110, 110, 110);
 const RULE: (u8, u8, u8) = (200, 200, 200);
+const WHITE: (u8, u8, u8) = (255, 255, 255);
 const BLUE: (u8, u8, u8) = (52, 101, 164);
 const PALE: (u8, u8, u8) = (178, 200, 226);
 const RED: (u8, u8, u8) = (190, 40, 40);
@@ -197,10 +198,24 @@ impl Setter {
             let widths = cells.map(|cell| self.fonts.width(cell, CELL, Weight::Bold) + 8.0);
             widths.fold(24.0_f32, f32::max).min(room * 0.6)
         };
+        // No word of the head is broken.
+        let least = |i: usize| {
+            let words = rows.first().and_then(|head| head.get(i)).into_iter().flat_map(|h| h.split_whitespace());
+            words.map(|w| self.fonts.width(w, CELL, Weight::Bold) + 7.0).fold(16.0_f32, f32::max)
+        };
         let wishes: Vec<f32> = (0..count).map(wish).collect();
-        let sum: f32 = wishes.iter().sum();
-        let scale = room / sum;
-        wishes.into_iter().map(|w| w * scale.min(1.6)).collect()
+        let leasts: Vec<f32> = (0..count).map(least).collect();
+        let (sum, floor): (f32, f32) = (wishes.iter().sum(), leasts.iter().sum());
+        if sum <= room {
+            let scale = (room / sum).min(1.6);
+            return wishes.into_iter().map(|w| w * scale).collect();
+        }
+        let over: f32 = wishes.iter().zip(&leasts).map(|(w, l)| (w - l).max(0.0)).sum();
+        let share = ((room - floor) / over.max(1.0)).max(0.0);
+        let width = |(w, l): (f32, &f32)| l + (w - l).max(0.0) * share;
+        let widths: Vec<f32> = wishes.into_iter().zip(&leasts).map(width).collect();
+        let all: f32 = widths.iter().sum();
+        widths.into_iter().map(|w| w * (room / all).min(1.0)).collect()
     }
 
     fn table(&mut self, rows: &[Vec<String>]) {
@@ -267,9 +282,9 @@ impl Setter {
             self.fill(x, y, width, 12.0, BLUE);
             let note_width = self.fonts.width(&span.note, 7.0, Weight::Regular);
             let after = x + width + 4.0;
-            let at =
-                if after + note_width > WIDTH - MARGIN { (x - note_width - 4.0).max(MARGIN + 130.0) } else { after };
-            self.text(at, y + 9.0, 7.0, Weight::Regular, GREY, &span.note);
+            let inside = after + note_width > WIDTH - MARGIN;
+            let (at, colour) = if inside { (x + 4.0, WHITE) } else { (after, GREY) };
+            self.text(at, y + 9.0, 7.0, Weight::Regular, colour, &span.note);
             self.y += 18.0;
         }
         self.y += 6.0;
