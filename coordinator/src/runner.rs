@@ -75,6 +75,16 @@ pub(crate) struct Runner {
     writable: Arc<AtomicBool>,
 }
 
+/// Where the thread's words go.
+pub(crate) struct Outlets {
+    /// Messages to the fleet.
+    pub(crate) outbound: mpsc::Sender<Outbound>,
+    /// Grows with every revocation; the front door closes the gateway's connections.
+    pub(crate) revocations: watch::Sender<u64>,
+    /// Every checkpoint that is signed, for the witnesses.
+    pub(crate) checkpoints: watch::Sender<Option<String>>,
+}
+
 /// Nobody that could be authenticated, under the name or address that it came with.
 pub(crate) fn anonymous(claimed: &str) -> Actor {
     Actor { kind: ActorKind::Anonymous, id: claimed.to_owned(), roles: vec![] }
@@ -93,10 +103,9 @@ impl Runner {
         read_model: ReadModel,
         online_key: SecretKey,
         silence_limit_ms: u64,
-        outbound: mpsc::Sender<Outbound>,
-        revocations: watch::Sender<u64>,
-        checkpoints: watch::Sender<Option<String>>,
+        outlets: Outlets,
     ) -> std::io::Result<Self> {
+        let Outlets { outbound, revocations, checkpoints } = outlets;
         let (jobs, queue) = sync_channel(QUEUE_COMMANDS_MAX);
         let state = Arc::new(RwLock::new(state));
         let liveness = Liveness::default();
@@ -184,13 +193,11 @@ struct Worker {
     outbound: mpsc::Sender<Outbound>,
     /// Whether messages were passed over since everything was last said.
     passed_over: bool,
-    /// Grows with every revocation; the front door closes the gateway's connections.
     revocations: watch::Sender<u64>,
     liveness: Liveness,
     rounds: Arc<AtomicU64>,
     writable: Arc<AtomicBool>,
     next_checkpoint: UtcMillis,
-    /// Every checkpoint that is signed, for the witnesses.
     checkpoints: watch::Sender<Option<String>>,
     /// Releases announced before a published checkpoint covered them.
     unproved: Vec<Outbound>,

@@ -23,7 +23,7 @@ use crate::domain::access::AccessRole;
 use crate::domain::desk::system;
 use crate::domain::{Command, State};
 use crate::pki::{self, Pem};
-use crate::runner::{self, Runner};
+use crate::runner::{self, Outlets, Runner};
 use crate::store::{CredentialStore, ImageStore, ReadModel};
 use crate::{backup, disposal, scrub, witness};
 use crate::{clock, fleet_link};
@@ -249,8 +249,8 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel) -> anyhow
     let (revoke, revocations) = watch::channel(0);
     let (checkpoints, signed) = watch::channel(None);
     let silence_limit_ms = config.silence_limit_seconds.saturating_mul(1_000);
-    let runner =
-        Runner::start(log, state, read_model, online_key.clone(), silence_limit_ms, outbound, revoke, checkpoints)?;
+    let outlets = Outlets { outbound, revocations: revoke, checkpoints };
+    let runner = Runner::start(log, state, read_model, online_key.clone(), silence_limit_ms, outlets)?;
     witness::start(&config.witnesses, runner.clone(), signed)?;
     let scrub = scrub::start(runner.clone())?;
     disposal::resume(&runner, &data.join("disposals"))?;

@@ -147,7 +147,7 @@ impl Disk for RealDisk {
     }
     fn free_bytes(&self) -> io::Result<u64> {
         let status = nix::sys::statvfs::statvfs(&self.0)?;
-        Ok(u64::from(status.blocks_available()).saturating_mul(u64::from(status.fragment_size())))
+        Ok(status.blocks_available().saturating_mul(status.fragment_size()))
     }
     fn show(&self, name: &str) -> String {
         self.path(name).display().to_string()

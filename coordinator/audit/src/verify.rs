@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::disk::{RealDisk, SharedDisk, read_all};
 use crate::log::LogError;
-use crate::search::is_record;
+use crate::search::kind_of;
 use crate::segment::{FrameReader, SEGMENT_MAGIC, list, log_name};
 
 /// Why a copy is not what the log signed.
@@ -152,10 +152,10 @@ impl Reading {
 
     fn judge(&mut self, entry: &[u8]) -> Result<(), String> {
         // Most records concern no chain: their form is all that is looked at.
-        let concerns = [b"gatewayEnrolled".as_slice(), b"telemetryCommitted", b"telemetryAnomaly"];
-        let named = |name: &&[u8]| entry.windows(name.len()).any(|w| w == *name);
-        if !concerns.iter().any(named) {
-            return if is_record(entry) { Ok(()) } else { Err("is no audit record".into()) };
+        match kind_of(entry).as_deref() {
+            None => return Err("is no audit record".into()),
+            Some("gatewayEnrolled" | "telemetryCommitted" | "telemetryAnomaly") => {}
+            Some(_) => return Ok(()),
         }
         let record = AuditRecord::from_bytes(entry).map_err(|e| e.to_string())?;
         let Some(event) = &record.event else { return Ok(()) };

@@ -341,10 +341,11 @@ impl<'a> Ends<'a> {
         if directive.serial >= newest {
             return None;
         }
-        let wishes = directive.devices.iter();
-        Some(wishes.fold(Some(UtcMillis(0)), |end, wish| {
-            later(later(end, self.device(&wish.device)), self.deployment(&wish.deployment))
-        }))
+        let mut end = Some(UtcMillis(0));
+        for wish in &directive.devices {
+            end = later(later(end, self.device(&wish.device)), self.deployment(&wish.deployment));
+        }
+        Some(end)
     }
 }
 

@@ -554,7 +554,7 @@ impl State {
                 }))
             }
             "recall" => serde_json::to_value(self.recalls.get(&id.parse().ok()?)?).ok(),
-            "retention" => serde_json::to_value(&self.retention).ok(),
+            "retention" => serde_json::to_value(self.retention).ok(),
             "hold" => serde_json::to_value(self.holds.get(id)?).ok(),
             "disposal" => serde_json::to_value(self.disposals.get(id)?).ok(),
             _ => None,

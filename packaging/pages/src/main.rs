@@ -13,6 +13,7 @@ fn main() -> anyhow::Result<()> {
         mdfm_coordinator::Arguments::command(),
         mdfmctl::Arguments::command(),
         mdfm_simulators::Arguments::command(),
+        mdfm_witness::Arguments::command(),
     ] {
         write(Path::new(&dir), command)?;
     }

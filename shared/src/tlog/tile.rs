@@ -106,7 +106,7 @@ pub fn tiles_between(known: u64, size: u64) -> Vec<TilePath> {
     let mut paths = Vec::new();
     let mut row = |make: &dyn Fn(u64, u64) -> TilePath, from: u64, to: u64| {
         paths.extend((from / TILE_WIDTH..to / TILE_WIDTH).map(|index| make(index, TILE_WIDTH)));
-        if to % TILE_WIDTH > 0 && to > from {
+        if !to.is_multiple_of(TILE_WIDTH) && to > from {
             paths.push(make(to / TILE_WIDTH, to % TILE_WIDTH));
         }
     };

@@ -10,7 +10,8 @@ use std::sync::{Arc, RwLock};
 use roaring::RoaringBitmap;
 
 pub(crate) use postings::Full;
-pub use terms::{Field, is_record};
+pub use terms::Field;
+pub(crate) use terms::kind_of;
 
 use crate::log::{LogError, LogReader};
 use crate::segment::{Segment, terms_name};

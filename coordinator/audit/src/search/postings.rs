@@ -127,6 +127,14 @@ fn take_u32(bytes: &mut &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(*take(bytes, 4)?.first_chunk()?))
 }
 
+/// Where a key's list is in the file, and how many entries it has.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    at: u64,
+    length: u32,
+    count: u32,
+}
+
 /// A full segment's postings, on disk.
 pub(crate) struct Full {
     file: SharedFile,
@@ -186,7 +194,7 @@ impl Full {
     }
 
     /// Calls `each` with the keys of the block that begins at the sparse key `i`, until it says stop.
-    fn block(&self, i: usize, each: &mut dyn FnMut(&[u8], u64, u32, u32) -> bool) -> io::Result<()> {
+    fn block(&self, i: usize, each: &mut dyn FnMut(&[u8], Place) -> bool) -> io::Result<()> {
         let Some((_, from)) = self.sparse.get(i) else { return Ok(()) };
         let to = self.sparse.get(i + 1).map_or(self.sparse_at - self.dictionary_at, |(_, to)| *to);
         let mut block = vec![0; usize::try_from(to.saturating_sub(*from)).map_err(io::Error::other)?];
@@ -198,14 +206,15 @@ impl Full {
             let at = take_u64(&mut rest).ok_or_else(bad)?;
             let length = take_u32(&mut rest).ok_or_else(bad)?;
             let count = take_u32(&mut rest).ok_or_else(bad)?;
-            if !each(key, at, length, count) {
+            if !each(key, Place { at, length, count }) {
                 break;
             }
         }
         Ok(())
     }
 
-    fn list(&self, at: u64, length: u32, count: u32) -> io::Result<RoaringBitmap> {
+    fn list(&self, place: Place) -> io::Result<RoaringBitmap> {
+        let Place { at, length, count } = place;
         let mut bytes = vec![0; length as usize];
         self.file.read_exact_at(&mut bytes, at)?;
         if count as usize <= PLAIN_MAX {
@@ -250,23 +259,23 @@ impl Postings for Full {
         let i = self.sparse.partition_point(|(first, _)| first.as_slice() <= key);
         let mut found = None;
         if i > 0 {
-            self.block(i - 1, &mut |at_key, at, length, count| {
+            self.block(i - 1, &mut |at_key, place| {
                 if at_key == key {
-                    found = Some((at, length, count));
+                    found = Some(place);
                 }
                 at_key < key
             })?;
         }
-        found.map_or_else(|| Ok(RoaringBitmap::new()), |(at, length, count)| self.list(at, length, count))
+        found.map_or_else(|| Ok(RoaringBitmap::new()), |place| self.list(place))
     }
     fn having_prefix(&self, prefix: &[u8]) -> io::Result<RoaringBitmap> {
         let mut lists = Vec::new();
         let first = self.sparse.partition_point(|(key, _)| key.as_slice() <= prefix).saturating_sub(1);
         for i in first..self.sparse.len() {
             let mut beyond = false;
-            self.block(i, &mut |key, at, length, count| {
+            self.block(i, &mut |key, place| {
                 if key.starts_with(prefix) {
-                    lists.push((at, length, count));
+                    lists.push(place);
                 } else {
                     beyond = key > prefix;
                 }
@@ -277,8 +286,8 @@ impl Postings for Full {
             }
         }
         let mut all = RoaringBitmap::new();
-        for (at, length, count) in lists {
-            all |= self.list(at, length, count)?;
+        for place in lists {
+            all |= self.list(place)?;
         }
         Ok(all)
     }

@@ -238,7 +238,33 @@ fn mention(keys: &mut Vec<Vec<u8>>, device: Option<&mdfm_shared::id::DeviceId>, 
     keys.extend(words(&said).map(|word| key(Field::Word, &word)));
 }
 
-/// Whether an entry is a record at all; the check that a copy's verification makes.
-pub fn is_record(entry: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(entry).is_ok() && skim(entry).is_some()
+#[derive(Deserialize)]
+struct Kind<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Glance<'a> {
+    v: u8,
+    #[serde(rename = "at")]
+    _at: IgnoredAny,
+    #[serde(rename = "atMs")]
+    _at_ms: u64,
+    #[serde(rename = "actor")]
+    _actor: IgnoredAny,
+    #[serde(borrow, rename = "action")]
+    _action: Cow<'a, str>,
+    #[serde(borrow, rename = "object")]
+    _object: Cow<'a, str>,
+    #[serde(borrow, rename = "outcome")]
+    _outcome: Cow<'a, str>,
+    #[serde(borrow)]
+    event: Option<Kind<'a>>,
+}
+
+/// The kind of change that a record tells of, empty for none; none for an entry that is no record.
+pub(crate) fn kind_of(entry: &[u8]) -> Option<Cow<'_, str>> {
+    let glance: Glance<'_> = serde_json::from_slice(entry).ok()?;
+    (glance.v == 1).then(|| glance.event.and_then(|e| e.kind).unwrap_or_default())
 }
