@@ -427,3 +427,71 @@ fn seed_ret_holds_terms_and_disposals_are_for_two_people() {
     assert!(world.ctl(Role::Operator, &retire).unwrap_err().to_string().contains("retired already"));
     assert!(world.device_list().unwrap()[0]["retiredAt"].is_string());
 }
+
+/// Fourteen years later the devices are long gone: their records go, in the middle of it the power does too, and nothing misses them.
+#[test]
+fn seed_ret_after_the_terms_payloads_go_and_every_proof_stays() {
+    let dir = fresh_dir("disposal");
+    let mut world = World::start(&dir, Layout { hospitals: 1, devices: 2, ..Layout::default() }).unwrap();
+    operate(&world, &dir, "FW-2.2.0", "2.2.0", 22);
+    for d in 1..=2 {
+        world.ctl(Role::Operator, &["devices", "retire", &device_id(1, d), "--reason", "worn out"]).unwrap();
+    }
+    settled(&world);
+    let copy = |world: &World, name: &str| {
+        let copy = dir.join(name).display().to_string();
+        world.ctl(Role::Operator, &["audit", "export", &copy]).unwrap();
+        let output = run("mdfmctl", &["--json", "audit", "verify", &copy, "--key", &vkey(world)]);
+        assert!(output.status.success(), "{}", said(&output));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let before = copy(&world, "before");
+    assert_eq!(before["disposed"], 0);
+    world.kill_coordinator();
+
+    world.start_coordinator_later(14).unwrap();
+    for role in [Role::Operator, Role::Regulatory, Role::Admin] {
+        world.login(role).unwrap();
+    }
+    let retention = |world: &World, role: Role, more: &[&str]| world.ctl(role, &[&["retention"], more].concat());
+    let proposed = retention(&world, Role::Regulatory, &["propose", "X-1", "--reason", "terms are over"]).unwrap();
+    let entries = proposed["entries"].as_u64().unwrap();
+    assert!(entries > 10, "{proposed}");
+    let same = retention(&world, Role::Regulatory, &["confirm", "X-1", "--reason", "yes"]).unwrap_err().to_string();
+    assert!(same.contains("another person"), "{same}");
+    retention(&world, Role::Admin, &["confirm", "X-1", "--reason", "checked the list"]).unwrap();
+    // Perhaps before the first file is rewritten, perhaps after the last: it goes on at the next start.
+    world.kill_coordinator();
+    world.start_coordinator_later(14).unwrap();
+    wait_for("the disposal to be carried out", Duration::from_secs(30), || {
+        let show = retention(&world, Role::Operator, &["show"])?;
+        Ok(show["disposals"]["X-1"]["carriedOutAt"].is_string().then_some(()))
+    })
+    .unwrap();
+    assert!(world.device_list().unwrap().is_empty(), "nobody knows the devices any more");
+    settled(&world);
+    let after = copy(&world, "after");
+    assert_eq!(after["disposed"].as_u64(), Some(entries), "{after}");
+    let gone = world
+        .ctl(Role::Operator, &["audit", "search", "--device", &device_id(1, 1), "--action", "telemetry.*"])
+        .unwrap();
+    let left = gone["records"].as_array().unwrap().len();
+    assert!(left <= 1, "the newest batch of the gateway stays, its chain goes on from it: {left} are left");
+    let approvals = world.ctl(Role::Operator, &["audit", "search", "--action", "firmware.approve"]).unwrap();
+    assert_eq!(approvals["records"].as_array().map(Vec::len), Some(3), "approvals stay for ever");
+    let needle = b"SN-001-1";
+    for file in walk(&world.data().join("log")) {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!bytes.windows(needle.len()).any(|w| w == needle), "{} still holds a payload", file.display());
+    }
+
+    // A start from the segments alone gives the same, and the log goes on.
+    world.kill_coordinator();
+    std::fs::remove_dir_all(world.data().join("read-model")).unwrap();
+    std::fs::remove_dir_all(world.data().join("log/tree")).unwrap();
+    world.start_coordinator_later(14).unwrap();
+    assert!(world.device_list().unwrap().is_empty());
+    world.ctl(Role::Operator, &["hospitals", "add", "HOSP-900", "--name", "Later"]).unwrap();
+    settled(&world);
+    assert_eq!(copy(&world, "later")["disposed"].as_u64(), Some(entries));
+}

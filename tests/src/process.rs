@@ -43,10 +43,24 @@ impl Process {
     /// # Errors
     /// It cannot be started.
     pub fn start(name: &str, arguments: &[String], log: &Path) -> anyhow::Result<Self> {
+        Self::start_later(name, arguments, log, 0)
+    }
+
+    /// As [`Self::start`], with a wall clock that is so many years ahead (the Debian package `faketime`).
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_later(name: &str, arguments: &[String], log: &Path, years: u32) -> anyhow::Result<Self> {
         let output = OpenOptions::new().create(true).append(true).open(log)?;
         // The one program that is not ours.
         let path = if name == "mosquitto" { PathBuf::from("/usr/sbin/mosquitto") } else { program(name)? };
-        let child = Command::new(path)
+        let mut command = Command::new(path);
+        if years > 0 {
+            let library = format!("/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1", std::env::consts::ARCH);
+            anyhow::ensure!(Path::new(&library).exists(), "{library} is missing; run `make test-tools`");
+            command.env("LD_PRELOAD", library).env("FAKETIME", format!("+{years}y")).env("DONT_FAKE_MONOTONIC", "1");
+        }
+        let child = command
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -267,10 +267,18 @@ impl World {
     /// # Errors
     /// It does not come up.
     pub fn start_coordinator(&mut self) -> anyhow::Result<()> {
+        self.start_coordinator_later(0)
+    }
+
+    /// As [`Self::start_coordinator`], so many years later.
+    ///
+    /// # Errors
+    /// It does not come up.
+    pub fn start_coordinator_later(&mut self, years: u32) -> anyhow::Result<()> {
         let arguments = texts(["serve", "--config", &self.text("coordinator.toml")]);
         let log = self.path("logs/coordinator.log");
         let said_before = std::fs::read(&log).map_or(0, |bytes| bytes.len());
-        let mut process = Process::start("mdfm-coordinator", &arguments, &log)?;
+        let mut process = Process::start_later("mdfm-coordinator", &arguments, &log, years)?;
         wait_for("the coordinator to serve", Duration::from_secs(20), || {
             let said = std::fs::read(&log)?;
             let said = String::from_utf8_lossy(&said[said_before..]).into_owned();

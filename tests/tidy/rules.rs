@@ -46,7 +46,9 @@ fn crates_depend_downwards() {
     for (name, never) in [
         ("shared", &["tokio", "rumqtt", "axum", "reqwest", "sled", "mdfm-agent", "mdfm-coordinator"][..]),
         ("agent", &["mdfm-coordinator", "mdfm-simulators", "axum"]),
-        ("coordinator", &["mdfm-agent", "mdfm-simulators", "reqwest"]),
+        ("coordinator", &["mdfm-agent", "mdfm-simulators"]),
+        ("coordinator/audit", &["tokio", "axum", "reqwest", "rumqtt", "mdfm-coordinator"]),
+        ("coordinator/witness", &["mdfm-coordinator", "mdfm-audit", "reqwest", "sled"]),
         ("coordinator/ctl", &["mdfm-coordinator", "mdfm-agent", "rumqtt", "sled"]),
     ] {
         let dependencies = manifest(name);
@@ -73,7 +75,7 @@ fn only_the_world_drives_the_cores() {
 fn in_the_coordinator_the_domain_names_neither_http_nor_mqtt_nor_disk() {
     for (path, text) in files("coordinator/src/domain", ".rs") {
         for (line, words) in code(&text) {
-            for name in ["crate::api", "crate::broker", "crate::store", "crate::audit", "axum", "rumqtt"] {
+            for name in ["crate::api", "crate::broker", "crate::store", "mdfm_audit", "axum", "rumqtt"] {
                 assert!(!words.contains(name), "{path}:{line}: {name}");
             }
         }

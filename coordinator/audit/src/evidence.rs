@@ -302,3 +302,6 @@ impl Signers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,6 +135,10 @@ impl Chain {
         self.digests.push_back(digest);
         (self.epoch, self.sequence) = (epoch, sequence);
     }
+    /// Remembers the last batch alone: the records of the others may be gone.
+    pub(crate) fn forget_all_but_last(&mut self) {
+        self.digests.drain(..self.digests.len().saturating_sub(1));
+    }
     /// Digest of the last committed batch; zeroes for none.
     pub(crate) fn last(&self) -> Digest {
         self.digests.back().copied().unwrap_or(Digest([0; 32]))

@@ -323,8 +323,8 @@ impl<'a> Ends<'a> {
     fn batch(&self, record: &AuditRecord) -> Option<End> {
         let batch = record.document::<TelemetryBatch>().ok()?.decode_unverified().ok()?;
         let chain = &self.state.gateways.get(&batch.gateway)?.chain;
-        // The chain goes on from the newest ones.
-        if batch.epoch == chain.epoch && chain.digest_of(batch.sequence).is_some() {
+        // The chain goes on from the newest one.
+        if batch.epoch == chain.epoch && batch.sequence >= chain.sequence {
             return None;
         }
         let mut end = Some(UtcMillis(0));
@@ -439,6 +439,7 @@ pub(crate) fn list_digest(entries: &BTreeSet<u64>) -> Digest {
 /// Lets go of what a replay without the disposed records would never have known.
 pub(super) fn forget(state: &mut State, at: UtcMillis, devices: &[DeviceId], deployments: &[DeploymentId]) {
     state.sessions.retain(|_, session| session.expires_at > at);
+    state.gateways.values_mut().for_each(|gateway| gateway.chain.forget_all_but_last());
     devices.iter().for_each(|id| state.forget_device(id));
     deployments.iter().for_each(|id| {
         state.deployments.remove(id);

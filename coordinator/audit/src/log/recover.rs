@@ -186,7 +186,7 @@ fn append_leaves(
     frontier: &mut Frontier,
 ) -> Result<(), LogError> {
     let mut leaves: Vec<Hash> = Vec::new();
-    for segment in segments.iter().filter(|s| s.first + s.count > from) {
+    for segment in segments.iter().filter(|s| s.count > 0 && s.first + s.count > from) {
         let mut entry = segment.first.max(from);
         let start = segment.span(entry)?.0;
         let mut reader = FrameReader::new(&segment.file, start, segment.bytes);

@@ -1,3 +1,5 @@
+//! Search against the plain answer, over several segments, growing, damaged, after disposal.
+
 use std::ops::ControlFlow;
 
 use mdfm_shared::record::{Actor, ActorKind, AuditRecord, Outcome, document_text};

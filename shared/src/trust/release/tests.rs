@@ -1,9 +1,10 @@
 //! Attacks on a release's evidence, each by what the attacker holds; the log key alone never helps.
 
-use super::super::Revocation;
+use super::super::{Revocation, RootError, Witnesses};
 use super::*;
 use crate::fixture::{Log, NOW, approval, approvals, key, log_signer, manifest, record, roster, trusted};
 use crate::sign::SecretKey;
+use crate::tlog::{Cosigner, NoteError};
 
 struct Case {
     manifest: Manifest,
@@ -190,4 +191,27 @@ fn manifests_that_make_no_sense_are_refused_though_signed() {
         spoil(&mut bad);
         assert_eq!(bad.check().err().map(|e| e.field), Some(field));
     }
+}
+
+#[test]
+fn att_12_a_release_counts_only_under_a_checkpoint_that_the_witnesses_have_seen() {
+    let witness = Cosigner::new("w.example/1", key(60)).expect("a good name");
+    let mut root = crate::fixture::root(1);
+    root.witnesses = Witnesses { keys: vec![witness.key().to_vkey()], threshold: 1 };
+    let signed = crate::fixture::signed(&root, &[1, 2]);
+    let root = TrustedRoot::pinned(&signed, signed.digest()).expect("a good root");
+    let (digest, mut evidence) = Case::good().evidence();
+    let unseen = ReleaseError::Checkpoint(NoteError::Witnesses { found: 0, needed: 1 });
+    assert_eq!(evidence.verify(digest, &root, &roster()).err(), Some(unseen.clone()));
+    let stranger = Cosigner::new("w.example/1", key(61)).expect("a good name");
+    let line = |cosigner: &Cosigner, note: &str| cosigner.cosign(note.as_bytes(), 7).expect("a note");
+    let bare = evidence.checkpoint.clone();
+    evidence.checkpoint = format!("{bare}{}", line(&stranger, &bare));
+    assert_eq!(evidence.verify(digest, &root, &roster()).err(), Some(unseen));
+    evidence.checkpoint = format!("{bare}{}", line(&witness, &bare));
+    assert!(evidence.verify(digest, &root, &roster()).is_ok(), "and then the good one is taken");
+    let mut bad = crate::fixture::root(1);
+    bad.witnesses = Witnesses { keys: vec![], threshold: 1 };
+    let signed = crate::fixture::signed(&bad, &[1, 2]);
+    assert_eq!(TrustedRoot::pinned(&signed, signed.digest()).err(), Some(RootError::Witnesses));
 }

@@ -151,6 +151,11 @@ fn seed_ret_the_state_never_misses_what_was_disposed_of() {
     let gone: BTreeSet<u64> = first.entries.union(&second.entries).copied().collect();
     assert!(office.replayed_without(&gone) == live(&office), "both");
     assert!(office.state.devices.is_empty() && office.state.devices_of(&id("GW-1")).is_empty());
+    let telemetry = |gone: &BTreeSet<u64>| {
+        let records = office.records();
+        (0..records.len()).filter(|i| records[*i].action == "telemetry.commit" && !gone.contains(&(*i as u64))).count()
+    };
+    assert_eq!(telemetry(&gone), 4, "the newest batch of each gateway, its chain goes on from it");
     office.give("operator", new_device(1, 7));
     assert_eq!(office.state.devices_of(&id("GW-1")), [device(1, 7)], "life goes on");
     assert_eq!(
