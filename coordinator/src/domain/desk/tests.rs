@@ -111,8 +111,11 @@ impl Office {
     }
 
     fn attempt(&mut self, actor: &str, command: Command) -> Result<(), Refusal> {
+        let before = trail::Before::of(&self.state, &command);
         let wish = Wish { actor: person(actor), address: None, command };
-        let mut round = self.desk.round(&mut self.state, self.now, &self.seen, &[wish]).expect("applies");
+        let mut round =
+            self.desk.round(&mut self.state, self.now, &self.seen, std::slice::from_ref(&wish)).expect("applies");
+        before.check(&self.state, self.now, &wish, &round);
         self.entries.extend(round.entries);
         round.answers.pop().expect("one answer")
     }
@@ -884,3 +887,4 @@ fn fda_806_a_recall_by_udi_alone_ends_with_the_last_device() {
 
 pub(crate) mod example;
 mod retention;
+mod trail;
