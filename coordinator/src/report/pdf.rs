@@ -27,6 +27,8 @@ const TEXT: f32 = 9.0;
 const CELL: f32 = 7.5;
 /// Lines of one cell at most; what is longer is in the JSON report.
 const CELL_LINES_MAX: usize = 12;
+/// A word up to this width, in points, is not broken: a time, an id.
+const LONG_WORD: f32 = 108.0;
 /// Pages of one report; a longer one is for programs.
 const PAGES_MAX: usize = 2_000;
 
@@ -198,10 +200,15 @@ impl Setter {
             let widths = cells.map(|cell| self.fonts.width(cell, CELL, Weight::Bold) + 8.0);
             widths.fold(24.0_f32, f32::max).min(room * 0.6)
         };
-        // No word of the head is broken.
+        // No word of the head is broken, and none of the body that is not much too long.
         let least = |i: usize| {
-            let words = rows.first().and_then(|head| head.get(i)).into_iter().flat_map(|h| h.split_whitespace());
-            words.map(|w| self.fonts.width(w, CELL, Weight::Bold) + 7.0).fold(16.0_f32, f32::max)
+            let width = |word: &str, weight| self.fonts.width(word, CELL, weight) + 7.0;
+            let words = |row: &'_ Vec<String>| row.get(i).cloned().unwrap_or_default();
+            let head = rows.first().map(words).unwrap_or_default();
+            let head = head.split_whitespace().map(|w| width(w, Weight::Bold)).fold(16.0_f32, f32::max);
+            let body = rows.iter().skip(1).take(100).map(words);
+            body.flat_map(|cell| cell.split_whitespace().map(|w| width(w, Weight::Regular)).collect::<Vec<_>>())
+                .fold(head, |least, w| least.max(w.min(LONG_WORD).max(head)))
         };
         let wishes: Vec<f32> = (0..count).map(wish).collect();
         let leasts: Vec<f32> = (0..count).map(least).collect();
@@ -227,7 +234,7 @@ impl Setter {
             self.row(&["none".to_owned()], &widths, Weight::Regular);
         }
         for row in body {
-            let height = self.row_height(row, &widths);
+            let height = self.row_height(row, &widths, Weight::Regular);
             if self.need(height) {
                 self.row(head, &widths, Weight::Bold);
             }
@@ -245,13 +252,13 @@ impl Setter {
         lines
     }
 
-    fn row_height(&self, row: &[String], widths: &[f32]) -> f32 {
-        let lines = row.iter().zip(widths).map(|(cell, width)| self.cell_lines(cell, *width, Weight::Regular).len());
+    fn row_height(&self, row: &[String], widths: &[f32], weight: Weight) -> f32 {
+        let lines = row.iter().zip(widths).map(|(cell, width)| self.cell_lines(cell, *width, weight).len());
         CELL * 1.35 * lines.max().unwrap_or(1) as f32 + 5.0
     }
 
     fn row(&mut self, row: &[String], widths: &[f32], weight: Weight) {
-        let height = self.row_height(row, widths);
+        let height = self.row_height(row, widths, weight);
         let (mut x, top) = (MARGIN, self.y);
         for (cell, width) in row.iter().zip(widths) {
             for (i, line) in self.cell_lines(cell, *width, weight).iter().enumerate() {
