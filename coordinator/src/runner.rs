@@ -248,7 +248,9 @@ impl Worker {
             if let Some(note) = waited.cosigned {
                 self.take_cosigned(&note);
             }
-            self.go_on_disposing();
+            if room {
+                self.go_on_disposing();
+            }
             if let Some(done) = waited.stop {
                 self.finish();
                 let _ = done.send(());

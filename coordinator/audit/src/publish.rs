@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mdfm_shared::tlog::{TilePath, tiles_between};
+use mdfm_shared::tlog::{TILE_WIDTH, TilePath, tiles_between};
 
 use crate::disk::{Disk, RealDisk, read_all, replace};
 use crate::log::{LogError, LogReader};
@@ -37,25 +37,56 @@ impl LogReader {
             let Some(bytes) = self.tile(path)? else { continue };
             let file = disk.create(&path.to_string())?;
             file.write_all_at(&bytes, 0)?;
+            file.sync()?;
             files += 1;
-            // The partial one before says nothing that this one does not.
-            let (level, index) = match path {
-                TilePath::Hashes { level, index, .. } => (Some(level), index),
-                TilePath::Entries { index, .. } => (None, index),
-            };
-            let shift = 8 * level.unwrap_or(0);
-            let before = (known >> shift).saturating_sub(index * 256).min(255);
-            if before > 0 {
-                let old = match level {
-                    Some(level) => TilePath::Hashes { level, index, width: before },
-                    None => TilePath::Entries { index, width: before },
-                };
-                if old != path {
-                    crate::disk::remove_if_there(&disk, &old.to_string())?;
+            // Partial ones stay for those who hold an older checkpoint, until the full one says it all.
+            if matches!(path, TilePath::Hashes { width: TILE_WIDTH, .. } | TilePath::Entries { width: TILE_WIDTH, .. })
+            {
+                let partials = format!("{path}.p");
+                for width in disk.list(&partials)? {
+                    disk.remove(&format!("{partials}/{width}"))?;
                 }
             }
         }
         replace(&disk, CHECKPOINT, note.as_bytes())?;
         Ok(Published { size: checkpoint.size, files })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mdfm_shared::tlog::WitnessPolicy;
+
+    use crate::disk::sim::SimDisk;
+    use crate::log::tests::signer;
+    use crate::{AuditLog, Options, verify_copy};
+
+    #[test]
+    fn static_files_serve_every_checkpoint_that_was_published() {
+        let dir = std::env::temp_dir().join(format!("mdfm-publish-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        let mut log = AuditLog::open_on(Arc::new(SimDisk::default()), signer(), Options::default()).expect("opens");
+        let has = |path: &str| dir.join(path).is_file();
+        for (n, partials) in [(3, vec![3]), (200, vec![3, 200]), (256, vec![]), (300, vec![])] {
+            while log.reader().size() < n {
+                let text = format!("{{\"v\":1,\"n\":{}}}", log.reader().size());
+                log.append(&[text.into_bytes()]).expect("appends");
+            }
+            let (_, note) = log.sign_checkpoint().expect("signs");
+            log.publish(&note).expect("publishes");
+            assert_eq!(log.reader().publish_to(&dir).expect("writes").size, n);
+            for width in [3, 200] {
+                assert_eq!(has(&format!("tile/0/000.p/{width}")), partials.contains(&width), "size {n}, width {width}");
+                assert_eq!(has(&format!("tile/entries/000.p/{width}")), partials.contains(&width));
+            }
+            assert_eq!((has("tile/0/000"), has("tile/1/000.p/1")), (n >= 256, n >= 256));
+            // What stands there is no record, but the root is right: the verifier gets that far and no further.
+            let found = verify_copy(&dir, signer().key(), &WitnessPolicy::default()).expect_err("no records");
+            assert!(found.to_string().contains("entry 0: is no audit record"), "{found}");
+        }
+        assert_eq!(log.reader().publish_to(&dir).expect("writes").files, 0, "nothing new, nothing written");
+        let _ = std::fs::remove_dir_all(&dir);
     }
 }
