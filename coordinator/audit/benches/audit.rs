@@ -10,8 +10,10 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use mdfm_audit::{AuditLog, Field, LogError, Options, Order, Query, SearchIndex, verify_copy};
-use mdfm_shared::record::{Actor, ActorKind, AuditRecord, Outcome};
-use mdfm_shared::sign::SecretKey;
+use mdfm_shared::digest::Digest;
+use mdfm_shared::record::{Actor, ActorKind, AuditRecord, Outcome, document_text};
+use mdfm_shared::sign::{SecretKey, Signed};
+use mdfm_shared::telemetry::{Event, EventKind, InstallState, TelemetryBatch};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::{NoteSigner, WitnessPolicy};
 
@@ -196,6 +198,56 @@ fn search(index: &SearchIndex, size: u64) {
     }
 }
 
+/// Telemetry of one device's confirmation, as a gateway sends it.
+fn telemetry(i: u64, document: &str) -> Vec<u8> {
+    let gateway = format!("GW-{:05}", i % 10_000);
+    let actor = Actor { kind: ActorKind::Gateway, id: gateway.clone(), roles: vec![] };
+    let event =
+        serde_json::json!({ "type": "telemetryCommitted", "gateway": gateway, "epoch": 1, "sequence": i / 10_000 + 1 });
+    let now = UtcMillis(1_700_000_000_000 + i);
+    AuditRecord {
+        event: Some(event),
+        document: Some(document.to_owned()),
+        ..AuditRecord::new(now, &actor, "telemetry.commit", &format!("gateway/{gateway}"), Outcome::Accepted)
+    }
+    .to_bytes()
+}
+
+/// What a report on a deployment of a million devices reads: each device's telemetry found, read, decoded.
+fn deployment_telemetry(dir: &Path) {
+    let kind = EventKind::StateChanged {
+        state: InstallState::Confirmed,
+        manifest: Digest([7; 32]),
+        deployment: "D-1".parse().unwrap(),
+        running: None,
+        detail: "proved healthy".into(),
+    };
+    let events = vec![Event { device: Some("DEV-000001".parse().unwrap()), at: UtcMillis(1), kind }];
+    let gateway = "GW-00001".parse().unwrap();
+    let batch = TelemetryBatch { gateway, epoch: 1, sequence: 1, previous: Digest([0; 32]), events };
+    let document = document_text(&Signed::sign(&batch, &[&SecretKey::from_seed([2; 32])]).unwrap());
+    let mut log = AuditLog::open(dir, signer(), Options::default()).unwrap();
+    for from in (0..1_000_000_u64).step_by(GROUP) {
+        let group: Vec<Vec<u8>> = (from..1_000_000.min(from + GROUP as u64)).map(|i| telemetry(i, &document)).collect();
+        log.append(&group).unwrap();
+    }
+    let index = SearchIndex::open(log.reader()).unwrap();
+    let fields = vec![(Field::Deployment, "D-1".to_owned()), (Field::Action, "telemetry.commit".to_owned())];
+    let (start, mut found) = (Instant::now(), 0_u64);
+    index
+        .each(&Query { fields, ..Query::default() }, u64::MAX, |_, bytes| {
+            let record = AuditRecord::from_bytes(bytes).unwrap();
+            let batch = record.document::<TelemetryBatch>().unwrap().decode_unverified().unwrap();
+            found += batch.events.len() as u64;
+            Ok::<(), LogError>(())
+        })
+        .unwrap();
+    println!(
+        "a deployment's {found} telemetry records found, read and decoded: {:.2} s",
+        start.elapsed().as_secs_f64()
+    );
+}
+
 fn main() {
     if std::env::args().any(|a| a == "--test") {
         return;
@@ -205,6 +257,10 @@ fn main() {
     let dir = std::env::var("BENCH_DIR").map_or_else(|_| PathBuf::from("target/bench-audit"), PathBuf::from);
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir).unwrap();
+    deployment_telemetry(&dir.join("deployment"));
+    if size == 0 {
+        return;
+    }
 
     let records: Vec<Vec<u8>> = (0..1 << 19).map(record).collect();
     let mean = records.iter().map(Vec::len).sum::<usize>() / records.len();

@@ -227,6 +227,7 @@ pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) ->
                 ("REVOKED", "/revoked"),
                 ("TELEMETRY", "/telemetrySequence"),
                 ("DIRECTIVE", "/directiveSerial"),
+                ("FINDINGS", "/findings"),
             ];
             out.table(&rows, &columns);
         }

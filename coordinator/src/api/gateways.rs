@@ -37,6 +37,8 @@ pub(crate) struct GatewayView {
     /// Highest committed telemetry batch.
     telemetry_sequence: u64,
     directive_serial: u64,
+    /// How many findings about its telemetry chain still stand.
+    findings: usize,
     /// What was found wrong with its telemetry chain, the newest last.
     anomalies: Vec<AnomalyView>,
 }
@@ -100,6 +102,7 @@ pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum:
         revoked: g.revoked,
         telemetry_sequence: g.chain.sequence,
         directive_serial: g.directive.as_ref().map_or(0, |d| d.serial),
+        findings: g.anomalies.iter().filter(|a| g.stands(a)).count(),
         anomalies: g
             .anomalies
             .iter()
