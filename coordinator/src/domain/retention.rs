@@ -87,6 +87,8 @@ pub(crate) struct Disposal {
     pub(crate) log_size: u64,
     pub(crate) entries: u64,
     pub(crate) list_sha256: Digest,
+    /// The terms by which it was judged.
+    pub(crate) terms: Terms,
     pub(crate) proposed_by: String,
     pub(crate) confirmed_by: Option<String>,
     pub(crate) carried_out_at: Option<UtcMillis>,
@@ -164,8 +166,13 @@ pub(super) fn propose(state: &State, actor: &Actor, disposal: &str, judged: &Jud
     if state.disposals.contains_key(disposal) {
         return Err(Refusal::exists("disposal", disposal));
     }
-    if let Some((open, _)) = state.disposals.iter().find(|(_, d)| d.carried_out_at.is_none()) {
-        return Err(Refusal::conflict("disposal-open", format!("disposal {open} is not over; confirm it first")));
+    // A proposal that nobody confirmed gives way to a newer one.
+    let under_way = |d: &Disposal| d.confirmed_by.is_some() && d.carried_out_at.is_none();
+    if let Some((open, _)) = state.disposals.iter().find(|(_, d)| under_way(d)) {
+        return Err(Refusal::conflict(
+            "disposal-open",
+            format!("disposal {open} is under way; propose again after it"),
+        ));
     }
     if judged.entries == 0 {
         return Err(Refusal::conflict("nothing-expired", "no record's retention has ended; nothing was changed"));
@@ -177,6 +184,7 @@ pub(super) fn propose(state: &State, actor: &Actor, disposal: &str, judged: &Jud
             log_size: judged.log_size,
             entries: judged.entries,
             list_sha256: judged.list_sha256,
+            terms: state.retention,
             proposed_by: actor.id.clone(),
             confirmed_by: None,
             carried_out_at: None,
@@ -196,6 +204,14 @@ pub(super) fn confirm(state: &State, actor: &Actor, disposal: &str) -> Result<Ev
     if let Some((hold, placed)) = state.holds.iter().find(|(_, h)| h.at > held.judged_at) {
         let detail = format!("hold {hold} on {} is newer than the proposal; propose anew", placed.object);
         return Err(Refusal::conflict("hold", detail));
+    }
+    if held.terms != state.retention {
+        return Err(Refusal::conflict("terms-changed", "terms are longer than when it was judged; propose anew"));
+    }
+    if let Some((newer, _)) =
+        state.disposals.iter().find(|(_, d)| d.confirmed_by.is_some() && d.log_size > held.log_size)
+    {
+        return Err(Refusal::conflict("disposal-overtaken", format!("disposal {newer} came after it; propose anew")));
     }
     Ok(Event::DisposalConfirmed { disposal: disposal.to_owned(), by: actor.id.clone() })
 }

@@ -221,6 +221,20 @@ fn seed_ret_a_legal_hold_keeps_what_it_names_and_all_that_it_needs() {
     office.give("regulatory", propose);
     let confirm = Command::ConfirmDisposal { disposal: "X-2".into(), reason: "r".into() };
     office.refuses("admin", confirm, "hold", "propose anew");
+    // What cannot be confirmed any more is in nobody's way.
+    let again = |name: &str, office: &Office| Command::ProposeDisposal {
+        disposal: name.into(),
+        judged: Judged { at: office.now, log_size: office.state.log_size, entries: 1, list_sha256: Digest([0; 32]) },
+        reason: "r".into(),
+    };
+    office.give("regulatory", again("X-3", &office));
+    let terms = Terms { audit_years: 30, ..Terms::default() };
+    office.give("admin", Command::SetRetention { terms, reason: "policy".into() });
+    let confirm = |name: &str| Command::ConfirmDisposal { disposal: name.into(), reason: "r".into() };
+    office.refuses("admin", confirm("X-3"), "terms-changed", "propose anew");
+    office.give("regulatory", again("X-4", &office));
+    office.give("admin", confirm("X-4"));
+    office.refuses("regulatory", again("X-5", &office), "disposal-open", "under way");
 }
 
 #[test]
