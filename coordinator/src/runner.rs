@@ -36,6 +36,8 @@ const CHECKPOINT_INTERVAL_MS: u64 = 10_000;
 const TICK_MS: u64 = 1_000;
 /// Entries after which the state is kept again, so that the next start need not replay them.
 const KEEP_EVERY_ENTRIES: u64 = 100_000;
+/// Pause between two looks at a disposal under way.
+const DISPOSAL_PAUSE_MS: u64 = 20;
 /// Entries whose payload is taken away in one go; rounds come in between.
 const DISPOSED_AT_ONCE: usize = 100_000;
 
@@ -204,7 +206,15 @@ struct Worker {
     /// Size of the log when the state was last kept.
     kept_size: u64,
     read_model: ReadModel,
-    disposing: Option<(String, Box<Expired>)>,
+    disposing: Option<Disposing>,
+}
+
+/// A disposal under way.
+struct Disposing {
+    disposal: String,
+    expired: Box<Expired>,
+    /// A published checkpoint must cover so many records first: the order for it.
+    after: u64,
 }
 
 /// What a round of waiting brought.
@@ -306,7 +316,8 @@ impl Worker {
             let state = self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner);
             self.desk.deadline(&state)
         };
-        let patience = if self.disposing.is_some() { 1 } else { deadline.since_ms(now).clamp(1, TICK_MS) };
+        let patience =
+            if self.disposing.is_some() { DISPOSAL_PAUSE_MS } else { deadline.since_ms(now).clamp(1, TICK_MS) };
         let mut waited = Waited::default();
         let mut next = match queue.recv_timeout(Duration::from_millis(patience)) {
             Ok(job) => Some(job),
@@ -317,7 +328,11 @@ impl Worker {
             match job {
                 Job::Wish(wish, reply) => waited.wishes.push((*wish, reply)),
                 Job::Cosigned(note) => waited.cosigned = Some(note),
-                Job::Dispose(disposal, expired) => self.disposing = Some((disposal, expired)),
+                Job::Dispose(disposal, expired) => {
+                    let after = self.log.reader().size();
+                    self.disposing = Some(Disposing { disposal, expired, after });
+                    self.next_checkpoint = UtcMillis(0);
+                }
                 Job::Stop(done) => {
                     waited.stop = Some(done);
                     break;
@@ -376,7 +391,10 @@ impl Worker {
 
     /// Takes the next payloads of a confirmed disposal away, and records its end.
     fn go_on_disposing(&mut self) {
-        let Some((disposal, mut expired)) = self.disposing.take() else { return };
+        let published = self.log.reader().published().map_or(0, |(checkpoint, _)| checkpoint.size);
+        let Some(Disposing { disposal, mut expired, after }) = self.disposing.take_if(|d| d.after <= published) else {
+            return;
+        };
         let rest = expired.entries.iter().nth(DISPOSED_AT_ONCE).copied();
         let later = rest.map_or_else(Default::default, |first| expired.entries.split_off(&first));
         let now = std::mem::replace(&mut expired.entries, later);
@@ -385,7 +403,7 @@ impl Worker {
         }
         if !expired.entries.is_empty() {
             tracing::info!(%disposal, left = expired.entries.len(), "disposing of expired records");
-            self.disposing = Some((disposal, expired));
+            self.disposing = Some(Disposing { disposal, expired, after });
             return;
         }
         let Expired { devices, deployments, .. } = *expired;

@@ -344,15 +344,17 @@ fn follow(search: SearchIndex) -> std::io::Result<()> {
     std::thread::Builder::new().name("search".into()).spawn(work).map(drop)
 }
 
-/// Keeps a directory of static files in step with the published log, for a web server or a mirror.
+/// Keeps a directory of static files in step with the published log, for a web server or a mirror. After a disposal the bundles
+/// of entries are made anew, without what was disposed of.
 fn publish(runner: Runner, dir: PathBuf) -> std::io::Result<()> {
     let work = move || {
         let mut shown = None;
         loop {
             let size = runner.log.published().map(|(c, _)| c.size);
-            if size != shown {
-                match runner.log.publish_to(&dir) {
-                    Ok(_) => shown = size,
+            let disposals = runner.state().disposals.values().filter(|d| d.carried_out_at.is_some()).count();
+            if (size, disposals) != shown.unwrap_or_default() {
+                match runner.log.publish_to(&dir, disposals) {
+                    Ok(_) => shown = Some((size, disposals)),
                     Err(error) => tracing::error!(%error, dir = %dir.display(), "the static log cannot be written"),
                 }
             }

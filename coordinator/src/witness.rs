@@ -102,10 +102,16 @@ impl Asked {
             };
             debug_assert!(proof.len() <= PROOF_HASHES_MAX);
             let hashes: String = proof.iter().map(|hash| format!("{}\n", STANDARD.encode(hash))).collect();
-            let answer = self.client.post(&self.url).body(format!("old {old}\n{hashes}\n{note}")).send().await?;
+            let mut answer = self.client.post(&self.url).body(format!("old {old}\n{hashes}\n{note}")).send().await?;
             let status = answer.status();
-            let body = answer.bytes().await?;
-            let text = String::from_utf8_lossy(&body[..body.len().min(ANSWER_BYTES_MAX)]).into_owned();
+            let mut body = Vec::new();
+            while let Some(piece) = answer.chunk().await? {
+                body.extend_from_slice(&piece);
+                if body.len() > ANSWER_BYTES_MAX {
+                    bail!("its answer has more than {ANSWER_BYTES_MAX} bytes");
+                }
+            }
+            let text = String::from_utf8_lossy(&body).into_owned();
             match status {
                 StatusCode::OK => {
                     let line = self.key.line_in(&text, note.as_bytes())?.context("its answer does not verify")?;

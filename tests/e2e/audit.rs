@@ -432,7 +432,9 @@ fn seed_ret_holds_terms_and_disposals_are_for_two_people() {
 #[test]
 fn seed_ret_after_the_terms_payloads_go_and_every_proof_stays() {
     let dir = fresh_dir("disposal");
-    let mut world = World::start(&dir, Layout { hospitals: 1, devices: 2, ..Layout::default() }).unwrap();
+    let static_dir = dir.join("static");
+    let more_config = format!("publish_dir = {:?}\n", static_dir.display().to_string());
+    let mut world = World::start(&dir, Layout { hospitals: 1, devices: 2, more_config, ..Layout::default() }).unwrap();
     operate(&world, &dir, "FW-2.2.0", "2.2.0", 22);
     for d in 1..=2 {
         world.ctl(Role::Operator, &["devices", "retire", &device_id(1, d), "--reason", "worn out"]).unwrap();
@@ -480,7 +482,11 @@ fn seed_ret_after_the_terms_payloads_go_and_every_proof_stays() {
     let approvals = world.ctl(Role::Operator, &["audit", "search", "--action", "firmware.approve"]).unwrap();
     assert_eq!(approvals["records"].as_array().map(Vec::len), Some(3), "approvals stay for ever");
     let needle = b"SN-001-1";
-    for file in walk(&world.data().join("log")) {
+    wait_for("the static files to follow", Duration::from_secs(20), || {
+        Ok(std::fs::read_to_string(static_dir.join("disposals")).ok().filter(|n| n == "1"))
+    })
+    .unwrap();
+    for file in walk(&world.data().join("log")).into_iter().chain(walk(&static_dir)) {
         let bytes = std::fs::read(&file).unwrap();
         assert!(!bytes.windows(needle.len()).any(|w| w == needle), "{} still holds a payload", file.display());
     }

@@ -8,6 +8,8 @@ use crate::disk::{Disk, RealDisk, read_all, replace};
 use crate::log::{LogError, LogReader};
 
 const CHECKPOINT: &str = "checkpoint";
+/// How many disposals the bundles of entries have seen.
+const DISPOSALS: &str = "disposals";
 
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,17 +22,26 @@ pub struct Published {
 
 impl LogReader {
     /// Writes into a directory what it lacks of the log under the published checkpoint, the checkpoint last: whoever reads
-    /// meanwhile finds everything that the checkpoint there speaks of. Bundles with disposed entries are left out.
+    /// meanwhile finds everything that the checkpoint there speaks of. Bundles with disposed entries are left out: when there
+    /// were other `disposals` than the directory has seen, every bundle goes and those without are made anew.
     ///
     /// # Errors
     /// The disk, or damage.
-    pub fn publish_to(&self, dir: &Path) -> Result<Published, LogError> {
+    pub fn publish_to(&self, dir: &Path, disposals: usize) -> Result<Published, LogError> {
         let Some((checkpoint, note)) = self.published() else { return Ok(Published::default()) };
         std::fs::create_dir_all(dir)?;
         let disk = RealDisk(dir.to_owned());
+        let disposals = disposals.to_string();
+        let anew = read_all(&disk, DISPOSALS)?.unwrap_or_else(|| b"0".to_vec()) != disposals.as_bytes();
+        if anew {
+            match std::fs::remove_dir_all(dir.join("tile/entries")) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
+                _ => {}
+            }
+        }
         let known = read_all(&disk, CHECKPOINT)?
             .and_then(|note| String::from_utf8(note).ok()?.lines().nth(1)?.parse().ok())
-            .filter(|known: &u64| *known <= checkpoint.size)
+            .filter(|known: &u64| !anew && *known <= checkpoint.size)
             .unwrap_or(0);
         let mut files = 0;
         for path in tiles_between(known, checkpoint.size) {
@@ -49,6 +60,9 @@ impl LogReader {
             }
         }
         replace(&disk, CHECKPOINT, note.as_bytes())?;
+        if anew {
+            replace(&disk, DISPOSALS, disposals.as_bytes())?;
+        }
         Ok(Published { size: checkpoint.size, files })
     }
 }
@@ -76,7 +90,7 @@ mod tests {
             }
             let (_, note) = log.sign_checkpoint().expect("signs");
             log.publish(&note).expect("publishes");
-            assert_eq!(log.reader().publish_to(&dir).expect("writes").size, n);
+            assert_eq!(log.reader().publish_to(&dir, 0).expect("writes").size, n);
             for width in [3, 200] {
                 assert_eq!(has(&format!("tile/0/000.p/{width}")), partials.contains(&width), "size {n}, width {width}");
                 assert_eq!(has(&format!("tile/entries/000.p/{width}")), partials.contains(&width));
@@ -86,7 +100,13 @@ mod tests {
             let found = verify_copy(&dir, signer().key(), &WitnessPolicy::default()).expect_err("no records");
             assert!(found.to_string().contains("entry 0: is no audit record"), "{found}");
         }
-        assert_eq!(log.reader().publish_to(&dir).expect("writes").files, 0, "nothing new, nothing written");
+        assert_eq!(log.reader().publish_to(&dir, 0).expect("writes").files, 0, "nothing new, nothing written");
+        log.dispose(&[7].into()).expect("disposes");
+        log.reader().publish_to(&dir, 1).expect("writes");
+        assert!(
+            !has("tile/entries/000") && has("tile/entries/001.p/44") && has("tile/0/000"),
+            "bundles alone, and one of them"
+        );
         let _ = std::fs::remove_dir_all(&dir);
     }
 }

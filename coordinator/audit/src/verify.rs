@@ -16,6 +16,7 @@ use mdfm_shared::tlog::{
     Checkpoint, Frontier, Hash, NoteKey, TILE_WIDTH, TilePath, WitnessPolicy, entries_of_bundle, leaf_hash,
 };
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::disk::{RealDisk, SharedDisk, read_all};
 use crate::log::LogError;
@@ -45,6 +46,16 @@ pub enum VerifyError {
         file: String,
         /// Where in it.
         position: u64,
+    },
+    /// Payloads are missing that nobody ordered away.
+    #[error(
+        "{found} records lack their payload, the disposals confirmed in the log do not say so ({ordered} ordered): payloads were taken away"
+    )]
+    Disposed {
+        /// Records without payload.
+        found: u64,
+        /// Records that the confirmed disposals name.
+        ordered: u64,
     },
     /// The entries do not lead to the signed root.
     #[error(
@@ -113,10 +124,20 @@ struct Chain {
     loose: bool,
 }
 
+/// A disposal as the log orders it.
+struct Order {
+    entries: u64,
+    list_sha256: String,
+    confirmed: bool,
+}
+
 struct Reading {
     checkpoint: Checkpoint,
     frontier: Frontier,
     chains: BTreeMap<GatewayId, Chain>,
+    orders: BTreeMap<String, Order>,
+    /// SHA-256 over the indexes of the disposed entries, u64 BE each.
+    disposed: Sha256,
     found: Verified,
     root_fits: bool,
 }
@@ -125,7 +146,8 @@ impl Reading {
     fn new(checkpoint: Checkpoint, witnesses: usize) -> Self {
         let root_fits = checkpoint.size == 0 && checkpoint.root == Frontier::default().root();
         let found = Verified { witnesses, root: hex::encode(checkpoint.root), ..Verified::default() };
-        Self { checkpoint, frontier: Frontier::default(), chains: BTreeMap::new(), found, root_fits }
+        let (chains, orders, disposed) = (BTreeMap::new(), BTreeMap::new(), Sha256::new());
+        Self { checkpoint, frontier: Frontier::default(), chains, orders, disposed, found, root_fits }
     }
 
     /// Takes the next entry; none for one disposed of. An error says what is wrong with it.
@@ -144,6 +166,7 @@ impl Reading {
             Some(entry) => self.judge(entry),
             None => {
                 self.found.disposed += 1;
+                self.disposed.update((size - 1).to_be_bytes());
                 self.chains.values_mut().for_each(|chain| chain.loose = true);
                 Ok(())
             }
@@ -151,10 +174,13 @@ impl Reading {
     }
 
     fn judge(&mut self, entry: &[u8]) -> Result<(), String> {
-        // Most records concern no chain: their form is all that is looked at.
+        // Most records concern no chain and no disposal: their form is all that is looked at.
         match kind_of(entry).as_deref() {
             None => return Err("is no audit record".into()),
-            Some("gatewayEnrolled" | "telemetryCommitted" | "telemetryAnomaly") => {}
+            Some(
+                "gatewayEnrolled" | "telemetryCommitted" | "telemetryAnomaly" | "disposalProposed"
+                | "disposalConfirmed",
+            ) => {}
             Some(_) => return Ok(()),
         }
         let record = AuditRecord::from_bytes(entry).map_err(|e| e.to_string())?;
@@ -171,6 +197,19 @@ impl Reading {
             Some("telemetryCommitted") => self.follow(&record),
             Some("telemetryAnomaly") => {
                 self.found.anomalies += 1;
+                Ok(())
+            }
+            Some("disposalProposed") => {
+                let entries = event["proposed"]["entries"].as_u64().unwrap_or_default();
+                let list_sha256 = event["proposed"]["listSha256"].as_str().unwrap_or_default().to_owned();
+                let name = event["disposal"].as_str().unwrap_or_default().to_owned();
+                self.orders.insert(name, Order { entries, list_sha256, confirmed: false });
+                Ok(())
+            }
+            Some("disposalConfirmed") => {
+                if let Some(order) = self.orders.get_mut(event["disposal"].as_str().unwrap_or_default()) {
+                    order.confirmed = true;
+                }
                 Ok(())
             }
             _ => Ok(()),
@@ -196,6 +235,17 @@ impl Reading {
         Ok(())
     }
 
+    /// Every missing payload was ordered away. How many is always known; which, where one order covers them all: the lists of
+    /// several lie in the log as digests only.
+    fn check_disposals(&mut self) -> Result<(), VerifyError> {
+        let found = self.found.disposed;
+        let confirmed: Vec<&Order> = self.orders.values().filter(|o| o.confirmed).collect();
+        let ordered = confirmed.iter().map(|o| o.entries).sum();
+        let list = hex::encode(std::mem::take(&mut self.disposed).finalize());
+        let other = matches!(confirmed[..], [only] if found == only.entries && only.list_sha256 != list);
+        if found > ordered || other { Err(VerifyError::Disposed { found, ordered }) } else { Ok(()) }
+    }
+
     fn finish(mut self) -> Result<Verified, VerifyError> {
         let (signed, found) = (self.checkpoint.size, self.frontier.size());
         if found < signed {
@@ -205,6 +255,7 @@ impl Reading {
         if !self.root_fits {
             return Err(VerifyError::Root(signed));
         }
+        self.check_disposals()?;
         self.found.gateways = self.chains.values().filter(|c| c.sequence > 0).count();
         Ok(self.found)
     }
@@ -280,4 +331,59 @@ fn read_tiles(disk: &SharedDisk, reading: &mut Reading) -> Result<(), VerifyErro
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use mdfm_shared::record::{Actor, ActorKind, Outcome};
+    use mdfm_shared::time::UtcMillis;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::log::tests::signer;
+    use crate::{AuditLog, Options};
+
+    fn record(event: Option<Value>) -> Vec<u8> {
+        let actor = Actor { kind: ActorKind::User, id: "u".into(), roles: vec![] };
+        let record = AuditRecord::new(UtcMillis(5), &actor, "a", "o", Outcome::Accepted);
+        AuditRecord { event, ..record }.to_bytes()
+    }
+
+    /// Verifies a copy of twelve records, of which 3 and 5 were taken away, with these orders after them.
+    fn verified(name: &str, orders: &[Value]) -> Result<Verified, VerifyError> {
+        let dir = std::env::temp_dir().join(format!("mdfm-verify-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        let mut log = AuditLog::open(&dir, signer(), Options::default()).expect("opens");
+        let entries = (0..12).map(|_| record(None)).chain(orders.iter().map(|o| record(Some(o.clone()))));
+        log.append(&entries.collect::<Vec<_>>()).expect("appends");
+        log.dispose(&BTreeSet::from([3, 5])).expect("disposes");
+        let (_, note) = log.sign_checkpoint().expect("signs");
+        log.publish(&note).expect("publishes");
+        let found = verify_copy(&dir, signer().key(), &WitnessPolicy::default());
+        let _ = std::fs::remove_dir_all(&dir);
+        found
+    }
+
+    #[test]
+    fn seed_ret_payloads_that_nobody_ordered_away_are_missed() {
+        let list = |entries: &[u64]| {
+            let bytes: Vec<u8> = entries.iter().flat_map(|i| i.to_be_bytes()).collect();
+            Digest::of(&bytes).to_string()
+        };
+        let proposed = |name: &str, entries: &[u64]| {
+            let proposed = json!({ "entries": entries.len(), "listSha256": list(entries) });
+            json!({ "type": "disposalProposed", "disposal": name, "proposed": proposed })
+        };
+        let confirmed = |name: &str| json!({ "type": "disposalConfirmed", "disposal": name, "by": "u" });
+        let missed =
+            |found: Result<Verified, VerifyError>| matches!(found, Err(VerifyError::Disposed { found: 2, .. }));
+        assert!(missed(verified("none", &[])));
+        assert!(missed(verified("proposed", &[proposed("X", &[3, 5])])), "one person is not enough");
+        assert!(missed(verified("fewer", &[proposed("X", &[3]), confirmed("X")])));
+        assert!(missed(verified("other", &[proposed("X", &[3, 6]), confirmed("X")])), "other records");
+        let good = verified("good", &[proposed("X", &[3, 5]), confirmed("X")]);
+        assert_eq!(good.map(|found| found.disposed).ok(), Some(2));
+    }
 }

@@ -99,9 +99,13 @@ impl Fonts {
                     lines.push(std::mem::take(&mut line));
                     continue;
                 }
-                let mut fits = word.chars().count() - 1;
-                while fits > 1 && self.width(&word.chars().take(fits).collect::<String>(), size, weight) > width {
-                    fits -= 1;
+                let (mut fits, mut room) = (0, width);
+                for c in word.chars() {
+                    room -= self.width(c.encode_utf8(&mut [0; 4]), size, weight);
+                    if room < 0.0 {
+                        break;
+                    }
+                    fits += 1;
                 }
                 let fits = fits.max(1);
                 lines.push(word.chars().take(fits).collect());

@@ -3,18 +3,18 @@
 
 mod checkpoint;
 mod cosign;
-mod file;
 mod note;
 mod proof;
+mod proof_file;
 mod prove;
 mod tile;
 mod tree;
 
 pub use checkpoint::Checkpoint;
 pub use cosign::{Cosigner, WitnessKey, WitnessPolicy};
-pub use file::{ProofFile, ProofFileError};
 pub use note::{NoteError, NoteKey, NoteSigner};
 pub use proof::{ProofError, verify_consistency, verify_inclusion};
+pub use proof_file::{ProofFile, ProofFileError};
 pub use prove::{Frontier, Nodes, consistency_proof, inclusion_proof, root_at};
 pub use tile::{TILE_HEIGHT, TILE_WIDTH, TilePath, entries_of_bundle, fold_complete, push_to_bundle, tiles_between};
 pub use tree::Tree;
