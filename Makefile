@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test lint unit e2e sim sim-soak bench-rollout bench-audit mutants packages test-packages trace deny doc tools test-tools clean
+.PHONY: help demo test lint unit e2e sim sim-soak bench-rollout bench-audit bench-link mutants packages test-packages trace deny doc tools test-tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ bench-rollout: tools ## the rollout engine on a million devices, two rounds (doc
 
 bench-audit: tools ## the audit store with ten million records beside a plain file and sled (RECORDS=n)
 	BENCH_DIR=$(CURDIR)/target/bench-audit $(CARGO) bench --locked --package mdfm-audit --bench audit
+
+bench-link: test-tools ## the link to 5,000 gateways with real TLS and MQTT beside Mosquitto in front (GATEWAYS=n SECONDS=n ONLY=door)
+	$(CARGO) build --release --locked --workspace --bins
+	target/release/mdfm-bench-link
 
 mutants: tools ## changes every condition of gates, triggers and engine and looks whether a test notices; takes long
 	@PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin"; command -v cargo-mutants >/dev/null || $(CARGO) install --quiet --locked cargo-mutants

@@ -1,6 +1,6 @@
 //! Configuration: one TOML file, checked completely before anything starts.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use mdfm_service::{Stop, with_hint};
@@ -30,6 +30,14 @@ pub(crate) struct Config {
     pub(crate) connections_max: usize,
     /// Connections served at once from one address; hospitals may share one.
     pub(crate) connections_per_address_max: usize,
+    /// New connections a second from one address; four times as many at once.
+    pub(crate) connections_per_address_per_second: u64,
+    /// MQTT packets a second from one gateway; who sends more waits.
+    pub(crate) gateway_packets_per_second: u64,
+    /// Bytes a second from one gateway.
+    pub(crate) gateway_bytes_per_second: u64,
+    /// Balancers that must say by the PROXY protocol whose connection they pass on.
+    pub(crate) proxy_protocol_from: Vec<IpAddr>,
     /// A broker of the operator's own; none for the embedded one.
     pub(crate) broker: Option<ExternalBroker>,
     /// Directory that gets the log as static files (C2SP tlog-tiles), records included; none for none.
@@ -75,6 +83,10 @@ impl Default for Config {
             image_bytes_max: mdfm_shared::limits::IMAGE_BYTES_MAX,
             connections_max: 4_096,
             connections_per_address_max: 1_024,
+            connections_per_address_per_second: 100,
+            gateway_packets_per_second: 100,
+            gateway_bytes_per_second: 1 << 20,
+            proxy_protocol_from: Vec::new(),
             broker: None,
             publish_dir: None,
             disk_reserve_bytes: 64 << 20,
@@ -105,6 +117,9 @@ impl Config {
             ("image_bytes_max", config.image_bytes_max),
             ("connections_max", config.connections_max as u64),
             ("connections_per_address_max", config.connections_per_address_max as u64),
+            ("connections_per_address_per_second", config.connections_per_address_per_second),
+            ("gateway_packets_per_second", config.gateway_packets_per_second),
+            ("gateway_bytes_per_second", config.gateway_bytes_per_second),
         ] {
             if value == 0 {
                 return Err(format!("{key} must be above zero"));

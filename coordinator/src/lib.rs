@@ -9,6 +9,7 @@ mod backup;
 mod broker;
 mod clock;
 mod config;
+mod counters;
 mod disposal;
 mod domain;
 mod fleet_link;

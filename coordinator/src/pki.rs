@@ -2,6 +2,7 @@
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
+use mdfm_shared::time::UtcMillis;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -71,9 +72,10 @@ pub(crate) fn sign_gateway(authority: &Pem, gateway: &GatewayId, csr_pem: &str) 
     Ok((certificate.pem(), fingerprint))
 }
 
-/// The gateway that a client certificate names, and the certificate's fingerprint.
-pub(crate) fn identify(der: &[u8]) -> Option<(GatewayId, Digest)> {
+/// The gateway that a client certificate names, the certificate's fingerprint, and its last moment.
+pub(crate) fn identify(der: &[u8]) -> Option<(GatewayId, Digest, UtcMillis)> {
     let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
     let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
-    Some((name.parse().ok()?, Digest::of(der)))
+    let not_after_s = u64::try_from(certificate.validity().not_after.timestamp()).ok()?;
+    Some((name.parse().ok()?, Digest::of(der), UtcMillis(not_after_s.saturating_mul(1_000))))
 }

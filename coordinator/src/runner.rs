@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use mdfm_audit::{AuditLog, Entry, LogReader};
@@ -18,8 +18,9 @@ use mdfm_shared::tlog::{Checkpoint, Hash, WitnessPolicy};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock;
-use crate::domain::desk::{Desk, Outbound, Round, Seen, Wish, system};
+use crate::domain::desk::{Desk, Outbound, Round, Wish, system};
 use crate::domain::dispatch::LogSource;
+use crate::domain::presence::Presence;
 use crate::domain::retention::Expired;
 use crate::domain::{Command, Refusal, State, refusal};
 use crate::store::{Kept, ReadModel};
@@ -63,16 +64,13 @@ impl LogSource for LogReader {
     }
 }
 
-/// When each device was last reported attached.
-pub(crate) type Liveness = Arc<Mutex<Seen>>;
-
 /// The handle that everyone else holds.
 #[derive(Clone)]
 pub(crate) struct Runner {
     jobs: SyncSender<Job>,
     state: Arc<RwLock<State>>,
     pub(crate) log: LogReader,
-    pub(crate) liveness: Liveness,
+    presence: Arc<Mutex<Presence>>,
     rounds: Arc<AtomicU64>,
     writable: Arc<AtomicBool>,
 }
@@ -110,7 +108,7 @@ impl Runner {
         let Outlets { outbound, revocations, checkpoints } = outlets;
         let (jobs, queue) = sync_channel(QUEUE_COMMANDS_MAX);
         let state = Arc::new(RwLock::new(state));
-        let liveness = Liveness::default();
+        let presence = Arc::<Mutex<Presence>>::default();
         let reader = log.reader();
         let rounds = Arc::new(AtomicU64::new(0));
         let writable = Arc::new(AtomicBool::new(true));
@@ -121,7 +119,7 @@ impl Runner {
             outbound,
             passed_over: false,
             revocations,
-            liveness: Arc::clone(&liveness),
+            presence: Arc::clone(&presence),
             rounds: Arc::clone(&rounds),
             writable: Arc::clone(&writable),
             next_checkpoint: UtcMillis(0),
@@ -132,13 +130,18 @@ impl Runner {
             disposing: None,
         };
         std::thread::Builder::new().name("runner".into()).spawn(move || worker.run(&queue))?;
-        Ok(Self { jobs, state, log: reader, liveness, rounds, writable })
+        Ok(Self { jobs, state, log: reader, presence, rounds, writable })
     }
 
     /// The state; hold it briefly, every write waits for it.
     pub(crate) fn state(&self) -> RwLockReadGuard<'_, State> {
         // A poisoned lock means that the runner thread panicked, and that ends the process.
         self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Who is there; hold it briefly, every heartbeat waits for it. Taken after the state where both are needed.
+    pub(crate) fn presence(&self) -> MutexGuard<'_, Presence> {
+        self.presence.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Rounds of the deciding thread so far; it makes one a second at least.
@@ -162,6 +165,22 @@ impl Runner {
             .try_send(Job::Wish(Box::new(Wish { actor, address, command }), reply))
             .map_err(|_| unavailable("too many commands are waiting; try again in a moment"))?;
         answer.await.unwrap_or_else(|_| Err(unavailable("the coordinator is stopping; try again in a moment")))
+    }
+
+    /// As [`Self::submit`] from a thread that may wait for its turn; the answer comes later.
+    ///
+    /// # Errors
+    /// The coordinator is stopping.
+    pub(crate) fn post(
+        &self,
+        actor: Actor,
+        command: Command,
+    ) -> Result<oneshot::Receiver<Result<(), Refusal>>, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let wish = Wish { actor, address: None, command };
+        let stopping = |_| Refusal::new(refusal::Class::Unavailable, "busy", "the coordinator is stopping");
+        self.jobs.send(Job::Wish(Box::new(wish), reply)).map_err(stopping)?;
+        Ok(answer)
     }
 
     /// Hands over a checkpoint with cosignatures; it is published when it has enough.
@@ -196,7 +215,7 @@ struct Worker {
     /// Whether messages were passed over since everything was last said.
     passed_over: bool,
     revocations: watch::Sender<u64>,
-    liveness: Liveness,
+    presence: Arc<Mutex<Presence>>,
     rounds: Arc<AtomicU64>,
     writable: Arc<AtomicBool>,
     next_checkpoint: UtcMillis,
@@ -273,8 +292,8 @@ impl Worker {
         let state = Arc::clone(&self.state);
         let mut state = state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         let decided = {
-            let seen = self.liveness.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            self.desk.round(&mut state, now, &seen, wishes)
+            let presence = self.presence.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            self.desk.round(&mut state, now, &presence, wishes)
         };
         let mut round = decided.unwrap_or_else(|error| die("a round of decisions went wrong", &error));
         if !round.entries.is_empty()

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::access::{LoginGuard, hash_password};
 use crate::api::{self, Api};
-use crate::broker::{self, BrokerAccess, FrontDoor, Login, tls_config};
+use crate::broker::{self, BrokerAccess, DoorCounts, DoorLimits, FrontDoor, GatewayLimits, Login, Tls};
 use crate::config::{Config, DEFAULT_TOML, ExternalBroker};
 use crate::domain::access::AccessRole;
 use crate::domain::desk::system;
@@ -30,6 +30,9 @@ use crate::{clock, fleet_link};
 
 /// Longest time between looks at the deciding thread's progress.
 const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Time between looks of a standby at the data directory's lock.
+const STANDBY_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Time between looks of the search index at the log.
 const FOLLOW_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);
@@ -73,6 +76,9 @@ enum Action {
         /// Only check the configuration.
         #[arg(long)]
         check_config: bool,
+        /// Wait while another coordinator serves the data directory, and take over when it ends.
+        #[arg(long)]
+        standby: bool,
     },
     /// Copies a data directory, also while the coordinator runs on it, and verifies the copy. It holds the keys: keep it as safe.
     Backup {
@@ -92,6 +98,15 @@ enum Action {
         #[arg(long)]
         data: PathBuf,
     },
+    /// Makes a new server certificate, also while the coordinator runs; it takes it up when it is reloaded (SIGHUP).
+    RenewCertificate {
+        /// The data directory.
+        #[arg(long)]
+        data: PathBuf,
+        /// DNS names and addresses of the server certificate.
+        #[arg(long = "name", required = true)]
+        names: Vec<String>,
+    },
     /// Prints the commented default configuration.
     DefaultConfig,
 }
@@ -106,7 +121,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Action::Init { data, names, log_origin, admin, admin_password_file } => {
             init(&data, &names, &log_origin, &admin, &admin_password_file)
         }
-        Action::Serve { config, check_config } => {
+        Action::Serve { config, check_config, standby } => {
             let path = config;
             let config = Config::load(path.as_deref())?;
             level.set(&config.log_level).map_err(|e| Stop::new(Exit::Config, format!("log_level: {e}")))?;
@@ -115,7 +130,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
                 return Ok(());
             }
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(serve(config, path, level))
+            runtime.block_on(serve(config, path, level, standby))
         }
         Action::Backup { data, out } => {
             let verified = backup::back_up(&data, &out)?;
@@ -128,6 +143,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             tracing::warn!("gateways that saw a longer log refuse this one; see docs/audit.md before you serve");
             Ok(())
         }
+        Action::RenewCertificate { data, names } => renew(&data, &names),
         Action::DefaultConfig => {
             #[expect(clippy::print_stdout, reason = "printing is what the command is for")]
             {
@@ -212,6 +228,22 @@ fn secret(data: &Path, file: &str) -> Result<String, Stop> {
     mdfm_service::read_secret(&mdfm_service::credential_or(&format!("mdfm-coordinator.{file}"), data.join(file)))
 }
 
+fn server_certificate(data: &Path) -> Result<Pem, Stop> {
+    Ok(Pem { certificate: read(data, "server.pem")?, key: secret(data, "server.key")? })
+}
+
+/// Makes a new server certificate of the data directory's authority; a running coordinator takes it up on SIGHUP.
+fn renew(data: &Path, names: &[String]) -> anyhow::Result<()> {
+    let authority = Pem { certificate: read(data, "ca.pem")?, key: secret(data, "ca.key")? };
+    let server = pki::make_server(&authority, names)?;
+    // A reload between the two finds a pair that does not fit, and keeps what it has.
+    for (file, text) in [("server.key", &server.key), ("server.pem", &server.certificate)] {
+        atomic_write(&data.join(file), text.as_bytes()).with_context(|| format!("writing {file}"))?;
+    }
+    tracing::info!(data = %data.display(), "new server certificate; reload the coordinator (systemctl reload mdfm-coordinator)");
+    Ok(())
+}
+
 /// The server certificate must hold already: before its time every client would turn away.
 fn check_clock(certificate: &str) -> Result<(), Stop> {
     let now_s = i64::try_from(clock::now().0 / 1_000).unwrap_or(i64::MAX);
@@ -226,15 +258,22 @@ fn check_clock(certificate: &str) -> Result<(), Stop> {
     }
 }
 
-async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel) -> anyhow::Result<()> {
+async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: bool) -> anyhow::Result<()> {
+    mdfm_service::raise_descriptors()?;
     let data = &config.data_dir;
     let authority = Pem { certificate: read(data, "ca.pem")?, key: secret(data, "ca.key")? };
-    let server = Pem { certificate: read(data, "server.pem")?, key: secret(data, "server.key")? };
+    let server = server_certificate(data)?;
     let online_key = SecretKey::from_secret_text(&secret(data, "online.key")?)?;
     let log_key = SecretKey::from_secret_text(&secret(data, "log.key")?)?;
     let signer = NoteSigner::new(read(data, "log.origin")?.trim(), log_key)?;
     check_clock(&server.certificate)?;
-    let _lock = lock(data)?;
+    let _lock = match lock(data) {
+        Err(held) if standby && held.errno == nix::errno::Errno::EWOULDBLOCK => match stand_by(data).await? {
+            Some(lock) => lock,
+            None => return Ok(()),
+        },
+        locked => locked?,
+    };
 
     let started = std::time::Instant::now();
     let options = Options { reserve_bytes: config.disk_reserve_bytes, ..Options::default() };
@@ -260,10 +299,11 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel) -> anyhow
     }
     let broker = match &config.broker {
         Some(external) => external_broker(external)?,
-        None => broker::start_embedded(config.connections_max)?,
+        None => broker::start_embedded()?,
     };
-    fleet_link::start(runner.clone(), &broker, online_key.clone(), messages);
-    let tls = tls_config(&authority.certificate, &server)?;
+    let link = fleet_link::start(runner.clone(), &broker, online_key.clone(), messages)?;
+    let tls = Tls::new(&authority.certificate, &server)?;
+    let door = Arc::<DoorCounts>::default();
     let router = api::router(Api {
         runner: runner.clone(),
         images: ImageStore::open(&data.join("images"), config.image_bytes_max)?,
@@ -275,6 +315,8 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel) -> anyhow
         scrub,
         disposals: data.join("disposals"),
         online_key: online_key.clone(),
+        link,
+        door: Arc::clone(&door),
     });
     let listener = TcpListener::bind(config.listen).await.map_err(|e| {
         let hint = "is another program there? (ss -ltnp)";
@@ -282,18 +324,28 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel) -> anyhow
     })?;
     tracing::info!(listen = %listener.local_addr()?, "serving");
     mdfm_service::ready();
-    tokio::spawn(watch(runner.clone(), path, level));
+    tokio::spawn(watch(runner.clone(), path, level, tls.clone(), data.clone()));
     let door = FrontDoor {
         runner: runner.clone(),
         broker,
         router,
+        tls,
         revocations,
-        connections_max: config.connections_max,
-        connections_per_address_max: config.connections_per_address_max,
+        limits: DoorLimits {
+            connections_max: config.connections_max,
+            connections_per_address_max: config.connections_per_address_max,
+            connections_per_address_per_second: config.connections_per_address_per_second,
+            gateway: GatewayLimits {
+                packets_per_second: config.gateway_packets_per_second,
+                bytes_per_second: config.gateway_bytes_per_second,
+            },
+            proxies: config.proxy_protocol_from.iter().map(std::net::IpAddr::to_canonical).collect(),
+        },
+        counts: door,
     };
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
-        served = door.serve(listener, tls) => served?,
+        served = door.serve(listener) => served?,
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
@@ -364,8 +416,8 @@ fn publish(runner: Runner, dir: PathBuf) -> std::io::Result<()> {
     std::thread::Builder::new().name("publish".into()).spawn(work).map(drop)
 }
 
-/// Feeds systemd's watchdog from the progress of the deciding thread, and takes up the log level on SIGHUP.
-async fn watch(runner: Runner, path: Option<PathBuf>, level: LogLevel) {
+/// Feeds systemd's watchdog from the progress of the deciding thread, and takes up log level and server certificate on SIGHUP.
+async fn watch(runner: Runner, path: Option<PathBuf>, level: LogLevel, tls: Tls, data: PathBuf) {
     let mut watchdog = Watchdog::new();
     let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else { return };
     let mut tick = tokio::time::interval(watchdog.every().unwrap_or(WATCH_INTERVAL).min(WATCH_INTERVAL));
@@ -380,6 +432,11 @@ async fn watch(runner: Runner, path: Option<PathBuf>, level: LogLevel) {
             }
             _ = hangup.recv() => {
                 mdfm_service::take_up_level(&level, Config::load(path.as_deref()).map(|c| c.log_level));
+                let taken = server_certificate(&data).map_err(anyhow::Error::from).and_then(|server| tls.replace(&server));
+                match taken {
+                    Ok(()) => tracing::info!("new connections get the server certificate that is on disk now"),
+                    Err(error) => tracing::error!(%error, "the server certificate stays as it was"),
+                }
             }
         }
     }
@@ -398,9 +455,42 @@ fn external_broker(config: &ExternalBroker) -> Result<BrokerAccess, Stop> {
     })
 }
 
-/// One process a data directory: two writers would fork the log.
-fn lock(data: &Path) -> anyhow::Result<nix::fcntl::Flock<fs::File>> {
-    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(data.join("lock"))?;
-    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock)
-        .map_err(|(_, e)| anyhow::anyhow!("{} is in use by another coordinator ({e})", data.display()))
+/// The data directory cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("{dir} is in use by another coordinator ({errno})")]
+struct InUse {
+    dir: String,
+    errno: nix::errno::Errno,
+}
+
+/// One process a data directory: two writers would fork the log. The lock ends with its process, however that ends.
+fn lock(data: &Path) -> Result<nix::fcntl::Flock<fs::File>, InUse> {
+    let in_use = |errno| InUse { dir: data.display().to_string(), errno };
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(data.join("lock"));
+    let file = file.map_err(|e| in_use(nix::errno::Errno::try_from(e).unwrap_or(nix::errno::Errno::UnknownErrno)))?;
+    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| in_use(errno))
+}
+
+/// Waits until the data directory is free; none when it is told to end before.
+async fn stand_by(data: &Path) -> anyhow::Result<Option<nix::fcntl::Flock<fs::File>>> {
+    tracing::info!(data = %data.display(), "another coordinator serves; standing by");
+    // Standing by is what was asked for: to systemd that is a start that succeeded.
+    mdfm_service::ready();
+    let mut watchdog = Watchdog::new();
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(STANDBY_INTERVAL) => {}
+            _ = terminate.recv() => return Ok(None),
+        }
+        watchdog.progress(std::time::Instant::now());
+        match lock(data) {
+            Ok(lock) => {
+                tracing::warn!("the other coordinator has ended; taking over");
+                return Ok(Some(lock));
+            }
+            Err(held) if held.errno == nix::errno::Errno::EWOULDBLOCK => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }

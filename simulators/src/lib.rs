@@ -1,6 +1,7 @@
-//! `mdfm-sim`: simulated medical devices, and whole fleets in virtual time.
+//! `mdfm-sim`: simulated medical devices, gateways by the thousand, and whole fleets in virtual time.
 
 mod device;
+mod fleet;
 mod world;
 
 use clap::{Parser, Subcommand};
@@ -19,6 +20,8 @@ pub struct Arguments {
 enum Action {
     /// Runs one device: two slots and a boot loader on disk, MQTT to its gateway, faults by script.
     Device(device::Arguments),
+    /// Loads a coordinator with thousands of gateways: real TLS, real MQTT, one process.
+    Fleet(fleet::Arguments),
     /// Runs worlds in virtual time: agents, coordinator, lines, disks, devices and people, by seed or scenario.
     World(world::Arguments),
     /// Rolls firmware out to a fleet of any size in virtual time and says what it cost.
@@ -41,6 +44,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match arguments.command {
         Action::Device(arguments) => runtime.block_on(device::run(arguments)),
+        Action::Fleet(arguments) => {
+            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(fleet::run(arguments))
+        }
         Action::World(_) | Action::Scale(_) => Ok(()),
     }
 }

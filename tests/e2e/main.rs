@@ -6,6 +6,7 @@ mod audit;
 mod bad_input;
 mod exit_codes;
 mod external_broker;
+mod fleet_link;
 mod front_door;
 mod kill_anything;
 mod main_job;

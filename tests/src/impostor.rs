@@ -210,7 +210,7 @@ fn answer(packet: &[u8], header: &mqtt::Header, told: &Mutex<Told>) -> anyhow::R
             answers
         }
         mqtt::Kind::Publish => {
-            let topic = mqtt::publish_topic(packet, header)?;
+            let topic = mqtt::Publish::parse(packet, header)?.topic;
             let after_topic = header.header_bytes + 2 + topic.len();
             let id = id_at(after_topic);
             if let Some(Topic::Telemetry(_)) = Topic::parse(topic) {
@@ -220,8 +220,8 @@ fn answer(packet: &[u8], header: &mqtt::Header, told: &Mutex<Told>) -> anyhow::R
             vec![vec![0x40, 2, id[0], id[1]]]
         }
         // Of what is harmless only a ping (type 12) wants an answer.
-        mqtt::Kind::Harmless if packet[0] >> 4 == 12 => vec![vec![0xd0, 0]],
-        mqtt::Kind::Harmless | mqtt::Kind::Disconnect => Vec::new(),
+        mqtt::Kind::Empty if packet[0] >> 4 == 12 => vec![vec![0xd0, 0]],
+        mqtt::Kind::Empty | mqtt::Kind::Answer | mqtt::Kind::Unsubscribe => Vec::new(),
     })
 }
 

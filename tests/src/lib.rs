@@ -5,15 +5,17 @@
 
 mod api;
 mod impostor;
+mod lossy;
 mod people;
 mod process;
 mod world;
 
 pub use api::Api;
 pub use impostor::{Consistency, Impostor};
+pub use lossy::Losses;
 pub use people::Role;
 pub use process::{Process, free_port, program};
-pub use world::{Layout, World, device_id, gateway_id, hospital_id};
+pub use world::{Front, Layout, World, device_id, gateway_id, hospital_id};
 
 use std::time::{Duration, Instant};
 

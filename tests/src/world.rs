@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
+use crate::lossy::{self, Losses};
 use crate::process::{Process, free_port, program};
 use crate::{Role, wait_for};
 
@@ -26,14 +28,27 @@ pub struct Layout {
     pub silence_seconds: u64,
     /// Bytes of one firmware image at most; none for the default.
     pub image_bytes_max: Option<u64>,
-    /// Whether Mosquitto stands behind the front door instead of the embedded broker.
-    pub mosquitto: bool,
+    /// What stands between the fleet and the core.
+    pub front: Front,
     /// Boot time of the devices, in milliseconds.
     pub boot_ms: u64,
     /// Witnesses of the audit log; agents then demand that all of them cosigned.
     pub witnesses: usize,
     /// More lines of the coordinator's configuration.
     pub more_config: String,
+}
+
+/// What stands between the fleet and the core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Front {
+    /// The coordinator's front door, the embedded broker behind it.
+    Door,
+    /// The front door with Mosquitto behind it.
+    DoorAndMosquitto,
+    /// The front door with Mosquitto behind it, over a line that loses, repeats and reorders three messages in ten.
+    DoorAndLossyLine,
+    /// Mosquitto itself, with TLS and client certificates; to compare with. The front door is there for HTTPS.
+    Mosquitto,
 }
 
 impl Default for Layout {
@@ -44,7 +59,7 @@ impl Default for Layout {
             scripts: BTreeMap::new(),
             silence_seconds: 60,
             image_bytes_max: None,
-            mosquitto: false,
+            front: Front::Door,
             boot_ms: 200,
             witnesses: 0,
             more_config: String::new(),
@@ -79,6 +94,9 @@ pub struct World {
     devices: BTreeMap<(usize, usize), Process>,
     device_ports: BTreeMap<usize, u16>,
     broker: Option<Process>,
+    /// Where gateways connect when Mosquitto stands in front.
+    broker_port: u16,
+    losses: Option<Arc<Losses>>,
     witnesses: BTreeMap<usize, Process>,
     keep: bool,
 }
@@ -106,6 +124,8 @@ impl World {
             devices: BTreeMap::new(),
             device_ports: BTreeMap::new(),
             broker: None,
+            broker_port: free_port()?,
+            losses: None,
             witnesses: BTreeMap::new(),
             keep: false,
         };
@@ -114,7 +134,7 @@ impl World {
             world.install_witness(w)?;
             world.start_witness(w)?;
         }
-        if world.layout.mosquitto {
+        if world.layout.front != Front::Door {
             world.install_mosquitto()?;
             world.restart_mosquitto()?;
         }
@@ -222,7 +242,7 @@ impl World {
         self.witnesses.remove(&w);
     }
 
-    fn install_mosquitto(&self) -> anyhow::Result<()> {
+    fn install_mosquitto(&mut self) -> anyhow::Result<()> {
         use std::os::unix::fs::PermissionsExt;
         let port = free_port()?;
         let passwords = self.text("mosquitto.passwords");
@@ -237,9 +257,30 @@ impl World {
         }
         let config = format!(
             "listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {passwords}\npersistence false\n\
-             message_size_limit 525312\nuser root\n"
+             message_size_limit 525312\nuser root\nacl_file {}\n",
+            self.text("mosquitto.acl")
         );
+        let front = if self.layout.front == Front::Mosquitto { "certificates" } else { "coordinator" };
+        let rules = self.text("mosquitto.acl");
+        self.offline(&["broker", "rules", "--authenticates", front, "--out", &rules])?;
+        let in_front = format!(
+            "per_listener_settings true\nlistener {}\ncafile {data}/ca.pem\ncertfile {data}/server.pem\nkeyfile {data}/server.key\n\
+             require_certificate true\nuse_identity_as_username true\ntls_version tlsv1.3\nmax_connections -1\n\
+             use_username_as_clientid true\nacl_file {rules}\n",
+            self.broker_port,
+            data = self.text("coordinator"),
+        );
+        let config = if self.layout.front == Front::Mosquitto { in_front + &config } else { config };
         std::fs::write(self.path("mosquitto.conf"), config)?;
+        let mut port = port;
+        if self.layout.front == Front::DoorAndLossyLine {
+            let (broker, line) = (port, free_port()?);
+            let seed = std::env::var("MDFM_SEED").ok().and_then(|s| s.parse().ok());
+            let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
+            eprintln!("MDFM_SEED={seed}");
+            self.losses = Some(lossy::start(line, broker, seed)?);
+            port = line;
+        }
         let section = format!(
             "[broker]\naddress = \"127.0.0.1:{port}\"\ngateway_user = \"gateway\"\ngateway_password_file = {:?}\n\
              coordinator_user = \"coordinator\"\ncoordinator_password_file = {:?}\n",
@@ -249,6 +290,33 @@ impl World {
         let config = std::fs::read_to_string(self.path("coordinator.toml"))?;
         std::fs::write(self.path("coordinator.toml"), config + &section)?;
         Ok(())
+    }
+
+    /// The port to which gateways connect.
+    pub fn gateway_port(&self) -> u16 {
+        if self.layout.front == Front::Mosquitto { self.broker_port } else { self.port }
+    }
+
+    /// The processes between the fleet and the audit log, by name.
+    pub fn link_processes(&self) -> Vec<(&'static str, u32)> {
+        let named = |name, process: &Option<Process>| process.as_ref().map(|p| (name, p.id()));
+        [named("coordinator", &self.coordinator), named("mosquitto", &self.broker)].into_iter().flatten().collect()
+    }
+
+    /// What became of messages on a line that loses them.
+    ///
+    /// # Errors
+    /// There is no such line in this world.
+    pub fn losses(&self) -> anyhow::Result<&Losses> {
+        self.losses.as_deref().context("no lossy line")
+    }
+
+    /// How the link to the fleet does.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn link(&self) -> anyhow::Result<Value> {
+        self.ctl(Role::Operator, &["gateways", "link"])
     }
 
     /// Starts the external broker, killing the one that runs: everything that it held is gone.

@@ -15,7 +15,7 @@ use super::Identity;
 
 /// Pause before a new connection: full jitter up to this, doubling from the first to the last.
 const PAUSE_FIRST_MS: u64 = 500;
-const PAUSE_LAST_MS: u64 = 30_000;
+const PAUSE_LAST_MS: u64 = 15_000;
 /// A connection that held for so long was a good one: the next pause is short again.
 const GOOD_CONNECTION: Duration = Duration::from_secs(2);
 /// A device fault reaches the coordinator within this even over a dead connection.
@@ -88,7 +88,9 @@ impl FleetLink {
 
     /// Sends if the connection takes it now.
     pub(crate) fn publish(&self, topic: &Topic, retain: bool, payload: Vec<u8>) {
-        if let Err(error) = self.client.try_publish(topic.to_string(), QoS::AtLeastOnce, retain, payload) {
+        // A heartbeat is worth nothing when the next one is due.
+        let qos = if matches!(topic, Topic::Heartbeat(_)) { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+        if let Err(error) = self.client.try_publish(topic.to_string(), qos, retain, payload) {
             tracing::debug!(%error, %topic, "message put off");
         }
     }

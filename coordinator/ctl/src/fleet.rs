@@ -91,6 +91,8 @@ pub(crate) enum Gateways {
     },
     /// Lists gateways.
     List,
+    /// Shows how the link to the fleet does: connections, who is there, who follows what, what came in.
+    Link,
 }
 
 #[derive(Debug, Subcommand)]
@@ -228,8 +230,21 @@ pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) ->
                 ("TELEMETRY", "/telemetrySequence"),
                 ("DIRECTIVE", "/directiveSerial"),
                 ("FINDINGS", "/findings"),
+                ("PRESENCE", "/presence"),
+                ("LAST HEARTBEAT", "/lastHeartbeatAt"),
             ];
             out.table(&rows, &columns);
+        }
+        Gateways::Link => {
+            let view = client.get("/api/v1/fleet-link").await?;
+            out.answer(&view, || {
+                let groups = view.as_object().into_iter().flatten();
+                let lines = groups.flat_map(|(group, values)| {
+                    let values = values.as_object().into_iter().flatten();
+                    values.map(move |(name, value)| format!("{:<40} {:>12}", format!("{group}.{name}"), text(value)))
+                });
+                lines.collect::<Vec<_>>().join("\n")
+            });
         }
     }
     Ok(())
@@ -254,6 +269,7 @@ pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> a
                 ("FIRMWARE", "/currentFirmwareVersion"),
                 ("STATE", "/installState"),
                 ("RECALL", "/recallId"),
+                ("PRESENCE", "/presence"),
                 ("DETAIL", "/detail"),
             ];
             out.table(&rows, &columns);

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "printing is what a command line is for")]
 
 mod audit;
+mod broker;
 mod client;
 mod deployments;
 mod firmware;
@@ -56,6 +57,9 @@ enum Action {
     /// Gateways and their enrolment tokens.
     #[command(subcommand)]
     Gateways(fleet::Gateways),
+    /// Rules for an MQTT broker of your own.
+    #[command(subcommand)]
+    Broker(broker::Action),
     /// Devices.
     #[command(subcommand)]
     Devices(fleet::Devices),
@@ -138,6 +142,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Action::Users(action) => fleet::users(&out, &Client::open(&file)?, action).await,
         Action::Hospitals(action) => fleet::hospitals(&out, &Client::open(&file)?, action).await,
         Action::Gateways(action) => fleet::gateways(&out, &Client::open(&file)?, action).await,
+        Action::Broker(action) => broker::run(action),
         Action::Devices(action) => fleet::devices(&out, &Client::open(&file)?, action).await,
         Action::Firmware(action) => firmware::run(&out, &Client::open(&file)?, action).await,
         Action::Approve(approve) => firmware::approve(&out, &Client::open(&file)?, approve).await,

@@ -1,5 +1,7 @@
 //! Devices.
 
+use std::sync::MutexGuard;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use mdfm_shared::id::DeviceId;
@@ -10,8 +12,10 @@ use utoipa::ToSchema;
 use super::gateways::Reason;
 use super::request::{Json, Origin, id};
 use super::{Api, Problem};
+use crate::clock;
 use crate::domain::access::Permission;
 use crate::domain::fleet::{Device, NewDevice};
+use crate::domain::presence::{Presence, Reach};
 use crate::domain::recall::Quarantine;
 use crate::domain::{Command, Refusal};
 
@@ -44,6 +48,13 @@ pub(crate) struct DeviceView {
     current_firmware_version: String,
     /// SHA-256 of the running image as the device measured it.
     running_sha256: Option<String>,
+    /// `attached`, `detached`, `unreachable` while its gateway is not heard of, or `unknown`.
+    #[schema(value_type = String)]
+    presence: Reach,
+    /// When its gateway last said that it is attached, since this coordinator started.
+    last_attached_at: Option<String>,
+    /// Whether a patient was connected or therapy ran when its gateway last spoke of it.
+    in_use: Option<bool>,
     /// State of the last installation.
     #[schema(value_type = Option<String>)]
     install_state: Option<InstallState>,
@@ -58,8 +69,26 @@ pub(crate) struct DeviceView {
     retired_at: Option<String>,
 }
 
-fn view(state: &crate::domain::State, quarantine: &Quarantine<'_>, id: &DeviceId, device: &Device) -> DeviceView {
+/// What a view is made of beside the device: the state, the open recalls, and who is there.
+struct Sight<'a> {
+    state: &'a crate::domain::State,
+    quarantine: Quarantine<'a>,
+    presence: MutexGuard<'a, Presence>,
+}
+
+impl<'a> Sight<'a> {
+    fn new(api: &'a Api, state: &'a crate::domain::State) -> Self {
+        Self { state, quarantine: Quarantine::new(state), presence: api.runner.presence() }
+    }
+}
+
+fn view(sight: &Sight<'_>, id: &DeviceId, device: &Device) -> DeviceView {
+    let Sight { state, quarantine, presence } = sight;
+    let (reach, heard) = presence.device(clock::now(), state.gateway_of(id), id);
     DeviceView {
+        presence: reach,
+        last_attached_at: presence.last_attached(id).map(|at| at.to_string()),
+        in_use: heard.map(|d| d.in_use),
         device_id: id.to_string(),
         model_number: device.model.clone(),
         serial_number: device.serial.clone(),
@@ -100,7 +129,7 @@ pub(super) async fn register(
     origin.submit(&api, &caller, command).await?;
     let state = api.runner.state();
     let registered = state.need_device(&device)?;
-    Ok((StatusCode::CREATED, axum::Json(view(&state, &Quarantine::new(&state), &device, registered))))
+    Ok((StatusCode::CREATED, axum::Json(view(&Sight::new(&api, &state), &device, registered))))
 }
 
 /// Lists devices.
@@ -108,9 +137,9 @@ pub(super) async fn register(
 pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<DeviceView>>, Problem> {
     let caller = origin.need(&api, Permission::Read, "device.list", "device").await?;
     let state = api.runner.state();
-    let (own, quarantine) = (state.hospital_of_user(&caller.actor.id), Quarantine::new(&state));
+    let (own, sight) = (state.hospital_of_user(&caller.actor.id), Sight::new(&api, &state));
     let seen = state.devices.iter().filter(|(_, d)| own.is_none_or(|h| *h == d.hospital));
-    Ok(axum::Json(seen.map(|(id, d)| view(&state, &quarantine, id, d)).collect()))
+    Ok(axum::Json(seen.map(|(id, d)| view(&sight, id, d)).collect()))
 }
 
 /// Shows one device.
@@ -129,7 +158,7 @@ pub(super) async fn show(
         // As if it were not there: staff learn nothing of other hospitals.
         return Err(Refusal::not_found("device", &device).into());
     }
-    Ok(axum::Json(view(&state, &Quarantine::new(&state), &device, found)))
+    Ok(axum::Json(view(&Sight::new(&api, &state), &device, found)))
 }
 
 /// Takes a device out of service for good; from then on the retention of its records runs.

@@ -15,6 +15,7 @@ use super::{Api, Problem};
 use crate::clock;
 use crate::domain::access::Permission;
 use crate::domain::fleet::AnomalyKind;
+use crate::domain::presence::Standing;
 use crate::domain::{Command, Refusal};
 
 /// Life of an enrolment token.
@@ -37,6 +38,10 @@ pub(crate) struct GatewayView {
     /// Highest committed telemetry batch.
     telemetry_sequence: u64,
     directive_serial: u64,
+    /// `online`, `silent`, `offline`, or `unknown` while it was not heard of since this coordinator started.
+    #[schema(value_type = String)]
+    presence: Standing,
+    last_heartbeat_at: Option<String>,
     /// How many findings about its telemetry chain still stand.
     findings: usize,
     /// What was found wrong with its telemetry chain, the newest last.
@@ -95,7 +100,11 @@ pub(super) async fn register(
 pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<GatewayView>>, Problem> {
     origin.need(&api, Permission::ReadAll, "gateway.list", "gateway").await?;
     let state = api.runner.state();
-    let view = state.gateways.iter().map(|(id, g)| GatewayView {
+    let (now, presence) = (clock::now(), api.runner.presence());
+    let presence = |id: &GatewayId| presence.gateway(now, id);
+    let view = state.gateways.iter().map(|(id, g)| (presence(id), id, g)).map(|(heard, id, g)| GatewayView {
+        presence: heard.standing,
+        last_heartbeat_at: heard.heard_at.map(|at| at.to_string()),
         gateway_id: id.to_string(),
         hospital_id: g.hospital.to_string(),
         enrolled: g.credentials.is_some(),

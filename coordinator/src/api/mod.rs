@@ -8,6 +8,7 @@ mod deployments;
 mod devices;
 mod evidence;
 mod firmware;
+mod fleet_link;
 mod gateways;
 mod history;
 mod hospitals;
@@ -28,6 +29,8 @@ use mdfm_audit::SearchIndex;
 use mdfm_shared::sign::SecretKey;
 
 use crate::access::LoginGuard;
+use crate::broker::DoorCounts;
+use crate::fleet_link::Counts;
 use crate::pki::Pem;
 use crate::runner::Runner;
 use crate::scrub::ScrubStatus;
@@ -51,4 +54,6 @@ pub(crate) struct Api {
     /// Where the lists of what is to be disposed of are kept.
     pub(crate) disposals: PathBuf,
     pub(crate) online_key: SecretKey,
+    pub(crate) link: Arc<Counts>,
+    pub(crate) door: Arc<DoorCounts>,
 }

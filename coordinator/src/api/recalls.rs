@@ -75,11 +75,11 @@ pub(crate) struct RecallView {
 fn view(api: &Api, id: &RecallId, recall: &Recall) -> RecallView {
     let state = api.runner.state();
     let now = clock::now();
-    let seen = api.runner.liveness.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let presence = api.runner.presence();
     let left = if recall.closed.is_some() { Vec::new() } else { recall::outstanding(&state, recall) };
     let outstanding = left.into_iter().filter_map(|device| {
         let held = state.devices.get(&device)?;
-        let last = seen.get(&device).copied();
+        let last = presence.last_attached(&device);
         Some(OutstandingView {
             hospital_id: held.hospital.to_string(),
             firmware_version: held.firmware_version.clone(),

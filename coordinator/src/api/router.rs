@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 use super::problem::Unrecorded;
 use super::request::Origin;
 use super::{
-    Api, Problem, agent, approvals, compliance, deployments, devices, evidence, firmware, gateways, history, hospitals,
-    recalls, reports, retention, sessions, trust, users,
+    Api, Problem, agent, approvals, compliance, deployments, devices, evidence, firmware, fleet_link, gateways,
+    history, hospitals, recalls, reports, retention, sessions, trust, users,
 };
 use crate::domain::Refusal;
 use crate::domain::refusal::Class;
@@ -42,6 +42,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(gateways::register, gateways::list))
         .routes(routes!(gateways::issue_token))
         .routes(routes!(gateways::revoke))
+        .routes(routes!(fleet_link::show))
         .routes(routes!(devices::register, devices::list))
         .routes(routes!(devices::show))
         .routes(routes!(devices::retire))

@@ -1,14 +1,16 @@
-//! Accepts every connection, bounded in number and time, speaks TLS 1.3, learns who is there from the client certificate, and
+//! Accepts every connection, bounded in number, rate and time, speaks TLS 1.3, learns who is there from the client certificate, and
 //! hands MQTT to the guard and everything else to the HTTP router. Handshakes run side by side: a silent peer stops nobody.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use mdfm_shared::id::GatewayId;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
@@ -16,27 +18,31 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::version::TLS13;
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use tokio_rustls::rustls::HandshakeKind;
 use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 
-use super::BrokerAccess;
+use super::counts::DoorCounts;
 use super::guard::{self, Guard};
+use super::limits::{AddressLimits, Addresses, Refused};
+use super::sessions::{GatewayLimits, Sessions};
+use super::tls::{ALPN_MQTT, Tls};
+use super::trunk::Trunk;
+use super::{BrokerAccess, proxy, websocket};
 use crate::domain::{Command, Refusal};
-use crate::pki::{self, Pem};
 use crate::runner::{self, Runner};
+use crate::{clock, pki};
 
 /// From the TCP connection to the end of the TLS handshake, and from there to the first byte.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// For the PROXY header of a balancer.
+const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
 /// For the head of one HTTP request.
 const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// First byte of an MQTT CONNECT; no HTTP request starts with it.
 const MQTT_CONNECT: u8 = 0x10;
+/// Connections of one address that have not yet shown who they are.
+const STRANGERS_PER_ADDRESS_MAX: usize = 512;
 
 /// Who is at the other end.
 #[derive(Debug, Clone)]
@@ -46,70 +52,71 @@ pub(crate) struct Peer {
     pub(crate) gateway: Option<GatewayId>,
 }
 
+/// How much the door lets in.
+#[derive(Debug, Clone)]
+pub(crate) struct DoorLimits {
+    pub(crate) connections_max: usize,
+    pub(crate) connections_per_address_max: usize,
+    pub(crate) connections_per_address_per_second: u64,
+    pub(crate) gateway: GatewayLimits,
+    /// Balancers that say by the PROXY protocol whose connection they pass on.
+    pub(crate) proxies: Vec<IpAddr>,
+}
+
 /// The front door and what stands behind it.
 pub(crate) struct FrontDoor {
     pub(crate) runner: Runner,
     pub(crate) broker: BrokerAccess,
     pub(crate) router: Router,
+    pub(crate) tls: Tls,
     /// Changes whenever a gateway is revoked.
     pub(crate) revocations: watch::Receiver<u64>,
-    pub(crate) connections_max: usize,
-    pub(crate) connections_per_address_max: usize,
+    pub(crate) limits: DoorLimits,
+    pub(crate) counts: Arc<DoorCounts>,
 }
 
-/// TLS 1.3 only; a client certificate is asked for, checked if given, and needed for everything that gateways do.
-pub(crate) fn tls_config(authority: &str, server: &Pem) -> anyhow::Result<ServerConfig> {
-    let provider = Arc::new(ring::default_provider());
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-        .allow_unauthenticated()
-        .build()?;
-    let chain = vec![CertificateDer::from_pem_slice(server.certificate.as_bytes())?];
-    let key = PrivateKeyDer::from_pem_slice(server.key.as_bytes())?;
-    Ok(ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13])?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)?)
+/// A connection's places; they are free again when it ends.
+struct Entry {
+    door: Arc<Door>,
+    address: IpAddr,
+    is_stranger: AtomicBool,
+    _place: OwnedSemaphorePermit,
 }
 
-/// Counts connections by address.
-#[derive(Clone, Default)]
-struct Addresses(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-struct AddressPermit(Addresses, IpAddr);
-
-impl Addresses {
-    fn enter(&self, address: IpAddr, max: usize) -> Option<AddressPermit> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(address).or_default();
-        if *count >= max {
-            return None;
+impl Entry {
+    fn identified(&self) {
+        if self.is_stranger.swap(false, Ordering::Relaxed) {
+            self.door.addresses().identified(self.address);
         }
-        *count += 1;
-        Some(AddressPermit(self.clone(), address))
     }
 }
 
-impl Drop for AddressPermit {
+impl Drop for Entry {
     fn drop(&mut self) {
-        let mut counts = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.1);
-            }
-        }
+        self.door.addresses().leave(self.address, self.is_stranger.load(Ordering::Relaxed));
+        self.door.front.counts.open.remove(1);
     }
+}
+
+struct Door {
+    front: FrontDoor,
+    addresses: Mutex<Addresses>,
+    sessions: Sessions,
+    trunk: Trunk,
 }
 
 impl FrontDoor {
     /// Serves until the process ends.
-    pub(crate) async fn serve(self, listener: TcpListener, tls: ServerConfig) -> io::Result<()> {
-        let door = Arc::new(self);
-        let acceptor = TlsAcceptor::from(Arc::new(tls));
-        let places = Arc::new(Semaphore::new(door.connections_max));
-        let addresses = Addresses::default();
+    pub(crate) async fn serve(self, listener: TcpListener) -> io::Result<()> {
+        let limits = AddressLimits {
+            open_max: self.limits.connections_per_address_max,
+            strangers_max: self.limits.connections_per_address_max.min(STRANGERS_PER_ADDRESS_MAX),
+            per_second: self.limits.connections_per_address_per_second,
+        };
+        let places = Arc::new(Semaphore::new(self.limits.connections_max));
+        let sessions = Sessions::new(self.limits.gateway, Arc::clone(&self.counts));
+        let trunk = Trunk::start(&self.broker, sessions.clone());
+        let door = Arc::new(Door { front: self, addresses: Mutex::new(Addresses::new(limits)), sessions, trunk });
         loop {
             let (stream, address) = match listener.accept().await {
                 Ok(accepted) => accepted,
@@ -120,67 +127,182 @@ impl FrontDoor {
                     continue;
                 }
             };
-            let (Ok(place), Some(permit)) = (
-                Arc::clone(&places).try_acquire_owned(),
-                addresses.enter(address.ip(), door.connections_per_address_max),
-            ) else {
-                tracing::warn!(%address, "connection refused: too many connections");
+            door.front.counts.accepted.add(1);
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                door.front.counts.refused_full.add(1);
+                tracing::warn!(%address, "connection refused: all {} places are taken", door.front.limits.connections_max);
                 continue;
             };
-            let (door, acceptor) = (Arc::clone(&door), acceptor.clone());
-            tokio::spawn(async move {
-                if let Err(error) = door.connection(stream, address, acceptor, (place, permit)).await {
-                    tracing::debug!(%address, %error, "connection ended");
+            let is_proxy = door.front.limits.proxies.contains(&address.ip().to_canonical());
+            if is_proxy {
+                let door = Arc::clone(&door);
+                tokio::spawn(async move { door.behind_a_proxy(stream, address, place).await });
+            } else if let Some(entry) = door.enter(address, place) {
+                tokio::spawn(entry.serve(stream, address));
+            }
+        }
+    }
+}
+
+impl Door {
+    fn addresses(&self) -> MutexGuard<'_, Addresses> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(self: &Arc<Self>, address: SocketAddr, place: OwnedSemaphorePermit) -> Option<Entry> {
+        let entered = self.addresses().enter(Instant::now(), address.ip());
+        let (counter, why) = match entered {
+            Ok(()) => {
+                self.front.counts.open.add(1);
+                let (door, is_stranger) = (Arc::clone(self), AtomicBool::new(true));
+                return Some(Entry { door, address: address.ip(), is_stranger, _place: place });
+            }
+            Err(Refused::Full) => (&self.front.counts.refused_full, "too many connections of its address"),
+            Err(Refused::TooFast) => (&self.front.counts.refused_rate, "its address connects too fast"),
+        };
+        counter.add(1);
+        tracing::debug!(%address, "connection refused: {why}");
+        None
+    }
+
+    async fn behind_a_proxy(self: Arc<Self>, mut stream: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit) {
+        match timeout(PROXY_TIMEOUT, proxy::read(&mut stream)).await {
+            Ok(Ok(Some(client))) => {
+                if let Some(entry) = self.enter(client, place) {
+                    entry.serve(stream, client).await;
                 }
-            });
+            }
+            // The balancer looks whether the port is open.
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => tracing::warn!(%address, %error, "connection refused: no PROXY header from a balancer"),
+            Err(_) => tracing::warn!(%address, "connection refused: no PROXY header from a balancer in time"),
+        }
+    }
+}
+
+impl Entry {
+    async fn serve(self, stream: TcpStream, address: SocketAddr) {
+        if let Err(error) = self.connection(stream, address).await {
+            tracing::debug!(%address, %error, "connection ended");
         }
     }
 
-    async fn connection(
-        &self,
-        stream: TcpStream,
-        address: SocketAddr,
-        acceptor: TlsAcceptor,
-        _places: (OwnedSemaphorePermit, AddressPermit),
-    ) -> io::Result<()> {
+    async fn connection(self, stream: TcpStream, address: SocketAddr) -> io::Result<()> {
+        let door = Arc::clone(&self.door);
+        let front = &door.front;
         stream.set_nodelay(true)?;
-        let mut stream = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
-        let first = timeout(HANDSHAKE_TIMEOUT, stream.read_u8()).await??;
-        let gateway = self.identify(&stream, address).await?;
-        let stream = Prefixed { first: Some(first), inner: stream };
-        match (first, gateway) {
-            (MQTT_CONNECT, Some(gateway)) => {
-                let guard = Guard {
-                    gateway,
-                    address,
-                    runner: self.runner.clone(),
-                    broker: self.broker.clone(),
-                    revocations: self.revocations.clone(),
-                };
-                guard.run(stream).await
+        let shaken = timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(front.tls.current()).accept(stream)).await;
+        let mut stream = match shaken {
+            Ok(Ok(stream)) => stream,
+            failed => {
+                front.counts.handshakes_failed.add(1);
+                return failed?.map(drop);
             }
-            (MQTT_CONNECT, None) => {
+        };
+        front.counts.handshakes.add(1);
+        if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
+            front.counts.handshakes_resumed.add(1);
+        }
+        let gateway = front.identify(&stream, address).await?;
+        let first = timeout(HANDSHAKE_TIMEOUT, stream.read_u8()).await??;
+        self.identified();
+        let speaks_mqtt = first == MQTT_CONNECT;
+        let asked = stream.get_ref().1.alpn_protocol();
+        if asked.is_some_and(|asked| (asked == ALPN_MQTT) != speaks_mqtt) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "another protocol than was asked for by ALPN"));
+        }
+        let stream = Prefixed { first: Some(first), inner: stream };
+        match (speaks_mqtt, gateway) {
+            (true, Some(gateway)) => door.guard(gateway, address).run(stream).await,
+            (true, None) => {
                 let refusal = Refusal::forbidden("no-certificate", "MQTT is for gateways with a current certificate");
-                self.denied(address, "mqtt.connect", refusal).await;
+                front.denied(address, "mqtt.connect", refusal).await;
                 Err(io::ErrorKind::PermissionDenied.into())
             }
-            (_, gateway) => self.http(stream, Peer { address, gateway }).await,
+            (false, gateway) => self.http(stream, Peer { address, gateway }).await,
         }
     }
 
+    async fn http(self, stream: Prefixed<TlsStream<TcpStream>>, peer: Peer) -> io::Result<()> {
+        let router = self.door.front.router.clone();
+        // The places belong to the connection, whatever it becomes.
+        let entry = Arc::new(self);
+        let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            let (router, peer, entry) = (router.clone(), peer.clone(), Arc::clone(&entry));
+            async move {
+                if request.uri().path() == websocket::PATH {
+                    return Ok(entry.websocket(request, peer).await);
+                }
+                request.extensions_mut().insert(peer);
+                router.oneshot(request.map(Body::new)).await
+            }
+        });
+        hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HTTP_HEAD_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
+            .await
+            .map_err(io::Error::other)
+    }
+
+    async fn websocket(self: Arc<Self>, request: hyper::Request<hyper::body::Incoming>, peer: Peer) -> Response {
+        let Some(gateway) = peer.gateway else {
+            let refusal = Refusal::forbidden("no-certificate", "MQTT is for gateways with a current certificate");
+            self.door.front.denied(peer.address, "mqtt.connect", refusal).await;
+            return (StatusCode::FORBIDDEN, "MQTT is for gateways with a current certificate").into_response();
+        };
+        let response = match websocket::answer(&request) {
+            Ok(response) => response,
+            Err(refused) => return refused.into_response(),
+        };
+        tokio::spawn(async move {
+            let upgraded = match timeout(HANDSHAKE_TIMEOUT, hyper::upgrade::on(request)).await {
+                Ok(Ok(upgraded)) => upgraded,
+                _ => return,
+            };
+            self.door.front.counts.websockets.add(1);
+            let stream = websocket::ByteStream::new(TokioIo::new(upgraded)).await;
+            if let Err(error) = self.door.guard(gateway, peer.address).run(stream).await {
+                tracing::debug!(address = %peer.address, %error, "connection ended");
+            }
+        });
+        response
+    }
+}
+
+impl Door {
+    fn guard(&self, gateway: GatewayId, address: SocketAddr) -> Guard {
+        Guard {
+            gateway,
+            address,
+            runner: self.front.runner.clone(),
+            trunk: self.trunk.clone(),
+            revocations: self.front.revocations.clone(),
+            sessions: self.sessions.clone(),
+            counts: Arc::clone(&self.front.counts),
+        }
+    }
+}
+
+impl FrontDoor {
     /// The gateway whose current certificate was presented. A certificate that is not, or no longer, a gateway's ends the
     /// connection.
     async fn identify(&self, stream: &TlsStream<TcpStream>, address: SocketAddr) -> io::Result<Option<GatewayId>> {
         let Some(certificate) = stream.get_ref().1.peer_certificates().and_then(<[_]>::first) else { return Ok(None) };
         let identity = pki::identify(certificate);
-        if let Some((gateway, fingerprint)) = &identity
+        // A resumed session is not checked against the authority again, so its time is looked at here.
+        let in_time = |not_after| clock::now() <= not_after;
+        if let Some((gateway, fingerprint, not_after)) = &identity
+            && in_time(*not_after)
             && guard::is_current(&self.runner, gateway, Some(*fingerprint))
         {
             return Ok(Some(gateway.clone()));
         }
-        let name = identity.map_or_else(|| "unreadable".to_owned(), |(gateway, _)| gateway.to_string());
-        let refusal =
-            Refusal::forbidden("certificate-refused", format!("the certificate of {name} is revoked or replaced"));
+        self.counts.certificates_refused.add(1);
+        let name = identity.map_or_else(|| "unreadable".to_owned(), |(gateway, ..)| gateway.to_string());
+        let detail = format!("the certificate of {name} is revoked, replaced or has run out");
+        let refusal = Refusal::forbidden("certificate-refused", detail);
         self.denied(address, "connect", refusal).await;
         Err(io::ErrorKind::PermissionDenied.into())
     }
@@ -190,20 +312,6 @@ impl FrontDoor {
         // The refusal comes back as the answer; recording it was the point.
         let _ =
             self.runner.submit(runner::anonymous(&address.ip().to_string()), Some(address.to_string()), command).await;
-    }
-
-    async fn http(&self, stream: Prefixed<TlsStream<TcpStream>>, peer: Peer) -> io::Result<()> {
-        let router = self.router.clone();
-        let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(peer.clone());
-            router.clone().oneshot(request.map(Body::new))
-        });
-        hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HTTP_HEAD_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service)
-            .await
-            .map_err(io::Error::other)
     }
 }
 

@@ -1,12 +1,24 @@
-//! The one open port. The front door accepts, limits and authenticates; behind it stand the HTTP API and, on loopback only and
-//! behind a secret that lives as long as the process, the embedded MQTT broker; or, by configuration, one of the operator's own.
+//! The one open port. The front door accepts, limits and authenticates, speaks MQTT with gateways itself and passes HTTP to the API.
+//! What gateways say and hear goes by one connection to the broker behind it: the embedded one, on loopback only and behind a
+//! secret that lives as long as the process, or by configuration one of the operator's own.
 
+mod counts;
 mod embedded;
 mod front_door;
 mod guard;
+mod limits;
+mod proxy;
+mod sessions;
+mod subscriptions;
+mod tls;
+mod trunk;
+mod websocket;
 
+pub(crate) use counts::{DoorCounts, DoorCountsView};
 pub(crate) use embedded::start as start_embedded;
-pub(crate) use front_door::{FrontDoor, Peer, tls_config};
+pub(crate) use front_door::{DoorLimits, FrontDoor, Peer};
+pub(crate) use sessions::GatewayLimits;
+pub(crate) use tls::Tls;
 
 use std::net::SocketAddr;
 
@@ -21,7 +33,7 @@ pub(crate) struct Login {
 #[derive(Clone)]
 pub(crate) struct BrokerAccess {
     pub(crate) address: SocketAddr,
-    /// Presented by the guard on behalf of certified gateways.
+    /// The front door's own, on behalf of all certified gateways.
     pub(crate) gateway: Login,
     pub(crate) coordinator: Login,
 }

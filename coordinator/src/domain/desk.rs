@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{Action, Directive};
-use mdfm_shared::id::{DeviceId, GatewayId, HospitalId};
+use mdfm_shared::id::{GatewayId, HospitalId};
 use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
 use mdfm_shared::record::{Actor, ActorKind, AuditRecord, Outcome, document_text};
 use mdfm_shared::sign::{SecretKey, Signed};
 use mdfm_shared::time::UtcMillis;
 
 use super::fleet::Gateway;
+use super::presence::Presence;
 use super::rollout::spec::WindowRule;
 use super::rollout::{self, Change, PhaseStatus, Scope, Status};
 use super::state::ReplayError;
@@ -46,9 +47,6 @@ pub(crate) enum Outbound {
     /// Everything that the broker should hold: messages were passed over because too many waited.
     Everything,
 }
-
-/// When each device was last reported attached; volatile, what follows from it is logged.
-pub(crate) type Seen = BTreeMap<DeviceId, UtcMillis>;
 
 /// Who wishes what, and from where.
 #[derive(Debug, Clone)]
@@ -124,7 +122,7 @@ impl Desk {
         &mut self,
         state: &mut State,
         now: UtcMillis,
-        seen: &Seen,
+        presence: &Presence,
         wishes: &[Wish],
     ) -> Result<Round, DeskError> {
         let mut round = Round::default();
@@ -134,7 +132,7 @@ impl Desk {
         }
         if now >= self.next_look {
             self.next_look = now.plus_ms(LOOK_MS);
-            self.watch_liveness(state, &mut round, now, seen)?;
+            self.watch_liveness(state, &mut round, now, presence)?;
             for proposal in firmware::expire(state, now) {
                 self.record(state, &mut round, now, &system(), None, proposal)?;
             }
@@ -354,7 +352,7 @@ impl Desk {
     fn sweep(&mut self, state: &State, now: UtcMillis) {
         let first = !std::mem::replace(&mut self.has_swept, true);
         let enrolled = state.gateways.iter().filter(|(_, g)| g.credentials.is_some());
-        let due = enrolled.filter(|(_, g)| first || directive::runs_out(g, now));
+        let due = enrolled.filter(|(id, g)| first || directive::runs_out(id, g, now));
         self.changed.extend(due.map(|(id, _)| id.clone()));
         for deployment in state.deployments.values().filter(|d| d.is_active()) {
             if matches!(deployment.plan.spec.windows, WindowRule::Windows { .. }) {
@@ -398,7 +396,7 @@ impl Desk {
         state: &mut State,
         round: &mut Round,
         now: UtcMillis,
-        seen: &Seen,
+        presence: &Presence,
     ) -> Result<(), DeskError> {
         let mut commands = Vec::new();
         for (id, deployment) in &state.deployments {
@@ -415,7 +413,7 @@ impl Desk {
                 if progress.phase != deployment.current || progress.has_failed() {
                     continue;
                 }
-                let last_seen = seen.get(device).copied().unwrap_or_default();
+                let last_seen = presence.last_attached(device).unwrap_or_default();
                 let known = last_seen.max(self.started_at).max(since);
                 let silent = now.since_ms(known) > limit_ms;
                 let heard = match (silent, progress.silent) {

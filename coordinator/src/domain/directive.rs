@@ -15,6 +15,8 @@ use super::rollout::{Deployment, DeviceProgress, Status};
 pub(crate) const LIFETIME_MS: u64 = 24 * 3_600_000;
 /// A directive is renewed when less than this is left.
 const RENEW_MS: u64 = LIFETIME_MS / 2;
+/// Renewals of a fleet that was directed at once are spread over so long.
+const SPREAD_MS: u64 = LIFETIME_MS / 4;
 
 /// The wishes for the devices of one gateway.
 pub(crate) fn compose(state: &State, gateway: &GatewayId, now: UtcMillis) -> Vec<DeviceDirective> {
@@ -76,13 +78,38 @@ pub(crate) fn is_due(state: &State, gateway: &GatewayId, wishes: &[DeviceDirecti
     let Some(held) = state.gateways.get(gateway) else { return false };
     match (&held.directive, state.directive_wishes.get(gateway)) {
         (Some(issued), Some(current)) => {
-            current != wishes || now.plus_ms(RENEW_MS) >= issued.expires_at || issued.serial < held.serial_seen
+            current != wishes || runs_out(gateway, held, now) || issued.serial < held.serial_seen
         }
         _ => true,
     }
 }
 
-/// Whether the gateway's directive is to be renewed.
-pub(crate) fn runs_out(gateway: &Gateway, now: UtcMillis) -> bool {
-    gateway.directive.as_ref().is_none_or(|d| now.plus_ms(RENEW_MS) >= d.expires_at)
+/// Whether the gateway's directive is to be renewed: when half of its life is left, or up to a quarter of its life sooner, each
+/// gateway by its name, so that thousands directed in one minute are not renewed in one minute.
+pub(crate) fn runs_out(id: &GatewayId, gateway: &Gateway, now: UtcMillis) -> bool {
+    gateway.directive.as_ref().is_none_or(|d| now.plus_ms(RENEW_MS + spread_ms(id)) >= d.expires_at)
+}
+
+/// A share of [`SPREAD_MS`] that a gateway's name alone decides (FNV-1a, Fowler et al.), the same in every replay.
+fn spread_ms(id: &GatewayId) -> u64 {
+    let hash = id
+        .as_str()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    hash % SPREAD_MS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renewals_of_a_fleet_are_spread_over_hours() {
+        let mut per_hour = [0_u32; 6];
+        for n in 0..6_000 {
+            let hour = spread_ms(&format!("GW-{n}").parse().expect("a good id")) / 3_600_000;
+            per_hour[usize::try_from(hour).expect("small")] += 1;
+        }
+        assert!(per_hour.iter().all(|n| (800..1_200).contains(n)), "{per_hour:?}");
+    }
 }

@@ -40,15 +40,14 @@ pub(crate) fn message(state: &State, log: &impl LogSource, outbound: &Outbound) 
     })
 }
 
-/// Everything that the broker should retain.
+/// What the broker should hold for everybody. The directive of each gateway is not among it: a gateway's first heartbeat says
+/// which one it has, so a fleet that comes back is told only what it lacks.
 pub(crate) fn everything(state: &State, log: &impl LogSource) -> Vec<Outbound> {
     let mut messages: Vec<Outbound> = (0..state.roots.len()).map(Outbound::TrustRoot).collect();
     messages.extend(state.roster.as_ref().map(|_| Outbound::Roster));
     messages.extend(log.newest().map(|(_, note)| Outbound::Checkpoint(note)));
     let releases: BTreeSet<Digest> = state.deployments.values().map(|d| d.plan.manifest).collect();
     messages.extend(releases.into_iter().map(Outbound::Release));
-    let directed = state.gateways.iter().filter(|(_, g)| g.directive.is_some());
-    messages.extend(directed.map(|(id, _)| Outbound::Directive(id.clone())));
     messages
 }
 

@@ -1,11 +1,12 @@
 //! Heartbeats: which devices are there, and what a gateway lacks.
 
 use mdfm_shared::id::GatewayId;
-use mdfm_shared::sign::{KeySet, PublicKey, Signed};
+use mdfm_shared::sign::{KeySet, PublicKey, Signed, Verified};
 use mdfm_shared::telemetry::Heartbeat;
 use mdfm_shared::time::UtcMillis;
 
-use super::desk::{Outbound, Seen};
+use super::desk::Outbound;
+use super::presence::Presence;
 use super::{Command, Refusal, State};
 
 /// What follows from a heartbeat.
@@ -17,35 +18,49 @@ pub(crate) struct Answer {
     pub(crate) command: Option<Command>,
 }
 
-/// Takes a heartbeat: notes in `seen` which devices are there. One that is not newer than `newest` (epoch and sequence) was sent
-/// again, by the broker or by somebody who wants a silent gateway to seem alive: it shows nothing.
+/// The key that a gateway's telemetry and heartbeats are signed with; none where it is not enrolled or revoked.
+pub(crate) fn key_of<'a>(state: &'a State, gateway: &GatewayId) -> Option<&'a str> {
+    let held = state.gateways.get(gateway).filter(|g| !g.revoked)?;
+    held.credentials.as_ref().map(|c| c.telemetry_key.as_str())
+}
+
+/// Checks who signed a heartbeat, by itself. Many at once: [`mdfm_shared::sign::verify_many`].
 ///
 /// # Errors
-/// It is not signed by the gateway, or names another one.
-pub(crate) fn hear(
+/// It is not signed by the gateway.
+pub(crate) fn check(
     state: &State,
-    seen: &mut Seen,
-    now: UtcMillis,
     gateway: &GatewayId,
     signed: &Signed<Heartbeat>,
-    newest: &mut (u64, u64),
+) -> Result<Option<Verified<Heartbeat>>, Refusal> {
+    let Some(key) = key_of(state, gateway) else { return Ok(None) };
+    let key: PublicKey = key.parse().map_err(|e| Refusal::document("telemetry-key", e))?;
+    signed.verify(&KeySet::single(key)).map(Some).map_err(|e| Refusal::document("heartbeat-signature", e))
+}
+
+/// Takes a heartbeat that came as this gateway's and that the gateway's key signed: notes which devices are there, and answers
+/// with what the gateway lacks.
+///
+/// # Errors
+/// It names another gateway, or too many devices.
+pub(crate) fn hear(
+    state: &State,
+    presence: &mut Presence,
+    now: UtcMillis,
+    gateway: &GatewayId,
+    heartbeat: &Verified<Heartbeat>,
 ) -> Result<Answer, Refusal> {
     let mut answer = Answer::default();
-    let Some(held) = state.gateways.get(gateway) else { return Ok(answer) };
-    let Some(credentials) = held.credentials.as_ref().filter(|_| !held.revoked) else { return Ok(answer) };
-    let key: PublicKey = credentials.telemetry_key.parse().map_err(|e| Refusal::document("telemetry-key", e))?;
-    let heartbeat = signed.verify(&KeySet::single(key)).map_err(|e| Refusal::document("heartbeat-signature", e))?;
+    let Some(held) = state.gateways.get(gateway).filter(|g| !g.revoked) else { return Ok(answer) };
     if heartbeat.gateway != *gateway || !heartbeat.is_bounded() {
         return Err(Refusal::document("heartbeat", "names another gateway or too many devices"));
     }
-    let position = (heartbeat.epoch, heartbeat.sequence);
-    if heartbeat.epoch != held.chain.epoch || position <= *newest {
+    if heartbeat.epoch != held.chain.epoch || !presence.heard(now, heartbeat) {
         return Ok(answer);
     }
-    *newest = position;
-    for device in heartbeat.devices.iter().filter(|d| d.attached) {
+    for device in &heartbeat.devices {
         if state.gateway_of(&device.device) == Some(gateway) {
-            seen.insert(device.device.clone(), now);
+            presence.seen(now, device);
         }
     }
     let first_missing = usize::try_from(heartbeat.root_version).unwrap_or(usize::MAX);
@@ -62,7 +77,9 @@ pub(crate) fn hear(
         let serial = heartbeat.directive_serial;
         answer.command = Some(Command::NoteSerial { gateway: gateway.clone(), serial });
     }
-    if held.directive.as_ref().is_some_and(|d| d.serial > heartbeat.directive_serial) {
+    if let Some(directive) = held.directive.as_ref().filter(|d| d.serial > heartbeat.directive_serial)
+        && presence.send_directive(now, gateway, directive.serial, directive.issued_at)
+    {
         answer.outbound.push(Outbound::Directive(gateway.clone()));
     }
     Ok(answer)

@@ -11,6 +11,8 @@ pub(crate) mod event;
 pub(crate) mod firmware;
 pub(crate) mod fleet;
 pub(crate) mod heartbeat;
+pub(crate) mod intake;
+pub(crate) mod presence;
 pub(crate) mod recall;
 pub(crate) mod refusal;
 pub(crate) mod retention;
@@ -25,7 +27,6 @@ use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId,
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::Actor;
 use mdfm_shared::sign::{PublicKey, Signed};
-use mdfm_shared::telemetry::TelemetryBatch;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{Approval, Role, Roster, TrustRoot, Validation};
 
@@ -219,7 +220,7 @@ pub(crate) enum Command {
     },
     Telemetry {
         gateway: GatewayId,
-        batch: Signed<TelemetryBatch>,
+        batch: telemetry::Received,
     },
     /// A gateway's heartbeat names a directive that is not ours.
     NoteSerial {

@@ -1,10 +1,11 @@
 //! Telemetry enters: each batch once, in its gateway's order, with its own signature kept.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::record::document_text;
-use mdfm_shared::sign::{KeySet, PublicKey, Signed};
+use mdfm_shared::sign::{KeySet, PublicKey, Signed, Verified, Verifier};
 use mdfm_shared::telemetry::{EventKind, TelemetryBatch};
 use mdfm_shared::time::UtcMillis;
 
@@ -20,7 +21,55 @@ pub(crate) const FORK: &str = "telemetry-fork";
 /// Too old to tell whether it is the one that was committed.
 pub(crate) const STALE: &str = "telemetry-stale";
 
-pub(super) fn commit(state: &State, id: &GatewayId, signed: &Signed<TelemetryBatch>) -> Result<Vec<Proposal>, Refusal> {
+/// A batch as it came, checked ahead where another thread has had the time.
+#[derive(Debug, Clone)]
+pub(crate) struct Received {
+    signed: Signed<TelemetryBatch>,
+    /// Made by [`Self::check`] alone, of these very bytes.
+    checked: Option<Verified<TelemetryBatch>>,
+}
+
+impl From<Signed<TelemetryBatch>> for Received {
+    fn from(signed: Signed<TelemetryBatch>) -> Self {
+        Self { signed, checked: None }
+    }
+}
+
+impl Received {
+    /// Checks the signature ahead; one that is wrong is found out when the batch is decided about.
+    #[must_use]
+    pub(crate) fn check(signed: Signed<TelemetryBatch>, verifier: &Verifier) -> Self {
+        let checked = signed.verify_with(verifier).ok();
+        Self { signed, checked }
+    }
+
+    fn verify(&self, key: &PublicKey) -> Result<Cow<'_, Verified<TelemetryBatch>>, Refusal> {
+        match &self.checked {
+            Some(checked) if checked.signers().contains(&key.id()) => Ok(Cow::Borrowed(checked)),
+            _ => {
+                let verified = self.signed.verify(&KeySet::single(key.clone()));
+                verified.map(Cow::Owned).map_err(|e| Refusal::document("telemetry-signature", e))
+            }
+        }
+    }
+
+    /// The batch, unchecked; for what is said about refused ones.
+    pub(crate) fn unverified(&self) -> Option<TelemetryBatch> {
+        self.signed.decode_unverified().ok()
+    }
+}
+
+/// Whether these bytes were committed at their place in the gateway's chain already. Says nothing about who sent them.
+pub(crate) fn is_repeat(state: &State, id: &GatewayId, signed: &Signed<TelemetryBatch>) -> bool {
+    let (Some(gateway), Ok(batch)) = (state.gateways.get(id), signed.decode_unverified()) else { return false };
+    let chain = &gateway.chain;
+    batch.epoch == chain.epoch
+        && batch.sequence <= chain.sequence
+        && chain.digest_of(batch.sequence) == Some(signed.digest())
+}
+
+pub(super) fn commit(state: &State, id: &GatewayId, received: &Received) -> Result<Vec<Proposal>, Refusal> {
+    let signed = &received.signed;
     let gateway = state.need_gateway(id)?;
     let credentials = gateway
         .credentials
@@ -28,7 +77,7 @@ pub(super) fn commit(state: &State, id: &GatewayId, signed: &Signed<TelemetryBat
         .filter(|_| !gateway.revoked)
         .ok_or_else(|| Refusal::forbidden("gateway-revoked", format!("gateway {id} is not enrolled or revoked")))?;
     let key: PublicKey = credentials.telemetry_key.parse().map_err(|e| Refusal::document("telemetry-key", e))?;
-    let batch = signed.verify(&KeySet::single(key)).map_err(|e| Refusal::document("telemetry-signature", e))?;
+    let batch = received.verify(&key)?;
     if batch.gateway != *id {
         let detail = format!("the batch is signed as {}, it came as {id}", batch.gateway);
         return Err(Refusal::forbidden("foreign-gateway", detail));
@@ -98,7 +147,7 @@ impl ChainWatch {
         state: &State,
         now: UtcMillis,
         id: &GatewayId,
-        signed: &Signed<TelemetryBatch>,
+        received: &Received,
         code: &str,
     ) -> Option<Anomaly> {
         let gateway = state.gateways.get(id)?;
@@ -130,7 +179,7 @@ impl ChainWatch {
             _ => return None,
         };
         // Refusals for these causes come after the signature was checked.
-        let batch = signed.decode_unverified().ok()?;
+        let batch = received.unverified()?;
         let expected = gateway.chain.sequence + 1;
         let found = Anomaly { kind, at: now, epoch: batch.epoch, sequence: batch.sequence, expected };
         let same = |a: &Anomaly| match kind {

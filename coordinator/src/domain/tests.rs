@@ -201,7 +201,7 @@ fn batch(sequence: u64, previous: Digest, kinds: Vec<EventKind>) -> TelemetryBat
 }
 
 fn telemetry(batch: &TelemetryBatch, n: u8) -> Command {
-    Command::Telemetry { gateway: gateway(), batch: signed(batch, &[n]) }
+    Command::Telemetry { gateway: gateway(), batch: signed(batch, &[n]).into() }
 }
 
 #[test]

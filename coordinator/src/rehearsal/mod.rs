@@ -10,15 +10,16 @@ use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::{Actor, ActorKind, AuditRecord};
 use mdfm_shared::sign::{PublicKey, SecretKey, Signed};
-use mdfm_shared::telemetry::InstallState;
+use mdfm_shared::telemetry::{InstallState, TelemetryBatch};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::{Checkpoint, Hash, NoteSigner, Tree};
 use mdfm_shared::trust::{Approval, Role, Roster, TrustRoot, Validation};
 use mdfm_shared::wire::{self, Topic};
 
-use crate::domain::desk::{Desk, DeskError, Outbound, Seen, Wish};
+use crate::domain::desk::{Desk, DeskError, Outbound, Wish};
 use crate::domain::dispatch::{self, LogSource};
 use crate::domain::fleet::NewDevice;
+use crate::domain::presence::Presence;
 use crate::domain::rollout::request::{DeploymentJson, WindowJson};
 use crate::domain::rollout::spec::ConsentRule;
 use crate::domain::rollout::{Deployment, OrderedBack, PhaseStatus, Scope, Status};
@@ -179,8 +180,7 @@ pub struct Coordinator {
     desk: Desk,
     state: State,
     log: Log,
-    seen: Seen,
-    newest: BTreeMap<GatewayId, (u64, u64)>,
+    presence: Presence,
     online_key: SecretKey,
     silence_limit_ms: u64,
     next_checkpoint: UtcMillis,
@@ -205,8 +205,7 @@ impl Coordinator {
             desk: Desk::new(online_key.clone(), silence_limit_ms, now),
             state: State::default(),
             log: Log { tree: Tree::default(), entries: Vec::new(), signer, checkpoint: None },
-            seen: Seen::new(),
-            newest: BTreeMap::new(),
+            presence: Presence::default(),
             online_key,
             silence_limit_ms,
             next_checkpoint: UtcMillis(0),
@@ -250,8 +249,7 @@ impl Coordinator {
         }
         self.state = kept;
         self.desk = Desk::new(self.online_key.clone(), self.silence_limit_ms, now);
-        self.seen.clear();
-        self.newest.clear();
+        self.presence = Presence::default();
         self.messages.clear();
         self.is_off = false;
         self.tell_everything();
@@ -276,7 +274,7 @@ impl Coordinator {
         if self.is_off {
             return unanswered();
         }
-        let mut round = self.desk.round(&mut self.state, now, &self.seen, wishes)?;
+        let mut round = self.desk.round(&mut self.state, now, &self.presence, wishes)?;
         if let Some(large) = round.entries.iter().find(|e| e.len() > LOG_ENTRY_BYTES_MAX) {
             return Err(Broken(format!("a record of {} bytes fits no entry of the log", large.len())));
         }
@@ -328,9 +326,9 @@ impl Coordinator {
     pub fn hear(&mut self, now: UtcMillis, topic: &Topic, payload: &[u8]) -> Result<(), Broken> {
         match topic {
             Topic::Telemetry(gateway) => {
-                let Ok(batch) = wire::decode(payload) else { return Ok(()) };
+                let Ok(batch) = wire::decode::<Signed<TelemetryBatch>>(payload) else { return Ok(()) };
                 let actor = Actor { kind: ActorKind::Gateway, id: gateway.to_string(), roles: vec![] };
-                let command = Command::Telemetry { gateway: gateway.clone(), batch };
+                let command = Command::Telemetry { gateway: gateway.clone(), batch: batch.into() };
                 let answer = self.round(now, &[Wish { actor, address: None, command }])?.pop();
                 let acknowledged = match answer {
                     Some(Ok(())) => true,
@@ -347,8 +345,8 @@ impl Coordinator {
             }
             Topic::Heartbeat(gateway) => {
                 let Ok(signed) = wire::decode(payload) else { return Ok(()) };
-                let newest = self.newest.entry(gateway.clone()).or_default();
-                let Ok(answer) = heartbeat::hear(&self.state, &mut self.seen, now, gateway, &signed, newest) else {
+                let Ok(Some(heartbeat)) = heartbeat::check(&self.state, gateway, &signed) else { return Ok(()) };
+                let Ok(answer) = heartbeat::hear(&self.state, &mut self.presence, now, gateway, &heartbeat) else {
                     return Ok(());
                 };
                 for outbound in answer.outbound {

@@ -3,6 +3,7 @@
 
 mod certificate;
 mod config;
+mod descriptors;
 mod exit;
 mod file;
 mod logging;
@@ -11,6 +12,7 @@ mod watchdog;
 
 pub use certificate::{Validity, validity};
 pub use config::{load_config, with_hint};
+pub use descriptors::raise_descriptors;
 pub use exit::{Exit, Stop, finish};
 pub use file::atomic_write;
 pub use logging::{LevelError, LogLevel, start_logging, take_up_level};

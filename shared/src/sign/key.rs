@@ -87,6 +87,35 @@ impl PublicKey {
     }
 }
 
+/// A public key made ready to check many signatures: its point is decompressed once.
+#[derive(Debug, Clone)]
+pub struct Verifier {
+    id: KeyId,
+    pub(super) key: VerifyingKey,
+}
+
+impl Verifier {
+    /// The key's name.
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+    /// As [`PublicKey::verify`].
+    pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        let Ok(signature) = <&[u8; 64]>::try_from(signature) else { return false };
+        self.key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)).is_ok()
+    }
+}
+
+impl TryFrom<&PublicKey> for Verifier {
+    type Error = KeyError;
+    fn try_from(key: &PublicKey) -> Result<Self, KeyError> {
+        match VerifyingKey::from_bytes(&key.bytes) {
+            Ok(point) if !point.is_weak() => Ok(Self { id: key.id(), key: point }),
+            _ => Err(KeyError::NotAPoint),
+        }
+    }
+}
+
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ed25519:{}", STANDARD.encode(self.bytes))

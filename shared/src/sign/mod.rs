@@ -3,6 +3,7 @@
 //! A signature covers a domain-separation context, the payload's length and the payload's exact bytes. Verification comes
 //! first, decoding after, and nothing is ever re-encoded to verify. Only [`Signed::verify`] makes a [`Verified`] value.
 
+mod batch;
 mod key;
 
 use std::collections::BTreeSet;
@@ -11,7 +12,8 @@ use std::marker::PhantomData;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use key::{Algorithm, KeyError, KeyId, KeySet, PublicKey, SecretKey};
+pub use batch::verify_many;
+pub use key::{Algorithm, KeyError, KeyId, KeySet, PublicKey, SecretKey, Verifier};
 
 use crate::digest::Digest;
 use crate::limits::{DOCUMENT_BYTES_MAX, SIGNATURES_MAX};

@@ -1,5 +1,5 @@
-//! The part of MQTT 3.1.1 (OASIS standard, 2014) that a guard in front of a broker must understand: where packets end, and
-//! what CONNECT, PUBLISH and SUBSCRIBE ask for. Pure: bytes in, facts out. Everything else passes as opaque bytes.
+//! The part of MQTT 3.1.1 (OASIS standard, 2014) that the front door speaks with gateways: where packets end, what CONNECT,
+//! PUBLISH and SUBSCRIBE ask for, and the answers. Pure: bytes in, facts out.
 
 /// Packet types (table 2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,10 +10,12 @@ pub enum Kind {
     Publish,
     /// Client asks for messages.
     Subscribe,
-    /// Client leaves without a will.
-    Disconnect,
-    /// A packet that a client may send and that names no topic of others: acknowledgements, unsubscribe, ping.
-    Harmless,
+    /// Client wants no more of what it asked for.
+    Unsubscribe,
+    /// The steps by which messages are acknowledged: PUBACK, PUBREC, PUBREL, PUBCOMP.
+    Answer,
+    /// PINGREQ and DISCONNECT.
+    Empty,
 }
 
 /// Why a packet is not let through.
@@ -55,8 +57,9 @@ pub fn header(bytes: &[u8], packet_bytes_max: usize) -> Result<Option<Header>, P
         1 => Kind::Connect,
         3 => Kind::Publish,
         8 => Kind::Subscribe,
-        14 => Kind::Disconnect,
-        4..=7 | 10 | 12 => Kind::Harmless,
+        4..=7 => Kind::Answer,
+        10 => Kind::Unsubscribe,
+        12 | 14 => Kind::Empty,
         _ => return Err(Malformed("a type that no client sends")),
     };
     let mut length = 0_usize;
@@ -75,6 +78,9 @@ pub fn header(bytes: &[u8], packet_bytes_max: usize) -> Result<Option<Header>, P
     Err(Malformed("remaining length of more than four bytes"))
 }
 
+/// Filters in one SUBSCRIBE.
+const FILTERS_MAX: usize = 512;
+
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -89,6 +95,13 @@ impl<'a> Reader<'a> {
     fn u16(&mut self) -> Result<u16, PacketError> {
         let bytes = self.take(2)?;
         Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
+    }
+    /// A packet id; never zero (§2.3.1).
+    fn packet_id(&mut self) -> Result<u16, PacketError> {
+        match self.u16()? {
+            0 => Err(Malformed("packet id zero")),
+            id => Ok(id),
+        }
     }
     fn binary(&mut self) -> Result<&'a [u8], PacketError> {
         let n = self.u16()?;
@@ -203,33 +216,156 @@ impl Connect {
             field(&mut body, password)?;
         }
         let mut packet = vec![0x10];
-        let mut length = body.len();
-        loop {
-            let byte = (length & 0x7f) as u8;
-            length >>= 7;
-            packet.push(byte | if length > 0 { 0x80 } else { 0 });
-            if length == 0 {
-                break;
-            }
-        }
+        push_length(&mut packet, body.len());
         packet.extend_from_slice(&body);
         Ok(packet)
     }
 }
 
-/// The topic of a PUBLISH (§3.3).
+/// A PUBLISH (§3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Publish<'a> {
+    /// Where to; without wildcards.
+    pub topic: &'a str,
+    /// Whether the broker shall keep it.
+    pub retain: bool,
+    /// Set for quality of service 1 and 2.
+    pub packet_id: Option<u16>,
+    /// Quality of service, 0 to 2.
+    pub qos: u8,
+    /// What.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Publish<'a> {
+    /// Reads the PUBLISH packet in `packet`.
+    ///
+    /// # Errors
+    /// A packet not as the standard says, or a topic with wildcards.
+    pub fn parse(packet: &'a [u8], header: &Header) -> Result<Self, PacketError> {
+        let qos = header.flags >> 1 & 3;
+        if qos == 3 {
+            return Err(Malformed("quality of service"));
+        }
+        if qos == 0 && header.flags & 8 != 0 {
+            return Err(Malformed("a message sent once cannot be sent again"));
+        }
+        let mut r = Reader(&packet[header.header_bytes..header.packet_bytes]);
+        let topic = r.text()?;
+        if topic.is_empty() || topic.contains(['+', '#']) {
+            return Err(Malformed("topic name with wildcards"));
+        }
+        let packet_id = if qos > 0 { Some(r.packet_id()?) } else { None };
+        Ok(Self { topic, retain: header.flags & 1 != 0, packet_id, qos, payload: r.0 })
+    }
+}
+
+/// The packet id of a SUBSCRIBE or UNSUBSCRIBE, and the filters of an UNSUBSCRIBE (§3.10).
 ///
 /// # Errors
-/// A packet not as the standard says, or a topic with wildcards.
-pub fn publish_topic<'a>(packet: &'a [u8], header: &Header) -> Result<&'a str, PacketError> {
-    if header.flags >> 1 & 3 == 3 {
-        return Err(Malformed("quality of service"));
+/// A packet not as the standard says.
+pub fn unsubscribe_filters<'a>(packet: &'a [u8], header: &Header) -> Result<Vec<&'a str>, PacketError> {
+    check_harmless(packet, header)?;
+    let mut r = Reader(&packet[header.header_bytes..header.packet_bytes]);
+    r.packet_id()?;
+    let mut filters = Vec::new();
+    while !r.0.is_empty() {
+        filters.push(r.text()?);
     }
-    let topic = Reader(&packet[header.header_bytes..header.packet_bytes]).text()?;
-    if topic.is_empty() || topic.contains(['+', '#']) {
-        return Err(Malformed("topic name with wildcards"));
+    Ok(filters)
+}
+
+/// The packet id of a packet that starts with one: SUBSCRIBE, UNSUBSCRIBE.
+///
+/// # Errors
+/// It is zero or missing.
+pub fn packet_id(packet: &[u8], header: &Header) -> Result<u16, PacketError> {
+    Reader(&packet[header.header_bytes..header.packet_bytes]).packet_id()
+}
+
+/// CONNACK (§3.2): a connection is accepted, without a session of before.
+pub const CONNACK: [u8; 4] = [0x20, 2, 0, 0];
+/// PINGRESP (§3.13).
+pub const PINGRESP: [u8; 2] = [0xd0, 0];
+
+/// PUBACK (§3.4).
+pub fn puback(packet_id: u16) -> [u8; 4] {
+    let [high, low] = packet_id.to_be_bytes();
+    [0x40, 2, high, low]
+}
+
+/// SUBACK (§3.9); each code is the quality of service granted, or 0x80 for none.
+pub fn suback(packet_id: u16, codes: &[u8]) -> Vec<u8> {
+    let [high, low] = packet_id.to_be_bytes();
+    let mut packet = vec![0x90];
+    push_length(&mut packet, 2 + codes.len());
+    packet.extend_from_slice(&[high, low]);
+    packet.extend_from_slice(codes);
+    packet
+}
+
+/// UNSUBACK (§3.11).
+pub fn unsuback(packet_id: u16) -> [u8; 4] {
+    let [high, low] = packet_id.to_be_bytes();
+    [0xb0, 2, high, low]
+}
+
+/// A PUBLISH of quality of service 0 (§3.3). Topics of ours are far shorter than MQTT's limit.
+pub fn publish(topic: &str, payload: &[u8]) -> Vec<u8> {
+    let name = &topic.as_bytes()[..topic.len().min(usize::from(u16::MAX))];
+    let mut packet = Vec::with_capacity(7 + name.len() + payload.len());
+    packet.push(0x30);
+    push_length(&mut packet, 2 + name.len() + payload.len());
+    packet.extend_from_slice(&(name.len() as u16).to_be_bytes());
+    packet.extend_from_slice(name);
+    packet.extend_from_slice(payload);
+    packet
+}
+
+/// Remaining length (§2.2.3).
+fn push_length(packet: &mut Vec<u8>, mut length: usize) {
+    loop {
+        let byte = (length & 0x7f) as u8;
+        length >>= 7;
+        packet.push(byte | if length > 0 { 0x80 } else { 0 });
+        if length == 0 {
+            return;
+        }
     }
-    Ok(topic)
+}
+
+/// Checks a packet that names no topic of others.
+///
+/// # Errors
+/// A packet not as the standard says.
+pub fn check_harmless(packet: &[u8], header: &Header) -> Result<(), PacketError> {
+    let mut r = Reader(&packet[header.header_bytes..header.packet_bytes]);
+    let is_pubrel = packet[0] >> 4 == 6;
+    match header.kind {
+        Kind::Unsubscribe => {
+            if header.flags != 2 {
+                return Err(Malformed("unsubscribe flags"));
+            }
+            r.packet_id()?;
+            if r.0.is_empty() {
+                return Err(Malformed("unsubscription from nothing"));
+            }
+            while !r.0.is_empty() {
+                r.text()?;
+            }
+            Ok(())
+        }
+        Kind::Answer => {
+            if header.flags != if is_pubrel { 2 } else { 0 } {
+                return Err(Malformed("flags of an acknowledgement"));
+            }
+            r.packet_id()?;
+            if r.0.is_empty() { Ok(()) } else { Err(Malformed("acknowledgement with more than its packet id")) }
+        }
+        Kind::Empty if header.flags == 0 && r.0.is_empty() => Ok(()),
+        Kind::Empty => Err(Malformed("a packet that should be empty")),
+        Kind::Connect | Kind::Publish | Kind::Subscribe => Err(Malformed("a packet of another kind")),
+    }
 }
 
 /// The filters of a SUBSCRIBE (§3.8).
@@ -241,10 +377,14 @@ pub fn subscribe_filters<'a>(packet: &'a [u8], header: &Header) -> Result<Vec<&'
         return Err(Malformed("subscribe flags"));
     }
     let mut r = Reader(&packet[header.header_bytes..header.packet_bytes]);
-    r.u16()?;
+    r.packet_id()?;
     let mut filters = Vec::new();
     while !r.0.is_empty() {
-        filters.push(r.text()?);
+        let filter = r.text()?;
+        if filter.is_empty() || filters.len() >= FILTERS_MAX {
+            return Err(Malformed("an empty filter, or too many"));
+        }
+        filters.push(filter);
         if r.u8()? > 2 {
             return Err(Malformed("quality of service"));
         }
@@ -288,6 +428,42 @@ mod tests {
     }
 
     #[test]
+    fn att_13_packets_that_a_broker_might_stumble_over_are_refused() {
+        let whole = |bytes: &[u8]| header(bytes, LIMIT).expect("good").expect("whole");
+        for bytes in [
+            &[0x40, 2, 0, 0][..],
+            &[0x40, 3, 0, 1, 9],
+            &[0x40, 1, 0],
+            &[0x60, 2, 0, 1],
+            &[0x50 | 8, 2, 0, 1],
+            &[0xc0, 1, 0],
+            &[0xe1, 0],
+            &[0xa2, 2, 0, 1],
+            &[0xa0, 5, 0, 1, 0, 1, b'a'],
+        ] {
+            assert!(check_harmless(bytes, &whole(bytes)).is_err(), "{bytes:?}");
+        }
+        for bytes in [&[0x40, 2, 0, 1][..], &[0x62, 2, 0, 1], &[0xc0, 0], &[0xa2, 5, 0, 1, 0, 1, b'a']] {
+            assert_eq!(check_harmless(bytes, &whole(bytes)), Ok(()), "{bytes:?}");
+        }
+        for bytes in [
+            &[0x32, 5, 0, 1, b'a', 0, 0][..],
+            &[0x32, 3, 0, 1, b'a'],
+            &[0x38, 3, 0, 1, b'a'],
+            &[0x36, 5, 0, 1, b'a', 0, 1],
+        ] {
+            assert!(Publish::parse(bytes, &whole(bytes)).is_err(), "{bytes:?}");
+        }
+        let bytes = [publish("a/b", &[7; 200]), vec![0x33, 5, 0, 1, b'a', 0, 9]].concat();
+        let first = header(&bytes, LIMIT).expect("good").expect("whole");
+        let read = Publish::parse(&bytes, &first).expect("good");
+        assert_eq!((read.topic, read.qos, read.retain, read.payload), ("a/b", 0, false, &[7; 200][..]));
+        let second = &bytes[first.packet_bytes..];
+        let read = Publish::parse(second, &whole(second)).expect("good");
+        assert_eq!((read.topic, read.qos, read.retain, read.packet_id), ("a", 1, true, Some(9)));
+    }
+
+    #[test]
     fn other_protocol_levels_are_named() {
         let mut bytes = connect().encode().expect("short fields");
         bytes[8] = 5;
@@ -302,8 +478,10 @@ mod tests {
                 && h.packet_bytes <= bytes.len()
             {
                 let _ = Connect::parse(&bytes, &h);
-                let _ = publish_topic(&bytes, &h);
+                let _ = Publish::parse(&bytes, &h);
                 let _ = subscribe_filters(&bytes, &h);
+                let _ = check_harmless(&bytes, &h);
+                let _ = unsubscribe_filters(&bytes, &h);
             }
         }
     }

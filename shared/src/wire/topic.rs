@@ -77,12 +77,39 @@ impl Topic {
         ["telemetry", "heartbeat", "presence"].map(|leaf| format!("{PREFIX}g/+/{leaf}"))
     }
 
+    /// The filters of everything that gateways may be told: what the front door hands out.
+    pub fn door_filters() -> [String; 6] {
+        [
+            format!("{PREFIX}g/+/directive"),
+            format!("{PREFIX}g/+/ack"),
+            Self::root_filter(),
+            Self::Roster.to_string(),
+            Self::release_filter(),
+            Self::Checkpoint.to_string(),
+        ]
+    }
+
+    /// The filter of every trust root.
+    pub fn root_filter() -> String {
+        format!("{PREFIX}trust/root/+")
+    }
+
+    /// The filter of every release.
+    pub fn release_filter() -> String {
+        format!("{PREFIX}release/+")
+    }
+
+    /// The filter of everything that is ours.
+    pub fn every_filter() -> String {
+        format!("{PREFIX}#")
+    }
+
     /// The filters that an agent subscribes to; releases are added one by one as directives name them.
     pub fn agent_filters(gateway: &GatewayId) -> [String; 5] {
         [
             Self::Directive(gateway.clone()).to_string(),
             Self::Ack(gateway.clone()).to_string(),
-            format!("{PREFIX}trust/root/+"),
+            Self::root_filter(),
             Self::Roster.to_string(),
             Self::Checkpoint.to_string(),
         ]
@@ -100,7 +127,7 @@ impl Topic {
 
     /// Whether `gateway` may subscribe to `filter`: its own orders, and what stands below `trust/`, `release/` and `log/`.
     pub fn gateway_may_subscribe(gateway: &GatewayId, filter: &str) -> bool {
-        if filter == format!("{PREFIX}trust/root/+") || filter == format!("{PREFIX}release/+") {
+        if filter == Self::root_filter() || filter == Self::release_filter() {
             return true;
         }
         match Self::parse(filter) {

@@ -2,7 +2,7 @@
 
 use mdfm_shared::directive::{DeviceDirective, Finish};
 use mdfm_shared::fixture::{NOW, SUBMITTER, approval, key, manifest, roster, signed, signed_root};
-use mdfm_shared::id::{DeploymentId, FirmwareId, HospitalId, RecallId};
+use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, HospitalId, RecallId};
 use mdfm_shared::manifest::{FirmwareClass, Manifest};
 use mdfm_shared::telemetry::{Event as Reported, EventKind, FirmwareReport, InstallState, TelemetryBatch};
 use mdfm_shared::trust::{Revocation, Role};
@@ -26,7 +26,7 @@ struct Office {
     desk: Desk,
     state: State,
     now: UtcMillis,
-    seen: Seen,
+    presence: Presence,
     entries: Vec<Vec<u8>>,
 }
 
@@ -48,7 +48,8 @@ fn release(n: u64, class: FirmwareClass, security_version: u32) -> Manifest {
 impl Office {
     fn new() -> Self {
         let desk = Desk::new(key(12), 60_000, NOW);
-        let mut office = Self { desk, state: State::default(), now: NOW, seen: Seen::new(), entries: Vec::new() };
+        let mut office =
+            Self { desk, state: State::default(), now: NOW, presence: Presence::default(), entries: Vec::new() };
         office.give("admin", Command::AddTrustRoot { root: signed_root() });
         office.give("admin", Command::AddRoster { roster: signed(&roster(), &[11]) });
         for h in 1..=4 {
@@ -114,7 +115,7 @@ impl Office {
         let before = trail::Before::of(&self.state, &command);
         let wish = Wish { actor: person(actor), address: None, command };
         let mut round =
-            self.desk.round(&mut self.state, self.now, &self.seen, std::slice::from_ref(&wish)).expect("applies");
+            self.desk.round(&mut self.state, self.now, &self.presence, std::slice::from_ref(&wish)).expect("applies");
         before.check(&self.state, self.now, &wish, &round);
         self.entries.extend(round.entries);
         round.answers.pop().expect("one answer")
@@ -129,13 +130,13 @@ impl Office {
     }
     fn pass(&mut self, ms: u64) {
         self.now = self.now.plus_ms(ms);
-        let round = self.desk.round(&mut self.state, self.now, &self.seen, &[]).expect("applies");
+        let round = self.desk.round(&mut self.state, self.now, &self.presence, &[]).expect("applies");
         self.entries.extend(round.entries);
     }
     /// As [`Self::pass`], with every gateway heard of until then.
     fn live(&mut self, ms: u64) {
         let at = self.now.plus_ms(ms);
-        self.seen = self.state.devices.keys().map(|d| (d.clone(), at)).collect();
+        self.state.devices.keys().for_each(|d| self.presence.attach(d.clone(), at));
         self.pass(ms);
     }
 
@@ -183,7 +184,7 @@ impl Office {
             previous: chain.last(),
             events,
         };
-        let batch = signed(&batch, &[50 + h as u8]);
+        let batch = signed(&batch, &[50 + h as u8]).into();
         self.give("x", Command::Telemetry { gateway, batch });
     }
 

@@ -257,7 +257,7 @@ fn batch(office: &Office, epoch: u64, sequence: u64, previous: Digest, code: &st
     let events = vec![Reported { device: Some(device(1, 1)), at: office.now, kind }];
     let gateway: GatewayId = id("GW-1");
     let batch = TelemetryBatch { gateway: gateway.clone(), epoch, sequence, previous, events };
-    Command::Telemetry { gateway, batch: signed(&batch, &[51]) }
+    Command::Telemetry { gateway, batch: signed(&batch, &[51]).into() }
 }
 
 #[test]

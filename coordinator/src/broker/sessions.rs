@@ -1,0 +1,244 @@
+//! Who is connected: one MQTT connection for each gateway, the newest; how much each may send over all of its connections; and
+//! what is handed out to whom.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use mdfm_shared::id::GatewayId;
+use mdfm_shared::wire::{Topic, mqtt};
+use tokio::sync::{mpsc, oneshot};
+
+use super::counts::DoorCounts;
+use super::limits::Bucket;
+use super::subscriptions::{Board, Subscriptions};
+
+/// How much one gateway may send; at once it may send five times as much.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GatewayLimits {
+    pub(crate) packets_per_second: u64,
+    pub(crate) bytes_per_second: u64,
+}
+
+const AT_ONCE: u64 = 5;
+/// Packets that may wait for a gateway to read them. What finds no room is dropped: directives and documents are asked for again
+/// with the next heartbeat, an ack is repeated when the batch is.
+const WAITING_MAX: usize = 64;
+
+/// A packet on its way to gateways; one copy however many get it.
+pub(super) type Packet = Arc<[u8]>;
+
+struct Held {
+    packets: Bucket,
+    bytes: Bucket,
+    /// Its newest directive, for when it asks.
+    directive: Option<Packet>,
+    current: Option<Current>,
+}
+
+/// The connection that holds the gateway's place.
+struct Current {
+    number: u64,
+    /// Ends it.
+    end: oneshot::Sender<()>,
+    outbound: mpsc::Sender<Packet>,
+    subscriptions: Subscriptions,
+}
+
+#[derive(Default)]
+struct Inner {
+    last_number: u64,
+    /// The gateways that have connected or have a directive since the start; as many as are enrolled at most.
+    gateways: HashMap<GatewayId, Held>,
+    board: Board<Packet>,
+}
+
+/// All of it.
+#[derive(Clone)]
+pub(super) struct Sessions {
+    limits: GatewayLimits,
+    counts: Arc<DoorCounts>,
+    inner: Arc<Mutex<Inner>>,
+}
+
+/// A gateway's place; gone with it unless a newer connection has taken it.
+pub(super) struct Place {
+    sessions: Sessions,
+    gateway: GatewayId,
+    number: u64,
+}
+
+/// What a new connection gets with its place.
+pub(super) struct Entered {
+    pub(super) place: Place,
+    /// Says when a newer connection takes the place.
+    pub(super) replaced: oneshot::Receiver<()>,
+    pub(super) outbound: mpsc::Receiver<Packet>,
+    /// For the guard's own answers, which wait for room.
+    pub(super) answers: mpsc::Sender<Packet>,
+}
+
+impl Sessions {
+    pub(super) fn new(limits: GatewayLimits, counts: Arc<DoorCounts>) -> Self {
+        Self { limits, counts, inner: Arc::default() }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fresh(&self) -> Held {
+        let (now, GatewayLimits { packets_per_second, bytes_per_second }) = (Instant::now(), self.limits);
+        Held {
+            packets: Bucket::new(packets_per_second, AT_ONCE * packets_per_second, now),
+            bytes: Bucket::new(bytes_per_second, AT_ONCE * bytes_per_second, now),
+            directive: None,
+            current: None,
+        }
+    }
+
+    /// Takes the gateway's place; an older connection is told to end.
+    pub(super) fn enter(&self, gateway: &GatewayId) -> Entered {
+        let (end, replaced) = oneshot::channel();
+        let (answers, outbound) = mpsc::channel(WAITING_MAX);
+        let mut inner = self.inner();
+        inner.last_number += 1;
+        let number = inner.last_number;
+        let held = inner.gateways.entry(gateway.clone()).or_insert_with(|| self.fresh());
+        let current = Current { number, end, outbound: answers.clone(), subscriptions: Subscriptions::default() };
+        if let Some(older) = held.current.replace(current) {
+            self.counts.replaced.add(1);
+            // It may be gone already.
+            let _ = older.end.send(());
+        }
+        let place = Place { sessions: self.clone(), gateway: gateway.clone(), number };
+        Entered { place, replaced, outbound, answers }
+    }
+
+    /// A message came down for whoever wants it.
+    pub(super) fn hand_out(&self, topic: &Topic, payload: &[u8]) {
+        let packet: Packet = mqtt::publish(&topic.to_string(), payload).into();
+        let mut inner = self.inner();
+        match topic {
+            Topic::Directive(gateway) | Topic::Ack(gateway) => {
+                if matches!(topic, Topic::Directive(_)) {
+                    let held = inner.gateways.entry(gateway.clone()).or_insert_with(|| self.fresh());
+                    held.directive = Some(Arc::clone(&packet));
+                }
+                let current = inner.gateways.get(gateway).and_then(|held| held.current.as_ref());
+                self.pass(current, topic, &packet);
+            }
+            Topic::TrustRoot(_) | Topic::Roster | Topic::Release(_) | Topic::Checkpoint => {
+                inner.board.keep(topic, Arc::clone(&packet));
+                for held in inner.gateways.values() {
+                    self.pass(held.current.as_ref(), topic, &packet);
+                }
+            }
+            Topic::Telemetry(_) | Topic::Heartbeat(_) | Topic::Presence(_) => {}
+        }
+    }
+
+    fn pass(&self, current: Option<&Current>, topic: &Topic, packet: &Packet) {
+        let Some(current) = current.filter(|c| c.subscriptions.want(topic)) else { return };
+        if current.outbound.try_send(Arc::clone(packet)).is_err() {
+            self.counts.passed_over.add(1);
+        }
+    }
+}
+
+impl Place {
+    /// The gateway has sent so much; gives how long it must wait before it sends more.
+    pub(super) fn sent(&self, packets: usize, bytes: usize) -> Duration {
+        let now = Instant::now();
+        let mut inner = self.sessions.inner();
+        let held = inner.gateways.get_mut(&self.gateway);
+        held.map_or(Duration::ZERO, |h| h.packets.take(now, packets).max(h.bytes.take(now, bytes)))
+    }
+
+    /// Adds or takes away a filter; gives what stands on its topics now. None for a filter that has no room.
+    pub(super) fn subscribe(&self, filter: &str, wanted: bool) -> Option<Vec<Packet>> {
+        let mut guard = self.sessions.inner();
+        let Inner { gateways, board, .. } = &mut *guard;
+        let held = gateways.get_mut(&self.gateway)?;
+        let current = held.current.as_mut().filter(|c| c.number == self.number)?;
+        if !current.subscriptions.set(filter, wanted) {
+            return None;
+        }
+        if !wanted {
+            return Some(Vec::new());
+        }
+        Some(match Topic::parse(filter) {
+            Some(Topic::Directive(_)) => held.directive.iter().cloned().collect(),
+            _ => board.matching(filter),
+        })
+    }
+
+    /// Whether this connection still holds the gateway's place.
+    pub(super) fn is_current(&self) -> bool {
+        let inner = self.sessions.inner();
+        let current = inner.gateways.get(&self.gateway).and_then(|h| h.current.as_ref());
+        current.is_some_and(|c| c.number == self.number)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut inner = self.sessions.inner();
+        if let Some(held) = inner.gateways.get_mut(&self.gateway)
+            && held.current.as_ref().is_some_and(|c| c.number == self.number)
+        {
+            held.current = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sessions() -> Sessions {
+        Sessions::new(GatewayLimits { packets_per_second: 10, bytes_per_second: 1_000 }, Arc::default())
+    }
+    fn gateway(n: u8) -> GatewayId {
+        format!("GW-{n}").parse().expect("a good id")
+    }
+
+    #[test]
+    fn att_13_the_newest_connection_of_a_gateway_holds_its_place() {
+        let sessions = sessions();
+        let mut first = sessions.enter(&gateway(1));
+        assert!(first.replaced.try_recv().is_err() && first.place.is_current());
+        assert_eq!(first.place.sent(50, 10), Duration::ZERO);
+        let mut second = sessions.enter(&gateway(1));
+        assert!(first.replaced.try_recv().is_ok() && !first.place.is_current(), "the older one is told to end");
+        drop(first);
+        assert!(second.replaced.try_recv().is_err(), "its end does not end the newer one");
+        assert!(second.place.sent(10, 10) > Duration::from_millis(900), "a new connection brings no new allowance");
+        drop(second);
+        assert!(sessions.inner().gateways[&gateway(1)].current.is_none());
+    }
+
+    #[test]
+    fn att_13_messages_go_to_who_asked_and_a_full_queue_costs_only_its_own_gateway() {
+        let sessions = sessions();
+        let (mut slow, mut quick) = (sessions.enter(&gateway(1)), sessions.enter(&gateway(2)));
+        sessions.hand_out(&Topic::Directive(gateway(1)), b"directive");
+        sessions.hand_out(&Topic::Roster, b"roster");
+        assert!(slow.outbound.try_recv().is_err(), "nobody has asked yet");
+        let own = Topic::Directive(gateway(1)).to_string();
+        assert_eq!(slow.place.subscribe(&own, true).expect("room").len(), 1, "kept for who asks later");
+        let checkpoint = Topic::Checkpoint.to_string();
+        for entered in [&slow, &quick] {
+            assert_eq!(entered.place.subscribe(&checkpoint, true).expect("room").len(), 0);
+        }
+        for n in 0..100_u8 {
+            sessions.hand_out(&Topic::Checkpoint, &[n]);
+            assert!(quick.outbound.try_recv().is_ok());
+            assert!(quick.outbound.try_recv().is_err(), "nothing of another gateway");
+        }
+        assert_eq!(sessions.counts.passed_over.get(), 100 - WAITING_MAX as u64);
+        let waiting = std::iter::from_fn(|| slow.outbound.try_recv().ok()).count();
+        assert_eq!(waiting, WAITING_MAX);
+        assert_eq!(quick.place.subscribe(&checkpoint, true).expect("room")[0].last(), Some(&99), "the newest");
+    }
+}

@@ -1,0 +1,278 @@
+//! Who is there: last wills, heartbeats and what was to be expected, as one state for each gateway and device. Volatile: what
+//! follows from it for a rollout is commanded and logged.
+//!
+//! The word of the broker that a connection broke shows a gateway offline at once; it proves nothing, so only signed heartbeats
+//! say that a device is there, and only their absence makes it silent.
+
+use std::collections::BTreeMap;
+
+use mdfm_shared::id::{DeviceId, GatewayId};
+use mdfm_shared::telemetry::{DeviceHeartbeat, Heartbeat, InstallState};
+use mdfm_shared::time::UtcMillis;
+use serde::Serialize;
+
+/// Heartbeats that may be missing before a gateway counts as silent.
+const MISSED: u64 = 3;
+/// A gateway is not called silent sooner, however fast it beats.
+const SILENT_MS_MIN: u64 = 30_000;
+/// Nor later: agents beat once an hour at least.
+const SILENT_MS_MAX: u64 = MISSED * 3_600_000;
+/// A directive sent so recently is on its way; the gateway's next heartbeat shows whether it came.
+const ON_ITS_WAY_MS: u64 = 2_000;
+
+/// Where a gateway stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Standing {
+    /// Not heard of since this coordinator started.
+    Unknown,
+    /// Beats as it should.
+    Online,
+    /// Its connection stands, or nobody says that it broke, but heartbeats are missing.
+    Silent,
+    /// Its connection ended.
+    Offline,
+}
+
+/// Where a device stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Reach {
+    /// Nothing was heard of it since this coordinator started.
+    Unknown,
+    /// Its gateway says that it is there.
+    Attached,
+    /// Its gateway says that it is not.
+    Detached,
+    /// Its gateway is not heard of itself.
+    Unreachable,
+}
+
+/// What was heard of one gateway.
+#[derive(Debug, Clone, Default)]
+struct Gateway {
+    /// Epoch and sequence of the newest heartbeat.
+    newest: (u64, u64),
+    heard_at: Option<UtcMillis>,
+    /// The longer of the last two times between heartbeats.
+    gaps_ms: [u64; 2],
+    /// Whether its last word on the connection was that it stands, and when it came.
+    connection: Option<(bool, UtcMillis)>,
+    /// Directive that it follows.
+    serial: u64,
+    /// Directive sent because a heartbeat showed that it was missing, and when.
+    sent: Option<(u64, UtcMillis)>,
+}
+
+/// What was heard of one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Device {
+    /// When it was reported attached last.
+    pub(crate) attached_at: UtcMillis,
+    pub(crate) attached: bool,
+    pub(crate) in_use: bool,
+    pub(crate) state: InstallState,
+}
+
+/// Where a gateway stands, and since when it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) standing: Standing,
+    pub(crate) heard_at: Option<UtcMillis>,
+    pub(crate) serial: u64,
+}
+
+/// Everything that was heard.
+#[derive(Debug, Default)]
+pub(crate) struct Presence {
+    gateways: BTreeMap<GatewayId, Gateway>,
+    devices: BTreeMap<DeviceId, Device>,
+}
+
+impl Presence {
+    /// A heartbeat came that its gateway signed. Gives false for one that is not newer than the last: it was sent again, by the
+    /// broker or by somebody who wants a silent gateway to seem alive, and shows nothing.
+    pub(crate) fn heard(&mut self, now: UtcMillis, heartbeat: &Heartbeat) -> bool {
+        let position = (heartbeat.epoch, heartbeat.sequence);
+        let held = entry(&mut self.gateways, &heartbeat.gateway);
+        if position <= held.newest {
+            return false;
+        }
+        if let Some(last) = held.heard_at {
+            held.gaps_ms = [held.gaps_ms[1], now.since_ms(last)];
+        }
+        held.newest = position;
+        held.heard_at = Some(now);
+        held.serial = heartbeat.directive_serial;
+        true
+    }
+
+    /// A heartbeat says how a device of its gateway is.
+    pub(crate) fn seen(&mut self, now: UtcMillis, device: &DeviceHeartbeat) {
+        let before = self.devices.get_mut(&device.device);
+        let attached_at = match &before {
+            _ if device.attached => now,
+            Some(before) => before.attached_at,
+            None => UtcMillis(0),
+        };
+        let held = Device { attached_at, attached: device.attached, in_use: device.in_use, state: device.state };
+        match before {
+            Some(before) => *before = held,
+            None => drop(self.devices.insert(device.device.clone(), held)),
+        }
+    }
+
+    /// The gateway said that it is there, or the broker that its connection broke.
+    pub(crate) fn connection(&mut self, now: UtcMillis, gateway: &GatewayId, stands: bool) {
+        entry(&mut self.gateways, gateway).connection = Some((stands, now));
+    }
+
+    /// Whether a directive of this serial, issued then, is to be sent because a heartbeat shows it missing; notes that it is.
+    pub(crate) fn send_directive(
+        &mut self,
+        now: UtcMillis,
+        gateway: &GatewayId,
+        serial: u64,
+        issued: UtcMillis,
+    ) -> bool {
+        let held = entry(&mut self.gateways, gateway);
+        let sent = held.sent.filter(|(s, _)| *s == serial).map_or(issued, |(_, at)| at);
+        // A clock that went back must not hold it for ever.
+        let on_its_way = sent <= now && now.since_ms(sent) < ON_ITS_WAY_MS;
+        if !on_its_way {
+            held.sent = Some((serial, now));
+        }
+        !on_its_way
+    }
+
+    /// When the device was reported attached last, since this coordinator started.
+    pub(crate) fn last_attached(&self, device: &DeviceId) -> Option<UtcMillis> {
+        self.devices.get(device).map(|d| d.attached_at).filter(|at| *at > UtcMillis(0))
+    }
+
+    /// Where a device stands, and what was heard of it last.
+    pub(crate) fn device(
+        &self,
+        now: UtcMillis,
+        gateway: Option<&GatewayId>,
+        device: &DeviceId,
+    ) -> (Reach, Option<Device>) {
+        let standing = gateway.map_or(Standing::Unknown, |g| self.gateway(now, g).standing);
+        let heard = self.devices.get(device).copied();
+        let reach = match (standing, heard) {
+            (Standing::Unknown, _) | (_, None) => Reach::Unknown,
+            (Standing::Silent | Standing::Offline, _) => Reach::Unreachable,
+            (Standing::Online, Some(heard)) if heard.attached => Reach::Attached,
+            (Standing::Online, Some(_)) => Reach::Detached,
+        };
+        (reach, heard)
+    }
+
+    /// Where a gateway stands.
+    pub(crate) fn gateway(&self, now: UtcMillis, gateway: &GatewayId) -> View {
+        let Some(held) = self.gateways.get(gateway) else {
+            return View { standing: Standing::Unknown, heard_at: None, serial: 0 };
+        };
+        let broke_at = held.connection.filter(|(stands, _)| !stands).map(|(_, at)| at);
+        let standing = match held.heard_at {
+            // A heartbeat after that word shows that it is back, or that the word was wrong.
+            heard if broke_at.is_some_and(|broke| heard.is_none_or(|heard| heard <= broke)) => Standing::Offline,
+            None => Standing::Unknown,
+            Some(heard) => {
+                let gap = held.gaps_ms[0].max(held.gaps_ms[1]);
+                let limit = gap.saturating_mul(MISSED).clamp(SILENT_MS_MIN, SILENT_MS_MAX);
+                if now.since_ms(heard) > limit { Standing::Silent } else { Standing::Online }
+            }
+        };
+        View { standing, heard_at: held.heard_at, serial: held.serial }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn attach(&mut self, device: DeviceId, at: UtcMillis) {
+        let held = Device { attached_at: at, attached: true, in_use: false, state: InstallState::Idle };
+        self.devices.insert(device, held);
+    }
+}
+
+fn entry<'a>(gateways: &'a mut BTreeMap<GatewayId, Gateway>, id: &GatewayId) -> &'a mut Gateway {
+    if !gateways.contains_key(id) {
+        gateways.insert(id.clone(), Gateway::default());
+    }
+    gateways.get_mut(id).expect("was just inserted")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: UtcMillis = UtcMillis(1_000_000_000);
+
+    fn gateway() -> GatewayId {
+        "GW-1".parse().expect("a good id")
+    }
+    fn heartbeat(sequence: u64) -> Heartbeat {
+        Heartbeat {
+            gateway: gateway(),
+            epoch: 1,
+            sequence,
+            at: START,
+            root_version: 1,
+            roster_version: 1,
+            directive_serial: 3,
+            checkpoint_size: 0,
+            missing_releases: vec![],
+            outbox_depth: 0,
+            devices: vec![],
+        }
+    }
+    fn standing(presence: &Presence, ms: u64) -> Standing {
+        presence.gateway(START.plus_ms(ms), &gateway()).standing
+    }
+
+    #[test]
+    fn last_word_and_heartbeats_make_one_state() {
+        let mut presence = Presence::default();
+        assert_eq!(standing(&presence, 0), Standing::Unknown);
+        presence.connection(START, &gateway(), true);
+        assert_eq!(standing(&presence, 0), Standing::Unknown, "a connection alone shows no gateway");
+        for n in 1..=3 {
+            assert!(presence.heard(START.plus_ms(n * 20_000), &heartbeat(n)));
+        }
+        assert_eq!(standing(&presence, 60_000 + 59_000), Standing::Online, "it beats every 20 s");
+        assert_eq!(standing(&presence, 60_000 + 61_000), Standing::Silent);
+        presence.connection(START.plus_ms(130_000), &gateway(), false);
+        assert_eq!(standing(&presence, 130_000), Standing::Offline);
+        assert!(!presence.heard(START.plus_ms(140_000), &heartbeat(3)), "sent again, shows nothing");
+        assert_eq!(standing(&presence, 140_000), Standing::Offline);
+        assert!(presence.heard(START.plus_ms(150_000), &heartbeat(4)));
+        assert_eq!(standing(&presence, 150_000), Standing::Online, "back, whatever the broker said before");
+    }
+
+    #[test]
+    fn a_device_is_no_nearer_than_its_gateway() {
+        let device: DeviceId = "DEV-1".parse().expect("a good id");
+        let mut presence = Presence::default();
+        let reach = |presence: &Presence, ms| presence.device(START.plus_ms(ms), Some(&gateway()), &device).0;
+        assert_eq!(reach(&presence, 0), Reach::Unknown);
+        for (n, attached, expected) in [(1, true, Reach::Attached), (2, false, Reach::Detached)] {
+            assert!(presence.heard(START.plus_ms(n), &heartbeat(n)));
+            let state = InstallState::Idle;
+            let beat = DeviceHeartbeat { device: device.clone(), state, attached, in_use: false };
+            presence.seen(START.plus_ms(n), &beat);
+            assert_eq!(reach(&presence, n), expected);
+        }
+        assert_eq!(presence.last_attached(&device), Some(START.plus_ms(1)));
+        assert_eq!(reach(&presence, 3_600_000), Reach::Unreachable);
+    }
+
+    #[test]
+    fn a_missing_directive_is_not_sent_for_every_heartbeat() {
+        let mut presence = Presence::default();
+        let mut send = |serial, ms| presence.send_directive(START.plus_ms(ms), &gateway(), serial, START);
+        assert!(!send(7, 500), "issued half a second ago: on its way");
+        assert!(send(7, 2_500));
+        assert!(!send(7, 3_000));
+        assert!(send(7, 5_000));
+        assert!(send(8, 5_001), "another one");
+    }
+}
