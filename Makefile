@@ -26,6 +26,7 @@ unit: tools ## unit and property tests beside the code, and the house rules
 e2e: test-tools ## the real programs: MQTT, TLS, processes, kill -9 (MDFM_SEED=n repeats a run)
 	$(CARGO) build --workspace --all-targets --locked
 	$(CARGO) test --workspace --locked --test e2e -- --test-threads 2
+	MDFM_BROKER=mosquitto $(CARGO) test --workspace --locked --test e2e -- --test-threads 2 front_door main_job fleet_link
 
 SEEDS ?= 1000
 FROM ?= 0

@@ -29,7 +29,7 @@ fn main() -> anyhow::Result<()> {
     let size = Size {
         gateways: number("GATEWAYS", 5_000)?,
         seconds: number("SECONDS", 20)?,
-        heartbeats: number("HEARTBEATS", 20_000)?,
+        heartbeats: number("HEARTBEATS", 25_000)?,
         batches: number("BATCHES", 10_000)?,
     };
     let only = std::env::var("ONLY").ok();
@@ -132,7 +132,7 @@ fn measure(dir: &Path, front: Front, size: &Size) -> anyhow::Result<Vec<(String,
         .as_object()
         .into_iter()
         .flatten()
-        .map(|(_, p)| p[1]["residentKb"].as_i64().unwrap_or(0) - p[0]["residentKb"].as_i64().unwrap_or(0))
+        .map(|(_, p)| (p[1]["residentKb"].as_i64().unwrap_or(0) - p[0]["residentKb"].as_i64().unwrap_or(0)).max(0))
         .sum();
     row(
         "memory a gateway, everything in front of the core (kB)",
@@ -145,7 +145,7 @@ fn measure(dir: &Path, front: Front, size: &Size) -> anyhow::Result<Vec<(String,
     row("signed heartbeats offered a second", heartbeats);
     row("verified and applied a second", text(&beats["load"]["heartbeatsAppliedPerSecond"], 0));
 
-    for events in [1_u64, 8] {
+    for events in [1_u64, 2, 8] {
         let batches = (size.batches / events).to_string();
         let events_text = events.to_string();
         let svg = dir.join(format!("events-{events}.svg")).display().to_string();
@@ -170,7 +170,8 @@ fn measure(dir: &Path, front: Front, size: &Size) -> anyhow::Result<Vec<(String,
             "from device error to signed ack: p50, p99 (ms)",
             format!("{}, {}", text(&acknowledge["p50Ms"], 0), text(&acknowledge["p99Ms"], 0)),
         );
-        ensure!(load["load"]["unacknowledged"] == 0, "batches without acknowledgement: {load}");
+        row("batches without acknowledgement a minute later", load["load"]["unacknowledged"].to_string());
+        ensure!(front != Front::Door || load["load"]["unacknowledged"] == 0, "batches without acknowledgement: {load}");
     }
 
     directive(&bench, &mut row)?;
@@ -245,6 +246,6 @@ fn restart(bench: &mut Bench, size: &Size, row: &mut impl FnMut(&str, String)) -
     let cell = seconds.map_or(if outages == "[]" { "none lost".into() } else { outages }, |s| format!("{s:.1}"));
     row("all back after kill -9 and restart under load (s)", cell);
     row("batches without acknowledgement afterwards", load["unacknowledged"].to_string());
-    ensure!(load["unacknowledged"] == 0, "batches were lost: {load}");
+    ensure!(bench.world.layout.front != Front::Door || load["unacknowledged"] == 0, "batches were lost: {load}");
     Ok(())
 }

@@ -51,6 +51,16 @@ pub enum Front {
     Mosquitto,
 }
 
+impl Default for Front {
+    /// The embedded broker, or with `MDFM_BROKER=mosquitto` that one: the same tests hold for both.
+    fn default() -> Self {
+        match std::env::var("MDFM_BROKER").as_deref() {
+            Ok("mosquitto") => Self::DoorAndMosquitto,
+            _ => Self::Door,
+        }
+    }
+}
+
 impl Default for Layout {
     fn default() -> Self {
         Self {
@@ -59,7 +69,7 @@ impl Default for Layout {
             scripts: BTreeMap::new(),
             silence_seconds: 60,
             image_bytes_max: None,
-            front: Front::Door,
+            front: Front::default(),
             boot_ms: 200,
             witnesses: 0,
             more_config: String::new(),
@@ -266,7 +276,7 @@ impl World {
         let in_front = format!(
             "per_listener_settings true\nlistener {}\ncafile {data}/ca.pem\ncertfile {data}/server.pem\nkeyfile {data}/server.key\n\
              require_certificate true\nuse_identity_as_username true\ntls_version tlsv1.3\nmax_connections -1\n\
-             use_username_as_clientid true\nacl_file {rules}\n",
+             use_username_as_clientid true\nmax_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true\nacl_file {rules}\n",
             self.broker_port,
             data = self.text("coordinator"),
         );

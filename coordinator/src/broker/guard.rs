@@ -1,6 +1,7 @@
 //! Speaks MQTT with one certified gateway: every packet is checked against the standard, every topic against the certificate; who
 //! sends too much waits, who does not read is let go.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -249,14 +250,17 @@ impl Guard {
             }
             Kind::Subscribe => {
                 let filters = mqtt::subscribe_filters(packet, header).map_err(malformed)?;
-                let found: Vec<_> = filters.iter().map(|filter| place.subscribe(filter, true)).collect();
+                asked = filters.len();
                 // Granted is quality of service 0: what is lost with a connection is asked for over the next one.
-                asked = found.len();
-                let codes: Vec<u8> = found.iter().map(|f| if f.is_some() { 0 } else { 0x80 }).collect();
+                let code = |filter: &&str| if place.subscribe(filter, true) { 0 } else { 0x80 };
+                let codes: Vec<u8> = filters.iter().map(code).collect();
                 let id = mqtt::packet_id(packet, header).map_err(malformed)?;
                 answer(&mqtt::suback(id, &codes)).await.map_err(gone)?;
-                for packet in found.into_iter().flatten().flatten() {
-                    answers.send(packet).await.map_err(gone)?;
+                // Once each, however often it is named.
+                for filter in filters.into_iter().collect::<BTreeSet<_>>() {
+                    for packet in place.standing(filter) {
+                        answers.send(packet).await.map_err(gone)?;
+                    }
                 }
             }
             Kind::Unsubscribe => {

@@ -155,22 +155,23 @@ impl Place {
         held.map_or(Duration::ZERO, |h| h.packets.take(now, packets).max(h.bytes.take(now, bytes)))
     }
 
-    /// Adds or takes away a filter; gives what stands on its topics now. None for a filter that has no room.
-    pub(super) fn subscribe(&self, filter: &str, wanted: bool) -> Option<Vec<Packet>> {
-        let mut guard = self.sessions.inner();
-        let Inner { gateways, board, .. } = &mut *guard;
-        let held = gateways.get_mut(&self.gateway)?;
-        let current = held.current.as_mut().filter(|c| c.number == self.number)?;
-        if !current.subscriptions.set(filter, wanted) {
-            return None;
+    /// Adds a filter, or takes it away. Gives false for one that has no room.
+    pub(super) fn subscribe(&self, filter: &str, wanted: bool) -> bool {
+        let mut inner = self.sessions.inner();
+        let current = inner.gateways.get_mut(&self.gateway).and_then(|held| held.current.as_mut());
+        current.filter(|c| c.number == self.number).is_some_and(|c| c.subscriptions.set(filter, wanted))
+    }
+
+    /// What stands on the topics of a filter now. One on its way at this moment may come before it: what is signed says which is
+    /// the newer.
+    pub(super) fn standing(&self, filter: &str) -> Vec<Packet> {
+        let inner = self.sessions.inner();
+        match Topic::parse(filter) {
+            Some(Topic::Directive(gateway)) if gateway == self.gateway => {
+                inner.gateways.get(&gateway).and_then(|held| held.directive.clone()).into_iter().collect()
+            }
+            _ => inner.board.matching(filter),
         }
-        if !wanted {
-            return Some(Vec::new());
-        }
-        Some(match Topic::parse(filter) {
-            Some(Topic::Directive(_)) => held.directive.iter().cloned().collect(),
-            _ => board.matching(filter),
-        })
     }
 
     /// Whether this connection still holds the gateway's place.
@@ -226,10 +227,12 @@ mod tests {
         sessions.hand_out(&Topic::Roster, b"roster");
         assert!(slow.outbound.try_recv().is_err(), "nobody has asked yet");
         let own = Topic::Directive(gateway(1)).to_string();
-        assert_eq!(slow.place.subscribe(&own, true).expect("room").len(), 1, "kept for who asks later");
+        assert!(slow.place.subscribe(&own, true));
+        assert_eq!(slow.place.standing(&own).len(), 1, "kept for who asks later");
+        assert!(quick.place.standing(&own).is_empty(), "and for nobody else");
         let checkpoint = Topic::Checkpoint.to_string();
         for entered in [&slow, &quick] {
-            assert_eq!(entered.place.subscribe(&checkpoint, true).expect("room").len(), 0);
+            assert!(entered.place.subscribe(&checkpoint, true) && entered.place.standing(&checkpoint).is_empty());
         }
         for n in 0..100_u8 {
             sessions.hand_out(&Topic::Checkpoint, &[n]);
@@ -239,6 +242,6 @@ mod tests {
         assert_eq!(sessions.counts.passed_over.get(), 100 - WAITING_MAX as u64);
         let waiting = std::iter::from_fn(|| slow.outbound.try_recv().ok()).count();
         assert_eq!(waiting, WAITING_MAX);
-        assert_eq!(quick.place.subscribe(&checkpoint, true).expect("room")[0].last(), Some(&99), "the newest");
+        assert_eq!(quick.place.standing(&checkpoint)[0].last(), Some(&99), "the newest");
     }
 }
