@@ -148,7 +148,8 @@ fn measure(dir: &Path, front: Front, size: &Size) -> anyhow::Result<Vec<(String,
     for events in [1_u64, 2, 8] {
         let batches = (size.batches / events).to_string();
         let events_text = events.to_string();
-        let svg = dir.join(format!("events-{events}.svg")).display().to_string();
+        // Beside the installation, which goes when it is done.
+        let svg = dir.with_extension(format!("{events}.svg")).display().to_string();
         let load = bench.load(&[
             "--seconds",
             &seconds,

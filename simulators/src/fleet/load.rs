@@ -232,7 +232,8 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let processes = before.keys().map(|n| (n.clone(), [usage(&before, n), usage(&rested, n), usage(&ended, n)]));
     let outcome = Outcome { gateways: count, connect: connecting, load, processes: processes.collect() };
     if let Some(path) = &arguments.svg {
-        let series: Vec<_> = pictured.iter().map(|(name, histogram)| (*name, histogram)).collect();
+        let noted = pictured.iter().filter(|(_, histogram)| !histogram.is_empty());
+        let series: Vec<_> = noted.map(|(name, histogram)| (*name, histogram)).collect();
         std::fs::write(path, picture::draw(&format!("{count} gateways"), &series))
             .with_context(|| format!("writing {}", path.display()))?;
     }
