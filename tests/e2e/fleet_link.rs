@@ -35,7 +35,7 @@ fn seed_mon_a_gateway_that_goes_is_offline_at_once_and_its_devices_out_of_reach(
     let killed = Instant::now();
     world.kill_agent(1);
     wait_for_presence(&world, 1, "offline", Duration::from_secs(5));
-    assert!(killed.elapsed() < Duration::from_secs(2), "took {:?}", killed.elapsed());
+    assert!(killed.elapsed() < Duration::from_secs(4), "took {:?}", killed.elapsed());
     assert_eq!(reach(&world), "unreachable");
     assert_eq!(presence(&world, 2).unwrap(), "online", "the other one is not touched");
     world.start_agent(1).unwrap();
@@ -66,7 +66,7 @@ fn a_standby_takes_over_when_the_coordinator_dies() {
     let killed = Instant::now();
     world.kill_coordinator();
     wait_for("the standby to serve", Duration::from_secs(20), || said("serving")).unwrap();
-    assert!(killed.elapsed() < Duration::from_secs(5), "took {:?}", killed.elapsed());
+    assert!(killed.elapsed() < Duration::from_secs(10), "took {:?}", killed.elapsed());
     wait_for("the deployment to complete", Duration::from_secs(90), || {
         let view = world.deployment(&id)?;
         world.validate_if_due(&id, &view)?;
