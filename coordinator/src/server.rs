@@ -268,7 +268,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
     let signer = NoteSigner::new(read(data, "log.origin")?.trim(), log_key)?;
     check_clock(&server.certificate)?;
     let _lock = match lock(data) {
-        Err(held) if standby && held.errno == nix::errno::Errno::EWOULDBLOCK => match stand_by(data).await? {
+        Err(LockError::InUse(_)) if standby => match stand_by(data).await? {
             Some(lock) => lock,
             None => return Ok(()),
         },
@@ -457,18 +457,23 @@ fn external_broker(config: &ExternalBroker) -> Result<BrokerAccess, Stop> {
 
 /// The data directory cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[error("{dir} is in use by another coordinator ({errno})")]
-struct InUse {
-    dir: String,
-    errno: nix::errno::Errno,
+enum LockError {
+    #[error("{0} is in use by another coordinator")]
+    InUse(String),
+    #[error("{0}/lock cannot be opened and locked")]
+    Failed(String, #[source] std::io::Error),
 }
 
 /// One process a data directory: two writers would fork the log. The lock ends with its process, however that ends.
-fn lock(data: &Path) -> Result<nix::fcntl::Flock<fs::File>, InUse> {
-    let in_use = |errno| InUse { dir: data.display().to_string(), errno };
+fn lock(data: &Path) -> Result<nix::fcntl::Flock<fs::File>, LockError> {
+    let dir = || data.display().to_string();
     let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(data.join("lock"));
-    let file = file.map_err(|e| in_use(nix::errno::Errno::try_from(e).unwrap_or(nix::errno::Errno::UnknownErrno)))?;
-    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| in_use(errno))
+    let file = file.map_err(|e| LockError::Failed(dir(), e))?;
+    let locked = nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock);
+    locked.map_err(|(_, errno)| match errno {
+        nix::errno::Errno::EWOULDBLOCK => LockError::InUse(dir()),
+        errno => LockError::Failed(dir(), errno.into()),
+    })
 }
 
 /// Waits until the data directory is free; none when it is told to end before.
@@ -489,7 +494,7 @@ async fn stand_by(data: &Path) -> anyhow::Result<Option<nix::fcntl::Flock<fs::Fi
                 tracing::warn!("the other coordinator has ended; taking over");
                 return Ok(Some(lock));
             }
-            Err(held) if held.errno == nix::errno::Errno::EWOULDBLOCK => {}
+            Err(LockError::InUse(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -146,24 +146,6 @@ async fn serve(
     }
 }
 
-fn publish(topic: &str, payload: &[u8]) -> Vec<u8> {
-    let mut body = (topic.len() as u16).to_be_bytes().to_vec();
-    body.extend_from_slice(topic.as_bytes());
-    body.extend_from_slice(payload);
-    let mut packet = vec![0x30];
-    let mut length = body.len();
-    loop {
-        let byte = (length & 0x7f) as u8;
-        length >>= 7;
-        packet.push(byte | if length > 0 { 0x80 } else { 0 });
-        if length == 0 {
-            break;
-        }
-    }
-    packet.extend_from_slice(&body);
-    packet
-}
-
 async fn speak_mqtt(
     mut stream: TlsStream<TcpStream>,
     mut buffer: Vec<u8>,
@@ -184,7 +166,7 @@ async fn speak_mqtt(
             read = stream.read_buf(&mut buffer) => if read? == 0 { return Ok(()) },
             message = messages.recv() => {
                 let (topic, payload) = message?;
-                stream.write_all(&publish(&topic, &payload)).await?;
+                stream.write_all(&mqtt::publish(&topic, &payload)).await?;
                 stream.flush().await?;
             }
         }
@@ -193,34 +175,29 @@ async fn speak_mqtt(
 
 fn answer(packet: &[u8], header: &mqtt::Header, told: &Mutex<Told>) -> anyhow::Result<Vec<Vec<u8>>> {
     let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-    let id_at = |at: usize| [packet[at], packet[at + 1]];
     Ok(match header.kind {
-        mqtt::Kind::Connect => vec![vec![0x20, 2, 0, 0]],
+        mqtt::Kind::Connect => vec![mqtt::CONNACK.to_vec()],
         mqtt::Kind::Subscribe => {
-            let id = id_at(header.header_bytes);
             let filters = mqtt::subscribe_filters(packet, header)?;
-            let mut answers =
-                vec![[&[0x90, 2 + filters.len() as u8, id[0], id[1]][..], &vec![1; filters.len()]].concat()];
+            let mut answers = vec![mqtt::suback(mqtt::packet_id(packet, header)?, &vec![1; filters.len()])];
             for filter in filters {
                 let prefix = filter.strip_suffix('+');
                 let matching =
                     told.retained.iter().filter(|(t, _)| *t == filter || prefix.is_some_and(|p| t.starts_with(p)));
-                answers.extend(matching.map(|(topic, payload)| publish(topic, payload)));
+                answers.extend(matching.map(|(topic, payload)| mqtt::publish(topic, payload)));
             }
             answers
         }
         mqtt::Kind::Publish => {
-            let topic = mqtt::Publish::parse(packet, header)?.topic;
-            let after_topic = header.header_bytes + 2 + topic.len();
-            let id = id_at(after_topic);
-            if let Some(Topic::Telemetry(_)) = Topic::parse(topic) {
-                let batch: Signed<TelemetryBatch> = wire::decode(&packet[after_topic + 2..])?;
+            let publish = mqtt::Publish::parse(packet, header)?;
+            if let Some(Topic::Telemetry(_)) = Topic::parse(publish.topic) {
+                let batch: Signed<TelemetryBatch> = wire::decode(publish.payload)?;
                 told.heard.extend(batch.decode_unverified()?.events);
             }
-            vec![vec![0x40, 2, id[0], id[1]]]
+            publish.packet_id.map(|id| mqtt::puback(id).to_vec()).into_iter().collect()
         }
         // Of what is harmless only a ping (type 12) wants an answer.
-        mqtt::Kind::Empty if packet[0] >> 4 == 12 => vec![vec![0xd0, 0]],
+        mqtt::Kind::Empty if packet[0] >> 4 == 12 => vec![mqtt::PINGRESP.to_vec()],
         mqtt::Kind::Empty | mqtt::Kind::Answer | mqtt::Kind::Unsubscribe => Vec::new(),
     })
 }

@@ -14,6 +14,8 @@ use super::{Command, Refusal, State};
 pub(crate) struct Answer {
     /// What the gateway lacks.
     pub(crate) outbound: Vec<Outbound>,
+    /// Whether it was newer than what was heard before, and counted.
+    pub(crate) is_new: bool,
     /// A change that must be logged.
     pub(crate) command: Option<Command>,
 }
@@ -58,6 +60,7 @@ pub(crate) fn hear(
     if heartbeat.epoch != held.chain.epoch || !presence.heard(now, heartbeat) {
         return Ok(answer);
     }
+    answer.is_new = true;
     for device in &heartbeat.devices {
         if state.gateway_of(&device.device) == Some(gateway) {
             presence.seen(now, device);

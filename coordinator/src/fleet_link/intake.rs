@@ -258,7 +258,7 @@ impl Worker {
                     .and_then(|heartbeat| heartbeat::hear(&state, &mut presence, now, gateway, &heartbeat));
                 match answer {
                     Ok(answer) => {
-                        self.counts.heartbeats_applied.add(1);
+                        self.counts.heartbeats_applied.add(usize::from(answer.is_new));
                         answer.outbound.into_iter().for_each(|o| self.out.asked(o));
                         commands.extend(answer.command.map(|command| (gateway.clone(), command)));
                     }

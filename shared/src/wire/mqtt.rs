@@ -260,7 +260,7 @@ impl<'a> Publish<'a> {
     }
 }
 
-/// The packet id of a SUBSCRIBE or UNSUBSCRIBE, and the filters of an UNSUBSCRIBE (§3.10).
+/// The filters of an UNSUBSCRIBE (§3.10).
 ///
 /// # Errors
 /// A packet not as the standard says.
