@@ -246,16 +246,16 @@ fn att_13_a_hostile_gateway_and_strangers_reach_nothing() {
     let over = Arc::new(AtomicBool::new(false));
     let (strangers, flood) = (config(&world, None, &TLS13), Arc::clone(&over));
     let world_port = world.port;
+    let flood_began = Instant::now();
     let handshakes = std::thread::spawn(move || {
-        let (mut tries, mut done) = (0_u32, 0_u32);
+        let mut done = 0_u64;
         while !flood.load(Ordering::Relaxed) {
-            tries += 1;
             let Ok(stream) = try_tcp(world_port, 8) else { continue };
             let mut stream = tls(&strangers, stream);
             while stream.conn.is_handshaking() && stream.conn.complete_io(&mut stream.sock).is_ok() {}
-            done += u32::from(!stream.conn.is_handshaking());
+            done += u64::from(!stream.conn.is_handshaking());
         }
-        (tries, done)
+        (done, flood_began.elapsed().as_secs() + 1)
     });
     let connects = std::thread::spawn(move || {
         let connected = (0..100_000_u32).filter(|n| try_tcp(world_port, 10 + (n % 40) as u8).is_ok());
@@ -276,12 +276,15 @@ fn att_13_a_hostile_gateway_and_strangers_reach_nothing() {
     assert!(took < Duration::from_secs(20), "took {took:?}");
     over.store(true, Ordering::Relaxed);
     flooder.join().unwrap();
-    let (tries, done) = handshakes.join().unwrap();
+    let (done, seconds) = handshakes.join().unwrap();
     let connected = connects.join().unwrap();
     assert!(connected > 90_000, "{connected} of 100,000 connections were made; nothing is shown");
     let link = world.link().unwrap();
     let count = |name: &str| link["connections"][name].as_u64().unwrap();
-    assert!(tries > done && count("refusedRate") > 0, "{tries} tries, {done} handshakes, {link:#}");
+    // How many one client gets done is the machine's speed; that no address gets more than its share, and that the flood from forty
+    // addresses was cut, is the door's work. The allowance is 100 a second, and as many at once.
+    assert!(done > 0 && done <= 100 * (seconds + 1), "{done} handshakes in {seconds} s, {link:#}");
+    assert!(count("refusedRate") > 0, "{link:#}");
     assert!(count("heldBack") > 0 && count("rulesBroken") > 0 && count("refusedFull") == 0, "{link:#}");
     drop((silent, half_done));
 
