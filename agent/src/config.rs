@@ -8,6 +8,9 @@ use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::GATEWAY_DEVICES_MAX;
 use serde::Deserialize;
 
+use crate::device::{CommandConfig, SlotsConfig};
+use crate::link::Hours;
+
 /// The commented default, as the package installs it.
 pub(crate) const DEFAULT_TOML: &str = include_str!("../../packaging/agent.toml");
 
@@ -23,17 +26,58 @@ pub(crate) struct Config {
     pub(crate) heartbeat_seconds: u64,
     /// Where the gateway's own broker listens for devices.
     pub(crate) device_listen: SocketAddr,
+    /// Bytes of images kept in the cache beyond those that a device needs at the moment.
+    pub(crate) cache_bytes_max: u64,
+    /// When and how fast images are downloaded.
+    pub(crate) download: Download,
     /// The devices that may attach.
     pub(crate) device: Vec<DeviceConfig>,
 }
 
-/// A device that may attach.
+/// When and how fast images are downloaded.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Download {
+    /// Of all downloads together; 0 for as fast as it goes.
+    pub(crate) bytes_per_second: u64,
+    /// Hours of the day, as `22:00-06:00`; empty for any time.
+    pub(crate) hours: String,
+    /// Time zone of the hours.
+    pub(crate) time_zone: String,
+}
+
+impl Default for Download {
+    fn default() -> Self {
+        Self { bytes_per_second: 0, hours: String::new(), time_zone: "UTC".into() }
+    }
+}
+
+impl Download {
+    /// The hours, if there are any.
+    pub(crate) fn hours(&self) -> Result<Option<Hours>, String> {
+        match self.hours.as_str() {
+            "" => Ok(None),
+            hours => Hours::parse(hours, &self.time_zone).map(Some).map_err(|e| format!("download.hours: {e}")),
+        }
+    }
+
+    /// The rate, if there is one.
+    pub(crate) fn rate(&self) -> Option<u64> {
+        (self.bytes_per_second > 0).then_some(self.bytes_per_second)
+    }
+}
+
+/// A device that may attach; one of the three says how.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeviceConfig {
     pub(crate) id: DeviceId,
-    /// The secret that it presents as its MQTT password.
-    pub(crate) secret: String,
+    /// It speaks the local protocol; this is the secret that it presents as its MQTT password.
+    pub(crate) secret: Option<String>,
+    /// Its images lie on this gateway.
+    pub(crate) slots: Option<SlotsConfig>,
+    /// Its maker's tool reaches it.
+    pub(crate) command: Option<CommandConfig>,
 }
 
 impl std::fmt::Debug for DeviceConfig {
@@ -49,6 +93,8 @@ impl Default for Config {
             log_level: "info".into(),
             heartbeat_seconds: 10,
             device_listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
+            cache_bytes_max: 4 << 30,
+            download: Download::default(),
             device: Vec::new(),
         }
     }
@@ -56,6 +102,8 @@ impl Default for Config {
 
 /// Shortest device secret, in characters.
 const SECRET_CHARS_MIN: usize = 16;
+/// Slowest rate that downloads may be limited to: an image of 100 MiB a day.
+const RATE_BYTES_MIN: u64 = 1_200;
 
 impl Config {
     /// Reads and checks a file; the defaults without one.
@@ -68,18 +116,66 @@ impl Config {
         if !(1..=3_600).contains(&config.heartbeat_seconds) {
             return Err("heartbeat_seconds must be 1 to 3600".into());
         }
+        if config.download.rate().is_some_and(|rate| rate < RATE_BYTES_MIN) {
+            return Err(format!("download.bytes_per_second must be 0 for no limit, or at least {RATE_BYTES_MIN}"));
+        }
+        config.download.hours()?;
         if config.device.len() > GATEWAY_DEVICES_MAX {
             return Err(format!("at most {GATEWAY_DEVICES_MAX} [[device]] sections"));
         }
         for (i, device) in config.device.iter().enumerate() {
-            if device.secret.chars().count() < SECRET_CHARS_MIN {
-                return Err(format!("device {}: secret needs at least {SECRET_CHARS_MIN} characters", device.id));
-            }
+            device.check().map_err(|problem| format!("device {}: {problem}", device.id))?;
             if config.device[..i].iter().any(|d| d.id == device.id) {
                 return Err(format!("device {} stands twice", device.id));
             }
         }
         Ok(config)
+    }
+
+    /// A device by its id.
+    pub(crate) fn device(&self, id: &DeviceId) -> Option<&DeviceConfig> {
+        self.device.iter().find(|d| d.id == *id)
+    }
+}
+
+impl DeviceConfig {
+    fn check(&self) -> Result<(), String> {
+        let ways = [self.secret.is_some(), self.slots.is_some(), self.command.is_some()];
+        if ways.iter().filter(|w| **w).count() != 1 {
+            return Err(
+                "needs a secret, or a section [device.slots], or a section [device.command]; one of them".into()
+            );
+        }
+        if self.secret.as_ref().is_some_and(|s| s.chars().count() < SECRET_CHARS_MIN) {
+            return Err(format!("secret needs at least {SECRET_CHARS_MIN} characters"));
+        }
+        if let Some(slots) = &self.slots {
+            if slots.pair.is_empty() || slots.reboot.is_empty() {
+                return Err("slots need at least one [[device.slots.pair]], and `reboot`".into());
+            }
+            for (i, pair) in slots.pair.iter().enumerate() {
+                let paths = || slots.pair[..i].iter().flat_map(|p| [&p.a, &p.b]);
+                if pair.a == pair.b || paths().any(|p| *p == pair.a || *p == pair.b) {
+                    return Err(format!("two slots of pair {:?} are the same file", pair.name));
+                }
+                if slots.pair[..i].iter().any(|p| p.name == pair.name) {
+                    return Err(format!("pair {:?} stands twice", pair.name));
+                }
+            }
+            let files = slots.pair.iter().flat_map(|p| [&p.a, &p.b]).chain([&slots.dir]);
+            if let Some(file) = files.into_iter().find(|f| !f.is_absolute()) {
+                return Err(format!("{} must be an absolute path", file.display()));
+            }
+        }
+        if let Some(command) = &self.command {
+            if !command.program.is_absolute() {
+                return Err(format!("program {} must be an absolute path", command.program.display()));
+            }
+            if !(1..=3_600).contains(&command.poll_seconds) || !(1..=3_600).contains(&command.deadline_seconds) {
+                return Err("poll_seconds and deadline_seconds must be 1 to 3600".into());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -93,18 +189,34 @@ mod tests {
         let every_key_set: String =
             DEFAULT_TOML.lines().map(|l| l.strip_prefix("#= ").unwrap_or(l)).collect::<Vec<_>>().join("\n");
         assert_eq!(Config::parse(&every_key_set), Ok(Config::default()), "commented values are the defaults");
+        let example = |from: &str| {
+            let lines = DEFAULT_TOML.lines().skip_while(|l| !l.contains(from)).skip(1);
+            let taken = lines.take_while(|l| l.starts_with("# "));
+            Config::parse(&taken.map(|l| &l[2..]).collect::<Vec<_>>().join("\n"))
+        };
+        for from in ["MQTT password:", "lie on this gateway", "maker's own tool"] {
+            assert_eq!(example(from).map(|c| c.device.len()), Ok(1), "{from}");
+        }
     }
 
     #[test]
     fn unknown_keys_and_absurd_values_are_refused_by_name() {
+        let slots =
+            "[[device]]\nid = \"a\"\n[device.slots]\ndir = \"/d\"\nmodel = \"m\"\nserial = \"s\"\nhardware = \"h\"\n";
         for (text, names) in [
             ("state_dirr = \"/x\"", "state_dirr"),
             ("heartbeat_seconds = 0", "heartbeat_seconds"),
             ("heartbeat_seconds = \"10\"", "heartbeat_seconds"),
             ("device_listen = \"everywhere\"", "device_listen"),
+            ("[download]\nbytes_per_second = 1", "bytes_per_second"),
+            ("[download]\nhours = \"at night\"", "download.hours"),
             ("[[device]]\nid = \"../x\"\nsecret = \"0123456789abcdef\"", "device id"),
             ("[[device]]\nid = \"a\"\nsecret = \"short\"", "secret"),
             ("[[device]]\nid = \"a\"", "secret"),
+            ("[[device]]\nid = \"a\"\n[device.command]\nprogram = \"flash\"", "absolute"),
+            (&format!("{slots}pair = []\nreboot = [\"/r\"]"), "at least one"),
+            (&format!("{slots}reboot = [\"/r\"]\npair = [{{ a = \"/x\", b = \"/x\" }}]"), "same file"),
+            (&format!("{slots}reboot = [\"/r\"]\npair = [{{ a = \"x\", b = \"/y\" }}]"), "absolute"),
         ] {
             let error = Config::parse(text).expect_err(text);
             assert!(error.contains(names), "{error}");

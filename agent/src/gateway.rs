@@ -7,11 +7,12 @@ use mdfm_shared::device::{Command, Fault, Refusal, Report};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId};
 use mdfm_shared::sign::{SecretKey, SignError, Signed};
-use mdfm_shared::telemetry::{DeviceHeartbeat, EventKind, FirmwareReport, Heartbeat, InstallState};
+use mdfm_shared::telemetry::{DeviceHeartbeat, EventKind, Heartbeat, InstallState};
 use mdfm_shared::time::MonotonicMs;
 use mdfm_shared::tlog::Hash;
 use mdfm_shared::wire::{self, FrameError, Topic};
 
+use crate::image::Image;
 use crate::installer::{BootId, Effect, Input, Installer, Journal, Now};
 use crate::store::{Outbox, Store, StoreError, Write};
 use crate::trust::{Question, Refused, Taken, Trust};
@@ -56,14 +57,12 @@ pub enum Output {
         /// Its length.
         size_bytes: u64,
     },
-    /// Write a cached image into the device's inactive slot, going on where the device's report says.
+    /// Write an image into the device's inactive slot, going on where the device's report says.
     Stage {
         /// Which device.
         device: DeviceId,
-        /// Identity of the image.
-        firmware: FirmwareReport,
-        /// Its length.
-        size_bytes: u64,
+        /// What is to be written, and from where it comes.
+        image: Image,
     },
     /// Stop writing.
     StopStaging(DeviceId),
@@ -106,7 +105,15 @@ struct DeviceState {
     report: Option<Report>,
     /// Whether the image is being written into its slot.
     staging: bool,
+    slot_is_here: bool,
     faults: (MonotonicMs, u32),
+}
+
+/// A device that may attach.
+pub(crate) struct Seat {
+    pub(crate) device: DeviceId,
+    /// Whether its slots lie on this gateway, so that an image need not be in the cache first.
+    pub(crate) slot_is_here: bool,
 }
 
 /// Who a gateway is.
@@ -149,7 +156,7 @@ impl<S: Store> Gateway<S> {
     pub(crate) fn start(
         who: Who,
         mut store: S,
-        devices: impl IntoIterator<Item = DeviceId>,
+        devices: impl IntoIterator<Item = Seat>,
         boot: BootId,
         now: Now,
     ) -> Result<Self, GatewayError> {
@@ -165,14 +172,14 @@ impl<S: Store> Gateway<S> {
         };
         writes.push((STARTS_KEY.to_owned(), Some(wire::encode(&start))));
         let mut states = BTreeMap::new();
-        for device in devices {
+        for Seat { device, slot_is_here } in devices {
             let key = journal_key(&device);
             let journal = match store.get(&key)? {
                 Some(bytes) => wire::decode::<Journal>(&bytes).map_err(decode(&key))?,
                 None => Journal::new(),
             };
             let installer = Installer::new(journal, boot, now.mono, start << STARTS_SHIFT);
-            let state = DeviceState { installer, report: None, staging: false, faults: (now.mono, 0) };
+            let state = DeviceState { installer, report: None, staging: false, slot_is_here, faults: (now.mono, 0) };
             states.insert(device, state);
         }
         store.commit(writes)?;
@@ -213,6 +220,12 @@ impl<S: Store> Gateway<S> {
     /// Where each installation stands.
     pub(crate) fn states(&self) -> impl Iterator<Item = (&DeviceId, InstallState)> {
         self.devices.iter().map(|(id, d)| (id, d.installer.journal().state()))
+    }
+
+    /// The deployment of the installation that a device is in, or was in last.
+    #[cfg(test)]
+    pub(crate) fn plan_of(&self, device: &DeviceId) -> Option<DeploymentId> {
+        self.devices.get(device)?.installer.journal().plan.as_ref().map(|p| p.deployment.clone())
     }
 
     /// What a device last reported.
@@ -308,7 +321,7 @@ impl<S: Store> Gateway<S> {
         self.run_effects(now.mono, device, effects);
         if let Some(state) = self.devices.get_mut(device) {
             // Written, given up or not wanted any more: the next image starts afresh.
-            state.staging &= state.installer.needed_image().is_some();
+            state.staging &= state.installer.is_preparing();
         }
         Ok(())
     }
@@ -317,9 +330,9 @@ impl<S: Store> Gateway<S> {
         for effect in effects {
             match effect {
                 Effect::FetchImage { sha256, size_bytes } => self.fetch(now, sha256, size_bytes),
-                Effect::StageImage { firmware, size_bytes } => {
+                Effect::StageImage(image) => {
                     self.set_staging(device, true);
-                    self.outputs.push_back(Output::Stage { device: device.clone(), firmware, size_bytes });
+                    self.outputs.push_back(Output::Stage { device: device.clone(), image });
                 }
                 Effect::StopStaging => {
                     self.set_staging(device, false);
@@ -518,7 +531,7 @@ impl<S: Store> Gateway<S> {
     /// Gives every installer what the directive asks now.
     fn wish_all(&mut self, now: Now) -> Result<(), GatewayError> {
         for device in self.ids() {
-            let wish = self.trust.wish(&device);
+            let wish = self.trust.wish(&device, self.devices[&device].slot_is_here);
             self.input(now, &device, Input::Wish(wish))?;
         }
         Ok(())
@@ -533,8 +546,7 @@ impl<S: Store> Gateway<S> {
             }
             let state = &self.devices[&device];
             if !state.staging {
-                let effects: Vec<Effect> =
-                    state.installer.resume().into_iter().filter(|e| matches!(e, Effect::FetchImage { .. })).collect();
+                let effects = state.installer.resume();
                 self.run_effects(now.mono, &device, effects);
             }
         }

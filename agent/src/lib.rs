@@ -6,12 +6,16 @@
 
 mod clock;
 mod config;
+mod conformance;
 mod device;
+mod disk;
 mod gateway;
 mod image;
 mod installer;
 mod link;
 mod local;
+#[cfg(test)]
+mod power_cut;
 pub mod rehearsal;
 mod runner;
 mod service;

@@ -8,11 +8,12 @@ use mdfm_shared::telemetry::InstallState;
 use mdfm_shared::time::MonotonicMs;
 use mdfm_shared::tlog::Hash;
 
-use crate::gateway::{Gateway, Who};
+use crate::gateway::{Gateway, Seat, Who};
 use crate::store::{Store, StoreError};
 use crate::trust::Trust;
 
 pub use crate::gateway::{Fetched, GatewayError, Output};
+pub use crate::image::Image;
 pub use crate::installer::Now;
 pub use crate::store::memory::{LastBatch, Memory};
 
@@ -62,7 +63,8 @@ impl Agent {
         let who = Who { gateway, epoch, key, trust_root, heartbeat_ms };
         let mut id = [0; 16];
         id[..8].copy_from_slice(&boot.to_be_bytes());
-        Gateway::start(who, disk, devices, id, now).map(Self)
+        let seats = devices.into_iter().map(|device| Seat { device, slot_is_here: false });
+        Gateway::start(who, disk, seats, id, now).map(Self)
     }
 
     /// What to do next.

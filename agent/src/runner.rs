@@ -1,7 +1,8 @@
 //! The shell of the gateway: brings it what devices, coordinator and time say, and does what it puts out. Makes no decisions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -15,13 +16,14 @@ use tokio::sync::mpsc;
 
 use crate::clock;
 use crate::config::Config;
-use crate::device::{DeviceEvent, DeviceLink, LocalBroker, Staging};
-use crate::gateway::{Fetched, Gateway, GatewayError, Output, Who};
-use crate::image::ImageCache;
+use crate::device::{self, DeviceEvent, DeviceLink, Driven, LocalBroker, LocalDevice, Staging, Way};
+use crate::disk::{DiskHandle, Real, read_exact_at};
+use crate::gateway::{Fetched, Gateway, GatewayError, Output, Seat, Who};
+use crate::image::{Image, ImageCache, ImageError};
 use crate::installer::Now;
-use crate::link::{FetchError, FleetEvent, FleetLink, Http, Identity};
+use crate::link::{FleetEvent, FleetLink, Http, Identity, Throttle};
 use crate::local::{self, Asked, Request};
-use crate::store::SledStore;
+use crate::store::{LogStore, StateLock};
 
 /// Longest sleep; staging and heartbeats look at the time at least so often.
 const TICK_MS: u64 = 250;
@@ -30,22 +32,23 @@ const WAKE_MS_MIN: u64 = 10;
 
 /// Results of work that runs beside the loop.
 enum Done {
-    Image(Digest, Result<(), FetchError>),
-    Consistency(Result<Vec<Hash>, FetchError>),
+    Image(Digest, Result<(), ImageError>),
+    Consistency(Result<Vec<Hash>, ImageError>),
 }
 
 /// The agent.
 pub(crate) struct Agent {
     identity: Identity,
-    gateway: Gateway<SledStore>,
+    gateway: Gateway<LogStore>,
     cache: ImageCache,
     staging: BTreeMap<DeviceId, Staging>,
     fleet: FleetLink,
-    link: DeviceLink,
+    ways: BTreeMap<DeviceId, Way>,
     http: Http,
     done: mpsc::Sender<Done>,
     /// Whether the cache may hold what nobody needs any more.
     cache_used: bool,
+    _lock: StateLock,
 }
 
 struct Inlets {
@@ -105,8 +108,11 @@ fn check_clock(certificate: &str, now: Now, mut states: impl Iterator<Item = Ins
 impl Agent {
     fn start(config: &Config) -> anyhow::Result<(Self, Inlets)> {
         let identity = Identity::load(&config.state_dir)?;
-        let store = SledStore::open(&config.state_dir.join("state"))?;
-        let cache = ImageCache::open(&config.state_dir.join("images")).context("opening the image cache")?;
+        let (state, images) = (config.state_dir.join("state"), config.state_dir.join("images"));
+        let lock = StateLock::take(&state)?;
+        let disk: DiskHandle = Arc::new(Real);
+        let store = LogStore::open(&disk, &state)?;
+        let cache = ImageCache::open(&disk, &images, config.cache_bytes_max).context("opening the image cache")?;
         let (boot, now) = (clock::boot_id()?, clock::now());
         let who = Who {
             gateway: identity.gateway.clone(),
@@ -115,8 +121,8 @@ impl Agent {
             trust_root: identity.trust_root,
             heartbeat_ms: config.heartbeat_seconds * 1_000,
         };
-        let devices = config.device.iter().map(|d| d.id.clone());
-        let gateway = Gateway::start(who, store, devices, boot, now)?;
+        let seats = config.device.iter().map(|d| Seat { device: d.id.clone(), slot_is_here: d.slots.is_some() });
+        let gateway = Gateway::start(who, store, seats, boot, now)?;
         check_clock(&identity.certificate_pem, now, gateway.states().map(|(_, state)| state))?;
         let broker = LocalBroker::start(config).map_err(|e| {
             let message = format!(
@@ -128,16 +134,30 @@ impl Agent {
         let (fleet_events, fleet) = mpsc::channel(256);
         let (device_events, from_devices) = mpsc::channel(1_024);
         let (done, from_work) = mpsc::channel(64);
+        let link = DeviceLink::start(&broker, device_events.clone());
+        let mut ways = BTreeMap::new();
+        for device in &config.device {
+            let (id, events) = (device.id.clone(), device_events.clone());
+            let way = match (&device.slots, &device.command) {
+                (Some(slots), _) => device::attach_slots(id.clone(), &disk, slots, events)?,
+                (_, Some(command)) => device::attach_command(id.clone(), command, events)?,
+                _ => Way::Mqtt(link.clone()),
+            };
+            ways.insert(id, way);
+        }
+        let hours = config.download.hours().map_err(|e| Stop::new(Exit::Config, e))?;
+        let throttle = Arc::new(Throttle::new(config.download.rate(), hours));
         let agent = Self {
             fleet: FleetLink::start(&identity, fleet_events)?,
-            link: DeviceLink::start(&broker, device_events),
-            http: Http::new(&identity)?,
+            ways,
+            http: Http::new(&identity, throttle)?,
             identity,
             gateway,
             cache,
             staging: BTreeMap::new(),
             done,
             cache_used: true,
+            _lock: lock,
         };
         tracing::info!(gateway = %agent.identity.gateway, devices = config.device.len(), boot = hex::encode(boot), "agent running");
         let local = local::listen(&config.state_dir);
@@ -180,11 +200,11 @@ impl Agent {
             Done::Image(sha256, result) => {
                 let fetched = match result {
                     Ok(()) => Fetched::Whole,
-                    Err(FetchError::Later(error)) => {
+                    Err(ImageError::Later(error)) => {
                         tracing::warn!(%sha256, %error, "image not here yet; trying again");
                         Fetched::Later
                     }
-                    Err(FetchError::Wrong(error)) => Fetched::Wrong(error),
+                    Err(ImageError::Wrong(error)) => Fetched::Wrong(error),
                 };
                 self.gateway.image(now, sha256, fetched)
             }
@@ -206,7 +226,10 @@ impl Agent {
         if self.cache_used && !self.gateway.is_fetching() {
             let needed = self.gateway.needed_images();
             if needed.is_empty() {
-                self.cache.keep_only(&needed).context("cleaning the image cache")?;
+                if let Err(error) = self.cache.make_room(&needed, 0) {
+                    // A full disk stops no device that is being watched.
+                    tracing::warn!(%error, "the image cache was not cleaned");
+                }
                 self.cache_used = false;
             }
         }
@@ -228,35 +251,39 @@ impl Agent {
                     });
                 }
                 Output::Fetch { sha256, size_bytes } => self.fetch(now, sha256, size_bytes)?,
-                Output::Stage { device, firmware, size_bytes } => {
-                    match Staging::new(&self.cache.whole(firmware.sha256), firmware, size_bytes, now.mono) {
-                        Ok(staging) => {
-                            self.staging.insert(device, staging);
-                        }
-                        Err(error) => {
-                            tracing::error!(%error, %device, "the cached image cannot be read; fetching again");
-                            self.gateway.staging_lost(&device);
-                        }
+                Output::Stage { device, image } => match self.cache.get(image.firmware.sha256, image.size_bytes) {
+                    Ok(cached) if cached.is_some() || image.streams => {
+                        self.staging.insert(device, Staging::new(image, cached, now.mono));
                     }
-                }
+                    found => {
+                        let error = found.err().map(|e| e.to_string());
+                        tracing::error!(?error, %device, "the cached image cannot be read; fetching again");
+                        self.gateway.staging_lost(&device);
+                    }
+                },
                 Output::StopStaging(device) => {
                     self.staging.remove(&device);
                 }
-                Output::Order(device, order) => self.link.order(&device, &order),
+                Output::Order(device, order) => {
+                    if let Some(way) = self.ways.get(&device) {
+                        way.order(&device, &order);
+                    }
+                }
             }
         }
         Ok(())
     }
 
     fn fetch(&mut self, now: Now, sha256: Digest, size_bytes: u64) -> Result<(), GatewayError> {
-        if self.cache.holds(sha256, size_bytes) {
+        let held = self.cache.get(sha256, size_bytes).is_ok_and(|held| held.is_some());
+        if held {
             return self.gateway.image(now, sha256, Fetched::Whole);
         }
         self.cache_used = true;
-        let (http, done) = (self.http.clone(), self.done.clone());
-        let (part, whole) = (self.cache.part(sha256), self.cache.whole(sha256));
+        let (http, done, cache) = (self.http.clone(), self.done.clone(), self.cache.clone());
+        let needed = self.gateway.needed_images();
         tokio::spawn(async move {
-            let result = http.image(sha256, size_bytes, part, whole).await;
+            let result = download(&http, &cache, &needed, sha256, size_bytes).await;
             // The loop goes only when the process ends.
             let _ = done.send(Done::Image(sha256, result)).await;
         });
@@ -267,13 +294,20 @@ impl Agent {
         if !self.gateway.is_staging(device) {
             self.staging.remove(device);
         }
-        let Some(staging) = self.staging.get_mut(device) else { return Ok(()) };
+        let (Some(staging), Some(way)) = (self.staging.get_mut(device), self.ways.get(device)) else { return Ok(()) };
         let report = self.gateway.report_of(device).cloned();
         let gateway = &mut self.gateway;
         let number = || gateway.next_order(device).unwrap_or_default();
-        match staging.drive(now.mono, &self.link, device, report.as_ref(), number) {
-            Ok(None) => Ok(()),
-            Ok(Some(refusal)) => self.gateway.staging_refused(now, device, refusal),
+        match staging.drive(now.mono, way, device, report.as_ref(), number) {
+            Ok(Driven::On) => Ok(()),
+            Ok(Driven::Refused(refusal)) => self.gateway.staging_refused(now, device, refusal),
+            Ok(Driven::Feed(from)) => {
+                if let Way::Local(local) = way {
+                    let (image, local) = (staging.image.clone(), local.clone());
+                    staging.feed(tokio::spawn(feed(self.http.clone(), self.cache.clone(), image, local, from)));
+                }
+                Ok(())
+            }
             Err(error) => {
                 tracing::error!(%error, %device, "the cached image cannot be read; it is fetched again");
                 self.staging.remove(device);
@@ -281,5 +315,60 @@ impl Agent {
                 Ok(())
             }
         }
+    }
+}
+
+/// Brings an image into the cache, going on where an earlier try stopped.
+async fn download(
+    http: &Http,
+    cache: &ImageCache,
+    needed: &BTreeSet<Digest>,
+    sha256: Digest,
+    size_bytes: u64,
+) -> Result<(), ImageError> {
+    let mut download = cache.download(sha256, size_bytes)?;
+    cache.make_room(needed, size_bytes - download.have())?;
+    if download.have() < size_bytes {
+        let mut stream = http.image(sha256, size_bytes, download.have()).await?;
+        while let Some(piece) = stream.next().await.inspect_err(|error| download.forget_if_wrong(error))? {
+            download.write(&piece)?;
+        }
+    }
+    download.finish()
+}
+
+/// Bytes read from the cache at once.
+const FEED_BYTES: u64 = 1 << 20;
+
+/// Brings an image to a device whose slots lie on this gateway, from the cache or straight from the network.
+async fn feed(http: Http, cache: ImageCache, image: Image, device: LocalDevice, from: u64) {
+    let Image { firmware, size_bytes, .. } = image;
+    let fed = async {
+        let mut at = from;
+        if let Some(file) = cache.get(firmware.sha256, size_bytes)? {
+            while at < size_bytes {
+                let mut piece = vec![0; usize::try_from(FEED_BYTES.min(size_bytes - at)).unwrap_or(0)];
+                read_exact_at(&*file, &mut piece, at)?;
+                let len = piece.len() as u64;
+                if !device.feed(at, piece).await {
+                    break;
+                }
+                at += len;
+            }
+            return Ok(());
+        }
+        let mut stream = http.image(firmware.sha256, size_bytes, from).await?;
+        while let Some(piece) = stream.next().await? {
+            let len = piece.len() as u64;
+            if !device.feed(at, piece).await {
+                break;
+            }
+            at += len;
+        }
+        Ok::<(), ImageError>(())
+    };
+    if let Err(error) = fed.await {
+        // The device's next report says where to go on.
+        tracing::warn!(%error, sha256 = %firmware.sha256, "the image did not come whole; going on in a while");
     }
 }

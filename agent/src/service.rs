@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use mdfm_service::{Exit, Stop};
-use mdfm_shared::id::DeploymentId;
+use mdfm_shared::id::{DeploymentId, DeviceId};
 
 use crate::config::{Config, DEFAULT_TOML};
+use crate::disk::{DiskHandle, Real};
 use crate::local::{self, Request};
-use crate::{link, runner};
+use crate::{conformance, device, link, runner};
 
 /// The gateway agent of the Medical Device Firmware Manager.
 #[derive(Debug, Parser)]
@@ -50,6 +51,30 @@ enum Action {
         #[arg(long)]
         withdraw: bool,
     },
+    /// The boot loader's side of a device whose images lie on this gateway: chooses the slot to start, verifies it, counts the boot
+    /// and prints what to start, as JSON. Ends with an error where nothing may be started.
+    BootSlot {
+        /// The device.
+        device: DeviceId,
+    },
+    /// Asks a device, or the tool in front of it, everything that the agent will rely on, and says where it falls short. For makers
+    /// of devices, on a bench: it installs the image for good. No agent may run meanwhile.
+    Conformance {
+        /// The device, as it stands in the configuration.
+        device: DeviceId,
+        /// The image to install; another one than the device runs.
+        #[arg(long)]
+        image: PathBuf,
+        /// Version label of the image.
+        #[arg(long, default_value = "conformance")]
+        version: String,
+        /// Time that the device may take for a boot, in seconds.
+        #[arg(long, default_value_t = 120)]
+        boot_seconds: u64,
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Prints the commented default configuration.
     DefaultConfig,
 }
@@ -59,7 +84,7 @@ enum Action {
 /// # Errors
 /// What kept it from starting, or ended it.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let level = mdfm_service::start_logging("rumqttd=error,sled=warn,")?;
+    let level = mdfm_service::start_logging("rumqttd=error,")?;
     let path = arguments.config;
     let config = Config::load(path.as_deref())?;
     level.set(&config.log_level).map_err(|e| Stop::new(Exit::Config, format!("log_level: {e}")))?;
@@ -92,6 +117,21 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Action::Run { check_config: false } => {
             runtime.block_on(enrol_by_credential(&config))?;
             runtime.block_on(runner::run(config, path, level))
+        }
+        Action::BootSlot { device } => {
+            let slots = config.device(&device).and_then(|d| d.slots.as_ref());
+            let slots = slots.with_context(|| format!("no [[device]] {device} with slots is configured"))?;
+            let disk: DiskHandle = std::sync::Arc::new(Real);
+            let booted = device::boot(&disk, slots).with_context(|| format!("starting {device}"))?;
+            #[expect(clippy::print_stdout, reason = "the answer to whoever starts the device")]
+            {
+                println!("{}", serde_json::to_string(&booted)?);
+            }
+            Ok(())
+        }
+        Action::Conformance { device, image, version, boot_seconds, json } => {
+            let options = conformance::Options { device, image, version, boot_seconds, json };
+            runtime.block_on(conformance::run(&config, options))
         }
         Action::DefaultConfig => {
             #[expect(clippy::print_stdout, reason = "printing is what the command is for")]

@@ -350,13 +350,16 @@ impl Trust {
     }
 
     /// What the directive asks of a device; none while evidence is missing.
-    pub(crate) fn wish(&self, device: &DeviceId) -> Option<Wish> {
+    ///
+    /// An image that no other device of this gateway needs may stream straight into a slot that lies here.
+    pub(crate) fn wish(&self, device: &DeviceId, slot_is_here: bool) -> Option<Wish> {
         let directive = self.directive.as_ref()?;
         let entry = directive.devices.iter().find(|d| d.device == *device)?;
         let target = |manifest: Digest, windows: Option<(Vec<Window>, Finish)>| {
             let (release, _) = self.releases.get(&manifest)?;
             Some(Target {
                 windows,
+                streams: slot_is_here && self.named_releases().filter(|d| *d == manifest).count() == 1,
                 digest: manifest,
                 manifest: (**release.manifest()).clone(),
                 deployment: entry.deployment.clone(),

@@ -51,9 +51,9 @@ impl Channel {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StagedReport {
-    /// Digest of the image being or having been written.
+    /// Digest of the firmware being or having been written.
     pub sha256: Digest,
-    /// Bytes written and durable; where to go on after an interruption.
+    /// Bytes written and durable, of all its images together; where to go on after an interruption.
     pub written_bytes: u64,
     /// Whether the device has verified the whole image against `sha256`.
     pub complete: bool,
@@ -111,16 +111,31 @@ pub struct Fault {
     pub message: String,
 }
 
+/// One image of the firmware that a device shall take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentImage {
+    /// Name of the slot pair on the device.
+    pub name: String,
+    /// SHA-256 of the image.
+    pub sha256: Digest,
+    /// Its length in bytes.
+    pub size_bytes: u64,
+}
+
 /// An order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Order {
-    /// Prepare the inactive slot for this image; keep what is there if it is the same image half-written.
+    /// Prepare the inactive slot for this firmware; keep what is there if it is the same, half-written.
     Begin {
-        /// Identity of the image to come.
+        /// Identity of the firmware to come.
         firmware: FirmwareReport,
-        /// Its length in bytes.
+        /// Length of all its images together, in bytes.
         size_bytes: u64,
+        /// Its images in the order in which their bytes come, one behind the other; none where there is only one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        components: Vec<ComponentImage>,
     },
     /// All data is sent: verify the slot.
     Finish {

@@ -74,6 +74,7 @@ pub fn manifest() -> Manifest {
         release_number: 22,
         security_version: 3,
         class: FirmwareClass::Standard,
+        sha256: Digest([7; 32]),
         components: vec![Component {
             name: "main".into(),
             sha256: Digest([7; 32]),

@@ -78,7 +78,10 @@ pub struct Manifest {
     pub security_version: u32,
     /// Urgency.
     pub class: FirmwareClass,
-    /// Images, in installation order.
+    /// SHA-256 of all images, one behind the other in installation order: what a device that runs this release measures. With one
+    /// component, that image's own.
+    pub sha256: Digest,
+    /// Images, in installation order: all of them are installed, or none.
     pub components: Vec<Component>,
     /// Lowest release number from which a device may move to this one.
     pub minimum_release: u64,
@@ -110,6 +113,11 @@ pub fn is_label(text: &str) -> bool {
 }
 
 impl Manifest {
+    /// Bytes of all images together.
+    pub fn size_bytes(&self) -> u64 {
+        self.components.iter().fold(0, |sum, c| sum.saturating_add(c.size_bytes))
+    }
+
     /// Checks every field against its bounds.
     ///
     /// # Errors
@@ -137,6 +145,14 @@ impl Manifest {
             if component.size_bytes == 0 || component.size_bytes > IMAGE_BYTES_MAX {
                 return fail("components", format!("size of {} must be 1 to {IMAGE_BYTES_MAX} bytes", component.name));
             }
+        }
+        if let [only] = self.components.as_slice()
+            && only.sha256 != self.sha256
+        {
+            return fail("sha256", "must be the digest of the only component".into());
+        }
+        if self.size_bytes() > IMAGE_BYTES_MAX {
+            return fail("components", format!("together they must have at most {IMAGE_BYTES_MAX} bytes"));
         }
         if self.health.probation_ms == 0 || self.health.silence_limit_ms == 0 {
             return fail("health", "probation and silence limit must be above zero".into());

@@ -20,6 +20,10 @@ pub struct Arguments {
 enum Action {
     /// Runs one device: two slots and a boot loader on disk, MQTT to its gateway, faults by script.
     Device(device::Arguments),
+    /// Runs one device whose images lie on the gateway, served by the agent's slots.
+    Bedside(device::bedside::Arguments),
+    /// One operation of a maker's flashing tool, with a simulated device behind it: the sample for the agent's command adapter.
+    Tool(device::tool::Arguments),
     /// Loads a coordinator with thousands of gateways: real TLS, real MQTT, one process.
     Fleet(fleet::Arguments),
     /// Runs worlds in virtual time: agents, coordinator, lines, disks, devices and people, by seed or scenario.
@@ -44,6 +48,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match arguments.command {
         Action::Device(arguments) => runtime.block_on(device::run(arguments)),
+        Action::Bedside(arguments) => runtime.block_on(device::bedside::run(arguments)),
+        Action::Tool(arguments) => match device::tool::run(&arguments)? {
+            0 => Ok(()),
+            code => std::process::exit(code),
+        },
         Action::Fleet(arguments) => {
             tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(fleet::run(arguments))
         }

@@ -149,7 +149,8 @@ fn att_1_bad_documents_and_images_are_refused_and_a_good_release_still_passes() 
 
     let secret = |name: &str| SecretKey::from_secret_text(&std::fs::read_to_string(world.key(name)).unwrap()).unwrap();
     let mut manifest = Manifest { firmware_id: "FW-1".parse().unwrap(), ..fixture::manifest() };
-    manifest.components[0].sha256 = Digest::of(&bytes);
+    manifest.sha256 = Digest::of(&bytes);
+    manifest.components[0].sha256 = manifest.sha256;
     manifest.components[0].size_bytes = bytes.len() as u64;
     let put = |signed: &Signed<Manifest>| body(&json!({ "document": document_text(signed) }));
     let path = "/api/v1/firmware/FW-1/manifest";

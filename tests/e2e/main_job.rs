@@ -28,11 +28,17 @@ fn a_good_release_reaches_every_hospital_phase_by_phase() {
             assert_eq!(world.boot_record(h, d).unwrap(), ("2.2.0".to_owned(), true), "{}", device_id(h, d));
         }
     }
-    let copy = dir.join("copy").display().to_string();
     let vkey = world.data().join("log.vkey").display().to_string();
-    world.ctl(Role::Auditor, &["audit", "export", &copy]).unwrap();
-    let verified = world.offline(&["audit", "verify", &copy, "--key", &vkey]).unwrap();
-    assert_eq!(verified["gateways"], 3);
+    let mut copies = 0;
+    // A copy reaches as far as the newest checkpoint, and there is one every ten seconds.
+    wait_for("a copy with what every gateway reported", Duration::from_secs(30), || {
+        copies += 1;
+        let copy = dir.join(format!("copy-{copies}")).display().to_string();
+        world.ctl(Role::Auditor, &["audit", "export", &copy])?;
+        let verified = world.offline(&["audit", "verify", &copy, "--key", &vkey])?;
+        Ok((verified["gateways"] == 3).then_some(()))
+    })
+    .unwrap();
 }
 
 /// One device for each way in which new firmware can be bad. Every one must return by its gateway's own decision, with the

@@ -15,7 +15,7 @@ pub use impostor::{Consistency, Impostor};
 pub use lossy::Losses;
 pub use people::Role;
 pub use process::{Process, free_port, program};
-pub use world::{Front, Layout, World, device_id, gateway_id, hospital_id};
+pub use world::{Front, Kind, Layout, World, device_id, gateway_id, hospital_id, slots_section};
 
 use std::time::{Duration, Instant};
 

@@ -30,12 +30,23 @@ pub struct Layout {
     pub image_bytes_max: Option<u64>,
     /// What stands between the fleet and the core.
     pub front: Front,
+    /// Devices that do not speak MQTT, by device id.
+    pub kinds: BTreeMap<String, Kind>,
     /// Boot time of the devices, in milliseconds.
     pub boot_ms: u64,
     /// Witnesses of the audit log; agents then demand that all of them cosigned.
     pub witnesses: usize,
     /// More lines of the coordinator's configuration.
     pub more_config: String,
+}
+
+/// How an agent reaches a device that does not speak MQTT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Its images lie on the gateway, in so many components.
+    Slots(usize),
+    /// A maker's tool reaches it.
+    Command,
 }
 
 /// What stands between the fleet and the core.
@@ -70,6 +81,7 @@ impl Default for Layout {
             silence_seconds: 60,
             image_bytes_max: None,
             front: Front::default(),
+            kinds: BTreeMap::new(),
             boot_ms: 200,
             witnesses: 0,
             more_config: String::new(),
@@ -486,10 +498,8 @@ impl World {
                     "2.1.0",
                 ],
             )?;
-            let secret = format!("secret-of-{device}-{}", self.port);
-            config.push_str(&format!("[[device]]\nid = {device:?}\nsecret = {secret:?}\n"));
             std::fs::create_dir_all(self.device_dir(h, d))?;
-            std::fs::write(self.path(&format!("{device}.secret")), secret)?;
+            config.push_str(&self.device_config(h, d, &serial)?);
             if let Some(script) = self.layout.scripts.get(&device) {
                 std::fs::write(self.path(&format!("{device}.toml")), script)?;
             }
@@ -502,6 +512,26 @@ impl World {
             .output()?;
         ensure!(output.status.success(), "enrolment failed: {}", String::from_utf8_lossy(&output.stderr));
         Ok(())
+    }
+
+    /// The section of a device in its agent's configuration.
+    fn device_config(&self, h: usize, d: usize, serial: &str) -> anyhow::Result<String> {
+        let device = device_id(h, d);
+        let dir = self.device_dir(h, d);
+        let section = match self.layout.kinds.get(&device) {
+            None => {
+                let secret = format!("secret-of-{device}-{}", self.port);
+                std::fs::write(self.path(&format!("{device}.secret")), &secret)?;
+                format!("secret = {secret:?}\n")
+            }
+            Some(Kind::Slots(components)) => slots_section(&dir, serial, *components)?,
+            Some(Kind::Command) => format!(
+                "[device.command]\nprogram = {:?}\narguments = [\"tool\", \"--dir\", {:?}, \"--serial\", {serial:?}]\npoll_seconds = 1\n",
+                program("mdfm-sim")?.display().to_string(),
+                dir.display().to_string(),
+            ),
+        };
+        Ok(format!("[[device]]\nid = {device:?}\n{section}"))
     }
 
     /// Starts the agent of a hospital.
@@ -526,26 +556,37 @@ impl World {
     /// It cannot be started.
     pub fn start_device(&mut self, h: usize, d: usize) -> anyhow::Result<()> {
         let device = device_id(h, d);
-        let broker = format!("127.0.0.1:{}", self.device_ports.get(&h).context("an installed hospital")?);
-        let mut arguments = texts([
-            "device",
-            "--dir",
-            &self.device_dir(h, d).display().to_string(),
-            "--id",
-            &device,
-            "--broker",
-            &broker,
-            "--secret-file",
-            &self.text(&format!("{device}.secret")),
-            "--serial",
-            &format!("SN-{h:03}-{d}"),
-            "--boot-ms",
-            &self.layout.boot_ms.to_string(),
-        ]);
+        let log = self.path(&format!("logs/{device}.log"));
+        let mut arguments = match self.layout.kinds.get(&device) {
+            // It lives only while its tool runs.
+            Some(Kind::Command) => return Ok(()),
+            Some(Kind::Slots(_)) => {
+                let agent = program("mdfm-agent")?.display().to_string();
+                let config = self.text(&format!("agent-{h:03}.toml"));
+                let dir = self.device_dir(h, d).display().to_string();
+                texts(["bedside", "--agent", &agent, "--config", &config, "--id", &device, "--dir", &dir])
+            }
+            None => {
+                let broker = format!("127.0.0.1:{}", self.device_ports.get(&h).context("an installed hospital")?);
+                texts([
+                    "device",
+                    "--dir",
+                    &self.device_dir(h, d).display().to_string(),
+                    "--id",
+                    &device,
+                    "--broker",
+                    &broker,
+                    "--secret-file",
+                    &self.text(&format!("{device}.secret")),
+                    "--serial",
+                    &format!("SN-{h:03}-{d}"),
+                ])
+            }
+        };
+        arguments.extend(["--boot-ms".into(), self.layout.boot_ms.to_string()]);
         if self.layout.scripts.contains_key(&device) {
             arguments.extend(["--script".into(), self.text(&format!("{device}.toml"))]);
         }
-        let log = self.path(&format!("logs/{device}.log"));
         self.devices.insert((h, d), Process::start("mdfm-sim", &arguments, &log)?);
         Ok(())
     }
@@ -676,11 +717,44 @@ impl World {
     }
 
     fn upload_with(&self, id: &str, version: &str, release: u64, image: &Path, more: &[&str]) -> anyhow::Result<Value> {
-        let (release, image, key) = (release.to_string(), image.display().to_string(), self.key("release"));
-        let what = ["firmware", "upload", &image, "--id", id, "--version", version, "--release-number", &release];
+        self.upload_images(id, version, release, &[&image.display().to_string()], more)
+    }
+
+    /// Uploads a release whose images are named on the command line in this way.
+    fn upload_images(
+        &self,
+        id: &str,
+        version: &str,
+        release: u64,
+        images: &[&str],
+        more: &[&str],
+    ) -> anyhow::Result<Value> {
+        let (release, key) = (release.to_string(), self.key("release"));
+        let what = ["--id", id, "--version", version, "--release-number", &release];
         let fits = ["--model", "CardiacMonitor-X200", "--hardware", "B", "--notes", "for the test"];
         let rest = ["--silence-seconds", "15", "--release-key", &key];
-        self.ctl(Role::Operator, &[&what[..], &fits, &rest, more].concat())
+        self.ctl(Role::Operator, &[&["firmware", "upload"], images, &what, &fits, &rest, more].concat())
+    }
+
+    /// Uploads a release of several components and collects all three approvals.
+    ///
+    /// # Errors
+    /// What the commands say.
+    pub fn release_components(
+        &self,
+        id: &str,
+        version: &str,
+        release: u64,
+        parts: &[(&str, &Path)],
+    ) -> anyhow::Result<()> {
+        let parts: Vec<String> =
+            parts.iter().map(|(name, file)| format!("--component={name}={}", file.display())).collect();
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        self.upload_images(id, version, release, &parts, &["--probation-seconds", "1"])?;
+        for role in Role::APPROVERS {
+            self.approve(id, role)?;
+        }
+        Ok(())
     }
 
     /// Gives one approval.
@@ -807,4 +881,26 @@ impl Drop for World {
             let _ = std::fs::remove_dir_all(&self.dir);
         }
     }
+}
+
+/// The section of a device whose images lie on the gateway, with what the factory put into slot A.
+///
+/// # Errors
+/// The factory's images cannot be written.
+pub fn slots_section(dir: &Path, serial: &str, components: usize) -> anyhow::Result<String> {
+    let names = ["main", "radio", "display"];
+    let mut pairs = Vec::new();
+    for name in &names[..components] {
+        let slot = |letter: &str| dir.join(format!("{name}-{letter}")).display().to_string();
+        std::fs::write(slot("a"), format!("factory firmware of {name}\n").repeat(64))?;
+        pairs.push(format!("{{ name = {name:?}, a = {:?}, b = {:?} }}", slot("a"), slot("b")));
+    }
+    Ok(format!(
+        "[device.slots]\ndir = {:?}\nmodel = \"CardiacMonitor-X200\"\nserial = {serial:?}\nhardware = \"B\"\n\
+         reboot = [\"/usr/bin/touch\", {:?}]\npair = [{}]\n\
+         factory = {{ version = \"2.1.0\", release_number = 1, security_version = 1 }}\n",
+        dir.display().to_string(),
+        dir.join("reboot").display().to_string(),
+        pairs.join(", ")
+    ))
 }

@@ -93,6 +93,25 @@ fn adapters_never_touch_the_journal() {
     }
 }
 
+/// What survives a power cut goes through `agent/src/disk`, where a test can cut it; the rest is named here with what it does.
+#[test]
+fn the_agent_writes_through_its_disk() {
+    let allowed = [
+        "agent/src/disk/real.rs",   // the layer itself
+        "agent/src/store/lock.rs",  // a lock holds nothing
+        "agent/src/link/enrol.rs",  // the identity, replaced as a whole
+        "agent/src/local.rs",       // the socket
+        "agent/src/clock.rs",       // reads the boot id
+        "agent/src/service.rs",     // reads the enrolment token
+        "agent/src/conformance.rs", // reads the image that a maker gives
+    ];
+    for (path, text) in files("agent/src", ".rs") {
+        let writes =
+            code(without_tests(&text)).any(|(_, words)| words.contains("fs::") && !words.contains("unix::fs::"));
+        assert!(!writes || allowed.contains(&path.as_str()), "{path} goes past the disk");
+    }
+}
+
 #[test]
 fn every_module_says_what_lives_in_it_and_tells_one_story() {
     for (path, text) in files(".", ".rs") {

@@ -28,7 +28,7 @@ impl LocalBroker {
         // Say at once, and in words, when the address is taken.
         drop(std::net::TcpListener::bind(config.device_listen)?);
         let mut auth: HashMap<String, String> =
-            config.device.iter().map(|d| (d.id.to_string(), d.secret.clone())).collect();
+            config.device.iter().filter_map(|d| Some((d.id.to_string(), d.secret.clone()?))).collect();
         auth.insert("#agent".into(), agent_secret.clone());
         let settings = ServerSettings {
             name: "devices".into(),

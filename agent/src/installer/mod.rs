@@ -17,6 +17,7 @@ use mdfm_shared::manifest::Manifest;
 use mdfm_shared::telemetry::EventKind;
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 
+use crate::image::Image;
 pub(crate) use state::{BootId, Journal};
 pub(crate) use step::Installer;
 
@@ -55,6 +56,9 @@ pub(crate) struct Target {
     pub(crate) expires_at: UtcMillis,
     /// The only times in which the device may be activated; none for any time.
     pub(crate) windows: Option<(Vec<Window>, Finish)>,
+    /// Whether the image flows from the network straight into the slot, which lies on this gateway; else it is verified in the
+    /// cache first.
+    pub(crate) streams: bool,
 }
 
 impl Target {
@@ -92,8 +96,8 @@ pub(crate) enum Input {
 pub(crate) enum Effect {
     /// Get the image into the cache, verified; answer with `ImageReady` or `ImageRefused`.
     FetchImage { sha256: Digest, size_bytes: u64 },
-    /// Write the cached image into the inactive slot, going on where the device's report says.
-    StageImage { firmware: mdfm_shared::telemetry::FirmwareReport, size_bytes: u64 },
+    /// Write the image into the inactive slot, going on where the device's report says: from the cache, or from the network.
+    StageImage(Image),
     /// Stop writing.
     StopStaging,
     /// Give the device an order.

@@ -9,6 +9,8 @@ use mdfm_shared::telemetry::{FirmwareReport, InstallState};
 use mdfm_shared::time::MonotonicMs;
 use serde::{Deserialize, Serialize};
 
+use crate::image::Image;
+
 /// Names one boot of the gateway: monotonic times of different boots cannot be compared.
 pub(crate) type BootId = [u8; 16];
 
@@ -24,8 +26,7 @@ pub(crate) struct Stamp {
 pub(crate) struct Plan {
     pub(crate) manifest: Digest,
     pub(crate) deployment: DeploymentId,
-    pub(crate) firmware: FirmwareReport,
-    pub(crate) size_bytes: u64,
+    pub(crate) image: Image,
     pub(crate) health: HealthPolicy,
     /// The last confirmed firmware when the installation began: the only place to go back to.
     pub(crate) fallback: FirmwareReport,

@@ -1,13 +1,15 @@
 //! The transitions. Level-triggered: each looks at the phase, the newest wish and the newest report, never at which message
 //! came last, so lost, repeated and late messages end in the same place.
 
-use mdfm_shared::device::{Command, Fault, Order, Refusal, Report};
+use mdfm_shared::device::{Command, ComponentImage, Fault, Order, Refusal, Report};
 use mdfm_shared::digest::Digest;
+use mdfm_shared::manifest::Component;
 use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, REFUSED_ROLLBACK, Severity};
 use mdfm_shared::time::MonotonicMs;
 
 use super::state::{BootId, Journal, Phase, Plan, Stamp};
 use super::{Effect, Input, Now, Outcome, Target, Wish};
+use crate::image::Image;
 
 /// An order that the device does not seem to have followed is given again after this time.
 const ORDER_REPEAT_MS: u64 = 2_000;
@@ -84,6 +86,7 @@ impl Installer {
     pub(crate) fn resume(&self) -> Vec<Effect> {
         let Some(plan) = &self.journal.plan else { return Vec::new() };
         match self.journal.phase {
+            Phase::Staging if plan.image.streams => vec![Effect::StageImage(plan.image.clone())],
             Phase::Fetching | Phase::Staging => vec![fetch(plan)],
             _ => Vec::new(),
         }
@@ -96,9 +99,16 @@ impl Installer {
     /// The image that the device still needs in the cache.
     pub(crate) fn needed_image(&self) -> Option<Digest> {
         match self.journal.phase {
-            Phase::Fetching | Phase::Staging => self.journal.plan.as_ref().map(|p| p.firmware.sha256),
+            Phase::Fetching | Phase::Staging => {
+                self.journal.plan.as_ref().filter(|p| !p.image.streams).map(|p| p.image.firmware.sha256)
+            }
             _ => None,
         }
+    }
+
+    /// Whether an image is on its way to the device.
+    pub(crate) fn is_preparing(&self) -> bool {
+        matches!(self.journal.phase, Phase::Fetching | Phase::Staging)
     }
 
     /// Whether the device has reported lately.
@@ -161,7 +171,7 @@ impl Installer {
             Input::Fault(fault) => self.take_fault(now, &fault, &mut step),
             Input::ImageReady(sha256) => self.image_ready = Some(sha256),
             Input::ImageRefused(sha256, reason) => {
-                let wanted = self.journal.plan.as_ref().is_some_and(|p| p.firmware.sha256 == sha256);
+                let wanted = self.journal.plan.as_ref().is_some_and(|p| p.image.firmware.sha256 == sha256);
                 if wanted && matches!(self.journal.phase, Phase::Fetching | Phase::Staging) {
                     step.effects.push(Effect::StopStaging);
                     self.enter(Phase::Failed, format!("image refused: {reason}"), &mut step);
@@ -197,7 +207,7 @@ impl Installer {
         step.effects.push(Effect::StopStaging);
         self.wrong_digests += 1;
         if refusal.code == "wrongDigest" && self.wrong_digests < WRONG_DIGESTS_MAX {
-            step.effects.push(Effect::StageImage { firmware: plan.firmware, size_bytes: plan.size_bytes });
+            step.effects.push(Effect::StageImage(plan.image));
         } else {
             let reason = format!("the device did not take the image: {} ({})", refusal.message, refusal.code);
             self.enter(Phase::Failed, reason, step);
@@ -264,8 +274,9 @@ impl Installer {
 
     fn go_back(&mut self, now: Now, reason: String, step: &mut Step) {
         let since = self.stamp(now);
-        let ran =
-            |p: &&Plan| self.report.as_ref().is_none_or(|(_, r)| r.confirmed || r.running.sha256 == p.firmware.sha256);
+        let ran = |p: &&Plan| {
+            self.report.as_ref().is_none_or(|(_, r)| r.confirmed || r.running.sha256 == p.image.firmware.sha256)
+        };
         if let Some(manifest) = self.journal.plan.as_ref().filter(ran).map(|p| p.manifest) {
             self.journal.rolled_back.insert(manifest);
         }
@@ -331,7 +342,7 @@ impl Installer {
     /// on trial goes back first.
     fn runs_already(&mut self, now: Now, step: &mut Step) -> bool {
         let (Some(plan), Some((_, report))) = (&self.journal.plan, &self.report) else { return false };
-        if report.running.sha256 != plan.firmware.sha256 {
+        if report.running.sha256 != plan.image.firmware.sha256 {
             return self.leave_stray_trial(now, step);
         }
         let since = self.stamp(now);
@@ -359,39 +370,52 @@ impl Installer {
         {
             return false;
         }
-        let [component] = target.manifest.components.as_slice() else {
-            return self.refuse(&target, confirmed, "devices with several components are not served yet".into(), step);
-        };
         let firmware = FirmwareReport {
             version: target.manifest.version.clone(),
             release_number: target.manifest.release_number,
             security_version: target.manifest.security_version,
-            sha256: component.sha256,
+            sha256: target.manifest.sha256,
         };
-        let size_bytes = component.size_bytes;
         if let Some(problem) = precheck(&target, &firmware, &report, &confirmed, floor, &self.journal.rolled_back) {
             return self.refuse(&target, confirmed, problem, step);
         }
         let already = report.running.sha256 == firmware.sha256;
-        self.set_plan(&target, firmware, size_bytes, confirmed);
+        self.set_plan(&target, firmware, confirmed);
         if already {
-            self.journal.confirmed = self.journal.plan.as_ref().map(|p| p.firmware.clone());
+            self.journal.confirmed = self.journal.plan.as_ref().map(|p| p.image.firmware.clone());
             self.enter(Phase::Confirmed, "the device runs this release already".into(), step);
         } else {
-            self.enter(Phase::Fetching, "release approved, collecting the image".into(), step);
-            step.effects.extend(self.journal.plan.as_ref().map(fetch));
+            self.collect("release approved, collecting the image", step);
         }
         true
     }
 
-    fn set_plan(&mut self, target: &Target, firmware: FirmwareReport, size_bytes: u64, fallback: FirmwareReport) {
+    /// Begins to bring the plan's image to the device.
+    fn collect(&mut self, detail: &str, step: &mut Step) {
+        let Some(plan) = self.journal.plan.clone() else { return };
+        if plan.image.streams {
+            self.enter(Phase::Staging, format!("{detail}, straight into the inactive slot"), step);
+            step.effects.push(Effect::StageImage(plan.image));
+        } else {
+            self.enter(Phase::Fetching, detail.into(), step);
+            step.effects.push(fetch(&plan));
+        }
+    }
+
+    fn set_plan(&mut self, target: &Target, firmware: FirmwareReport, fallback: FirmwareReport) {
+        let component =
+            |c: &Component| ComponentImage { name: c.name.clone(), sha256: c.sha256, size_bytes: c.size_bytes };
+        let components = match target.manifest.components.as_slice() {
+            [_] => Vec::new(),
+            several => several.iter().map(component).collect(),
+        };
+        let (size_bytes, streams) = (target.manifest.size_bytes(), target.streams);
         self.image_ready = None;
         self.wrong_digests = 0;
         self.journal.plan = Some(Plan {
             manifest: target.digest,
             deployment: target.deployment.clone(),
-            firmware,
-            size_bytes,
+            image: Image { firmware, size_bytes, components, streams },
             health: target.manifest.health,
             fallback,
         });
@@ -399,7 +423,7 @@ impl Installer {
 
     fn refuse(&mut self, target: &Target, confirmed: FirmwareReport, problem: String, step: &mut Step) -> bool {
         let untouched = FirmwareReport { version: target.manifest.version.clone(), ..confirmed.clone() };
-        self.set_plan(target, untouched, 0, confirmed);
+        self.set_plan(target, untouched, confirmed);
         self.enter(Phase::Failed, problem, step);
         true
     }
@@ -423,37 +447,36 @@ impl Installer {
 
     fn fetched(&mut self, step: &mut Step) -> bool {
         let Some(plan) = self.journal.plan.clone() else { return false };
-        if self.image_ready != Some(plan.firmware.sha256) {
+        if self.image_ready != Some(plan.image.firmware.sha256) {
             return false;
         }
         self.image_ready = None;
         self.enter(Phase::Staging, "image verified, writing the inactive slot".into(), step);
-        step.effects.push(Effect::StageImage { firmware: plan.firmware, size_bytes: plan.size_bytes });
+        step.effects.push(Effect::StageImage(plan.image));
         true
     }
 
     fn staged(&mut self, step: &mut Step) -> bool {
         let (Some(plan), Some((_, report))) = (self.journal.plan.clone(), &self.report) else { return false };
-        let complete = report.staged.as_ref().is_some_and(|s| s.complete && s.sha256 == plan.firmware.sha256);
+        let complete = report.staged.as_ref().is_some_and(|s| s.complete && s.sha256 == plan.image.firmware.sha256);
         if complete {
             let detail = if report.in_use { "waiting: the device is in use" } else { "slot written and verified" };
             self.enter(Phase::Staged, detail.into(), step);
             return true;
         }
         // After a restart the cache answers again with ImageReady: take up staging then.
-        if self.image_ready == Some(plan.firmware.sha256) {
+        if self.image_ready == Some(plan.image.firmware.sha256) {
             self.image_ready = None;
-            step.effects.push(Effect::StageImage { firmware: plan.firmware, size_bytes: plan.size_bytes });
+            step.effects.push(Effect::StageImage(plan.image));
         }
         false
     }
 
     fn activate(&mut self, now: Now, step: &mut Step) -> bool {
         let (Some(plan), Some((_, report))) = (self.journal.plan.clone(), self.report.clone()) else { return false };
-        let holds = report.staged.as_ref().is_some_and(|s| s.complete && s.sha256 == plan.firmware.sha256);
+        let holds = report.staged.as_ref().is_some_and(|s| s.complete && s.sha256 == plan.image.firmware.sha256);
         if !holds {
-            self.enter(Phase::Fetching, "the slot lost the image, writing it again".into(), step);
-            step.effects.push(fetch(&plan));
+            self.collect("the slot lost the image, writing it again", step);
             return true;
         }
         let Some(Wish::Install(target)) = &self.wish else { return false };
@@ -464,7 +487,7 @@ impl Installer {
         }
         let phase = Phase::Activating { since: self.stamp(now), boots_before: report.boot_count };
         self.enter(phase, "device free and directive fresh: booting the new slot on trial".into(), step);
-        self.order(now, Order::Activate { sha256: plan.firmware.sha256 }, step);
+        self.order(now, Order::Activate { sha256: plan.image.firmware.sha256 }, step);
         true
     }
 
@@ -475,7 +498,7 @@ impl Installer {
             return true;
         }
         let report = self.report.as_ref().map(|(_, r)| r.clone());
-        if let Some(report) = report.as_ref().filter(|r| r.running.sha256 == plan.firmware.sha256) {
+        if let Some(report) = report.as_ref().filter(|r| r.running.sha256 == plan.image.firmware.sha256) {
             if report.secure_boot {
                 let since = self.stamp(now);
                 self.enter(Phase::Probation { since, errors: 0 }, "new firmware booted, on trial".into(), step);
@@ -486,7 +509,7 @@ impl Installer {
             return true;
         }
         if let Some(report) = report.as_ref().filter(|r| r.running.sha256 != plan.fallback.sha256) {
-            let (expected, found) = (plan.firmware.sha256, report.running.sha256);
+            let (expected, found) = (plan.image.firmware.sha256, report.running.sha256);
             self.go_back(now, format!("wrong image digest: expected {expected}, running {found}"), step);
             return true;
         }
@@ -535,7 +558,7 @@ impl Installer {
                 self.journal.phase = Phase::Activating { since, boots_before: report.boot_count };
                 step.dirty = true;
             }
-            self.order(now, Order::Activate { sha256: plan.firmware.sha256 }, step);
+            self.order(now, Order::Activate { sha256: plan.image.firmware.sha256 }, step);
         }
         false
     }
@@ -556,8 +579,8 @@ impl Installer {
             self.go_back(now, "the device fell back on its own in probation".into(), step);
             return true;
         }
-        if report.running.sha256 != plan.firmware.sha256 {
-            let (expected, found) = (plan.firmware.sha256, report.running.sha256);
+        if report.running.sha256 != plan.image.firmware.sha256 {
+            let (expected, found) = (plan.image.firmware.sha256, report.running.sha256);
             self.go_back(now, format!("wrong image digest: expected {expected}, running {found}"), step);
             return true;
         }
@@ -569,12 +592,12 @@ impl Installer {
             return false;
         }
         if report.confirmed {
-            self.journal.confirmed = Some(plan.firmware);
+            self.journal.confirmed = Some(plan.image.firmware);
             let detail = format!("healthy for {} ms, made permanent", plan.health.probation_ms);
             self.enter(Phase::Confirmed, detail, step);
             return true;
         }
-        self.order(now, Order::Confirm { sha256: plan.firmware.sha256 }, step);
+        self.order(now, Order::Confirm { sha256: plan.image.firmware.sha256 }, step);
         false
     }
 
@@ -658,7 +681,7 @@ fn boot_ms_max(plan: &Plan) -> u64 {
 }
 
 fn fetch(plan: &Plan) -> Effect {
-    Effect::FetchImage { sha256: plan.firmware.sha256, size_bytes: plan.size_bytes }
+    Effect::FetchImage { sha256: plan.image.firmware.sha256, size_bytes: plan.image.size_bytes }
 }
 
 /// Why this release is not for this device; none if it is. Nothing has been touched yet.

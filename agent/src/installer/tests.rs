@@ -2,6 +2,7 @@
 
 mod bench;
 
+use mdfm_shared::manifest::Component;
 use mdfm_shared::telemetry::{InstallState, Severity};
 use proptest::prelude::*;
 
@@ -130,7 +131,6 @@ fn att_5_another_model_hardware_or_starting_point_is_refused_untouched() {
             },
             "needs at least 5",
         ),
-        (|t| t.manifest.components.push(t.manifest.components[0].clone()), "several components"),
     ] {
         let mut bench = Bench::new(Flaw::None);
         bench.report();
@@ -168,6 +168,37 @@ fn att_4_an_image_that_is_not_the_manifests_fails_untouched() {
     bench.live(5_000);
     assert_eq!((bench.state(), bench.orders), (InstallState::Failed, 0));
     assert!(bench.disk.detail.contains("image refused"), "{}", bench.disk.detail);
+}
+
+/// What streams straight into the slot is judged there: written again a few times, then given up; nothing was booted.
+#[test]
+fn att_4_a_streamed_image_that_the_slot_finds_wrong_fails_untouched() {
+    let mut bench = Bench::new(Flaw::None);
+    (bench.streams, bench.image_good) = (true, false);
+    bench.report();
+    bench.wish(Some(Wish::Install(target(2))));
+    bench.live(10_000);
+    assert_eq!((bench.state(), bench.orders, bench.device.boots), (InstallState::Failed, 0, 1));
+    assert!(bench.disk.detail.contains("did not take the image"), "{}", bench.disk.detail);
+    bench.image_good = true;
+    bench.wish(Some(Wish::Install(target(3))));
+    bench.live(20_000);
+    assert_eq!(bench.state(), InstallState::Confirmed, "a good release after it is taken");
+}
+
+/// A release of several images is one firmware for the installer: one digest, all of it or nothing; the parts go with the order.
+#[test]
+fn a_release_of_several_components_is_staged_as_one() {
+    let mut bench = Bench::new(Flaw::None);
+    bench.report();
+    let mut target = target(2);
+    let second = Component { name: "radio".into(), sha256: Digest([9; 32]), ..target.manifest.components[0].clone() };
+    target.manifest.components.push(second);
+    bench.wish(Some(Wish::Hold(target)));
+    bench.live(3_000);
+    let image = bench.staged.clone().expect("staged");
+    assert_eq!((image.firmware.sha256, image.size_bytes), (firmware(2).sha256, 20));
+    assert_eq!(image.components.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["main", "radio"]);
 }
 
 #[test]
@@ -393,8 +424,11 @@ proptest! {
     /// once the world behaves, the device ends confirmed on good firmware, new or last good, or the installation failed
     /// without having touched it.
     #[test]
-    fn invariant_3_any_history_ends_on_good_firmware(flaw in flaw(), acts in prop::collection::vec(act(), 0..60)) {
+    fn invariant_3_any_history_ends_on_good_firmware(
+        flaw in flaw(), streams in any::<bool>(), acts in prop::collection::vec(act(), 0..60)
+    ) {
         let mut bench = Bench::new(flaw);
+        bench.streams = streams;
         bench.report();
         let mut held = None;
         for act in acts {

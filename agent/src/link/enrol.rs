@@ -14,7 +14,8 @@ use mdfm_shared::sign::SecretKey;
 use serde::{Deserialize, Serialize};
 
 use super::tls_config;
-use crate::store::{SledStore, Store as _};
+use crate::disk::{DiskHandle, Real};
+use crate::store::{LogStore, StateLock, Store as _, StoreError};
 use crate::trust::Trust;
 
 const FILE: &str = "identity.json";
@@ -68,6 +69,7 @@ pub(crate) async fn enrol(state_dir: &Path, token: &str, again: bool) -> anyhow:
         bail!("{} holds an identity already; use --again to replace it", state_dir.display());
     }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir)?;
+    let _lock = StateLock::take(&state_dir.join("state"))?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
     let telemetry = SecretKey::from_seed(seed);
@@ -97,7 +99,16 @@ pub(crate) async fn enrol(state_dir: &Path, token: &str, again: bool) -> anyhow:
     let response: EnrolmentResponse = serde_json::from_slice(&body)?;
     let roots: Vec<Vec<u8>> = response.trust_roots.iter().map(|r| STANDARD.decode(r)).collect::<Result<_, _>>()?;
     let writes = Trust::enrol(&roots, token.trust_root)?;
-    SledStore::open(&state_dir.join("state"))?.commit(writes)?;
+    let disk: DiskHandle = std::sync::Arc::new(Real);
+    let state = state_dir.join("state");
+    let mut store = match LogStore::open(&disk, &state) {
+        Err(StoreError::Damaged { .. } | StoreError::Decode { .. }) if again => {
+            LogStore::put_aside(&disk, &state)?;
+            LogStore::open(&disk, &state)?
+        }
+        opened => opened?,
+    };
+    store.commit(writes)?;
     let identity = Identity {
         gateway: token.gateway.clone(),
         url: token.url,

@@ -3,6 +3,7 @@
 mod enrol;
 mod http;
 mod mqtt;
+mod throttle;
 
 use std::sync::Arc;
 
@@ -13,8 +14,9 @@ use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 pub(crate) use enrol::{Identity, enrol, is_enrolled};
-pub(crate) use http::{FetchError, Http};
+pub(crate) use http::Http;
 pub(crate) use mqtt::{FleetEvent, FleetLink};
+pub(crate) use throttle::{Hours, Throttle};
 
 /// TLS towards the coordinator, with the gateway's certificate where there is one.
 pub(crate) fn tls_config(ca_der: &[u8], client: Option<(&str, &str)>) -> anyhow::Result<ClientConfig> {

@@ -1,10 +1,12 @@
 //! The agent's durable state behind one small trait: atomic batches that are on disk when `commit` returns.
 
-mod journal;
+mod lock;
+mod log;
 pub(crate) mod memory;
 mod outbox;
 
-pub(crate) use journal::SledStore;
+pub(crate) use lock::StateLock;
+pub(crate) use log::LogStore;
 pub(crate) use outbox::Outbox;
 
 /// A key and its new value; none removes it.
@@ -13,9 +15,28 @@ pub(crate) type Write = (String, Option<Vec<u8>>);
 /// Why state cannot be kept; the agent stops, a restart takes up what is on disk.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Disk or database.
-    #[error("the agent's state directory cannot be read or written")]
-    Sled(#[from] sled::Error),
+    /// The disk.
+    #[error("the agent's state could not be {what}")]
+    Disk {
+        /// What was to be done.
+        what: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Another process uses the directory.
+    #[error("another process uses {}; is an agent running? (systemctl status mdfm-agent)", dir.display())]
+    InUse {
+        /// Which directory.
+        dir: std::path::PathBuf,
+    },
+    /// Bytes of a record that was once whole have changed.
+    #[error(
+        "the agent's state is damaged at byte {at}; check the disk, then enrol again (mdfm-agent enrol --again): devices keep what they run"
+    )]
+    Damaged {
+        /// Where the damage begins.
+        at: u64,
+    },
     /// Something else than this version writes.
     #[error("the agent's state holds {key}, which does not decode; it was not written by this version")]
     Decode {

@@ -73,7 +73,7 @@ impl Gateway {
         let taken = self.trust.take_directive(&frame(&directive(serial, install(digest)), &[COORDINATOR]));
         assert!(self.keep(taken), "a good directive is accepted after the attack");
         for trust in [&self.trust, &self.restarted()] {
-            assert!(matches!(trust.wish(&device()), Some(Wish::Install(t)) if t.digest == digest));
+            assert!(matches!(trust.wish(&device(), false), Some(Wish::Install(t)) if t.digest == digest));
         }
     }
 }
@@ -112,7 +112,7 @@ fn att_1_only_the_online_key_directs_and_it_releases_nothing() {
     // The stolen online key may direct towards a release that nobody approved: nothing comes of it.
     let taken = gateway.trust.take_directive(&frame(&directive(1, install(Digest([1; 32]))), &[COORDINATOR]));
     assert!(gateway.keep(taken));
-    assert_eq!(gateway.trust.wish(&device()), None);
+    assert_eq!(gateway.trust.wish(&device(), false), None);
     assert_eq!(gateway.trust.missing_releases(), BTreeSet::from([Digest([1; 32])]));
     // Nor of evidence that it makes itself.
     let forged = signed(&manifest(), &[COORDINATOR]);
@@ -258,14 +258,14 @@ fn att_9_a_revoked_approver_takes_a_pending_release_with_them() {
     gateway.keep(taken);
     let taken = gateway.trust.take_directive(&frame(&directive(1, install(digest)), &[COORDINATOR]));
     gateway.keep(taken);
-    assert!(gateway.trust.wish(&device()).is_some());
+    assert!(gateway.trust.wish(&device(), false).is_some());
     let mut revoked = roster();
     revoked.version = 2;
     revoked.entries[1].revoked = Some(Revocation { at: NOW, log_size: 0 });
     let taken = gateway.trust.take_roster(&frame(&revoked, &[11]));
     gateway.keep(taken);
     for trust in [&gateway.trust, &gateway.restarted()] {
-        assert_eq!(trust.wish(&device()), None);
+        assert_eq!(trust.wish(&device(), false), None);
     }
 }
 

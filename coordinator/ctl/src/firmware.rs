@@ -1,7 +1,7 @@
 //! Firmware: upload with a signed manifest, look, approve, reject.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -38,8 +38,12 @@ pub(crate) enum Action {
 
 #[derive(Debug, Args)]
 pub(crate) struct Upload {
-    /// The image.
-    image: PathBuf,
+    /// The image of a device with one component.
+    #[arg(required_unless_present = "components", conflicts_with = "components")]
+    image: Option<PathBuf>,
+    /// An image of a device with several components, as NAME=FILE; once for each, in the order of installation.
+    #[arg(long = "component", value_name = "NAME=FILE", value_parser = component)]
+    components: Vec<(String, PathBuf)>,
     /// Firmware id; made up when absent.
     #[arg(long)]
     id: Option<String>,
@@ -180,25 +184,56 @@ fn show(out: &Output, view: &Value) {
     });
 }
 
-fn digest_file(path: &Path) -> anyhow::Result<(Digest, u64)> {
-    let mut file = std::fs::File::open(path).with_context(|| format!("opening {}", path.display()))?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; CHUNK_BYTES];
-    let mut size = 0;
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok((Digest(hash.finalize().into()), size)),
-            n => {
+fn component(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, file) = text.split_once('=').ok_or("must be NAME=FILE")?;
+    Ok((name.to_owned(), file.into()))
+}
+
+/// The images of a release, in the order of installation, as one.
+struct Images {
+    components: Vec<Component>,
+    files: Vec<PathBuf>,
+    /// Of all bytes, one file behind the other.
+    sha256: Digest,
+    size_bytes: u64,
+}
+
+impl Images {
+    /// Reads every file once.
+    fn measure(named: Vec<(String, PathBuf)>) -> anyhow::Result<Self> {
+        let mut all = Sha256::new();
+        let mut images = Self { components: Vec::new(), files: Vec::new(), sha256: Digest([0; 32]), size_bytes: 0 };
+        let mut buffer = vec![0; CHUNK_BYTES];
+        for (name, path) in named {
+            let mut file = std::fs::File::open(&path).with_context(|| format!("opening {}", path.display()))?;
+            let mut hash = Sha256::new();
+            let mut size_bytes = 0;
+            loop {
+                let n = file.read(&mut buffer).with_context(|| format!("reading {}", path.display()))?;
+                if n == 0 {
+                    break;
+                }
                 hash.update(&buffer[..n]);
-                size += n as u64;
+                all.update(&buffer[..n]);
+                size_bytes += n as u64;
             }
+            let sha256 = Digest(hash.finalize().into());
+            images.size_bytes += size_bytes;
+            images.components.push(Component { name, sha256, size_bytes, deltas: Vec::new() });
+            images.files.push(path);
         }
+        images.sha256 = Digest(all.finalize().into());
+        Ok(images)
     }
 }
 
 async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Result<()> {
     let secrets = options.release_keys.iter().map(|f| keys::secret(f)).collect::<Result<Vec<_>, _>>()?;
-    let (sha256, size_bytes) = digest_file(&options.image)?;
+    let named = match options.image {
+        Some(image) => vec![("main".to_owned(), image)],
+        None => options.components,
+    };
+    let Images { components, files, sha256, size_bytes } = Images::measure(named)?;
     let sbom = match &options.sbom {
         Some(path) => Some(std::fs::read(path).with_context(|| format!("reading {}", path.display()))?),
         None => None,
@@ -217,20 +252,22 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
 
     let bar = if out.json { ProgressBar::hidden() } else { ProgressBar::new(size_bytes) };
     bar.set_style(ProgressStyle::with_template("{bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}")?);
-    let file = std::fs::File::open(&options.image)?;
+    let files = files.iter().map(std::fs::File::open).collect::<Result<std::collections::VecDeque<_>, _>>()?;
     let shown = bar.clone();
-    let chunks = stream::unfold(file, move |mut file| {
+    let chunks = stream::unfold(files, move |mut files| {
         let bar = shown.clone();
         async move {
             let mut chunk = vec![0; CHUNK_BYTES];
-            match file.read(&mut chunk) {
-                Ok(0) => None,
-                Ok(n) => {
-                    chunk.truncate(n);
-                    bar.inc(n as u64);
-                    Some((Ok::<_, std::io::Error>(chunk), file))
+            loop {
+                match files.front_mut()?.read(&mut chunk) {
+                    Ok(0) => drop(files.pop_front()),
+                    Ok(n) => {
+                        chunk.truncate(n);
+                        bar.inc(n as u64);
+                        return Some((Ok::<_, std::io::Error>(chunk), files));
+                    }
+                    Err(error) => return Some((Err(error), files)),
                 }
-                Err(error) => Some((Err(error), file)),
             }
         }
     });
@@ -256,7 +293,8 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
             (false, true) => FirmwareClass::Recall,
             (false, false) => FirmwareClass::Standard,
         },
-        components: vec![Component { name: "main".into(), sha256, size_bytes, deltas: Vec::new() }],
+        sha256,
+        components,
         minimum_release: options.minimum_release,
         health,
         extra_approvals: Vec::new(),

@@ -169,18 +169,12 @@ pub(super) fn attach_manifest(
     let manifest = signed.verify(root.release_keys()).map_err(|e| Refusal::document("manifest-signature", e))?;
     manifest.check().map_err(|e| Refusal::document("manifest-field", e))?;
     let (sha256, size_bytes) = firmware.image.ok_or_else(|| Refusal::conflict("wrong-step", "no image stored"))?;
-    let [component] = manifest.components.as_slice() else {
-        return Err(Refusal::invalid("components", "devices with more than one component cannot be served yet"));
-    };
-    if component.sha256 != sha256 {
-        return Err(Refusal::digest_mismatch(
-            "the manifest does not name the uploaded image",
-            sha256,
-            component.sha256,
-        ));
+    if manifest.sha256 != sha256 {
+        let what = "the manifest does not name the uploaded image";
+        return Err(Refusal::digest_mismatch(what, sha256, manifest.sha256));
     }
     for (field, found, expected) in [
-        ("size", component.size_bytes.to_string(), size_bytes.to_string()),
+        ("size", manifest.size_bytes().to_string(), size_bytes.to_string()),
         ("firmwareId", manifest.firmware_id.to_string(), id.to_string()),
         ("model", manifest.model.clone(), firmware.model.clone()),
         ("version", manifest.version.clone(), firmware.version.clone()),

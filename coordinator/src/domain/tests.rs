@@ -49,8 +49,7 @@ impl Desk {
             release_notes: String::new(),
         };
         desk.give(uploader, create);
-        let component = &manifest().components[0];
-        let (sha256, size_bytes) = (component.sha256, component.size_bytes);
+        let (sha256, size_bytes) = (manifest().sha256, manifest().size_bytes());
         desk.give(uploader, Command::StoreImage { firmware: firmware(), sha256, size_bytes });
         desk
     }
@@ -230,7 +229,10 @@ fn sign_bad_manifests_are_refused_and_a_good_one_is_still_taken() {
     };
     for (spoil, code, words) in [
         (
-            (|m: &mut Manifest| m.components[0].sha256 = Digest([1; 32])) as fn(&mut Manifest),
+            (|m: &mut Manifest| {
+                m.sha256 = Digest([1; 32]);
+                m.components[0].sha256 = Digest([1; 32]);
+            }) as fn(&mut Manifest),
             "digest-mismatch",
             "SHA-256",
         ),

@@ -1,22 +1,26 @@
 //! One simulated device as a process. Killing the process is pulling the plug: everything that a device would keep is on disk,
 //! everything else is gone.
 
+pub(crate) mod bedside;
 mod faults;
 mod firmware;
+mod orders;
 mod slots;
+pub(crate) mod tool;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use mdfm_shared::device::{self, Channel, Command, Fault, Order, Refusal, Report};
+use mdfm_shared::device::{self, Channel, Command, Fault, Refusal, Report};
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::DEVICE_PACKET_BYTES_MAX;
 use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, QoS};
 
 use faults::{Kind, Script};
 use firmware::Running;
+use orders::{Obeyed, obey};
 use slots::{Flash, Staged};
 
 /// A report is sent on every change and at least so often.
@@ -242,50 +246,12 @@ impl<'a> Session<'a> {
         if command.order == flash.last_order() {
             return Ok(Next::Stay);
         }
-        flash.handle(command.order);
         self.last_refusal = None;
-        let reboots = matches!(command.what, Order::Activate { .. } | Order::Rollback { .. });
-        let running = self.running.report.sha256;
-        if reboots && self.in_use() {
-            return Ok(self.refuse(command.order, "inUse", "a patient is connected"));
-        }
-        match command.what {
-            Order::Begin { firmware, size_bytes } => {
-                if !flash.is_confirmed() {
-                    return Ok(self.refuse(command.order, "onTrial", "the other slot is the way back"));
-                }
-                if firmware.sha256 != running {
-                    flash.begin(firmware, size_bytes)?;
-                }
-            }
-            Order::Finish { sha256 } => {
-                if !flash.finish(sha256)? {
-                    return Ok(self.refuse(command.order, "wrongDigest", "the slot is not what was announced"));
-                }
-            }
-            Order::Activate { sha256 } => {
-                if sha256 != running {
-                    if !flash.try_staged(sha256)? {
-                        return Ok(self.refuse(command.order, "notStaged", "the slot holds no such image"));
-                    }
-                    return Ok(Next::Reboot);
-                }
-            }
-            Order::Confirm { sha256 } => {
-                if sha256 != running {
-                    return Ok(self.refuse(command.order, "wrongDigest", "that is not what runs"));
-                }
-                flash.confirm()?;
-            }
-            Order::Rollback { sha256 } => {
-                if !flash.return_to(sha256)? {
-                    return Ok(self.refuse(command.order, "notStaged", "no slot holds that firmware"));
-                }
-                if sha256 != running {
-                    return Ok(Next::Reboot);
-                }
-            }
-        }
-        Ok(Next::Stay)
+        let order = command.order;
+        Ok(match obey(flash, self.running.report.sha256, self.in_use(), command)? {
+            Obeyed::Stay => Next::Stay,
+            Obeyed::Reboot => Next::Reboot,
+            Obeyed::Refused(code, message) => self.refuse(order, code, message),
+        })
     }
 }

@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use mdfm_shared::device::StagedReport;
+use mdfm_shared::device::{ComponentImage, StagedReport};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::telemetry::FirmwareReport;
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,8 @@ impl Slot {
 struct Content {
     firmware: FirmwareReport,
     size_bytes: u64,
+    /// The images in it, one behind the other, if there are several.
+    components: Vec<ComponentImage>,
     /// Whether the whole content was verified against the digest.
     complete: bool,
 }
@@ -51,6 +53,8 @@ struct Content {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct BootRecord {
     active: Slot,
+    /// What the last boot started.
+    booted: Slot,
     /// Boots left for the other slot, while it is on trial.
     trial: Option<u8>,
     boot_count: u64,
@@ -116,9 +120,11 @@ impl Flash {
                 slot.write_all(&factory.image)?;
                 slot.sync_all()?;
                 let size_bytes = factory.image.len() as u64;
-                let content = Content { firmware: factory.report.clone(), size_bytes, complete: true };
+                let firmware = factory.report.clone();
+                let content = Content { firmware, size_bytes, components: Vec::new(), complete: true };
                 let record = BootRecord {
                     active: Slot::A,
+                    booted: Slot::A,
                     trial: None,
                     boot_count: 0,
                     last_order: 0,
@@ -147,6 +153,7 @@ impl Flash {
                 self.running = active.other();
             }
         }
+        self.record.booted = self.running;
         save(&self.dir, &self.record)?;
         if let Some(running) = self.start(script)? {
             self.reopen()?;
@@ -154,10 +161,30 @@ impl Flash {
         }
         tracing::info!("the slot on trial does not boot; back to the active one");
         self.record.trial = None;
+        self.record.booted = active;
         self.running = active;
         save(&self.dir, &self.record)?;
         self.reopen()?;
         self.start(script)?.ok_or_else(|| io::Error::other("the active slot does not boot: bricked"))
+    }
+
+    /// Takes up what the last boot started, without another boot; the first time, boots.
+    pub(crate) fn resume(&mut self, script: &Script) -> io::Result<Running> {
+        if self.record.boot_count == 0 {
+            return self.boot(script);
+        }
+        self.running = self.record.booted;
+        self.reopen()?;
+        self.start(script)?.ok_or_else(|| io::Error::other("what runs is not what was booted"))
+    }
+
+    /// Makes what was written of the slot durable.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if let Some(staged) = &mut self.staged {
+            staged.file.sync_data()?;
+            staged.durable_bytes = staged.written_bytes;
+        }
+        Ok(())
     }
 
     /// Measures the slot and starts it, unless its content or its script says that it cannot.
@@ -216,25 +243,29 @@ impl Flash {
     }
 
     /// Prepares the inactive slot, keeping what is there of the same image.
-    pub(crate) fn begin(&mut self, firmware: FirmwareReport, size_bytes: u64) -> io::Result<()> {
+    pub(crate) fn begin(
+        &mut self,
+        firmware: FirmwareReport,
+        size_bytes: u64,
+        components: Vec<ComponentImage>,
+    ) -> io::Result<()> {
         if self.staged.as_ref().is_some_and(|s| s.firmware == firmware && s.size_bytes == size_bytes) {
             return Ok(());
         }
         let slot = self.running.other();
-        *self.record.content(slot) = Some(Content { firmware, size_bytes, complete: false });
+        *self.record.content(slot) = Some(Content { firmware, size_bytes, components, complete: false });
         self.record.trial = None;
         save(&self.dir, &self.record)?;
         File::create(self.dir.join(slot.file()))?.sync_all()?;
         self.reopen()
     }
 
-    /// Writes data that goes on exactly where the slot ends; anything else is dropped.
+    /// Writes the part of the data that goes on where the slot ends; what comes again is passed over, anything else dropped.
     pub(crate) fn write(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
         let Some(staged) = &mut self.staged else { return Ok(()) };
-        let fits = !staged.complete
-            && offset == staged.written_bytes
-            && offset.saturating_add(data.len() as u64) <= staged.size_bytes;
-        if !fits {
+        let known = staged.written_bytes.checked_sub(offset).and_then(|n| usize::try_from(n).ok());
+        let Some(data) = known.and_then(|n| data.get(n..)).filter(|d| !d.is_empty()) else { return Ok(()) };
+        if staged.complete || staged.written_bytes + data.len() as u64 > staged.size_bytes {
             return Ok(());
         }
         staged.file.write_all(data)?;
@@ -273,7 +304,9 @@ impl Flash {
             return Ok(true);
         }
         let found = Digest(staged.hash.clone().finalize().into());
-        if found != sha256 || staged.firmware.sha256 != sha256 {
+        let components = self.record.content(slot).as_ref().map_or(&[][..], |c| &c.components);
+        let parts_right = are_right(&self.dir.join(slot.file()), components)?;
+        if found != sha256 || staged.firmware.sha256 != sha256 || !parts_right {
             self.staged = None;
             *self.record.content(slot) = None;
             save(&self.dir, &self.record)?;
@@ -327,6 +360,19 @@ impl Write for HashWriter<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Whether each component stands in the slot where it should.
+fn are_right(path: &Path, components: &[ComponentImage]) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    for component in components {
+        let mut hash = Sha256::new();
+        let n = io::copy(&mut (&mut file).take(component.size_bytes), &mut HashWriter(&mut hash))?;
+        if n != component.size_bytes || Digest(hash.finalize().into()) != component.sha256 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn digest_of(path: &Path) -> io::Result<Digest> {

@@ -92,7 +92,7 @@ impl Oracle {
         let span = |(from, until): &(u64, u64)| (START.plus_ms(from * 1_000), START.plus_ms(until * 1_000));
         let images = scenario.release.iter().enumerate().map(|(i, release)| {
             let manifest = setup::manifest(i + 1, release);
-            (manifest.components[0].sha256, manifest.firmware_id)
+            (manifest.sha256, manifest.firmware_id)
         });
         Self {
             windows: scenario.fleet.windows_s.iter().map(span).collect(),

@@ -523,10 +523,10 @@ impl<'a> World<'a> {
                     let delay = if held { 1 } else { self.rng.between(2_000, 15_000) };
                     self.after(delay, Event::Fetched { gateway, life, sha256 });
                 }
-                Output::Stage { device, firmware, .. } => {
+                Output::Stage { device, image } => {
                     let device = self.gateways[gateway].devices[&device];
                     let delay = self.rng.between(3_000, 20_000);
-                    self.after(delay, Event::Staged { device, firmware });
+                    self.after(delay, Event::Staged { device, firmware: image.firmware });
                 }
                 Output::StopStaging(_) => {}
                 Output::Order(device, command) => {

@@ -126,7 +126,6 @@ fn install(arguments: &Arguments) -> anyhow::Result<Fleet> {
         flaw: Vec::new(),
     };
     let manifest = setup::manifest(1, &release);
-    let component = &manifest.components[0];
     engine.act(
         START,
         "uploader",
@@ -134,8 +133,8 @@ fn install(arguments: &Arguments) -> anyhow::Result<Fleet> {
             firmware: manifest.firmware_id.clone(),
             version: manifest.version.clone(),
             model: MODEL.into(),
-            sha256: component.sha256,
-            size_bytes: component.size_bytes,
+            sha256: manifest.sha256,
+            size_bytes: manifest.size_bytes(),
         },
     )?;
     let signed = setup::signed_manifest(&manifest);
@@ -178,7 +177,7 @@ fn roll_out(fleet: &mut Fleet, seed: u64) -> anyhow::Result<Cost> {
         version: manifest.version.clone(),
         release_number: manifest.release_number,
         security_version: manifest.security_version,
-        sha256: manifest.components[0].sha256,
+        sha256: manifest.sha256,
     };
     fleet.engine.act(START, "operator", Act::Deploy { deployment: deployment.clone(), json: json.into() })?;
     let mut rng = Rng::new(seed, 4);

@@ -124,6 +124,7 @@ pub(super) fn manifest(n: usize, release: &Release) -> Manifest {
             "recall" => FirmwareClass::Recall,
             _ => FirmwareClass::Standard,
         },
+        sha256: Digest([number as u8; 32]),
         components: vec![Component {
             name: "main".into(),
             sha256: Digest([number as u8; 32]),

@@ -30,6 +30,7 @@ pub(super) fn target(n: u8) -> Target {
     manifest.version = format!("2.{n}.0");
     manifest.release_number = u64::from(n);
     manifest.security_version = u32::from(n);
+    manifest.sha256 = firmware(n).sha256;
     manifest.components[0].sha256 = firmware(n).sha256;
     manifest.health.probation_ms = 3_000;
     manifest.health.silence_limit_ms = 6_000;
@@ -40,6 +41,7 @@ pub(super) fn target(n: u8) -> Target {
         security_floor: 0,
         expires_at: START_UTC.plus_ms(30 * DAY_MS),
         windows: None,
+        streams: false,
     }
 }
 
@@ -201,6 +203,12 @@ pub(super) struct Bench {
     pub(super) wish: Option<Wish>,
     pub(super) image_good: bool,
     pub(super) fetching: bool,
+    /// Whether images come straight from the network.
+    pub(super) streams: bool,
+    /// The device found other bytes than announced, and says so next.
+    pub(super) refusing: bool,
+    /// The last image that was to be written.
+    pub(super) staged: Option<Image>,
     pub(super) events: Vec<EventKind>,
     pub(super) activated_after_rollback: bool,
 }
@@ -220,6 +228,9 @@ impl Bench {
             wish: None,
             image_good: true,
             fetching: false,
+            streams: false,
+            staged: None,
+            refusing: false,
             events: Vec::new(),
             activated_after_rollback: false,
         }
@@ -255,9 +266,12 @@ impl Bench {
     pub(super) fn run(&mut self, effect: Effect) {
         match effect {
             Effect::FetchImage { .. } => self.fetching = true,
-            Effect::StageImage { firmware, .. } => {
-                if self.line {
-                    self.device.stage(firmware);
+            Effect::StageImage(image) => {
+                self.staged = Some(image.clone());
+                if image.streams && !self.image_good {
+                    self.refusing = true;
+                } else if self.line {
+                    self.device.stage(image.firmware);
                 }
             }
             Effect::StopStaging => {}
@@ -278,7 +292,7 @@ impl Bench {
         match order {
             Order::Activate { sha256 } => {
                 assert!(!self.installer.is_in_use(), "invariant 2: activated in use");
-                assert_eq!(*sha256, plan.firmware.sha256);
+                assert_eq!(*sha256, plan.image.firmware.sha256);
                 assert!(
                     matches!(journal.phase, Phase::Activating { .. }),
                     "persisted before acting: {:?}",
@@ -297,14 +311,17 @@ impl Bench {
                 assert!(matches!(journal.phase, Phase::RollingBack { .. } | Phase::RollbackFailed));
             }
             Order::Confirm { sha256 } => {
-                assert_eq!(*sha256, plan.firmware.sha256);
+                assert_eq!(*sha256, plan.image.firmware.sha256);
                 assert!(matches!(journal.phase, Phase::Probation { .. }));
             }
             Order::Begin { .. } | Order::Finish { .. } => {}
         }
     }
 
-    pub(super) fn wish(&mut self, wish: Option<Wish>) {
+    pub(super) fn wish(&mut self, mut wish: Option<Wish>) {
+        if let Some(Wish::Install(target) | Wish::Hold(target)) = &mut wish {
+            target.streams = self.streams;
+        }
         self.wish.clone_from(&wish);
         self.input(Input::Wish(wish));
     }
@@ -366,11 +383,13 @@ impl Bench {
             self.report();
             // The shell asks again for what is still needed.
             for effect in self.installer.resume() {
-                if matches!(effect, Effect::FetchImage { .. }) {
-                    self.run(effect);
-                }
+                self.run(effect);
             }
             self.fetched();
+            if std::mem::take(&mut self.refusing) {
+                let refusal = Refusal { order: 0, code: "wrongDigest".into(), message: "other bytes".into() };
+                self.input(Input::StagingRefused(refusal));
+            }
             self.input(Input::Tick);
         }
     }

@@ -40,7 +40,8 @@ fn release(n: u64, class: FirmwareClass, security_version: u32) -> Manifest {
     let mut manifest = Manifest { firmware_id: id(&format!("FW-{n}")), class, security_version, ..manifest() };
     manifest.version = format!("2.{n}.0");
     manifest.release_number = n;
-    manifest.components[0].sha256 = Digest([n as u8; 32]);
+    manifest.sha256 = Digest([n as u8; 32]);
+    manifest.components[0].sha256 = manifest.sha256;
     manifest.sbom_sha256 = Some(Digest([200; 32]));
     manifest
 }
@@ -83,7 +84,7 @@ impl Office {
             "uploader",
             Command::CreateFirmware { firmware: firmware.clone(), version, model, release_notes: String::new() },
         );
-        let (sha256, size_bytes) = (manifest.components[0].sha256, manifest.components[0].size_bytes);
+        let (sha256, size_bytes) = (manifest.sha256, manifest.size_bytes());
         self.give("uploader", Command::StoreImage { firmware: firmware.clone(), sha256, size_bytes });
         self.give(SUBMITTER, Command::AttachManifest { firmware, manifest: signed(manifest, &[10]) });
     }

@@ -3,6 +3,8 @@
 use super::super::{Revocation, RootError, Witnesses};
 use super::*;
 use crate::fixture::{Log, NOW, approval, approvals, key, log_signer, manifest, record, roster, trusted};
+use crate::limits::IMAGE_BYTES_MAX;
+use crate::manifest::Component;
 use crate::sign::SecretKey;
 use crate::tlog::{Cosigner, NoteError};
 
@@ -185,6 +187,11 @@ fn manifests_that_make_no_sense_are_refused_though_signed() {
         ("components", |m| m.components.clear()),
         ("components", |m| m.components[0].size_bytes = u64::MAX),
         ("components", |m| m.components.push(m.components[0].clone())),
+        ("sha256", |m| m.components[0].sha256 = Digest([1; 32])),
+        ("components", |m| {
+            m.components[0].size_bytes = IMAGE_BYTES_MAX;
+            m.components.push(Component { name: "second".into(), ..m.components[0].clone() });
+        }),
         ("health", |m| m.health.probation_ms = 0),
     ] {
         let mut bad = manifest();

@@ -19,8 +19,7 @@ impl World<'_> {
         let scenario = self.scenario;
         let release = &scenario.release[i];
         let manifest = setup::manifest(i + 1, release);
-        let component = &manifest.components[0];
-        let (sha256, size_bytes) = (component.sha256, component.size_bytes);
+        let (sha256, size_bytes) = (manifest.sha256, manifest.size_bytes());
         self.flaws.extend(release.flaw.iter().map(|(device, flaw)| ((sha256, *device), *flaw)));
         let (firmware, version) = (manifest.firmware_id.clone(), manifest.version.clone());
         let act = Act::Firmware { firmware: firmware.clone(), version, model: MODEL.into(), sha256, size_bytes };
