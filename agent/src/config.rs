@@ -9,7 +9,7 @@ use mdfm_shared::limits::GATEWAY_DEVICES_MAX;
 use serde::Deserialize;
 
 use crate::device::{CommandConfig, SlotsConfig};
-use crate::link::Hours;
+use crate::link::{Hours, Road};
 
 /// The commented default, as the package installs it.
 pub(crate) const DEFAULT_TOML: &str = include_str!("../../packaging/agent.toml");
@@ -28,6 +28,12 @@ pub(crate) struct Config {
     pub(crate) device_listen: SocketAddr,
     /// Bytes of images kept in the cache beyond those that a device needs at the moment.
     pub(crate) cache_bytes_max: u64,
+    /// The hospital's HTTP proxy, as `http://host:port`; empty for none.
+    pub(crate) proxy: String,
+    /// MQTT over WebSocket, for networks that let nothing but HTTPS out.
+    pub(crate) websocket: bool,
+    /// Days before its end when the gateway's certificate is renewed.
+    pub(crate) renew_before_days: u32,
     /// When and how fast images are downloaded.
     pub(crate) download: Download,
     /// The devices that may attach.
@@ -94,6 +100,9 @@ impl Default for Config {
             heartbeat_seconds: 10,
             device_listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
             cache_bytes_max: 4 << 30,
+            proxy: String::new(),
+            websocket: false,
+            renew_before_days: 30,
             download: Download::default(),
             device: Vec::new(),
         }
@@ -120,6 +129,10 @@ impl Config {
             return Err(format!("download.bytes_per_second must be 0 for no limit, or at least {RATE_BYTES_MIN}"));
         }
         config.download.hours()?;
+        config.road()?;
+        if !(1..=90).contains(&config.renew_before_days) {
+            return Err("renew_before_days must be 1 to 90".into());
+        }
         if config.device.len() > GATEWAY_DEVICES_MAX {
             return Err(format!("at most {GATEWAY_DEVICES_MAX} [[device]] sections"));
         }
@@ -130,6 +143,11 @@ impl Config {
             }
         }
         Ok(config)
+    }
+
+    /// How the coordinator is reached.
+    pub(crate) fn road(&self) -> Result<Road, String> {
+        Road::new(&self.proxy, self.websocket)
     }
 
     /// A device by its id.
@@ -208,6 +226,8 @@ mod tests {
             ("heartbeat_seconds = 0", "heartbeat_seconds"),
             ("heartbeat_seconds = \"10\"", "heartbeat_seconds"),
             ("device_listen = \"everywhere\"", "device_listen"),
+            ("proxy = \"proxy:3128\"", "proxy must be"),
+            ("renew_before_days = 0", "renew_before_days"),
             ("[download]\nbytes_per_second = 1", "bytes_per_second"),
             ("[download]\nhours = \"at night\"", "download.hours"),
             ("[[device]]\nid = \"../x\"\nsecret = \"0123456789abcdef\"", "device id"),

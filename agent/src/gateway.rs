@@ -3,17 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mdfm_shared::bundle;
 use mdfm_shared::device::{Command, Fault, Refusal, Report};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId};
 use mdfm_shared::sign::{SecretKey, SignError, Signed};
 use mdfm_shared::telemetry::{DeviceHeartbeat, EventKind, Heartbeat, InstallState};
-use mdfm_shared::time::MonotonicMs;
+use mdfm_shared::time::{MonotonicMs, UtcMillis};
 use mdfm_shared::tlog::Hash;
 use mdfm_shared::wire::{self, FrameError, Topic};
+use serde_json::{Value, json};
 
 use crate::image::Image;
-use crate::installer::{BootId, Effect, Input, Installer, Journal, Now};
+use crate::installer::{BootId, Effect, Input, Installer, Journal, Now, OnSite};
 use crate::store::{Outbox, Store, StoreError, Write};
 use crate::trust::{Question, Refused, Taken, Trust};
 
@@ -25,6 +29,8 @@ const NEWS_MS: u64 = 250;
 const REFUSAL_REPEAT_MS: u64 = 60_000;
 /// Refusals remembered for that.
 const REFUSALS_MAX: usize = 256;
+/// Events kept in memory for whoever asks on site.
+const RECENT_MAX: usize = 500;
 /// Faults of one device recorded in a minute; a flood is cut and said once.
 const FAULTS_PER_MINUTE_MAX: u32 = 60;
 
@@ -32,6 +38,9 @@ const FAULTS_PER_MINUTE_MAX: u32 = 60;
 const STARTS_KEY: &str = "starts";
 /// Room for the numbers of one start; they stay below 2^53, which every JSON reader takes exactly.
 const STARTS_SHIFT: u32 = 24;
+
+/// What somebody on site is told: words and what is behind them, or why not.
+pub(crate) type Reply = Result<(String, Value), String>;
 
 /// What the shell shall do, in this order. Everything is safe to lose: it comes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +147,11 @@ pub(crate) struct Gateway<S> {
     fetch_after: BTreeMap<Digest, MonotonicMs>,
     asking: Option<Box<Question>>,
     refusals: BTreeMap<String, MonotonicMs>,
+    /// For whoever brought a document and waits for what came of it.
+    refused_so_far: u64,
+    last_refusal: String,
+    /// What happened lately.
+    recent: VecDeque<(UtcMillis, Option<DeviceId>, EventKind)>,
     next_heartbeat: MonotonicMs,
     /// Number of the last heartbeat; those of every start are above those of the one before.
     heartbeats: u64,
@@ -146,6 +160,41 @@ pub(crate) struct Gateway<S> {
 
 fn journal_key(device: &DeviceId) -> String {
     format!("device/{device}")
+}
+
+fn unknown(device: &DeviceId) -> String {
+    format!("no device {device} is configured on this gateway (mdfm-agent devices)")
+}
+
+impl DeviceState {
+    fn view(&self, now: Now, id: &DeviceId) -> Value {
+        let journal = self.installer.journal();
+        let report = self.report.as_ref();
+        let image = journal.plan.as_ref().map(|p| &p.image);
+        json!({
+            "device": id,
+            "state": journal.state(),
+            "detail": journal.detail,
+            "attached": self.installer.is_attached(now.mono),
+            "inUse": report.map(|r| r.in_use),
+            "running": report.map(|r| &r.running),
+            "onTrial": report.map(|r| !r.confirmed),
+            "lastGood": journal.confirmed,
+            "target": image.map(|i| &i.firmware),
+            "writtenBytes": report.and_then(|r| r.staged.as_ref()).map(|s| s.written_bytes),
+            "sizeBytes": image.map(|i| i.size_bytes),
+            "deployment": journal.plan.as_ref().map(|p| &p.deployment),
+            "held": journal.held,
+            "quarantined": journal.is_quarantined(),
+            "failuresInARow": journal.failures,
+            "securityFloor": journal.security_floor,
+            "model": report.map(|r| &r.model),
+            "serial": report.map(|r| &r.serial),
+            "hardware": report.map(|r| &r.hardware),
+            "bootCount": report.map(|r| r.boot_count),
+            "secureBoot": report.map(|r| r.secure_boot),
+        })
+    }
 }
 
 impl<S: Store> Gateway<S> {
@@ -194,6 +243,9 @@ impl<S: Store> Gateway<S> {
             fetch_after: BTreeMap::new(),
             asking: None,
             refusals: BTreeMap::new(),
+            refused_so_far: 0,
+            last_refusal: String::new(),
+            recent: VecDeque::new(),
             next_heartbeat: now.mono,
             heartbeats: start << STARTS_SHIFT,
             outputs: VecDeque::new(),
@@ -238,9 +290,19 @@ impl<S: Store> Gateway<S> {
         self.devices.values().filter_map(|d| d.installer.needed_image()).collect()
     }
 
+    /// The images that may be brought here, with their lengths: those of the approved releases that the directive names.
+    pub(crate) fn wanted_images(&self) -> BTreeMap<Digest, u64> {
+        self.trust.named_images()
+    }
+
     /// Whether the device still needs its staging.
     pub(crate) fn is_staging(&self, device: &DeviceId) -> bool {
         self.devices.get(device).is_some_and(|d| d.staging)
+    }
+
+    /// Whether the connection to the coordinator stands.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected
     }
 
     /// Whether an image is being fetched.
@@ -289,6 +351,10 @@ impl<S: Store> Gateway<S> {
                 event = event.name(),
                 "{event}"
             );
+            if self.recent.len() == RECENT_MAX {
+                self.recent.pop_front();
+            }
+            self.recent.push_back((now.utc, device.cloned(), event.clone()));
         }
         writes.extend(self.outbox.add(now.utc, events)?);
         if !writes.is_empty() {
@@ -299,6 +365,8 @@ impl<S: Store> Gateway<S> {
 
     fn refuse(&mut self, now: Now, device: Option<&DeviceId>, refused: &Refused) -> Result<(), GatewayError> {
         let text = refused.to_string();
+        self.refused_so_far += 1;
+        self.last_refusal.clone_from(&text);
         if self.refusals.get(&text).is_some_and(|at| now.mono.since_ms(*at) < REFUSAL_REPEAT_MS) {
             return Ok(());
         }
@@ -444,7 +512,7 @@ impl<S: Store> Gateway<S> {
         given: bool,
         reason: &str,
         uid: u32,
-    ) -> Result<Result<String, String>, GatewayError> {
+    ) -> Result<Reply, GatewayError> {
         if reason.trim().is_empty() {
             return Ok(Err("say who agrees and why (--reason)".into()));
         }
@@ -454,7 +522,122 @@ impl<S: Store> Gateway<S> {
         let (deployment, reason) = (deployment.clone(), reason.to_owned());
         self.record(now, None, [EventKind::Consent { deployment, given, reason, uid }], Vec::new())?;
         let sent = if self.connected { "it is on its way to the vendor" } else { "it is sent when the line is back" };
-        Ok(Ok(format!("noted; {sent}")))
+        Ok(Ok((format!("noted; {sent}"), Value::Null)))
+    }
+
+    /// Somebody beside the device wants this.
+    ///
+    /// # Errors
+    /// The inner one says why not, in words.
+    pub(crate) fn on_site(
+        &mut self,
+        now: Now,
+        device: &DeviceId,
+        act: OnSite,
+        uid: u32,
+    ) -> Result<Reply, GatewayError> {
+        let (OnSite::Hold(reason) | OnSite::Release(reason) | OnSite::RollBack(reason)) = &act;
+        if reason.trim().is_empty() {
+            return Ok(Err("say who wants it and why (--reason)".into()));
+        }
+        let Some(state) = self.devices.get(device) else { return Ok(Err(unknown(device))) };
+        let done = match &act {
+            OnSite::Hold(_) => format!("{device} is left as it is until it is released"),
+            OnSite::Release(_) => format!("{device} is released"),
+            OnSite::RollBack(_) => {
+                if let Some(why_not) = state.installer.why_not_back(now.mono) {
+                    return Ok(Err(format!("{device} is not rolled back: {why_not}")));
+                }
+                format!("{device} goes back to the firmware before")
+            }
+        };
+        self.input(now, device, Input::OnSite(act, uid))?;
+        Ok(Ok((done, Value::Null)))
+    }
+
+    /// The documents of a bundle come in as messages do; a question about the log is for the bundle to answer.
+    pub(crate) fn import(&mut self, now: Now, topic: &str, payload: &[u8], uid: u32) -> Result<Reply, GatewayError> {
+        let (refusals, outputs) = (self.refused_so_far, self.outputs.len());
+        self.message(now, topic, payload)?;
+        if self.refused_so_far != refusals {
+            return Ok(Err(format!("{topic}: {}", self.last_refusal)));
+        }
+        // The question goes to whoever brought the document, not to the network.
+        let asked = self.outputs.iter().skip(outputs).find_map(|o| match o {
+            Output::AskConsistency { old, new } => Some((*old, *new)),
+            _ => None,
+        });
+        if let Some((old, new)) = asked {
+            self.outputs.retain(|o| *o != Output::AskConsistency { old, new });
+            return Ok(Ok(("needs a proof from the bundle".into(), json!({ "old": old, "new": new }))));
+        }
+        let command = format!("import {topic}");
+        self.record(now, None, [EventKind::LocalAction { command, uid }], Vec::new())?;
+        Ok(Ok(("taken, or known already".into(), Value::Null)))
+    }
+
+    /// The bundle's answer to a question about the log.
+    pub(crate) fn import_proof(
+        &mut self,
+        now: Now,
+        (old, new): (u64, u64),
+        proof: &[Hash],
+        uid: u32,
+    ) -> Result<Reply, GatewayError> {
+        if self.asking.as_ref().is_none_or(|q| (q.old.size, q.new.size) != (old, new)) {
+            return Ok(Err("this proof was not asked for".into()));
+        }
+        let refusals = self.refused_so_far;
+        let command = format!("import a proof that the audit log of size {old} became that of size {new}");
+        self.record(now, None, [EventKind::LocalAction { command, uid }], Vec::new())?;
+        self.consistency(now, Some(proof))?;
+        if self.refused_so_far != refusals {
+            return Ok(Err(self.last_refusal.clone()));
+        }
+        Ok(Ok(("proved, taken".into(), Value::Null)))
+    }
+
+    /// The telemetry that waits, for a bundle.
+    pub(crate) fn export(&self) -> Reply {
+        let topic = Topic::Telemetry(self.who.gateway.clone()).to_string();
+        let document = |frame: &Vec<u8>| bundle::Document { topic: topic.clone(), payload: STANDARD.encode(frame) };
+        Ok((self.who.gateway.to_string(), json!(self.outbox.pending().map(document).collect::<Vec<_>>())))
+    }
+
+    /// How the gateway is.
+    pub(crate) fn status(&self, now: Now) -> Value {
+        let directive = self.trust.directive();
+        json!({
+            "gateway": self.who.gateway,
+            "version": env!("CARGO_PKG_VERSION"),
+            "connected": self.connected,
+            "directiveSerial": self.trust.directive_serial(),
+            "directiveExpiresAt": directive.map(|d| d.expires_at.to_string()),
+            "directiveStale": self.trust.is_stale(now.utc),
+            "rootVersion": self.trust.root_version(),
+            "rosterVersion": self.trust.roster_version(),
+            "checkpointSize": self.trust.checkpoint_size(),
+            "outboxDepth": self.outbox.depth(),
+            "devices": self.devices.len(),
+            "devicesAttached": self.devices.values().filter(|d| d.installer.is_attached(now.mono)).count(),
+        })
+    }
+
+    /// How the devices are, or one of them.
+    pub(crate) fn device_views(&self, now: Now, only: Option<&DeviceId>) -> Reply {
+        let chosen = self.devices.iter().filter(|(id, _)| only.is_none_or(|o| o == *id));
+        let views: Vec<Value> = chosen.map(|(id, d)| d.view(now, id)).collect();
+        match only {
+            Some(device) if views.is_empty() => Err(unknown(device)),
+            _ => Ok((String::new(), json!(views))),
+        }
+    }
+
+    /// What happened lately, the newest last.
+    pub(crate) fn recent(&self, device: Option<&DeviceId>, limit: usize) -> Value {
+        let chosen = self.recent.iter().rev().filter(|(_, d, _)| device.is_none() || d.as_ref() == device).take(limit);
+        let view = |(at, device, event): &(UtcMillis, Option<DeviceId>, EventKind)| json!({ "at": at.to_string(), "device": device, "event": event.name(), "detail": event.to_string() });
+        json!(chosen.collect::<Vec<_>>().into_iter().rev().map(view).collect::<Vec<_>>())
     }
 
     /// The connection to the coordinator stands.

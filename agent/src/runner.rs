@@ -6,11 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mdfm_service::{Exit, LogLevel, Stop, Watchdog};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::telemetry::InstallState;
+use mdfm_shared::time::MonotonicMs;
 use mdfm_shared::tlog::Hash;
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -20,8 +24,8 @@ use crate::device::{self, DeviceEvent, DeviceLink, Driven, LocalBroker, LocalDev
 use crate::disk::{DiskHandle, Real, read_exact_at};
 use crate::gateway::{Fetched, Gateway, GatewayError, Output, Seat, Who};
 use crate::image::{Image, ImageCache, ImageError};
-use crate::installer::Now;
-use crate::link::{FleetEvent, FleetLink, Http, Identity, Throttle};
+use crate::installer::{Now, OnSite};
+use crate::link::{FleetEvent, FleetLink, Http, Identity, Road, Throttle};
 use crate::local::{self, Asked, Request};
 use crate::store::{LogStore, StateLock};
 
@@ -30,11 +34,29 @@ const TICK_MS: u64 = 250;
 /// Shortest sleep: what is overdue waits so long at most, and nothing can make the agent spin.
 const WAKE_MS_MIN: u64 = 10;
 
+/// Below this a gateway says that its disk is full.
+const SELF_TEST_FREE_BYTES_MIN: u64 = 64 << 20;
+
+fn hashes(texts: &[String]) -> Option<Vec<Hash>> {
+    texts.iter().map(|h| STANDARD.decode(h).ok().and_then(|b| b.try_into().ok())).collect()
+}
+
 /// Results of work that runs beside the loop.
 enum Done {
     Image(Digest, Result<(), ImageError>),
     Consistency(Result<Vec<Hash>, ImageError>),
+    /// A new key and its certificate.
+    Certificate(anyhow::Result<(String, String)>),
 }
+
+/// When the certificate is looked at next, and how early it is renewed.
+struct Renewing {
+    next_at: MonotonicMs,
+    days: u32,
+}
+
+/// Between two looks at the certificate.
+const RENEWAL_MS: u64 = 3_600_000;
 
 /// The agent.
 pub(crate) struct Agent {
@@ -43,6 +65,11 @@ pub(crate) struct Agent {
     cache: ImageCache,
     staging: BTreeMap<DeviceId, Staging>,
     fleet: FleetLink,
+    fleet_events: mpsc::Sender<FleetEvent>,
+    road: Road,
+    throttle: Arc<Throttle>,
+    renewing: Renewing,
+    state_dir: PathBuf,
     ways: BTreeMap<DeviceId, Way>,
     http: Http,
     done: mpsc::Sender<Done>,
@@ -146,11 +173,17 @@ impl Agent {
             ways.insert(id, way);
         }
         let hours = config.download.hours().map_err(|e| Stop::new(Exit::Config, e))?;
+        let road = config.road().map_err(|e| Stop::new(Exit::Config, e))?;
         let throttle = Arc::new(Throttle::new(config.download.rate(), hours));
         let agent = Self {
-            fleet: FleetLink::start(&identity, fleet_events)?,
+            fleet: FleetLink::start(&identity, &road, &config.state_dir, fleet_events.clone())?,
+            fleet_events,
             ways,
-            http: Http::new(&identity, throttle)?,
+            http: Http::new(&identity, &road, Arc::clone(&throttle))?,
+            road,
+            throttle,
+            renewing: Renewing { next_at: now.mono, days: config.renew_before_days },
+            state_dir: config.state_dir.clone(),
             identity,
             gateway,
             cache,
@@ -160,7 +193,7 @@ impl Agent {
             _lock: lock,
         };
         tracing::info!(gateway = %agent.identity.gateway, devices = config.device.len(), boot = hex::encode(boot), "agent running");
-        let local = local::listen(&config.state_dir);
+        let local = local::listen(&config.state_dir, agent.cache.clone());
         Ok((agent, Inlets { fleet, devices: from_devices, done: from_work, local }))
     }
 
@@ -177,11 +210,58 @@ impl Agent {
     }
 
     fn hear_staff(&mut self, asked: Asked) -> Result<(), GatewayError> {
-        let Request::Consent { deployment, given, reason } = asked.request;
-        let answer = self.gateway.consent(clock::now(), &deployment, given, &reason, asked.uid)?;
+        let (now, uid) = (clock::now(), asked.uid);
+        let gateway = &mut self.gateway;
+        let answer = match asked.request {
+            Request::Consent { deployment, given, reason } => gateway.consent(now, &deployment, given, &reason, uid)?,
+            Request::Status => Ok((String::new(), gateway.status(now))),
+            Request::Devices { device } => gateway.device_views(now, device.as_ref()),
+            Request::Hold { device, reason } => gateway.on_site(now, &device, OnSite::Hold(reason), uid)?,
+            Request::Release { device, reason } => gateway.on_site(now, &device, OnSite::Release(reason), uid)?,
+            Request::Rollback { device, reason } => gateway.on_site(now, &device, OnSite::RollBack(reason), uid)?,
+            Request::Logs { device, limit } => Ok((String::new(), gateway.recent(device.as_ref(), limit))),
+            Request::SelfTest => Ok((String::new(), self.self_test(now))),
+            Request::ImportDocument(document) => match STANDARD.decode(&document.payload) {
+                Ok(payload) => gateway.import(now, &document.topic, &payload, uid)?,
+                Err(_) => Err(format!("{}: the payload is no base64", document.topic)),
+            },
+            Request::ImportProof(proof) => match hashes(&proof.hashes) {
+                Some(hashes) => gateway.import_proof(now, (proof.old, proof.new), &hashes, uid)?,
+                None => Err("the proof holds something that is no hash".into()),
+            },
+            Request::NeededImages | Request::ImportImage { .. } => {
+                let images = gateway.wanted_images().into_iter();
+                let images = images.map(|(sha256, size_bytes)| json!({ "sha256": sha256, "sizeBytes": size_bytes }));
+                Ok((String::new(), images.collect()))
+            }
+            Request::Export => gateway.export(),
+        };
         // Who asked may have gone.
         let _ = asked.reply.send(answer);
         Ok(())
+    }
+
+    /// Whether this gateway can do its work.
+    fn self_test(&self, now: Now) -> Value {
+        let check = |check: &str, ok: bool, found: String| json!({ "check": check, "ok": ok, "found": found });
+        let status = self.gateway.status(now);
+        let line = if status["connected"] == true { "connected" } else { "no connection to the coordinator" };
+        let validity = mdfm_service::validity(&self.identity.certificate_pem);
+        let now_s = i64::try_from(now.utc.0 / 1_000).unwrap_or(i64::MAX);
+        let days = validity.as_ref().map_or(0, |v| (v.not_after_s - now_s) / 86_400);
+        let clock_ok = validity.is_some_and(|v| v.not_before_s <= now_s);
+        let free = self.cache.free_bytes().unwrap_or(0);
+        let stale = status["directiveStale"] == true;
+        let directive = format!("serial {}, expires {}", status["directiveSerial"], status["directiveExpiresAt"]);
+        let (attached, devices) = (&status["devicesAttached"], &status["devices"]);
+        json!([
+            check("clock", clock_ok, format!("{}", now.utc)),
+            check("certificate", days > 0, format!("{days} days left")),
+            check("line", status["connected"] == true, line.into()),
+            check("directive", !stale, directive),
+            check("disk", free > SELF_TEST_FREE_BYTES_MIN, format!("{} MiB free for images", free >> 20)),
+            check("devices", attached == devices, format!("{attached} of {devices} attached")),
+        ])
     }
 
     fn hear_fleet(&mut self, event: FleetEvent) -> Result<(), GatewayError> {
@@ -212,12 +292,48 @@ impl Agent {
                 let proof = result.inspect_err(|error| tracing::warn!(%error, "consistency proof not here yet")).ok();
                 self.gateway.consistency(now, proof.as_deref())
             }
+            Done::Certificate(Ok((key, certificate))) => {
+                if let Err(error) = self.take_certificate(key, certificate) {
+                    tracing::error!("the new certificate cannot be taken up: {error:#}; trying again in an hour");
+                }
+                Ok(())
+            }
+            Done::Certificate(Err(error)) => {
+                tracing::warn!("the certificate could not be renewed: {error:#}; trying again in an hour");
+                Ok(())
+            }
         }
+    }
+
+    /// Gets the next certificate well before this one ends.
+    fn renew_if_due(&mut self, now: Now) {
+        if now.mono < self.renewing.next_at || !self.gateway.is_connected() {
+            return;
+        }
+        self.renewing.next_at = now.mono.plus_ms(RENEWAL_MS);
+        if self.identity.renewal_is_due(now.utc, self.renewing.days) {
+            let (http, done) = (self.http.clone(), self.done.clone());
+            tokio::spawn(async move {
+                let renewed = http.renew().await;
+                // The loop goes only when the process ends.
+                let _ = done.send(Done::Certificate(renewed)).await;
+            });
+        }
+    }
+
+    fn take_certificate(&mut self, key: String, certificate: String) -> anyhow::Result<()> {
+        self.identity = self.identity.clone().renew(&self.state_dir, key, certificate)?;
+        self.http = Http::new(&self.identity, &self.road, Arc::clone(&self.throttle))?;
+        // The connection stands until the new one takes its place at the coordinator.
+        self.fleet = FleetLink::start(&self.identity, &self.road, &self.state_dir, self.fleet_events.clone())?;
+        tracing::info!("the gateway's certificate is renewed");
+        Ok(())
     }
 
     /// What time alone brings, then everything that follows from anything heard.
     fn work(&mut self, now: Now) -> anyhow::Result<()> {
         self.gateway.work(now)?;
+        self.renew_if_due(now);
         self.run_outputs(now)?;
         for device in self.staging.keys().cloned().collect::<Vec<_>>() {
             self.drive_staging(now, &device)?;

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use mdfm_service::{Exit, Stop};
-use mdfm_shared::id::{DeploymentId, DeviceId};
+use mdfm_shared::id::DeviceId;
 
 use crate::config::{Config, DEFAULT_TOML};
 use crate::disk::{DiskHandle, Real};
-use crate::local::{self, Request};
+use crate::local;
 use crate::{conformance, device, link, runner};
 
 /// The gateway agent of the Medical Device Firmware Manager.
@@ -19,6 +19,9 @@ pub struct Arguments {
     /// Configuration file.
     #[arg(long, global = true)]
     config: Option<PathBuf>,
+    /// Answer in JSON.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Action,
 }
@@ -40,17 +43,8 @@ enum Action {
         #[arg(long)]
         check_config: bool,
     },
-    /// Says that this hospital's staff agree to a deployment; as root, on the gateway, with or without a connection.
-    Consent {
-        /// Deployment id.
-        deployment: DeploymentId,
-        /// Who agrees and why.
-        #[arg(long)]
-        reason: String,
-        /// Take the consent back: devices not yet activated wait again.
-        #[arg(long)]
-        withdraw: bool,
-    },
+    #[command(flatten)]
+    OnSite(local::Action),
     /// The boot loader's side of a device whose images lie on this gateway: chooses the slot to start, verifies it, counts the boot
     /// and prints what to start, as JSON. Ends with an error where nothing may be started.
     BootSlot {
@@ -71,9 +65,6 @@ enum Action {
         /// Time that the device may take for a boot, in seconds.
         #[arg(long, default_value_t = 120)]
         boot_seconds: u64,
-        /// Answer in JSON.
-        #[arg(long)]
-        json: bool,
     },
     /// Prints the commented default configuration.
     DefaultConfig,
@@ -97,19 +88,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
                 std::fs::read_to_string(&token_file)
                     .with_context(|| format!("reading the enrolment token from {}", token_file.display()))?
             };
-            let gateway = runtime.block_on(link::enrol(&config.state_dir, &text, again))?;
+            let road = config.road().map_err(|e| Stop::new(Exit::Config, e))?;
+            let gateway = runtime.block_on(link::enrol(&config.state_dir, &road, &text, again))?;
             tracing::info!(%gateway, "enrolled; start the agent with `mdfm-agent run`");
             Ok(())
         }
-        Action::Consent { deployment, reason, withdraw } => {
-            let request = Request::Consent { deployment, given: !withdraw, reason };
-            let message = local::request(&config.state_dir, &request)?;
-            #[expect(clippy::print_stdout, reason = "the answer to whoever typed the command")]
-            {
-                println!("{message}");
-            }
-            Ok(())
-        }
+        Action::OnSite(action) => local::run(&config.state_dir, action, local::Output { json: arguments.json }),
         Action::Run { check_config: true } => {
             tracing::info!("the configuration is valid");
             Ok(())
@@ -129,8 +113,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Action::Conformance { device, image, version, boot_seconds, json } => {
-            let options = conformance::Options { device, image, version, boot_seconds, json };
+        Action::Conformance { device, image, version, boot_seconds } => {
+            let options = conformance::Options { device, image, version, boot_seconds, json: arguments.json };
             runtime.block_on(conformance::run(&config, options))
         }
         Action::DefaultConfig => {
@@ -156,7 +140,8 @@ async fn enrol_by_credential(config: &Config) -> anyhow::Result<()> {
     if text.trim().is_empty() {
         return Ok(());
     }
-    let gateway = link::enrol(&config.state_dir, &text, false).await?;
+    let road = config.road().map_err(|e| Stop::new(Exit::Config, e))?;
+    let gateway = link::enrol(&config.state_dir, &road, &text, false).await?;
     tracing::info!(%gateway, "enrolled with the token that systemd handed over; it is used up and may be removed");
     Ok(())
 }

@@ -344,6 +344,12 @@ impl Trust {
         })
     }
 
+    /// The images of the releases that the directive names and that are approved, with their lengths.
+    pub(crate) fn named_images(&self) -> BTreeMap<Digest, u64> {
+        let manifest = |digest: Digest| self.releases.get(&digest).map(|(release, _)| release.manifest());
+        self.named_releases().filter_map(manifest).map(|m| (m.sha256, m.size_bytes())).collect()
+    }
+
     /// Releases that the directive names and that are not held.
     pub(crate) fn missing_releases(&self) -> BTreeSet<Digest> {
         self.named_releases().filter(|d| !self.releases.contains_key(d)).collect()
@@ -375,6 +381,11 @@ impl Trust {
             Action::Hold { manifest } => target(*manifest, None).map(Wish::Hold),
             Action::Rollback { manifest } => Some(Wish::Rollback { manifest: *manifest }),
         }
+    }
+
+    /// The directive that is held.
+    pub(crate) fn directive(&self) -> Option<&Directive> {
+        self.directive.as_deref()
     }
 
     /// Whether the directive names this deployment.

@@ -131,7 +131,7 @@ pub enum EventKind {
     },
     /// Something that came from the coordinator or a device was refused.
     Refused {
-        /// What was refused: `directive`, `release`, `checkpoint`, `trust`, `image`, `device`, `rollback`.
+        /// What was refused: `directive`, `release`, `checkpoint`, `trust`, `image`, `device`, `rollback`, `quarantine`.
         what: String,
         /// Why and what to do.
         reason: String,

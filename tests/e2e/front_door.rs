@@ -282,8 +282,8 @@ fn att_13_a_hostile_gateway_and_strangers_reach_nothing() {
     let link = world.link().unwrap();
     let count = |name: &str| link["connections"][name].as_u64().unwrap();
     // How many one client gets done is the machine's speed; that no address gets more than its share, and that the flood from forty
-    // addresses was cut, is the door's work. The allowance is 100 a second, and as many at once.
-    assert!(done > 0 && done <= 100 * (seconds + 1), "{done} handshakes in {seconds} s, {link:#}");
+    // addresses was cut, is the door's work. The allowance is 100 a second, and 400 at once.
+    assert!(done > 0 && done <= 400 + 100 * seconds, "{done} handshakes in {seconds} s, {link:#}");
     assert!(count("refusedRate") > 0, "{link:#}");
     assert!(count("heldBack") > 0 && count("rulesBroken") > 0 && count("refusedFull") == 0, "{link:#}");
     drop((silent, half_done));

@@ -11,6 +11,8 @@ mod fleet_link;
 mod front_door;
 mod kill_anything;
 mod main_job;
+mod network;
+mod on_site;
 mod recall;
 mod stolen_coordinator;
 mod strategies;

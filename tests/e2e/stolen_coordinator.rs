@@ -70,7 +70,8 @@ impl Thief<'_> {
     /// A manifest for the device beside the agent.
     fn manifest(&self, image: &[u8], release: u64) -> Manifest {
         let mut manifest = fixture::manifest();
-        manifest.components[0].sha256 = Digest::of(image);
+        manifest.sha256 = Digest::of(image);
+        manifest.components[0].sha256 = manifest.sha256;
         manifest.components[0].size_bytes = image.len() as u64;
         manifest.release_number = release;
         manifest

@@ -38,6 +38,8 @@ pub struct Layout {
     pub witnesses: usize,
     /// More lines of the coordinator's configuration.
     pub more_config: String,
+    /// More lines of every agent's configuration.
+    pub more_agent_config: String,
 }
 
 /// How an agent reaches a device that does not speak MQTT.
@@ -82,6 +84,7 @@ impl Default for Layout {
             image_bytes_max: None,
             front: Front::default(),
             kinds: BTreeMap::new(),
+            more_agent_config: String::new(),
             boot_ms: 200,
             witnesses: 0,
             more_config: String::new(),
@@ -473,8 +476,9 @@ impl World {
         self.ctl(Role::Operator, &["hospitals", "add", &hospital, "--name", &name, "--cohort", cohort])?;
         self.ctl(Role::Operator, &["gateways", "add", &gateway, "--hospital", &hospital])?;
         let mut config = format!(
-            "state_dir = {:?}\nheartbeat_seconds = 1\ndevice_listen = \"127.0.0.1:{port}\"\n",
+            "state_dir = {:?}\nheartbeat_seconds = 1\n{}device_listen = \"127.0.0.1:{port}\"\n",
             self.agent_state(h).display().to_string(),
+            self.layout.more_agent_config,
             port = free_port()?
         );
         let port = config.rsplit_once("127.0.0.1:").and_then(|(_, p)| p.trim().trim_end_matches('"').parse().ok());

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mdfm_shared::digest::Digest;
 use sha2::{Digest as _, Sha256};
@@ -37,13 +38,34 @@ pub(crate) struct ImageCache {
     disk: DiskHandle,
     dir: PathBuf,
     bytes_max: u64,
+    /// What is on its way: two writers of one image would spoil it.
+    coming: Arc<Mutex<BTreeSet<Digest>>>,
+}
+
+/// That an image is on its way, as long as it lives.
+struct Coming {
+    coming: Arc<Mutex<BTreeSet<Digest>>>,
+    sha256: Digest,
+}
+
+impl Coming {
+    fn begin(coming: &Arc<Mutex<BTreeSet<Digest>>>, sha256: Digest) -> Option<Self> {
+        let is_first = coming.lock().unwrap_or_else(PoisonError::into_inner).insert(sha256);
+        is_first.then(|| Self { coming: Arc::clone(coming), sha256 })
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.sha256);
+    }
 }
 
 impl ImageCache {
     /// Opens or makes the directory; it may keep `bytes_max` bytes of what no device needs at the moment.
     pub(crate) fn open(disk: &DiskHandle, dir: &Path, bytes_max: u64) -> io::Result<Self> {
         disk.create_dir(dir)?;
-        Ok(Self { disk: disk.clone(), dir: dir.to_owned(), bytes_max })
+        Ok(Self { disk: disk.clone(), dir: dir.to_owned(), bytes_max, coming: Arc::default() })
     }
 
     fn whole(&self, sha256: Digest) -> PathBuf {
@@ -69,8 +91,15 @@ impl ImageCache {
         }
     }
 
+    /// Bytes that may still be written to the cache's disk.
+    pub(crate) fn free_bytes(&self) -> io::Result<u64> {
+        self.disk.free_bytes(&self.dir)
+    }
+
     /// Begins or goes on with a download.
     pub(crate) fn download(&self, sha256: Digest, size_bytes: u64) -> Result<Download, ImageError> {
+        let coming = Coming::begin(&self.coming, sha256)
+            .ok_or_else(|| ImageError::Later(format!("image {sha256} is on its way already")))?;
         let part = self.part(sha256);
         let mut file = self.disk.open(&part, Open::Create)?;
         let mut have = file.len_bytes()?;
@@ -89,7 +118,7 @@ impl ImageCache {
             hash.update(&buffer[..n]);
             at += n as u64;
         }
-        Ok(Download { cache: self.clone(), file, sha256, size_bytes, hash, have, resumed: have > 0 })
+        Ok(Download { cache: self.clone(), file, sha256, size_bytes, hash, have, resumed: have > 0, _coming: coming })
     }
 
     /// Removes what stands in the way of `bytes` more, the longest unused first and nothing that is needed, and every half-way
@@ -143,6 +172,7 @@ pub(crate) struct Download {
     hash: Sha256,
     have: u64,
     resumed: bool,
+    _coming: Coming,
 }
 
 impl Download {

@@ -87,8 +87,21 @@ pub(crate) enum Input {
     ImageRefused(Digest, String),
     /// The device refused an order of the staging that stands.
     StagingRefused(Refusal),
+    /// Somebody on site did this, under this Unix user id.
+    OnSite(OnSite, u32),
     /// Time passed.
     Tick,
+}
+
+/// What somebody beside the device may do, with who and why in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OnSite {
+    /// Leave the device as it is: activate nothing.
+    Hold(String),
+    /// End a hold, and a quarantine.
+    Release(String),
+    /// Return to the firmware before.
+    RollBack(String),
 }
 
 /// What the shell shall do.

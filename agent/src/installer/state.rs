@@ -72,7 +72,14 @@ pub(crate) struct Journal {
     pub(crate) rolled_back: BTreeSet<Digest>,
     /// Security version below which nothing is accepted.
     pub(crate) security_floor: u32,
+    /// Who on site wants the device left as it is, and why: nothing is activated meanwhile.
+    pub(crate) held: Option<String>,
+    /// Installations in a row that ended with a way back because of the device.
+    pub(crate) failures: u32,
 }
+
+/// After so many failed installations in a row nothing is installed until somebody on site has looked.
+pub(crate) const QUARANTINE_FAILURES: u32 = 3;
 
 impl Journal {
     /// Of a device never seen before.
@@ -84,7 +91,14 @@ impl Journal {
             detail: String::new(),
             rolled_back: BTreeSet::new(),
             security_floor: 0,
+            held: None,
+            failures: 0,
         }
+    }
+
+    /// Whether the device failed too often to be given another release.
+    pub(crate) fn is_quarantined(&self) -> bool {
+        self.failures >= QUARANTINE_FAILURES
     }
 
     /// The phase as it is reported.

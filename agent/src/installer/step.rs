@@ -7,8 +7,8 @@ use mdfm_shared::manifest::Component;
 use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, REFUSED_ROLLBACK, Severity};
 use mdfm_shared::time::MonotonicMs;
 
-use super::state::{BootId, Journal, Phase, Plan, Stamp};
-use super::{Effect, Input, Now, Outcome, Target, Wish};
+use super::state::{BootId, Journal, Phase, Plan, QUARANTINE_FAILURES, Stamp};
+use super::{Effect, Input, Now, OnSite, Outcome, Target, Wish};
 use crate::image::Image;
 
 /// An order that the device does not seem to have followed is given again after this time.
@@ -50,6 +50,15 @@ struct Given {
     first: u64,
     /// When it was last given.
     at: MonotonicMs,
+}
+
+/// Why a device goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// The new firmware, or the device with it.
+    Failure,
+    /// Somebody's word, or that nobody wants the release any more.
+    Order,
 }
 
 struct Step {
@@ -178,6 +187,7 @@ impl Installer {
                 }
             }
             Input::StagingRefused(refusal) => self.take_staging_refusal(&refusal, &mut step),
+            Input::OnSite(act, uid) => self.take_on_site(now, act, uid, &mut step),
             Input::Tick => {}
         }
         for _ in 0..TRANSITIONS_MAX {
@@ -214,6 +224,51 @@ impl Installer {
         }
     }
 
+    /// Why the device cannot be returned to the firmware before; none if it can.
+    pub(crate) fn why_not_back(&self, now: MonotonicMs) -> Option<String> {
+        let Some(plan) = &self.journal.plan else {
+            return Some("no other firmware was ever installed by this agent".into());
+        };
+        match self.journal.phase {
+            Phase::Activating { .. } | Phase::Probation { .. } => None,
+            Phase::RollingBack { .. } | Phase::RollbackFailed => Some("it is on its way back already".into()),
+            Phase::Confirmed if self.is_in_use() => Some("the device is in use".into()),
+            Phase::Confirmed if !self.is_attached(now) => Some("the device does not answer".into()),
+            Phase::Confirmed if plan.fallback.security_version < self.journal.security_floor => {
+                let (found, floor) = (plan.fallback.security_version, self.journal.security_floor);
+                Some(format!("security version {found} of the firmware before is below the floor {floor}"))
+            }
+            Phase::Confirmed if plan.fallback.sha256 == plan.image.firmware.sha256 => {
+                Some("the firmware before is the same".into())
+            }
+            Phase::Confirmed => None,
+            _ => Some("it runs its last good firmware".into()),
+        }
+    }
+
+    fn take_on_site(&mut self, now: Now, act: OnSite, uid: u32, step: &mut Step) {
+        let command = match act {
+            OnSite::Hold(reason) => {
+                self.journal.held = Some(reason.clone());
+                format!("hold: {reason}")
+            }
+            OnSite::Release(reason) => {
+                self.journal.held = None;
+                self.journal.failures = 0;
+                format!("release: {reason}")
+            }
+            OnSite::RollBack(reason) => {
+                if self.why_not_back(now.mono).is_some() {
+                    return;
+                }
+                self.go_back(now, Cause::Order, format!("rolled back on site: {reason}"), step);
+                format!("rollback: {reason}")
+            }
+        };
+        step.dirty = true;
+        step.events.push(EventKind::LocalAction { command, uid });
+    }
+
     fn take_fault(&mut self, now: Now, fault: &Fault, step: &mut Step) {
         step.events.push(EventKind::DeviceError {
             severity: fault.severity,
@@ -231,11 +286,16 @@ impl Installer {
             let errors = *errors;
             if errors > budget {
                 let what = format!("{:?} {}: {}", fault.severity, fault.code, fault.message);
-                self.go_back(now, format!("error budget of {budget} spent in probation by {what}"), step);
+                self.go_back(
+                    now,
+                    Cause::Failure,
+                    format!("error budget of {budget} spent in probation by {what}"),
+                    step,
+                );
             }
         } else if matches!(self.journal.phase, Phase::Activating { .. }) && fault.severity == Severity::Critical {
             let what = format!("critical error while activating, {}: {}", fault.code, fault.message);
-            self.go_back(now, what, step);
+            self.go_back(now, Cause::Failure, what, step);
         }
     }
 
@@ -272,7 +332,7 @@ impl Installer {
         }
     }
 
-    fn go_back(&mut self, now: Now, reason: String, step: &mut Step) {
+    fn go_back(&mut self, now: Now, cause: Cause, reason: String, step: &mut Step) {
         let since = self.stamp(now);
         let ran = |p: &&Plan| {
             self.report.as_ref().is_none_or(|(_, r)| r.confirmed || r.running.sha256 == p.image.firmware.sha256)
@@ -281,6 +341,21 @@ impl Installer {
             self.journal.rolled_back.insert(manifest);
         }
         self.enter(Phase::RollingBack { since }, reason, step);
+        if cause == Cause::Failure {
+            self.count_failure(step);
+        }
+    }
+
+    /// One more installation in a row that the device did not bear.
+    fn count_failure(&mut self, step: &mut Step) {
+        self.journal.failures += 1;
+        if self.journal.failures == QUARANTINE_FAILURES {
+            let reason = format!(
+                "{QUARANTINE_FAILURES} installations in a row failed on this device; nothing more is installed until it is released on site \
+                 (mdfm-agent release)"
+            );
+            step.events.push(EventKind::Refused { what: "quarantine".into(), reason });
+        }
     }
 
     /// Gives an order, or gives the one that stands again if it seems lost; never one to boot to a device in use.
@@ -333,7 +408,12 @@ impl Installer {
         let stray = !report.confirmed && !report.in_use && report.running.sha256 != plan.fallback.sha256;
         if stray {
             let version = report.running.version.clone();
-            self.go_back(now, format!("the device runs {version} on trial, which is not wished for any more"), step);
+            self.go_back(
+                now,
+                Cause::Order,
+                format!("the device runs {version} on trial, which is not wished for any more"),
+                step,
+            );
         }
         stray
     }
@@ -376,6 +456,10 @@ impl Installer {
             security_version: target.manifest.security_version,
             sha256: target.manifest.sha256,
         };
+        if self.journal.is_quarantined() {
+            let problem = "in quarantine after several failed installations; release it on site (mdfm-agent release)";
+            return self.refuse(&target, confirmed, problem.into(), step);
+        }
         if let Some(problem) = precheck(&target, &firmware, &report, &confirmed, floor, &self.journal.rolled_back) {
             return self.refuse(&target, confirmed, problem, step);
         }
@@ -482,7 +566,7 @@ impl Installer {
         let Some(Wish::Install(target)) = &self.wish else { return false };
         // What cannot end before the window closes is not begun: the boot, at its slowest, and the whole probation.
         let may_begin = target.may_begin(now.utc, boot_ms_max(&plan).saturating_add(plan.health.probation_ms));
-        if !may_begin || report.in_use || !self.is_attached(now.mono) {
+        if !may_begin || report.in_use || !self.is_attached(now.mono) || self.journal.held.is_some() {
             return false;
         }
         let phase = Phase::Activating { since: self.stamp(now), boots_before: report.boot_count };
@@ -494,7 +578,7 @@ impl Installer {
     fn activated(&mut self, now: Now, since: Stamp, boots_before: u64, step: &mut Step) -> bool {
         let Some(plan) = self.journal.plan.clone() else { return false };
         if self.is_called_back(&plan) {
-            self.go_back(now, "rollback ordered".into(), step);
+            self.go_back(now, Cause::Order, "rollback ordered".into(), step);
             return true;
         }
         let report = self.report.as_ref().map(|(_, r)| r.clone());
@@ -504,13 +588,18 @@ impl Installer {
                 self.enter(Phase::Probation { since, errors: 0 }, "new firmware booted, on trial".into(), step);
             } else {
                 let reason = "the boot loader no longer vouches for what it started (secure-boot flag lost)";
-                self.go_back(now, reason.into(), step);
+                self.go_back(now, Cause::Failure, reason.into(), step);
             }
             return true;
         }
         if let Some(report) = report.as_ref().filter(|r| r.running.sha256 != plan.fallback.sha256) {
             let (expected, found) = (plan.image.firmware.sha256, report.running.sha256);
-            self.go_back(now, format!("wrong image digest: expected {expected}, running {found}"), step);
+            self.go_back(
+                now,
+                Cause::Failure,
+                format!("wrong image digest: expected {expected}, running {found}"),
+                step,
+            );
             return true;
         }
         if let Some(report) = self.answer().cloned() {
@@ -521,11 +610,17 @@ impl Installer {
                     let (message, code) = (&refusal.message, &refusal.code);
                     let reason = format!("the device refused to boot the new slot: {message} ({code})");
                     self.enter(Phase::Failed, reason, step);
+                    self.count_failure(step);
                 }
                 return true;
             }
             if report.boot_count > boots_before {
-                self.go_back(now, "the new firmware did not boot; the boot loader fell back".into(), step);
+                self.go_back(
+                    now,
+                    Cause::Failure,
+                    "the new firmware did not boot; the boot loader fell back".into(),
+                    step,
+                );
                 if report.confirmed {
                     self.came_back(plan, step);
                 }
@@ -533,8 +628,8 @@ impl Installer {
             }
         }
         let left_ms = plan.health.silence_limit_ms.saturating_add(plan.health.probation_ms);
-        let wished =
-            matches!(&self.wish, Some(Wish::Install(t)) if t.digest == plan.manifest && t.may_begin(now.utc, left_ms));
+        let wished = self.journal.held.is_none()
+            && matches!(&self.wish, Some(Wish::Install(t)) if t.digest == plan.manifest && t.may_begin(now.utc, left_ms));
         self.boot_is_wished = wished;
         if report.as_ref().is_some_and(|r| r.in_use || !wished) && self.is_attached(now.mono) {
             // It has not booted, and now it must not: the order is not repeated. While it may still be on its way the
@@ -549,7 +644,7 @@ impl Installer {
         }
         let limit = plan.health.silence_limit_ms;
         if now.mono.since_ms(self.last_sign(since.at)) >= limit || now.mono >= activation_end(since, &plan) {
-            self.go_back(now, format!("no report of the new boot within {limit} ms"), step);
+            self.go_back(now, Cause::Failure, format!("no report of the new boot within {limit} ms"), step);
             return true;
         }
         if let Some(report) = report.filter(|r| wished && !r.in_use) {
@@ -566,26 +661,31 @@ impl Installer {
     fn judge(&mut self, now: Now, since: Stamp, step: &mut Step) -> bool {
         let Some(plan) = self.journal.plan.clone() else { return false };
         if self.is_called_back(&plan) {
-            self.go_back(now, "rollback ordered".into(), step);
+            self.go_back(now, Cause::Order, "rollback ordered".into(), step);
             return true;
         }
         let limit = plan.health.silence_limit_ms;
         if now.mono.since_ms(self.last_sign(since.at)) >= limit {
-            self.go_back(now, format!("silent for {limit} ms in probation"), step);
+            self.go_back(now, Cause::Failure, format!("silent for {limit} ms in probation"), step);
             return true;
         }
         let Some((_, report)) = self.report.clone() else { return false };
         if report.running.sha256 == plan.fallback.sha256 {
-            self.go_back(now, "the device fell back on its own in probation".into(), step);
+            self.go_back(now, Cause::Failure, "the device fell back on its own in probation".into(), step);
             return true;
         }
         if report.running.sha256 != plan.image.firmware.sha256 {
             let (expected, found) = (plan.image.firmware.sha256, report.running.sha256);
-            self.go_back(now, format!("wrong image digest: expected {expected}, running {found}"), step);
+            self.go_back(
+                now,
+                Cause::Failure,
+                format!("wrong image digest: expected {expected}, running {found}"),
+                step,
+            );
             return true;
         }
         if !report.secure_boot {
-            self.go_back(now, "secure-boot flag lost in probation".into(), step);
+            self.go_back(now, Cause::Failure, "secure-boot flag lost in probation".into(), step);
             return true;
         }
         if now.mono.since_ms(since.at) < plan.health.probation_ms {
@@ -593,6 +693,7 @@ impl Installer {
         }
         if report.confirmed {
             self.journal.confirmed = Some(plan.image.firmware);
+            self.journal.failures = 0;
             let detail = format!("healthy for {} ms, made permanent", plan.health.probation_ms);
             self.enter(Phase::Confirmed, detail, step);
             return true;
@@ -623,7 +724,7 @@ impl Installer {
             }
             return false;
         }
-        self.go_back(now, "rollback ordered".into(), step);
+        self.go_back(now, Cause::Order, "rollback ordered".into(), step);
         true
     }
 

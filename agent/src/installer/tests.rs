@@ -202,6 +202,65 @@ fn a_release_of_several_components_is_staged_as_one() {
 }
 
 #[test]
+fn a_hold_on_site_keeps_the_device_as_it_is_over_restarts_and_whatever_is_wished() {
+    let mut bench = Bench::new(Flaw::None);
+    bench.report();
+    bench.input(Input::OnSite(OnSite::Hold("ward 3: therapy".into()), 1_000));
+    bench.wish(Some(Wish::Install(target(2))));
+    bench.live(30_000);
+    bench.reboot();
+    bench.live(30_000);
+    assert_eq!((bench.state(), bench.device.boots), (InstallState::Staged, 1));
+    bench.input(Input::OnSite(OnSite::Release("ward 3: done".into()), 1_000));
+    bench.live(10_000);
+    assert_eq!(bench.state(), InstallState::Confirmed);
+    let said = |e: &&EventKind| matches!(e, EventKind::LocalAction { uid: 1_000, .. });
+    assert_eq!(bench.events.iter().filter(said).count(), 2, "both are reported");
+}
+
+#[test]
+fn somebody_on_site_can_bring_a_confirmed_device_back_but_not_one_in_use() {
+    let mut bench = Bench::on_trial(Flaw::None);
+    bench.live(10_000);
+    assert_eq!(bench.state(), InstallState::Confirmed);
+    bench.device.in_use = true;
+    bench.report();
+    assert_eq!(bench.installer.why_not_back(bench.now.mono).as_deref(), Some("the device is in use"));
+    bench.input(Input::OnSite(OnSite::RollBack("alarm fatigue".into()), 0));
+    assert_eq!(bench.state(), InstallState::Confirmed);
+    bench.device.in_use = false;
+    bench.report();
+    bench.input(Input::OnSite(OnSite::RollBack("alarm fatigue".into()), 0));
+    bench.live(3_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
+    bench.live(60_000);
+    assert_eq!(bench.device.permanent, firmware(1), "the wish that still stands does not bring it again");
+}
+
+#[test]
+fn a_device_that_fails_three_times_is_left_alone_until_somebody_has_looked() {
+    let mut bench = Bench::new(Flaw::NoBoot);
+    bench.report();
+    for n in 2..5 {
+        bench.wish(Some(Wish::Install(target(n))));
+        bench.live(20_000);
+        assert_eq!(bench.state(), InstallState::RolledBack);
+    }
+    let boots = bench.device.boots;
+    bench.device.flaw = Flaw::None;
+    bench.wish(Some(Wish::Install(target(5))));
+    bench.live(20_000);
+    assert_eq!((bench.state(), bench.device.boots), (InstallState::Failed, boots));
+    assert!(bench.disk.detail.contains("quarantine"), "{}", bench.disk.detail);
+    let said = |e: &&EventKind| matches!(e, EventKind::Refused { what, .. } if what == "quarantine");
+    assert_eq!(bench.events.iter().filter(said).count(), 1, "it is said once");
+    bench.input(Input::OnSite(OnSite::Release("battery changed".into()), 0));
+    bench.wish(Some(Wish::Install(target(6))));
+    bench.live(20_000);
+    assert_eq!(bench.state(), InstallState::Confirmed);
+}
+
+#[test]
 fn a_paused_deployment_stages_and_activates_nothing() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
@@ -381,6 +440,7 @@ enum Act {
     StaleReport,
     Clock(i64),
     SlotLost,
+    OnSite(OnSite),
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -403,6 +463,9 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::StaleReport),
         1 => any::<i64>().prop_map(|ms| Act::Clock(ms % (400 * 86_400_000))),
         1 => Just(Act::SlotLost),
+        1 => Just(Act::OnSite(OnSite::Hold("nurse".into()))),
+        1 => Just(Act::OnSite(OnSite::Release("nurse".into()))),
+        1 => Just(Act::OnSite(OnSite::RollBack("nurse".into()))),
     ]
 }
 
@@ -485,6 +548,7 @@ proptest! {
                     bench.now.utc = UtcMillis(bench.now.utc.0.saturating_add_signed(ms));
                     bench.input(Input::Tick);
                 }
+                Act::OnSite(act) => bench.input(Input::OnSite(act, 0)),
                 Act::SlotLost => {
                     // Only a slot that is being prepared; the way back is never lost.
                     if matches!(bench.state(), InstallState::Fetching | InstallState::Staging | InstallState::Staged)
@@ -501,6 +565,7 @@ proptest! {
         bench.line = true;
         bench.device.in_use = false;
         bench.now.utc = START_UTC.plus_ms(DAY_MS);
+        bench.input(Input::OnSite(OnSite::Release("nurse".into()), 0));
         bench.live(700_000);
         if bench.state() == InstallState::RollbackFailed {
             // Only a device that fell silent while it was said to be in use could not be called back. The alarm brings hands:

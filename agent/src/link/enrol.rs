@@ -11,9 +11,10 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::enrol::{EnrolmentRequest, EnrolmentResponse, EnrolmentToken};
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::sign::SecretKey;
+use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 
-use super::tls_config;
+use super::{Road, tls_config};
 use crate::disk::{DiskHandle, Real};
 use crate::store::{LogStore, StateLock, Store as _, StoreError};
 use crate::trust::Trust;
@@ -23,7 +24,7 @@ const FILE: &str = "identity.json";
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// Who this gateway is; one file, written at once, readable by the owner alone.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub(crate) gateway: GatewayId,
     pub(crate) url: String,
@@ -50,6 +51,22 @@ impl Identity {
     pub(crate) fn telemetry_key(&self) -> anyhow::Result<SecretKey> {
         Ok(SecretKey::from_secret_text(&self.telemetry_secret)?)
     }
+    /// When it is time to get the next certificate: `days` before this one ends.
+    pub(crate) fn renewal_is_due(&self, now: UtcMillis, days: u32) -> bool {
+        let Some(validity) = mdfm_service::validity(&self.certificate_pem) else { return true };
+        let now_s = i64::try_from(now.0 / 1_000).unwrap_or(i64::MAX);
+        now_s >= validity.not_after_s - i64::from(days) * 86_400
+    }
+
+    /// A new key and its certificate take the place of the old, for good when this returns.
+    pub(crate) fn renew(self, state_dir: &Path, key_pem: String, certificate_pem: String) -> anyhow::Result<Self> {
+        let renewed = Self { certificate_pem, key_pem, ..self };
+        // What cannot be used must not take the place of what can.
+        tls_config(&renewed.ca_der()?, Some((&renewed.certificate_pem, &renewed.key_pem)))?;
+        atomic_write(&state_dir.join(FILE), &serde_json::to_vec(&renewed)?)?;
+        Ok(renewed)
+    }
+
     /// The authority's certificate.
     pub(crate) fn ca_der(&self) -> anyhow::Result<Vec<u8>> {
         Ok(STANDARD.decode(&self.ca_der_base64)?)
@@ -62,7 +79,7 @@ pub(crate) fn is_enrolled(state_dir: &Path) -> bool {
 }
 
 /// Enrols this gateway: makes its keys, proves the token, checks and stores what comes back.
-pub(crate) async fn enrol(state_dir: &Path, token: &str, again: bool) -> anyhow::Result<GatewayId> {
+pub(crate) async fn enrol(state_dir: &Path, road: &Road, token: &str, again: bool) -> anyhow::Result<GatewayId> {
     use std::os::unix::fs::DirBuilderExt;
     let token = EnrolmentToken::from_text(token)?;
     if state_dir.join(FILE).exists() && !again {
@@ -81,7 +98,8 @@ pub(crate) async fn enrol(state_dir: &Path, token: &str, again: bool) -> anyhow:
         csr_pem: csr.pem()?,
         telemetry_key: telemetry.public().to_string(),
     };
-    let http = reqwest::Client::builder()
+    let http = road
+        .http()?
         .tls_backend_preconfigured(tls_config(&token.ca_der, None)?)
         .timeout(std::time::Duration::from_secs(30))
         .build()?;

@@ -13,8 +13,8 @@ use mdfm_shared::tlog::Hash;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Identity;
 use super::throttle::Throttle;
+use super::{Identity, Road};
 use crate::image::ImageError;
 
 /// Longest pause between two pieces of an image.
@@ -25,6 +25,8 @@ const RATE_BYTES_MIN: u64 = 4 * 1024;
 const RATE_GRACE: Duration = Duration::from_secs(120);
 /// For a whole small request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bytes of an answer with a certificate.
+const CERTIFICATE_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a proof's answer.
 const PROOF_BYTES_MAX: usize = PROOF_HASHES_MAX * 64 + 1024;
 
@@ -41,15 +43,22 @@ pub(crate) struct Http {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Renewed {
+    certificate_pem: String,
+}
+
+#[derive(Deserialize)]
 struct Proof {
     hashes: Vec<String>,
 }
 
 impl Http {
-    pub(crate) fn new(identity: &Identity, throttle: Arc<Throttle>) -> anyhow::Result<Self> {
+    pub(crate) fn new(identity: &Identity, road: &Road, throttle: Arc<Throttle>) -> anyhow::Result<Self> {
         let client = Some((identity.certificate_pem.as_str(), identity.key_pem.as_str()));
         let tls = super::tls_config(&identity.ca_der()?, client)?;
-        let client = reqwest::Client::builder()
+        let client = road
+            .http()?
             .tls_backend_preconfigured(tls)
             .connect_timeout(Duration::from_secs(10))
             .redirect(reqwest::redirect::Policy::none())
@@ -81,6 +90,24 @@ impl Http {
             .map(|h| STANDARD.decode(h).ok().and_then(|b| b.try_into().ok()))
             .collect::<Option<_>>()
             .ok_or_else(|| ImageError::Wrong("the proof holds something that is no hash".into()))
+    }
+
+    /// A certificate for a new key; gives both, in PEM.
+    pub(crate) async fn renew(&self) -> anyhow::Result<(String, String)> {
+        let key = rcgen::KeyPair::generate()?;
+        let csr = rcgen::CertificateParams::default().serialize_request(&key)?.pem()?;
+        let url = format!("{}/agent/v1/certificates", self.url);
+        let answer = timeout(REQUEST_TIMEOUT, async {
+            let request = self.client.post(url).json(&serde_json::json!({ "csrPem": csr }));
+            let mut answer = request.send().await?.error_for_status()?;
+            let mut body = Vec::new();
+            while let Some(piece) = answer.chunk().await? {
+                body.extend_from_slice(&piece);
+                anyhow::ensure!(body.len() <= CERTIFICATE_BYTES_MAX, "the coordinator's answer is too large");
+            }
+            Ok::<_, anyhow::Error>(serde_json::from_slice::<Renewed>(&body)?)
+        });
+        Ok((key.serialize_pem(), answer.await??.certificate_pem))
     }
 
     /// An image from byte `from` on.

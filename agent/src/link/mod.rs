@@ -3,6 +3,7 @@
 mod enrol;
 mod http;
 mod mqtt;
+mod road;
 mod throttle;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 pub(crate) use enrol::{Identity, enrol, is_enrolled};
 pub(crate) use http::Http;
 pub(crate) use mqtt::{FleetEvent, FleetLink};
+pub(crate) use road::Road;
 pub(crate) use throttle::{Hours, Throttle};
 
 /// TLS towards the coordinator, with the gateway's certificate where there is one.

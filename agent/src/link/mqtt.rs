@@ -1,5 +1,6 @@
 //! MQTT to the coordinator. What cannot be sent now is not queued here: the outbox and the next heartbeat send it again.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -7,11 +8,13 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::limits::MQTT_PACKET_BYTES_MAX;
 use mdfm_shared::wire::Topic;
-use rumqttc::{AsyncClient, Event, EventLoop, Incoming, LastWill, MqttOptions, QoS, TlsConfiguration, Transport};
+use rumqttc::{AsyncClient, Event, EventLoop, Incoming, LastWill, QoS};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::Identity;
+use super::road::Relay;
+use super::{Identity, Road};
 
 /// Pause before a new connection: full jitter up to this, doubling from the first to the last.
 const PAUSE_FIRST_MS: u64 = 500;
@@ -36,6 +39,14 @@ pub(crate) enum FleetEvent {
 pub(crate) struct FleetLink {
     client: AsyncClient,
     gateway: GatewayId,
+    polling: JoinHandle<()>,
+    _relay: Relay,
+}
+
+impl Drop for FleetLink {
+    fn drop(&mut self) {
+        self.polling.abort();
+    }
 }
 
 /// Host and port of an `https://` URL.
@@ -50,21 +61,24 @@ fn host_and_port(url: &str) -> anyhow::Result<(String, u16)> {
 
 impl FleetLink {
     /// Connects, and connects again for ever; events go to `events`.
-    pub(crate) fn start(identity: &Identity, events: mpsc::Sender<FleetEvent>) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        identity: &Identity,
+        road: &Road,
+        state_dir: &Path,
+        events: mpsc::Sender<FleetEvent>,
+    ) -> anyhow::Result<Self> {
         let (host, port) = host_and_port(&identity.url)?;
         let gateway = identity.gateway.clone();
         let presence = Topic::Presence(gateway.clone()).to_string();
-        let mut options = MqttOptions::new(gateway.as_str(), host, port);
+        let client = Some((identity.certificate_pem.as_str(), identity.key_pem.as_str()));
+        let tls = super::tls_config(&identity.ca_der()?, client)?;
+        let (mut options, relay) = road.mqtt(gateway.as_str(), (host, port), tls, state_dir)?;
         options.set_keep_alive(KEEP_ALIVE);
         options.set_max_packet_size(MQTT_PACKET_BYTES_MAX, MQTT_PACKET_BYTES_MAX);
         options.set_last_will(LastWill::new(&presence, "offline", QoS::AtLeastOnce, true));
-        let client = Some((identity.certificate_pem.as_str(), identity.key_pem.as_str()));
-        let tls = super::tls_config(&identity.ca_der()?, client)?;
-        options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(std::sync::Arc::new(tls))));
         let (client, event_loop) = AsyncClient::new(options, 128);
-        let link = Self { client, gateway };
-        tokio::spawn(poll(event_loop, events));
-        Ok(link)
+        let polling = tokio::spawn(poll(event_loop, events));
+        Ok(Self { client, gateway, polling, _relay: relay })
     }
 
     /// Subscribes to everything that this gateway needs and says that it is there.

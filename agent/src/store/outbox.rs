@@ -146,6 +146,11 @@ impl Outbox {
         (!self.pending.is_empty()).then(|| self.progress_at.plus_ms(RESEND_MS))
     }
 
+    /// The batches that wait, in order.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.pending.values()
+    }
+
     /// Batches made so far in this epoch.
     pub(crate) fn made(&self) -> u64 {
         self.chain.sequence

@@ -4,6 +4,7 @@
 
 mod audit;
 mod broker;
+mod bundle;
 mod client;
 mod deployments;
 mod firmware;
@@ -57,6 +58,9 @@ enum Action {
     /// Gateways and their enrolment tokens.
     #[command(subcommand)]
     Gateways(fleet::Gateways),
+    /// Removable media for gateways without a line.
+    #[command(subcommand)]
+    Bundle(bundle::Action),
     /// Rules for an MQTT broker of your own.
     #[command(subcommand)]
     Broker(broker::Action),
@@ -142,6 +146,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Action::Users(action) => fleet::users(&out, &Client::open(&file)?, action).await,
         Action::Hospitals(action) => fleet::hospitals(&out, &Client::open(&file)?, action).await,
         Action::Gateways(action) => fleet::gateways(&out, &Client::open(&file)?, action).await,
+        Action::Bundle(action) => bundle::run(&out, &Client::open(&file)?, action).await,
         Action::Broker(action) => broker::run(action),
         Action::Devices(action) => fleet::devices(&out, &Client::open(&file)?, action).await,
         Action::Firmware(action) => firmware::run(&out, &Client::open(&file)?, action).await,

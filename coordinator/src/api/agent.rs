@@ -18,7 +18,7 @@ use super::request::{Json, Origin, Query, id};
 use super::{Api, Problem};
 use crate::domain::{Command, Refusal};
 use crate::pki;
-use crate::runner::anonymous;
+use crate::runner::{anonymous, gateway_actor};
 
 /// Bytes read from an image at a time.
 const CHUNK_BYTES: usize = 128 * 1024;
@@ -49,6 +49,35 @@ pub(super) async fn enrol(
     Ok((StatusCode::CREATED, axum::Json(response)))
 }
 
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Renewal {
+    /// Certificate signing request of a new key.
+    csr_pem: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RenewalView {
+    certificate_pem: String,
+}
+
+/// Renews the certificate with which the gateway calls; the one that it has is let in for another week.
+#[utoipa::path(post, path = "/agent/v1/certificates", request_body = Renewal,
+    responses((status = 201, body = RenewalView), (status = 403, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn renew(
+    State(api): State<Api>,
+    origin: Origin,
+    Json(renewal): Json<Renewal>,
+) -> Result<(StatusCode, axum::Json<RenewalView>), Problem> {
+    let gateway = origin.need_gateway(&api, "gateway.renew").await?;
+    let (certificate_pem, certificate_sha256) =
+        pki::sign_gateway(&api.authority, &gateway, &renewal.csr_pem).map_err(|e| Refusal::invalid("csrPem", e))?;
+    let command = Command::RenewCertificate { gateway: gateway.clone(), certificate_sha256 };
+    api.runner.submit(gateway_actor(&gateway), origin.address(), command).await.map_err(Problem::recorded)?;
+    Ok((StatusCode::CREATED, axum::Json(RenewalView { certificate_pem })))
+}
+
 /// The start of a `Range: bytes=n-` header; none for any other form, which means the whole image.
 fn range_start(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::RANGE)?.to_str().ok()?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
@@ -64,12 +93,16 @@ pub(super) async fn image(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     origin.need_gateway(&api, "image.get").await?;
-    let sha256: Digest = id("sha256", &sha256)?;
+    serve_image(&api, id("sha256", &sha256)?, &headers).await
+}
+
+/// An image as a stream, whole or from an offset.
+pub(super) async fn serve_image(api: &Api, sha256: Digest, headers: &HeaderMap) -> Result<Response, Problem> {
     let mut file =
         tokio::fs::File::open(api.images.path(sha256)).await.map_err(|_| Refusal::not_found("image", sha256))?;
     let read = |e: std::io::Error| Problem::internal("the image cannot be read", &e);
     let total = file.metadata().await.map_err(read)?.len();
-    let start = range_start(&headers).unwrap_or(0);
+    let start = range_start(headers).unwrap_or(0);
     if start > total {
         return Err(Refusal::invalid("range", format!("the image has {total} bytes")).into());
     }

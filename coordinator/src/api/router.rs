@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 use super::problem::Unrecorded;
 use super::request::Origin;
 use super::{
-    Api, Problem, agent, approvals, compliance, deployments, devices, evidence, firmware, fleet_link, gateways,
-    history, hospitals, recalls, reports, retention, sessions, trust, users,
+    Api, Problem, agent, approvals, bundles, compliance, deployments, devices, evidence, firmware, fleet_link,
+    gateways, history, hospitals, recalls, reports, retention, sessions, trust, users,
 };
 use crate::domain::Refusal;
 use crate::domain::refusal::Class;
@@ -32,7 +32,8 @@ const OBJECT_CHARS_MAX: usize = 256;
 struct Document;
 
 fn documented() -> OpenApiRouter<Api> {
-    let upload = OpenApiRouter::new().routes(routes!(firmware::upload)).layer(DefaultBodyLimit::disable());
+    let upload =
+        OpenApiRouter::new().routes(routes!(firmware::upload, bundles::image)).layer(DefaultBodyLimit::disable());
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(sessions::open))
         .routes(routes!(sessions::close))
@@ -42,6 +43,8 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(gateways::register, gateways::list))
         .routes(routes!(gateways::issue_token))
         .routes(routes!(gateways::revoke))
+        .routes(routes!(bundles::compose))
+        .routes(routes!(bundles::deliver))
         .routes(routes!(fleet_link::show))
         .routes(routes!(devices::register, devices::list))
         .routes(routes!(devices::show))
@@ -85,6 +88,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(retention::confirm))
         .routes(routes!(compliance::health))
         .routes(routes!(agent::enrol))
+        .routes(routes!(agent::renew))
         .routes(routes!(agent::image))
         .routes(routes!(agent::consistency))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::counts::DoorCounts;
 use super::sessions::{Entered, Packet, Place, Sessions};
 use super::trunk::Trunk;
+use crate::clock;
 use crate::domain::{Command, Refusal};
 use crate::runner::{self, Runner};
 
@@ -45,7 +46,7 @@ pub(super) struct Guard {
     pub(super) counts: Arc<DoorCounts>,
 }
 
-/// Whether the gateway is enrolled and not revoked, and the certificate, where one is given, the one that it enrolled with.
+/// Whether the gateway is enrolled and not revoked, and the certificate, where one is given, its own.
 pub(super) fn is_current(runner: &Runner, gateway: &GatewayId, fingerprint: Option<Digest>) -> bool {
     let state = runner.state();
     state
@@ -53,7 +54,7 @@ pub(super) fn is_current(runner: &Runner, gateway: &GatewayId, fingerprint: Opti
         .get(gateway)
         .filter(|g| !g.revoked)
         .and_then(|g| g.credentials.as_ref())
-        .is_some_and(|held| fingerprint.is_none_or(|f| f == held.certificate_sha256))
+        .is_some_and(|held| fingerprint.is_none_or(|f| held.admits(f, clock::now())))
 }
 
 fn malformed(error: PacketError) -> io::Error {

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mdfm_shared::digest::Digest;
-use mdfm_shared::directive::CommitAck;
+use mdfm_shared::directive::{Action, CommitAck, Directive};
 use mdfm_shared::id::GatewayId;
+use mdfm_shared::sign::Signed;
 use mdfm_shared::tlog::{Checkpoint, Hash};
 use mdfm_shared::trust::{LoggedRecord, ReleaseEvidence};
 use mdfm_shared::wire::{self, Topic};
@@ -49,6 +50,47 @@ pub(crate) fn everything(state: &State, log: &impl LogSource) -> Vec<Outbound> {
     let releases: BTreeSet<Digest> = state.deployments.values().map(|d| d.plan.manifest).collect();
     messages.extend(releases.into_iter().map(Outbound::Release));
     messages
+}
+
+/// What goes to a gateway that no line reaches.
+pub(crate) struct Bundle {
+    /// As they would have been sent.
+    pub(crate) messages: Vec<(Topic, Vec<u8>)>,
+    /// Digests and lengths in bytes.
+    pub(crate) images: Vec<(Digest, u64)>,
+}
+
+/// Everything that a gateway needs, in the order in which it can take it, and the images that its directive leads to.
+pub(crate) fn bundle(state: &State, log: &impl LogSource, gateway: &GatewayId) -> Bundle {
+    let named: BTreeSet<Digest> = state
+        .gateways
+        .get(gateway)
+        .and_then(|g| g.directive.as_ref())
+        .and_then(|d| STANDARD.decode(&d.document).ok())
+        .and_then(|frame| wire::decode::<Signed<Directive>>(&frame).ok()?.decode_unverified().ok())
+        .into_iter()
+        .flat_map(|directive| directive.devices)
+        .map(|device| match device.action {
+            Action::Install { manifest }
+            | Action::Hold { manifest }
+            | Action::Rollback { manifest }
+            | Action::InstallWithin { manifest, .. } => manifest,
+        })
+        .collect();
+    let mut outbound: Vec<Outbound> = (0..state.roots.len()).map(Outbound::TrustRoot).collect();
+    outbound.extend(state.roster.as_ref().map(|_| Outbound::Roster));
+    outbound.extend(log.newest().map(|(_, note)| Outbound::Checkpoint(note)));
+    outbound.extend(named.iter().copied().map(Outbound::Release));
+    outbound.push(Outbound::Directive(gateway.clone()));
+    let image = |manifest: &Digest| {
+        let is_named = |f: &&super::firmware::Firmware| f.manifest.as_ref().is_some_and(|m| m.digest == *manifest);
+        state.firmware.values().find(is_named)?.image
+    };
+    let images: BTreeSet<(Digest, u64)> = named.iter().filter_map(image).collect();
+    Bundle {
+        messages: outbound.iter().filter_map(|o| message(state, log, o)).collect(),
+        images: images.into_iter().collect(),
+    }
 }
 
 /// The word that a gateway's telemetry is safe as far as it has come.

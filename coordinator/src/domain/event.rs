@@ -77,6 +77,11 @@ pub(crate) enum Event {
         telemetry_key: String,
         certificate_sha256: Digest,
     },
+    CertificateRenewed {
+        gateway: GatewayId,
+        certificate_sha256: Digest,
+        previous_until: UtcMillis,
+    },
     GatewayRevoked {
         gateway: GatewayId,
     },

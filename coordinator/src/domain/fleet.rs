@@ -108,8 +108,22 @@ pub(crate) struct PendingToken {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Credentials {
     pub(crate) telemetry_key: String,
-    /// SHA-256 of the DER of the only client certificate that the front door lets in for this gateway.
+    /// SHA-256 of the DER of the client certificate that the front door lets in for this gateway.
     pub(crate) certificate_sha256: Digest,
+    /// The one before it, and until when it is let in too: a gateway may lose power between getting the new one and keeping it.
+    #[serde(default)]
+    pub(crate) previous: Option<(Digest, UtcMillis)>,
+}
+
+/// For so long the certificate before a renewed one is let in.
+const RENEWAL_OVERLAP_MS: u64 = 7 * 86_400_000;
+
+impl Credentials {
+    /// Whether the front door lets this certificate in.
+    pub(crate) fn admits(&self, certificate_sha256: Digest, now: UtcMillis) -> bool {
+        certificate_sha256 == self.certificate_sha256
+            || self.previous.is_some_and(|(previous, until)| certificate_sha256 == previous && now < until)
+    }
 }
 
 /// Where a gateway's telemetry chain stands.
@@ -308,6 +322,20 @@ pub(super) fn enrol(
         }
         _ => Err(refused),
     }
+}
+
+pub(super) fn renew(
+    state: &State,
+    now: UtcMillis,
+    gateway: &GatewayId,
+    certificate_sha256: Digest,
+) -> Result<Event, Refusal> {
+    let held = state.need_gateway(gateway)?;
+    if held.revoked || held.credentials.is_none() {
+        return Err(Refusal::forbidden("not-enrolled", format!("gateway {gateway} is not enrolled, or is revoked")));
+    }
+    let previous_until = now.plus_ms(RENEWAL_OVERLAP_MS);
+    Ok(Event::CertificateRenewed { gateway: gateway.clone(), certificate_sha256, previous_until })
 }
 
 pub(super) fn revoke(state: &State, gateway: &GatewayId) -> Result<Event, Refusal> {

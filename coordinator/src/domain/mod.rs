@@ -102,6 +102,10 @@ pub(crate) enum Command {
         telemetry_key: PublicKey,
         certificate_sha256: Digest,
     },
+    RenewCertificate {
+        gateway: GatewayId,
+        certificate_sha256: Digest,
+    },
     RevokeGateway {
         gateway: GatewayId,
         reason: String,
@@ -251,6 +255,7 @@ impl Command {
             Self::RegisterGateway { gateway, .. } => ("gateway.register", format!("gateway/{gateway}")),
             Self::IssueToken { gateway, .. } => ("gateway.token", format!("gateway/{gateway}")),
             Self::Enrol { gateway, .. } => ("gateway.enrol", format!("gateway/{gateway}")),
+            Self::RenewCertificate { gateway, .. } => ("gateway.renew", format!("gateway/{gateway}")),
             Self::RevokeGateway { gateway, .. } => ("gateway.revoke", format!("gateway/{gateway}")),
             Self::RegisterDevice(new) => ("device.register", format!("device/{}", new.device)),
             Self::RetireDevice { device, .. } => ("device.retire", format!("device/{device}")),
@@ -348,6 +353,9 @@ pub(crate) fn decide(
         }
         Command::Enrol { gateway, secret_sha256, telemetry_key, certificate_sha256 } => {
             one(fleet::enrol(state, now, gateway, *secret_sha256, telemetry_key, *certificate_sha256)?)
+        }
+        Command::RenewCertificate { gateway, certificate_sha256 } => {
+            one(fleet::renew(state, now, gateway, *certificate_sha256)?)
         }
         Command::RevokeGateway { gateway, reason } => {
             let event = fleet::revoke(state, gateway)?;

@@ -60,6 +60,8 @@ struct Gateway {
     connection: Option<(bool, UtcMillis)>,
     /// Directive that it follows.
     serial: u64,
+    /// Entries of the audit log that it knows.
+    checkpoint_size: u64,
     /// Directive sent because a heartbeat showed that it was missing, and when.
     sent: Option<(u64, UtcMillis)>,
 }
@@ -104,7 +106,13 @@ impl Presence {
         held.newest = position;
         held.heard_at = Some(now);
         held.serial = heartbeat.directive_serial;
+        held.checkpoint_size = heartbeat.checkpoint_size;
         true
+    }
+
+    /// Entries of the audit log that a gateway knows, as it said last; 0 for none.
+    pub(crate) fn checkpoint_size(&self, gateway: &GatewayId) -> u64 {
+        self.gateways.get(gateway).map_or(0, |g| g.checkpoint_size)
     }
 
     /// A heartbeat says how a device of its gateway is.

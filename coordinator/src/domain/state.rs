@@ -167,8 +167,15 @@ impl State {
             Event::GatewayEnrolled { gateway, epoch, telemetry_key, certificate_sha256 } => {
                 let held = known(&mut self.gateways, &gateway)?;
                 held.token = None;
-                held.credentials = Some(Credentials { telemetry_key, certificate_sha256 });
+                held.credentials = Some(Credentials { telemetry_key, certificate_sha256, previous: None });
                 held.chain = Chain::new(epoch);
+            }
+            Event::CertificateRenewed { gateway, certificate_sha256, previous_until } => {
+                let held = known(&mut self.gateways, &gateway)?;
+                if let Some(credentials) = &mut held.credentials {
+                    credentials.previous = Some((credentials.certificate_sha256, previous_until));
+                    credentials.certificate_sha256 = certificate_sha256;
+                }
             }
             Event::GatewayRevoked { gateway } => {
                 let held = known(&mut self.gateways, &gateway)?;

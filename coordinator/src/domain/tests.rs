@@ -420,3 +420,22 @@ fn p11_10a_replaying_the_records_gives_the_same_state() {
     let value = |state: &State| serde_json::to_value(state).expect("state encodes");
     assert_eq!(value(&again), value(&desk.state));
 }
+
+/// P11-300b: a renewed certificate takes the place of the old, which is let in a week longer, so that a power cut locks nobody out; a
+/// revoked gateway gets none.
+#[test]
+fn p11_300b_certificates_are_renewed_and_the_old_one_ends() {
+    let mut desk = Desk::with_fleet();
+    let renewed = Command::RenewCertificate { gateway: gateway(), certificate_sha256: Digest([9; 32]) };
+    let admits = |desk: &Desk, n: u8, at: UtcMillis| {
+        let held = desk.state.gateways[&gateway()].credentials.clone();
+        held.is_some_and(|c| c.admits(Digest([n; 32]), at))
+    };
+    assert!(admits(&desk, 8, NOW) && !admits(&desk, 9, NOW));
+    desk.give("x", renewed.clone());
+    assert!(admits(&desk, 9, NOW) && admits(&desk, 8, NOW.plus_ms(6 * 86_400_000)));
+    assert!(!admits(&desk, 8, NOW.plus_ms(8 * 86_400_000)), "a week later only the new one");
+    desk.give("operator", Command::RevokeGateway { gateway: gateway(), reason: "stolen".into() });
+    assert!(!admits(&desk, 9, NOW));
+    desk.refuses("x", renewed, "not-enrolled", "revoked");
+}

@@ -292,6 +292,7 @@ impl Bench {
         match order {
             Order::Activate { sha256 } => {
                 assert!(!self.installer.is_in_use(), "invariant 2: activated in use");
+                assert!(journal.held.is_none(), "activated while it is held on site");
                 assert_eq!(*sha256, plan.image.firmware.sha256);
                 assert!(
                     matches!(journal.phase, Phase::Activating { .. }),

@@ -1,0 +1,199 @@
+//! The commands of on-site staff: `mdfm-agent status` and its like.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use mdfm_shared::id::{DeploymentId, DeviceId};
+use serde_json::{Value, json};
+
+use super::bundle::{self, word};
+use super::{Request, request};
+
+/// What somebody on the gateway wants. Each needs root or the agent's own user.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Shows how the gateway is: line to the vendor, directive, trust documents, what waits to be reported.
+    Status,
+    /// Lists the devices with what they run and where an installation stands.
+    Devices,
+    /// Shows all that is known of one device.
+    Device {
+        /// Device id.
+        device: DeviceId,
+    },
+    /// Returns a device to the firmware that it ran before, unless it is in use.
+    Rollback {
+        /// Device id.
+        device: DeviceId,
+        /// Who wants it and why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Leaves a device as it is: nothing is activated on it until it is released.
+    Hold {
+        /// Device id.
+        device: DeviceId,
+        /// Who wants it and why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Ends a hold, or the quarantine of a device on which three installations in a row failed.
+    Release {
+        /// Device id.
+        device: DeviceId,
+        /// Who wants it and why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Says that this hospital's staff agree to a deployment, with or without a connection.
+    Consent {
+        /// Deployment id.
+        deployment: DeploymentId,
+        /// Who agrees and why.
+        #[arg(long)]
+        reason: String,
+        /// Take the consent back: devices not yet activated wait again.
+        #[arg(long)]
+        withdraw: bool,
+    },
+    /// Brings a bundle from removable media: documents and images, checked as if they had come over the network.
+    Import {
+        /// The file that `mdfmctl bundle export` made.
+        bundle: PathBuf,
+    },
+    /// Writes the telemetry that waits to a file, for a gateway without a line; `mdfmctl bundle deliver` takes it up.
+    Export {
+        /// The file to make.
+        file: PathBuf,
+    },
+    /// Shows what happened lately, the newest last; `journalctl -u mdfm-agent` has more.
+    Logs {
+        /// Only of this device.
+        #[arg(long)]
+        device: Option<DeviceId>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Asks the running agent whether it can do its work: clock, disk, certificate, line, devices. Fails if it cannot.
+    Selftest,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+}
+
+#[expect(clippy::print_stdout, reason = "the answer to whoever typed the command")]
+fn print(text: &str) {
+    println!("{text}");
+}
+
+impl Output {
+    fn answer(self, data: &Value, words: impl FnOnce() -> String) {
+        if self.json { print(&data.to_string()) } else { print(&words()) }
+    }
+
+    fn message(self, message: &str, data: &Value) {
+        let mut answer = json!({ "message": message });
+        if !data.is_null() {
+            answer["data"] = data.clone();
+        }
+        self.answer(&answer, || message.to_owned());
+    }
+
+    fn rows(self, rows: &Value, columns: &[(&str, &str)]) {
+        self.answer(rows, || table(rows, columns));
+    }
+}
+
+fn table(rows: &Value, columns: &[(&str, &str)]) -> String {
+    let rows: Vec<Vec<String>> = rows
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|row| columns.iter().map(|(_, at)| row.pointer(at).map_or("-".into(), word)).collect())
+        .collect();
+    let names: Vec<String> = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let width = |i: usize| rows.iter().chain([&names]).map(|r| r[i].chars().count()).max().unwrap_or(0);
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().enumerate().map(|(i, cell)| format!("{cell:width$}", width = width(i)));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    std::iter::once(&names).chain(&rows).map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// One field a line.
+fn fields(data: &Value) -> String {
+    let all = data.as_object().into_iter().flatten();
+    all.map(|(name, value)| format!("{name:20} {}", word(value))).collect::<Vec<_>>().join("\n")
+}
+
+/// Does what somebody on the gateway wants.
+///
+/// # Errors
+/// No agent runs here, this user may not ask, or the agent says no, and why.
+pub(crate) fn run(state_dir: &Path, action: Action, output: Output) -> anyhow::Result<()> {
+    let ask = |what: &Request| request(state_dir, what, None);
+    let done = |what: &Request| ask(what).map(|(message, data)| output.message(&message, &data));
+    match action {
+        Action::Status => {
+            let (_, data) = ask(&Request::Status)?;
+            output.answer(&data, || fields(&data));
+            Ok(())
+        }
+        Action::Devices => {
+            let (_, data) = ask(&Request::Devices { device: None })?;
+            let columns = [
+                ("DEVICE", "/device"),
+                ("STATE", "/state"),
+                ("RUNNING", "/running/version"),
+                ("TARGET", "/target/version"),
+                ("ATTACHED", "/attached"),
+                ("IN USE", "/inUse"),
+                ("HELD", "/held"),
+                ("DETAIL", "/detail"),
+            ];
+            output.rows(&data, &columns);
+            Ok(())
+        }
+        Action::Device { device } => {
+            let (_, data) = ask(&Request::Devices { device: Some(device) })?;
+            output.answer(&data[0], || fields(&data[0]));
+            Ok(())
+        }
+        Action::Rollback { device, reason } => done(&Request::Rollback { device, reason }),
+        Action::Hold { device, reason } => done(&Request::Hold { device, reason }),
+        Action::Release { device, reason } => done(&Request::Release { device, reason }),
+        Action::Consent { deployment, reason, withdraw } => {
+            done(&Request::Consent { deployment, given: !withdraw, reason })
+        }
+        Action::Import { bundle } => {
+            let said = bundle::import(state_dir, &bundle)?;
+            output.answer(&json!({ "imported": said }), || said.join("\n"));
+            Ok(())
+        }
+        Action::Export { file } => {
+            let n = bundle::export(state_dir, &file)?;
+            let path = file.display();
+            output.message(
+                &format!("{n} batches written to {path}; bring it to `mdfmctl bundle deliver`"),
+                &json!({ "batches": n }),
+            );
+            Ok(())
+        }
+        Action::Logs { device, limit } => {
+            let (_, data) = ask(&Request::Logs { device, limit })?;
+            output.rows(&data, &[("TIME", "/at"), ("DEVICE", "/device"), ("EVENT", "/event"), ("DETAIL", "/detail")]);
+            Ok(())
+        }
+        Action::Selftest => {
+            let (_, data) = ask(&Request::SelfTest)?;
+            output.rows(&data, &[("CHECK", "/check"), ("OK", "/ok"), ("FOUND", "/found")]);
+            let bad = data.as_array().into_iter().flatten().filter(|c| c["ok"] != true).count();
+            anyhow::ensure!(bad == 0, "{bad} checks failed");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Bundles for gateways without a line: what goes there on removable media, and the telemetry that comes back.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use clap::Subcommand;
+use mdfm_shared::bundle::{Document, Header, PREFIX_BYTES, header_len};
+use mdfm_shared::digest::Digest;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::client::{Client, checked};
+use crate::output::{Output, text};
+
+/// Batches in one request: together they stay below what the coordinator takes.
+const BATCHES_AT_ONCE: usize = 8;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Writes a file for a gateway: trust documents, directive, releases, images. `mdfm-agent import` takes it up.
+    Export {
+        /// Gateway id.
+        gateway: String,
+        /// The file to make.
+        #[arg(long)]
+        out: PathBuf,
+        /// Size of the audit log that the gateway knows (`mdfm-agent status`: checkpointSize); what it said last by default.
+        #[arg(long)]
+        from: Option<u64>,
+    },
+    /// Brings a gateway's telemetry (`mdfm-agent export`) to the audit log.
+    Deliver {
+        /// The file from the gateway.
+        file: PathBuf,
+        /// Where to write the coordinator's word that all of it is safe; `mdfm-agent import` takes it up, and the gateway frees its room.
+        #[arg(long)]
+        ack: Option<PathBuf>,
+    },
+}
+
+pub(crate) async fn run(out: &Output, client: &Client, action: Action) -> anyhow::Result<()> {
+    match action {
+        Action::Export { gateway, out: file, from } => export(out, client, &gateway, &file, from).await,
+        Action::Deliver { file, ack } => deliver(out, client, &file, ack.as_deref()).await,
+    }
+}
+
+fn make(path: &Path, header: &Header) -> anyhow::Result<File> {
+    let file = File::options().write(true).create_new(true).open(path);
+    let mut file = file.with_context(|| format!("making {}", path.display()))?;
+    file.write_all(&header.encode()?)?;
+    Ok(file)
+}
+
+async fn export(out: &Output, client: &Client, gateway: &str, path: &Path, from: Option<u64>) -> anyhow::Result<()> {
+    let from = from.map_or(String::new(), |from| format!("?from={from}"));
+    let view = client.get(&format!("/api/v1/gateways/{gateway}/bundle{from}")).await?;
+    let header: Header = serde_json::from_value(view).context("the coordinator's answer is no bundle")?;
+    let releases = client.get("/api/v1/firmware").await?;
+    let mut file = make(path, &header)?;
+    for image in &header.images {
+        let sha256 = image.sha256.to_string();
+        let release = releases.as_array().into_iter().flatten().find(|r| r["imageSha256"] == sha256.as_str());
+        let firmware = text(&release.with_context(|| format!("no firmware has image {sha256}"))?["firmwareId"]);
+        let request = client.request(Method::GET, &format!("/api/v1/firmware/{firmware}/image"));
+        let mut answer = checked(request.send().await?).await?;
+        let (mut hash, mut size) = (Sha256::new(), 0);
+        while let Some(piece) = answer.chunk().await? {
+            hash.update(&piece);
+            size += piece.len() as u64;
+            ensure!(size <= image.size_bytes, "the image of {firmware} is longer than {} bytes", image.size_bytes);
+            file.write_all(&piece)?;
+        }
+        let found = Digest(hash.finalize().into());
+        ensure!(found == image.sha256, "the image of {firmware} came as {found}, it should be {sha256}");
+    }
+    file.sync_all()?;
+    let answer = json!({
+        "file": path, "gateway": header.gateway, "documents": header.documents.len(), "images": header.images.len(),
+    });
+    out.answer(&answer, || {
+        let (documents, images) = (header.documents.len(), header.images.len());
+        format!("{documents} documents and {images} images for {gateway} written to {}", path.display())
+    });
+    Ok(())
+}
+
+fn read(path: &Path) -> anyhow::Result<Header> {
+    let what = || format!("reading {}", path.display());
+    let mut file = File::open(path).with_context(what)?;
+    let mut prefix = [0; PREFIX_BYTES];
+    file.read_exact(&mut prefix).with_context(what)?;
+    let mut header = vec![0; header_len(&prefix).with_context(what)?];
+    file.read_exact(&mut header).with_context(what)?;
+    Header::decode(&header).with_context(what)
+}
+
+async fn deliver(out: &Output, client: &Client, path: &Path, ack: Option<&Path>) -> anyhow::Result<()> {
+    let Header { gateway, documents, .. } = read(path)?;
+    let (mut taken, mut known) = (0, 0);
+    let mut word = None;
+    for documents in documents.chunks(BATCHES_AT_ONCE) {
+        let view =
+            client.post(&format!("/api/v1/gateways/{gateway}/telemetry"), &json!({ "documents": documents })).await?;
+        taken += view["taken"].as_u64().unwrap_or(0);
+        known += view["known"].as_u64().unwrap_or(0);
+        let acknowledgement: Document = serde_json::from_value(view["acknowledgement"].clone())?;
+        word = Some(acknowledgement);
+    }
+    if let (Some(ack), Some(word)) = (ack, word) {
+        make(ack, &Header { gateway: gateway.clone(), documents: vec![word], ..Header::default() })?.sync_all()?;
+    }
+    let answer: Value = json!({ "gateway": gateway, "taken": taken, "known": known });
+    out.answer(&answer, || format!("{taken} batches of {gateway} are in the log now, {known} were there already"));
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Bundles for gateways that no line reaches: everything that would have gone to one as messages, and its telemetry on the way back.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mdfm_shared::bundle::{Document, Header, Image, Proof};
+use mdfm_shared::id::{FirmwareId, GatewayId};
+use mdfm_shared::sign::Signed;
+use mdfm_shared::telemetry::TelemetryBatch;
+use mdfm_shared::wire::{self, Topic};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::agent::serve_image;
+use super::request::{Json, Origin, Query, id};
+use super::{Api, Problem};
+use crate::domain::access::Permission;
+use crate::domain::{Command, Refusal, dispatch, telemetry};
+use crate::runner::gateway_actor;
+
+#[derive(Deserialize)]
+pub(super) struct From {
+    /// Entries of the audit log that the gateway knows; by default what it said last.
+    from: Option<u64>,
+}
+
+/// What would go to the gateway as messages: trust documents, checkpoint with its proof, directive, releases; and which images they name.
+#[utoipa::path(get, path = "/api/v1/gateways/{gateway}/bundle", params(("from" = Option<u64>, Query)),
+    responses((status = 200, body = Object), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn compose(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(gateway): Path<String>,
+    Query(range): Query<From>,
+) -> Result<axum::Json<Header>, Problem> {
+    origin.need(&api, Permission::ManageFleet, "gateway.bundle", &format!("gateway/{gateway}")).await?;
+    let gateway: GatewayId = id("gateway", &gateway)?;
+    let known = match range.from {
+        Some(from) => from,
+        None => api.runner.presence().checkpoint_size(&gateway),
+    };
+    let log = &api.runner.log;
+    let (bundle, newest) = {
+        let state = api.runner.state();
+        state.need_gateway(&gateway)?;
+        let newest = log.published().map_or(0, |(checkpoint, _)| checkpoint.size);
+        (dispatch::bundle(&state, log, &gateway), newest)
+    };
+    if bundle.messages.is_empty() {
+        return Err(Refusal::conflict("nothing-published", "no trust documents are published yet").into());
+    }
+    let mut proofs = Vec::new();
+    if known > 0 && known < newest {
+        let hashes = log.consistency(known, newest).map_err(|e| Problem::internal("the log cannot be read", &e))?;
+        let hashes = hashes.ok_or_else(|| Refusal::invalid("from", format!("must be 1 to {newest}")))?;
+        proofs.push(Proof { old: known, new: newest, hashes: hashes.iter().map(|h| STANDARD.encode(h)).collect() });
+    }
+    let document =
+        |(topic, payload): (Topic, Vec<u8>)| Document { topic: topic.to_string(), payload: STANDARD.encode(payload) };
+    Ok(axum::Json(Header {
+        gateway: gateway.to_string(),
+        documents: bundle.messages.into_iter().map(document).collect(),
+        proofs,
+        images: bundle.images.into_iter().map(|(sha256, size_bytes)| Image { sha256, size_bytes }).collect(),
+    }))
+}
+
+/// The image of a release, whole or from an offset (`Range: bytes=n-`).
+#[utoipa::path(get, path = "/api/v1/firmware/{firmware}/image",
+    responses((status = 200), (status = 206), (status = 404, body = Problem)))]
+pub(super) async fn image(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(firmware): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Problem> {
+    origin.need(&api, Permission::ReadAll, "firmware.image.get", &format!("firmware/{firmware}")).await?;
+    let firmware: FirmwareId = id("firmware", &firmware)?;
+    let image = api.runner.state().need_firmware(&firmware)?.image;
+    let (sha256, _) = image.ok_or_else(|| Refusal::not_found("image of firmware", &firmware))?;
+    serve_image(&api, sha256, &headers).await
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Delivery {
+    /// Telemetry batches, each signed by the gateway, in their order.
+    #[schema(value_type = Vec<Object>)]
+    documents: Vec<Document>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeliveryView {
+    /// Batches that are new in the log now.
+    taken: usize,
+    /// Batches that were there already.
+    known: usize,
+    /// The signed word that they are safe; bring it back to the gateway, which keeps them until then.
+    #[schema(value_type = Object)]
+    acknowledgement: Document,
+}
+
+/// Takes a gateway's telemetry that came on removable media: the same checks as over the line.
+#[utoipa::path(post, path = "/api/v1/gateways/{gateway}/telemetry", request_body = Delivery,
+    responses((status = 200, body = DeliveryView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn deliver(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(gateway): Path<String>,
+    Json(delivery): Json<Delivery>,
+) -> Result<axum::Json<DeliveryView>, Problem> {
+    origin.need(&api, Permission::ManageFleet, "gateway.telemetry", &format!("gateway/{gateway}")).await?;
+    let gateway: GatewayId = id("gateway", &gateway)?;
+    api.runner.state().need_gateway(&gateway)?;
+    let topic = Topic::Telemetry(gateway.clone()).to_string();
+    let (mut taken, mut known) = (0, 0);
+    for document in delivery.documents {
+        if document.topic != topic {
+            return Err(Refusal::invalid("topic", format!("must be {topic}, found {}", document.topic)).into());
+        }
+        let frame = STANDARD.decode(&document.payload).map_err(|e| Refusal::document("malformed-document", e))?;
+        let signed: Signed<TelemetryBatch> =
+            wire::decode(&frame).map_err(|e| Refusal::document("malformed-frame", format!("telemetry: {e}")))?;
+        if telemetry::is_repeat(&api.runner.state(), &gateway, &signed) {
+            known += 1;
+            continue;
+        }
+        let command = Command::Telemetry { gateway: gateway.clone(), batch: signed.into() };
+        api.runner.submit(gateway_actor(&gateway), origin.address(), command).await.map_err(Problem::recorded)?;
+        taken += 1;
+    }
+    let ack = dispatch::acknowledgement(&api.runner.state(), &gateway)
+        .ok_or_else(|| Refusal::not_found("gateway", &gateway))?;
+    let signed =
+        Signed::sign(&ack, &[&api.online_key]).map_err(|e| Problem::internal("the ack cannot be signed", &e))?;
+    let acknowledgement =
+        Document { topic: Topic::Ack(gateway).to_string(), payload: STANDARD.encode(wire::encode(&signed)) };
+    Ok(axum::Json(DeliveryView { taken, known, acknowledgement }))
+}
