@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test lint unit e2e sim sim-soak bench-rollout bench-audit bench-link mutants packages test-packages trace deny doc tools test-tools clean
+.PHONY: help demo test lint unit e2e sim sim-soak bench-rollout bench-audit bench-link bench-agent fuzz kill-soak mutants packages test-packages trace deny doc tools test-tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,22 @@ bench-audit: tools ## the audit store with ten million records beside a plain fi
 bench-link: test-tools ## the link to 5,000 gateways with real TLS and MQTT beside Mosquitto in front (GATEWAYS=n SECONDS=n ONLY=door)
 	$(CARGO) build --release --locked --workspace --bins
 	target/release/mdfm-bench-link
+
+bench-agent: tools ## the agent beside its floor: an image into a slot, idle, error to rollback (MIB=n ROUNDS=n DEVICES=n SECONDS=n)
+	$(CARGO) build --release --locked --workspace --bins
+	target/release/mdfm-bench-agent
+
+FUZZ_SECONDS ?= 60
+fuzz: tools ## every decoder of the agent and the wire against made-up bytes, a minute each (FUZZ_SECONDS=n); finds are kept in tests/fuzz
+	@PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin"; command -v cargo-fuzz >/dev/null || $(CARGO) install --quiet --locked cargo-fuzz
+	@PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin"; set -e; for target in documents device state gateway packets; do \
+	  cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none $$target tests/fuzz/corpus/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -print_final_stats=1 || exit 1; \
+	done
+
+kill-soak: tools ## two hundred kill -9 at random moments among coordinator, agents and devices (MDFM_SEED=n repeats a run)
+	$(CARGO) build --workspace --all-targets --locked
+	MDFM_KILLS=200 $(CARGO) test --locked --package mdfm-tests --test e2e -- kill_anything
 
 mutants: tools ## changes every condition of gates, triggers and engine and looks whether a test notices; takes long
 	@PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin"; command -v cargo-mutants >/dev/null || $(CARGO) install --quiet --locked cargo-mutants

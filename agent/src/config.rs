@@ -120,7 +120,7 @@ impl Config {
         mdfm_service::load_config(path, Self::parse)
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let config: Self = toml::from_str(text).map_err(|e| with_hint(&e.to_string()))?;
         if !(1..=3_600).contains(&config.heartbeat_seconds) {
             return Err("heartbeat_seconds must be 1 to 3600".into());

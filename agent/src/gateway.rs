@@ -30,7 +30,7 @@ const REFUSAL_REPEAT_MS: u64 = 60_000;
 /// Refusals remembered for that.
 const REFUSALS_MAX: usize = 256;
 /// Events kept in memory for whoever asks on site.
-const RECENT_MAX: usize = 500;
+const RECENT_MAX: usize = 2_000;
 /// Faults of one device recorded in a minute; a flood is cut and said once.
 const FAULTS_PER_MINUTE_MAX: u32 = 60;
 

@@ -9,6 +9,8 @@ mod config;
 mod conformance;
 mod device;
 mod disk;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gateway;
 mod image;
 mod installer;

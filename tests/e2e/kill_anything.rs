@@ -6,6 +6,7 @@ use mdfm_tests::{Layout, World, device_id, hospital_id};
 
 use crate::{fresh_dir, image};
 
+/// Unless MDFM_KILLS asks for more (`make kill-soak`).
 const KILLS: usize = 20;
 const HOSPITALS: usize = 3;
 const DEVICES: usize = 2;
@@ -33,9 +34,10 @@ fn invariant_3_kill_9_at_twenty_random_points_ends_in_the_same_state() {
     let mut random = Random(seed);
     let dir = fresh_dir("kill");
     let mut world = World::start(&dir, Layout { hospitals: HOSPITALS, devices: DEVICES, ..Layout::default() }).unwrap();
+    let wanted = std::env::var("MDFM_KILLS").ok().and_then(|s| s.parse().ok()).unwrap_or(KILLS);
     let mut kills = 0;
     for release in 2_u64.. {
-        if kills >= KILLS {
+        if kills >= wanted {
             break;
         }
         let (id, version) = (format!("FW-2.{release}.0"), format!("2.{release}.0"));
@@ -55,7 +57,7 @@ fn invariant_3_kill_9_at_twenty_random_points_ends_in_the_same_state() {
                     break;
                 }
             }
-            if kills < KILLS {
+            if kills < wanted {
                 std::thread::sleep(Duration::from_millis(random.next(900)));
                 kill_one(&mut world, &mut random, &mut device_kills);
                 kills += 1;

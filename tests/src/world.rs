@@ -549,6 +549,14 @@ impl World {
         Ok(())
     }
 
+    /// The process id of a hospital's agent.
+    ///
+    /// # Errors
+    /// None runs.
+    pub fn agent_pid(&self, h: usize) -> anyhow::Result<u32> {
+        Ok(self.agents.get(&h).context("no agent runs there")?.id())
+    }
+
     /// Kills the agent of a hospital.
     pub fn kill_agent(&mut self, h: usize) {
         self.agents.remove(&h);

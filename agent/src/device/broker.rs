@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 
+use mdfm_shared::device::TOPIC_PREFIX;
 use mdfm_shared::limits::{DEVICE_PACKET_BYTES_MAX, GATEWAY_DEVICES_MAX};
-use rumqttd::{Broker, Config as BrokerConfig, ConnectionSettings, RouterConfig, ServerSettings};
+use rumqttd::{Broker, Config as BrokerConfig, ConnectionSettings, RouterConfig, SegmentConfig, ServerSettings};
 
 use crate::config::Config;
 
-/// Bytes kept for slow readers, by topic: several windows of image data.
+/// Bytes kept for slow readers, by subscription: several windows of image data, and far less of the small messages.
 const SEGMENT_BYTES: usize = 1 << 20;
+const SMALL_SEGMENT_BYTES: usize = 128 * 1024;
 const SEGMENTS: usize = 4;
 
 /// Where the broker listens and how the agent itself gets in.
@@ -44,6 +46,11 @@ impl LocalBroker {
                 dynamic_filters: true,
             },
         };
+        let small = ["report", "event", "command"].map(|channel| {
+            let segments = SegmentConfig { max_segment_size: SMALL_SEGMENT_BYTES, max_segment_count: SEGMENTS };
+            (format!("{TOPIC_PREFIX}/+/{channel}"), segments)
+        });
+        let small = HashMap::from(small);
         let config = BrokerConfig {
             id: 0,
             router: RouterConfig {
@@ -51,6 +58,7 @@ impl LocalBroker {
                 max_outgoing_packet_count: 200,
                 max_segment_size: SEGMENT_BYTES,
                 max_segment_count: SEGMENTS,
+                custom_segment: Some(small),
                 ..RouterConfig::default()
             },
             v4: Some(HashMap::from([("v4".to_owned(), settings.clone())])),

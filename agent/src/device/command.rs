@@ -259,3 +259,9 @@ impl Attached for CommandDevice {
         Ok(said)
     }
 }
+
+/// A line of a maker's tool.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let _ = serde_json::from_slice::<Line>(bytes);
+}

@@ -12,8 +12,8 @@ use tokio::time::timeout;
 
 use super::DeviceEvent;
 
-/// Pieces of image data that may wait.
-const WAITING_MAX: usize = 32;
+/// Pieces of image data that may wait; from the network they have up to half a megabyte each.
+const WAITING_MAX: usize = 8;
 
 /// A device as the agent serves it.
 pub(crate) trait Attached: Send {

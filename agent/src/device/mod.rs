@@ -98,3 +98,16 @@ pub(crate) fn attach_command(
     let open = move || Ok(CommandDevice::new(id.clone(), config.clone()));
     LocalDevice::start(device, open, poll, events).map(Way::Local)
 }
+
+/// A boot record with these bytes in it.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_record(bytes: &[u8]) {
+    slots::fuzz_record(bytes);
+}
+
+/// A status file, and a line of a maker's tool.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_side(bytes: &[u8]) {
+    slots::fuzz_status(bytes);
+    command::fuzz(bytes);
+}

@@ -237,3 +237,9 @@ fn request(state_dir: &Path, request: &Request, follows: Option<&mut dyn Read>) 
     anyhow::ensure!(answer.done, "{}", answer.message);
     Ok((answer.message, answer.data))
 }
+
+/// A request with this text in it.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(text: &str) {
+    let _ = serde_json::from_str::<Request>(text);
+}

@@ -261,5 +261,13 @@ impl Store for LogStore {
     }
 }
 
+/// Reads these bytes as a file.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let _ = replay(bytes);
+    // Behind a good check too.
+    let _ = decode_batch(bytes);
+}
+
 #[cfg(test)]
 mod tests;

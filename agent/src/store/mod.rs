@@ -48,6 +48,12 @@ pub enum StoreError {
     Cut,
 }
 
+/// The state file with these bytes in it.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    log::fuzz(bytes);
+}
+
 /// Durable keys and values.
 pub(crate) trait Store {
     /// Writes all or nothing; durable when it returns.

@@ -492,3 +492,15 @@ fn open_slot(disk: &DiskHandle, path: &Path) -> io::Result<Box<dyn disk::DiskFil
     let what = |e: io::Error| io::Error::new(e.kind(), format!("slot {}: {e}", path.display()));
     disk.open(path, Open::Create).map_err(what)
 }
+
+/// A boot record with these bytes in it.
+#[cfg(fuzzing)]
+pub(super) fn fuzz_record(bytes: &[u8]) {
+    let _ = serde_json::from_slice::<Record>(bytes);
+}
+
+/// A status file with these bytes in it.
+#[cfg(fuzzing)]
+pub(super) fn fuzz_status(bytes: &[u8]) {
+    let _ = serde_json::from_slice::<Status>(bytes);
+}

@@ -1,0 +1,34 @@
+//! Doors to the agent's own decoders for `make fuzz`; built only then.
+
+use std::sync::OnceLock;
+
+use mdfm_shared::tlog::NoteKey;
+
+use crate::config::Config;
+use crate::{device, local, store};
+
+/// The agent's state file with these bytes in it, and a boot record.
+pub fn state(bytes: &[u8]) {
+    store::fuzz(bytes);
+    device::fuzz_record(bytes);
+}
+
+/// What the device side of slots and a maker's tool say.
+pub fn device_side(bytes: &[u8]) {
+    device::fuzz_side(bytes);
+}
+
+/// The configuration and a request on the local socket.
+pub fn gateway(text: &str) {
+    let _ = Config::parse(text);
+    local::fuzz(text);
+}
+
+/// Some log's key.
+#[expect(clippy::missing_panics_doc, reason = "the text is a good key")]
+pub fn log_key() -> &'static NoteKey {
+    static KEY: OnceLock<NoteKey> = OnceLock::new();
+    KEY.get_or_init(|| {
+        NoteKey::parse("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW").expect("a good key")
+    })
+}

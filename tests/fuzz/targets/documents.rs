@@ -1,0 +1,34 @@
+//! Everything that comes to an agent as a message, and bundles: refused or read, never a panic.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mdfm_shared::bundle;
+use mdfm_shared::directive::{CommitAck, Directive};
+use mdfm_shared::sign::{Document, Signed};
+use mdfm_shared::tlog::{Checkpoint, NoteKey};
+use mdfm_shared::trust::{ReleaseEvidence, Roster, TrustRoot};
+use mdfm_shared::wire::{self, Topic};
+
+fn signed<T: Document>(bytes: &[u8]) {
+    if let Ok(signed) = wire::decode::<Signed<T>>(bytes) {
+        let _ = signed.decode_unverified();
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    signed::<TrustRoot>(bytes);
+    signed::<Roster>(bytes);
+    signed::<Directive>(bytes);
+    signed::<CommitAck>(bytes);
+    let _ = wire::decode::<ReleaseEvidence>(bytes);
+    let _ = bundle::Header::decode(bytes);
+    if let Some(prefix) = bytes.first_chunk() {
+        let _ = bundle::header_len(prefix);
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = Topic::parse(text);
+        let _ = NoteKey::parse(text);
+    }
+    let _ = Checkpoint::open(bytes, mdfm_agent::fuzzing::log_key());
+});
