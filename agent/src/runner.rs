@@ -442,10 +442,15 @@ async fn download(
     sha256: Digest,
     size_bytes: u64,
 ) -> Result<(), ImageError> {
+    let have = cache.have(sha256);
+    cache.make_room(needed, size_bytes.saturating_sub(have))?;
+    // The network is asked first: while it does not answer, the image may come on removable media.
+    let stream = if have < size_bytes { Some(http.image(sha256, size_bytes, have).await?) } else { None };
     let mut download = cache.download(sha256, size_bytes)?;
-    cache.make_room(needed, size_bytes - download.have())?;
-    if download.have() < size_bytes {
-        let mut stream = http.image(sha256, size_bytes, download.have()).await?;
+    if let Some(mut stream) = stream {
+        if download.have() != have {
+            return Err(ImageError::Later("the half of the image has changed meanwhile".into()));
+        }
         while let Some(piece) = stream.next().await.inspect_err(|error| download.forget_if_wrong(error))? {
             download.write(&piece)?;
         }

@@ -124,7 +124,7 @@ fn att_4_and_9_a_gateway_without_a_line_is_served_by_removable_media() {
     let [bundle, bad] = [stick("bundle"), stick("bad-bundle")];
     world.ctl(Role::Operator, &["bundle", "export", &gateway_id(1), "--out", &bundle, "--from", &known]).unwrap();
 
-    // A bit of the image, then one of the first document: refused, and the good one is taken after both.
+    // A bit of the image, then one of the directive, which is the last document: refused, and the good one is taken after both.
     let good = std::fs::read(&bundle).unwrap();
     let spoilt = |at: usize| {
         let mut bytes = good.clone();
@@ -134,7 +134,7 @@ fn att_4_and_9_a_gateway_without_a_line_is_served_by_removable_media() {
     spoilt(good.len() - 1);
     let refused = agent(&dir, 1, &["import", &bad]).unwrap_err();
     assert!(refused.contains("has SHA-256"), "{refused}");
-    let payload = good.windows(11).position(|w| w == br#""payload":""#).unwrap() + 40;
+    let payload = good.windows(11).rposition(|w| w == br#""payload":""#).unwrap() + 40;
     spoilt(payload);
     assert!(agent(&dir, 1, &["import", &bad]).is_err(), "an altered document");
     std::fs::write(&bad, &good[..good.len() / 2]).unwrap();

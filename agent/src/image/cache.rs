@@ -96,6 +96,11 @@ impl ImageCache {
         self.disk.free_bytes(&self.dir)
     }
 
+    /// Bytes of the image that an earlier try left.
+    pub(crate) fn have(&self, sha256: Digest) -> u64 {
+        self.disk.open(&self.part(sha256), Open::Existing).and_then(|f| f.len_bytes()).unwrap_or(0)
+    }
+
     /// Begins or goes on with a download.
     pub(crate) fn download(&self, sha256: Digest, size_bytes: u64) -> Result<Download, ImageError> {
         let coming = Coming::begin(&self.coming, sha256)
