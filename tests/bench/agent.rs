@@ -237,7 +237,12 @@ fn roll_back(dir: &Path, devices: usize) -> anyhow::Result<()> {
     random_image(&image, 1, 1)?;
     world.release("FW-2.3.0", "2.3.0", 23, &image, 60.0)?;
     let began = milliseconds(&jiff::Timestamp::now().to_string())?;
-    world.deploy("FW-2.3.0", &World::progressive(&hospital_id(1), "PT0S"))?;
+    // The gateway decides alone: nobody else calls a device back before it has failed.
+    let mut plan = World::progressive(&hospital_id(1), "PT0S");
+    for phase in plan["phases"].as_array_mut().into_iter().flatten() {
+        phase["maxErrorRatePercent"] = 100.into();
+    }
+    world.deploy("FW-2.3.0", &plan)?;
     let (mut ordered, mut back) = (Vec::new(), Vec::new());
     for d in 1..=devices {
         let log: PathBuf = dir.join(format!("logs/{}.log", device_id(1, d)));
