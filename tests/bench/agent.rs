@@ -28,7 +28,7 @@ fn main() -> anyhow::Result<()> {
     println!("| what | target | measured | beside it |\n|---|---|---|---|");
     install(&root.join("install"), number("MIB", 256)?, number("ROUNDS", 3)?)?;
     idle(&root.join("idle"), number("SECONDS", 30)?)?;
-    roll_back(&root.join("rollback"), usize::try_from(number("DEVICES", 100)?)?)?;
+    roll_back(&root.join("rollback"), usize::try_from(number("DEVICES", 20)?)?)?;
     std::fs::remove_dir_all(root)?;
     Ok(())
 }
