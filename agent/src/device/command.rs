@@ -235,7 +235,8 @@ impl Attached for CommandDevice {
             self.writing = None;
             self.pending.push(Said::Malformed(format!("the image was not written: {error}")));
         }
-        Ok(())
+        // A tool that nobody listens to stops writing.
+        self.idle()
     }
 
     fn idle(&mut self) -> io::Result<()> {

@@ -101,6 +101,10 @@ impl ImageCache {
         self.disk.open(&self.part(sha256), Open::Existing).and_then(|f| f.len_bytes()).unwrap_or(0)
     }
 
+    fn is_coming(&self, sha256: Digest) -> bool {
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner).contains(&sha256)
+    }
+
     /// Begins or goes on with a download.
     pub(crate) fn download(&self, sha256: Digest, size_bytes: u64) -> Result<Download, ImageError> {
         let coming = Coming::begin(&self.coming, sha256)
@@ -137,7 +141,7 @@ impl ImageCache {
         for (name, len) in self.disk.list(&self.dir)? {
             let digest = name.trim_end_matches(".part").parse::<Digest>().ok();
             match digest {
-                Some(digest) if needed.contains(&digest) => {}
+                Some(digest) if needed.contains(&digest) || self.is_coming(digest) => {}
                 Some(_) if !name.ends_with(".part") => {
                     kept_bytes += len;
                     spare.push((name, len));

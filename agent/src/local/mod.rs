@@ -5,6 +5,7 @@
 mod bundle;
 mod commands;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as Client;
@@ -171,7 +172,9 @@ async fn ask(
         if !needed.as_array().is_some_and(|n| n.contains(&image)) {
             return Err(format!("no device of this gateway needs image {sha256} of {size_bytes} bytes now"));
         }
-        import(cache, sha256, size_bytes, reader).await.map_err(|e| e.to_string())?;
+        let digest = |image: &Value| image["sha256"].as_str()?.parse().ok();
+        let needed: BTreeSet<Digest> = needed.as_array().into_iter().flatten().filter_map(digest).collect();
+        import(cache, &needed, sha256, size_bytes, reader).await.map_err(|e| e.to_string())?;
         return Ok((format!("image {sha256} is here and verified"), Value::Null));
     }
     hand_over(asked, request, uid).await
@@ -188,11 +191,13 @@ async fn hand_over(asked: &mpsc::Sender<Asked>, request: Request, uid: u32) -> R
 
 async fn import(
     cache: &ImageCache,
+    needed: &BTreeSet<Digest>,
     sha256: Digest,
     size_bytes: u64,
     mut reader: BufReader<OwnedReadHalf>,
 ) -> Result<(), ImageError> {
     let mut download = cache.download(sha256, size_bytes)?;
+    cache.make_room(needed, size_bytes - download.have())?;
     let mut buffer = vec![0; 256 * 1024];
     // What an earlier try brought is there already.
     let mut skip = download.have();

@@ -40,6 +40,8 @@ pub(crate) struct LogStore {
     end: u64,
     len_bytes: u64,
     sequence: u64,
+    /// Not rewritten before it is so long, after a try that failed.
+    compact_at: u64,
 }
 
 fn check(sequence: u64, batch: &[u8]) -> [u8; 8] {
@@ -185,6 +187,7 @@ impl LogStore {
             end: end as u64,
             len_bytes,
             sequence,
+            compact_at: 0,
         })
     }
 
@@ -213,8 +216,8 @@ impl LogStore {
         Ok(())
     }
 
-    /// Writes what is live into a new file that takes the place of the old.
-    fn compact(&mut self) -> io::Result<()> {
+    /// Writes what is live into a new file; gives the file with where its records end and its length.
+    fn write_new(&self) -> io::Result<(Box<dyn DiskFile>, u64, u64)> {
         let writes: Vec<Write> = self.content.iter().map(|(k, v)| (k.clone(), Some(v.clone()))).collect();
         let mut bytes = record(1, &writes);
         let end = bytes.len() as u64;
@@ -224,12 +227,23 @@ impl LogStore {
         file.set_len(0)?;
         file.write_at(&bytes, 0)?;
         file.sync()?;
-        self.disk.rename(&new, &self.dir.join(FILE))?;
+        Ok((file, end, bytes.len() as u64))
+    }
+
+    /// A new file takes the place of the old. Where there is no room for it the old one goes on; once the names change there is no way
+    /// back, and a failure is one.
+    fn compact(&mut self) -> io::Result<()> {
+        let (file, end, len_bytes) = match self.write_new() {
+            Ok(written) => written,
+            Err(error) => {
+                tracing::warn!(%error, "the agent's state cannot be rewritten shorter; going on with the long file");
+                self.compact_at = self.end.saturating_mul(2);
+                return Ok(());
+            }
+        };
+        self.disk.rename(&self.dir.join(NEW), &self.dir.join(FILE))?;
         self.disk.sync_dir(&self.dir)?;
-        self.file = file;
-        self.end = end;
-        self.len_bytes = bytes.len() as u64;
-        self.sequence = 1;
+        (self.file, self.end, self.len_bytes, self.sequence, self.compact_at) = (file, end, len_bytes, 1, 0);
         Ok(())
     }
 }
@@ -245,7 +259,9 @@ impl Store for LogStore {
             self.live_bytes = (self.live_bytes + after).saturating_sub(before);
         }
         apply(&mut self.content, writes);
-        if self.end > COMPACT_BYTES_MIN.max(self.live_bytes.saturating_mul(COMPACT_FACTOR)) {
+        if self.end >= self.compact_at
+            && self.end > COMPACT_BYTES_MIN.max(self.live_bytes.saturating_mul(COMPACT_FACTOR))
+        {
             self.compact().map_err(|source| StoreError::Disk { what: "rewritten", source })?;
         }
         Ok(())

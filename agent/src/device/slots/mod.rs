@@ -168,6 +168,7 @@ impl<R: Reboot> SlotsDevice<R> {
                 })?
             }
         };
+        let fault_seen = record.fault_seen;
         let mut device = Self {
             disk: disk.clone(),
             config,
@@ -176,7 +177,7 @@ impl<R: Reboot> SlotsDevice<R> {
             writer: None,
             reboot,
             status: None,
-            fault_seen: (0, 0),
+            fault_seen,
             reported: None,
             malformed: false,
         };
@@ -451,6 +452,11 @@ impl<R: Reboot> Attached for SlotsDevice<R> {
                 self.take_up()?;
             }
         }
+        // Noted at the look after the one that told of them: a power cut between brings a fault again rather than never.
+        if self.fault_seen != self.record.fault_seen {
+            let seen = self.fault_seen;
+            self.change(|r| r.fault_seen = seen)?;
+        }
         self.read_status(&mut said)?;
         // A status of another boot says nothing of this one.
         if let Some(status) = self.status.as_ref().filter(|s| s.boot_count == self.record.boot_count) {
@@ -487,10 +493,15 @@ pub(crate) fn measured(disk: &DiskHandle, config: &SlotsConfig) -> Option<mdfm_s
     RecordFile::new(disk, &config.dir).and_then(|f| f.read()).ok()?.map(|r| r.measured)
 }
 
-/// Opens a slot; a file is made if it is not there.
+/// Opens a slot to be written: a file is made if it is not there, a device that is not there is an error.
 fn open_slot(disk: &DiskHandle, path: &Path) -> io::Result<Box<dyn disk::DiskFile>> {
+    let how = if path.starts_with("/dev") { Open::Existing } else { Open::Create };
+    open(disk, path, how)
+}
+
+fn open(disk: &DiskHandle, path: &Path, how: Open) -> io::Result<Box<dyn disk::DiskFile>> {
     let what = |e: io::Error| io::Error::new(e.kind(), format!("slot {}: {e}", path.display()));
-    disk.open(path, Open::Create).map_err(what)
+    disk.open(path, how).map_err(what)
 }
 
 /// A boot record with these bytes in it.

@@ -81,6 +81,8 @@ pub(crate) struct Record {
     /// The latest order handled, and why it was refused if it was.
     pub(crate) last_order: u64,
     pub(crate) last_refusal: Option<Refusal>,
+    /// Boot and number of the last fault reported.
+    pub(crate) fault_seen: (u64, u64),
 }
 
 impl Record {
@@ -97,6 +99,7 @@ impl Record {
             b: None,
             last_order: 0,
             last_refusal: None,
+            fault_seen: (0, 0),
         }
     }
 
