@@ -1,25 +1,25 @@
 //! The deciding half of the agent: everything that a gateway hears in, what it says and orders out. Pure but for the store that
 //! it is given; every change is durable before what follows from it can be taken.
 
+mod on_site;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use mdfm_shared::bundle;
 use mdfm_shared::device::{Command, Fault, Refusal, Report};
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId};
+use mdfm_shared::id::{DeviceId, GatewayId};
 use mdfm_shared::sign::{SecretKey, SignError, Signed};
 use mdfm_shared::telemetry::{DeviceHeartbeat, EventKind, Heartbeat, InstallState};
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 use mdfm_shared::tlog::Hash;
 use mdfm_shared::wire::{self, FrameError, Topic};
-use serde_json::{Value, json};
 
 use crate::image::Image;
-use crate::installer::{BootId, Effect, Input, Installer, Journal, Now, OnSite};
+use crate::installer::{BootId, Effect, Input, Installer, Journal, Now};
 use crate::store::{Outbox, Store, StoreError, Write};
 use crate::trust::{Question, Refused, Taken, Trust};
+
+pub(crate) use on_site::Reply;
 
 /// Before a failed fetch is tried again.
 const FETCH_RETRY_MS: u64 = 2_000;
@@ -38,9 +38,6 @@ const FAULTS_PER_MINUTE_MAX: u32 = 60;
 const STARTS_KEY: &str = "starts";
 /// Room for the numbers of one start; they stay below 2^53, which every JSON reader takes exactly.
 const STARTS_SHIFT: u32 = 24;
-
-/// What somebody on site is told: words and what is behind them, or why not.
-pub(crate) type Reply = Result<(String, Value), String>;
 
 /// What the shell shall do, in this order. Everything is safe to lose: it comes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,6 +143,8 @@ pub(crate) struct Gateway<S> {
     fetching: BTreeSet<Digest>,
     fetch_after: BTreeMap<Digest, MonotonicMs>,
     asking: Option<Box<Question>>,
+    /// The one that whoever brings a bundle is to answer; it keeps nothing else waiting.
+    import_asking: Option<Box<Question>>,
     refusals: BTreeMap<String, MonotonicMs>,
     /// For whoever brought a document and waits for what came of it.
     refused_so_far: u64,
@@ -160,41 +159,6 @@ pub(crate) struct Gateway<S> {
 
 fn journal_key(device: &DeviceId) -> String {
     format!("device/{device}")
-}
-
-fn unknown(device: &DeviceId) -> String {
-    format!("no device {device} is configured on this gateway (mdfm-agent devices)")
-}
-
-impl DeviceState {
-    fn view(&self, now: Now, id: &DeviceId) -> Value {
-        let journal = self.installer.journal();
-        let report = self.report.as_ref();
-        let image = journal.plan.as_ref().map(|p| &p.image);
-        json!({
-            "device": id,
-            "state": journal.state(),
-            "detail": journal.detail,
-            "attached": self.installer.is_attached(now.mono),
-            "inUse": report.map(|r| r.in_use),
-            "running": report.map(|r| &r.running),
-            "onTrial": report.map(|r| !r.confirmed),
-            "lastGood": journal.confirmed,
-            "target": image.map(|i| &i.firmware),
-            "writtenBytes": report.and_then(|r| r.staged.as_ref()).map(|s| s.written_bytes),
-            "sizeBytes": image.map(|i| i.size_bytes),
-            "deployment": journal.plan.as_ref().map(|p| &p.deployment),
-            "held": journal.held,
-            "quarantined": journal.is_quarantined(),
-            "failuresInARow": journal.failures,
-            "securityFloor": journal.security_floor,
-            "model": report.map(|r| &r.model),
-            "serial": report.map(|r| &r.serial),
-            "hardware": report.map(|r| &r.hardware),
-            "bootCount": report.map(|r| r.boot_count),
-            "secureBoot": report.map(|r| r.secure_boot),
-        })
-    }
 }
 
 impl<S: Store> Gateway<S> {
@@ -242,6 +206,7 @@ impl<S: Store> Gateway<S> {
             fetching: BTreeSet::new(),
             fetch_after: BTreeMap::new(),
             asking: None,
+            import_asking: None,
             refusals: BTreeMap::new(),
             refused_so_far: 0,
             last_refusal: String::new(),
@@ -276,7 +241,7 @@ impl<S: Store> Gateway<S> {
 
     /// The deployment of the installation that a device is in, or was in last.
     #[cfg(test)]
-    pub(crate) fn plan_of(&self, device: &DeviceId) -> Option<DeploymentId> {
+    pub(crate) fn plan_of(&self, device: &DeviceId) -> Option<mdfm_shared::id::DeploymentId> {
         self.devices.get(device)?.installer.journal().plan.as_ref().map(|p| p.deployment.clone())
     }
 
@@ -432,14 +397,12 @@ impl<S: Store> Gateway<S> {
     /// A fetch ended.
     pub(crate) fn image(&mut self, now: Now, sha256: Digest, fetched: Fetched) -> Result<(), GatewayError> {
         self.fetching.remove(&sha256);
-        let waiting: Vec<DeviceId> = self
-            .devices
-            .iter()
-            .filter(|(_, d)| d.installer.needed_image() == Some(sha256))
-            .map(|(id, _)| id.clone())
-            .collect();
+        let those = |wait: &dyn Fn(&Installer) -> bool| -> Vec<DeviceId> {
+            self.devices.iter().filter(|(_, d)| wait(&d.installer)).map(|(id, _)| id.clone()).collect()
+        };
         match fetched {
             Fetched::Whole => {
+                let waiting = those(&|installer| installer.needed_image() == Some(sha256));
                 for device in waiting.into_iter().filter(|d| !self.devices[d].staging).collect::<Vec<_>>() {
                     self.input(now, &device, Input::ImageReady(sha256))?;
                 }
@@ -448,6 +411,8 @@ impl<S: Store> Gateway<S> {
                 self.fetch_after.insert(sha256, now.mono.plus_ms(FETCH_RETRY_MS));
             }
             Fetched::Wrong(reason) => {
+                // Those too into whose slots it was to stream.
+                let waiting = those(&|installer| installer.prepared_image() == Some(sha256));
                 self.refuse(now, None, &Refused { what: "image", reason: reason.clone() })?;
                 for device in waiting {
                     self.input(now, &device, Input::ImageRefused(sha256, reason.clone()))?;
@@ -501,145 +466,6 @@ impl<S: Store> Gateway<S> {
         self.refuse(now, Some(device), &Refused { what: "device", reason })
     }
 
-    /// The hospital's staff agree to a deployment on the gateway, or take it back. It counts once the coordinator has it.
-    ///
-    /// # Errors
-    /// The inner one says why not, in words.
-    pub(crate) fn consent(
-        &mut self,
-        now: Now,
-        deployment: &DeploymentId,
-        given: bool,
-        reason: &str,
-        uid: u32,
-    ) -> Result<Reply, GatewayError> {
-        if reason.trim().is_empty() {
-            return Ok(Err("say who agrees and why (--reason)".into()));
-        }
-        if !self.trust.names_deployment(deployment) {
-            return Ok(Err(format!("deployment {deployment} is not for any device of this gateway now")));
-        }
-        let (deployment, reason) = (deployment.clone(), reason.to_owned());
-        self.record(now, None, [EventKind::Consent { deployment, given, reason, uid }], Vec::new())?;
-        let sent = if self.connected { "it is on its way to the vendor" } else { "it is sent when the line is back" };
-        Ok(Ok((format!("noted; {sent}"), Value::Null)))
-    }
-
-    /// Somebody beside the device wants this.
-    ///
-    /// # Errors
-    /// The inner one says why not, in words.
-    pub(crate) fn on_site(
-        &mut self,
-        now: Now,
-        device: &DeviceId,
-        act: OnSite,
-        uid: u32,
-    ) -> Result<Reply, GatewayError> {
-        let (OnSite::Hold(reason) | OnSite::Release(reason) | OnSite::RollBack(reason)) = &act;
-        if reason.trim().is_empty() {
-            return Ok(Err("say who wants it and why (--reason)".into()));
-        }
-        let Some(state) = self.devices.get(device) else { return Ok(Err(unknown(device))) };
-        let done = match &act {
-            OnSite::Hold(_) => format!("{device} is left as it is until it is released"),
-            OnSite::Release(_) => format!("{device} is released"),
-            OnSite::RollBack(_) => {
-                if let Some(why_not) = state.installer.why_not_back(now.mono) {
-                    return Ok(Err(format!("{device} is not rolled back: {why_not}")));
-                }
-                format!("{device} goes back to the firmware before")
-            }
-        };
-        self.input(now, device, Input::OnSite(act, uid))?;
-        Ok(Ok((done, Value::Null)))
-    }
-
-    /// The documents of a bundle come in as messages do; a question about the log is for the bundle to answer.
-    pub(crate) fn import(&mut self, now: Now, topic: &str, payload: &[u8], uid: u32) -> Result<Reply, GatewayError> {
-        let (refusals, outputs) = (self.refused_so_far, self.outputs.len());
-        self.message(now, topic, payload)?;
-        if self.refused_so_far != refusals {
-            return Ok(Err(format!("{topic}: {}", self.last_refusal)));
-        }
-        // The question goes to whoever brought the document, not to the network.
-        let asked = self.outputs.iter().skip(outputs).find_map(|o| match o {
-            Output::AskConsistency { old, new } => Some((*old, *new)),
-            _ => None,
-        });
-        if let Some((old, new)) = asked {
-            self.outputs.retain(|o| *o != Output::AskConsistency { old, new });
-            return Ok(Ok(("needs a proof from the bundle".into(), json!({ "old": old, "new": new }))));
-        }
-        let command = format!("import {topic}");
-        self.record(now, None, [EventKind::LocalAction { command, uid }], Vec::new())?;
-        Ok(Ok(("taken, or known already".into(), Value::Null)))
-    }
-
-    /// The bundle's answer to a question about the log.
-    pub(crate) fn import_proof(
-        &mut self,
-        now: Now,
-        (old, new): (u64, u64),
-        proof: &[Hash],
-        uid: u32,
-    ) -> Result<Reply, GatewayError> {
-        if self.asking.as_ref().is_none_or(|q| (q.old.size, q.new.size) != (old, new)) {
-            return Ok(Err("this proof was not asked for".into()));
-        }
-        let refusals = self.refused_so_far;
-        let command = format!("import a proof that the audit log of size {old} became that of size {new}");
-        self.record(now, None, [EventKind::LocalAction { command, uid }], Vec::new())?;
-        self.consistency(now, Some(proof))?;
-        if self.refused_so_far != refusals {
-            return Ok(Err(self.last_refusal.clone()));
-        }
-        Ok(Ok(("proved, taken".into(), Value::Null)))
-    }
-
-    /// The telemetry that waits, for a bundle.
-    pub(crate) fn export(&self) -> Reply {
-        let topic = Topic::Telemetry(self.who.gateway.clone()).to_string();
-        let document = |frame: &Vec<u8>| bundle::Document { topic: topic.clone(), payload: STANDARD.encode(frame) };
-        Ok((self.who.gateway.to_string(), json!(self.outbox.pending().map(document).collect::<Vec<_>>())))
-    }
-
-    /// How the gateway is.
-    pub(crate) fn status(&self, now: Now) -> Value {
-        let directive = self.trust.directive();
-        json!({
-            "gateway": self.who.gateway,
-            "version": env!("CARGO_PKG_VERSION"),
-            "connected": self.connected,
-            "directiveSerial": self.trust.directive_serial(),
-            "directiveExpiresAt": directive.map(|d| d.expires_at.to_string()),
-            "directiveStale": self.trust.is_stale(now.utc),
-            "rootVersion": self.trust.root_version(),
-            "rosterVersion": self.trust.roster_version(),
-            "checkpointSize": self.trust.checkpoint_size(),
-            "outboxDepth": self.outbox.depth(),
-            "devices": self.devices.len(),
-            "devicesAttached": self.devices.values().filter(|d| d.installer.is_attached(now.mono)).count(),
-        })
-    }
-
-    /// How the devices are, or one of them.
-    pub(crate) fn device_views(&self, now: Now, only: Option<&DeviceId>) -> Reply {
-        let chosen = self.devices.iter().filter(|(id, _)| only.is_none_or(|o| o == *id));
-        let views: Vec<Value> = chosen.map(|(id, d)| d.view(now, id)).collect();
-        match only {
-            Some(device) if views.is_empty() => Err(unknown(device)),
-            _ => Ok((String::new(), json!(views))),
-        }
-    }
-
-    /// What happened lately, the newest last.
-    pub(crate) fn recent(&self, device: Option<&DeviceId>, limit: usize) -> Value {
-        let chosen = self.recent.iter().rev().filter(|(_, d, _)| device.is_none() || d.as_ref() == device).take(limit);
-        let view = |(at, device, event): &(UtcMillis, Option<DeviceId>, EventKind)| json!({ "at": at.to_string(), "device": device, "event": event.name(), "detail": event.to_string() });
-        json!(chosen.collect::<Vec<_>>().into_iter().rev().map(view).collect::<Vec<_>>())
-    }
-
     /// The connection to the coordinator stands.
     pub(crate) fn link_up(&mut self, now: Now) {
         self.connected = true;
@@ -656,6 +482,19 @@ impl<S: Store> Gateway<S> {
 
     /// A message from the coordinator, or from whoever holds its place.
     pub(crate) fn message(&mut self, now: Now, topic: &str, payload: &[u8]) -> Result<(), GatewayError> {
+        // One question at a time; the heartbeat and the next checkpoint bring the rest again.
+        if let Some(question) = self.take(now, topic, payload)?
+            && self.asking.is_none()
+        {
+            let (old, new) = (question.old.size, question.new.size);
+            self.outputs.push_back(Output::AskConsistency { old, new });
+            self.asking = Some(question);
+        }
+        Ok(())
+    }
+
+    /// Takes a document, refuses it, or gives the question about the log that must be answered first.
+    fn take(&mut self, now: Now, topic: &str, payload: &[u8]) -> Result<Option<Box<Question>>, GatewayError> {
         let taken = match Topic::parse(topic) {
             Some(Topic::TrustRoot(_)) => self.trust.take_root(payload),
             Some(Topic::Roster) => self.trust.take_roster(payload),
@@ -664,35 +503,27 @@ impl<S: Store> Gateway<S> {
             Some(Topic::Release(digest)) => {
                 // Without the roster nothing can be judged yet; it is asked for in the heartbeat.
                 if self.trust.roster_version() == 0 {
-                    return Ok(());
+                    return Ok(None);
                 }
                 self.trust.take_release(digest, payload)
             }
-            Some(Topic::Ack(_)) => {
-                return match self.trust.take_ack(payload) {
-                    Ok(ack) => {
-                        let writes = self.outbox.acknowledge(now.mono, &ack);
-                        self.record(now, None, [], writes)
-                    }
-                    Err(refused) => self.refuse(now, None, &refused),
-                };
-            }
-            _ => return Ok(()),
+            Some(Topic::Ack(_)) => match self.trust.take_ack(payload) {
+                Ok(ack) => {
+                    let writes = self.outbox.acknowledge(now.mono, &ack);
+                    self.record(now, None, [], writes)?;
+                    return Ok(None);
+                }
+                Err(refused) => Err(refused),
+            },
+            _ => return Ok(None),
         };
         match taken {
-            Ok(Taken::Nothing) => Ok(()),
-            Ok(Taken::Accepted(writes)) => self.accepted(now, writes),
-            Ok(Taken::Asks(question)) => {
-                // One at a time; the heartbeat and the next checkpoint bring the rest again.
-                if self.asking.is_none() {
-                    let (old, new) = (question.old.size, question.new.size);
-                    self.outputs.push_back(Output::AskConsistency { old, new });
-                    self.asking = Some(question);
-                }
-                Ok(())
-            }
-            Err(refused) => self.refuse(now, None, &refused),
+            Ok(Taken::Nothing) => {}
+            Ok(Taken::Accepted(writes)) => self.accepted(now, writes)?,
+            Ok(Taken::Asks(question)) => return Ok(Some(question)),
+            Err(refused) => self.refuse(now, None, &refused)?,
         }
+        Ok(None)
     }
 
     fn accepted(&mut self, now: Now, writes: Vec<Write>) -> Result<(), GatewayError> {
@@ -704,8 +535,14 @@ impl<S: Store> Gateway<S> {
 
     /// The answer to the question that stands; none if it could not be had.
     pub(crate) fn consistency(&mut self, now: Now, proof: Option<&[Hash]>) -> Result<(), GatewayError> {
-        let (Some(question), Some(proof)) = (self.asking.take(), proof) else { return Ok(()) };
-        match self.trust.answer(*question, proof) {
+        match (self.asking.take(), proof) {
+            (Some(question), Some(proof)) => self.answer(now, *question, proof),
+            _ => Ok(()),
+        }
+    }
+
+    fn answer(&mut self, now: Now, question: Question, proof: &[Hash]) -> Result<(), GatewayError> {
+        match self.trust.answer(question, proof) {
             Ok(writes) => self.accepted(now, writes),
             Err(refused) => self.refuse(now, None, &refused),
         }

@@ -420,7 +420,16 @@ impl Agent {
             Ok(Driven::Feed(from)) => {
                 if let Way::Local(local) = way {
                     let (image, local) = (staging.image.clone(), local.clone());
-                    staging.feed(tokio::spawn(feed(self.http.clone(), self.cache.clone(), image, local, from)));
+                    let (http, cache, done) = (self.http.clone(), self.cache.clone(), self.done.clone());
+                    staging.feed(tokio::spawn(async move {
+                        let sha256 = image.firmware.sha256;
+                        match feed(http, cache, image, local, from).await {
+                            Ok(()) => {}
+                            // The device's next report says where to go on.
+                            Err(ImageError::Later(error)) => tracing::warn!(%sha256, %error, "going on in a while"),
+                            wrong => drop(done.send(Done::Image(sha256, wrong)).await),
+                        }
+                    }));
                 }
                 Ok(())
             }
@@ -462,34 +471,28 @@ async fn download(
 const FEED_BYTES: u64 = 1 << 20;
 
 /// Brings an image to a device whose slots lie on this gateway, from the cache or straight from the network.
-async fn feed(http: Http, cache: ImageCache, image: Image, device: LocalDevice, from: u64) {
+async fn feed(http: Http, cache: ImageCache, image: Image, device: LocalDevice, from: u64) -> Result<(), ImageError> {
     let Image { firmware, size_bytes, .. } = image;
-    let fed = async {
-        let mut at = from;
-        if let Some(file) = cache.get(firmware.sha256, size_bytes)? {
-            while at < size_bytes {
-                let mut piece = vec![0; usize::try_from(FEED_BYTES.min(size_bytes - at)).unwrap_or(0)];
-                read_exact_at(&*file, &mut piece, at)?;
-                let len = piece.len() as u64;
-                if !device.feed(at, piece).await {
-                    break;
-                }
-                at += len;
-            }
-            return Ok(());
-        }
-        let mut stream = http.image(firmware.sha256, size_bytes, from).await?;
-        while let Some(piece) = stream.next().await? {
+    let mut at = from;
+    if let Some(file) = cache.get(firmware.sha256, size_bytes)? {
+        while at < size_bytes {
+            let mut piece = vec![0; usize::try_from(FEED_BYTES.min(size_bytes - at)).unwrap_or(0)];
+            read_exact_at(&*file, &mut piece, at)?;
             let len = piece.len() as u64;
             if !device.feed(at, piece).await {
                 break;
             }
             at += len;
         }
-        Ok::<(), ImageError>(())
-    };
-    if let Err(error) = fed.await {
-        // The device's next report says where to go on.
-        tracing::warn!(%error, sha256 = %firmware.sha256, "the image did not come whole; going on in a while");
+        return Ok(());
     }
+    let mut stream = http.image(firmware.sha256, size_bytes, from).await?;
+    while let Some(piece) = stream.next().await? {
+        let len = piece.len() as u64;
+        if !device.feed(at, piece).await {
+            break;
+        }
+        at += len;
+    }
+    Ok(())
 }

@@ -120,6 +120,12 @@ impl Installer {
         matches!(self.journal.phase, Phase::Fetching | Phase::Staging)
     }
 
+    /// The image that is on its way to the device, through the cache or not.
+    pub(crate) fn prepared_image(&self) -> Option<Digest> {
+        let plan = self.journal.plan.as_ref().filter(|_| self.is_preparing());
+        plan.map(|p| p.image.firmware.sha256)
+    }
+
     /// Whether the device has reported lately.
     pub(crate) fn is_attached(&self, now: MonotonicMs) -> bool {
         self.report.as_ref().is_some_and(|(at, _)| now.since_ms(*at) < ATTACHED_MS)

@@ -186,6 +186,20 @@ fn att_4_a_streamed_image_that_the_slot_finds_wrong_fails_untouched() {
     assert_eq!(bench.state(), InstallState::Confirmed, "a good release after it is taken");
 }
 
+/// ATT-6: one that is longer than was signed is known to be wrong before the slot has all of it.
+#[test]
+fn att_6_a_streamed_image_without_end_fails_the_installation() {
+    let mut bench = Bench::new(Flaw::None);
+    (bench.streams, bench.line) = (true, true);
+    bench.report();
+    bench.device.other = None;
+    bench.line = false;
+    bench.wish(Some(Wish::Install(target(2))));
+    assert_eq!((bench.state(), bench.installer.prepared_image()), (InstallState::Staging, Some(firmware(2).sha256)));
+    bench.input(Input::ImageRefused(firmware(2).sha256, "longer than the bytes signed".into()));
+    assert_eq!((bench.state(), bench.device.boots), (InstallState::Failed, 1));
+}
+
 /// A release of several images is one firmware for the installer: one digest, all of it or nothing; the parts go with the order.
 #[test]
 fn a_release_of_several_components_is_staged_as_one() {

@@ -73,7 +73,8 @@ pub(super) async fn renew(
     let gateway = origin.need_gateway(&api, "gateway.renew").await?;
     let (certificate_pem, certificate_sha256) =
         pki::sign_gateway(&api.authority, &gateway, &renewal.csr_pem).map_err(|e| Refusal::invalid("csrPem", e))?;
-    let command = Command::RenewCertificate { gateway: gateway.clone(), certificate_sha256 };
+    let presented = origin.certificate().ok_or_else(|| Refusal::forbidden("no-certificate", "none was presented"))?;
+    let command = Command::RenewCertificate { gateway: gateway.clone(), presented, certificate_sha256 };
     api.runner.submit(gateway_actor(&gateway), origin.address(), command).await.map_err(Problem::recorded)?;
     Ok((StatusCode::CREATED, axum::Json(RenewalView { certificate_pem })))
 }

@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::record::Actor;
 use mdfm_shared::sign::{Document, Signed};
@@ -111,6 +112,11 @@ impl Origin {
                 Err(self.deny(api, anonymous(&self.peer.address.ip().to_string()), action, "agent", refusal).await)
             }
         }
+    }
+
+    /// The fingerprint of that certificate.
+    pub(super) fn certificate(&self) -> Option<Digest> {
+        self.peer.certificate
     }
 
     /// Records a refusal and gives it back.

@@ -12,6 +12,7 @@ use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -50,6 +51,8 @@ pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     /// Set when a current, unrevoked gateway certificate was presented.
     pub(crate) gateway: Option<GatewayId>,
+    /// SHA-256 of the DER of that certificate.
+    pub(crate) certificate: Option<Digest>,
 }
 
 /// How much the door lets in.
@@ -203,7 +206,7 @@ impl Entry {
         if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
             front.counts.handshakes_resumed.add(1);
         }
-        let gateway = front.identify(&stream, address).await?;
+        let (gateway, certificate) = front.identify(&stream, address).await?.unzip();
         let first = timeout(HANDSHAKE_TIMEOUT, stream.read_u8()).await??;
         self.identified();
         let speaks_mqtt = first == MQTT_CONNECT;
@@ -219,7 +222,7 @@ impl Entry {
                 front.denied(address, "mqtt.connect", refusal).await;
                 Err(io::ErrorKind::PermissionDenied.into())
             }
-            (false, gateway) => self.http(stream, Peer { address, gateway }).await,
+            (false, gateway) => self.http(stream, Peer { address, gateway, certificate }).await,
         }
     }
 
@@ -286,9 +289,13 @@ impl Door {
 }
 
 impl FrontDoor {
-    /// The gateway whose current certificate was presented. A certificate that is not, or no longer, a gateway's ends the
+    /// The gateway whose current certificate was presented, and its fingerprint. A certificate that is not, or no longer, a gateway's ends the
     /// connection.
-    async fn identify(&self, stream: &TlsStream<TcpStream>, address: SocketAddr) -> io::Result<Option<GatewayId>> {
+    async fn identify(
+        &self,
+        stream: &TlsStream<TcpStream>,
+        address: SocketAddr,
+    ) -> io::Result<Option<(GatewayId, Digest)>> {
         let Some(certificate) = stream.get_ref().1.peer_certificates().and_then(<[_]>::first) else { return Ok(None) };
         let identity = pki::identify(certificate);
         // A resumed session is not checked against the authority again, so its time is looked at here.
@@ -297,7 +304,7 @@ impl FrontDoor {
             && in_time(*not_after)
             && guard::is_current(&self.runner, gateway, Some(*fingerprint))
         {
-            return Ok(Some(gateway.clone()));
+            return Ok(Some((gateway.clone(), *fingerprint)));
         }
         self.counts.certificates_refused.add(1);
         let name = identity.map_or_else(|| "unreadable".to_owned(), |(gateway, ..)| gateway.to_string());

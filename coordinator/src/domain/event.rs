@@ -80,6 +80,7 @@ pub(crate) enum Event {
     CertificateRenewed {
         gateway: GatewayId,
         certificate_sha256: Digest,
+        previous_sha256: Digest,
         previous_until: UtcMillis,
     },
     GatewayRevoked {

@@ -110,13 +110,16 @@ pub(crate) struct Credentials {
     pub(crate) telemetry_key: String,
     /// SHA-256 of the DER of the client certificate that the front door lets in for this gateway.
     pub(crate) certificate_sha256: Digest,
-    /// The one before it, and until when it is let in too: a gateway may lose power between getting the new one and keeping it.
+    /// The one with which it asked for that, and until when it is let in too: a gateway may lose power, or the answer, between getting
+    /// the new one and keeping it.
     #[serde(default)]
     pub(crate) previous: Option<(Digest, UtcMillis)>,
 }
 
 /// For so long the certificate before a renewed one is let in.
 const RENEWAL_OVERLAP_MS: u64 = 7 * 86_400_000;
+/// A gateway gets a new certificate so often at most: each is a record of the log.
+const RENEWAL_INTERVAL_MS: u64 = 30 * 60_000;
 
 impl Credentials {
     /// Whether the front door lets this certificate in.
@@ -328,14 +331,28 @@ pub(super) fn renew(
     state: &State,
     now: UtcMillis,
     gateway: &GatewayId,
+    presented: Digest,
     certificate_sha256: Digest,
 ) -> Result<Event, Refusal> {
     let held = state.need_gateway(gateway)?;
-    if held.revoked || held.credentials.is_none() {
-        return Err(Refusal::forbidden("not-enrolled", format!("gateway {gateway} is not enrolled, or is revoked")));
+    let credentials = held.credentials.as_ref().filter(|c| !held.revoked && c.admits(presented, now));
+    let credentials = credentials.ok_or_else(|| {
+        Refusal::forbidden(
+            "not-enrolled",
+            format!("gateway {gateway} is not enrolled with this certificate, or is revoked"),
+        )
+    })?;
+    let recent = |until: UtcMillis| until.since_ms(now) > RENEWAL_OVERLAP_MS - RENEWAL_INTERVAL_MS;
+    if credentials.previous.is_some_and(|(_, until)| recent(until)) {
+        let detail = format!("gateway {gateway} got a certificate less than half an hour ago; try again later");
+        return Err(Refusal::conflict("renewed-lately", detail));
     }
-    let previous_until = now.plus_ms(RENEWAL_OVERLAP_MS);
-    Ok(Event::CertificateRenewed { gateway: gateway.clone(), certificate_sha256, previous_until })
+    Ok(Event::CertificateRenewed {
+        gateway: gateway.clone(),
+        certificate_sha256,
+        previous_sha256: presented,
+        previous_until: now.plus_ms(RENEWAL_OVERLAP_MS),
+    })
 }
 
 pub(super) fn revoke(state: &State, gateway: &GatewayId) -> Result<Event, Refusal> {

@@ -104,6 +104,8 @@ pub(crate) enum Command {
     },
     RenewCertificate {
         gateway: GatewayId,
+        /// The one with which the gateway asks.
+        presented: Digest,
         certificate_sha256: Digest,
     },
     RevokeGateway {
@@ -354,8 +356,8 @@ pub(crate) fn decide(
         Command::Enrol { gateway, secret_sha256, telemetry_key, certificate_sha256 } => {
             one(fleet::enrol(state, now, gateway, *secret_sha256, telemetry_key, *certificate_sha256)?)
         }
-        Command::RenewCertificate { gateway, certificate_sha256 } => {
-            one(fleet::renew(state, now, gateway, *certificate_sha256)?)
+        Command::RenewCertificate { gateway, presented, certificate_sha256 } => {
+            one(fleet::renew(state, now, gateway, *presented, *certificate_sha256)?)
         }
         Command::RevokeGateway { gateway, reason } => {
             let event = fleet::revoke(state, gateway)?;

@@ -170,10 +170,10 @@ impl State {
                 held.credentials = Some(Credentials { telemetry_key, certificate_sha256, previous: None });
                 held.chain = Chain::new(epoch);
             }
-            Event::CertificateRenewed { gateway, certificate_sha256, previous_until } => {
+            Event::CertificateRenewed { gateway, certificate_sha256, previous_sha256, previous_until } => {
                 let held = known(&mut self.gateways, &gateway)?;
                 if let Some(credentials) = &mut held.credentials {
-                    credentials.previous = Some((credentials.certificate_sha256, previous_until));
+                    credentials.previous = Some((previous_sha256, previous_until));
                     credentials.certificate_sha256 = certificate_sha256;
                 }
             }

@@ -426,16 +426,26 @@ fn p11_10a_replaying_the_records_gives_the_same_state() {
 #[test]
 fn p11_300b_certificates_are_renewed_and_the_old_one_ends() {
     let mut desk = Desk::with_fleet();
-    let renewed = Command::RenewCertificate { gateway: gateway(), certificate_sha256: Digest([9; 32]) };
+    let renew = |from: u8, to: u8| Command::RenewCertificate {
+        gateway: gateway(),
+        presented: Digest([from; 32]),
+        certificate_sha256: Digest([to; 32]),
+    };
     let admits = |desk: &Desk, n: u8, at: UtcMillis| {
         let held = desk.state.gateways[&gateway()].credentials.clone();
         held.is_some_and(|c| c.admits(Digest([n; 32]), at))
     };
     assert!(admits(&desk, 8, NOW) && !admits(&desk, 9, NOW));
-    desk.give("x", renewed.clone());
+    desk.give("x", renew(8, 9));
     assert!(admits(&desk, 9, NOW) && admits(&desk, 8, NOW.plus_ms(6 * 86_400_000)));
     assert!(!admits(&desk, 8, NOW.plus_ms(8 * 86_400_000)), "a week later only the new one");
+    desk.refuses("x", renew(9, 10), "renewed-lately", "half an hour");
+    desk.refuses("x", renew(77, 10), "not-enrolled", "with this certificate");
+    // The answer was lost: the gateway asks with the old one again, and is not locked out by losing the next answer too.
+    desk.now = desk.now.plus_ms(3_600_000);
+    desk.give("x", renew(8, 10));
+    assert!(admits(&desk, 8, desk.now) && admits(&desk, 10, desk.now) && !admits(&desk, 9, desk.now));
     desk.give("operator", Command::RevokeGateway { gateway: gateway(), reason: "stolen".into() });
-    assert!(!admits(&desk, 9, NOW));
-    desk.refuses("x", renewed, "not-enrolled", "revoked");
+    assert!(!admits(&desk, 10, NOW));
+    desk.refuses("x", renew(10, 11), "not-enrolled", "revoked");
 }
