@@ -8,6 +8,7 @@ use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::GATEWAY_DEVICES_MAX;
 use serde::Deserialize;
 
+use crate::bring::Deltas;
 use crate::device::{CommandConfig, SlotsConfig};
 use crate::link::{Hours, Road};
 
@@ -50,11 +51,13 @@ pub(crate) struct Download {
     pub(crate) hours: String,
     /// Time zone of the hours.
     pub(crate) time_zone: String,
+    /// Whether images are made out of patches.
+    pub(crate) deltas: Deltas,
 }
 
 impl Default for Download {
     fn default() -> Self {
-        Self { bytes_per_second: 0, hours: String::new(), time_zone: "UTC".into() }
+        Self { bytes_per_second: 0, hours: String::new(), time_zone: "UTC".into(), deltas: Deltas::default() }
     }
 }
 
@@ -230,6 +233,7 @@ mod tests {
             ("renew_before_days = 0", "renew_before_days"),
             ("[download]\nbytes_per_second = 1", "bytes_per_second"),
             ("[download]\nhours = \"at night\"", "download.hours"),
+            ("[download]\ndeltas = \"sometimes\"", "deltas"),
             ("[[device]]\nid = \"../x\"\nsecret = \"0123456789abcdef\"", "device id"),
             ("[[device]]\nid = \"a\"\nsecret = \"short\"", "secret"),
             ("[[device]]\nid = \"a\"", "secret"),

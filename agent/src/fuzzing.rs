@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use mdfm_shared::tlog::NoteKey;
 
 use crate::config::Config;
-use crate::{device, local, store};
+use crate::{device, image, local, store};
 
 /// The agent's state file with these bytes in it, and a boot record.
 pub fn state(bytes: &[u8]) {
@@ -16,6 +16,11 @@ pub fn state(bytes: &[u8]) {
 /// What the device side of slots and a maker's tool say.
 pub fn device_side(bytes: &[u8]) {
     device::fuzz_side(bytes);
+}
+
+/// A patch.
+pub fn patch(bytes: &[u8]) {
+    image::fuzz_patch(bytes);
 }
 
 /// The configuration and a request on the local socket.

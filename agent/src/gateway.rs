@@ -57,12 +57,7 @@ pub enum Output {
         new: u64,
     },
     /// Get an image into the cache, verified; answer with `image`.
-    Fetch {
-        /// Digest of the image.
-        sha256: Digest,
-        /// Its length.
-        size_bytes: u64,
-    },
+    Fetch(Image),
     /// Write an image into the device's inactive slot, going on where the device's report says.
     Stage {
         /// Which device.
@@ -362,7 +357,7 @@ impl<S: Store> Gateway<S> {
     fn run_effects(&mut self, now: MonotonicMs, device: &DeviceId, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::FetchImage { sha256, size_bytes } => self.fetch(now, sha256, size_bytes),
+                Effect::FetchImage(image) => self.fetch(now, image),
                 Effect::StageImage(image) => {
                     self.set_staging(device, true);
                     self.outputs.push_back(Output::Stage { device: device.clone(), image });
@@ -385,13 +380,14 @@ impl<S: Store> Gateway<S> {
         }
     }
 
-    fn fetch(&mut self, now: MonotonicMs, sha256: Digest, size_bytes: u64) {
+    fn fetch(&mut self, now: MonotonicMs, image: Image) {
+        let sha256 = image.firmware.sha256;
         if self.fetching.contains(&sha256) || self.fetch_after.get(&sha256).is_some_and(|at| now < *at) {
             return;
         }
         self.fetch_after.remove(&sha256);
         self.fetching.insert(sha256);
-        self.outputs.push_back(Output::Fetch { sha256, size_bytes });
+        self.outputs.push_back(Output::Fetch(image));
     }
 
     /// A fetch ended.
@@ -420,6 +416,11 @@ impl<S: Store> Gateway<S> {
             }
         }
         Ok(())
+    }
+
+    /// A patch was given up; the image comes another way, or not, as the configuration says.
+    pub(crate) fn patch_failed(&mut self, now: Now, reason: String) -> Result<(), GatewayError> {
+        self.refuse(now, None, &Refused { what: "delta", reason })
     }
 
     /// The cached image cannot be read: it is fetched again.

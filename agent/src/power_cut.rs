@@ -349,7 +349,8 @@ impl Site {
                     let proof = self.vendor.log.consistency(old, new);
                     gateway.consistency(now, proof.as_deref())?;
                 }
-                Output::Fetch { sha256, size_bytes } => {
+                Output::Fetch(image) => {
+                    let (sha256, size_bytes) = (image.firmware.sha256, image.size_bytes);
                     let fetched = match self.download(&running.cache, sha256, size_bytes) {
                         Ok(()) => Fetched::Whole,
                         Err(ImageError::Later(_)) if !self.disk.is_off() => Fetched::Later,

@@ -1,6 +1,6 @@
 //! The shell of the gateway: brings it what devices, coordinator and time say, and does what it puts out. Makes no decisions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use anyhow::Context;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mdfm_service::{Exit, LogLevel, Stop, Watchdog};
+use mdfm_shared::device::WRONG_DIGEST;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::telemetry::InstallState;
@@ -18,10 +19,11 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::bring::Bringer;
 use crate::clock;
 use crate::config::Config;
-use crate::device::{self, DeviceEvent, DeviceLink, Driven, LocalBroker, LocalDevice, Staging, Way};
-use crate::disk::{DiskHandle, Real, read_exact_at};
+use crate::device::{self, DeviceEvent, DeviceLink, Driven, LocalBroker, Staging, Way};
+use crate::disk::{DiskHandle, Real};
 use crate::gateway::{Fetched, Gateway, GatewayError, Output, Seat, Who};
 use crate::image::{Image, ImageCache, ImageError};
 use crate::installer::{Now, OnSite};
@@ -63,6 +65,7 @@ pub(crate) struct Agent {
     identity: Identity,
     gateway: Gateway<LogStore>,
     cache: ImageCache,
+    bringer: Bringer,
     staging: BTreeMap<DeviceId, Staging>,
     fleet: FleetLink,
     fleet_events: mpsc::Sender<FleetEvent>,
@@ -175,11 +178,14 @@ impl Agent {
         let hours = config.download.hours().map_err(|e| Stop::new(Exit::Config, e))?;
         let road = config.road().map_err(|e| Stop::new(Exit::Config, e))?;
         let throttle = Arc::new(Throttle::new(config.download.rate(), hours));
+        let http = Http::new(&identity, &road, Arc::clone(&throttle))?;
+        let slots = config.device.iter().filter_map(|d| d.slots.clone()).collect();
         let agent = Self {
+            bringer: Bringer::new(http.clone(), cache.clone(), disk, slots, config.download.deltas),
             fleet: FleetLink::start(&identity, &road, &config.state_dir, fleet_events.clone())?,
             fleet_events,
             ways,
-            http: Http::new(&identity, &road, Arc::clone(&throttle))?,
+            http,
             road,
             throttle,
             renewing: Renewing { next_at: now.mono, days: config.renew_before_days },
@@ -280,7 +286,7 @@ impl Agent {
             Done::Image(sha256, result) => {
                 let fetched = match result {
                     Ok(()) => Fetched::Whole,
-                    Err(ImageError::Later(error)) => {
+                    Err(ImageError::Later(error) | ImageError::Patch(error)) => {
                         tracing::warn!(%sha256, %error, "image not here yet; trying again");
                         Fetched::Later
                     }
@@ -324,6 +330,7 @@ impl Agent {
     fn take_certificate(&mut self, key: String, certificate: String) -> anyhow::Result<()> {
         self.identity = self.identity.clone().renew(&self.state_dir, key, certificate)?;
         self.http = Http::new(&self.identity, &self.road, Arc::clone(&self.throttle))?;
+        self.bringer.reconnect(self.http.clone());
         // The connection stands until the new one takes its place at the coordinator.
         self.fleet = FleetLink::start(&self.identity, &self.road, &self.state_dir, self.fleet_events.clone())?;
         tracing::info!("the gateway's certificate is renewed");
@@ -333,6 +340,9 @@ impl Agent {
     /// What time alone brings, then everything that follows from anything heard.
     fn work(&mut self, now: Now) -> anyhow::Result<()> {
         self.gateway.work(now)?;
+        for failure in self.bringer.failures() {
+            self.gateway.patch_failed(now, failure)?;
+        }
         self.renew_if_due(now);
         self.run_outputs(now)?;
         for device in self.staging.keys().cloned().collect::<Vec<_>>() {
@@ -366,7 +376,7 @@ impl Agent {
                         let _ = done.send(Done::Consistency(result)).await;
                     });
                 }
-                Output::Fetch { sha256, size_bytes } => self.fetch(now, sha256, size_bytes)?,
+                Output::Fetch(image) => self.fetch(now, image)?,
                 Output::Stage { device, image } => match self.cache.get(image.firmware.sha256, image.size_bytes) {
                     Ok(cached) if cached.is_some() || image.streams => {
                         self.staging.insert(device, Staging::new(image, cached, now.mono));
@@ -390,16 +400,17 @@ impl Agent {
         Ok(())
     }
 
-    fn fetch(&mut self, now: Now, sha256: Digest, size_bytes: u64) -> Result<(), GatewayError> {
-        let held = self.cache.get(sha256, size_bytes).is_ok_and(|held| held.is_some());
+    fn fetch(&mut self, now: Now, image: Image) -> Result<(), GatewayError> {
+        let sha256 = image.firmware.sha256;
+        let held = self.cache.get(sha256, image.size_bytes).is_ok_and(|held| held.is_some());
         if held {
             return self.gateway.image(now, sha256, Fetched::Whole);
         }
         self.cache_used = true;
-        let (http, done, cache) = (self.http.clone(), self.done.clone(), self.cache.clone());
+        let (bringer, done) = (self.bringer.clone(), self.done.clone());
         let needed = self.gateway.needed_images();
         tokio::spawn(async move {
-            let result = download(&http, &cache, &needed, sha256, size_bytes).await;
+            let result = bringer.to_cache(&image, &needed).await;
             // The loop goes only when the process ends.
             let _ = done.send(Done::Image(sha256, result)).await;
         });
@@ -416,17 +427,25 @@ impl Agent {
         let number = || gateway.next_order(device).unwrap_or_default();
         match staging.drive(now.mono, way, device, report.as_ref(), number) {
             Ok(Driven::On) => Ok(()),
-            Ok(Driven::Refused(refusal)) => self.gateway.staging_refused(now, device, refusal),
+            Ok(Driven::Refused(refusal)) => {
+                if staging.image.streams && refusal.code == WRONG_DIGEST {
+                    self.bringer.doubt(&staging.image);
+                }
+                self.gateway.staging_refused(now, device, refusal)
+            }
             Ok(Driven::Feed(from)) => {
                 if let Way::Local(local) = way {
                     let (image, local) = (staging.image.clone(), local.clone());
-                    let (http, cache, done) = (self.http.clone(), self.cache.clone(), self.done.clone());
+                    let (bringer, done) = (self.bringer.clone(), self.done.clone());
+                    let needed = self.gateway.needed_images();
                     staging.feed(tokio::spawn(async move {
                         let sha256 = image.firmware.sha256;
-                        match feed(http, cache, image, local, from).await {
+                        match bringer.to_slot(&image, &needed, &local, from).await {
                             Ok(()) => {}
                             // The device's next report says where to go on.
-                            Err(ImageError::Later(error)) => tracing::warn!(%sha256, %error, "going on in a while"),
+                            Err(ImageError::Later(error) | ImageError::Patch(error)) => {
+                                tracing::warn!(%sha256, %error, "going on in a while")
+                            }
                             wrong => drop(done.send(Done::Image(sha256, wrong)).await),
                         }
                     }));
@@ -441,58 +460,4 @@ impl Agent {
             }
         }
     }
-}
-
-/// Brings an image into the cache, going on where an earlier try stopped.
-async fn download(
-    http: &Http,
-    cache: &ImageCache,
-    needed: &BTreeSet<Digest>,
-    sha256: Digest,
-    size_bytes: u64,
-) -> Result<(), ImageError> {
-    let have = cache.have(sha256);
-    cache.make_room(needed, size_bytes.saturating_sub(have))?;
-    // The network is asked first: while it does not answer, the image may come on removable media.
-    let stream = if have < size_bytes { Some(http.image(sha256, size_bytes, have).await?) } else { None };
-    let mut download = cache.download(sha256, size_bytes)?;
-    if let Some(mut stream) = stream {
-        if download.have() != have {
-            return Err(ImageError::Later("the half of the image has changed meanwhile".into()));
-        }
-        while let Some(piece) = stream.next().await.inspect_err(|error| download.forget_if_wrong(error))? {
-            download.write(&piece)?;
-        }
-    }
-    download.finish()
-}
-
-/// Bytes read from the cache at once.
-const FEED_BYTES: u64 = 1 << 20;
-
-/// Brings an image to a device whose slots lie on this gateway, from the cache or straight from the network.
-async fn feed(http: Http, cache: ImageCache, image: Image, device: LocalDevice, from: u64) -> Result<(), ImageError> {
-    let Image { firmware, size_bytes, .. } = image;
-    let mut at = from;
-    if let Some(file) = cache.get(firmware.sha256, size_bytes)? {
-        while at < size_bytes {
-            let mut piece = vec![0; usize::try_from(FEED_BYTES.min(size_bytes - at)).unwrap_or(0)];
-            read_exact_at(&*file, &mut piece, at)?;
-            let len = piece.len() as u64;
-            if !device.feed(at, piece).await {
-                break;
-            }
-            at += len;
-        }
-        return Ok(());
-    }
-    let mut stream = http.image(firmware.sha256, size_bytes, from).await?;
-    while let Some(piece) = stream.next().await? {
-        let len = piece.len() as u64;
-        if !device.feed(at, piece).await {
-            break;
-        }
-        at += len;
-    }
-    Ok(())
 }

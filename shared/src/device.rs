@@ -87,6 +87,9 @@ pub struct Report {
     pub last_refusal: Option<Refusal>,
 }
 
+/// The code of a refusal: what was written, or runs, has another digest than the order says.
+pub const WRONG_DIGEST: &str = "wrongDigest";
+
 /// Why a device did not follow an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -5,6 +5,7 @@
 //! [`wire`] (what travels where).
 
 pub mod bundle;
+pub mod delta;
 pub mod device;
 pub mod digest;
 pub mod directive;

@@ -24,6 +24,8 @@ pub const NOTE_SIGNATURES_MAX: usize = 100;
 pub const IMAGE_BYTES_MAX: u64 = 16 << 30;
 /// Components in one manifest.
 pub const COMPONENTS_MAX: usize = 16;
+/// Patches named in one manifest: one for each release that gateways may still hold.
+pub const DELTAS_MAX: usize = 8;
 /// Devices behind one gateway.
 pub const GATEWAY_DEVICES_MAX: usize = 256;
 /// Maintenance windows in one entry of a directive: those that open within its life.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::id::FirmwareId;
-use crate::limits::{COMPONENTS_MAX, IMAGE_BYTES_MAX, LABEL_CHARS_MAX};
+use crate::limits::{COMPONENTS_MAX, DELTAS_MAX, IMAGE_BYTES_MAX, LABEL_CHARS_MAX};
 use crate::sign::Document;
 use crate::trust::Role;
 
@@ -30,15 +30,13 @@ pub struct Component {
     pub sha256: Digest,
     /// Length of the full image in bytes.
     pub size_bytes: u64,
-    /// Smaller ways to the same image.
-    pub deltas: Vec<DeltaVariant>,
 }
 
-/// A patch that makes the component's image out of a base image.
+/// A patch that makes the release's image out of the image of another release, all components at once ([`crate::delta`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeltaVariant {
-    /// SHA-256 of the base image.
+    /// SHA-256 of the base: of all its components, one behind the other.
     pub base_sha256: Digest,
     /// Name of the patch format.
     pub format: String,
@@ -83,6 +81,8 @@ pub struct Manifest {
     pub sha256: Digest,
     /// Images, in installation order: all of them are installed, or none.
     pub components: Vec<Component>,
+    /// Smaller ways to the same image.
+    pub deltas: Vec<DeltaVariant>,
     /// Lowest release number from which a device may move to this one.
     pub minimum_release: u64,
     /// When the release counts as healthy.
@@ -153,6 +153,17 @@ impl Manifest {
         }
         if self.size_bytes() > IMAGE_BYTES_MAX {
             return fail("components", format!("together they must have at most {IMAGE_BYTES_MAX} bytes"));
+        }
+        if self.deltas.len() > DELTAS_MAX {
+            return fail("deltas", format!("must be at most {DELTAS_MAX}"));
+        }
+        for (i, delta) in self.deltas.iter().enumerate() {
+            if !is_label(&delta.format) || !(1..=IMAGE_BYTES_MAX).contains(&delta.size_bytes) {
+                return fail("deltas", format!("format and size of {} must be named", delta.sha256));
+            }
+            if delta.base_sha256 == self.sha256 || self.deltas[..i].iter().any(|d| d.base_sha256 == delta.base_sha256) {
+                return fail("deltas", format!("base {} stands twice, or is the image itself", delta.base_sha256));
+            }
         }
         if self.health.probation_ms == 0 || self.health.silence_limit_ms == 0 {
             return fail("health", "probation and silence limit must be above zero".into());

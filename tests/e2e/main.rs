@@ -5,6 +5,7 @@
 mod adapters;
 mod audit;
 mod bad_input;
+mod delta;
 mod exit_codes;
 mod external_broker;
 mod fleet_link;

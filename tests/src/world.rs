@@ -759,10 +759,26 @@ impl World {
         release: u64,
         parts: &[(&str, &Path)],
     ) -> anyhow::Result<()> {
+        self.release_components_with(id, version, release, parts, &[])
+    }
+
+    /// The same with more options of the command.
+    ///
+    /// # Errors
+    /// What the commands say.
+    pub fn release_components_with(
+        &self,
+        id: &str,
+        version: &str,
+        release: u64,
+        parts: &[(&str, &Path)],
+        more: &[&str],
+    ) -> anyhow::Result<()> {
         let parts: Vec<String> =
             parts.iter().map(|(name, file)| format!("--component={name}={}", file.display())).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        self.upload_images(id, version, release, &parts, &["--probation-seconds", "1"])?;
+        let more = [&["--probation-seconds", "1"], more].concat();
+        self.upload_images(id, version, release, &parts, &more)?;
         for role in Role::APPROVERS {
             self.approve(id, role)?;
         }

@@ -26,7 +26,7 @@ pub(crate) use local::{Attached, Said, ToDevice};
 pub(crate) use mqtt::DeviceLink;
 #[cfg(test)]
 pub(crate) use slots::{Factory, Pair, measured};
-pub(crate) use slots::{Reboot, SlotsConfig, SlotsDevice, boot};
+pub(crate) use slots::{Reboot, SlotsConfig, SlotsDevice, boot, running_files as slot_base};
 pub(crate) use staging::{Driven, Staging};
 
 /// What devices tell the runner.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mdfm_shared::digest::Digest;
 use sha2::{Digest as _, Sha256};
 
+use super::Files;
 use crate::disk::{DiskFile, DiskHandle, Open};
 
 /// Bytes that stay free for everything else on the gateway: journals, telemetry, the system.
@@ -24,6 +25,9 @@ pub(crate) enum ImageError {
     /// The bytes are not what the manifest names; trying again brings the same.
     #[error("{0}")]
     Wrong(String),
+    /// A patch failed; trying again goes another way.
+    #[error("{0}")]
+    Patch(String),
 }
 
 impl From<io::Error> for ImageError {
@@ -89,6 +93,16 @@ impl ImageCache {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// A whole image of whatever length, to start a patch from.
+    pub(crate) fn held(&self, sha256: Digest) -> io::Result<Option<Files>> {
+        let size_bytes = match self.disk.open(&self.whole(sha256), Open::Existing) {
+            Ok(file) => file.len_bytes()?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(self.get(sha256, size_bytes)?.map(|file| Files(vec![(file, size_bytes)])))
     }
 
     /// Bytes that may still be written to the cache's disk.

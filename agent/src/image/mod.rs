@@ -1,12 +1,17 @@
 //! Images: what is to be written into a slot, and the cache, in which one download serves all devices of the gateway.
 
 mod cache;
+mod delta;
 
 use mdfm_shared::device::ComponentImage;
+use mdfm_shared::manifest::DeltaVariant;
 use mdfm_shared::telemetry::FirmwareReport;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use cache::{ImageCache, ImageError};
+#[cfg(fuzzing)]
+pub(crate) use delta::fuzz as fuzz_patch;
+pub(crate) use delta::{Files, Making};
 
 /// An image to be written into a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +22,8 @@ pub struct Image {
     pub size_bytes: u64,
     /// Its parts, one behind the other, if there are several.
     pub components: Vec<ComponentImage>,
-    /// Whether it comes straight from the network.
+    /// Smaller ways to it.
+    pub deltas: Vec<DeltaVariant>,
+    /// Whether it goes straight into its slot, and not through the cache.
     pub streams: bool,
 }

@@ -108,7 +108,7 @@ pub(crate) enum OnSite {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// Get the image into the cache, verified; answer with `ImageReady` or `ImageRefused`.
-    FetchImage { sha256: Digest, size_bytes: u64 },
+    FetchImage(Image),
     /// Write the image into the inactive slot, going on where the device's report says: from the cache, or from the network.
     StageImage(Image),
     /// Stop writing.

@@ -1,7 +1,7 @@
 //! The transitions. Level-triggered: each looks at the phase, the newest wish and the newest report, never at which message
 //! came last, so lost, repeated and late messages end in the same place.
 
-use mdfm_shared::device::{Command, ComponentImage, Fault, Order, Refusal, Report};
+use mdfm_shared::device::{Command, ComponentImage, Fault, Order, Refusal, Report, WRONG_DIGEST};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::manifest::Component;
 use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, REFUSED_ROLLBACK, Severity};
@@ -222,7 +222,7 @@ impl Installer {
         let (Some(plan), Phase::Staging) = (self.journal.plan.clone(), &self.journal.phase) else { return };
         step.effects.push(Effect::StopStaging);
         self.wrong_digests += 1;
-        if refusal.code == "wrongDigest" && self.wrong_digests < WRONG_DIGESTS_MAX {
+        if refusal.code == WRONG_DIGEST && self.wrong_digests < WRONG_DIGESTS_MAX {
             step.effects.push(Effect::StageImage(plan.image));
         } else {
             let reason = format!("the device did not take the image: {} ({})", refusal.message, refusal.code);
@@ -505,7 +505,7 @@ impl Installer {
         self.journal.plan = Some(Plan {
             manifest: target.digest,
             deployment: target.deployment.clone(),
-            image: Image { firmware, size_bytes, components, streams },
+            image: Image { firmware, size_bytes, components, deltas: target.manifest.deltas.clone(), streams },
             health: target.manifest.health,
             fallback,
         });
@@ -788,7 +788,7 @@ fn boot_ms_max(plan: &Plan) -> u64 {
 }
 
 fn fetch(plan: &Plan) -> Effect {
-    Effect::FetchImage { sha256: plan.image.firmware.sha256, size_bytes: plan.image.size_bytes }
+    Effect::FetchImage(plan.image.clone())
 }
 
 /// Why this release is not for this device; none if it is. Nothing has been touched yet.

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 pub(crate) use enrol::{Identity, enrol, is_enrolled};
-pub(crate) use http::Http;
+pub(crate) use http::{Http, ImageStream};
 pub(crate) use mqtt::{FleetEvent, FleetLink};
 pub(crate) use road::Road;
 pub(crate) use throttle::{Hours, Throttle};

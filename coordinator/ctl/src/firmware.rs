@@ -1,7 +1,7 @@
 //! Firmware: upload with a signed manifest, look, approve, reject.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::client::Client;
+use crate::delta::{self, Delta};
 use crate::keys;
 use crate::output::{Output, text};
 
@@ -27,6 +28,8 @@ const CHUNK_BYTES: usize = 256 * 1024;
 pub(crate) enum Action {
     /// Uploads an image and its manifest, signed here with the release key.
     Upload(Box<Upload>),
+    /// Makes a patch from an image that gateways hold to a new one; works offline.
+    Delta(Delta),
     /// Lists releases.
     List,
     /// Shows one release with its approvals.
@@ -71,6 +74,9 @@ pub(crate) struct Upload {
     /// Replaces recalled firmware: approved like any release, deployed at once if need be.
     #[arg(long, conflicts_with = "emergency")]
     recall: bool,
+    /// A patch made by `firmware delta`: gateways that hold its base need not download the image; once for each base.
+    #[arg(long = "delta", value_name = "FILE")]
+    deltas: Vec<PathBuf>,
     /// Software bill of materials, CycloneDX JSON; the manifest names its digest.
     #[arg(long)]
     sbom: Option<PathBuf>,
@@ -131,11 +137,12 @@ fn milliseconds(what: &str, seconds: f64) -> anyhow::Result<u64> {
     Ok((seconds * 1_000.0).round() as u64)
 }
 
-pub(crate) async fn run(out: &Output, client: &Client, action: Action) -> anyhow::Result<()> {
+pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow::Result<()> {
     match action {
-        Action::Upload(options) => upload(out, client, *options).await,
+        Action::Upload(options) => upload(out, &Client::open(session)?, *options).await,
+        Action::Delta(options) => delta::make(out, &options),
         Action::List => {
-            let rows = client.get("/api/v1/firmware").await?;
+            let rows = Client::open(session)?.get("/api/v1/firmware").await?;
             let columns = [
                 ("FIRMWARE", "/firmwareId"),
                 ("MODEL", "/deviceModel"),
@@ -147,7 +154,7 @@ pub(crate) async fn run(out: &Output, client: &Client, action: Action) -> anyhow
             Ok(())
         }
         Action::Show { firmware } => {
-            let view = client.get(&format!("/api/v1/firmware/{firmware}")).await?;
+            let view = Client::open(session)?.get(&format!("/api/v1/firmware/{firmware}")).await?;
             show(out, &view);
             Ok(())
         }
@@ -219,7 +226,7 @@ impl Images {
             }
             let sha256 = Digest(hash.finalize().into());
             images.size_bytes += size_bytes;
-            images.components.push(Component { name, sha256, size_bytes, deltas: Vec::new() });
+            images.components.push(Component { name, sha256, size_bytes });
             images.files.push(path);
         }
         images.sha256 = Digest(all.finalize().into());
@@ -238,6 +245,14 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
         Some(path) => Some(std::fs::read(path).with_context(|| format!("reading {}", path.display()))?),
         None => None,
     };
+    let mut deltas = Vec::new();
+    for path in &options.deltas {
+        let (header, variant) = delta::measure(path)?;
+        if header.image_sha256 != sha256 {
+            bail!("{} makes image {}, this release has {sha256}", path.display(), header.image_sha256);
+        }
+        deltas.push(variant);
+    }
     let health = HealthPolicy {
         probation_ms: milliseconds("--probation-seconds", options.probation_seconds)?,
         error_budget: options.error_budget,
@@ -281,6 +296,24 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
         bail!("the image changed while it was uploaded: {sha256} here, {} there", text(&stored["imageSha256"]));
     }
 
+    for (path, variant) in options.deltas.iter().zip(&deltas) {
+        let file = tokio::fs::File::open(path).await.with_context(|| format!("opening {}", path.display()))?;
+        let pieces = stream::unfold(file, |mut file| async move {
+            let mut piece = vec![0; CHUNK_BYTES];
+            match tokio::io::AsyncReadExt::read(&mut file, &mut piece).await {
+                Ok(0) => None,
+                Ok(n) => {
+                    piece.truncate(n);
+                    Some((Ok::<_, std::io::Error>(piece), file))
+                }
+                Err(error) => Some((Err(error), file)),
+            }
+        });
+        let path = format!("/api/v1/firmware/{firmware}/deltas/{}", variant.sha256);
+        let request = client.request(Method::PUT, &path).header("content-type", "application/octet-stream");
+        client.send(request.body(reqwest::Body::wrap_stream(pieces))).await?;
+    }
+
     let manifest = Manifest {
         firmware_id: firmware.parse()?,
         model: options.model,
@@ -295,6 +328,7 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
         },
         sha256,
         components,
+        deltas,
         minimum_release: options.minimum_release,
         health,
         extra_approvals: Vec::new(),

@@ -6,6 +6,7 @@ mod audit;
 mod broker;
 mod bundle;
 mod client;
+mod delta;
 mod deployments;
 mod firmware;
 mod fleet;
@@ -131,7 +132,11 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Err(_)
             if matches!(
                 arguments.command,
-                Action::Keys(_) | Action::Trust(_) | Action::Audit(_) | Action::Report(_)
+                Action::Keys(_)
+                    | Action::Trust(_)
+                    | Action::Audit(_)
+                    | Action::Report(_)
+                    | Action::Firmware(firmware::Action::Delta(_))
             ) =>
         {
             PathBuf::new()
@@ -149,7 +154,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Action::Bundle(action) => bundle::run(&out, &Client::open(&file)?, action).await,
         Action::Broker(action) => broker::run(action),
         Action::Devices(action) => fleet::devices(&out, &Client::open(&file)?, action).await,
-        Action::Firmware(action) => firmware::run(&out, &Client::open(&file)?, action).await,
+        Action::Firmware(action) => firmware::run(&out, &file, action).await,
         Action::Approve(approve) => firmware::approve(&out, &Client::open(&file)?, approve).await,
         Action::Reject(reject) => firmware::reject(&out, &Client::open(&file)?, reject).await,
         Action::Deploy(deploy) => deployments::deploy(&out, &Client::open(&file)?, deploy).await,

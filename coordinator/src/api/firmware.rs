@@ -157,24 +157,8 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, find(&api, &firmware)?))
 }
 
-/// Uploads the image; it is hashed as it comes and durable when the answer is given.
-#[utoipa::path(put, path = "/api/v1/firmware/{firmware}/image", request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 200, body = FirmwareView), (status = 409, body = Problem)))]
-pub(super) async fn upload(
-    State(api): State<Api>,
-    origin: Origin,
-    Path(firmware): Path<String>,
-    body: Body,
-) -> Result<axum::Json<FirmwareView>, Problem> {
-    let object = format!("firmware/{firmware}");
-    let caller = origin.need(&api, Permission::SubmitFirmware, "firmware.image", &object).await?;
-    let firmware: FirmwareId = id("firmware", &firmware)?;
-    let status = api.runner.state().need_firmware(&firmware)?.status;
-    if !status.takes_image() {
-        let detail = format!("firmware {firmware} has its signed manifest; another image needs another firmware id");
-        let refusal = Refusal::conflict("wrong-step", detail);
-        return Err(origin.deny(&api, caller.actor, "firmware.image", &object, refusal).await);
-    }
+/// Stores what comes under its digest; gives that and the length in bytes.
+async fn take_in(api: &Api, body: Body) -> Result<(Digest, u64), Problem> {
     let storage = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::FileTooLarge => {
             let detail =
@@ -197,11 +181,61 @@ pub(super) async fn upload(
         // Hashing and writing a chunk of tens of kilobytes is short work.
         upload.write(&chunk).map_err(storage)?;
     }
-    let (sha256, size_bytes) = tokio::task::spawn_blocking(move || upload.finish())
+    tokio::task::spawn_blocking(move || upload.finish())
         .await
         .map_err(|e| Problem::internal("the image cannot be stored", &e))?
-        .map_err(storage)?;
+        .map_err(storage)
+}
+
+/// Uploads the image; it is hashed as it comes and durable when the answer is given.
+#[utoipa::path(put, path = "/api/v1/firmware/{firmware}/image", request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, body = FirmwareView), (status = 409, body = Problem)))]
+pub(super) async fn upload(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(firmware): Path<String>,
+    body: Body,
+) -> Result<axum::Json<FirmwareView>, Problem> {
+    let object = format!("firmware/{firmware}");
+    let caller = origin.need(&api, Permission::SubmitFirmware, "firmware.image", &object).await?;
+    let firmware: FirmwareId = id("firmware", &firmware)?;
+    let status = api.runner.state().need_firmware(&firmware)?.status;
+    if !status.takes_image() {
+        let detail = format!("firmware {firmware} has its signed manifest; another image needs another firmware id");
+        let refusal = Refusal::conflict("wrong-step", detail);
+        return Err(origin.deny(&api, caller.actor, "firmware.image", &object, refusal).await);
+    }
+    let (sha256, size_bytes) = take_in(&api, body).await?;
     origin.submit(&api, &caller, Command::StoreImage { firmware: firmware.clone(), sha256, size_bytes }).await?;
+    find(&api, &firmware)
+}
+
+/// Uploads a patch that makes the image out of the image of another release; it must have the digest of the path.
+#[utoipa::path(put, path = "/api/v1/firmware/{firmware}/deltas/{sha256}",
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, body = FirmwareView), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn upload_delta(
+    State(api): State<Api>,
+    origin: Origin,
+    Path((firmware, sha256)): Path<(String, String)>,
+    body: Body,
+) -> Result<axum::Json<FirmwareView>, Problem> {
+    let object = format!("firmware/{firmware}");
+    let caller = origin.need(&api, Permission::SubmitFirmware, "firmware.delta", &object).await?;
+    let firmware: FirmwareId = id("firmware", &firmware)?;
+    let announced: Digest = id("sha256", &sha256)?;
+    let status = api.runner.state().need_firmware(&firmware)?.status;
+    if status != FirmwareStatus::AwaitingManifest {
+        let detail = format!("firmware {firmware} takes patches between its image and its manifest");
+        let refusal = Refusal::conflict("wrong-step", detail);
+        return Err(origin.deny(&api, caller.actor, "firmware.delta", &object, refusal).await);
+    }
+    let (sha256, size_bytes) = take_in(&api, body).await?;
+    if sha256 != announced {
+        let refusal = Refusal::digest_mismatch("the patch is not what the path names", announced, sha256);
+        return Err(origin.deny(&api, caller.actor, "firmware.delta", &object, refusal).await);
+    }
+    origin.submit(&api, &caller, Command::StoreDelta { firmware: firmware.clone(), sha256, size_bytes }).await?;
     find(&api, &firmware)
 }
 

@@ -32,8 +32,10 @@ const OBJECT_CHARS_MAX: usize = 256;
 struct Document;
 
 fn documented() -> OpenApiRouter<Api> {
-    let upload =
-        OpenApiRouter::new().routes(routes!(firmware::upload, bundles::image)).layer(DefaultBodyLimit::disable());
+    let upload = OpenApiRouter::new()
+        .routes(routes!(firmware::upload, bundles::image))
+        .routes(routes!(firmware::upload_delta))
+        .layer(DefaultBodyLimit::disable());
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(sessions::open))
         .routes(routes!(sessions::close))

@@ -107,6 +107,12 @@ pub(crate) enum Event {
         sha256: Digest,
         size_bytes: u64,
     },
+    /// A patch that makes the release's image out of another.
+    DeltaStored {
+        firmware: FirmwareId,
+        sha256: Digest,
+        size_bytes: u64,
+    },
     /// The record carries the signed manifest.
     ManifestAttached {
         firmware: FirmwareId,

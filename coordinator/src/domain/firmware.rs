@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{FirmwareId, UserId};
-use mdfm_shared::limits::{IMAGE_BYTES_MAX, TEXT_CHARS_MAX};
+use mdfm_shared::limits::{DELTAS_MAX, IMAGE_BYTES_MAX, TEXT_CHARS_MAX};
 use mdfm_shared::manifest::{FirmwareClass, Manifest, is_label};
 use mdfm_shared::record::{Actor, document_text};
 use mdfm_shared::sign::Signed;
@@ -55,6 +55,8 @@ pub(crate) struct Firmware {
     pub(crate) submitter: String,
     pub(crate) status: FirmwareStatus,
     pub(crate) image: Option<(Digest, u64)>,
+    /// Patches that are stored, with their lengths in bytes.
+    pub(crate) deltas: BTreeMap<Digest, u64>,
     pub(crate) manifest: Option<AttachedManifest>,
     pub(crate) approvals: BTreeMap<Role, GivenApproval>,
     pub(crate) rejection: Option<String>,
@@ -151,6 +153,18 @@ pub(super) fn store_image(state: &State, id: &FirmwareId, sha256: Digest, size_b
     Ok(Event::ImageStored { firmware: id.clone(), sha256, size_bytes })
 }
 
+pub(super) fn store_delta(state: &State, id: &FirmwareId, sha256: Digest, size_bytes: u64) -> Result<Event, Refusal> {
+    let firmware = state.need_firmware(id)?;
+    need_status(firmware, id, FirmwareStatus::AwaitingManifest)?;
+    if firmware.deltas.len() >= DELTAS_MAX && !firmware.deltas.contains_key(&sha256) {
+        return Err(Refusal::invalid("delta", format!("a release has at most {DELTAS_MAX} patches")));
+    }
+    if size_bytes == 0 {
+        return Err(Refusal::invalid("delta", "it is empty"));
+    }
+    Ok(Event::DeltaStored { firmware: id.clone(), sha256, size_bytes })
+}
+
 pub(super) fn attach_manifest(
     state: &State,
     actor: &Actor,
@@ -182,6 +196,10 @@ pub(super) fn attach_manifest(
         if found != expected {
             return Err(Refusal::invalid(field, format!("the manifest says {found:?}, the upload {expected:?}")));
         }
+    }
+    if let Some(delta) = manifest.deltas.iter().find(|d| firmware.deltas.get(&d.sha256) != Some(&d.size_bytes)) {
+        let detail = format!("patch {} of {} bytes was not uploaded", delta.sha256, delta.size_bytes);
+        return Err(Refusal::invalid("deltas", detail));
     }
     let clash = state.firmware.iter().find(|(other, f)| {
         *other != id

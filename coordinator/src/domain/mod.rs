@@ -158,6 +158,11 @@ pub(crate) enum Command {
         sha256: Digest,
         size_bytes: u64,
     },
+    StoreDelta {
+        firmware: FirmwareId,
+        sha256: Digest,
+        size_bytes: u64,
+    },
     AttachManifest {
         firmware: FirmwareId,
         manifest: Signed<Manifest>,
@@ -270,6 +275,7 @@ impl Command {
             Self::CarriedOut { disposal, .. } => ("disposal.carry-out", format!("disposal/{disposal}")),
             Self::CreateFirmware { firmware, .. } => ("firmware.create", format!("firmware/{firmware}")),
             Self::StoreImage { firmware, .. } => ("firmware.image", format!("firmware/{firmware}")),
+            Self::StoreDelta { firmware, .. } => ("firmware.delta", format!("firmware/{firmware}")),
             Self::AttachManifest { firmware, .. } => ("firmware.manifest", format!("firmware/{firmware}")),
             Self::Approve { firmware, .. } => ("firmware.approve", format!("firmware/{firmware}")),
             Self::Reject { firmware, .. } => ("firmware.reject", format!("firmware/{firmware}")),
@@ -398,6 +404,9 @@ pub(crate) fn decide(
         }
         Command::StoreImage { firmware, sha256, size_bytes } => {
             one(firmware::store_image(state, firmware, *sha256, *size_bytes)?)
+        }
+        Command::StoreDelta { firmware, sha256, size_bytes } => {
+            one(firmware::store_delta(state, firmware, *sha256, *size_bytes)?)
         }
         Command::AttachManifest { firmware, manifest } => firmware::attach_manifest(state, actor, firmware, manifest),
         Command::Approve { firmware, approval } => firmware::approve(state, now, actor, firmware, approval),

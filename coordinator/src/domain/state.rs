@@ -242,6 +242,7 @@ impl State {
                     submitter,
                     status: FirmwareStatus::AwaitingImage,
                     image: None,
+                    deltas: BTreeMap::new(),
                     manifest: None,
                     approvals: BTreeMap::new(),
                     rejection: None,
@@ -254,6 +255,9 @@ impl State {
                 let held = known(&mut self.firmware, &firmware)?;
                 held.image = Some((sha256, size_bytes));
                 held.status = FirmwareStatus::AwaitingManifest;
+            }
+            Event::DeltaStored { firmware, sha256, size_bytes } => {
+                known(&mut self.firmware, &firmware)?.deltas.insert(sha256, size_bytes);
             }
             Event::ManifestAttached { firmware, digest, submitter } => {
                 let manifest = record.document::<Manifest>()?.decode_unverified()?;

@@ -518,7 +518,8 @@ impl<'a> World<'a> {
                     let delay = self.delay();
                     self.after(delay, Event::Proof { gateway, life, hashes });
                 }
-                Output::Fetch { sha256, .. } => {
+                Output::Fetch(image) => {
+                    let sha256 = image.firmware.sha256;
                     let held = self.gateways[gateway].cache.contains(&sha256);
                     let delay = if held { 1 } else { self.rng.between(2_000, 15_000) };
                     self.after(delay, Event::Fetched { gateway, life, sha256 });

@@ -10,12 +10,14 @@ mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mdfm_shared::device::{Command, ComponentImage, Fault, Order, Refusal, Report, StagedReport};
+use mdfm_shared::device::{Command, ComponentImage, Fault, Order, Refusal, Report, StagedReport, WRONG_DIGEST};
+use mdfm_shared::digest::Digest;
 use mdfm_shared::telemetry::FirmwareReport;
 use serde::Deserialize;
 
 use super::local::{Attached, Said};
 use crate::disk::{self, DiskHandle, Open};
+use crate::image::Files;
 
 pub(crate) use boot::boot;
 pub(crate) use record::Slot;
@@ -253,7 +255,7 @@ impl<R: Reboot> SlotsDevice<R> {
         Ok(())
     }
 
-    fn finish(&mut self, n: u64, sha256: mdfm_shared::digest::Digest) -> io::Result<()> {
+    fn finish(&mut self, n: u64, sha256: Digest) -> io::Result<()> {
         let slot = self.record.booted.other();
         if self.record.content(slot).is_some_and(|c| c.complete && c.firmware.sha256 == sha256) {
             return self.obeyed(n);
@@ -273,7 +275,7 @@ impl<R: Reboot> SlotsDevice<R> {
                 r.last_refusal = None;
             }),
             Err(problem) => {
-                let refusal = Refusal { order: n, code: "wrongDigest".into(), message: problem };
+                let refusal = Refusal { order: n, code: WRONG_DIGEST.into(), message: problem };
                 self.change(|r| {
                     *r.content_mut(slot) = None;
                     r.last_order = n;
@@ -283,7 +285,7 @@ impl<R: Reboot> SlotsDevice<R> {
         }
     }
 
-    fn activate(&mut self, n: u64, sha256: mdfm_shared::digest::Digest) -> io::Result<()> {
+    fn activate(&mut self, n: u64, sha256: Digest) -> io::Result<()> {
         if self.record.measured == sha256 {
             return self.obeyed(n);
         }
@@ -304,7 +306,7 @@ impl<R: Reboot> SlotsDevice<R> {
         Ok(())
     }
 
-    fn roll_back(&mut self, n: u64, sha256: mdfm_shared::digest::Digest) -> io::Result<()> {
+    fn roll_back(&mut self, n: u64, sha256: Digest) -> io::Result<()> {
         let Some(slot) = self.record.find(sha256) else {
             return self.refuse(n, "notStaged", "no slot holds that firmware");
         };
@@ -421,7 +423,7 @@ impl<R: Reboot> Attached for SlotsDevice<R> {
                 r.last_order = n;
                 r.last_refusal = None;
             }),
-            Order::Confirm { .. } => self.refuse(n, "wrongDigest", "that is not what runs"),
+            Order::Confirm { .. } => self.refuse(n, WRONG_DIGEST, "that is not what runs"),
             Order::Rollback { sha256 } => self.roll_back(n, sha256),
         }
     }
@@ -491,6 +493,20 @@ impl<R> SlotsDevice<R> {
 #[cfg(test)]
 pub(crate) fn measured(disk: &DiskHandle, config: &SlotsConfig) -> Option<mdfm_shared::digest::Digest> {
     RecordFile::new(disk, &config.dir).and_then(|f| f.read()).ok()?.map(|r| r.measured)
+}
+
+/// The files that a device runs, if they are this firmware: they are not written to as long as it runs them.
+pub(crate) fn running_files(disk: &DiskHandle, config: &SlotsConfig, sha256: Digest) -> io::Result<Option<Files>> {
+    let Some(record) = RecordFile::new(disk, &config.dir)?.read()? else { return Ok(None) };
+    let slot = record.booted;
+    let runs = |c: &&Content| c.complete && c.firmware.sha256 == sha256 && record.measured == sha256;
+    let Some(content) = record.content(slot).filter(runs) else { return Ok(None) };
+    let mut files = Vec::new();
+    for component in &content.components {
+        let Some(pair) = config.pair(&component.name) else { return Ok(None) };
+        files.push((open(disk, pair.path(slot), Open::Existing)?, component.size_bytes));
+    }
+    Ok(Some(Files(files)))
 }
 
 /// Opens a slot to be written: a file is made if it is not there, a device that is not there is an error.

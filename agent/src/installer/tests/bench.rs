@@ -265,7 +265,7 @@ impl Bench {
 
     pub(super) fn run(&mut self, effect: Effect) {
         match effect {
-            Effect::FetchImage { .. } => self.fetching = true,
+            Effect::FetchImage(_) => self.fetching = true,
             Effect::StageImage(image) => {
                 self.staged = Some(image.clone());
                 if image.streams && !self.image_good {
