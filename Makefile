@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test lint unit e2e sim sim-soak bench-rollout bench-audit bench-link bench-agent fuzz kill-soak mutants packages test-packages trace deny doc tools test-tools clean
+.PHONY: help demo test lint unit e2e sim sim-soak bench-rollout bench-audit bench-link bench-agent fuzz kill-soak mutants packages test-packages trace deny doc tools test-tools bench-tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,7 +51,7 @@ bench-link: test-tools ## the link to 5,000 gateways with real TLS and MQTT besi
 	$(CARGO) build --release --locked --workspace --bins
 	target/release/mdfm-bench-link
 
-bench-agent: tools ## the agent beside its floor: an image into a slot, idle, error to rollback (MIB=n ROUNDS=n DEVICES=n SECONDS=n)
+bench-agent: bench-tools ## the agent beside its floor: an image into a slot, idle, error to rollback; patches beside bsdiff, xdelta3, zstd (MIB=n ROUNDS=n DEVICES=n SECONDS=n ONLY=delta)
 	$(CARGO) build --release --locked --workspace --bins
 	target/release/mdfm-bench-agent
 
@@ -97,6 +97,9 @@ tools:
 
 test-tools:
 	@packaging/scripts/tools test
+
+bench-tools:
+	@packaging/scripts/tools bench
 
 clean: ## removes what was built and what the demonstration left
 	$(CARGO) clean

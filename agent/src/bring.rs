@@ -15,7 +15,7 @@ use crate::image::{Files, Image, ImageCache, ImageError, Making};
 use crate::link::{Http, ImageStream};
 
 /// Bytes read from the cache at once.
-const FEED_BYTES: u64 = 1 << 20;
+const FEED_BYTES: u64 = 256 << 10;
 
 /// Whether images are made out of patches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]

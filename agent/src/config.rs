@@ -9,7 +9,7 @@ use mdfm_shared::limits::GATEWAY_DEVICES_MAX;
 use serde::Deserialize;
 
 use crate::bring::Deltas;
-use crate::device::{CommandConfig, SlotsConfig};
+use crate::device::{CommandConfig, DeviceTls, SlotsConfig, check_tls};
 use crate::link::{Hours, Road};
 
 /// The commented default, as the package installs it.
@@ -25,8 +25,10 @@ pub(crate) struct Config {
     pub(crate) log_level: String,
     /// Time between heartbeats to the coordinator.
     pub(crate) heartbeat_seconds: u64,
-    /// Where the gateway's own broker listens for devices.
+    /// Where devices that speak MQTT connect.
     pub(crate) device_listen: SocketAddr,
+    /// Where they connect over TLS.
+    pub(crate) device_tls: Option<DeviceTls>,
     /// Bytes of images kept in the cache beyond those that a device needs at the moment.
     pub(crate) cache_bytes_max: u64,
     /// The hospital's HTTP proxy, as `http://host:port`; empty for none.
@@ -76,13 +78,15 @@ impl Download {
     }
 }
 
-/// A device that may attach; one of the three says how.
+/// A device that may attach; one of the four says how.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeviceConfig {
     pub(crate) id: DeviceId,
     /// It speaks the local protocol; this is the secret that it presents as its MQTT password.
     pub(crate) secret: Option<String>,
+    /// It speaks the local protocol over TLS; this is the common name of its client certificate.
+    pub(crate) certificate: Option<String>,
     /// Its images lie on this gateway.
     pub(crate) slots: Option<SlotsConfig>,
     /// Its maker's tool reaches it.
@@ -102,6 +106,7 @@ impl Default for Config {
             log_level: "info".into(),
             heartbeat_seconds: 10,
             device_listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
+            device_tls: None,
             cache_bytes_max: 4 << 30,
             proxy: String::new(),
             websocket: false,
@@ -139,7 +144,17 @@ impl Config {
         if config.device.len() > GATEWAY_DEVICES_MAX {
             return Err(format!("at most {GATEWAY_DEVICES_MAX} [[device]] sections"));
         }
+        if let Some(tls) = &config.device_tls {
+            check_tls(tls)?;
+        }
+        let takes_certificates = config.device_tls.as_ref().is_some_and(|tls| tls.authority.is_some());
         for (i, device) in config.device.iter().enumerate() {
+            if device.certificate.is_some() && !takes_certificates {
+                return Err(format!(
+                    "device {}: certificates need a section [device_tls] with an `authority`",
+                    device.id
+                ));
+            }
             device.check().map_err(|problem| format!("device {}: {problem}", device.id))?;
             if config.device[..i].iter().any(|d| d.id == device.id) {
                 return Err(format!("device {} stands twice", device.id));
@@ -161,11 +176,11 @@ impl Config {
 
 impl DeviceConfig {
     fn check(&self) -> Result<(), String> {
-        let ways = [self.secret.is_some(), self.slots.is_some(), self.command.is_some()];
+        let ways = [self.secret.is_some(), self.certificate.is_some(), self.slots.is_some(), self.command.is_some()];
         if ways.iter().filter(|w| **w).count() != 1 {
-            return Err(
-                "needs a secret, or a section [device.slots], or a section [device.command]; one of them".into()
-            );
+            return Err("needs a secret, or the name in its certificate, or a section [device.slots], or a section \
+                        [device.command]; one of them"
+                .into());
         }
         if self.secret.as_ref().is_some_and(|s| s.chars().count() < SECRET_CHARS_MIN) {
             return Err(format!("secret needs at least {SECRET_CHARS_MIN} characters"));
@@ -237,6 +252,8 @@ mod tests {
             ("[[device]]\nid = \"../x\"\nsecret = \"0123456789abcdef\"", "device id"),
             ("[[device]]\nid = \"a\"\nsecret = \"short\"", "secret"),
             ("[[device]]\nid = \"a\"", "secret"),
+            ("[[device]]\nid = \"a\"\ncertificate = \"SN-1\"", "authority"),
+            ("[device_tls]\nlisten = \"127.0.0.1:8883\"\ncertificate = \"/none\"\nkey = \"/none\"", "/none"),
             ("[[device]]\nid = \"a\"\n[device.command]\nprogram = \"flash\"", "absolute"),
             (&format!("{slots}pair = []\nreboot = [\"/r\"]"), "at least one"),
             (&format!("{slots}reboot = [\"/r\"]\npair = [{{ a = \"/x\", b = \"/x\" }}]"), "same file"),

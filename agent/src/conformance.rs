@@ -11,7 +11,7 @@ use mdfm_shared::telemetry::FirmwareReport;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
-use crate::device::{self, DeviceLink, Finding, LocalBroker, Patience, Subject, Way};
+use crate::device::{self, DeviceLink, Finding, Patience, Subject, Way};
 use crate::disk::{DiskHandle, Real};
 use crate::store::StateLock;
 
@@ -46,7 +46,7 @@ pub(crate) async fn run(config: &Config, options: Options) -> anyhow::Result<()>
     let (way, order_seconds) = match (&configured.slots, &configured.command) {
         (Some(slots), _) => (device::attach_slots(id, &disk, slots, events)?, 60),
         (_, Some(command)) => (device::attach_command(id, command, events)?, 2 * command.deadline_seconds),
-        _ => (Way::Mqtt(DeviceLink::start(&LocalBroker::start(config)?, events)), 60),
+        _ => (Way::Mqtt(DeviceLink::start(config, events)?), 60),
     };
     let patience =
         Patience { order: Duration::from_secs(order_seconds), boot: Duration::from_secs(options.boot_seconds) };

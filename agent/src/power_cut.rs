@@ -290,7 +290,7 @@ impl Site {
         while let Ok(for_device) = running.inlet.try_recv() {
             match for_device {
                 ToDevice::Order(command) => running.slots.order(&command)?,
-                ToDevice::Chunk(offset, data) => running.slots.chunk(offset, &data)?,
+                ToDevice::Chunk(offset, data, _) => running.slots.chunk(offset, &data)?,
             }
         }
         running.slots.idle()?;

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use crate::bring::Bringer;
 use crate::clock;
 use crate::config::Config;
-use crate::device::{self, DeviceEvent, DeviceLink, Driven, LocalBroker, Staging, Way};
+use crate::device::{self, DeviceEvent, DeviceLink, Driven, Staging, Way};
 use crate::disk::{DiskHandle, Real};
 use crate::gateway::{Fetched, Gateway, GatewayError, Output, Seat, Who};
 use crate::image::{Image, ImageCache, ImageError};
@@ -154,17 +154,13 @@ impl Agent {
         let seats = config.device.iter().map(|d| Seat { device: d.id.clone(), slot_is_here: d.slots.is_some() });
         let gateway = Gateway::start(who, store, seats, boot, now)?;
         check_clock(&identity.certificate_pem, now, gateway.states().map(|(_, state)| state))?;
-        let broker = LocalBroker::start(config).map_err(|e| {
-            let message = format!(
-                "the devices' broker cannot listen on {}; is another program there? (ss -ltnp)",
-                config.device_listen
-            );
-            Stop::new(Exit::Address, message).because(e)
-        })?;
         let (fleet_events, fleet) = mpsc::channel(256);
         let (device_events, from_devices) = mpsc::channel(1_024);
         let (done, from_work) = mpsc::channel(64);
-        let link = DeviceLink::start(&broker, device_events.clone());
+        let link = DeviceLink::start(config, device_events.clone()).map_err(|e| {
+            let message = format!("cannot listen for devices: {e:#}; is another program there? (ss -ltnp)");
+            Stop::new(Exit::Address, message)
+        })?;
         let mut ways = BTreeMap::new();
         for device in &config.device {
             let (id, events) = (device.id.clone(), device_events.clone());

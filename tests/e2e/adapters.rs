@@ -9,7 +9,7 @@ use mdfm_tests::{Kind, Layout, Process, World, device_id, free_port, hospital_id
 use crate::{fresh_dir, image};
 
 /// Configuration of an agent that serves one device.
-fn one_device(dir: &Path, section: &str) -> PathBuf {
+pub(crate) fn one_device(dir: &Path, section: &str) -> PathBuf {
     let config = dir.join("agent.toml");
     let port = free_port().unwrap();
     let state = dir.join("agent").display().to_string();
@@ -20,7 +20,7 @@ fn one_device(dir: &Path, section: &str) -> PathBuf {
 }
 
 /// Runs the suite; gives each rule with whether it was kept, and whether the program says that all were.
-fn conformance(config: &Path, image: &Path) -> (Vec<(String, bool, String)>, bool) {
+pub(crate) fn conformance(config: &Path, image: &Path) -> (Vec<(String, bool, String)>, bool) {
     let output = Command::new(program("mdfm-agent").unwrap())
         .args(["--config", &config.display().to_string(), "conformance", "DEV-1", "--json"])
         .args(["--image", &image.display().to_string(), "--boot-seconds", "30"])
@@ -35,12 +35,12 @@ fn conformance(config: &Path, image: &Path) -> (Vec<(String, bool, String)>, boo
     (findings.collect(), output.status.success())
 }
 
-fn all_kept(config: &Path, image: &Path) {
+pub(crate) fn all_kept(config: &Path, image: &Path) {
     let (findings, success) = conformance(config, image);
     assert!(success && findings.len() == 12 && findings.iter().all(|(_, passed, _)| *passed), "{findings:#?}");
 }
 
-fn address(config: &Path) -> String {
+pub(crate) fn address(config: &Path) -> String {
     let text = std::fs::read_to_string(config).unwrap();
     text.lines().find_map(|l| l.strip_prefix("device_listen = ")).unwrap().trim_matches('"').to_owned()
 }

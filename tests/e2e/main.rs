@@ -6,6 +6,7 @@ mod adapters;
 mod audit;
 mod bad_input;
 mod delta;
+mod device_door;
 mod exit_codes;
 mod external_broker;
 mod fleet_link;

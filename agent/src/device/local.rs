@@ -2,18 +2,21 @@
 //! themselves goes to the runner.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mdfm_shared::device::{Command, Fault, Report};
 use mdfm_shared::id::DeviceId;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::DeviceEvent;
 
-/// Pieces of image data that may wait; from the network they have up to half a megabyte each.
-const WAITING_MAX: usize = 8;
+/// Orders and pieces of image data that may wait.
+const WAITING_MAX: usize = 32;
+/// Bytes of image data that may wait, but for a single piece: those from the network have up to half a megabyte each.
+const WAITING_BYTES_MAX: u32 = 1 << 20;
 
 /// A device as the agent serves it.
 pub(crate) trait Attached: Send {
@@ -38,13 +41,19 @@ pub(crate) enum Said {
 /// What comes for a device.
 pub(crate) enum ToDevice {
     Order(Command),
-    Chunk(u64, Vec<u8>),
+    /// Its bytes have their place in the queue until they are taken.
+    Chunk(u64, Vec<u8>, OwnedSemaphorePermit),
 }
 
 /// The way to a device that a thread serves.
 #[derive(Clone)]
 pub(crate) struct LocalDevice {
     inlet: mpsc::Sender<ToDevice>,
+    room: Arc<Semaphore>,
+}
+
+fn room() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(WAITING_BYTES_MAX as usize))
 }
 
 impl LocalDevice {
@@ -59,14 +68,14 @@ impl LocalDevice {
         let handle = Handle::current();
         let serve = move || serve(&handle, &device, open, poll, outlet, &events);
         std::thread::Builder::new().name("device".into()).spawn(serve)?;
-        Ok(Self { inlet })
+        Ok(Self { inlet, room: room() })
     }
 
     /// Without a thread: what comes is taken by hand.
     #[cfg(test)]
     pub(crate) fn unattended() -> (Self, mpsc::Receiver<ToDevice>) {
         let (inlet, outlet) = mpsc::channel(WAITING_MAX);
-        (Self { inlet }, outlet)
+        (Self { inlet, room: room() }, outlet)
     }
 
     /// Gives an order; lost where too much waits, and given again then.
@@ -76,7 +85,9 @@ impl LocalDevice {
 
     /// Gives image data, waiting until the device takes it; false once it is gone.
     pub(crate) async fn feed(&self, offset: u64, data: Vec<u8>) -> bool {
-        self.inlet.send(ToDevice::Chunk(offset, data)).await.is_ok()
+        let bytes = u32::try_from(data.len()).unwrap_or(u32::MAX).min(WAITING_BYTES_MAX);
+        let Ok(place) = Arc::clone(&self.room).acquire_many_owned(bytes).await else { return false };
+        self.inlet.send(ToDevice::Chunk(offset, data, place)).await.is_ok()
     }
 }
 
@@ -143,7 +154,7 @@ fn step(
     };
     match first {
         // Between pieces of an image there is nothing new to say; the end of a run says it.
-        Some(ToDevice::Chunk(offset, data)) => {
+        Some(ToDevice::Chunk(offset, data, _place)) => {
             device.chunk(offset, &data)?;
             if !outlet.is_empty() {
                 return Ok(Some(Vec::new()));

@@ -1,7 +1,6 @@
 //! The devices beside the gateway, in three kinds: `mqtt` (they speak the local protocol, `docs/device-protocol.md`), `slots` (their images
 //! lie on the gateway) and `command` (their maker's own tool reaches them). All three are asked the same by `conformance`.
 
-mod broker;
 mod command;
 mod conformance;
 mod local;
@@ -17,13 +16,12 @@ use mdfm_shared::device::{Command, Fault, Report};
 use mdfm_shared::id::DeviceId;
 use tokio::sync::mpsc;
 
-pub(crate) use broker::LocalBroker;
 pub(crate) use command::{CommandConfig, CommandDevice};
 pub(crate) use conformance::{Finding, Patience, Subject, run as conformance};
 pub(crate) use local::LocalDevice;
 #[cfg(test)]
 pub(crate) use local::{Attached, Said, ToDevice};
-pub(crate) use mqtt::DeviceLink;
+pub(crate) use mqtt::{DeviceLink, DeviceTls, check_tls};
 #[cfg(test)]
 pub(crate) use slots::{Factory, Pair, measured};
 pub(crate) use slots::{Reboot, SlotsConfig, SlotsDevice, boot, running_files as slot_base};
@@ -41,7 +39,7 @@ pub(crate) enum DeviceEvent {
 /// The way to one device. What is sent may be lost: the device's reports show what arrived.
 #[derive(Clone)]
 pub(crate) enum Way {
-    /// Over the gateway's own broker.
+    /// Over its own connection.
     Mqtt(DeviceLink),
     /// By a thread of the agent.
     Local(LocalDevice),

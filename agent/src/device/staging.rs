@@ -13,7 +13,7 @@ use super::{DeviceLink, Way};
 use crate::disk::{DiskFile, read_exact_at};
 use crate::image::Image;
 
-/// Chunks sent ahead of what a device on the broker reports durable.
+/// Chunks sent ahead of what a device on a connection reports durable.
 const WINDOW_CHUNKS: u64 = 16;
 /// Without progress for so long the data is sent again, and so is an order that seems lost.
 const STALL_MS: u64 = 2_000;

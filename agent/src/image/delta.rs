@@ -11,7 +11,7 @@ use super::ImageError;
 use crate::disk::{DiskFile, read_exact_at};
 
 /// Pieces of an image that wait for whoever takes them.
-const WAITING_MAX: usize = 2;
+const WAITING_MAX: usize = 1;
 /// In which the patch is read.
 const READ_BYTES: usize = 64 * 1024;
 

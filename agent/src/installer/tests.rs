@@ -535,7 +535,7 @@ proptest! {
                 Act::Hold(n) => bench.wish(Some(Wish::Hold(target(n)))),
                 Act::Rollback(n) => bench.wish(wish_rollback(n)),
                 Act::NoWish => bench.wish(None),
-                // The devices' broker is part of the agent: messages in it die with the process.
+                // The devices' connections are the agent's: messages in them die with the process.
                 Act::Restart => {
                     held = None;
                     bench.restart();

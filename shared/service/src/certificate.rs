@@ -19,3 +19,11 @@ pub fn validity(pem: &str) -> Option<Validity> {
     let validity = certificate.validity();
     Some(Validity { not_before_s: validity.not_before.timestamp(), not_after_s: validity.not_after.timestamp() })
 }
+
+/// The common name of a certificate's subject; none if it has none, or several.
+pub fn common_name(der: &[u8]) -> Option<String> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
+    let mut names = certificate.subject().iter_common_name();
+    let name = names.next()?.as_str().ok()?.to_owned();
+    names.next().is_none().then_some(name)
+}

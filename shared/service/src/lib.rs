@@ -10,7 +10,7 @@ mod logging;
 mod secret;
 mod watchdog;
 
-pub use certificate::{Validity, validity};
+pub use certificate::{Validity, common_name, validity};
 pub use config::{load_config, with_hint};
 pub use descriptors::raise_descriptors;
 pub use exit::{Exit, Stop, finish};

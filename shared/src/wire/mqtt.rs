@@ -312,13 +312,24 @@ pub fn unsuback(packet_id: u16) -> [u8; 4] {
 
 /// A PUBLISH of quality of service 0 (§3.3). Topics of ours are far shorter than MQTT's limit.
 pub fn publish(topic: &str, payload: &[u8]) -> Vec<u8> {
+    publish_packet(0x30, topic, &[], payload)
+}
+
+/// A PUBLISH of quality of service 1, sent for the first time.
+pub fn publish_at_least_once(topic: &str, packet_id: u16, payload: &[u8]) -> Vec<u8> {
+    publish_packet(0x32, topic, &packet_id.to_be_bytes(), payload)
+}
+
+fn publish_packet(first: u8, topic: &str, packet_id: &[u8], payload: &[u8]) -> Vec<u8> {
     let name = &topic.as_bytes()[..topic.len().min(usize::from(u16::MAX))];
-    let mut packet = Vec::with_capacity(7 + name.len() + payload.len());
-    packet.push(0x30);
-    push_length(&mut packet, 2 + name.len() + payload.len());
+    let body_bytes = 2 + name.len() + packet_id.len() + payload.len();
+    let mut packet = Vec::with_capacity(5 + body_bytes);
+    packet.push(first);
+    push_length(&mut packet, body_bytes);
     packet.extend_from_slice(&(name.len() as u16).to_be_bytes());
-    packet.extend_from_slice(name);
-    packet.extend_from_slice(payload);
+    for part in [name, packet_id, payload] {
+        packet.extend_from_slice(part);
+    }
     packet
 }
 
@@ -458,6 +469,9 @@ mod tests {
         let first = header(&bytes, LIMIT).expect("good").expect("whole");
         let read = Publish::parse(&bytes, &first).expect("good");
         assert_eq!((read.topic, read.qos, read.retain, read.payload), ("a/b", 0, false, &[7; 200][..]));
+        let once = publish_at_least_once("a/b", 9, b"x");
+        let read = Publish::parse(&once, &whole(&once)).expect("good");
+        assert_eq!((read.topic, read.qos, read.packet_id, read.payload), ("a/b", 1, Some(9), &b"x"[..]));
         let second = &bytes[first.packet_bytes..];
         let read = Publish::parse(second, &whole(second)).expect("good");
         assert_eq!((read.topic, read.qos, read.retain, read.packet_id), ("a", 1, true, Some(9)));

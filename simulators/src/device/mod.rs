@@ -8,7 +8,8 @@ mod orders;
 mod slots;
 pub(crate) mod tool;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -16,7 +17,12 @@ use clap::Args;
 use mdfm_shared::device::{self, Channel, Command, Fault, Refusal, Report};
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::DEVICE_PACKET_BYTES_MAX;
-use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, QoS};
+use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, QoS, TlsConfiguration, Transport};
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use faults::{Kind, Script};
 use firmware::Running;
@@ -36,12 +42,21 @@ pub(crate) struct Arguments {
     /// Device id.
     #[arg(long)]
     id: DeviceId,
-    /// Host and port of the gateway's broker.
+    /// Host and port where the gateway listens for devices.
     #[arg(long)]
     broker: String,
     /// File with the secret that the gateway knows the device by.
+    #[arg(long, required_unless_present = "tls_certificate")]
+    secret_file: Option<PathBuf>,
+    /// Who vouches for the gateway's certificate, PEM: the device speaks TLS.
     #[arg(long)]
-    secret_file: PathBuf,
+    tls_authority: Option<PathBuf>,
+    /// The device's own certificate, PEM.
+    #[arg(long, requires = "tls_authority", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// Its key, PEM.
+    #[arg(long)]
+    tls_key: Option<PathBuf>,
     /// Model number.
     #[arg(long, default_value = "CardiacMonitor-X200")]
     model: String,
@@ -71,18 +86,38 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(path) => Script::load(path)?,
         None => Script::default(),
     };
-    let secret = std::fs::read_to_string(&arguments.secret_file)
-        .with_context(|| format!("reading the secret from {}", arguments.secret_file.display()))?;
+    let secret = match &arguments.secret_file {
+        Some(path) => {
+            Some(std::fs::read_to_string(path).with_context(|| format!("reading the secret from {}", path.display()))?)
+        }
+        None => None,
+    };
     let factory = firmware::factory(&arguments.factory_version, arguments.factory_release);
     let mut flash = Flash::open(&arguments.dir, &factory)?;
     loop {
         tokio::time::sleep(Duration::from_millis(arguments.boot_ms)).await;
         let running = flash.boot(&script)?;
         tracing::info!(device = %arguments.id, version = running.report.version, confirmed = flash.is_confirmed(), "booted");
-        let mut session = Session::connect(&arguments, secret.trim(), &script, running)?;
+        let mut session = Session::connect(&arguments, secret.as_deref().map(str::trim), &script, running)?;
         session.serve(&mut flash).await?;
         tracing::info!(device = %arguments.id, "rebooting");
     }
+}
+
+/// TLS towards the gateway, with the device's own certificate and key where it has them.
+fn tls_config(authority: &Path, own: Option<(&Path, &Path)>) -> anyhow::Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority)?)?;
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_root_certificates(roots);
+    Ok(match own {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => builder.with_client_auth_cert(
+            vec![CertificateDer::from_pem_file(certificate)?],
+            PrivateKeyDer::from_pem_file(key)?,
+        )?,
+    })
 }
 
 /// One uptime of the device.
@@ -104,10 +139,22 @@ enum Next {
 }
 
 impl<'a> Session<'a> {
-    fn connect(arguments: &'a Arguments, secret: &str, script: &'a Script, running: Running) -> anyhow::Result<Self> {
+    fn connect(
+        arguments: &'a Arguments,
+        secret: Option<&str>,
+        script: &'a Script,
+        running: Running,
+    ) -> anyhow::Result<Self> {
         let (host, port) = arguments.broker.rsplit_once(':').context("--broker must be host:port")?;
         let mut options = MqttOptions::new(arguments.id.as_str(), host, port.parse()?);
-        options.set_credentials(arguments.id.as_str(), secret);
+        if let Some(secret) = secret {
+            options.set_credentials(arguments.id.as_str(), secret);
+        }
+        if let Some(authority) = &arguments.tls_authority {
+            let own = arguments.tls_certificate.as_deref().zip(arguments.tls_key.as_deref());
+            let tls = tls_config(authority, own)?;
+            options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::new(tls))));
+        }
         options.set_keep_alive(Duration::from_secs(10));
         options.set_max_packet_size(DEVICE_PACKET_BYTES_MAX, DEVICE_PACKET_BYTES_MAX);
         let (client, event_loop) = AsyncClient::new(options, 64);

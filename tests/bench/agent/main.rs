@@ -1,19 +1,23 @@
 //! The agent beside its floor: an image into a slot against hashing and writing the same bytes, an idle gateway, and how soon a bad device
-//! is back. Prints the table of `docs/benchmarks.md`.
+//! is back; patches beside those of other tools. Prints the tables of `docs/benchmarks.md`.
 //!
-//! `MIB`, `ROUNDS`, `DEVICES`, `SECONDS` change the size.
+//! `MIB`, `ROUNDS`, `DEVICES`, `SECONDS` change the size; `ONLY=install|idle|rollback|delta` runs one part.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
+mod delta;
+mod measure;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use mdfm_tests::{Kind, Layout, World, device_id, hospital_id, program, wait_for};
-use nix::sys::resource::{UsageWho, getrusage};
 use serde_json::Value;
+
+use measure::{Seen, timed};
 
 fn number(name: &str, default: u64) -> anyhow::Result<u64> {
     std::env::var(name).map_or(Ok(default), |text| text.parse().with_context(|| format!("{name}={text} is no number")))
@@ -25,46 +29,23 @@ fn main() -> anyhow::Result<()> {
         std::fs::remove_dir_all(&root).with_context(|| format!("removing {}", root.display()))?;
     }
     std::fs::create_dir_all(&root)?;
+    let only = std::env::var("ONLY").ok();
+    let is_on = |part: &str| only.as_deref().is_none_or(|only| only == part);
     println!("| what | target | measured | beside it |\n|---|---|---|---|");
-    install(&root.join("install"), number("MIB", 256)?, number("ROUNDS", 3)?)?;
-    idle(&root.join("idle"), number("SECONDS", 30)?)?;
-    roll_back(&root.join("rollback"), usize::try_from(number("DEVICES", 20)?)?)?;
+    if is_on("install") {
+        install(&root.join("install"), number("MIB", 256)?, number("ROUNDS", 3)?)?;
+    }
+    if is_on("idle") {
+        idle(&root.join("idle"), number("SECONDS", 30)?)?;
+    }
+    if is_on("rollback") {
+        roll_back(&root.join("rollback"), usize::try_from(number("DEVICES", 20)?)?)?;
+    }
+    if is_on("delta") {
+        delta::compare(&root.join("delta"))?;
+    }
     std::fs::remove_dir_all(root)?;
     Ok(())
-}
-
-/// A process of ours, seen through /proc.
-struct Seen(u32);
-
-impl Seen {
-    fn read(&self, file: &str) -> anyhow::Result<String> {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.0)).context("the agent ended")
-    }
-
-    /// Seconds of processor time so far.
-    fn cpu_s(&self) -> anyhow::Result<f64> {
-        let stat = self.read("stat")?;
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-        let ticks: f64 = [11, 12].iter().filter_map(|i| fields.get(*i)?.parse::<f64>().ok()).sum();
-        Ok(ticks / 100.0)
-    }
-
-    fn kib(&self, name: &str) -> anyhow::Result<u64> {
-        let status = self.read("status")?;
-        let line = status.lines().find_map(|l| l.strip_prefix(name)).context("a line of its status")?;
-        Ok(line.trim_matches([':', ' ', '\t', 'k', 'B']).parse()?)
-    }
-
-    /// Times that any of its threads went to sleep of itself.
-    fn sleeps(&self) -> anyhow::Result<u64> {
-        let mut sum = 0;
-        for thread in std::fs::read_dir(format!("/proc/{}/task", self.0))? {
-            let status = std::fs::read_to_string(thread?.path().join("status")).unwrap_or_default();
-            let line = status.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:"));
-            sum += line.and_then(|l| l.trim().parse::<u64>().ok()).unwrap_or(0);
-        }
-        Ok(sum)
-    }
 }
 
 fn agent(dir: &Path, arguments: &[&str]) -> anyhow::Result<Value> {
@@ -89,19 +70,6 @@ fn entered(dir: &Path, device: &str, state: &str, version_after: u64) -> anyhow:
         }
     }
     Ok(None)
-}
-
-/// Wall and processor time of a command, in seconds.
-fn timed(command: &mut Command) -> anyhow::Result<(f64, f64)> {
-    let used = || -> anyhow::Result<f64> {
-        let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-        let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;
-        Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
-    };
-    let (before, began) = (used()?, Instant::now());
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-    ensure!(status.success(), "{command:?} failed");
-    Ok((began.elapsed().as_secs_f64(), used()? - before))
 }
 
 fn random_image(path: &Path, mib: u64, seed: u64) -> anyhow::Result<()> {

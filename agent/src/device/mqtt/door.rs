@@ -1,0 +1,216 @@
+//! Lets devices in: bounded in number and time, by secret or by client certificate.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use mdfm_shared::id::DeviceId;
+use mdfm_shared::limits::GATEWAY_DEVICES_MAX;
+use mdfm_shared::wire::mqtt::Connect;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::DeviceLink;
+use super::session::{self, Packets};
+use crate::config::{Config, DeviceConfig};
+use crate::device::DeviceEvent;
+
+/// Connections at once: all devices, and as many again that come back before the old one is given up.
+const CONNECTIONS_MAX: usize = 2 * GATEWAY_DEVICES_MAX;
+/// Connections of one address that have not yet shown who they are.
+const STRANGERS_PER_ADDRESS_MAX: usize = 64;
+/// For TLS, and then for the CONNECT packet.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Out of descriptors and the like: breathe, then go on serving who is there.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How a device shows who it is.
+enum Credential {
+    Secret(String),
+    /// By a certificate with this common name.
+    Certificate(String),
+}
+
+/// What every connection shares.
+pub(super) struct Door {
+    pub(super) link: DeviceLink,
+    pub(super) events: mpsc::Sender<DeviceEvent>,
+    credentials: BTreeMap<DeviceId, Credential>,
+    places: Arc<Semaphore>,
+    strangers: Mutex<BTreeMap<IpAddr, usize>>,
+    next: AtomicU64,
+}
+
+/// A connection that has not yet shown who it is.
+struct Stranger<'a>(&'a Door, IpAddr);
+
+impl Drop for Stranger<'_> {
+    fn drop(&mut self) {
+        let mut strangers = self.0.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = strangers.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                strangers.remove(&self.1);
+            }
+        }
+    }
+}
+
+fn denied(text: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, text.into())
+}
+
+/// Whether two secrets are equal, in a time that does not say where they differ.
+fn is_equal(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+}
+
+impl DeviceLink {
+    /// Opens the ports of the configuration.
+    ///
+    /// # Errors
+    /// An address is taken, or a file of the TLS port cannot be used.
+    pub(crate) fn start(config: &Config, events: mpsc::Sender<DeviceEvent>) -> anyhow::Result<Self> {
+        let credential = |d: &DeviceConfig| {
+            let secret = d.secret.clone().map(Credential::Secret);
+            let credential = secret.or_else(|| d.certificate.clone().map(Credential::Certificate))?;
+            Some((d.id.clone(), credential))
+        };
+        let link = Self::default();
+        let door = Arc::new(Door {
+            link: link.clone(),
+            events,
+            credentials: config.device.iter().filter_map(credential).collect(),
+            places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            strangers: Mutex::default(),
+            next: AtomicU64::new(0),
+        });
+        if !config.device_tls.as_ref().is_some_and(|tls| tls.only) {
+            tokio::spawn(accept(Arc::clone(&door), listen(config.device_listen)?, None));
+        }
+        if let Some(tls) = &config.device_tls {
+            let acceptor = TlsAcceptor::from(tls.server()?);
+            tokio::spawn(accept(door, listen(tls.listen)?, Some(acceptor)));
+        }
+        Ok(link)
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let what = |e: io::Error| io::Error::new(e.kind(), format!("{address}: {e}"));
+    let listener = std::net::TcpListener::bind(address).map_err(what)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+async fn accept(door: Arc<Door>, listener: TcpListener, tls: Option<TlsAcceptor>) {
+    loop {
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a device's connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&door.places).try_acquire_owned() else {
+            tracing::warn!(%address, "a device's connection is refused: all {CONNECTIONS_MAX} places are taken");
+            continue;
+        };
+        let (door, tls) = (Arc::clone(&door), tls.clone());
+        tokio::spawn(async move {
+            if let Err(error) = door.admit(stream, address.ip().to_canonical(), tls).await {
+                tracing::info!(%address, %error, "a device's connection ended");
+            }
+            drop(place);
+        });
+    }
+}
+
+impl Door {
+    fn stranger(&self, address: IpAddr) -> io::Result<Stranger<'_>> {
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = strangers.entry(address).or_default();
+        if *count >= STRANGERS_PER_ADDRESS_MAX {
+            return Err(denied("too many connections of this address have not yet shown who they are"));
+        }
+        *count += 1;
+        Ok(Stranger(self, address))
+    }
+
+    async fn admit(&self, stream: TcpStream, address: IpAddr, tls: Option<TlsAcceptor>) -> io::Result<()> {
+        let stranger = self.stranger(address)?;
+        stream.set_nodelay(true)?;
+        let Some(tls) = tls else {
+            return self.serve(Packets::new(stream), stranger, None).await;
+        };
+        let stream = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await??;
+        let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let name = shown.and_then(|certificate| mdfm_service::common_name(certificate));
+        self.serve(Packets::new(stream), stranger, name).await
+    }
+
+    /// Hears who is there, then speaks with it until it goes.
+    async fn serve<S: session::Stream>(
+        &self,
+        mut packets: Packets<S>,
+        stranger: Stranger<'_>,
+        certificate: Option<String>,
+    ) -> io::Result<()> {
+        let connect = timeout(HANDSHAKE_TIMEOUT, packets.connect()).await??;
+        let device = match self.identify(&connect, certificate.as_deref()) {
+            Ok(device) => device,
+            Err((known, problem)) => {
+                packets.refuse().await?;
+                if let Some(device) = known {
+                    let reason = format!("{problem}, from {}", stranger.1);
+                    // The runner goes only when the process ends.
+                    let _ = self.events.send(DeviceEvent::Malformed(device, reason)).await;
+                }
+                return Err(denied(problem));
+            }
+        };
+        drop(stranger);
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        tracing::info!(%device, "device connected");
+        let ended = session::run(self, packets, &device, number, connect.keep_alive_s).await;
+        self.link.leave(&device, number);
+        if let Err(error) = &ended
+            && error.kind() == io::ErrorKind::PermissionDenied
+        {
+            let event = DeviceEvent::Malformed(device, error.to_string());
+            // As above.
+            let _ = self.events.send(event).await;
+        }
+        ended
+    }
+
+    /// The device that this is; else what is wrong, and with which known device's name it was tried.
+    fn identify(&self, connect: &Connect, name: Option<&str>) -> Result<DeviceId, (Option<DeviceId>, String)> {
+        let device = connect.client_id.parse::<DeviceId>().map_err(|e| (None, e.to_string()))?;
+        let Some(credential) = self.credentials.get(&device) else {
+            return Err((None, format!("{device} is not configured to speak MQTT here")));
+        };
+        let fail = |problem: &str| Err((Some(device.clone()), problem.to_owned()));
+        match (credential, name) {
+            (Credential::Certificate(wanted), Some(found)) if found == wanted => Ok(device),
+            (Credential::Certificate(wanted), found) => {
+                fail(&format!("connected without the certificate of {wanted:?}; it showed {found:?}"))
+            }
+            (Credential::Secret(secret), _) => {
+                let is_named = connect.username.as_deref() == Some(device.as_str());
+                let presented = connect.password.as_deref().unwrap_or_default();
+                if is_named && is_equal(presented, secret.as_bytes()) {
+                    Ok(device)
+                } else {
+                    fail("connected with a wrong secret")
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! One device's connection: MQTT 3.1.1, its own topics and nothing else, both directions bounded.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use mdfm_shared::device::{self, Channel};
+use mdfm_shared::id::DeviceId;
+use mdfm_shared::limits::DEVICE_MESSAGE_BYTES_MAX;
+use mdfm_shared::wire::mqtt::{self, CONNACK, Connect, Header, Kind, PINGRESP, Publish};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::Wants;
+use super::door::Door;
+use crate::device::DeviceEvent;
+
+/// Bytes of one packet from a device: a control message and its topic.
+const PACKET_BYTES_MAX: usize = DEVICE_MESSAGE_BYTES_MAX + 1024;
+/// Longest keep-alive; devices that ask for more or for none are held to it.
+const KEEP_ALIVE_S_MAX: u16 = 60;
+/// For a device to take a packet; one that does not read is let go.
+const SLOW_READER: Duration = Duration::from_secs(30);
+/// A device that says more in a second is heard only in the next.
+const PACKETS_PER_SECOND_MAX: u32 = 100;
+/// CONNACK: bad user name or password (§3.2.2.3).
+const CONNACK_DENIED: [u8; 4] = [0x20, 2, 0, 4];
+const PINGREQ: u8 = 0xc0;
+/// SUBACK: not granted (§3.9.3).
+const NOT_GRANTED: u8 = 0x80;
+const READ_BYTES: usize = 2 * 1024;
+
+/// What a device speaks over.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+fn against_rules(text: impl std::fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, text.to_string())
+}
+
+/// Collects whole packets.
+struct Reader<R> {
+    stream: R,
+    buffer: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> Reader<R> {
+    /// The next packet's header and bytes; none at the end of the stream.
+    async fn next(&mut self) -> io::Result<Option<(Header, Vec<u8>)>> {
+        loop {
+            let header = mqtt::header(&self.buffer, PACKET_BYTES_MAX).map_err(against_rules)?;
+            if let Some(header) = header
+                && self.buffer.len() >= header.packet_bytes
+            {
+                let rest = self.buffer.split_off(header.packet_bytes);
+                return Ok(Some((header, std::mem::replace(&mut self.buffer, rest))));
+            }
+            self.buffer.reserve(READ_BYTES);
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// A connection before and while its device is known.
+pub(super) struct Packets<S> {
+    reader: Reader<ReadHalf<S>>,
+    writer: WriteHalf<S>,
+}
+
+impl<S: Stream> Packets<S> {
+    pub(super) fn new(stream: S) -> Self {
+        let (stream, writer) = tokio::io::split(stream);
+        Self { reader: Reader { stream, buffer: Vec::new() }, writer }
+    }
+
+    /// The first packet, which must be CONNECT.
+    pub(super) async fn connect(&mut self) -> io::Result<Connect> {
+        let (header, packet) = self.reader.next().await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let connect = Connect::parse(&packet, &header).map_err(against_rules)?;
+        // What the broker of a hospital would keep or tell others, nobody here keeps or tells.
+        if connect.will.is_some() { Err(against_rules("a last will is not taken")) } else { Ok(connect) }
+    }
+
+    pub(super) async fn refuse(&mut self) -> io::Result<()> {
+        self.writer.write_all(&CONNACK_DENIED).await?;
+        self.writer.shutdown().await
+    }
+}
+
+/// Serves a device until it goes, breaks a rule, falls silent or connects anew.
+pub(super) async fn run<S: Stream>(
+    door: &Door,
+    packets: Packets<S>,
+    device: &DeviceId,
+    number: u64,
+    keep_alive_s: u16,
+) -> io::Result<()> {
+    let (outbound, waiting, wants) = door.link.enter(device, number);
+    let keep_alive = if keep_alive_s == 0 { KEEP_ALIVE_S_MAX } else { keep_alive_s.min(KEEP_ALIVE_S_MAX) };
+    // One and a half times what was agreed (§3.1.2.10).
+    let silence = Duration::from_millis(u64::from(keep_alive) * 1_500);
+    let session = Session { door, device, number, outbound, wants, silence };
+    tokio::select! {
+        ended = session.hear(packets.reader) => ended,
+        ended = tell(packets.writer, waiting) => ended,
+    }
+}
+
+async fn tell<W: AsyncWrite + Unpin>(mut writer: W, mut waiting: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
+    let mut next = Some(CONNACK.to_vec());
+    while let Some(packet) = next {
+        timeout(SLOW_READER, writer.write_all(&packet)).await??;
+        timeout(SLOW_READER, writer.flush()).await??;
+        next = waiting.recv().await;
+    }
+    // The seat is another connection's now.
+    Ok(())
+}
+
+struct Session<'a> {
+    door: &'a Door,
+    device: &'a DeviceId,
+    number: u64,
+    outbound: mpsc::Sender<Vec<u8>>,
+    wants: Arc<Wants>,
+    silence: Duration,
+}
+
+impl Session<'_> {
+    async fn hear<R: AsyncRead + Unpin>(&self, mut reader: Reader<R>) -> io::Result<()> {
+        let (mut began, mut heard) = (Instant::now(), 0);
+        loop {
+            let next = timeout(self.silence, reader.next()).await;
+            let Some((header, packet)) = next.map_err(|_| io::Error::other("it said nothing for too long"))?? else {
+                return Ok(());
+            };
+            if !self.door.link.is_seated(self.device, self.number) {
+                return Err(io::Error::other("it has connected anew"));
+            }
+            if began.elapsed() >= Duration::from_secs(1) {
+                (began, heard) = (Instant::now(), 0);
+            }
+            heard += 1;
+            if heard > PACKETS_PER_SECOND_MAX {
+                tokio::time::sleep(Duration::from_secs(1).saturating_sub(began.elapsed())).await;
+            }
+            if !self.take(&header, &packet).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn answer(&self, packet: Vec<u8>) {
+        // Where nobody takes it any more the other side ends this too.
+        let _ = self.outbound.send(packet).await;
+    }
+
+    /// Takes one packet; false where it was the last.
+    async fn take(&self, header: &Header, packet: &[u8]) -> io::Result<bool> {
+        match header.kind {
+            Kind::Connect => return Err(against_rules("a second CONNECT")),
+            Kind::Publish => self.publish(&Publish::parse(packet, header).map_err(against_rules)?).await?,
+            Kind::Subscribe => {
+                let filters = mqtt::subscribe_filters(packet, header).map_err(against_rules)?;
+                let codes: Vec<u8> = filters.iter().map(|f| self.grant(f, true)).collect();
+                let id = mqtt::packet_id(packet, header).map_err(against_rules)?;
+                self.answer(mqtt::suback(id, &codes)).await;
+            }
+            Kind::Unsubscribe => {
+                for filter in mqtt::unsubscribe_filters(packet, header).map_err(against_rules)? {
+                    self.grant(filter, false);
+                }
+                let id = mqtt::packet_id(packet, header).map_err(against_rules)?;
+                self.answer(mqtt::unsuback(id).to_vec()).await;
+            }
+            Kind::Answer => mqtt::check_harmless(packet, header).map_err(against_rules)?,
+            Kind::Empty => {
+                mqtt::check_harmless(packet, header).map_err(against_rules)?;
+                if packet.first() != Some(&PINGREQ) {
+                    return Ok(false);
+                }
+                self.answer(PINGRESP.to_vec()).await;
+            }
+        }
+        Ok(true)
+    }
+
+    async fn publish(&self, publish: &Publish<'_>) -> io::Result<()> {
+        let (device, channel) = Channel::parse(publish.topic)
+            .filter(|(device, _)| device == self.device)
+            .ok_or_else(|| against_rules(format!("it wrote to the topic {:?}, which is not its own", publish.topic)))?;
+        if publish.qos == 2 {
+            return Err(against_rules("quality of service 2 is not spoken here"));
+        }
+        let malformed = |e: device::MessageError| DeviceEvent::Malformed(device.clone(), e.to_string());
+        let event = match channel {
+            Channel::Report => device::decode(publish.payload)
+                .map_or_else(malformed, |r| DeviceEvent::Report(device.clone(), Box::new(r))),
+            Channel::Event => {
+                device::decode(publish.payload).map_or_else(malformed, |f| DeviceEvent::Fault(device.clone(), f))
+            }
+            Channel::Command | Channel::Chunk => return Err(against_rules("it gave itself orders")),
+        };
+        let heard = self.door.events.send(event).await;
+        heard.map_err(|_| io::Error::other("the agent is stopping"))?;
+        if let Some(id) = publish.packet_id {
+            self.answer(mqtt::puback(id).to_vec()).await;
+        }
+        Ok(())
+    }
+
+    /// Notes what the device wants sent; its own topics alone are granted, with the quality with which they are sent.
+    fn grant(&self, filter: &str, wanted: bool) -> u8 {
+        let channels = [(Channel::Command, 1), (Channel::Chunk, 0)];
+        match channels.into_iter().find(|(channel, _)| channel.topic(self.device) == filter) {
+            Some((channel, qos)) => {
+                self.wants.of(channel).store(wanted, Ordering::Relaxed);
+                qos
+            }
+            None => NOT_GRANTED,
+        }
+    }
+}
