@@ -122,18 +122,8 @@ impl Http {
         if answer.status().as_u16() != expected {
             return Err(later(format!("the coordinator answered {} to the image request", answer.status())));
         }
-        // What we ourselves slow down is not the other side's slowness.
-        let rate = self.throttle.bytes_per_second().unwrap_or(u64::MAX).min(RATE_BYTES_MIN);
-        let left = size_bytes.saturating_sub(from);
-        let deadline = Instant::now() + RATE_GRACE + Duration::from_secs(left.div_ceil(rate.max(1)));
-        let throttle = Arc::clone(&self.throttle);
-        Ok(ImageStream {
-            stream: answer.bytes_stream().map(|piece| piece.map(Vec::from)).boxed(),
-            throttle,
-            have: from,
-            size_bytes,
-            deadline,
-        })
+        let stream = answer.bytes_stream().map(|piece| piece.map(Vec::from)).boxed();
+        Ok(ImageStream::new(stream, Arc::clone(&self.throttle), from, size_bytes))
     }
 }
 
@@ -147,6 +137,19 @@ pub(crate) struct ImageStream {
 }
 
 impl ImageStream {
+    fn new(
+        stream: BoxStream<'static, reqwest::Result<Vec<u8>>>,
+        throttle: Arc<Throttle>,
+        have: u64,
+        size_bytes: u64,
+    ) -> Self {
+        // What we ourselves slow down is not the other side's slowness.
+        let rate = throttle.bytes_per_second().unwrap_or(u64::MAX).min(RATE_BYTES_MIN);
+        let left = size_bytes.saturating_sub(have);
+        let deadline = Instant::now() + RATE_GRACE + Duration::from_secs(left.div_ceil(rate.max(1)));
+        Self { stream, throttle, have, size_bytes, deadline }
+    }
+
     /// The next piece, in time and within the signed length; none at the end of what the coordinator sends.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, ImageError> {
         let (have, size) = (self.have, self.size_bytes);
@@ -161,5 +164,61 @@ impl ImageStream {
         }
         self.throttle.take(piece.len() as u64).await.map_err(later)?;
         Ok(Some(piece))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    /// Pieces of so many bytes, each a second after the one before.
+    fn image_at(bytes_per_second: usize, size_bytes: u64) -> ImageStream {
+        let pieces = stream::repeat(bytes_per_second).then(|n| async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(vec![0; n])
+        });
+        ImageStream::new(pieces.boxed(), Arc::new(Throttle::new(None, None)), 0, size_bytes)
+    }
+
+    /// Seconds until the stream ends, and how.
+    async fn outcome(mut image: ImageStream) -> (u64, Result<u64, String>) {
+        let began = Instant::now();
+        let ended = loop {
+            match image.next().await {
+                Ok(Some(_)) if image.have == image.size_bytes => break Ok(image.have),
+                Ok(Some(_)) => {}
+                Ok(None) => break Err("ended early".into()),
+                Err(error) => break Err(error.to_string()),
+            }
+        };
+        (began.elapsed().as_secs(), ended)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn att_7_a_byte_a_second_is_given_up_and_a_thin_line_is_not() {
+        let size = 4_096 * 1_000;
+        let (seconds, ended) = outcome(image_at(1, size)).await;
+        assert!((1_119..=1_121).contains(&seconds), "{seconds} s: a thousand at the least rate, and two minutes");
+        assert!(ended.as_ref().is_err_and(|e| e.contains("too slow")), "{ended:?}");
+        let (seconds, ended) = outcome(image_at(4_096, size)).await;
+        assert_eq!((seconds, ended), (1_000, Ok(size)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn att_7_silence_is_given_up_after_half_a_minute() {
+        let silent = stream::pending().boxed();
+        let image = ImageStream::new(silent, Arc::new(Throttle::new(None, None)), 0, 1 << 30);
+        let (seconds, ended) = outcome(image).await;
+        assert_eq!(seconds, 30);
+        assert!(ended.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn att_6_a_stream_without_end_is_cut_at_the_signed_length() {
+        let mut image = image_at(4_096, 5_000);
+        assert!(image.next().await.is_ok());
+        assert!(matches!(image.next().await, Err(ImageError::Wrong(_))));
     }
 }
