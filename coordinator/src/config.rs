@@ -3,9 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use mdfm_service::{Stop, with_hint};
 use mdfm_shared::tlog::WitnessKey;
 use serde::Deserialize;
+
+use crate::access::{SecondFactorPolicy, SessionPolicy};
 
 /// The commented default, as the package installs it.
 pub(crate) const DEFAULT_TOML: &str = include_str!("../../packaging/coordinator.toml");
@@ -26,6 +29,16 @@ pub(crate) struct Config {
     pub(crate) silence_limit_seconds: u64,
     /// Bytes of one firmware image at most.
     pub(crate) image_bytes_max: u64,
+    /// Whether people need a second factor for what decides over firmware, people or trust.
+    pub(crate) second_factor: SecondFactorPolicy,
+    /// Hours after which everybody signs in again.
+    pub(crate) session_hours: u64,
+    /// Minutes without a request after which a session is over.
+    pub(crate) session_idle_minutes: u64,
+    /// Minutes for which a second factor, once shown, counts.
+    pub(crate) step_up_minutes: u64,
+    /// Networks from which people and their machines may call the API; empty for all.
+    pub(crate) api_networks: Vec<IpNet>,
     /// Connections served at once.
     pub(crate) connections_max: usize,
     /// Connections served at once from one address; hospitals may share one.
@@ -81,6 +94,11 @@ impl Default for Config {
             public_url: "https://localhost:8443".into(),
             silence_limit_seconds: 1_800,
             image_bytes_max: mdfm_shared::limits::IMAGE_BYTES_MAX,
+            second_factor: SecondFactorPolicy::default(),
+            session_hours: 8,
+            session_idle_minutes: 30,
+            step_up_minutes: 15,
+            api_networks: Vec::new(),
             connections_max: 4_096,
             connections_per_address_max: 1_024,
             connections_per_address_per_second: 100,
@@ -101,6 +119,16 @@ impl Config {
         mdfm_service::load_config(path, Self::parse)
     }
 
+    /// How long sessions last, and what they need.
+    pub(crate) fn sessions(&self) -> SessionPolicy {
+        SessionPolicy {
+            second_factor: self.second_factor,
+            session_ms: self.session_hours.saturating_mul(3_600_000),
+            idle_ms: self.session_idle_minutes.saturating_mul(60_000),
+            step_up_ms: self.step_up_minutes.saturating_mul(60_000),
+        }
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let config: Self = toml::from_str(text).map_err(|e| with_hint(&e.to_string()))?;
         if !config.public_url.starts_with("https://") {
@@ -115,6 +143,9 @@ impl Config {
         for (key, value) in [
             ("silence_limit_seconds", config.silence_limit_seconds),
             ("image_bytes_max", config.image_bytes_max),
+            ("session_hours", config.session_hours),
+            ("session_idle_minutes", config.session_idle_minutes),
+            ("step_up_minutes", config.step_up_minutes),
             ("connections_max", config.connections_max as u64),
             ("connections_per_address_max", config.connections_per_address_max as u64),
             ("connections_per_address_per_second", config.connections_per_address_per_second),

@@ -13,9 +13,9 @@ use mdfm_shared::record::{AuditRecord, Outcome};
 use mdfm_shared::sign::SecretKey;
 use mdfm_shared::tlog::NoteSigner;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::access::{LoginGuard, hash_password};
+use crate::access::{Idle, LoginGuard, hash_password};
 use crate::api::{self, Api};
 use crate::broker::{self, BrokerAccess, DoorCounts, DoorLimits, FrontDoor, GatewayLimits, Login, Tls};
 use crate::config::{Config, DEFAULT_TOML, ExternalBroker};
@@ -29,6 +29,8 @@ use crate::{backup, disposal, scrub, witness};
 use crate::{clock, fleet_link};
 
 /// Longest time between looks at the deciding thread's progress.
+/// Passwords that are checked at the same time: each takes tens of milliseconds of a core and 19 MiB.
+const PASSWORDS_AT_ONCE: usize = 4;
 const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Time between looks of a standby at the data directory's lock.
@@ -311,6 +313,11 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         authority: Arc::new(authority),
         public_url: config.public_url.clone(),
         logins: Arc::new(LoginGuard::default()),
+        pending: Arc::default(),
+        idle: Arc::new(Idle::new(clock::now())),
+        sessions: config.sessions(),
+        hashing: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
+        networks: Arc::new(config.api_networks.clone()),
         search,
         scrub,
         disposals: data.join("disposals"),

@@ -16,6 +16,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use crate::account::{self, Code};
 use crate::output::Output;
 
 /// Sign in and keep the session.
@@ -33,6 +34,11 @@ pub(crate) struct Login {
     /// File with the password in its first line; `-` reads standard input.
     #[arg(long)]
     password_file: PathBuf,
+    #[command(flatten)]
+    code: Code,
+    /// One of the recovery codes, where the second factor was lost.
+    #[arg(long, conflicts_with_all = ["code", "factor_file"])]
+    recovery_code: Option<String>,
 }
 
 /// What is kept between calls; readable by the owner alone.
@@ -136,17 +142,22 @@ pub(crate) async fn checked(answer: reqwest::Response) -> anyhow::Result<reqwest
 
 pub(crate) async fn login(out: &Output, file: &Path, login: Login) -> anyhow::Result<()> {
     let ca_pem = std::fs::read_to_string(&login.ca).with_context(|| format!("reading {}", login.ca.display()))?;
-    let text = if login.password_file.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin())?
-    } else {
-        std::fs::read_to_string(&login.password_file)
-            .with_context(|| format!("reading {}", login.password_file.display()))?
-    };
+    let password = account::password(&login.password_file)?;
     let url = login.url.trim_end_matches('/').to_owned();
-    let body = json!({ "userId": login.user, "password": text.lines().next().unwrap_or_default() });
-    let request = http(&ca_pem)?.post(format!("{url}/api/v1/sessions")).json(&body);
-    let answer = checked(request.send().await.context("the coordinator cannot be reached")?).await?;
-    let mut view: Value = answer.json().await?;
+    let http = http(&ca_pem)?;
+    let mut codes = login.code.codes()?;
+    let mut code = codes.next().await;
+    let mut view: Value = loop {
+        let body = json!({
+            "userId": login.user, "password": password, "code": code, "recoveryCode": login.recovery_code,
+        });
+        let request = http.post(format!("{url}/api/v1/sessions")).json(&body);
+        match checked(request.send().await.context("the coordinator cannot be reached")?).await {
+            Ok(answer) => break answer.json().await?,
+            Err(error) if account::is_used(&error) => code = Some(codes.next().await.ok_or(error)?),
+            Err(error) => return Err(error),
+        }
+    };
     let field = |name: &str| view[name].as_str().unwrap_or_default().to_owned();
     let session =
         Session { url, ca_pem, token: field("token"), user_id: field("userId"), printed_name: field("printedName") };

@@ -17,6 +17,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::account::{self, Code, with_code};
 use crate::client::Client;
 use crate::delta::{self, Delta};
 use crate::keys;
@@ -105,9 +106,14 @@ pub(crate) struct Approve {
     /// The role in which you sign: Clinical, QA or Regulatory.
     #[arg(long)]
     role: Role,
-    /// Your secret key file.
-    #[arg(long)]
-    key: PathBuf,
+    /// Your secret key file; else the key that the coordinator keeps for you, with your password and second factor.
+    #[arg(long, required_unless_present = "password_file")]
+    key: Option<PathBuf>,
+    /// File with your password in its first line; `-` reads standard input.
+    #[arg(long, conflicts_with = "key")]
+    password_file: Option<PathBuf>,
+    #[command(flatten)]
+    code: Code,
     /// Why, in your words.
     #[arg(long)]
     reason: String,
@@ -346,7 +352,17 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
 }
 
 pub(crate) async fn approve(out: &Output, client: &Client, options: Approve) -> anyhow::Result<()> {
-    let key = keys::secret(&options.key)?;
+    let Some(key) = &options.key else {
+        let file = options.password_file.context("either --key or --password-file is needed")?;
+        let body = json!({
+            "firmwareId": options.firmware, "role": options.role.to_string(), "reason": options.reason,
+            "password": account::password(&file)?,
+        });
+        let view = with_code(client, Method::POST, "/api/v1/approvals/signature", &body, &options.code).await?;
+        show(out, &view);
+        return Ok(());
+    };
+    let key = keys::secret(key)?;
     let view = client.get(&format!("/api/v1/firmware/{}", options.firmware)).await?;
     let manifest: Digest = view["manifestDigest"]
         .as_str()

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::account::password;
 use crate::client::{Client, write_secret};
 use crate::output::{Output, text};
 
@@ -30,6 +32,46 @@ pub(crate) enum Users {
     },
     /// Lists users.
     List,
+    /// Gives somebody other roles.
+    Roles {
+        /// User id.
+        user: String,
+        /// Roles, all of them.
+        #[arg(long = "role", required = true)]
+        roles: Vec<String>,
+        /// The hospital of a user with the role HospitalStaff.
+        #[arg(long)]
+        hospital: Option<String>,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Disables an account: its sessions and tokens end at once.
+    Disable(Standing),
+    /// Enables an account that was disabled.
+    Enable(Standing),
+    /// Ends every session of somebody.
+    SignOut(Standing),
+    /// Takes away a second factor that was lost, and with it the signing key.
+    RemoveSecondFactor(Standing),
+    /// Gives somebody another password; their signing key is retired.
+    ResetPassword {
+        #[command(flatten)]
+        who: Standing,
+        /// File with the new password in its first line.
+        #[arg(long)]
+        password_file: PathBuf,
+    },
+}
+
+/// Whose account, and why.
+#[derive(Debug, Args)]
+pub(crate) struct Standing {
+    /// User id.
+    user: String,
+    /// Why.
+    #[arg(long)]
+    reason: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -144,9 +186,7 @@ fn done(out: &Output, what: &str, id: &str) {
 pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyhow::Result<()> {
     match action {
         Users::Add { user, name, roles, hospital, password_file } => {
-            let password = std::fs::read_to_string(&password_file)
-                .with_context(|| format!("reading {}", password_file.display()))?;
-            let password = password.lines().next().unwrap_or_default();
+            let password = password(&password_file)?;
             let body = json!({
                 "userId": user, "printedName": name, "roles": roles, "hospitalId": hospital, "password": password,
             });
@@ -155,9 +195,46 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
         }
         Users::List => {
             let rows = client.get("/api/v1/users").await?;
-            out.table(&rows, &[("USER", "/userId"), ("NAME", "/printedName"), ("ROLES", "/roles")]);
+            let columns = [
+                ("USER", "/userId"),
+                ("NAME", "/printedName"),
+                ("ROLES", "/roles"),
+                ("SECOND FACTOR", "/secondFactor"),
+                ("DISABLED", "/disabled"),
+            ];
+            out.table(&rows, &columns);
+        }
+        Users::Roles { user, roles, hospital, reason } => {
+            let body = json!({ "roles": roles, "hospitalId": hospital, "reason": reason });
+            client.put(&format!("/api/v1/users/{user}/roles"), &body).await?;
+            done(out, "changed", &user);
+        }
+        Users::Disable(who) => stand(out, client, Method::POST, "disable", "disabled", &who).await?,
+        Users::Enable(who) => stand(out, client, Method::POST, "enable", "enabled", &who).await?,
+        Users::SignOut(who) => stand(out, client, Method::POST, "sign-out", "signed out", &who).await?,
+        Users::RemoveSecondFactor(who) => {
+            stand(out, client, Method::DELETE, "second-factor", "without a second factor now", &who).await?;
+        }
+        Users::ResetPassword { who, password_file } => {
+            let body = json!({ "newPassword": password(&password_file)?, "reason": who.reason });
+            client.put(&format!("/api/v1/users/{}/password", who.user), &body).await?;
+            done(out, "given another password", &who.user);
         }
     }
+    Ok(())
+}
+
+async fn stand(
+    out: &Output,
+    client: &Client,
+    method: Method,
+    what: &str,
+    word: &str,
+    who: &Standing,
+) -> anyhow::Result<()> {
+    let request = client.request(method, &format!("/api/v1/users/{}/{what}", who.user));
+    client.send(request.json(&json!({ "reason": who.reason }))).await?;
+    done(out, word, &who.user);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "printing is what a command line is for")]
 
+mod account;
 mod audit;
 mod broker;
 mod bundle;
@@ -44,6 +45,17 @@ enum Action {
     Login(client::Login),
     /// Sign out.
     Logout,
+    /// Your second factor.
+    #[command(subcommand)]
+    SecondFactor(account::Factor),
+    /// Change your password.
+    Password(account::Password),
+    /// Your signing key, where the coordinator keeps it for you.
+    #[command(subcommand)]
+    SigningKey(account::Key),
+    /// Tokens for machines that act for you.
+    #[command(subcommand)]
+    Tokens(account::Tokens),
     /// Make keys; works offline.
     #[command(subcommand)]
     Keys(keys::Action),
@@ -146,6 +158,10 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Action::Login(login) => client::login(&out, &file, login).await,
         Action::Logout => client::logout(&out, &file).await,
+        Action::SecondFactor(action) => account::factor(&out, &Client::open(&file)?, action).await,
+        Action::Password(options) => account::change_password(&out, &Client::open(&file)?, options).await,
+        Action::SigningKey(action) => account::key(&out, &Client::open(&file)?, action).await,
+        Action::Tokens(action) => account::tokens(&out, &Client::open(&file)?, action).await,
         Action::Keys(action) => keys::run(&out, action),
         Action::Trust(action) => trust::run(&out, &file, action).await,
         Action::Users(action) => fleet::users(&out, &Client::open(&file)?, action).await,

@@ -13,6 +13,7 @@ mod fleet_link;
 mod gateways;
 mod history;
 mod hospitals;
+mod people;
 mod problem;
 mod recalls;
 mod reports;
@@ -26,10 +27,12 @@ mod users;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use mdfm_audit::SearchIndex;
 use mdfm_shared::sign::SecretKey;
+use tokio::sync::Semaphore;
 
-use crate::access::LoginGuard;
+use crate::access::{Idle, LoginGuard, Pending, SessionPolicy};
 use crate::broker::DoorCounts;
 use crate::fleet_link::Counts;
 use crate::pki::Pem;
@@ -50,6 +53,14 @@ pub(crate) struct Api {
     pub(crate) authority: Arc<Pem>,
     pub(crate) public_url: String,
     pub(crate) logins: Arc<LoginGuard>,
+    /// Second factors that were handed out and not shown yet.
+    pub(crate) pending: Arc<Pending>,
+    pub(crate) idle: Arc<Idle>,
+    pub(crate) sessions: SessionPolicy,
+    /// Passwords are checked by a few at a time: each costs memory and tens of milliseconds of a core.
+    pub(crate) hashing: Arc<Semaphore>,
+    /// Networks from which people may call; empty for all.
+    pub(crate) networks: Arc<Vec<IpNet>>,
     pub(crate) search: SearchIndex,
     pub(crate) scrub: ScrubStatus,
     /// Where the lists of what is to be disposed of are kept.

@@ -38,6 +38,7 @@ impl From<Refusal> for Problem {
             Class::Conflict => (409, "Not possible in this state"),
             Class::TooLarge => (413, "Too large"),
             Class::Invalid => (422, "Not acceptable as it is"),
+            Class::TooOften => (429, "Too often"),
             Class::Unavailable => (503, "Not now"),
         };
         let kind = format!("urn:mdfm:problem:{}", refusal.code);

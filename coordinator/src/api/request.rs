@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::GatewayId;
+use mdfm_shared::id::{GatewayId, UserId};
 use mdfm_shared::record::Actor;
 use mdfm_shared::sign::{Document, Signed};
 use mdfm_shared::time::UtcMillis;
@@ -13,7 +13,7 @@ use mdfm_shared::wire;
 use serde::de::DeserializeOwned;
 
 use super::{Api, Problem};
-use crate::access::Caller;
+use crate::access::{Caller, Denied};
 use crate::broker::Peer;
 use crate::clock;
 use crate::domain::access::Permission;
@@ -83,14 +83,15 @@ impl Origin {
         action: &'static str,
         object: &str,
     ) -> Result<Caller, Problem> {
-        let caller = self.token.as_ref().and_then(|t| Caller::of(&api.runner.state(), t, clock::now()));
-        let (actor, refusal) = match caller {
-            Some(caller) if caller.may(permission) => return Ok(caller),
-            Some(caller) => {
-                let roles = caller.actor.roles.join(", ");
-                let detail = format!("{} ({roles}) lacks the permission {permission:?}", caller.actor.id);
-                (caller.actor, Refusal::forbidden("permission", detail))
-            }
+        let now = clock::now();
+        let (actor, refusal) = match self.caller(api, now) {
+            Some(caller) => match caller.may(permission, &api.sessions, now) {
+                Ok(()) => return Ok(caller),
+                Err(denied) => {
+                    let refusal = refusal_of(&denied, &caller, permission);
+                    (caller.actor, refusal)
+                }
+            },
             None => {
                 let detail = "no valid session; sign in with POST /api/v1/sessions (mdfmctl login)";
                 let refusal = Refusal::new(Class::Unauthenticated, "no-session", detail);
@@ -98,6 +99,28 @@ impl Origin {
             }
         };
         Err(self.deny(api, actor, action, object, refusal).await)
+    }
+
+    /// The caller, if there is a valid session that was used lately, or a valid token.
+    fn caller(&self, api: &Api, now: UtcMillis) -> Option<Caller> {
+        let state = api.runner.state();
+        let caller = Caller::of(&state, self.token.as_ref()?, now)?;
+        let is_live = match state.sessions.get(&caller.token_sha256) {
+            Some(session) => api.idle.touch(caller.token_sha256, session.opened_at, now, api.sessions.idle_ms),
+            None => true,
+        };
+        is_live.then_some(caller)
+    }
+
+    /// A person in a session, for what they do with their own account.
+    pub(super) async fn need_self(&self, api: &Api, action: &'static str) -> Result<(Caller, UserId), Problem> {
+        let caller = self.need(api, Permission::Read, action, "user/self").await?;
+        if !caller.is_person() {
+            let refusal = Refusal::forbidden("person", "a token does nothing with its owner's account");
+            return Err(self.deny(api, caller.actor, action, "user/self", refusal).await);
+        }
+        let user = id("user", &caller.actor.id)?;
+        Ok((caller, user))
     }
 
     /// The gateway whose certificate the connection carries.
@@ -136,7 +159,7 @@ impl Origin {
 
     /// Records the refusal of a request that never got as far as a command: what could not be read, or found.
     pub(super) async fn record(&self, api: &Api, object: &str, refusal: Refusal) {
-        let caller = self.token.as_ref().and_then(|t| Caller::of(&api.runner.state(), t, clock::now()));
+        let caller = self.caller(api, clock::now());
         let actor = caller.map_or_else(|| anonymous(&self.peer.address.ip().to_string()), |c| c.actor);
         self.deny(api, actor, "request", object, refusal).await;
     }
@@ -144,6 +167,24 @@ impl Origin {
     /// Hands a command of this caller to the core.
     pub(super) async fn submit(&self, api: &Api, caller: &Caller, command: Command) -> Result<(), Problem> {
         api.runner.submit(caller.actor.clone(), self.address(), command).await.map_err(Problem::recorded)
+    }
+}
+
+fn refusal_of(denied: &Denied, caller: &Caller, permission: Permission) -> Refusal {
+    match denied {
+        Denied::Permission => {
+            let roles = caller.actor.roles.join(", ");
+            let detail = format!("{} ({roles}) lacks the permission {permission:?}", caller.actor.id);
+            Refusal::forbidden("permission", detail)
+        }
+        Denied::NoSecondFactor => {
+            let detail = "this needs a second factor; set one up first (mdfmctl second-factor enrol)";
+            Refusal::forbidden("second-factor", detail)
+        }
+        Denied::StepUp => {
+            let detail = "this needs the second factor, shown lately; show it again (mdfmctl second-factor show)";
+            Refusal::forbidden("step-up", detail)
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::Method;
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -14,13 +14,23 @@ use super::problem::Unrecorded;
 use super::request::Origin;
 use super::{
     Api, Problem, agent, approvals, bundles, compliance, deployments, devices, evidence, firmware, fleet_link,
-    gateways, history, hospitals, recalls, reports, retention, sessions, trust, users,
+    gateways, history, hospitals, people, recalls, reports, retention, sessions, trust, users,
 };
 use crate::domain::Refusal;
 use crate::domain::refusal::Class;
+use crate::runner::anonymous;
 
 /// Bytes in the body of any request but an image upload.
 const BODY_BYTES_MAX: usize = 1 << 20;
+/// What every answer says to a browser: nothing here is to be framed, guessed at, kept, or run as a script; and this host speaks TLS alone.
+const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+    (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
+];
 /// Characters of a path that a record keeps.
 const OBJECT_CHARS_MAX: usize = 256;
 
@@ -39,6 +49,20 @@ fn documented() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(sessions::open))
         .routes(routes!(sessions::close))
+        .routes(routes!(sessions::step_up))
+        .routes(routes!(people::me))
+        .routes(routes!(people::begin_factor))
+        .routes(routes!(people::confirm_factor))
+        .routes(routes!(people::change_password))
+        .routes(routes!(people::make_key))
+        .routes(routes!(people::make_token, people::list_tokens))
+        .routes(routes!(people::revoke_token))
+        .routes(routes!(people::set_roles))
+        .routes(routes!(people::disable))
+        .routes(routes!(people::enable))
+        .routes(routes!(people::sign_out))
+        .routes(routes!(people::remove_factor))
+        .routes(routes!(people::reset_password))
         .routes(routes!(users::create, users::list))
         .routes(routes!(hospitals::register, hospitals::list))
         .routes(routes!(hospitals::set_policy))
@@ -57,6 +81,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(firmware::attach_sbom))
         .routes(routes!(firmware::reject))
         .routes(routes!(approvals::inbox, approvals::approve))
+        .routes(routes!(approvals::sign))
         .routes(routes!(deployments::create, deployments::list))
         .routes(routes!(deployments::show))
         .routes(routes!(deployments::validate))
@@ -110,17 +135,34 @@ pub(crate) fn router(api: Api) -> Router {
             let detail = "this path does not take this method; see /api/v1/openapi.json";
             std::future::ready(Problem::from(Refusal::new(Class::NotAllowed, "method", detail)))
         })
-        .layer(middleware::from_fn_with_state(api.clone(), record_refusals))
+        .layer(middleware::from_fn_with_state(api.clone(), guard))
         .with_state(api)
 }
 
-/// Puts into the audit log what was refused before any handler could: bodies that cannot be read, unknown paths to write to.
+/// Lets people in from their networks alone. Puts into the audit log what was refused before any handler could: bodies that cannot be read, unknown paths to write to.
 /// Reads that find nothing are no attempts at anything and leave no record; denied ones are recorded where they are denied.
-async fn record_refusals(State(api): State<Api>, origin: Origin, request: Request, next: Next) -> Response {
+async fn guard(State(api): State<Api>, origin: Origin, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let object: String =
         format!("{} {}", request.method(), request.uri().path()).chars().take(OBJECT_CHARS_MAX).collect();
+    let address = origin.peer.address.ip().to_canonical();
+    let is_for_people = request.uri().path().starts_with("/api/");
+    let is_near = api.networks.is_empty() || api.networks.iter().any(|network| network.contains(&address));
+    if is_for_people && !is_near {
+        let detail = format!("{address} is in none of the networks from which this coordinator is used (api_networks)");
+        let problem = origin.deny(
+            &api,
+            anonymous(&address.to_string()),
+            "request",
+            &object,
+            Refusal::forbidden("network", detail),
+        );
+        return problem.await.into_response();
+    }
     let mut response = next.run(request).await;
+    for (name, value) in SECURITY_HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
     if let Some(Unrecorded(refusal)) = response.extensions_mut().remove::<Unrecorded>()
         && !reads
     {

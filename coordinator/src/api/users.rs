@@ -30,6 +30,8 @@ pub(crate) struct UserView {
     printed_name: String,
     roles: Vec<AccessRole>,
     hospital_id: Option<String>,
+    second_factor: bool,
+    disabled: bool,
 }
 
 /// Creates a user; ids are never used twice (21 CFR 11.100(a)).
@@ -53,6 +55,8 @@ pub(super) async fn create(
         printed_name: new.printed_name.clone(),
         roles: new.roles.clone(),
         hospital_id: new.hospital_id,
+        second_factor: false,
+        disabled: false,
     };
     let credential =
         api.credentials.keep(&password_hash).map_err(|e| Problem::internal("the password cannot be kept", &e))?;
@@ -74,6 +78,8 @@ pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum:
         printed_name: u.printed_name.clone(),
         roles: u.roles.clone(),
         hospital_id: u.hospital.as_ref().map(ToString::to_string),
+        second_factor: u.second_factor.is_some(),
+        disabled: u.disabled,
     });
     Ok(axum::Json(view.collect()))
 }

@@ -3,9 +3,11 @@
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{HospitalId, UserId};
 use mdfm_shared::manifest::is_label;
+use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::people::{Proof, SecondFactor, SigningKey, check_proof};
 use super::{Event, Refusal, State};
 
 /// A role in the coordinator; the approval roles carry the same names in the roster.
@@ -37,7 +39,8 @@ impl AccessRole {
 }
 
 /// What a route needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) enum Permission {
     ManageUsers,
     ManageTrust,
@@ -60,6 +63,16 @@ pub(crate) enum Permission {
 }
 
 impl Permission {
+    /// What decides over firmware, people or trust: only somebody who has just shown both factors.
+    pub(crate) fn is_critical(self) -> bool {
+        matches!(self, Self::ManageUsers | Self::ManageTrust | Self::Approve | Self::Deploy | Self::RollBack)
+    }
+
+    /// What no token for a machine carries.
+    pub(crate) fn needs_person(self) -> bool {
+        self.is_critical() || matches!(self, Self::Consent | Self::Retain)
+    }
+
     /// Whether `role` carries this permission.
     pub(crate) fn is_granted_to(self, role: AccessRole) -> bool {
         use AccessRole::{Admin, Auditor, Clinical, HospitalStaff, Operator, Qa, Regulatory};
@@ -88,6 +101,11 @@ pub(crate) struct User {
     pub(crate) hospital: Option<HospitalId>,
     /// Digest of the password verifier; the verifier itself is no part of the state.
     pub(crate) credential: Digest,
+    pub(crate) password_set_at: UtcMillis,
+    pub(crate) second_factor: Option<SecondFactor>,
+    pub(crate) signing_key: Option<SigningKey>,
+    /// May do nothing any more; the id stays taken.
+    pub(crate) disabled: bool,
 }
 
 pub(super) fn create_user(
@@ -104,6 +122,18 @@ pub(super) fn create_user(
     if !is_label(printed_name) {
         return Err(Refusal::invalid("printedName", "must be 1 to 128 printable characters"));
     }
+    check_roles(state, roles, hospital)?;
+    Ok(Event::UserCreated {
+        hospital: hospital.cloned(),
+        user: user.clone(),
+        printed_name: printed_name.to_owned(),
+        roles: roles.to_vec(),
+        credential,
+    })
+}
+
+/// Whether one person may have these roles, and belong to that hospital.
+pub(super) fn check_roles(state: &State, roles: &[AccessRole], hospital: Option<&HospitalId>) -> Result<(), Refusal> {
     if roles.is_empty() {
         return Err(Refusal::invalid("roles", "a user needs at least one role"));
     }
@@ -115,11 +145,25 @@ pub(super) fn create_user(
     if let Some(hospital) = hospital {
         state.need_hospital(hospital)?;
     }
-    Ok(Event::UserCreated {
-        hospital: hospital.cloned(),
-        user: user.clone(),
-        printed_name: printed_name.to_owned(),
-        roles: roles.to_vec(),
-        credential,
-    })
+    Ok(())
+}
+
+/// Lets somebody in whose password was right: with a second factor where one is set up.
+pub(super) fn open_session(
+    state: &State,
+    id: &UserId,
+    token_sha256: Digest,
+    expires_at: UtcMillis,
+    proof: Option<Proof>,
+) -> Result<Event, Refusal> {
+    let user = state.users.get(id).filter(|u| !u.disabled);
+    let user = user.ok_or_else(|| Refusal::forbidden("disabled", format!("{id} may not sign in")))?;
+    match proof {
+        Some(proof) => check_proof(user, proof)?,
+        None if user.second_factor.is_some() => {
+            return Err(Refusal::forbidden("second-factor", "a code of the second factor is needed too"));
+        }
+        None => {}
+    }
+    Ok(Event::SessionOpened { user: id.clone(), token_sha256, expires_at, proof })
 }

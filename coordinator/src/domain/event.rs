@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::access::AccessRole;
 use super::firmware::SbomComponent;
 use super::fleet::Anomaly;
+use super::people::{PersonChange, Proof};
 use super::recall::Recall;
 use super::retention::{Disposal, Hold, Terms};
 use super::rollout::window::Weekly;
@@ -38,9 +39,16 @@ pub(crate) enum Event {
         user: UserId,
         token_sha256: Digest,
         expires_at: UtcMillis,
+        /// The second factor, if it was shown.
+        proof: Option<Proof>,
     },
     SessionClosed {
         token_sha256: Digest,
+    },
+    PersonChanged {
+        user: UserId,
+        #[serde(flatten)]
+        change: PersonChange,
     },
     /// The record carries the signed root.
     TrustRootAdded {

@@ -12,6 +12,7 @@ pub(crate) mod firmware;
 pub(crate) mod fleet;
 pub(crate) mod heartbeat;
 pub(crate) mod intake;
+pub(crate) mod people;
 pub(crate) mod presence;
 pub(crate) mod recall;
 pub(crate) mod refusal;
@@ -35,6 +36,7 @@ pub(crate) use refusal::Refusal;
 pub(crate) use state::State;
 
 use access::AccessRole;
+use people::{PersonChange, Proof};
 use rollout::{DeploymentRequest, OrderedBack, Scope};
 
 /// What became of a device's heartbeats.
@@ -60,6 +62,14 @@ pub(crate) enum Command {
         user: UserId,
         token_sha256: Digest,
         expires_at: UtcMillis,
+        /// The second factor, if it was shown.
+        proof: Option<Proof>,
+    },
+    ChangePerson {
+        user: UserId,
+        change: PersonChange,
+        /// Why, where somebody does it to another.
+        reason: Option<String>,
     },
     CloseSession {
         token_sha256: Digest,
@@ -253,6 +263,7 @@ impl Command {
         match self {
             Self::CreateUser { user, .. } => ("user.create", format!("user/{user}")),
             Self::OpenSession { user, .. } => ("session.open", format!("user/{user}")),
+            Self::ChangePerson { user, change, .. } => (change.action(), format!("user/{user}")),
             Self::CloseSession { token_sha256 } => ("session.close", format!("session/{}", token_sha256.short())),
             Self::Denied { action, object, .. } => (action, object.clone()),
             Self::AddTrustRoot { .. } => ("trust.root.add", "trust/root".into()),
@@ -342,8 +353,17 @@ pub(crate) fn decide(
         Command::CreateUser { user, printed_name, roles, hospital, credential } => {
             one(access::create_user(state, user, printed_name, roles, hospital.as_ref(), *credential)?)
         }
-        Command::OpenSession { user, token_sha256, expires_at } => {
-            one(Event::SessionOpened { user: user.clone(), token_sha256: *token_sha256, expires_at: *expires_at })
+        Command::OpenSession { user, token_sha256, expires_at, proof } => {
+            one(access::open_session(state, user, *token_sha256, *expires_at, *proof)?)
+        }
+        Command::ChangePerson { user, change, reason } => {
+            people::decide(state, now, actor, user, change)?;
+            let event = Event::PersonChanged { user: user.clone(), change: change.clone() };
+            let proposal = Proposal::new(action, object, event);
+            Ok(vec![match reason {
+                Some(reason) => proposal.because(reason.clone()),
+                None => proposal,
+            }])
         }
         Command::CloseSession { token_sha256 } => one(Event::SessionClosed { token_sha256: *token_sha256 }),
         Command::Denied { refusal, .. } => Err(refusal.clone()),

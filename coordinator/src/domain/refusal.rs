@@ -21,6 +21,8 @@ pub(crate) enum Class {
     TooLarge,
     /// 422: a field or a document is wrong.
     Invalid,
+    /// 429: too often.
+    TooOften,
     /// 503: not now.
     Unavailable,
 }

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::access::User;
 use super::firmware::{AttachedManifest, Firmware, FirmwareStatus, GivenApproval};
 use super::fleet::{Chain, Credentials, Device, Gateway, Hospital, Install, IssuedDirective, PendingToken};
+use super::people::{self, Token};
 use super::recall::Recall;
 use super::retention::{self, Disposal, Hold, Terms};
 use super::rollout::{Change, Deployment, Status};
@@ -25,7 +26,10 @@ use super::{Event, Refusal};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Session {
     pub(crate) user: UserId,
+    pub(crate) opened_at: UtcMillis,
     pub(crate) expires_at: UtcMillis,
+    /// When the second factor was last shown in it.
+    pub(crate) shown_at: Option<UtcMillis>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -34,6 +38,8 @@ pub(crate) struct State {
     pub(crate) log_size: u64,
     pub(crate) users: BTreeMap<UserId, User>,
     pub(crate) sessions: BTreeMap<Digest, Session>,
+    /// By the token's digest.
+    pub(crate) tokens: BTreeMap<Digest, Token>,
     /// Base64 of the frames of every signed trust root, version 1 first.
     pub(crate) roots: Vec<String>,
     pub(crate) first_root_digest: Option<Digest>,
@@ -115,14 +121,32 @@ impl State {
         let document = || record.document.clone().unwrap_or_default();
         match event {
             Event::UserCreated { user, printed_name, roles, hospital, credential } => {
-                self.users.insert(user, User { printed_name, roles, hospital, credential });
+                let new = User {
+                    printed_name,
+                    roles,
+                    hospital,
+                    credential,
+                    password_set_at: at,
+                    second_factor: None,
+                    signing_key: None,
+                    disabled: false,
+                };
+                self.users.insert(user, new);
             }
-            Event::SessionOpened { user, token_sha256, expires_at } => {
+            Event::SessionOpened { user, token_sha256, expires_at, proof } => {
                 self.sessions.retain(|_, s| s.expires_at > at);
-                self.sessions.insert(token_sha256, Session { user, expires_at });
+                if let Some(proof) = proof {
+                    people::spend(known(&mut self.users, &user)?, proof);
+                }
+                let shown_at = proof.map(|_| at);
+                self.sessions.insert(token_sha256, Session { user, opened_at: at, expires_at, shown_at });
             }
             Event::SessionClosed { token_sha256 } => {
                 self.sessions.remove(&token_sha256);
+            }
+            Event::PersonChanged { user, change } => {
+                let applied = people::apply(self, at, &user, change);
+                applied.ok_or_else(|| ReplayError::Unknown(user.to_string()))?;
             }
             Event::TrustRootAdded { digest, .. } => {
                 let signed = record.document::<TrustRoot>()?;
@@ -532,7 +556,11 @@ impl State {
         match kind {
             "user" => {
                 let user = self.users.get(&id.parse().ok()?)?;
-                Some(json!({ "printedName": user.printed_name, "roles": user.roles }))
+                Some(json!({
+                    "printedName": user.printed_name, "roles": user.roles, "hospitalId": user.hospital, "disabled": user.disabled,
+                    "secondFactor": user.second_factor.is_some(), "passwordSetAt": user.password_set_at.to_string(),
+                    "signingKey": user.signing_key.as_ref().map(|k| &k.public_key),
+                }))
             }
             "hospital" => serde_json::to_value(self.hospitals.get(&id.parse().ok()?)?).ok(),
             "gateway" => {

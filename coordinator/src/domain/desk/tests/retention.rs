@@ -75,6 +75,7 @@ impl Office {
                 user: id("qa"),
                 token_sha256: Digest([i; 32]),
                 expires_at: office.now.plus_ms(HOUR_MS),
+                proof: None,
             };
             office.give("qa", session);
         }

@@ -1,0 +1,270 @@
+//! One's own account: second factor, password, signing key, tokens for machines; and, for administrators, the accounts of others.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Value, json};
+use totp_rs::{Builder, Secret, Totp};
+
+use crate::client::{Client, write_secret};
+use crate::output::{Output, text};
+
+/// Where a code comes from.
+#[derive(Debug, Clone, Args)]
+#[group(required = false, multiple = false)]
+pub(crate) struct Code {
+    /// The six digits that the authenticator shows now.
+    #[arg(long)]
+    code: Option<String>,
+    /// File with the secret of the second factor, to make the code here: whoever holds that file holds the factor. For trials and for machines
+    /// that are locked up like an authenticator.
+    #[arg(long)]
+    factor_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Factor {
+    /// Sets up a second factor.
+    Enrol {
+        /// File with your password in its first line; `-` reads standard input.
+        #[arg(long)]
+        password_file: PathBuf,
+        /// Keep the secret in this file and show at once that it works, for trials; else put it into an authenticator, and confirm.
+        #[arg(long)]
+        factor_file: Option<PathBuf>,
+    },
+    /// Shows that the new second factor works; prints the recovery codes.
+    Confirm {
+        /// The six digits that the authenticator shows now.
+        code: String,
+    },
+    /// Shows the second factor again, for what needs it shown lately.
+    Show(Code),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Makes a signing key that the coordinator keeps sealed under your password; the registrar puts it on the roster.
+    Create {
+        /// File with your password in its first line; `-` reads standard input.
+        #[arg(long)]
+        password_file: PathBuf,
+        #[command(flatten)]
+        code: Code,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tokens {
+    /// Makes a token for a machine.
+    Create {
+        /// What it is for.
+        name: String,
+        /// One of your own permissions, for example `submitFirmware`, `manageFleet`, `read`, `readAll`, `readAudit`; once for each.
+        #[arg(long = "permission", required = true)]
+        permissions: Vec<String>,
+        /// Until when, RFC 3339; a year at most.
+        #[arg(long)]
+        expires: String,
+        /// Where to write it, readable by you alone; printed otherwise.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Lists your tokens.
+    List,
+    /// Revokes a token, at once.
+    Revoke {
+        /// Token id.
+        token: String,
+    },
+}
+
+/// Changes your password; your other sessions end.
+#[derive(Debug, Args)]
+pub(crate) struct Password {
+    /// File with the present password in its first line.
+    #[arg(long)]
+    password_file: PathBuf,
+    /// File with the new one.
+    #[arg(long)]
+    new_password_file: PathBuf,
+}
+
+/// The first line of a file, or of standard input.
+pub(crate) fn password(file: &Path) -> anyhow::Result<String> {
+    let text = if file.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin())?
+    } else {
+        std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?
+    };
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn totp(secret: &str) -> anyhow::Result<Totp> {
+    let secret = Secret::try_from_base32(secret.trim())
+        .map_err(|_| anyhow::anyhow!("the second factor's secret is no base32"))?;
+    Builder::new().with_secret(secret).build().map_err(|e| anyhow::anyhow!("the second factor's secret: {e}"))
+}
+
+fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// Codes to try, one after the other, each when it is due: one that was used already is refused, and the next is half a minute away.
+pub(crate) struct Codes {
+    given: Option<String>,
+    totp: Option<Totp>,
+    tried: u64,
+}
+
+/// Seconds of a code.
+const STEP_S: u64 = 30;
+/// A code, the next one, and the one after that.
+const CODES_MAX: u64 = 3;
+
+impl Code {
+    pub(crate) fn codes(&self) -> anyhow::Result<Codes> {
+        let totp = match &self.factor_file {
+            Some(file) => Some(totp(&password(file)?)?),
+            None => None,
+        };
+        Ok(Codes { given: self.code.clone(), totp, tried: 0 })
+    }
+}
+
+impl Codes {
+    /// The next code to try; none where there is none.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        let tried = self.tried;
+        self.tried += 1;
+        match &self.totp {
+            None if tried == 0 => self.given.clone(),
+            None => None,
+            Some(_) if tried >= CODES_MAX => None,
+            Some(totp) => {
+                // The coordinator takes the next code a step early.
+                let early = tried.min(1) * STEP_S;
+                if tried > 1 {
+                    tokio::time::sleep(Duration::from_secs(STEP_S - seconds() % STEP_S)).await;
+                }
+                Some(totp.generate(seconds() + early).to_string())
+            }
+        }
+    }
+}
+
+/// Whether an answer says that the code, or the recovery code, had been used.
+pub(crate) fn is_used(error: &anyhow::Error) -> bool {
+    error.to_string().contains("code-used")
+}
+
+/// Does something that needs a code, again with the next one where that was used already.
+pub(crate) async fn with_code(
+    client: &Client,
+    method: Method,
+    path: &str,
+    body: &Value,
+    code: &Code,
+) -> anyhow::Result<Value> {
+    let mut codes = code.codes()?;
+    let mut used = None;
+    while let Some(code) = codes.next().await {
+        let mut body = body.clone();
+        body["code"] = code.into();
+        match client.send(client.request(method.clone(), path).json(&body)).await {
+            Err(error) if is_used(&error) => used = Some(error),
+            answer => return answer,
+        }
+    }
+    Err(used.unwrap_or_else(|| anyhow::anyhow!("a code of the second factor is needed: --code")))
+}
+
+pub(crate) async fn factor(out: &Output, client: &Client, action: Factor) -> anyhow::Result<()> {
+    match action {
+        Factor::Enrol { password_file, factor_file } => {
+            let new =
+                client.post("/api/v1/me/second-factor", &json!({ "password": password(&password_file)? })).await?;
+            let Some(file) = factor_file else {
+                out.answer(&new, || {
+                    format!(
+                        "put this into your authenticator, then run mdfmctl second-factor confirm CODE:\n{}\nor type {}",
+                        text(&new["url"]),
+                        text(&new["secret"])
+                    )
+                });
+                return Ok(());
+            };
+            let secret = text(&new["secret"]);
+            write_secret(&file, format!("{secret}\n").as_bytes())?;
+            confirm(out, client, &totp(&secret)?.generate(seconds()).to_string()).await
+        }
+        Factor::Confirm { code } => confirm(out, client, &code).await,
+        Factor::Show(code) => {
+            with_code(client, Method::POST, "/api/v1/sessions/current/second-factor", &json!({}), &code).await?;
+            out.answer(&json!({ "shown": true }), || "second factor shown".into());
+            Ok(())
+        }
+    }
+}
+
+async fn confirm(out: &Output, client: &Client, code: &str) -> anyhow::Result<()> {
+    let view = client.post("/api/v1/me/second-factor/confirmation", &json!({ "code": code })).await?;
+    out.answer(&view, || {
+        let codes: Vec<String> = view["recoveryCodes"].as_array().into_iter().flatten().map(text).collect();
+        format!(
+            "the second factor counts from now on; recovery codes, each good once, shown never again:\n{}",
+            codes.join("\n")
+        )
+    });
+    Ok(())
+}
+
+pub(crate) async fn key(out: &Output, client: &Client, action: Key) -> anyhow::Result<()> {
+    let Key::Create { password_file, code } = action;
+    let body = json!({ "password": password(&password_file)? });
+    let view = with_code(client, Method::POST, "/api/v1/me/signing-key", &body, &code).await?;
+    out.answer(&view, || format!("signing key made; for the roster: {}", text(&view["publicKey"])));
+    Ok(())
+}
+
+pub(crate) async fn tokens(out: &Output, client: &Client, action: Tokens) -> anyhow::Result<()> {
+    match action {
+        Tokens::Create { name, permissions, expires, out: file } => {
+            let body = json!({ "name": name, "permissions": permissions, "expiresAt": expires });
+            let mut view = client.post("/api/v1/me/tokens", &body).await?;
+            if let Some(file) = file {
+                write_secret(&file, format!("{}\n", text(&view["token"])).as_bytes())?;
+                view["token"] = Value::Null;
+                view["file"] = file.display().to_string().into();
+            }
+            out.answer(&view, || {
+                let kept = if view["token"].is_null() { &view["file"] } else { &view["token"] };
+                format!("token {} until {}: {}", text(&view["tokenId"]), text(&view["expiresAt"]), text(kept))
+            });
+        }
+        Tokens::List => {
+            let rows = client.get("/api/v1/me/tokens").await?;
+            let columns =
+                [("TOKEN", "/tokenId"), ("NAME", "/name"), ("PERMISSIONS", "/permissions"), ("EXPIRES", "/expiresAt")];
+            out.table(&rows, &columns);
+        }
+        Tokens::Revoke { token } => {
+            client.delete(&format!("/api/v1/me/tokens/{token}"), &Value::Null).await?;
+            out.answer(&json!({ "revoked": token }), || format!("token {token} revoked"));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn change_password(out: &Output, client: &Client, options: Password) -> anyhow::Result<()> {
+    let (own, new) = (password(&options.password_file)?, password(&options.new_password_file)?);
+    if own == new {
+        bail!("the new password is the present one");
+    }
+    client.put("/api/v1/me/password", &json!({ "password": own, "newPassword": new })).await?;
+    out.answer(&json!({ "changed": true }), || "password changed; other sessions are over".into());
+    Ok(())
+}

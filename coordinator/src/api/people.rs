@@ -1,0 +1,472 @@
+//! What people do with their own accounts, and administrators with those of others: second factors, passwords, roles, standing, tokens for
+//! machines, signing keys.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use mdfm_shared::digest::Digest;
+use mdfm_shared::id::UserId;
+use mdfm_shared::sign::SecretKey;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::gateways::Reason;
+use super::request::{Json, Origin, fresh_id, id, time};
+use super::sessions::{Factor, is_password, show};
+use super::{Api, Problem};
+use crate::access::{Caller, hash_password, new_recovery_codes, seal, step_of, unseal};
+use crate::clock;
+use crate::domain::access::{AccessRole, Permission, User};
+use crate::domain::people::PersonChange;
+use crate::domain::{Command, Refusal};
+
+/// The account's own password, asked for again.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct OwnPassword {
+    password: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NewFactorView {
+    /// Base32, for authenticators that take it typed.
+    secret: String,
+    /// The same for authenticators that take an address (`otpauth`), as a QR code for example.
+    url: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RecoveryView {
+    /// Each opens once, in place of a code; shown now and never again.
+    recovery_codes: Vec<String>,
+}
+
+fn internal(error: getrandom::Error) -> Problem {
+    Problem::internal("no randomness", &error)
+}
+
+impl Origin {
+    /// The caller's own account, whose password was given again; wrong ones count like those at the door.
+    async fn need_password(
+        &self,
+        api: &Api,
+        action: &'static str,
+        password: String,
+    ) -> Result<(Caller, UserId, User), Problem> {
+        let (caller, id) = self.need_self(api, action).await?;
+        let now = clock::now();
+        let user = api.runner.state().users.get(&id).cloned();
+        let right = is_password(api, user.as_ref(), password).await;
+        let locked = api.logins.is_locked(id.as_str(), now);
+        match user.filter(|_| right && !locked) {
+            Some(user) => Ok((caller, id, user)),
+            None => {
+                api.logins.note(id.as_str(), now, false);
+                let refusal =
+                    Refusal::forbidden("wrong-password", "the password is wrong, or too many tries; wait a minute");
+                Err(self.deny(api, caller.actor, action, &format!("user/{id}"), refusal).await)
+            }
+        }
+    }
+
+    async fn change(
+        &self,
+        api: &Api,
+        caller: &Caller,
+        user: UserId,
+        change: PersonChange,
+        reason: Option<String>,
+    ) -> Result<(), Problem> {
+        self.submit(api, caller, Command::ChangePerson { user, change, reason }).await
+    }
+
+    /// A change that an administrator makes to somebody else's account.
+    async fn administer(
+        &self,
+        api: &Api,
+        user: &str,
+        change: PersonChange,
+        reason: String,
+    ) -> Result<StatusCode, Problem> {
+        let caller = self.need(api, Permission::ManageUsers, change.action(), &format!("user/{user}")).await?;
+        self.change(api, &caller, id("userId", user)?, change, Some(reason)).await?;
+        Ok(StatusCode::NO_CONTENT)
+    }
+}
+
+/// Begins to set up a second factor; it counts once it was shown. Replacing one needs it shown lately.
+#[utoipa::path(post, path = "/api/v1/me/second-factor", request_body = OwnPassword,
+    responses((status = 201, body = NewFactorView), (status = 403, body = Problem)))]
+pub(super) async fn begin_factor(
+    State(api): State<Api>,
+    origin: Origin,
+    Json(own): Json<OwnPassword>,
+) -> Result<(StatusCode, axum::Json<NewFactorView>), Problem> {
+    let action = "user.second-factor.set";
+    let (caller, id, user) = origin.need_password(&api, action, own.password).await?;
+    if user.second_factor.is_some() && !caller.has_shown_factor(&api.sessions, clock::now()) {
+        let refusal = Refusal::forbidden("step-up", "show the present second factor first, then replace it");
+        return Err(origin.deny(&api, caller.actor, action, &format!("user/{id}"), refusal).await);
+    }
+    let secret = api.pending.begin(&id, clock::now()).map_err(internal)?;
+    let url = format!("otpauth://totp/MDFM:{id}?secret={secret}&issuer=MDFM");
+    Ok((StatusCode::CREATED, axum::Json(NewFactorView { secret, url })))
+}
+
+/// A code of the new second factor.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct FirstCode {
+    code: String,
+}
+
+/// Shows that the new second factor works; from now on it counts.
+#[utoipa::path(post, path = "/api/v1/me/second-factor/confirmation", request_body = FirstCode,
+    responses((status = 201, body = RecoveryView), (status = 403, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn confirm_factor(
+    State(api): State<Api>,
+    origin: Origin,
+    Json(first): Json<FirstCode>,
+) -> Result<(StatusCode, axum::Json<RecoveryView>), Problem> {
+    let action = "user.second-factor.set";
+    let (caller, id) = origin.need_self(&api, action).await?;
+    let now = clock::now();
+    let Some(secret) = api.pending.get(&id, now) else {
+        return Err(Refusal::conflict("nothing-pending", "begin with POST /api/v1/me/second-factor").into());
+    };
+    let locked = api.logins.is_locked(id.as_str(), now);
+    let Some(step) = step_of(&secret, &first.code, now).filter(|_| !locked) else {
+        api.logins.note(id.as_str(), now, false);
+        let refusal = Refusal::forbidden("wrong-code", "the code is wrong; is the clock of the authenticator right?");
+        return Err(origin.deny(&api, caller.actor, action, &format!("user/{id}"), refusal).await);
+    };
+    let (recovery_codes, recovery) = new_recovery_codes().map_err(internal)?;
+    let kept = api.credentials.keep(&secret).map_err(|e| Problem::internal("the second factor cannot be kept", &e))?;
+    let change = PersonChange::SecondFactorSet { secret: kept, recovery, step, session: caller.token_sha256 };
+    origin.change(&api, &caller, id.clone(), change, None).await?;
+    api.pending.end(&id);
+    Ok((StatusCode::CREATED, axum::Json(RecoveryView { recovery_codes })))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct PasswordChange {
+    password: String,
+    new_password: String,
+}
+
+async fn keep_password(api: &Api, password: String) -> Result<Digest, Problem> {
+    let place = api.hashing.acquire().await;
+    let hash = tokio::task::spawn_blocking(move || hash_password(&password))
+        .await
+        .map_err(|e| Problem::internal("hashing failed", &e))?
+        .map_err(|e| Refusal::invalid("password", e))?;
+    drop(place);
+    api.credentials.keep(&hash).map_err(|e| Problem::internal("the password cannot be kept", &e))
+}
+
+/// Changes one's own password; other sessions end, and the signing key is sealed anew.
+#[utoipa::path(put, path = "/api/v1/me/password", request_body = PasswordChange,
+    responses((status = 204), (status = 403, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn change_password(
+    State(api): State<Api>,
+    origin: Origin,
+    Json(wish): Json<PasswordChange>,
+) -> Result<StatusCode, Problem> {
+    let (caller, id, user) = origin.need_password(&api, "user.password.change", wish.password.clone()).await?;
+    if wish.new_password == wish.password {
+        return Err(Refusal::invalid("newPassword", "must differ from the present one").into());
+    }
+    let credential = keep_password(&api, wish.new_password.clone()).await?;
+    let resealed = match &user.signing_key {
+        None => None,
+        Some(held) => {
+            let key = open_key(&api, &id, held.sealed, wish.password).await?;
+            Some((held.public_key.clone(), seal_key(&api, &id, key, wish.new_password).await?))
+        }
+    };
+    // The new seal first: a crash between leaves a key that the owner makes anew, and never one under an old password.
+    if let Some((public_key, sealed)) = resealed {
+        origin.change(&api, &caller, id.clone(), PersonChange::SigningKeySet { public_key, sealed }, None).await?;
+    }
+    let change = PersonChange::PasswordSet { credential, own: Some(caller.token_sha256) };
+    origin.change(&api, &caller, id, change, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Both factors, for a signature or a signing key.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct BothFactors {
+    pub(super) password: String,
+    pub(super) code: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SigningKeyView {
+    /// For the roster, which the registrar signs.
+    public_key: String,
+}
+
+async fn seal_key(api: &Api, user: &UserId, key: SecretKey, password: String) -> Result<Digest, Problem> {
+    let place = api.hashing.acquire().await;
+    let owner = user.clone();
+    let sealed = tokio::task::spawn_blocking(move || seal(&key, &owner, &password))
+        .await
+        .map_err(|e| Problem::internal("sealing failed", &e))?
+        .map_err(|e| Problem::internal("sealing failed", &e))?;
+    drop(place);
+    api.credentials.keep(&sealed).map_err(|e| Problem::internal("the signing key cannot be kept", &e))
+}
+
+/// A person's signing key, opened with the password that was just checked.
+pub(super) async fn open_key(api: &Api, user: &UserId, sealed: Digest, password: String) -> Result<SecretKey, Problem> {
+    let held = api.credentials.read(sealed).map_err(|e| Problem::internal("the signing key cannot be read", &e))?;
+    let place = api.hashing.acquire().await;
+    let owner = user.clone();
+    let opened = tokio::task::spawn_blocking(move || unseal(&held, &owner, &password))
+        .await
+        .map_err(|e| Problem::internal("opening failed", &e))?;
+    drop(place);
+    let retired = |e| Refusal::conflict("signing-key", format!("{e}; make a new one (mdfmctl signing-key create)"));
+    opened.map_err(|e| retired(e).into())
+}
+
+impl Origin {
+    /// The caller who has shown both factors just now; the code counts once, and is spent.
+    pub(super) async fn need_both(
+        &self,
+        api: &Api,
+        action: &'static str,
+        both: &BothFactors,
+    ) -> Result<(Caller, UserId, User), Problem> {
+        let (caller, id, user) = self.need_password(api, action, both.password.clone()).await?;
+        let factor = Factor { code: Some(both.code.clone()), recovery_code: None };
+        let proof = show(api, self, &caller.actor, &id, &factor, action).await?;
+        let change = PersonChange::SecondFactorShown { session: caller.token_sha256, proof };
+        self.change(api, &caller, id.clone(), change, None).await?;
+        Ok((caller, id, user))
+    }
+}
+
+/// Makes a signing key of one's own, sealed under one's password; it signs nothing until the registrar has put it on the roster.
+#[utoipa::path(post, path = "/api/v1/me/signing-key", request_body = BothFactors,
+    responses((status = 201, body = SigningKeyView), (status = 403, body = Problem)))]
+pub(super) async fn make_key(
+    State(api): State<Api>,
+    origin: Origin,
+    Json(both): Json<BothFactors>,
+) -> Result<(StatusCode, axum::Json<SigningKeyView>), Problem> {
+    let (caller, id, _) = origin.need_both(&api, "user.signing-key.set", &both).await?;
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(internal)?;
+    let key = SecretKey::from_seed(seed);
+    let public_key = key.public().to_string();
+    let sealed = seal_key(&api, &id, key, both.password).await?;
+    let change = PersonChange::SigningKeySet { public_key: public_key.clone(), sealed };
+    origin.change(&api, &caller, id, change, None).await?;
+    Ok((StatusCode::CREATED, axum::Json(SigningKeyView { public_key })))
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MeView {
+    user_id: String,
+    printed_name: String,
+    roles: Vec<AccessRole>,
+    hospital_id: Option<String>,
+    second_factor: bool,
+    recovery_codes_left: usize,
+    signing_key: Option<String>,
+    password_set_at: String,
+}
+
+/// Who one is here.
+#[utoipa::path(get, path = "/api/v1/me", responses((status = 200, body = MeView), (status = 401, body = Problem)))]
+pub(super) async fn me(State(api): State<Api>, origin: Origin) -> Result<axum::Json<MeView>, Problem> {
+    let (_, id) = origin.need_self(&api, "user.show").await?;
+    let state = api.runner.state();
+    let user = state.users.get(&id).ok_or_else(|| Refusal::not_found("user", &id))?;
+    Ok(axum::Json(MeView {
+        user_id: id.to_string(),
+        printed_name: user.printed_name.clone(),
+        roles: user.roles.clone(),
+        hospital_id: user.hospital.as_ref().map(ToString::to_string),
+        second_factor: user.second_factor.is_some(),
+        recovery_codes_left: user.second_factor.as_ref().map_or(0, |f| f.recovery.len()),
+        signing_key: user.signing_key.as_ref().map(|k| k.public_key.clone()),
+        password_set_at: user.password_set_at.to_string(),
+    }))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewToken {
+    name: String,
+    permissions: Vec<Permission>,
+    expires_at: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TokenView {
+    token_id: String,
+    name: String,
+    permissions: Vec<Permission>,
+    expires_at: String,
+    /// Send it as `Authorization: Bearer …`; shown once, when it is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+}
+
+/// Makes a token for a machine: with some of one's own permissions, for at most a year, never for what only people decide.
+#[utoipa::path(post, path = "/api/v1/me/tokens", request_body = NewToken,
+    responses((status = 201, body = TokenView), (status = 403, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn make_token(
+    State(api): State<Api>,
+    origin: Origin,
+    Json(new): Json<NewToken>,
+) -> Result<(StatusCode, axum::Json<TokenView>), Problem> {
+    let (caller, user) = origin.need_self(&api, "token.create").await?;
+    let expires_at = time("expiresAt", &new.expires_at)?;
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(internal)?;
+    let token = format!("mdfm_{}", hex::encode(secret));
+    let token_id = fresh_id::<mdfm_shared::id::FirmwareId>("token-")?.to_string();
+    let change = PersonChange::TokenMade {
+        token_sha256: Digest::of(token.as_bytes()),
+        id: token_id.clone(),
+        name: new.name.clone(),
+        permissions: new.permissions.clone(),
+        expires_at,
+    };
+    origin.change(&api, &caller, user, change, None).await?;
+    let (name, permissions, expires_at) = (new.name, new.permissions, expires_at.to_string());
+    Ok((StatusCode::CREATED, axum::Json(TokenView { token_id, name, permissions, expires_at, token: Some(token) })))
+}
+
+/// Lists one's own tokens.
+#[utoipa::path(get, path = "/api/v1/me/tokens", responses((status = 200, body = Vec<TokenView>)))]
+pub(super) async fn list_tokens(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<TokenView>>, Problem> {
+    let (_, user) = origin.need_self(&api, "token.list").await?;
+    let state = api.runner.state();
+    let own = state.tokens.values().filter(|t| t.user == user);
+    let view = own.map(|t| TokenView {
+        token_id: t.id.clone(),
+        name: t.name.clone(),
+        permissions: t.permissions.clone(),
+        expires_at: t.expires_at.to_string(),
+        token: None,
+    });
+    Ok(axum::Json(view.collect()))
+}
+
+/// Revokes one of one's own tokens, at once.
+#[utoipa::path(delete, path = "/api/v1/me/tokens/{token}", responses((status = 204), (status = 404, body = Problem)))]
+pub(super) async fn revoke_token(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(token): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let (caller, user) = origin.need_self(&api, "token.revoke").await?;
+    origin.change(&api, &caller, user, PersonChange::TokenRevoked { id: token }, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Other roles for somebody, and why.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewRoles {
+    roles: Vec<AccessRole>,
+    #[serde(default)]
+    hospital_id: Option<String>,
+    reason: String,
+}
+
+/// Gives somebody other roles, at once.
+#[utoipa::path(put, path = "/api/v1/users/{user}/roles", request_body = NewRoles,
+    responses((status = 204), (status = 403, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn set_roles(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(user): Path<String>,
+    Json(new): Json<NewRoles>,
+) -> Result<StatusCode, Problem> {
+    let hospital = new.hospital_id.as_deref().map(|h| id("hospitalId", h)).transpose()?;
+    origin.administer(&api, &user, PersonChange::RolesSet { roles: new.roles, hospital }, new.reason).await
+}
+
+/// Disables an account: sessions and tokens end at once, the id stays taken.
+#[utoipa::path(post, path = "/api/v1/users/{user}/disable", request_body = Reason,
+    responses((status = 204), (status = 403, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn disable(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(user): Path<String>,
+    Json(why): Json<Reason>,
+) -> Result<StatusCode, Problem> {
+    origin.administer(&api, &user, PersonChange::Disabled, why.reason).await
+}
+
+/// Enables an account that was disabled.
+#[utoipa::path(post, path = "/api/v1/users/{user}/enable", request_body = Reason,
+    responses((status = 204), (status = 403, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn enable(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(user): Path<String>,
+    Json(why): Json<Reason>,
+) -> Result<StatusCode, Problem> {
+    origin.administer(&api, &user, PersonChange::Enabled, why.reason).await
+}
+
+/// Ends every session of somebody.
+#[utoipa::path(post, path = "/api/v1/users/{user}/sign-out", request_body = Reason,
+    responses((status = 204), (status = 403, body = Problem)))]
+pub(super) async fn sign_out(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(user): Path<String>,
+    Json(why): Json<Reason>,
+) -> Result<StatusCode, Problem> {
+    origin.administer(&api, &user, PersonChange::SessionsEnded, why.reason).await
+}
+
+/// Takes away a second factor that was lost, and with it the signing key; the person sets up another.
+#[utoipa::path(delete, path = "/api/v1/users/{user}/second-factor", request_body = Reason,
+    responses((status = 204), (status = 403, body = Problem)))]
+pub(super) async fn remove_factor(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(user): Path<String>,
+    Json(why): Json<Reason>,
+) -> Result<StatusCode, Problem> {
+    origin.administer(&api, &user, PersonChange::SecondFactorRemoved, why.reason).await
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct PasswordReset {
+    new_password: String,
+    reason: String,
+}
+
+/// Gives somebody another password; their sessions end, and their signing key is retired.
+#[utoipa::path(put, path = "/api/v1/users/{user}/password", request_body = PasswordReset,
+    responses((status = 204), (status = 403, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn reset_password(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(user): Path<String>,
+    Json(wish): Json<PasswordReset>,
+) -> Result<StatusCode, Problem> {
+    let object = format!("user/{user}");
+    let caller = origin.need(&api, Permission::ManageUsers, "user.password.reset", &object).await?;
+    let id = id("userId", &user)?;
+    let credential = keep_password(&api, wish.new_password).await?;
+    let change = PersonChange::PasswordSet { credential, own: None };
+    origin.change(&api, &caller, id, change, Some(wish.reason)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

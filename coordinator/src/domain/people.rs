@@ -1,0 +1,266 @@
+//! What happens to people's accounts: second factors, passwords, roles, standing, sessions, tokens for machines, signing keys. Secrets are
+//! not here: the state names them by digest, and the files are kept beside the log (decision 0003).
+
+use std::collections::BTreeSet;
+
+use mdfm_shared::digest::Digest;
+use mdfm_shared::id::{HospitalId, UserId};
+use mdfm_shared::manifest::is_label;
+use mdfm_shared::record::Actor;
+use mdfm_shared::time::UtcMillis;
+use serde::{Deserialize, Serialize};
+
+use super::access::{AccessRole, Permission, User, check_roles};
+use super::{Refusal, State};
+
+/// Codes by which somebody without their second factor gets in once each.
+pub(crate) const RECOVERY_CODES: usize = 10;
+/// Tokens of one person.
+const TOKENS_MAX: usize = 20;
+/// Longest life of a token: a year.
+const TOKEN_MS_MAX: u64 = 366 * 86_400_000;
+
+/// The second factor of a person (RFC 6238).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SecondFactor {
+    /// Digest of the shared secret.
+    pub(crate) secret: Digest,
+    /// The time step of the last code that was taken: each code counts once.
+    pub(crate) last_step: u64,
+    /// Digests of the recovery codes that are left.
+    pub(crate) recovery: BTreeSet<Digest>,
+}
+
+/// How a second factor was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Proof {
+    /// A code of this time step.
+    Code(u64),
+    /// The recovery code with this digest.
+    Recovery(Digest),
+}
+
+/// A key for a machine that acts for a person, with less than that person's permissions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Token {
+    pub(crate) user: UserId,
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) permissions: Vec<Permission>,
+    pub(crate) expires_at: UtcMillis,
+}
+
+/// A person's signing key: the secret half is sealed under their password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SigningKey {
+    /// As the roster spells it.
+    pub(crate) public_key: String,
+    /// Digest of the sealed secret half.
+    pub(crate) sealed: Digest,
+}
+
+/// One change of a person's account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub(crate) enum PersonChange {
+    /// The person set up a second factor, and showed in this session that it works.
+    SecondFactorSet { secret: Digest, recovery: BTreeSet<Digest>, step: u64, session: Digest },
+    /// The person showed the second factor again.
+    SecondFactorShown { session: Digest, proof: Proof },
+    /// An administrator took it away, because it was lost.
+    SecondFactorRemoved,
+    /// Another password: the person's own doing, in this session, or an administrator's.
+    PasswordSet { credential: Digest, own: Option<Digest> },
+    /// Other roles.
+    RolesSet { roles: Vec<AccessRole>, hospital: Option<HospitalId> },
+    /// May no longer sign in, nor anything else.
+    Disabled,
+    /// May again.
+    Enabled,
+    /// Every session ended.
+    SessionsEnded,
+    /// A token for a machine.
+    TokenMade { token_sha256: Digest, id: String, name: String, permissions: Vec<Permission>, expires_at: UtcMillis },
+    /// A token that counts no longer.
+    TokenRevoked { id: String },
+    /// A signing key of the person's own, or the same key under another password.
+    SigningKeySet { public_key: String, sealed: Digest },
+}
+
+impl PersonChange {
+    /// The action's stable name in the audit log.
+    pub(crate) fn action(&self) -> &'static str {
+        match self {
+            Self::SecondFactorSet { .. } => "user.second-factor.set",
+            Self::SecondFactorShown { .. } => "session.step-up",
+            Self::SecondFactorRemoved => "user.second-factor.remove",
+            Self::PasswordSet { own: Some(_), .. } => "user.password.change",
+            Self::PasswordSet { own: None, .. } => "user.password.reset",
+            Self::RolesSet { .. } => "user.roles",
+            Self::Disabled => "user.disable",
+            Self::Enabled => "user.enable",
+            Self::SessionsEnded => "user.sessions.end",
+            Self::TokenMade { .. } => "token.create",
+            Self::TokenRevoked { .. } => "token.revoke",
+            Self::SigningKeySet { .. } => "user.signing-key.set",
+        }
+    }
+
+    /// Whether it is done to somebody, by an administrator: never to oneself.
+    fn is_done_to_others(&self) -> bool {
+        matches!(
+            self,
+            Self::SecondFactorRemoved
+                | Self::PasswordSet { own: None, .. }
+                | Self::RolesSet { .. }
+                | Self::Disabled
+                | Self::Enabled
+        )
+    }
+}
+
+/// Whether a second factor is shown by `proof`; a code, or a recovery code, counts once.
+pub(super) fn check_proof(user: &User, proof: Proof) -> Result<(), Refusal> {
+    let Some(factor) = &user.second_factor else {
+        return Err(Refusal::conflict("no-second-factor", "no second factor is set up"));
+    };
+    match proof {
+        Proof::Code(step) if step > factor.last_step => Ok(()),
+        Proof::Code(_) => {
+            Err(Refusal::forbidden("code-used", "this code was used already; wait for the next one, half a minute"))
+        }
+        Proof::Recovery(code) if factor.recovery.contains(&code) => Ok(()),
+        Proof::Recovery(_) => Err(Refusal::forbidden("wrong-code", "the recovery code is wrong, or was used already")),
+    }
+}
+
+pub(super) fn decide(
+    state: &State,
+    now: UtcMillis,
+    actor: &Actor,
+    id: &UserId,
+    change: &PersonChange,
+) -> Result<(), Refusal> {
+    let user = state.users.get(id).ok_or_else(|| Refusal::not_found("user", id))?;
+    if change.is_done_to_others() && actor.id == id.as_str() {
+        let detail = "nobody changes their own standing; another administrator must do it";
+        return Err(Refusal::forbidden("own-account", detail));
+    }
+    match change {
+        PersonChange::SecondFactorSet { recovery, .. } if recovery.len() != RECOVERY_CODES => {
+            Err(Refusal::invalid("recovery", "there must be ten different codes"))
+        }
+        PersonChange::SecondFactorShown { proof, .. } => check_proof(user, *proof),
+        PersonChange::RolesSet { roles, hospital } => {
+            check_roles(state, roles, hospital.as_ref())?;
+            keep_an_administrator(state, id, roles.contains(&AccessRole::Admin))
+        }
+        PersonChange::Disabled if user.disabled => {
+            Err(Refusal::conflict("disabled", format!("{id} is disabled already")))
+        }
+        PersonChange::Disabled => keep_an_administrator(state, id, false),
+        PersonChange::Enabled if !user.disabled => Err(Refusal::conflict("enabled", format!("{id} is not disabled"))),
+        PersonChange::TokenMade { name, permissions, expires_at, .. } => {
+            if !is_label(name) {
+                return Err(Refusal::invalid("name", "must be 1 to 128 printable characters"));
+            }
+            if *expires_at <= now || expires_at.0 > now.0 + TOKEN_MS_MAX {
+                return Err(Refusal::invalid("expiresAt", "must be within a year from now"));
+            }
+            if state.tokens.values().filter(|t| t.user == *id && t.expires_at > now).count() >= TOKENS_MAX {
+                return Err(Refusal::conflict("too-many-tokens", format!("{id} has {TOKENS_MAX}; revoke one first")));
+            }
+            let lacking =
+                permissions.iter().find(|p| p.needs_person() || !user.roles.iter().any(|r| p.is_granted_to(*r)));
+            match lacking {
+                _ if permissions.is_empty() => Err(Refusal::invalid("permissions", "at least one is needed")),
+                Some(lacking) => {
+                    let detail = format!("{lacking:?} is not {id}'s own, or is for people alone");
+                    Err(Refusal::invalid("permissions", detail))
+                }
+                None => Ok(()),
+            }
+        }
+        PersonChange::TokenRevoked { id: token } => {
+            let held = state.tokens.values().any(|t| t.user == *id && t.id == *token);
+            if held { Ok(()) } else { Err(Refusal::not_found("token", token)) }
+        }
+        _ => Ok(()),
+    }
+}
+
+/// There is always somebody who can let others in.
+fn keep_an_administrator(state: &State, changed: &UserId, stays: bool) -> Result<(), Refusal> {
+    let others = state.users.iter().filter(|(id, _)| *id != changed);
+    let is_left = others.into_iter().any(|(_, u)| !u.disabled && u.roles.contains(&AccessRole::Admin));
+    if stays || is_left {
+        Ok(())
+    } else {
+        Err(Refusal::conflict("last-administrator", "nobody would be left to manage users"))
+    }
+}
+
+/// Applies a change that was decided.
+pub(super) fn apply(state: &mut State, at: UtcMillis, id: &UserId, change: PersonChange) -> Option<()> {
+    let user = state.users.get_mut(id)?;
+    match change {
+        PersonChange::SecondFactorSet { secret, recovery, step, session } => {
+            user.second_factor = Some(SecondFactor { secret, last_step: step, recovery });
+            if let Some(session) = state.sessions.get_mut(&session) {
+                session.shown_at = Some(at);
+            }
+        }
+        PersonChange::SecondFactorShown { session, proof } => {
+            spend(user, proof);
+            if let Some(session) = state.sessions.get_mut(&session) {
+                session.shown_at = Some(at);
+            }
+        }
+        PersonChange::SecondFactorRemoved => {
+            user.second_factor = None;
+            // What was released with both factors is not released with one.
+            user.signing_key = None;
+            state.sessions.retain(|_, s| s.user != *id);
+        }
+        PersonChange::PasswordSet { credential, own } => {
+            user.credential = credential;
+            user.password_set_at = at;
+            if own.is_none() {
+                // Sealed under a password that nobody may know any more.
+                user.signing_key = None;
+            }
+            state.sessions.retain(|token, s| s.user != *id || own == Some(*token));
+        }
+        PersonChange::RolesSet { roles, hospital } => {
+            user.roles = roles;
+            user.hospital = hospital;
+        }
+        PersonChange::Disabled => {
+            user.disabled = true;
+            state.sessions.retain(|_, s| s.user != *id);
+            state.tokens.retain(|_, t| t.user != *id);
+        }
+        PersonChange::Enabled => user.disabled = false,
+        PersonChange::SessionsEnded => state.sessions.retain(|_, s| s.user != *id),
+        PersonChange::TokenMade { token_sha256, id: token, name, permissions, expires_at } => {
+            state.tokens.retain(|_, t| t.expires_at > at);
+            state.tokens.insert(token_sha256, Token { user: id.clone(), id: token, name, permissions, expires_at });
+        }
+        PersonChange::TokenRevoked { id: token } => state.tokens.retain(|_, t| t.user != *id || t.id != token),
+        PersonChange::SigningKeySet { public_key, sealed } => {
+            user.signing_key = Some(SigningKey { public_key, sealed })
+        }
+    }
+    Some(())
+}
+
+/// Notes that a proof was taken.
+pub(super) fn spend(user: &mut User, proof: Proof) {
+    if let Some(factor) = &mut user.second_factor {
+        match proof {
+            Proof::Code(step) => factor.last_step = step,
+            Proof::Recovery(code) => drop(factor.recovery.remove(&code)),
+        }
+    }
+}
