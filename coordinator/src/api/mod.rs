@@ -19,6 +19,7 @@ mod recalls;
 mod reports;
 mod request;
 mod retention;
+mod rights;
 mod router;
 mod sessions;
 mod trust;

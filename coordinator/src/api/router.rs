@@ -1,17 +1,19 @@
 //! Every route.
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::Unrecorded;
 use super::request::Origin;
+use super::rights::{self, Right};
 use super::{
     Api, Problem, agent, approvals, bundles, compliance, deployments, devices, evidence, firmware, fleet_link,
     gateways, history, hospitals, people, recalls, reports, retention, sessions, trust, users,
@@ -20,6 +22,8 @@ use crate::domain::Refusal;
 use crate::domain::refusal::Class;
 use crate::runner::anonymous;
 
+/// Where the OpenAPI document is.
+const DOCUMENT: &str = "/api/v1/openapi.json";
 /// Bytes in the body of any request but an image upload.
 const BODY_BYTES_MAX: usize = 1 << 20;
 /// What every answer says to a browser: nothing here is to be framed, guessed at, kept, or run as a script; and this host speaks TLS alone.
@@ -122,12 +126,34 @@ fn documented() -> OpenApiRouter<Api> {
         .merge(upload)
 }
 
+/// The document with whom each operation is for.
+fn described(mut document: Value) -> Value {
+    for (right, (method, path, action)) in rights::all() {
+        let operation = &mut document["paths"][path][method.to_lowercase()];
+        operation["x-right"] = right.name().into();
+        operation["x-action"] = action.into();
+        operation["security"] = match right {
+            Right::Anybody => json!([]),
+            Right::Gateway => json!([{ "gateway": [] }]),
+            Right::Own => json!([{ "session": [] }]),
+            Right::Needs(permission) if permission.needs_person() => json!([{ "session": [] }]),
+            Right::Needs(_) => json!([{ "session": [] }, { "token": [] }]),
+        };
+    }
+    document["components"]["securitySchemes"] = json!({
+        "session": { "type": "http", "scheme": "bearer", "description": "from POST /api/v1/sessions" },
+        "token": { "type": "http", "scheme": "bearer", "description": "from POST /api/v1/me/tokens, for machines" },
+        "gateway": { "type": "mutualTLS", "description": "the certificate of an enrolled gateway" },
+    });
+    document
+}
+
 /// The router with its OpenAPI document at `/api/v1/openapi.json`.
 pub(crate) fn router(api: Api) -> Router {
     let (router, document) = documented().split_for_parts();
-    let document = serde_json::to_value(&document).unwrap_or_default();
+    let document = described(serde_json::to_value(&document).unwrap_or_default());
     router
-        .route("/api/v1/openapi.json", get(move || std::future::ready(axum::Json(document.clone()))))
+        .route(DOCUMENT, get(move || std::future::ready(axum::Json(document.clone()))))
         .fallback(|| {
             std::future::ready(Problem::from(Refusal::not_found("resource at this path; see", "/api/v1/openapi.json")))
         })
@@ -139,7 +165,21 @@ pub(crate) fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-/// Lets people in from their networks alone. Puts into the audit log what was refused before any handler could: bodies that cannot be read, unknown paths to write to.
+/// Whether the caller may use this route at all.
+async fn admit(api: &Api, origin: &Origin, method: &Method, path: &str, object: &str) -> Result<(), Problem> {
+    let method = if *method == Method::HEAD { "GET" } else { method.as_str() };
+    match rights::of(method, path) {
+        Some((Right::Anybody, _)) => {}
+        Some((Right::Gateway, action)) => drop(origin.need_gateway(api, action).await?),
+        Some((Right::Own, action)) => drop(origin.need_self(api, action).await?),
+        Some((Right::Needs(permission), action)) => drop(origin.need(api, permission, action, object).await?),
+        // The path does not take the method: that is said further in.
+        None => {}
+    }
+    Ok(())
+}
+
+/// Lets people in from their networks alone, and to what they may. Puts into the audit log what was refused before any handler could: bodies that cannot be read, unknown paths to write to.
 /// Reads that find nothing are no attempts at anything and leave no record; denied ones are recorded where they are denied.
 async fn guard(State(api): State<Api>, origin: Origin, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
@@ -159,6 +199,12 @@ async fn guard(State(api): State<Api>, origin: Origin, request: Request, next: N
         );
         return problem.await.into_response();
     }
+    let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    if let Some(path) = matched.filter(|path| path != DOCUMENT)
+        && let Err(problem) = admit(&api, &origin, request.method(), &path, &object).await
+    {
+        return problem.into_response();
+    }
     let mut response = next.run(request).await;
     for (name, value) in SECURITY_HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
@@ -174,6 +220,24 @@ async fn guard(State(api): State<Api>, origin: Origin, request: Request, next: N
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A route without a row, or a row without a route, fails here; so does one that a role may use in the table and not in the seed's sense.
+    #[test]
+    fn p11_10d_every_route_says_whom_it_is_for() {
+        let (_, document) = documented().split_for_parts();
+        let document = serde_json::to_value(&document).expect("encodes");
+        let paths = document["paths"].as_object().expect("paths");
+        let documented = paths.iter().flat_map(|(path, item)| {
+            let methods = item.as_object().into_iter().flat_map(|item| item.keys());
+            methods.map(|method| (method.to_uppercase(), path.clone())).collect::<Vec<_>>()
+        });
+        let mut documented: Vec<_> = documented.collect();
+        let mut rows: Vec<_> = rights::all().map(|(_, (m, p, _))| (m.to_owned(), p.replace("{*", "{"))).collect();
+        documented.iter_mut().for_each(|(_, path)| *path = path.replace("{*", "{"));
+        documented.sort();
+        rows.sort();
+        assert_eq!(rows, documented);
+    }
 
     #[test]
     fn seed_api_every_resource_of_the_seed_is_documented() {

@@ -1,0 +1,170 @@
+//! Who may call which route: one row for each, and nothing without a row. Looked at before a request's body is read; the handlers ask again with
+//! the object in hand.
+
+use crate::domain::access::Permission;
+
+/// Whom a route is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Right {
+    /// Strangers too: to sign in, to enrol with a token, to see whether this is alive.
+    Anybody,
+    /// Gateways, by their certificate.
+    Gateway,
+    /// People, in a session, for what is their own.
+    Own,
+    /// Whoever has the permission.
+    Needs(Permission),
+}
+
+impl Right {
+    /// As the OpenAPI document writes it.
+    pub(super) fn name(self) -> String {
+        match self {
+            Self::Anybody => "anybody".into(),
+            Self::Gateway => "gateway".into(),
+            Self::Own => "own".into(),
+            Self::Needs(permission) => {
+                serde_json::to_value(permission).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// Method, path, and the action by which the audit log knows it.
+type Route = (&'static str, &'static str, &'static str);
+
+#[rustfmt::skip]
+const RIGHTS: &[(Right, &[Route])] = &[
+    (Right::Anybody, &[
+        ("POST", "/agent/v1/enrolments", "gateway.enrol"),
+        ("GET", "/api/v1/compliance/log/checkpoint", "audit.checkpoint"),
+        ("GET", "/api/v1/health", "health"),
+        ("POST", "/api/v1/sessions", "session.open"),
+    ]),
+    (Right::Gateway, &[
+        ("POST", "/agent/v1/certificates", "gateway.renew"),
+        ("GET", "/agent/v1/images/{sha256}", "image.get"),
+        ("GET", "/agent/v1/log/consistency", "log.consistency"),
+    ]),
+    (Right::Own, &[
+        ("POST", "/api/v1/approvals/signature", "firmware.approve"),
+        ("POST", "/api/v1/me/second-factor", "user.second-factor.set"),
+        ("POST", "/api/v1/me/second-factor/confirmation", "user.second-factor.set"),
+        ("PUT", "/api/v1/me/password", "user.password.change"),
+        ("POST", "/api/v1/me/signing-key", "user.signing-key.set"),
+        ("GET", "/api/v1/me", "user.show"),
+        ("POST", "/api/v1/me/tokens", "token.create"),
+        ("GET", "/api/v1/me/tokens", "token.list"),
+        ("DELETE", "/api/v1/me/tokens/{token}", "token.revoke"),
+        ("POST", "/api/v1/sessions/current/second-factor", "session.step-up"),
+        ("DELETE", "/api/v1/sessions/current", "session.close"),
+    ]),
+    (Right::Needs(Permission::Read), &[
+        ("GET", "/api/v1/compliance/log/proofs/{index}", "audit.proof"),
+        ("GET", "/api/v1/deployments", "deployment.list"),
+        ("GET", "/api/v1/deployments/{deployment}", "deployment.show"),
+        ("GET", "/api/v1/devices", "device.list"),
+        ("GET", "/api/v1/devices/{device}", "device.show"),
+        ("GET", "/api/v1/firmware", "firmware.list"),
+        ("GET", "/api/v1/firmware/{firmware}", "firmware.show"),
+        ("GET", "/api/v1/hospitals", "hospital.list"),
+        ("GET", "/api/v1/trust", "trust.show"),
+    ]),
+    (Right::Needs(Permission::ReadAll), &[
+        ("GET", "/api/v1/approvals", "approval.list"),
+        ("GET", "/api/v1/firmware/{firmware}/image", "firmware.image.get"),
+        ("GET", "/api/v1/fleet-link", "fleet-link.read"),
+        ("GET", "/api/v1/gateways", "gateway.list"),
+        ("GET", "/api/v1/recalls", "recall.list"),
+        ("GET", "/api/v1/recalls/{recall}", "recall.show"),
+    ]),
+    (Right::Needs(Permission::ReadAudit), &[
+        ("GET", "/api/v1/compliance/audit-logs", "audit.search"),
+        ("GET", "/api/v1/compliance/log/tile/{*path}", "audit.export"),
+        ("GET", "/api/v1/compliance/log/export", "audit.export"),
+        ("GET", "/api/v1/compliance/log/status", "audit.status"),
+        ("GET", "/api/v1/compliance/evidence", "audit.export"),
+        ("GET", "/api/v1/compliance/states/{kind}/{id}", "audit.state"),
+        ("GET", "/api/v1/compliance/differences/{kind}/{id}", "audit.state"),
+        ("GET", "/api/v1/compliance/reports/{kind}", "report.make"),
+        ("GET", "/api/v1/compliance/reports/{kind}/{id}", "report.make"),
+        ("GET", "/api/v1/compliance/retention", "retention.show"),
+        ("GET", "/api/v1/users", "user.list"),
+    ]),
+    (Right::Needs(Permission::ManageUsers), &[
+        ("PUT", "/api/v1/users/{user}/roles", "user.roles"),
+        ("POST", "/api/v1/users/{user}/disable", "user.disable"),
+        ("POST", "/api/v1/users/{user}/enable", "user.enable"),
+        ("POST", "/api/v1/users/{user}/sign-out", "user.sessions.end"),
+        ("DELETE", "/api/v1/users/{user}/second-factor", "user.second-factor.remove"),
+        ("PUT", "/api/v1/users/{user}/password", "user.password.reset"),
+        ("POST", "/api/v1/users", "user.create"),
+    ]),
+    (Right::Needs(Permission::ManageTrust), &[
+        ("POST", "/api/v1/trust/roots", "trust.root.add"),
+        ("POST", "/api/v1/trust/rosters", "trust.roster.add"),
+    ]),
+    (Right::Needs(Permission::ManageFleet), &[
+        ("GET", "/api/v1/gateways/{gateway}/bundle", "gateway.bundle"),
+        ("POST", "/api/v1/gateways/{gateway}/telemetry", "gateway.telemetry"),
+        ("POST", "/api/v1/devices", "device.register"),
+        ("POST", "/api/v1/devices/{device}/retirement", "device.retire"),
+        ("POST", "/api/v1/gateways", "gateway.register"),
+        ("POST", "/api/v1/gateways/{gateway}/enrolment-tokens", "gateway.token"),
+        ("POST", "/api/v1/gateways/{gateway}/revocation", "gateway.revoke"),
+        ("POST", "/api/v1/hospitals", "hospital.register"),
+        ("PUT", "/api/v1/hospitals/{hospital}/policy", "hospital.policy"),
+    ]),
+    (Right::Needs(Permission::SubmitFirmware), &[
+        ("POST", "/api/v1/firmware", "firmware.create"),
+        ("PUT", "/api/v1/firmware/{firmware}/image", "firmware.image"),
+        ("PUT", "/api/v1/firmware/{firmware}/deltas/{sha256}", "firmware.delta"),
+        ("PUT", "/api/v1/firmware/{firmware}/manifest", "firmware.manifest"),
+        ("PUT", "/api/v1/firmware/{firmware}/sbom", "firmware.sbom"),
+    ]),
+    (Right::Needs(Permission::Approve), &[
+        ("POST", "/api/v1/approvals", "firmware.approve"),
+        ("POST", "/api/v1/deployments/{deployment}/validations", "deployment.validate"),
+        ("POST", "/api/v1/firmware/{firmware}/rejection", "firmware.reject"),
+    ]),
+    (Right::Needs(Permission::Deploy), &[
+        ("POST", "/api/v1/deployments", "deployment.create"),
+        ("POST", "/api/v1/deployments/{deployment}/resume", "deployment.resume"),
+    ]),
+    (Right::Needs(Permission::Stop), &[
+        ("POST", "/api/v1/deployments/{deployment}/pause", "deployment.pause"),
+        ("POST", "/api/v1/deployments/{deployment}/abort", "deployment.abort"),
+    ]),
+    (Right::Needs(Permission::RollBack), &[
+        ("POST", "/api/v1/deployments/{deployment}/rollback", "deployment.rollback"),
+    ]),
+    (Right::Needs(Permission::Consent), &[
+        ("PUT", "/api/v1/deployments/{deployment}/consents/{hospital}", "deployment.consent"),
+        ("DELETE", "/api/v1/deployments/{deployment}/consents/{hospital}", "deployment.consent.withdraw"),
+    ]),
+    (Right::Needs(Permission::Recall), &[
+        ("POST", "/api/v1/deployments/{deployment}/duties/{duty}", "deployment.duty.fulfil"),
+        ("POST", "/api/v1/recalls", "recall.open"),
+        ("POST", "/api/v1/recalls/{recall}/closure", "recall.close"),
+    ]),
+    (Right::Needs(Permission::Retain), &[
+        ("PUT", "/api/v1/compliance/retention", "retention.set"),
+        ("POST", "/api/v1/compliance/holds", "hold.place"),
+        ("POST", "/api/v1/compliance/holds/{hold}/release", "hold.release"),
+        ("POST", "/api/v1/compliance/disposals", "disposal.propose"),
+        ("POST", "/api/v1/compliance/disposals/{disposal}/confirmation", "disposal.confirm"),
+    ]),
+];
+
+/// Whom a route is for, and its action in the audit log; none for a route that nobody has thought of.
+pub(super) fn of(method: &str, path: &str) -> Option<(Right, &'static str)> {
+    RIGHTS.iter().find_map(|(right, routes)| {
+        let row = routes.iter().find(|(m, p, _)| *m == method && *p == path);
+        row.map(|(_, _, action)| (*right, *action))
+    })
+}
+
+/// Every row.
+pub(super) fn all() -> impl Iterator<Item = (Right, Route)> {
+    RIGHTS.iter().flat_map(|(right, routes)| routes.iter().map(|route| (*right, *route)))
+}
