@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
+mod access;
 mod adapters;
 mod audit;
 mod bad_input;

@@ -14,8 +14,9 @@ use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// A client with or without a session.
+#[derive(Clone)]
 pub struct Api {
-    runtime: tokio::runtime::Runtime,
+    runtime: Arc<tokio::runtime::Runtime>,
     http: reqwest::Client,
     url: String,
     token: Option<String>,
@@ -37,15 +38,20 @@ impl Api {
             .with_no_client_auth();
         let http =
             reqwest::Client::builder().tls_backend_preconfigured(tls).timeout(Duration::from_secs(20)).build()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = Arc::new(tokio::runtime::Builder::new_current_thread().enable_all().build()?);
         Ok(Self { runtime, http, url: text("url")?, token: Some(text("token")?) })
     }
 
-    /// The same client without its session.
+    /// The same client without a session.
     #[must_use]
-    pub fn anonymous(mut self) -> Self {
-        self.token = None;
-        self
+    pub fn anonymous(&self) -> Self {
+        Self { token: None, ..self.clone() }
+    }
+
+    /// The same client with another bearer token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.into()), ..self.clone() }
     }
 
     /// Sends a request; gives the status and the JSON of the answer (null for none).

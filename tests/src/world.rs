@@ -190,7 +190,8 @@ impl World {
     pub fn key(&self, name: &str) -> String {
         self.text(&format!("keys/{name}"))
     }
-    fn public(&self, name: &str) -> String {
+    /// The public half of a key that the ceremony made.
+    pub fn public(&self, name: &str) -> String {
         format!("{}.pub", self.key(name))
     }
     /// The coordinator's data directory.
