@@ -314,6 +314,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         public_url: config.public_url.clone(),
         logins: Arc::new(LoginGuard::default()),
         pending: Arc::default(),
+        answers: Arc::default(),
         idle: Arc::new(Idle::new(clock::now())),
         sessions: config.sessions(),
         hashing: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),

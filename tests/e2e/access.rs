@@ -113,14 +113,14 @@ fn code(answer: &(u16, Value)) -> &str {
 }
 
 /// What the factor file of a user makes now; the next one with `ahead`.
-fn one_time_code(world: &World, user: &str, ahead: u64) -> String {
+pub(crate) fn one_time_code(world: &World, user: &str, ahead: u64) -> String {
     let secret = std::fs::read_to_string(world.factor(user)).unwrap();
     let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let totp = totp_rs::Builder::new().with_secret(totp_rs::Secret::try_from_base32(secret.trim()).unwrap());
     totp.build().unwrap().generate(seconds + 30 * ahead).to_string()
 }
 
-const PASSWORD: &str = "correct horse battery staple";
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 #[test]
 fn p11_200a1_both_factors_open_each_code_once_and_a_recovery_code_too() {

@@ -59,7 +59,7 @@ async fn export(out: &Output, client: &Client, gateway: &str, path: &Path, from:
     let from = from.map_or(String::new(), |from| format!("?from={from}"));
     let view = client.get(&format!("/api/v1/gateways/{gateway}/bundle{from}")).await?;
     let header: Header = serde_json::from_value(view).context("the coordinator's answer is no bundle")?;
-    let releases = client.get("/api/v1/firmware").await?;
+    let releases = client.list("/api/v1/firmware").await?;
     let mut file = make(path, &header)?;
     for image in &header.images {
         let sha256 = image.sha256.to_string();

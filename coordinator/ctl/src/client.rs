@@ -110,6 +110,22 @@ impl Client {
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.send(self.request(Method::GET, path)).await
     }
+    /// All of a list, however many answers it takes.
+    pub(crate) async fn list(&self, path: &str) -> anyhow::Result<Value> {
+        let mut items = Vec::new();
+        let mut next = Some(format!("{path}?limit=1000"));
+        while let Some(path) = next {
+            let request = self.request(Method::GET, &path);
+            let answer = checked(request.send().await.context("the coordinator cannot be reached")?).await?;
+            let link = answer.headers().get("link").and_then(|l| l.to_str().ok()).map(str::to_owned);
+            next = link.and_then(|l| Some(l.strip_prefix('<')?.split_once('>')?.0.to_owned()));
+            match answer.json().await? {
+                Value::Array(more) => items.extend(more),
+                _ => bail!("the coordinator's answer is no list"),
+            }
+        }
+        Ok(Value::Array(items))
+    }
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.send(self.request(Method::POST, path).json(body)).await
     }

@@ -148,7 +148,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
         Action::Upload(options) => upload(out, &Client::open(session)?, *options).await,
         Action::Delta(options) => delta::make(out, &options),
         Action::List => {
-            let rows = Client::open(session)?.get("/api/v1/firmware").await?;
+            let rows = Client::open(session)?.list("/api/v1/firmware").await?;
             let columns = [
                 ("FIRMWARE", "/firmwareId"),
                 ("MODEL", "/deviceModel"),

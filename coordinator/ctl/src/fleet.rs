@@ -194,7 +194,7 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
             done(out, "created", &user);
         }
         Users::List => {
-            let rows = client.get("/api/v1/users").await?;
+            let rows = client.list("/api/v1/users").await?;
             let columns = [
                 ("USER", "/userId"),
                 ("NAME", "/printedName"),
@@ -262,7 +262,7 @@ pub(crate) async fn hospitals(out: &Output, client: &Client, action: Hospitals) 
             out.answer(&view, || format!("policy of {hospital} set"));
         }
         Hospitals::List => {
-            let rows = client.get("/api/v1/hospitals").await?;
+            let rows = client.list("/api/v1/hospitals").await?;
             let columns = [
                 ("HOSPITAL", "/hospitalId"),
                 ("NAME", "/name"),
@@ -298,7 +298,7 @@ pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) ->
             done(out, "revoked", &gateway);
         }
         Gateways::List => {
-            let rows = client.get("/api/v1/gateways").await?;
+            let rows = client.list("/api/v1/gateways").await?;
             let columns = [
                 ("GATEWAY", "/gatewayId"),
                 ("HOSPITAL", "/hospitalId"),
@@ -338,7 +338,7 @@ pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> a
             done(out, "registered", &device);
         }
         Devices::List => {
-            let rows = client.get("/api/v1/devices").await?;
+            let rows = client.list("/api/v1/devices").await?;
             let columns = [
                 ("DEVICE", "/deviceId"),
                 ("MODEL", "/modelNumber"),

@@ -98,7 +98,7 @@ pub(crate) async fn run(out: &Output, client: &Client, action: Recalls) -> anyho
             client.post("/api/v1/recalls", &body).await?
         }
         Recalls::List => {
-            let rows = client.get("/api/v1/recalls").await?;
+            let rows = client.list("/api/v1/recalls").await?;
             let columns = [
                 ("RECALL", "/recallId"),
                 ("ACTION", "/action"),

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use mdfm_shared::id::FirmwareId;
 use mdfm_shared::sign::Signed;
 use mdfm_shared::trust::{Approval, Role};
@@ -9,8 +10,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::firmware::{FirmwareView, view};
+use super::list::ListQuery;
 use super::people::{BothFactors, open_key};
-use super::request::{Json, Origin, document, id};
+use super::request::{Json, Origin, Query, document, id};
 use super::{Api, Problem};
 use crate::clock;
 use crate::domain::access::Permission;
@@ -27,12 +29,17 @@ pub(crate) struct NewApproval {
 }
 
 /// Lists the firmware that waits for approvals.
-#[utoipa::path(get, path = "/api/v1/approvals", responses((status = 200, body = Vec<FirmwareView>)))]
-pub(super) async fn inbox(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<FirmwareView>>, Problem> {
+#[utoipa::path(get, path = "/api/v1/approvals", params(ListQuery),
+    responses((status = 200, body = Vec<FirmwareView>), (status = 422, body = Problem)))]
+pub(super) async fn inbox(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
     origin.need(&api, Permission::ReadAll, "approval.list", "firmware").await?;
     let all = api.runner.state().firmware.clone();
     let waiting = all.iter().filter(|(_, f)| f.status == FirmwareStatus::PendingApproval);
-    Ok(axum::Json(waiting.map(|(id, f)| view(&api, id, f)).collect()))
+    query.page("/api/v1/approvals", waiting.map(|(id, f)| (id.as_str(), (id, f))), |_, (id, f)| view(&api, id, f))
 }
 
 /// Gives an approval.

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use super::firmware::SignedDocument;
 use super::gateways::Reason;
+use super::list::ListQuery;
 use super::request::{Json, Origin, Query, document, fresh_id, id};
 use super::{Api, Problem};
 use crate::access::Caller;
@@ -286,13 +287,21 @@ pub(super) async fn create(
 }
 
 /// Lists deployments, without their devices.
-#[utoipa::path(get, path = "/api/v1/deployments", responses((status = 200, body = Vec<DeploymentView>)))]
-pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<DeploymentView>>, Problem> {
+#[utoipa::path(get, path = "/api/v1/deployments", params(ListQuery),
+    responses((status = 200, body = Vec<DeploymentView>), (status = 422, body = Problem)))]
+pub(super) async fn list(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
     let caller = origin.need(&api, Permission::Read, "deployment.list", "deployment").await?;
     let state = api.runner.state();
     let own = state.hospital_of_user(&caller.actor.id);
-    let short = |(id, d)| DeploymentView { devices: Vec::new(), ..view(&state, id, d, own) };
-    Ok(axum::Json(state.deployments.iter().map(short).collect()))
+    let items = state.deployments.iter().map(|(id, d)| (id.as_str(), (id, d)));
+    query.page("/api/v1/deployments", items, |_, (id, d)| DeploymentView {
+        devices: Vec::new(),
+        ..view(&state, id, d, own)
+    })
 }
 
 /// Shows one deployment with every device; to a hospital's people only their own.

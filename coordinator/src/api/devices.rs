@@ -4,13 +4,15 @@ use std::sync::MutexGuard;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::telemetry::InstallState;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::gateways::Reason;
-use super::request::{Json, Origin, id};
+use super::list::ListQuery;
+use super::request::{Json, Origin, Query, id};
 use super::{Api, Problem};
 use crate::clock;
 use crate::domain::access::Permission;
@@ -133,13 +135,18 @@ pub(super) async fn register(
 }
 
 /// Lists devices.
-#[utoipa::path(get, path = "/api/v1/devices", responses((status = 200, body = Vec<DeviceView>)))]
-pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<DeviceView>>, Problem> {
+#[utoipa::path(get, path = "/api/v1/devices", params(ListQuery),
+    responses((status = 200, body = Vec<DeviceView>), (status = 422, body = Problem)))]
+pub(super) async fn list(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
     let caller = origin.need(&api, Permission::Read, "device.list", "device").await?;
     let state = api.runner.state();
     let (own, sight) = (state.hospital_of_user(&caller.actor.id), Sight::new(&api, &state));
     let seen = state.devices.iter().filter(|(_, d)| own.is_none_or(|h| *h == d.hospital));
-    Ok(axum::Json(seen.map(|(id, d)| view(&sight, id, d)).collect()))
+    query.page("/api/v1/devices", seen.map(|(id, d)| (id.as_str(), (id, d))), |_, (id, d)| view(&sight, id, d))
 }
 
 /// Shows one device.

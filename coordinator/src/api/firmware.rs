@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use futures_util::StreamExt;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::FirmwareId;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::gateways::Reason;
+use super::list::ListQuery;
 use super::request::{Json, Origin, Query, document, fresh_id, id};
 use super::{Api, Problem};
 use crate::domain::access::Permission;
@@ -300,11 +302,16 @@ pub(super) async fn attach_sbom(
 }
 
 /// Lists firmware.
-#[utoipa::path(get, path = "/api/v1/firmware", responses((status = 200, body = Vec<FirmwareView>)))]
-pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<FirmwareView>>, Problem> {
+#[utoipa::path(get, path = "/api/v1/firmware", params(ListQuery),
+    responses((status = 200, body = Vec<FirmwareView>), (status = 422, body = Problem)))]
+pub(super) async fn list(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
     origin.need(&api, Permission::Read, "firmware.list", "firmware").await?;
     let all = api.runner.state().firmware.clone();
-    Ok(axum::Json(all.iter().map(|(id, f)| view(&api, id, f)).collect()))
+    query.page("/api/v1/firmware", all.iter().map(|(id, f)| (id.as_str(), (id, f))), |_, (id, f)| view(&api, id, f))
 }
 
 /// Shows one firmware.

@@ -2,6 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::enrol::EnrolmentToken;
 use mdfm_shared::id::GatewayId;
@@ -10,7 +11,8 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use utoipa::ToSchema;
 
-use super::request::{Json, Origin, id};
+use super::list::ListQuery;
+use super::request::{Json, Origin, Query, id};
 use super::{Api, Problem};
 use crate::clock;
 use crate::domain::access::Permission;
@@ -96,13 +98,18 @@ pub(super) async fn register(
 }
 
 /// Lists gateways.
-#[utoipa::path(get, path = "/api/v1/gateways", responses((status = 200, body = Vec<GatewayView>)))]
-pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<GatewayView>>, Problem> {
+#[utoipa::path(get, path = "/api/v1/gateways", params(ListQuery),
+    responses((status = 200, body = Vec<GatewayView>), (status = 422, body = Problem)))]
+pub(super) async fn list(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
     origin.need(&api, Permission::ReadAll, "gateway.list", "gateway").await?;
     let state = api.runner.state();
     let (now, presence) = (clock::now(), api.runner.presence());
-    let presence = |id: &GatewayId| presence.gateway(now, id);
-    let view = state.gateways.iter().map(|(id, g)| (presence(id), id, g)).map(|(heard, id, g)| GatewayView {
+    let items = state.gateways.iter().map(|(id, g)| (id.as_str(), (presence.gateway(now, id), id, g)));
+    query.page("/api/v1/gateways", items, |_, (heard, id, g)| GatewayView {
         presence: heard.standing,
         last_heartbeat_at: heard.heard_at.map(|at| at.to_string()),
         gateway_id: id.to_string(),
@@ -124,8 +131,7 @@ pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum:
                 stands: g.stands(a),
             })
             .collect(),
-    });
-    Ok(axum::Json(view.collect()))
+    })
 }
 
 /// Makes a one-time enrolment token; a new one replaces an unused one.

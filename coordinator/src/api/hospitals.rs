@@ -2,11 +2,13 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use mdfm_shared::id::HospitalId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::request::{Json, Origin, id};
+use super::list::ListQuery;
+use super::request::{Json, Origin, Query, id};
 use super::{Api, Problem};
 use crate::domain::access::Permission;
 use crate::domain::fleet::Hospital;
@@ -108,11 +110,16 @@ pub(super) async fn set_policy(
 }
 
 /// Lists hospitals; staff of one see their own.
-#[utoipa::path(get, path = "/api/v1/hospitals", responses((status = 200, body = Vec<HospitalView>)))]
-pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<HospitalView>>, Problem> {
+#[utoipa::path(get, path = "/api/v1/hospitals", params(ListQuery),
+    responses((status = 200, body = Vec<HospitalView>), (status = 422, body = Problem)))]
+pub(super) async fn list(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
     let caller = origin.need(&api, Permission::Read, "hospital.list", "hospital").await?;
     let state = api.runner.state();
     let own = state.hospital_of_user(&caller.actor.id);
     let seen = state.hospitals.iter().filter(|(id, _)| own.is_none_or(|h| h == *id));
-    Ok(axum::Json(seen.map(|(id, h)| view(id, h)).collect()))
+    query.page("/api/v1/hospitals", seen.map(|(id, h)| (id.as_str(), (id, h))), |_, (id, h)| view(id, h))
 }

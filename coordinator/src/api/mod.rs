@@ -13,6 +13,8 @@ mod fleet_link;
 mod gateways;
 mod history;
 mod hospitals;
+mod idempotency;
+mod list;
 mod people;
 mod problem;
 mod recalls;
@@ -42,6 +44,7 @@ use crate::scrub::ScrubStatus;
 use crate::store::{CredentialStore, ImageStore};
 
 pub(crate) use history::state_of;
+pub(crate) use idempotency::Answers;
 pub(crate) use problem::Problem;
 pub(crate) use router::router;
 
@@ -57,6 +60,8 @@ pub(crate) struct Api {
     /// Second factors that were handed out and not shown yet.
     pub(crate) pending: Arc<Pending>,
     pub(crate) idle: Arc<Idle>,
+    /// Answers to requests that may come again.
+    pub(crate) answers: Arc<Answers>,
     pub(crate) sessions: SessionPolicy,
     /// Passwords are checked by a few at a time: each costs memory and tens of milliseconds of a core.
     pub(crate) hashing: Arc<Semaphore>,

@@ -2,11 +2,13 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use mdfm_shared::id::RecallId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::request::{Json, Origin, fresh_id, id};
+use super::list::ListQuery;
+use super::request::{Json, Origin, Query, fresh_id, id};
 use super::{Api, Problem};
 use crate::clock;
 use crate::domain::Command;
@@ -135,11 +137,16 @@ pub(super) async fn open(
 }
 
 /// Lists recalls.
-#[utoipa::path(get, path = "/api/v1/recalls", responses((status = 200, body = Vec<RecallView>)))]
-pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<RecallView>>, Problem> {
+#[utoipa::path(get, path = "/api/v1/recalls", params(ListQuery),
+    responses((status = 200, body = Vec<RecallView>), (status = 422, body = Problem)))]
+pub(super) async fn list(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
     origin.need(&api, Permission::ReadAll, "recall.list", "recall").await?;
     let all = api.runner.state().recalls.clone();
-    Ok(axum::Json(all.iter().map(|(id, r)| view(&api, id, r)).collect()))
+    query.page("/api/v1/recalls", all.iter().map(|(id, r)| (id.as_str(), (id, r))), |_, (id, r)| view(&api, id, r))
 }
 
 /// Shows one recall with the devices that it still waits for.

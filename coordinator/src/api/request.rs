@@ -123,6 +123,11 @@ impl Origin {
         Ok((caller, user))
     }
 
+    /// Tells callers apart: by their token, or else by their address.
+    pub(super) fn who(&self, address: &str) -> String {
+        self.token.clone().unwrap_or_else(|| address.to_owned())
+    }
+
     /// The gateway whose certificate the connection carries.
     pub(super) async fn need_gateway(&self, api: &Api, action: &'static str) -> Result<GatewayId, Problem> {
         match &self.peer.gateway {

@@ -11,6 +11,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::idempotency;
 use super::problem::Unrecorded;
 use super::request::Origin;
 use super::rights::{self, Right};
@@ -18,6 +19,7 @@ use super::{
     Api, Problem, agent, approvals, bundles, compliance, deployments, devices, evidence, firmware, fleet_link,
     gateways, history, hospitals, people, recalls, reports, retention, sessions, trust, users,
 };
+use crate::clock;
 use crate::domain::Refusal;
 use crate::domain::refusal::Class;
 use crate::runner::anonymous;
@@ -205,7 +207,9 @@ async fn guard(State(api): State<Api>, origin: Origin, request: Request, next: N
     {
         return problem.into_response();
     }
-    let mut response = next.run(request).await;
+    let caller = origin.who(&address.to_string());
+    let once = idempotency::once(&api.answers, &caller, clock::now(), BODY_BYTES_MAX, request, next);
+    let mut response = once.await.into_response();
     for (name, value) in SECURITY_HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }

@@ -2,10 +2,12 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::request::{Json, Origin, id};
+use super::list::ListQuery;
+use super::request::{Json, Origin, Query, id};
 use super::{Api, Problem};
 use crate::access::hash_password;
 use crate::domain::access::{AccessRole, Permission};
@@ -69,17 +71,22 @@ pub(super) async fn create(
 }
 
 /// Lists users.
-#[utoipa::path(get, path = "/api/v1/users", responses((status = 200, body = Vec<UserView>)))]
-pub(super) async fn list(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<UserView>>, Problem> {
+#[utoipa::path(get, path = "/api/v1/users", params(ListQuery),
+    responses((status = 200, body = Vec<UserView>), (status = 422, body = Problem)))]
+pub(super) async fn list(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
     origin.need(&api, Permission::ReadAudit, "user.list", "user").await?;
     let state = api.runner.state();
-    let view = state.users.iter().map(|(id, u)| UserView {
+    let items = state.users.iter().map(|(id, u)| (id.as_str(), u));
+    query.page("/api/v1/users", items, |id, u| UserView {
         user_id: id.to_string(),
         printed_name: u.printed_name.clone(),
         roles: u.roles.clone(),
         hospital_id: u.hospital.as_ref().map(ToString::to_string),
         second_factor: u.second_factor.is_some(),
         disabled: u.disabled,
-    });
-    Ok(axum::Json(view.collect()))
+    })
 }

@@ -1,0 +1,385 @@
+//! The one way in which lists are asked for: `filter`, `sort`, `limit`, `cursor`. An answer is an array; where it does not end, its header `Link`
+//! (RFC 8288) leads on. A cursor is a place in the order, so nothing is shown twice or passed over while things come and go.
+
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::IntoParams;
+
+use super::Problem;
+use crate::domain::Refusal;
+use crate::domain::refusal::Class;
+
+/// Items of one answer, unless more are asked for.
+const LIMIT: usize = 100;
+const LIMIT_MAX: usize = 1_000;
+/// Items looked at for one answer: what a filter leaves of more comes with the next one.
+const LOOKED_AT_MAX: usize = 20_000;
+/// Items that are sorted by another field than their id.
+const SORTED_MAX: usize = 20_000;
+/// Conditions of one filter.
+const CONDITIONS_MAX: usize = 16;
+
+/// Which items, in which order, and how many of them.
+#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListQuery {
+    /// Conditions, separated by commas, all of which hold: `field=value`, `!=`, `<`, `<=`, `>`, `>=`. A value that ends in `*` is a beginning; one
+    /// with a comma stands in double quotes; `null` is nothing. Fields inside others are written with dots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<String>,
+    /// A field; with `-` before it the other way round. By id without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sort: Option<String>,
+    /// Items of one answer, 1 to 1,000; 100 without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<usize>,
+    /// Where to go on, from the header `Link`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Is {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+/// In the order in which they must be looked for.
+const OPERATORS: [(&str, Is); 6] = [
+    ("!=", Is::NotEqual),
+    ("<=", Is::LessOrEqual),
+    (">=", Is::GreaterOrEqual),
+    ("=", Is::Equal),
+    ("<", Is::Less),
+    (">", Is::Greater),
+];
+
+struct Condition {
+    field: String,
+    is: Is,
+    value: String,
+}
+
+fn wrong(field: &str, problem: impl std::fmt::Display) -> Problem {
+    Refusal::invalid(field, problem).into()
+}
+
+/// The parts of a filter between commas that are not in quotes.
+fn parts(text: &str) -> Vec<&str> {
+    let mut quoted = false;
+    text.split(|c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    })
+    .collect()
+}
+
+fn conditions(text: &str) -> Result<Vec<Condition>, Problem> {
+    let parts = parts(text);
+    if parts.len() > CONDITIONS_MAX {
+        return Err(wrong("filter", format!("at most {CONDITIONS_MAX} conditions")));
+    }
+    let condition = |part: &str| {
+        let at = part.find(['!', '<', '>', '=']).ok_or_else(|| wrong("filter", format!("{part:?} is no condition")))?;
+        let (field, rest) = part.split_at(at);
+        let (sign, is) = OPERATORS
+            .into_iter()
+            .find(|(sign, _)| rest.starts_with(sign))
+            .ok_or_else(|| wrong("filter", format!("{part:?} is no condition")))?;
+        let value = rest[sign.len()..].trim();
+        let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
+        Ok(Condition { field: field.trim().to_owned(), is, value: value.to_owned() })
+    };
+    parts.into_iter().filter(|p| !p.trim().is_empty()).map(condition).collect()
+}
+
+/// A field of an item.
+///
+/// # Errors
+/// Items have no such field.
+fn field<'a>(item: &'a Value, name: &str) -> Result<&'a Value, Problem> {
+    let mut found = item;
+    for (depth, part) in name.split('.').enumerate() {
+        found = match found.get(part) {
+            Some(inner) => inner,
+            None if depth == 0 => {
+                let known: Vec<&str> =
+                    item.as_object().into_iter().flat_map(|o| o.keys()).map(String::as_str).collect();
+                return Err(wrong("filter", format!("there is no field {name:?}; there are {}", known.join(", "))));
+            }
+            None => &Value::Null,
+        };
+    }
+    Ok(found)
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Numbers by their value, all else by its letters.
+fn order(a: &Value, b: &Value) -> std::cmp::Ordering {
+    match (a.as_f64(), b.as_f64()) {
+        (Some(a), Some(b)) => a.total_cmp(&b),
+        _ => text(a).cmp(&text(b)),
+    }
+}
+
+impl Condition {
+    fn holds(&self, value: &Value) -> bool {
+        if let Value::Array(several) = value {
+            let any = several
+                .iter()
+                .any(|v| Self { is: Is::Equal, field: String::new(), value: self.value.clone() }.holds(v));
+            return if self.is == Is::NotEqual { !any } else { any };
+        }
+        let begins = self.value.strip_suffix('*').map(|begin| text(value).starts_with(begin));
+        let equal = begins.unwrap_or_else(|| text(value) == self.value);
+        let wanted = serde_json::from_str::<Value>(&self.value).ok().filter(Value::is_number);
+        let order = order(value, &wanted.unwrap_or_else(|| Value::String(self.value.clone())));
+        match self.is {
+            Is::Equal => equal,
+            Is::NotEqual => !equal,
+            Is::Less => order.is_lt() && !value.is_null(),
+            Is::LessOrEqual => order.is_le() && !value.is_null(),
+            Is::Greater => order.is_gt() && !value.is_null(),
+            Is::GreaterOrEqual => order.is_ge() && !value.is_null(),
+        }
+    }
+}
+
+/// A place in a list: the value that it is sorted by, and the id.
+#[derive(Serialize, Deserialize)]
+struct Cursor(Option<Value>, String);
+
+impl ListQuery {
+    /// One answer out of `items`, which come ordered by id, at the API's `path`.
+    ///
+    /// # Errors
+    /// The question makes no sense.
+    pub(super) fn page<'a, V, T: Serialize>(
+        &self,
+        path: &str,
+        items: impl Iterator<Item = (&'a str, V)>,
+        view: impl Fn(&'a str, V) -> T,
+    ) -> Result<Response, Problem> {
+        let limit = self.limit.unwrap_or(LIMIT);
+        if !(1..=LIMIT_MAX).contains(&limit) {
+            return Err(wrong("limit", format!("must be 1 to {LIMIT_MAX}")));
+        }
+        let conditions = self.filter.as_deref().map_or(Ok(Vec::new()), conditions)?;
+        let cursor = self.cursor.as_deref().map(|text| {
+            let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+            bytes
+                .and_then(|b| serde_json::from_slice::<Cursor>(&b).ok())
+                .ok_or_else(|| wrong("cursor", "is not one of ours"))
+        });
+        let cursor = cursor.transpose()?;
+        let shown = |id: &'a str, item: V| -> Result<Option<Value>, Problem> {
+            let item =
+                serde_json::to_value(view(id, item)).map_err(|e| Problem::internal("the list cannot be shown", &e))?;
+            for condition in &conditions {
+                if !condition.holds(field(&item, &condition.field)?) {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(item))
+        };
+        let (page, next) = match &self.sort {
+            None => by_id(items, limit, cursor.as_ref(), shown)?,
+            Some(sort) => by_field(items, limit, cursor.as_ref(), sort, shown)?,
+        };
+        let mut answer = axum::Json(page).into_response();
+        if let Some(next) = next {
+            let bytes = serde_json::to_vec(&next).map_err(|e| Problem::internal("no cursor", &e))?;
+            let next = Self {
+                filter: self.filter.clone(),
+                sort: self.sort.clone(),
+                limit: self.limit,
+                cursor: Some(URL_SAFE_NO_PAD.encode(bytes)),
+            };
+            let query = serde_urlencoded::to_string(&next).map_err(|e| Problem::internal("no cursor", &e))?;
+            let link = HeaderValue::from_str(&format!("<{path}?{query}>; rel=\"next\""));
+            answer.headers_mut().insert(header::LINK, link.map_err(|e| Problem::internal("no cursor", &e))?);
+        }
+        Ok(answer)
+    }
+}
+
+type Page = (Vec<Value>, Option<Cursor>);
+
+fn by_id<'a, V>(
+    items: impl Iterator<Item = (&'a str, V)>,
+    limit: usize,
+    cursor: Option<&Cursor>,
+    shown: impl Fn(&'a str, V) -> Result<Option<Value>, Problem>,
+) -> Result<Page, Problem> {
+    let mut page = Vec::new();
+    let mut last = None;
+    let behind = items.skip_while(|(id, _)| cursor.is_some_and(|c| *id <= c.1.as_str()));
+    for (looked_at, (id, item)) in behind.enumerate() {
+        if page.len() == limit || looked_at == LOOKED_AT_MAX {
+            return Ok((page, last.map(|id: &str| Cursor(None, id.to_owned()))));
+        }
+        last = Some(id);
+        page.extend(shown(id, item)?);
+    }
+    Ok((page, None))
+}
+
+fn by_field<'a, V>(
+    items: impl Iterator<Item = (&'a str, V)>,
+    limit: usize,
+    cursor: Option<&Cursor>,
+    sort: &str,
+    shown: impl Fn(&'a str, V) -> Result<Option<Value>, Problem>,
+) -> Result<Page, Problem> {
+    let (name, is_down) = sort.strip_prefix('-').map_or((sort, false), |name| (name, true));
+    let mut found = Vec::new();
+    for (looked_at, (id, item)) in items.enumerate() {
+        if looked_at == SORTED_MAX {
+            let detail = format!("there are more than {SORTED_MAX} to sort; go through them by id, without `sort`");
+            return Err(Refusal::new(Class::Invalid, "too-many-to-sort", detail).into());
+        }
+        if let Some(item) = shown(id, item)? {
+            found.push((field(&item, name)?.clone(), id, item));
+        }
+    }
+    let direction = |ordering: std::cmp::Ordering| if is_down { ordering.reverse() } else { ordering };
+    found.sort_by(|a, b| direction(order(&a.0, &b.0)).then(a.1.cmp(b.1)));
+    let is_behind = |value: &Value, id: &str| {
+        cursor.is_none_or(|Cursor(held, last)| {
+            let held = held.as_ref().unwrap_or(&Value::Null);
+            direction(order(value, held)).then(id.cmp(last.as_str())).is_gt()
+        })
+    };
+    let mut behind = found.into_iter().filter(|(value, id, _)| is_behind(value, id));
+    let mut page = Vec::new();
+    let mut last = None;
+    for (value, id, item) in behind.by_ref().take(limit) {
+        last = Some(Cursor(Some(value), id.to_owned()));
+        page.push(item);
+    }
+    Ok((page, last.filter(|_| behind.next().is_some())))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn items() -> Vec<(String, Value)> {
+        let item = |n: usize| {
+            let id = format!("DEV-{n:03}");
+            let roles = if n.is_multiple_of(3) { json!(["Admin", "QA"]) } else { json!(["QA"]) };
+            let view = json!({
+                "deviceId": id, "size": n % 7, "model": if n.is_multiple_of(2) { "Pump 7, blue" } else { "Monitor" },
+                "roles": roles, "running": { "version": format!("2.{n}") }, "gateway": if n == 5 { json!("GW-1") } else { Value::Null },
+            });
+            (id, view)
+        };
+        (0..250).map(item).collect()
+    }
+
+    fn ask(query: &ListQuery) -> Result<(Vec<Value>, Option<ListQuery>), String> {
+        let items = items();
+        let answer = query
+            .page("/api/v1/x", items.iter().map(|(id, view)| (id.as_str(), view)), |_, view| view.clone())
+            .map_err(|problem| serde_json::to_string(&problem).expect("encodes"))?;
+        let link = answer.headers().get(header::LINK).map(|l| l.to_str().expect("text").to_owned());
+        let next = link.map(|l| {
+            let query = l.split_once('?').and_then(|(_, q)| q.split_once('>')).expect("a link").0.to_owned();
+            serde_urlencoded::from_str(&query).expect("our own query")
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+        let body = runtime.block_on(axum::body::to_bytes(answer.into_body(), 1 << 22)).expect("body");
+        Ok((serde_json::from_slice(&body).expect("JSON"), next))
+    }
+
+    fn all(filter: &str, sort: Option<&str>, limit: usize) -> Vec<String> {
+        let mut query = ListQuery {
+            filter: (!filter.is_empty()).then(|| filter.to_owned()),
+            sort: sort.map(str::to_owned),
+            limit: Some(limit),
+            cursor: None,
+        };
+        let mut ids = Vec::new();
+        loop {
+            let (page, next) = ask(&query).expect("a good question");
+            assert!(page.len() <= limit);
+            ids.extend(page.iter().map(|i| i["deviceId"].as_str().expect("id").to_owned()));
+            match next {
+                Some(next) => query = next,
+                None => return ids,
+            }
+        }
+    }
+
+    #[test]
+    fn seed_api_lists_are_filtered_sorted_and_paged() {
+        assert_eq!(ask(&ListQuery::default()).expect("good").0.len(), LIMIT);
+        assert_eq!(all("", None, 17).len(), 250);
+        assert_eq!(all("deviceId=DEV-01*", None, 4).len(), 10);
+        assert_eq!(all("size>=5,size!=6", None, 1_000).len(), 35);
+        assert_eq!(all("model=\"Pump 7, blue\",roles=Admin", None, 10).len(), 42);
+        assert_eq!(all("roles!=Admin", None, 100).len(), 166);
+        assert_eq!(all("gateway!=null", None, 1), ["DEV-005"]);
+        assert_eq!(all("running.version=2.249", None, 1), ["DEV-249"]);
+        let sorted = all("deviceId<DEV-010", Some("-size"), 3);
+        assert_eq!(
+            sorted,
+            [
+                "DEV-006", "DEV-005", "DEV-004", "DEV-003", "DEV-002", "DEV-009", "DEV-001", "DEV-008", "DEV-000",
+                "DEV-007"
+            ]
+        );
+    }
+
+    #[test]
+    fn att_15_questions_that_make_no_sense_are_named() {
+        let with = |filter: &str, sort: Option<&str>, limit, cursor: Option<&str>| {
+            let query = ListQuery {
+                filter: Some(filter.into()),
+                sort: sort.map(str::to_owned),
+                limit,
+                cursor: cursor.map(str::to_owned),
+            };
+            ask(&query).expect_err(filter)
+        };
+        for (filter, sort, limit, cursor, says) in [
+            ("serial=1", None, None, None, "there is no field \\\"serial\\\"; there are deviceId"),
+            ("deviceId", None, None, None, "is no condition"),
+            ("deviceId!1", None, None, None, "is no condition"),
+            ("", Some("-nothing"), None, None, "there is no field"),
+            ("", None, Some(0), None, "must be 1 to"),
+            ("", None, Some(1_001), None, "must be 1 to"),
+            ("", None, None, Some("%%%"), "is not one of ours"),
+            ("", None, None, Some("bm9uZQ"), "is not one of ours"),
+            (&"a=1,".repeat(40), None, None, None, "at most 16"),
+        ] {
+            let problem = with(filter, sort, limit, cursor);
+            assert!(problem.replace("\\\\", "\\").contains(says), "{problem}; expected {says}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_filter_makes_it_panic(filter in ".{0,60}", sort in "[-a-z.]{0,8}") {
+            let _ = ask(&ListQuery { filter: Some(filter), sort: Some(sort), ..ListQuery::default() });
+        }
+    }
+}
