@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::access::{Idle, LoginGuard, hash_password};
-use crate::api::{self, Api};
+use crate::api::{self, Api, Requests};
 use crate::broker::{self, BrokerAccess, DoorCounts, DoorLimits, FrontDoor, GatewayLimits, Login, Tls};
 use crate::config::{Config, DEFAULT_TOML, ExternalBroker};
 use crate::domain::access::AccessRole;
@@ -315,6 +315,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         logins: Arc::new(LoginGuard::default()),
         pending: Arc::default(),
         answers: Arc::default(),
+        requests: Requests::default(),
         idle: Arc::new(Idle::new(clock::now())),
         sessions: config.sessions(),
         hashing: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),

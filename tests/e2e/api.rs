@@ -1,8 +1,9 @@
 //! `docs/api.md`, carried out as it stands; and what its promises mean when somebody tests them.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
-use mdfm_tests::{Layout, Role, World, program};
+use mdfm_tests::{Api, Layout, Role, World, hospital_id, program};
 
 use crate::access::{PASSWORD, one_time_code};
 use crate::{fresh_dir, image};
@@ -42,4 +43,49 @@ fn seed_api_the_documented_calls_work_as_they_stand() {
     assert!(problem.contains("not-approved") || problem.contains("FW-2.3.0"), "{problem}");
     let created = world.ctl(Role::Auditor, &["audit", "search", "--object", "hospital/HOSP-101"]).unwrap();
     assert_eq!(created["records"].as_array().map(Vec::len), Some(1), "done once: {created}");
+}
+
+/// The names that a page or a dashboard uses, without what Prometheus itself adds to a histogram.
+fn metric_names(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|w| w.starts_with("mdfm_"));
+    words
+        .map(|w| w.trim_end_matches("_bucket").trim_end_matches("_sum").trim_end_matches("_count").to_owned())
+        .collect()
+}
+
+#[test]
+fn seed_rep_the_metrics_are_those_of_the_page_and_the_dashboards_ask_for_no_others() {
+    let dir = fresh_dir("metrics");
+    let world = World::start(&dir, Layout { hospitals: 1, ..Layout::default() }).unwrap();
+    let image = image(&dir, 1, 100_000);
+    world.release("FW-22", "2.2.0", 22, &image, 1.0).unwrap();
+    world.deploy("FW-22", &World::progressive(&hospital_id(1), "PT0S")).unwrap();
+    let auditor = Api::with_session(world.session(Role::Auditor).as_ref()).unwrap();
+    let read = || auditor.text("/api/v1/metrics").unwrap();
+    read();
+    let (status, metrics) = read();
+    assert_eq!(status, 200, "{metrics}");
+    let told: BTreeSet<String> = metrics.lines().filter(|l| !l.starts_with('#')).flat_map(metric_names).collect();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = std::fs::read_to_string(root.join("docs/metrics.md")).unwrap();
+    let documented: BTreeSet<String> =
+        page.lines().filter(|l| l.starts_with("| `mdfm_")).flat_map(metric_names).collect();
+    assert_eq!(told, documented);
+    for board in ["fleet.json", "coordinator.json"] {
+        let board = std::fs::read_to_string(root.join("packaging/grafana").join(board)).unwrap();
+        let parsed: serde_json::Value = serde_json::from_str(&board).unwrap();
+        assert!(parsed["panels"].as_array().is_some_and(|p| p.len() >= 8));
+        let asked = metric_names(&board);
+        assert!(asked.len() > 5 && asked.is_subset(&documented), "{:?}", asked.difference(&documented));
+    }
+    assert!(metrics.contains("mdfm_gateways{presence=\"online\"}"), "{metrics}");
+    assert!(
+        metrics.contains("mdfm_http_requests_total{method=\"GET\",route=\"/api/v1/metrics\",status=\"200\"} 1"),
+        "{metrics}"
+    );
+    let stranger = auditor.anonymous();
+    assert_eq!(stranger.text("/api/v1/metrics").unwrap().0, 401);
+    for open in ["/api/v1/health", "/api/v1/readiness"] {
+        assert_eq!(stranger.text(open).unwrap().0, 200, "{open}");
+    }
 }

@@ -70,6 +70,21 @@ impl Api {
         })
     }
 
+    /// Reads what is no JSON.
+    ///
+    /// # Errors
+    /// No answer came.
+    pub fn text(&self, path: &str) -> anyhow::Result<(u16, String)> {
+        let mut request = self.http.get(format!("{}{path}", self.url));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        self.runtime.block_on(async {
+            let answer = request.send().await?;
+            Ok((answer.status().as_u16(), answer.text().await?))
+        })
+    }
+
     /// Sends JSON.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mdfm_audit::{Entry, Field, Order, Query as Wanted, SEGMENT_MAGIC, frame};
 use mdfm_shared::record::AuditRecord;
@@ -291,4 +291,21 @@ pub(crate) struct HealthView {
 #[utoipa::path(get, path = "/api/v1/health", responses((status = 200, body = HealthView)))]
 pub(super) async fn health(State(api): State<Api>) -> axum::Json<HealthView> {
     axum::Json(HealthView { status: "ok", version: env!("CARGO_PKG_VERSION"), log_size: api.runner.log.size() })
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReadinessView {
+    ready: bool,
+    /// Whether the log takes new records; without that nothing changes, and reads go on.
+    writable: bool,
+}
+
+/// Whether the coordinator can do all of its work; for a balancer, no session needed.
+#[utoipa::path(get, path = "/api/v1/readiness",
+    responses((status = 200, body = ReadinessView), (status = 503, body = ReadinessView)))]
+pub(super) async fn readiness(State(api): State<Api>) -> (StatusCode, axum::Json<ReadinessView>) {
+    let writable = api.runner.is_writable();
+    let status = if writable { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(ReadinessView { ready: writable, writable }))
 }

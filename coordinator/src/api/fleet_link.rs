@@ -1,6 +1,9 @@
 //! How the link to the fleet does.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
+use mdfm_shared::time::UtcMillis;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -8,6 +11,7 @@ use super::request::Origin;
 use super::{Api, Problem};
 use crate::broker::DoorCountsView;
 use crate::clock;
+use crate::domain::State as Fleet;
 use crate::domain::access::Permission;
 use crate::domain::presence::Standing;
 use crate::fleet_link::CountsView;
@@ -48,7 +52,26 @@ pub(crate) struct DirectivesView {
 #[utoipa::path(get, path = "/api/v1/fleet-link", responses((status = 200, body = FleetLinkView)))]
 pub(super) async fn show(State(api): State<Api>, origin: Origin) -> Result<axum::Json<FleetLinkView>, Problem> {
     origin.need(&api, Permission::ReadAll, "fleet-link.read", "fleet-link").await?;
-    let (state, now) = (api.runner.state(), clock::now());
+    Ok(axum::Json(fleet_link(&api, &api.runner.state(), clock::now())))
+}
+
+impl FleetLinkView {
+    /// Enrolled gateways by where they stand.
+    pub(super) fn presence(&self) -> BTreeMap<String, usize> {
+        let GatewaysView { online, silent, offline, unknown } = self.gateways;
+        [("online", online), ("silent", silent), ("offline", offline), ("unknown", unknown)]
+            .map(|(name, n)| (name.to_owned(), n))
+            .into()
+    }
+
+    /// Gateways with a directive, and those that follow theirs.
+    pub(super) fn directives(&self) -> (usize, usize) {
+        (self.directives.issued, self.directives.followed)
+    }
+}
+
+/// The same for whoever else shows it.
+pub(super) fn fleet_link(api: &Api, state: &Fleet, now: UtcMillis) -> FleetLinkView {
     let presence = api.runner.presence();
     let (mut gateways, mut directives) = (GatewaysView::default(), DirectivesView::default());
     for (id, gateway) in state.gateways.iter().filter(|(_, g)| g.credentials.is_some() && !g.revoked) {
@@ -64,5 +87,5 @@ pub(super) async fn show(State(api): State<Api>, origin: Origin) -> Result<axum:
             directives.followed += usize::from(view.serial >= directive.serial);
         }
     }
-    Ok(axum::Json(FleetLinkView { gateways, directives, connections: api.door.view(), intake: api.link.view() }))
+    FleetLinkView { gateways, directives, connections: api.door.view(), intake: api.link.view() }
 }

@@ -15,6 +15,7 @@ mod history;
 mod hospitals;
 mod idempotency;
 mod list;
+mod metrics;
 mod people;
 mod problem;
 mod recalls;
@@ -45,6 +46,7 @@ use crate::store::{CredentialStore, ImageStore};
 
 pub(crate) use history::state_of;
 pub(crate) use idempotency::Answers;
+pub(crate) use metrics::Requests;
 pub(crate) use problem::Problem;
 pub(crate) use router::router;
 
@@ -60,6 +62,8 @@ pub(crate) struct Api {
     /// Second factors that were handed out and not shown yet.
     pub(crate) pending: Arc<Pending>,
     pub(crate) idle: Arc<Idle>,
+    /// What is counted as requests are answered.
+    pub(crate) requests: Requests,
     /// Answers to requests that may come again.
     pub(crate) answers: Arc<Answers>,
     pub(crate) sessions: SessionPolicy,

@@ -39,6 +39,7 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("POST", "/agent/v1/enrolments", "gateway.enrol"),
         ("GET", "/api/v1/compliance/log/checkpoint", "audit.checkpoint"),
         ("GET", "/api/v1/health", "health"),
+        ("GET", "/api/v1/readiness", "readiness"),
         ("POST", "/api/v1/sessions", "session.open"),
     ]),
     (Right::Gateway, &[
@@ -74,6 +75,7 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("GET", "/api/v1/approvals", "approval.list"),
         ("GET", "/api/v1/firmware/{firmware}/image", "firmware.image.get"),
         ("GET", "/api/v1/fleet-link", "fleet-link.read"),
+        ("GET", "/api/v1/metrics", "metrics.read"),
         ("GET", "/api/v1/gateways", "gateway.list"),
         ("GET", "/api/v1/recalls", "recall.list"),
         ("GET", "/api/v1/recalls/{recall}", "recall.show"),

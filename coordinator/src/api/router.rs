@@ -1,8 +1,10 @@
 //! Every route.
 
+use std::time::Instant;
+
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -17,7 +19,7 @@ use super::request::Origin;
 use super::rights::{self, Right};
 use super::{
     Api, Problem, agent, approvals, bundles, compliance, deployments, devices, evidence, firmware, fleet_link,
-    gateways, history, hospitals, people, recalls, reports, retention, sessions, trust, users,
+    gateways, history, hospitals, metrics, people, recalls, reports, retention, sessions, trust, users,
 };
 use crate::clock;
 use crate::domain::Refusal;
@@ -120,6 +122,8 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(retention::propose))
         .routes(routes!(retention::confirm))
         .routes(routes!(compliance::health))
+        .routes(routes!(compliance::readiness))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(agent::enrol))
         .routes(routes!(agent::renew))
         .routes(routes!(agent::image))
@@ -201,11 +205,16 @@ async fn guard(State(api): State<Api>, origin: Origin, request: Request, next: N
         );
         return problem.await.into_response();
     }
+    let (began, method) = (Instant::now(), request.method().clone());
     let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = matched.clone().unwrap_or_else(|| "none".to_owned());
+    let note = |status: StatusCode| api.requests.note(method.as_str(), &route, status.as_u16(), began.elapsed());
     if let Some(path) = matched.filter(|path| path != DOCUMENT)
         && let Err(problem) = admit(&api, &origin, request.method(), &path, &object).await
     {
-        return problem.into_response();
+        let denied = problem.into_response();
+        note(denied.status());
+        return denied;
     }
     let caller = origin.who(&address.to_string());
     let once = idempotency::once(&api.answers, &caller, clock::now(), BODY_BYTES_MAX, request, next);
@@ -218,7 +227,8 @@ async fn guard(State(api): State<Api>, origin: Origin, request: Request, next: N
     {
         origin.record(&api, &object, refusal).await;
     }
-    response.into_response()
+    note(response.status());
+    response
 }
 
 #[cfg(test)]

@@ -70,6 +70,14 @@ impl Office {
     /// Forty days of operation: a deployment to everything, errors, sign-ins, a refusal.
     fn operated() -> Self {
         let mut office = Self::new();
+        let qa = Command::CreateUser {
+            user: id("qa"),
+            printed_name: "QA".into(),
+            roles: vec![AccessRole::Qa],
+            hospital: None,
+            credential: Digest([9; 32]),
+        };
+        office.give("admin", qa);
         for i in 0..3 {
             let session = Command::OpenSession {
                 user: id("qa"),

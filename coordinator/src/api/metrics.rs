@@ -1,0 +1,152 @@
+//! Metrics for Prometheus (text format 0.0.4 as OpenMetrics 1.0 writes it). The names are a promise: `docs/metrics.md` lists them, and a test compares.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::fleet_link::fleet_link;
+use super::request::Origin;
+use super::{Api, Problem};
+use crate::clock;
+use crate::domain::State as Fleet;
+use crate::domain::access::Permission;
+
+type Labels = Vec<(&'static str, String)>;
+
+/// Upper ends of the buckets of request times, in seconds.
+const BUCKETS_S: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10.0];
+
+/// What is counted as requests are answered.
+#[derive(Clone)]
+pub(crate) struct Requests {
+    answered: Family<Labels, Counter>,
+    seconds: Family<Labels, Histogram, fn() -> Histogram>,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        let histogram: fn() -> Histogram = || Histogram::new(BUCKETS_S);
+        Self { answered: Family::default(), seconds: Family::new_with_constructor(histogram) }
+    }
+}
+
+impl Requests {
+    /// Notes an answer; `route` is the path as it is documented, so that there are no more of them than routes.
+    pub(super) fn note(&self, method: &str, route: &str, status: u16, took: Duration) {
+        // Methods of others' making would be labels without end.
+        let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
+        let method = if known.contains(&method) { method } else { "other" };
+        let labels = vec![("method", method.to_owned()), ("route", route.to_owned())];
+        self.seconds.get_or_create(&labels).observe(took.as_secs_f64());
+        self.answered.get_or_create(&[labels, vec![("status", status.to_string())]].concat()).inc();
+    }
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str, value: usize) {
+    let gauge = Gauge::<i64>::default();
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    registry.register(name, help, gauge);
+}
+
+fn gauges(registry: &mut Registry, name: &str, help: &str, label: &'static str, values: BTreeMap<String, usize>) {
+    let family = Family::<Labels, Gauge>::default();
+    for (of, value) in values {
+        family.get_or_create(&vec![(label, of)]).set(i64::try_from(value).unwrap_or(i64::MAX));
+    }
+    registry.register(name, help, family);
+}
+
+/// The spelling of the API of a name in camel case, and of the metrics in snake case.
+fn snake(name: &str) -> String {
+    name.chars().fold(String::new(), |mut text, c| {
+        if c.is_ascii_uppercase() {
+            text.push('_');
+        }
+        text.push(c.to_ascii_lowercase());
+        text
+    })
+}
+
+/// Counts by a name that the API shows.
+fn tally<T: Serialize>(names: impl Iterator<Item = T>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for name in names {
+        let name = match serde_json::to_value(name) {
+            Ok(Value::String(name)) => name,
+            Ok(Value::Object(fields)) => fields.get("name").and_then(Value::as_str).unwrap_or("other").to_owned(),
+            _ => "none".to_owned(),
+        };
+        *counts.entry(name).or_default() += 1;
+    }
+    counts
+}
+
+/// What goes up and down among the counts of door and intake.
+const LEVELS: [&str; 3] = ["open", "openMqtt", "bytesWaiting"];
+
+/// The numbers of a view of counts.
+fn counts(registry: &mut Registry, prefix: &str, view: &impl Serialize) {
+    let view = serde_json::to_value(view).unwrap_or_default();
+    for (name, value) in view.as_object().into_iter().flatten() {
+        let (Some(value), metric) = (value.as_u64(), format!("{prefix}_{}", snake(name))) else { continue };
+        let help = "see docs/metrics.md";
+        if LEVELS.contains(&name.as_str()) {
+            gauge(registry, &metric, help, usize::try_from(value).unwrap_or(usize::MAX));
+        } else {
+            let counter = Counter::<u64, AtomicU64>::default();
+            counter.inc_by(value);
+            registry.register(metric, help, counter);
+        }
+    }
+}
+
+fn fleet(registry: &mut Registry, state: &Fleet) {
+    gauge(registry, "log_entries", "Entries of the audit log", usize::try_from(state.log_size).unwrap_or(usize::MAX));
+    gauge(registry, "hospitals", "Hospitals", state.hospitals.len());
+    let in_service = state.devices.values().filter(|d| d.retired_at.is_none());
+    let states = tally(in_service.map(|d| d.install.as_ref().map(|i| i.state)));
+    gauges(registry, "devices", "Devices in service, by the state of their last installation", "state", states);
+    let status = tally(state.deployments.values().map(|d| &d.status));
+    gauges(registry, "deployments", "Deployments", "status", status);
+    let status = tally(state.firmware.values().map(|f| f.status));
+    gauges(registry, "firmware", "Releases", "status", status);
+    let open = state.recalls.values().filter(|r| r.closed.is_none()).count();
+    gauge(registry, "recalls_open", "Recalls that are not closed", open);
+    let findings = state.gateways.values().map(|g| g.anomalies.iter().filter(|a| g.stands(a)).count()).sum();
+    gauge(registry, "telemetry_findings", "Findings about gateways' telemetry that stand", findings);
+    gauge(registry, "sessions", "Sessions that have not ended", state.sessions.len());
+}
+
+/// Metrics for Prometheus.
+#[utoipa::path(get, path = "/api/v1/metrics", responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
+pub(super) async fn metrics(State(api): State<Api>, origin: Origin) -> Result<Response, Problem> {
+    origin.need(&api, Permission::ReadAll, "metrics.read", "metrics").await?;
+    let mut registry = Registry::with_prefix("mdfm");
+    registry.register("http_requests", "Requests answered", api.requests.answered.clone());
+    registry.register("http_request_seconds", "Time to answer", api.requests.seconds.clone());
+    let state = api.runner.state();
+    fleet(&mut registry, &state);
+    let link = fleet_link(&api, &state, clock::now());
+    gauges(&mut registry, "gateways", "Enrolled gateways by where they stand", "presence", link.presence());
+    let (issued, followed) = link.directives();
+    gauge(&mut registry, "directives_issued", "Gateways with a directive", issued);
+    gauge(&mut registry, "directives_followed", "Gateways that follow their newest directive", followed);
+    counts(&mut registry, "door", &api.door.view());
+    counts(&mut registry, "intake", &api.link.view());
+    let mut text = String::new();
+    encode(&mut text, &registry).map_err(|e| Problem::internal("the metrics cannot be written", &e))?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
