@@ -1,7 +1,7 @@
 //! Bundles for gateways that no line reaches: everything that would have gone to one as messages, and its telemetry on the way back.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use base64::Engine as _;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::agent::serve_image;
-use super::request::{Json, Origin, Query, id};
+use super::request::{Json, Origin, Path, Query, id};
 use super::{Api, Problem};
 use crate::domain::access::Permission;
 use crate::domain::{Command, Refusal, dispatch, telemetry};

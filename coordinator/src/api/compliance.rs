@@ -1,7 +1,7 @@
 //! The audit log for people and verifiers: search, checkpoint, proofs, tiles, export.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mdfm_audit::{Entry, Field, Order, Query as Wanted, SEGMENT_MAGIC, frame};
@@ -10,7 +10,7 @@ use mdfm_shared::tlog::TilePath;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::request::{Origin, Query, time};
+use super::request::{Origin, Path, Query, time};
 use super::{Api, Problem};
 use crate::domain::Refusal;
 use crate::domain::access::Permission;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use mdfm_shared::directive::Window;
@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::firmware::SignedDocument;
 use super::gateways::Reason;
 use super::list::ListQuery;
-use super::request::{Json, Origin, Query, document, fresh_id, id};
+use super::request::{Json, Origin, Path, Query, document, fresh_id, id};
 use super::{Api, Problem};
 use crate::access::Caller;
 use crate::clock;

@@ -2,7 +2,7 @@
 
 use std::sync::MutexGuard;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use mdfm_shared::id::DeviceId;
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::gateways::Reason;
 use super::list::ListQuery;
-use super::request::{Json, Origin, Query, id};
+use super::request::{Json, Origin, Path, Query, id};
 use super::{Api, Problem};
 use crate::clock;
 use crate::domain::access::Permission;

@@ -1,7 +1,7 @@
 //! Firmware: describe, upload the image as a stream, attach the signed manifest, look.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::StreamExt;
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::gateways::Reason;
 use super::list::ListQuery;
-use super::request::{Json, Origin, Query, document, fresh_id, id};
+use super::request::{Json, Origin, Path, Query, document, fresh_id, id};
 use super::{Api, Problem};
 use crate::domain::access::Permission;
 use crate::domain::firmware::{Firmware, FirmwareStatus, SbomComponent};

@@ -1,6 +1,6 @@
 //! Gateways: registration, enrolment tokens, revocation.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use mdfm_shared::digest::Digest;
@@ -12,7 +12,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use utoipa::ToSchema;
 
 use super::list::ListQuery;
-use super::request::{Json, Origin, Query, id};
+use super::request::{Json, Origin, Path, Query, id};
 use super::{Api, Problem};
 use crate::clock;
 use crate::domain::access::Permission;

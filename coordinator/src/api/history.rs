@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use mdfm_audit::{Entry, Field, LogError, Order, Query as Wanted, SearchIndex};
 use mdfm_shared::directive::Directive;
 use mdfm_shared::record::{AuditRecord, Outcome};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::compliance::beside;
-use super::request::{Origin, Query, time};
+use super::request::{Origin, Path, Query, time};
 use super::{Api, Problem};
 use crate::domain::access::Permission;
 use crate::domain::{Refusal, State as Domain};

@@ -1,6 +1,6 @@
 //! Hospitals: registration, maintenance windows, the wish to be asked.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use mdfm_shared::id::HospitalId;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::list::ListQuery;
-use super::request::{Json, Origin, Query, id};
+use super::request::{Json, Origin, Path, Query, id};
 use super::{Api, Problem};
 use crate::domain::access::Permission;
 use crate::domain::fleet::Hospital;

@@ -1,7 +1,7 @@
 //! What people do with their own accounts, and administrators with those of others: second factors, passwords, roles, standing, tokens for
 //! machines, signing keys.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::UserId;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::gateways::Reason;
-use super::request::{Json, Origin, fresh_id, id, time};
+use super::request::{Json, Origin, Path, fresh_id, id, time};
 use super::sessions::{Factor, is_password, show};
 use super::{Api, Problem};
 use crate::access::{Caller, hash_password, new_recovery_codes, seal, step_of, unseal};

@@ -1,6 +1,6 @@
 //! Recalls: open, follow to the last device, close.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use mdfm_shared::id::RecallId;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::list::ListQuery;
-use super::request::{Json, Origin, Query, fresh_id, id};
+use super::request::{Json, Origin, Path, Query, fresh_id, id};
 use super::{Api, Problem};
 use crate::clock;
 use crate::domain::Command;

@@ -1,12 +1,12 @@
 //! Reports, as PDF, JSON or CSV.
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{Uri, header};
 use axum::response::{IntoResponse, Response};
 use mdfm_shared::digest::Digest;
 
 use super::compliance::Search;
-use super::request::Origin;
+use super::request::{Origin, Path};
 use super::{Api, Problem};
 use crate::clock;
 use crate::domain::access::Permission;

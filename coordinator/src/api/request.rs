@@ -37,6 +37,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
+/// What stands in the path, with errors that name it.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        axum::extract::Path::from_request_parts(parts, state)
+            .await
+            .map(|path| Self(path.0))
+            .map_err(|e| Refusal::new(Class::Malformed, "malformed-path", e.body_text()).into())
+    }
+}
+
 /// A query string, with errors that name the parameter.
 pub(super) struct Query<T>(pub(super) T);
 

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::gateways::Reason;
-use super::request::{Json, Origin};
+use super::request::{Json, Origin, Path};
 use super::{Api, Problem};
 use crate::domain::access::Permission;
 use crate::domain::retention::{Disposal, Hold, Terms};

@@ -132,6 +132,27 @@ fn documented() -> OpenApiRouter<Api> {
         .merge(upload)
 }
 
+/// Every operation may answer with problem details, and those have a media type of their own (RFC 9457 §3).
+fn problems(paths: &mut Value) {
+    let schema = json!({ "$ref": "#/components/schemas/Problem" });
+    let operations = paths.as_object_mut().into_iter().flat_map(|p| p.values_mut()).filter_map(Value::as_object_mut);
+    for operation in operations.flat_map(|item| item.values_mut()) {
+        let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { continue };
+        for response in responses.values_mut() {
+            if let Some(content) = response.get_mut("content").and_then(Value::as_object_mut)
+                && content.get("application/json").is_some_and(|c| c["schema"] == schema)
+                && let Some(problem) = content.remove("application/json")
+            {
+                content.insert("application/problem+json".into(), problem);
+            }
+        }
+        responses.insert(
+            "default".into(),
+            json!({ "description": "Problem details", "content": { "application/problem+json": { "schema": schema } } }),
+        );
+    }
+}
+
 /// The document with whom each operation is for.
 fn described(mut document: Value) -> Value {
     for (right, (method, path, action)) in rights::all() {
@@ -146,6 +167,14 @@ fn described(mut document: Value) -> Value {
             Right::Needs(_) => json!([{ "session": [] }, { "token": [] }]),
         };
     }
+    if let Some(paths) = document["paths"].as_object_mut() {
+        // A rest of a path is a parameter like others: OpenAPI has no other.
+        for path in paths.keys().filter(|p| p.contains("{*")).cloned().collect::<Vec<_>>() {
+            let item = paths.remove(&path).unwrap_or_default();
+            paths.insert(path.replace("{*", "{"), item);
+        }
+    }
+    problems(&mut document["paths"]);
     document["components"]["securitySchemes"] = json!({
         "session": { "type": "http", "scheme": "bearer", "description": "from POST /api/v1/sessions" },
         "token": { "type": "http", "scheme": "bearer", "description": "from POST /api/v1/me/tokens, for machines" },
