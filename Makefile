@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test lint unit e2e test-api sim sim-soak bench-rollout bench-audit bench-link bench-agent fuzz kill-soak mutants packages test-packages trace deny doc tools test-tools bench-tools clean
+.PHONY: help demo test lint unit e2e test-api sim sim-soak bench-rollout bench-audit bench-link bench-agent bench-api fuzz kill-soak mutants packages test-packages trace deny doc tools test-tools bench-tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ bench-link: test-tools ## the link to 5,000 gateways with real TLS and MQTT besi
 bench-agent: bench-tools ## the agent beside its floor: an image into a slot, idle, error to rollback; patches beside bsdiff, xdelta3, zstd (MIB=n ROUNDS=n DEVICES=n SECONDS=n ONLY=delta)
 	$(CARGO) build --release --locked --workspace --bins
 	target/release/mdfm-bench-agent
+
+bench-api: tools ## the API with a hundred thousand devices: writes, reads, an upload beside dd (DEVICES=n SECONDS=n MIB=n)
+	$(CARGO) build --release --locked --workspace --bins
+	target/release/mdfm-bench-api
 
 FUZZ_SECONDS ?= 60
 fuzz: tools ## every decoder of the agent and the wire against made-up bytes, a minute each (FUZZ_SECONDS=n); finds are kept in tests/fuzz
