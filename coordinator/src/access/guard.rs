@@ -8,8 +8,11 @@ use mdfm_shared::time::UtcMillis;
 
 /// Wrong passwords in a row before a name is locked.
 const FAILURES_MAX: u32 = 5;
-/// For how long it is locked.
+/// For how long it is locked the first time; twice as long after each five wrong ones more, four times over.
 const LOCK_MS: u64 = 60_000;
+const DOUBLINGS_MAX: u32 = 4;
+/// Without a wrong password for so long the row is over.
+const ROW_MS: u64 = 86_400_000;
 /// Names remembered; strangers can invent any number.
 const NAMES_MAX: usize = 10_000;
 /// Sign-ins tried from one address within [`LOCK_MS`].
@@ -26,35 +29,42 @@ impl LoginGuard {
     /// Whether the name is locked now.
     pub(crate) fn is_locked(&self, name: &str, now: UtcMillis) -> bool {
         let counts = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.get(name).is_some_and(|(n, at)| *n >= FAILURES_MAX && now.since_ms(*at) < LOCK_MS)
+        counts.get(name).is_some_and(|(n, at)| now.since_ms(*at) < lock_ms(*n))
     }
 
-    /// Notes the outcome of a try; gives whether it was the one that locked the name.
+    /// Notes the outcome of a try; gives whether the name is locked because of it.
     pub(crate) fn note(&self, name: &str, now: UtcMillis, succeeded: bool) -> bool {
         let mut counts = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if succeeded {
             counts.remove(name);
             return false;
         }
-        let n = count(&mut counts, name, now);
-        n == FAILURES_MAX
+        count(&mut counts, name, now, ROW_MS) >= FAILURES_MAX
     }
 
     /// Whether this address may try once more.
     pub(crate) fn admits(&self, address: &str, now: UtcMillis) -> bool {
         let mut counts = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        count(&mut counts, address, now) <= TRIES_PER_ADDRESS_MAX
+        count(&mut counts, address, now, LOCK_MS) <= TRIES_PER_ADDRESS_MAX
     }
 }
 
-/// One more in the row of this name, which ends when nothing came for a while.
-fn count(counts: &mut BTreeMap<String, (u32, UtcMillis)>, name: &str, now: UtcMillis) -> u32 {
+/// For how long a name is locked after so many wrong passwords in a row.
+fn lock_ms(failures: u32) -> u64 {
+    match (failures / FAILURES_MAX).checked_sub(1) {
+        Some(more) => LOCK_MS << more.min(DOUBLINGS_MAX),
+        None => 0,
+    }
+}
+
+/// One more in the row of this name, which ends when nothing came for `row_ms`.
+fn count(counts: &mut BTreeMap<String, (u32, UtcMillis)>, name: &str, now: UtcMillis, row_ms: u64) -> u32 {
     if counts.len() >= NAMES_MAX {
         // Who is locked stays so: otherwise a crowd of invented names would set free the one.
-        counts.retain(|_, (n, at)| *n >= FAILURES_MAX && now.since_ms(*at) < LOCK_MS);
+        counts.retain(|_, (n, at)| now.since_ms(*at) < lock_ms(*n));
     }
     let (n, at) = counts.entry(name.to_owned()).or_insert((0, now));
-    if now.since_ms(*at) >= LOCK_MS {
+    if now.since_ms(*at) >= row_ms {
         *n = 0;
     }
     *n += 1;
@@ -102,13 +112,31 @@ mod tests {
         let t = UtcMillis(1_000_000);
         for n in 1..=FAILURES_MAX {
             assert!(!guard.is_locked("user-a", t));
-            assert_eq!(guard.note("user-a", t, false), n == FAILURES_MAX, "the lock is told once");
+            assert_eq!(guard.note("user-a", t, false), n == FAILURES_MAX);
         }
         assert!(guard.is_locked("user-a", t.plus_ms(LOCK_MS - 1)));
         assert!(!guard.is_locked("user-b", t));
         assert!(!guard.is_locked("user-a", t.plus_ms(LOCK_MS)));
         guard.note("user-a", t, true);
         assert!(!guard.is_locked("user-a", t));
+    }
+
+    /// Whoever knows the password and guesses codes gets a few dozen guesses a day.
+    #[test]
+    fn p11_300d_each_five_more_lock_for_longer_up_to_a_quarter_of_an_hour() {
+        let guard = LoginGuard::default();
+        let (mut now, mut guesses) = (UtcMillis(1_000_000), 0);
+        let end = now.plus_ms(ROW_MS);
+        while now < end {
+            if guard.is_locked("user-a", now) {
+                now = now.plus_ms(1_000);
+            } else {
+                guard.note("user-a", now, false);
+                guesses += 1;
+            }
+        }
+        assert!((90..=130).contains(&guesses), "{guesses} guesses in a day");
+        assert!(!guard.is_locked("user-a", end.plus_ms(LOCK_MS << DOUBLINGS_MAX)), "and the owner gets in again");
     }
 
     #[test]

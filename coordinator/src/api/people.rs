@@ -192,7 +192,16 @@ pub(super) async fn change_password(
     }
     let change = PersonChange::PasswordSet { credential, own: Some(caller.token_sha256) };
     origin.change(&api, &caller, id, change, None).await?;
+    forget(&api, &user);
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Removes what was kept for a password that counts no longer: the verifier, and the key that was sealed under it.
+fn forget(api: &Api, before: &User) {
+    api.credentials.forget(before.credential);
+    if let Some(key) = &before.signing_key {
+        api.credentials.forget(key.sealed);
+    }
 }
 
 /// Both factors, for a signature or a signing key.
@@ -443,7 +452,13 @@ pub(super) async fn remove_factor(
     Path(user): Path<String>,
     Json(why): Json<Reason>,
 ) -> Result<StatusCode, Problem> {
-    origin.administer(&api, &user, PersonChange::SecondFactorRemoved, why.reason).await
+    let before = user.parse::<UserId>().ok().and_then(|id| api.runner.state().users.get(&id).cloned());
+    let done = origin.administer(&api, &user, PersonChange::SecondFactorRemoved, why.reason).await?;
+    if let Some(before) = before {
+        before.second_factor.iter().for_each(|factor| api.credentials.forget(factor.secret));
+        before.signing_key.iter().for_each(|key| api.credentials.forget(key.sealed));
+    }
+    Ok(done)
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -464,9 +479,14 @@ pub(super) async fn reset_password(
 ) -> Result<StatusCode, Problem> {
     let object = format!("user/{user}");
     let caller = origin.need(&api, Permission::ManageUsers, "user.password.reset", &object).await?;
-    let id = id("userId", &user)?;
+    let id: UserId = id("userId", &user)?;
+    let before = api.runner.state().users.get(&id).cloned();
     let credential = keep_password(&api, wish.new_password).await?;
     let change = PersonChange::PasswordSet { credential, own: None };
-    origin.change(&api, &caller, id, change, Some(wish.reason)).await?;
+    if let Err(problem) = origin.change(&api, &caller, id, change, Some(wish.reason)).await {
+        api.credentials.forget(credential);
+        return Err(problem);
+    }
+    before.iter().for_each(|before| forget(&api, before));
     Ok(StatusCode::NO_CONTENT)
 }

@@ -136,9 +136,9 @@ impl Origin {
         Ok((caller, user))
     }
 
-    /// Tells callers apart: by their token, or else by their address.
-    pub(super) fn who(&self, address: &str) -> String {
-        self.token.clone().unwrap_or_else(|| address.to_owned())
+    /// The bearer token that came, good or not.
+    pub(super) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 
     /// The gateway whose certificate the connection carries.

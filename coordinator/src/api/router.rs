@@ -245,8 +245,8 @@ async fn guard(State(api): State<Api>, origin: Origin, request: Request, next: N
         note(denied.status());
         return denied;
     }
-    let caller = origin.who(&address.to_string());
-    let once = idempotency::once(&api.answers, &caller, clock::now(), BODY_BYTES_MAX, request, next);
+    let caller = origin.token();
+    let once = idempotency::once(&api.answers, caller, clock::now(), BODY_BYTES_MAX, request, next);
     let mut response = once.await.into_response();
     for (name, value) in SECURITY_HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));

@@ -28,10 +28,10 @@ impl CredentialStore {
         Ok(digest)
     }
 
-    /// Drops a verifier that no record names: the change that it was made for was refused.
+    /// Drops what no record names any more, or never did: the change that it was made for was refused.
     pub(crate) fn forget(&self, digest: Digest) {
         if let Err(error) = fs::remove_file(self.dir.join(digest.to_string())) {
-            tracing::warn!(%error, %digest, "an unused password verifier could not be removed");
+            tracing::warn!(%error, %digest, "a secret that counts no longer could not be removed");
         }
     }
 
