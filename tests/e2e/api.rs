@@ -89,3 +89,54 @@ fn seed_rep_the_metrics_are_those_of_the_page_and_the_dashboards_ask_for_no_othe
         assert_eq!(stranger.text(open).unwrap().0, 200, "{open}");
     }
 }
+
+/// What browsers, proxies and path handling are tricked with elsewhere.
+#[test]
+fn att_15_stored_script_path_tricks_smuggled_requests_and_a_storm_of_sign_ins_get_nowhere() {
+    let dir = fresh_dir("tricks");
+    let world = World::start(&dir, Layout { hospitals: 0, ..Layout::default() }).unwrap();
+    let operator = Api::with_session(world.session(Role::Operator).as_ref()).unwrap();
+    let script = "<script>alert(1)</script><img src=x onerror=alert(2)>";
+    let body = serde_json::json!({
+        "firmwareId": "FW-1", "version": "1.0", "deviceModel": "Pump", "releaseNotes": script, "approvalRequired": true,
+    });
+    assert_eq!(operator.json("POST", "/api/v1/firmware", &body).unwrap().0, 201);
+    let (status, headers, text) = operator.raw("/api/v1/firmware/FW-1").unwrap();
+    let header = |name: &str| headers.get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
+    assert_eq!(status, 200);
+    assert!(text.contains("<script>"), "what was written is given back as it was, and never as a page");
+    assert_eq!(header("content-type"), "application/json");
+    assert_eq!((header("x-content-type-options"), header("x-frame-options")), ("nosniff".into(), "DENY".into()));
+    assert!(header("content-security-policy").contains("default-src 'none'"));
+    assert!(header("access-control-allow-origin").is_empty(), "no other page may read it");
+    assert!(header("set-cookie").is_empty(), "nothing that a browser would send by itself");
+
+    for path in ["..%2F..%2Fetc%2Fpasswd", "%2e%2e", "FW-1%00", "FW-1%2F..%2FFW-1", "a%0d%0aX: y"] {
+        for (method, path) in
+            [("GET", format!("/api/v1/firmware/{path}")), ("PUT", format!("/api/v1/firmware/{path}/image"))]
+        {
+            let (status, problem) = operator.send(method, &path, b"x".to_vec()).unwrap();
+            assert!([400, 404, 422].contains(&status), "{method} {path}: {status} {problem}");
+        }
+    }
+    let images: Vec<_> = std::fs::read_dir(world.data().join("images")).unwrap().collect();
+    assert!(images.is_empty(), "{images:?}");
+
+    // Two lengths, or a length and chunks: one request or none, never the second one hidden in the first.
+    for smuggled in [
+        "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n",
+    ] {
+        let answers =
+            operator.speak(&format!("POST /api/v1/hospitals HTTP/1.1\r\nHost: localhost\r\n{smuggled}")).unwrap();
+        assert_eq!(answers.matches("HTTP/1.1 200").count(), 0, "{answers}");
+    }
+
+    let guess = serde_json::json!({ "userId": "admin", "password": "not the password at all" });
+    let stranger = operator.anonymous();
+    let began = std::time::Instant::now();
+    let codes: Vec<u16> = (0..1_000).map(|_| stranger.json("POST", "/api/v1/sessions", &guess).unwrap().0).collect();
+    assert!(codes[..20].iter().all(|c| *c == 401) && codes[100..].iter().all(|c| *c == 429), "{codes:?}");
+    assert!(began.elapsed().as_secs() < 60, "a storm costs the one who makes it");
+    assert_eq!(operator.json("GET", "/api/v1/devices", &serde_json::Value::Null).unwrap().0, 200, "and nobody else");
+}

@@ -8,16 +8,17 @@ use anyhow::Context;
 use reqwest::Method;
 use serde_json::Value;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::version::TLS13;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// A client with or without a session.
 #[derive(Clone)]
 pub struct Api {
     runtime: Arc<tokio::runtime::Runtime>,
     http: reqwest::Client,
+    tls: Arc<ClientConfig>,
     url: String,
     token: Option<String>,
 }
@@ -36,10 +37,11 @@ impl Api {
             .with_protocol_versions(&[&TLS13])?
             .with_root_certificates(roots)
             .with_no_client_auth();
+        let raw = Arc::new(tls.clone());
         let http =
             reqwest::Client::builder().tls_backend_preconfigured(tls).timeout(Duration::from_secs(20)).build()?;
         let runtime = Arc::new(tokio::runtime::Builder::new_current_thread().enable_all().build()?);
-        Ok(Self { runtime, http, url: text("url")?, token: Some(text("token")?) })
+        Ok(Self { runtime, http, tls: raw, url: text("url")?, token: Some(text("token")?) })
     }
 
     /// The same client without a session.
@@ -68,6 +70,41 @@ impl Api {
             let status = answer.status().as_u16();
             Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or(Value::Null)))
         })
+    }
+
+    /// Reads an answer with its headers.
+    ///
+    /// # Errors
+    /// No answer came.
+    pub fn raw(&self, path: &str) -> anyhow::Result<(u16, reqwest::header::HeaderMap, String)> {
+        let request =
+            self.http.get(format!("{}{path}", self.url)).bearer_auth(self.token.as_deref().unwrap_or_default());
+        self.runtime.block_on(async {
+            let answer = request.send().await?;
+            Ok((answer.status().as_u16(), answer.headers().clone(), answer.text().await?))
+        })
+    }
+
+    /// Sends any bytes over TLS, and gives what comes back until the other side ends or says nothing more for two seconds.
+    ///
+    /// # Errors
+    /// No connection.
+    pub fn speak(&self, bytes: &str) -> anyhow::Result<String> {
+        use std::io::{Read, Write};
+        let address = self.url.trim_start_matches("https://").to_owned();
+        let tcp = std::net::TcpStream::connect(&address)?;
+        tcp.set_read_timeout(Some(Duration::from_secs(2)))?;
+        let name = ServerName::try_from("localhost")?;
+        let mut stream = StreamOwned::new(ClientConnection::new(Arc::clone(&self.tls), name)?, tcp);
+        stream.write_all(bytes.as_bytes())?;
+        let (mut heard, mut piece) = (Vec::new(), [0; 4_096]);
+        while let Ok(n) = stream.read(&mut piece) {
+            heard.extend_from_slice(&piece[..n]);
+            if n == 0 {
+                break;
+            }
+        }
+        Ok(String::from_utf8_lossy(&heard).into_owned())
     }
 
     /// Reads what is no JSON.

@@ -16,7 +16,7 @@ use super::request::{Json, Origin, Query, document, id};
 use super::{Api, Problem};
 use crate::clock;
 use crate::domain::access::Permission;
-use crate::domain::firmware::FirmwareStatus;
+use crate::domain::firmware::{Firmware, FirmwareStatus};
 use crate::domain::{Command, Refusal};
 
 /// An approval signed with the approver's own key.
@@ -38,8 +38,8 @@ pub(super) async fn inbox(
 ) -> Result<Response, Problem> {
     origin.need(&api, Permission::ReadAll, "approval.list", "firmware").await?;
     let all = api.runner.state().firmware.clone();
-    let waiting = all.iter().filter(|(_, f)| f.status == FirmwareStatus::PendingApproval);
-    query.page("/api/v1/approvals", waiting.map(|(id, f)| (id.as_str(), (id, f))), |_, (id, f)| view(&api, id, f))
+    let waits = |f: &Firmware| f.status == FirmwareStatus::PendingApproval;
+    query.page("/api/v1/approvals", &all, |_, f| waits(f), |id, f| view(&api, id, f))
 }
 
 /// Gives an approval.

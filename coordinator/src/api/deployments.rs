@@ -297,11 +297,12 @@ pub(super) async fn list(
     let caller = origin.need(&api, Permission::Read, "deployment.list", "deployment").await?;
     let state = api.runner.state();
     let own = state.hospital_of_user(&caller.actor.id);
-    let items = state.deployments.iter().map(|(id, d)| (id.as_str(), (id, d)));
-    query.page("/api/v1/deployments", items, |_, (id, d)| DeploymentView {
-        devices: Vec::new(),
-        ..view(&state, id, d, own)
-    })
+    query.page(
+        "/api/v1/deployments",
+        &state.deployments,
+        |_, _| true,
+        |id, d| DeploymentView { devices: Vec::new(), ..view(&state, id, d, own) },
+    )
 }
 
 /// Shows one deployment with every device; to a hospital's people only their own.

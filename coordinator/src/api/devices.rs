@@ -145,8 +145,12 @@ pub(super) async fn list(
     let caller = origin.need(&api, Permission::Read, "device.list", "device").await?;
     let state = api.runner.state();
     let (own, sight) = (state.hospital_of_user(&caller.actor.id), Sight::new(&api, &state));
-    let seen = state.devices.iter().filter(|(_, d)| own.is_none_or(|h| *h == d.hospital));
-    query.page("/api/v1/devices", seen.map(|(id, d)| (id.as_str(), (id, d))), |_, (id, d)| view(&sight, id, d))
+    query.page(
+        "/api/v1/devices",
+        &state.devices,
+        |_, d| own.is_none_or(|h| *h == d.hospital),
+        |id, d| view(&sight, id, d),
+    )
 }
 
 /// Shows one device.

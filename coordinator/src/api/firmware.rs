@@ -311,7 +311,7 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     origin.need(&api, Permission::Read, "firmware.list", "firmware").await?;
     let all = api.runner.state().firmware.clone();
-    query.page("/api/v1/firmware", all.iter().map(|(id, f)| (id.as_str(), (id, f))), |_, (id, f)| view(&api, id, f))
+    query.page("/api/v1/firmware", &all, |_, _| true, |id, f| view(&api, id, f))
 }
 
 /// Shows one firmware.

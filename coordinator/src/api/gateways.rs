@@ -108,30 +108,37 @@ pub(super) async fn list(
     origin.need(&api, Permission::ReadAll, "gateway.list", "gateway").await?;
     let state = api.runner.state();
     let (now, presence) = (clock::now(), api.runner.presence());
-    let items = state.gateways.iter().map(|(id, g)| (id.as_str(), (presence.gateway(now, id), id, g)));
-    query.page("/api/v1/gateways", items, |_, (heard, id, g)| GatewayView {
-        presence: heard.standing,
-        last_heartbeat_at: heard.heard_at.map(|at| at.to_string()),
-        gateway_id: id.to_string(),
-        hospital_id: g.hospital.to_string(),
-        enrolled: g.credentials.is_some(),
-        revoked: g.revoked,
-        telemetry_sequence: g.chain.sequence,
-        directive_serial: g.directive.as_ref().map_or(0, |d| d.serial),
-        findings: g.anomalies.iter().filter(|a| g.stands(a)).count(),
-        anomalies: g
-            .anomalies
-            .iter()
-            .map(|a| AnomalyView {
-                kind: a.kind,
-                at: a.at.to_string(),
-                epoch: a.epoch,
-                sequence: a.sequence,
-                expected: a.expected,
-                stands: g.stands(a),
-            })
-            .collect(),
-    })
+    query.page(
+        "/api/v1/gateways",
+        &state.gateways,
+        |_, _| true,
+        |id, g| {
+            let heard = presence.gateway(now, id);
+            GatewayView {
+                presence: heard.standing,
+                last_heartbeat_at: heard.heard_at.map(|at| at.to_string()),
+                gateway_id: id.to_string(),
+                hospital_id: g.hospital.to_string(),
+                enrolled: g.credentials.is_some(),
+                revoked: g.revoked,
+                telemetry_sequence: g.chain.sequence,
+                directive_serial: g.directive.as_ref().map_or(0, |d| d.serial),
+                findings: g.anomalies.iter().filter(|a| g.stands(a)).count(),
+                anomalies: g
+                    .anomalies
+                    .iter()
+                    .map(|a| AnomalyView {
+                        kind: a.kind,
+                        at: a.at.to_string(),
+                        epoch: a.epoch,
+                        sequence: a.sequence,
+                        expected: a.expected,
+                        stands: g.stands(a),
+                    })
+                    .collect(),
+            }
+        },
+    )
 }
 
 /// Makes a one-time enrolment token; a new one replaces an unused one.

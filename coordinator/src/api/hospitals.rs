@@ -120,6 +120,5 @@ pub(super) async fn list(
     let caller = origin.need(&api, Permission::Read, "hospital.list", "hospital").await?;
     let state = api.runner.state();
     let own = state.hospital_of_user(&caller.actor.id);
-    let seen = state.hospitals.iter().filter(|(id, _)| own.is_none_or(|h| h == *id));
-    query.page("/api/v1/hospitals", seen.map(|(id, h)| (id.as_str(), (id, h))), |_, (id, h)| view(id, h))
+    query.page("/api/v1/hospitals", &state.hospitals, |id, _| own.is_none_or(|h| h == id), view)
 }

@@ -1,6 +1,12 @@
 //! The one way in which lists are asked for: `filter`, `sort`, `limit`, `cursor`. An answer is an array; where it does not end, its header `Link`
 //! (RFC 8288) leads on. A cursor is a place in the order, so nothing is shown twice or passed over while things come and go.
 
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::Bound;
+use std::str::FromStr;
+
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -130,7 +136,7 @@ fn text(value: &Value) -> String {
 }
 
 /// Numbers by their value, all else by its letters.
-fn order(a: &Value, b: &Value) -> std::cmp::Ordering {
+fn order(a: &Value, b: &Value) -> Ordering {
     match (a.as_f64(), b.as_f64()) {
         (Some(a), Some(b)) => a.total_cmp(&b),
         _ => text(a).cmp(&text(b)),
@@ -165,15 +171,16 @@ impl Condition {
 struct Cursor(Option<Value>, String);
 
 impl ListQuery {
-    /// One answer out of `items`, which come ordered by id, at the API's `path`.
+    /// One answer out of what `sees` lets through of `items`, at the API's `path`.
     ///
     /// # Errors
     /// The question makes no sense.
-    pub(super) fn page<'a, V, T: Serialize>(
+    pub(super) fn page<'a, K: Id, V, T: Serialize>(
         &self,
         path: &str,
-        items: impl Iterator<Item = (&'a str, V)>,
-        view: impl Fn(&'a str, V) -> T,
+        items: &'a BTreeMap<K, V>,
+        sees: impl Fn(&K, &V) -> bool,
+        view: impl Fn(&'a K, &'a V) -> T,
     ) -> Result<Response, Problem> {
         let limit = self.limit.unwrap_or(LIMIT);
         if !(1..=LIMIT_MAX).contains(&limit) {
@@ -187,7 +194,10 @@ impl ListQuery {
                 .ok_or_else(|| wrong("cursor", "is not one of ours"))
         });
         let cursor = cursor.transpose()?;
-        let shown = |id: &'a str, item: V| -> Result<Option<Value>, Problem> {
+        let shown = |id: &'a K, item: &'a V| -> Result<Option<Value>, Problem> {
+            if !sees(id, item) {
+                return Ok(None);
+            }
             let item =
                 serde_json::to_value(view(id, item)).map_err(|e| Problem::internal("the list cannot be shown", &e))?;
             for condition in &conditions {
@@ -218,20 +228,28 @@ impl ListQuery {
     }
 }
 
+/// What lists are ordered by.
+pub(super) trait Id: Ord + Display + FromStr {}
+
+impl<K: Ord + Display + FromStr> Id for K {}
+
 type Page = (Vec<Value>, Option<Cursor>);
 
-fn by_id<'a, V>(
-    items: impl Iterator<Item = (&'a str, V)>,
+fn by_id<'a, K: Id, V>(
+    items: &'a BTreeMap<K, V>,
     limit: usize,
     cursor: Option<&Cursor>,
-    shown: impl Fn(&'a str, V) -> Result<Option<Value>, Problem>,
+    shown: impl Fn(&'a K, &'a V) -> Result<Option<Value>, Problem>,
 ) -> Result<Page, Problem> {
+    let begin = match cursor {
+        None => Bound::Unbounded,
+        Some(Cursor(_, last)) => Bound::Excluded(last.parse::<K>().map_err(|_| wrong("cursor", "is not one of ours"))?),
+    };
     let mut page = Vec::new();
-    let mut last = None;
-    let behind = items.skip_while(|(id, _)| cursor.is_some_and(|c| *id <= c.1.as_str()));
-    for (looked_at, (id, item)) in behind.enumerate() {
+    let mut last: Option<&K> = None;
+    for (looked_at, (id, item)) in items.range((begin, Bound::Unbounded)).enumerate() {
         if page.len() == limit || looked_at == LOOKED_AT_MAX {
-            return Ok((page, last.map(|id: &str| Cursor(None, id.to_owned()))));
+            return Ok((page, last.map(|id| Cursor(None, id.to_string()))));
         }
         last = Some(id);
         page.extend(shown(id, item)?);
@@ -239,37 +257,41 @@ fn by_id<'a, V>(
     Ok((page, None))
 }
 
-fn by_field<'a, V>(
-    items: impl Iterator<Item = (&'a str, V)>,
+fn by_field<'a, K: Id, V>(
+    items: &'a BTreeMap<K, V>,
     limit: usize,
     cursor: Option<&Cursor>,
     sort: &str,
-    shown: impl Fn(&'a str, V) -> Result<Option<Value>, Problem>,
+    shown: impl Fn(&'a K, &'a V) -> Result<Option<Value>, Problem>,
 ) -> Result<Page, Problem> {
     let (name, is_down) = sort.strip_prefix('-').map_or((sort, false), |name| (name, true));
+    if items.len() > SORTED_MAX {
+        let detail = format!("there are more than {SORTED_MAX} to sort; go through them by id, without `sort`");
+        return Err(Refusal::new(Class::Invalid, "too-many-to-sort", detail).into());
+    }
     let mut found = Vec::new();
-    for (looked_at, (id, item)) in items.enumerate() {
-        if looked_at == SORTED_MAX {
-            let detail = format!("there are more than {SORTED_MAX} to sort; go through them by id, without `sort`");
-            return Err(Refusal::new(Class::Invalid, "too-many-to-sort", detail).into());
-        }
+    for (id, item) in items {
         if let Some(item) = shown(id, item)? {
             found.push((field(&item, name)?.clone(), id, item));
         }
     }
-    let direction = |ordering: std::cmp::Ordering| if is_down { ordering.reverse() } else { ordering };
+    let direction = |ordering: Ordering| if is_down { ordering.reverse() } else { ordering };
     found.sort_by(|a, b| direction(order(&a.0, &b.0)).then(a.1.cmp(b.1)));
-    let is_behind = |value: &Value, id: &str| {
-        cursor.is_none_or(|Cursor(held, last)| {
-            let held = held.as_ref().unwrap_or(&Value::Null);
-            direction(order(value, held)).then(id.cmp(last.as_str())).is_gt()
-        })
+    let begin = match cursor {
+        None => None,
+        Some(Cursor(value, last)) => {
+            let last = last.parse::<K>().map_err(|_| wrong("cursor", "is not one of ours"))?;
+            Some((value.clone().unwrap_or_default(), last))
+        }
+    };
+    let is_behind = |value: &Value, id: &K| {
+        begin.as_ref().is_none_or(|(held, last)| direction(order(value, held)).then(id.cmp(last)).is_gt())
     };
     let mut behind = found.into_iter().filter(|(value, id, _)| is_behind(value, id));
     let mut page = Vec::new();
     let mut last = None;
     for (value, id, item) in behind.by_ref().take(limit) {
-        last = Some(Cursor(Some(value), id.to_owned()));
+        last = Some(Cursor(Some(value), id.to_string()));
         page.push(item);
     }
     Ok((page, last.filter(|_| behind.next().is_some())))
@@ -282,7 +304,7 @@ mod tests {
 
     use super::*;
 
-    fn items() -> Vec<(String, Value)> {
+    fn items() -> BTreeMap<String, Value> {
         let item = |n: usize| {
             let id = format!("DEV-{n:03}");
             let roles = if n.is_multiple_of(3) { json!(["Admin", "QA"]) } else { json!(["QA"]) };
@@ -298,7 +320,7 @@ mod tests {
     fn ask(query: &ListQuery) -> Result<(Vec<Value>, Option<ListQuery>), String> {
         let items = items();
         let answer = query
-            .page("/api/v1/x", items.iter().map(|(id, view)| (id.as_str(), view)), |_, view| view.clone())
+            .page("/api/v1/x", &items, |_, _| true, |_, view| view.clone())
             .map_err(|problem| serde_json::to_string(&problem).expect("encodes"))?;
         let link = answer.headers().get(header::LINK).map(|l| l.to_str().expect("text").to_owned());
         let next = link.map(|l| {
@@ -369,6 +391,7 @@ mod tests {
             ("", None, Some(1_001), None, "must be 1 to"),
             ("", None, None, Some("%%%"), "is not one of ours"),
             ("", None, None, Some("bm9uZQ"), "is not one of ours"),
+            ("", Some("size"), None, Some("%%%"), "is not one of ours"),
             (&"a=1,".repeat(40), None, None, None, "at most 16"),
         ] {
             let problem = with(filter, sort, limit, cursor);

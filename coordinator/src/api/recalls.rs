@@ -146,7 +146,7 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     origin.need(&api, Permission::ReadAll, "recall.list", "recall").await?;
     let all = api.runner.state().recalls.clone();
-    query.page("/api/v1/recalls", all.iter().map(|(id, r)| (id.as_str(), (id, r))), |_, (id, r)| view(&api, id, r))
+    query.page("/api/v1/recalls", &all, |_, _| true, |id, r| view(&api, id, r))
 }
 
 /// Shows one recall with the devices that it still waits for.

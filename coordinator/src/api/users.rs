@@ -80,13 +80,17 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     origin.need(&api, Permission::ReadAudit, "user.list", "user").await?;
     let state = api.runner.state();
-    let items = state.users.iter().map(|(id, u)| (id.as_str(), u));
-    query.page("/api/v1/users", items, |id, u| UserView {
-        user_id: id.to_string(),
-        printed_name: u.printed_name.clone(),
-        roles: u.roles.clone(),
-        hospital_id: u.hospital.as_ref().map(ToString::to_string),
-        second_factor: u.second_factor.is_some(),
-        disabled: u.disabled,
-    })
+    query.page(
+        "/api/v1/users",
+        &state.users,
+        |_, _| true,
+        |id, u| UserView {
+            user_id: id.to_string(),
+            printed_name: u.printed_name.clone(),
+            roles: u.roles.clone(),
+            hospital_id: u.hospital.as_ref().map(ToString::to_string),
+            second_factor: u.second_factor.is_some(),
+            disabled: u.disabled,
+        },
+    )
 }
