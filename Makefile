@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test lint unit e2e test-api sim sim-soak bench-rollout bench-audit bench-link bench-agent bench-api fuzz kill-soak mutants packages test-packages trace deny doc tools test-tools bench-tools clean
+.PHONY: help demo test lint unit e2e test-api sim sim-soak bench-rollout bench-audit bench-link bench-agent bench-api fuzz kill-soak mutants packages test-packages trace deny doc tools test-tools bench-tools hostile-tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ e2e: test-tools ## the real programs: MQTT, TLS, processes, kill -9 (MDFM_SEED=n
 	$(CARGO) test --workspace --locked --test e2e -- --test-threads 2
 	MDFM_BROKER=mosquitto $(CARGO) test --workspace --locked --test e2e -- --test-threads 2 front_door main_job fleet_link
 
-test-api: test-tools ## the API against what schemathesis makes of its own document (SECONDS=n for each of three roles)
+test-api: hostile-tools ## the API against what schemathesis makes of its own document (SECONDS=n for each of three roles)
 	$(CARGO) build --workspace --all-targets --locked
 	test -x target/schemathesis/bin/schemathesis || { python3 -m venv target/schemathesis && target/schemathesis/bin/pip install --quiet 'schemathesis==4.32.5'; }
 	target/debug/mdfm-test-api target/schemathesis/bin/schemathesis
@@ -106,6 +106,9 @@ tools:
 
 test-tools:
 	@packaging/scripts/tools test
+
+hostile-tools:
+	@packaging/scripts/tools hostile
 
 bench-tools:
 	@packaging/scripts/tools bench
