@@ -168,7 +168,7 @@ impl Bringer {
             if download.have() != have {
                 return Err(ImageError::Later("the half of the image has changed meanwhile".into()));
             }
-            while let Some(piece) = source.next().await.inspect_err(|error| download.forget_if_wrong(error))? {
+            while let Some(piece) = source.next().await.inspect_err(|error| download.forget_if_spoilt(error))? {
                 download.write(&piece)?;
             }
         }
@@ -191,7 +191,7 @@ impl Bringer {
         };
         let taken = self.take_in(sha256, size_bytes, have, source).await;
         match (taken, patch) {
-            // With the patch given up, the next try, which comes at once, takes another way.
+            // With the patch given up, the next try takes another way.
             (Err(ImageError::Wrong(error) | ImageError::Patch(error)), Some(patch)) => {
                 self.give_up(patch, &error);
                 Err(ImageError::Patch(error))

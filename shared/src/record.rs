@@ -38,6 +38,12 @@ pub struct Actor {
     pub roles: Vec<String>,
 }
 
+/// The person behind an actor's id: a machine with a token of theirs is written `PERSON/token/ID`, and what is forbidden to the person is
+/// forbidden to it.
+pub fn person(actor_id: &str) -> &str {
+    actor_id.split_once('/').map_or(actor_id, |(person, _)| person)
+}
+
 /// Whether the action was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

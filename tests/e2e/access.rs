@@ -204,6 +204,11 @@ fn p11_200a3_nobody_signs_for_another_not_the_administrator_with_the_whole_disk(
     let create = ["signing-key", "create", "--password-file", &own, "--factor-file", &factor];
     let key = world.ctl(Role::Qa, &create).unwrap()["publicKey"].as_str().unwrap().to_owned();
     release_to_approve(&world, &key);
+    // Another password of the owner's seals the same key anew.
+    let newer = dir.join("newer-password-of-qa").display().to_string();
+    std::fs::write(&newer, "another password that only QA knows").unwrap();
+    world.ctl(Role::Qa, &["password", "--password-file", &own, "--new-password-file", &newer]).unwrap();
+    let own = newer;
 
     let qa = api(&world, "qa");
     let sign = |api: &Api, password: &str, code: &str| {
@@ -212,7 +217,7 @@ fn p11_200a3_nobody_signs_for_another_not_the_administrator_with_the_whole_disk(
         });
         api.json("POST", "/api/v1/approvals/signature", &body).unwrap()
     };
-    let own_password = "a password that only QA knows";
+    let own_password = "another password that only QA knows";
     assert_eq!(code(&sign(&qa, PASSWORD, "000000")), "wrong-password");
     assert_eq!(code(&sign(&qa, own_password, "000000")), "wrong-code");
     assert_eq!(code(&sign(&qa.anonymous(), own_password, "000000")), "no-session");
@@ -341,4 +346,46 @@ fn p11_300c_who_is_disabled_is_out_at_once_and_tokens_do_what_they_say_and_no_mo
         .map(|u| u["userId"].as_str().unwrap())
         .collect();
     assert_eq!(disabled, BTreeSet::from(["operator"]));
+}
+
+/// A token is its owner, with less: nurses' machines see their own hospital alone.
+#[test]
+fn p11_10g_a_token_sees_no_more_than_its_owner() {
+    let dir = fresh_dir("token-scope");
+    let world = World::start(&dir, Layout { hospitals: 0, ..Layout::default() }).unwrap();
+    for h in [1, 2] {
+        let (hospital, device, serial) = (hospital_id(h), format!("DEV-{h}"), format!("SN-{h}"));
+        world.ctl(Role::Operator, &["hospitals", "add", &hospital, "--name", "One of two"]).unwrap();
+        let add = ["devices", "add", &device, "--model", "M", "--serial", &serial, "--hospital", &hospital];
+        world.ctl(Role::Operator, &[&add[..], &["--firmware-version", "1.0"]].concat()).unwrap();
+    }
+    world.add_staff("nurse", &hospital_id(1)).unwrap();
+    let nurse = api(&world, "nurse");
+    let at = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).to_string();
+    let body = json!({ "name": "ward display", "permissions": ["read"], "expiresAt": at });
+    let made = nurse.json("POST", "/api/v1/me/tokens", &body).unwrap();
+    let display = nurse.with_token(made.1["token"].as_str().unwrap());
+    for who in [&nurse, &display] {
+        let devices = who.json("GET", "/api/v1/devices", &Value::Null).unwrap().1;
+        assert_eq!(devices.as_array().map(Vec::len), Some(1), "{devices}");
+        assert_eq!(devices[0]["deviceId"], "DEV-1");
+        assert_eq!(who.json("GET", "/api/v1/devices/DEV-2", &Value::Null).unwrap().0, 404);
+        assert_eq!(who.json("GET", "/api/v1/hospitals", &Value::Null).unwrap().1.as_array().map(Vec::len), Some(1));
+    }
+}
+
+/// Wrong codes lock, whatever is tried between them.
+#[test]
+fn p11_300d_wrong_codes_in_a_session_lock_though_recovery_codes_are_tried_between_them() {
+    let dir = fresh_dir("code-guesses");
+    let world = World::start(&dir, Layout { hospitals: 0, ..Layout::default() }).unwrap();
+    let auditor = api(&world, "auditor");
+    let show =
+        |body: Value| code(&auditor.json("POST", "/api/v1/sessions/current/second-factor", &body).unwrap()).to_owned();
+    for guess in 0..6 {
+        assert_eq!(show(json!({ "code": format!("00000{guess}") })), "wrong-code");
+        assert_eq!(show(json!({ "recoveryCode": "aaaa-aaaa-aaaa-aaaa" })), "wrong-code");
+    }
+    let right = json!({ "code": one_time_code(&world, "auditor", 1) });
+    assert_eq!(show(right), "wrong-code", "locked: the right one is not looked at");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use mdfm_tests::{Api, Layout, Role, World, hospital_id, program};
+use mdfm_tests::{Api, Layout, Role, World, hospital_id, program, wait_for};
 
 use crate::access::{PASSWORD, one_time_code};
 use crate::{fresh_dir, image};
@@ -139,4 +139,28 @@ fn att_15_stored_script_path_tricks_smuggled_requests_and_a_storm_of_sign_ins_ge
     assert!(codes[..20].iter().all(|c| *c == 401) && codes[100..].iter().all(|c| *c == 429), "{codes:?}");
     assert!(began.elapsed().as_secs() < 60, "a storm costs the one who makes it");
     assert_eq!(operator.json("GET", "/api/v1/devices", &serde_json::Value::Null).unwrap().0, 200, "and nobody else");
+}
+
+/// Whoever loses the answer asks again with the same key, and it is done once: the case for which the keys are there.
+#[test]
+fn a_request_whose_answer_was_lost_is_done_once() {
+    let dir = fresh_dir("lost-answers");
+    let world = World::start(&dir, Layout { hospitals: 0, ..Layout::default() }).unwrap();
+    let operator = Api::with_session(world.session(Role::Operator).as_ref()).unwrap();
+    let mut replayed = 0;
+    for n in 0..60 {
+        let body = format!("{{\"hospitalId\":\"HOSP-{n}\",\"name\":\"N\"}}");
+        // Before it is read, while it is carried out, after.
+        let after = std::time::Duration::from_micros(100 * n);
+        operator.post_and_leave("/api/v1/hospitals", &format!("key-{n}"), &body, after).unwrap();
+        let (status, was_replayed) = wait_for("the answer", std::time::Duration::from_secs(10), || {
+            let answer = operator.post_again("/api/v1/hospitals", &format!("key-{n}"), &body)?;
+            // The first one may be under way still.
+            Ok((answer.0 != 409 || answer.1.contains("exists")).then_some((answer.0, answer.2)))
+        })
+        .unwrap();
+        assert_eq!(status, 201, "never that it exists already");
+        replayed += usize::from(was_replayed);
+    }
+    assert!(replayed > 0, "some had arrived before the line was cut");
 }

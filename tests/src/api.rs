@@ -13,6 +13,34 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+/// A session file of `mdfmctl`: where, as whom, and whom to trust.
+pub struct Session {
+    /// Address of the coordinator.
+    pub url: String,
+    /// The bearer token.
+    pub token: String,
+    /// TLS that trusts the coordinator's authority alone.
+    pub tls: ClientConfig,
+}
+
+impl Session {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is none.
+    pub fn read(file: &Path) -> anyhow::Result<Self> {
+        let session: Value = serde_json::from_slice(&std::fs::read(file)?)?;
+        let text = |name: &str| session[name].as_str().map(str::to_owned).context("a session file");
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(text("ca_pem")?.as_bytes())?)?;
+        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(&[&TLS13])?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { url: text("url")?, token: text("token")?, tls })
+    }
+}
+
 /// A client with or without a session.
 #[derive(Clone)]
 pub struct Api {
@@ -29,19 +57,10 @@ impl Api {
     /// # Errors
     /// The file cannot be read.
     pub fn with_session(file: &Path) -> anyhow::Result<Self> {
-        let session: Value = serde_json::from_slice(&std::fs::read(file)?)?;
-        let text = |name: &str| session[name].as_str().map(str::to_owned).context("a session file");
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(text("ca_pem")?.as_bytes())?)?;
-        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_protocol_versions(&[&TLS13])?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let raw = Arc::new(tls.clone());
-        let http =
-            reqwest::Client::builder().tls_backend_preconfigured(tls).timeout(Duration::from_secs(20)).build()?;
+        let Session { url, token, tls } = Session::read(file)?;
+        let http = reqwest::Client::builder().tls_backend_preconfigured(tls.clone()).timeout(Duration::from_secs(20));
         let runtime = Arc::new(tokio::runtime::Builder::new_current_thread().enable_all().build()?);
-        Ok(Self { runtime, http, tls: raw, url: text("url")?, token: Some(text("token")?) })
+        Ok(Self { runtime, http: http.build()?, tls: Arc::new(tls), url, token: Some(token) })
     }
 
     /// The same client without a session.
@@ -105,6 +124,38 @@ impl Api {
             }
         }
         Ok(String::from_utf8_lossy(&heard).into_owned())
+    }
+
+    /// Sends a POST with an `Idempotency-Key` over a connection of its own, and cuts that `after` a while, without waiting for the answer.
+    ///
+    /// # Errors
+    /// No connection.
+    pub fn post_and_leave(&self, path: &str, key: &str, body: &str, after: Duration) -> anyhow::Result<()> {
+        use std::io::Write;
+        let tcp = std::net::TcpStream::connect(self.url.trim_start_matches("https://"))?;
+        let name = ServerName::try_from("localhost")?;
+        let mut stream = StreamOwned::new(ClientConnection::new(Arc::clone(&self.tls), name)?, tcp);
+        let token = self.token.as_deref().unwrap_or_default();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n");
+        let rest = format!("Idempotency-Key: {key}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        stream.write_all((head + &rest).as_bytes())?;
+        stream.flush()?;
+        std::thread::sleep(after);
+        Ok(stream.sock.shutdown(std::net::Shutdown::Both)?)
+    }
+
+    /// The same, with the answer: status, body, and whether it is one that was given before.
+    ///
+    /// # Errors
+    /// No answer came.
+    pub fn post_again(&self, path: &str, key: &str, body: &str) -> anyhow::Result<(u16, String, bool)> {
+        let request = self.http.post(format!("{}{path}", self.url)).header("Idempotency-Key", key);
+        let request = request.bearer_auth(self.token.as_deref().unwrap_or_default()).body(body.to_owned());
+        self.runtime.block_on(async {
+            let answer = request.send().await?;
+            let was_replayed = answer.headers().contains_key("idempotent-replayed");
+            Ok((answer.status().as_u16(), answer.text().await?, was_replayed))
+        })
     }
 
     /// Reads what is no JSON.

@@ -10,7 +10,7 @@ mod people;
 mod process;
 mod world;
 
-pub use api::Api;
+pub use api::{Api, Session};
 pub use impostor::{Consistency, Impostor};
 pub use lossy::Losses;
 pub use people::Role;

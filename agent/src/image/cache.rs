@@ -239,9 +239,9 @@ impl Download {
         Ok(())
     }
 
-    /// Leaves nothing of an image that the stream found to be wrong.
-    pub(crate) fn forget_if_wrong(&self, error: &ImageError) {
-        if matches!(error, ImageError::Wrong(_)) {
+    /// Leaves nothing of an image that was found to be wrong, or that a damaged patch may have spoilt.
+    pub(crate) fn forget_if_spoilt(&self, error: &ImageError) {
+        if matches!(error, ImageError::Wrong(_) | ImageError::Patch(_)) {
             self.forget();
         }
     }

@@ -1,5 +1,6 @@
 //! Firmware: upload with a signed manifest, look, approve, reject.
 
+use std::collections::VecDeque;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -240,6 +241,29 @@ impl Images {
     }
 }
 
+/// Files as one body, one behind the other, a piece at a time.
+fn pieces(files: &[PathBuf], bar: ProgressBar) -> anyhow::Result<reqwest::Body> {
+    let open = |path: &PathBuf| std::fs::File::open(path).with_context(|| format!("opening {}", path.display()));
+    let files = files.iter().map(open).collect::<Result<VecDeque<_>, _>>()?;
+    Ok(reqwest::Body::wrap_stream(stream::unfold(files, move |mut files| {
+        let bar = bar.clone();
+        async move {
+            let mut piece = vec![0; CHUNK_BYTES];
+            loop {
+                match files.front_mut()?.read(&mut piece) {
+                    Ok(0) => drop(files.pop_front()),
+                    Ok(n) => {
+                        piece.truncate(n);
+                        bar.inc(n as u64);
+                        return Some((Ok::<_, std::io::Error>(piece), files));
+                    }
+                    Err(error) => return Some((Err(error), files)),
+                }
+            }
+        }
+    })))
+}
+
 async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Result<()> {
     let secrets = options.release_keys.iter().map(|f| keys::secret(f)).collect::<Result<Vec<_>, _>>()?;
     let named = match options.image {
@@ -273,51 +297,19 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
 
     let bar = if out.json { ProgressBar::hidden() } else { ProgressBar::new(size_bytes) };
     bar.set_style(ProgressStyle::with_template("{bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}")?);
-    let files = files.iter().map(std::fs::File::open).collect::<Result<std::collections::VecDeque<_>, _>>()?;
-    let shown = bar.clone();
-    let chunks = stream::unfold(files, move |mut files| {
-        let bar = shown.clone();
-        async move {
-            let mut chunk = vec![0; CHUNK_BYTES];
-            loop {
-                match files.front_mut()?.read(&mut chunk) {
-                    Ok(0) => drop(files.pop_front()),
-                    Ok(n) => {
-                        chunk.truncate(n);
-                        bar.inc(n as u64);
-                        return Some((Ok::<_, std::io::Error>(chunk), files));
-                    }
-                    Err(error) => return Some((Err(error), files)),
-                }
-            }
-        }
-    });
-    let request = client
-        .request(Method::PUT, &format!("/api/v1/firmware/{firmware}/image"))
-        .header("content-type", "application/octet-stream")
-        .body(reqwest::Body::wrap_stream(chunks));
+    let path = format!("/api/v1/firmware/{firmware}/image");
+    let request = client.request(Method::PUT, &path).header("content-type", "application/octet-stream");
+    let request = request.body(pieces(&files, bar.clone())?);
     let stored = client.send(request).await?;
     bar.finish_and_clear();
     if stored["imageSha256"].as_str() != Some(&sha256.to_string()) {
         bail!("the image changed while it was uploaded: {sha256} here, {} there", text(&stored["imageSha256"]));
     }
 
-    for (path, variant) in options.deltas.iter().zip(&deltas) {
-        let file = tokio::fs::File::open(path).await.with_context(|| format!("opening {}", path.display()))?;
-        let pieces = stream::unfold(file, |mut file| async move {
-            let mut piece = vec![0; CHUNK_BYTES];
-            match tokio::io::AsyncReadExt::read(&mut file, &mut piece).await {
-                Ok(0) => None,
-                Ok(n) => {
-                    piece.truncate(n);
-                    Some((Ok::<_, std::io::Error>(piece), file))
-                }
-                Err(error) => Some((Err(error), file)),
-            }
-        });
+    for (file, variant) in options.deltas.iter().zip(&deltas) {
         let path = format!("/api/v1/firmware/{firmware}/deltas/{}", variant.sha256);
         let request = client.request(Method::PUT, &path).header("content-type", "application/octet-stream");
-        client.send(request.body(reqwest::Body::wrap_stream(pieces))).await?;
+        client.send(request.body(pieces(std::slice::from_ref(file), ProgressBar::hidden())?)).await?;
     }
 
     let manifest = Manifest {

@@ -1,7 +1,7 @@
 //! A POST that comes again with the same `Idempotency-Key` gets the first answer again, and is not done again. Kept in memory, bounded.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
@@ -43,9 +43,9 @@ struct Entry {
 pub(crate) struct Answers(Mutex<BTreeMap<Digest, Entry>>);
 
 /// A request that is under way; forgotten if nobody answers it.
-struct UnderWay<'a>(&'a Answers, Digest);
+struct UnderWay(Arc<Answers>, Digest);
 
-impl Drop for UnderWay<'_> {
+impl Drop for UnderWay {
     fn drop(&mut self) {
         let mut answers = self.0.lock();
         if answers.get(&self.1).is_some_and(|e| matches!(e.became, Became::UnderWay)) {
@@ -104,7 +104,7 @@ fn is_kept(path: &str) -> bool {
 
 /// Carries a request out once: by `caller`, if it is somebody known.
 pub(super) async fn once(
-    answers: &Answers,
+    answers: &Arc<Answers>,
     caller: Option<&str>,
     now: UtcMillis,
     body_bytes_max: usize,
@@ -128,15 +128,19 @@ pub(super) async fn once(
     if let Some(answer) = answers.begin(id, what, now)? {
         return Ok(answer);
     }
-    let under_way = UnderWay(answers, id);
-    let (parts, body) = next.run(Request::from_parts(parts, Body::from(body))).await.into_parts();
-    // What failed because of us, or will be too long to keep, may be tried again.
-    let bytes = to_bytes(body, body_bytes_max).await.map_err(|e| Problem::internal("the answer cannot be read", &e))?;
-    if !parts.status.is_server_error() && bytes.len() <= ANSWER_BYTES_MAX {
-        answers.keep(id, parts.status, parts.headers.get(header::CONTENT_TYPE).cloned(), bytes.clone());
-    }
-    drop(under_way);
-    Ok(Response::from_parts(parts, Body::from(bytes)))
+    let under_way = UnderWay(Arc::clone(answers), id);
+    // Whoever asked may go away before the answer, and ask again: what is begun is carried to its end without them.
+    let carried_out = tokio::spawn(async move {
+        let (parts, body) = next.run(Request::from_parts(parts, Body::from(body))).await.into_parts();
+        let bytes =
+            to_bytes(body, body_bytes_max).await.map_err(|e| Problem::internal("the answer cannot be read", &e))?;
+        // What failed because of us, or is too long to keep, may be tried again.
+        if !parts.status.is_server_error() && bytes.len() <= ANSWER_BYTES_MAX {
+            under_way.0.keep(id, parts.status, parts.headers.get(header::CONTENT_TYPE).cloned(), bytes.clone());
+        }
+        Ok(Response::from_parts(parts, Body::from(bytes)))
+    });
+    carried_out.await.map_err(|e| Problem::internal("the request was not carried out", &e))?
 }
 
 #[cfg(test)]
@@ -159,10 +163,10 @@ mod tests {
 
     #[test]
     fn what_nobody_answered_may_be_tried_again_and_the_store_is_bounded() {
-        let answers = Answers::default();
+        let answers = Arc::<Answers>::default();
         let (id, request) = (Digest::of(b"1"), Digest::of(b"POST /x {}"));
         assert!(answers.begin(id, request, UtcMillis(0)).expect("new").is_none());
-        drop(UnderWay(&answers, id));
+        drop(UnderWay(Arc::clone(&answers), id));
         assert!(answers.begin(id, request, UtcMillis(0)).expect("new again").is_none());
         for n in 1..=ANSWERS_MAX as u64 + 10 {
             let id = Digest::of(&n.to_le_bytes());

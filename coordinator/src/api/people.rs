@@ -144,7 +144,9 @@ pub(super) async fn confirm_factor(
     let (recovery_codes, recovery) = new_recovery_codes().map_err(internal)?;
     let kept = api.credentials.keep(&secret).map_err(|e| Problem::internal("the second factor cannot be kept", &e))?;
     let change = PersonChange::SecondFactorSet { secret: kept, recovery, step, session: caller.token_sha256 };
+    let before = api.runner.state().users.get(&id).and_then(|u| u.second_factor.clone());
     origin.change(&api, &caller, id.clone(), change, None).await?;
+    before.iter().for_each(|factor| api.credentials.forget(factor.secret));
     api.pending.end(&id);
     Ok((StatusCode::CREATED, axum::Json(RecoveryView { recovery_codes })))
 }
@@ -156,7 +158,8 @@ pub(crate) struct PasswordChange {
     new_password: String,
 }
 
-async fn keep_password(api: &Api, password: String) -> Result<Digest, Problem> {
+/// Hashes a new password and keeps the verifier.
+pub(super) async fn keep_password(api: &Api, password: String) -> Result<Digest, Problem> {
     let place = api.hashing.acquire().await;
     let hash = tokio::task::spawn_blocking(move || hash_password(&password))
         .await
@@ -183,14 +186,10 @@ pub(super) async fn change_password(
         None => None,
         Some(held) => {
             let key = open_key(&api, &id, held.sealed, wish.password).await?;
-            Some((held.public_key.clone(), seal_key(&api, &id, key, wish.new_password).await?))
+            Some(seal_key(&api, &id, key, wish.new_password).await?)
         }
     };
-    // The new seal first: a crash between leaves a key that the owner makes anew, and never one under an old password.
-    if let Some((public_key, sealed)) = resealed {
-        origin.change(&api, &caller, id.clone(), PersonChange::SigningKeySet { public_key, sealed }, None).await?;
-    }
-    let change = PersonChange::PasswordSet { credential, own: Some(caller.token_sha256) };
+    let change = PersonChange::PasswordSet { credential, own: Some(caller.token_sha256), resealed };
     origin.change(&api, &caller, id, change, None).await?;
     forget(&api, &user);
     Ok(StatusCode::NO_CONTENT)
@@ -268,7 +267,7 @@ pub(super) async fn make_key(
     origin: Origin,
     Json(both): Json<BothFactors>,
 ) -> Result<(StatusCode, axum::Json<SigningKeyView>), Problem> {
-    let (caller, id, _) = origin.need_both(&api, "user.signing-key.set", &both).await?;
+    let (caller, id, user) = origin.need_both(&api, "user.signing-key.set", &both).await?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(internal)?;
     let key = SecretKey::from_seed(seed);
@@ -276,6 +275,7 @@ pub(super) async fn make_key(
     let sealed = seal_key(&api, &id, key, both.password).await?;
     let change = PersonChange::SigningKeySet { public_key: public_key.clone(), sealed };
     origin.change(&api, &caller, id, change, None).await?;
+    user.signing_key.iter().for_each(|key| api.credentials.forget(key.sealed));
     Ok((StatusCode::CREATED, axum::Json(SigningKeyView { public_key })))
 }
 
@@ -482,7 +482,7 @@ pub(super) async fn reset_password(
     let id: UserId = id("userId", &user)?;
     let before = api.runner.state().users.get(&id).cloned();
     let credential = keep_password(&api, wish.new_password).await?;
-    let change = PersonChange::PasswordSet { credential, own: None };
+    let change = PersonChange::PasswordSet { credential, own: None, resealed: None };
     if let Err(problem) = origin.change(&api, &caller, id, change, Some(wish.reason)).await {
         api.credentials.forget(credential);
         return Err(problem);

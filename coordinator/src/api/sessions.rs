@@ -13,7 +13,7 @@ use super::{Api, Problem};
 use crate::access::{recovery_digest, spend_verification_time, step_of, verify_password};
 use crate::clock;
 use crate::domain::access::{AccessRole, Permission, User};
-use crate::domain::people::{PersonChange, Proof};
+use crate::domain::people::{PersonChange, Proof, check_proof};
 use crate::domain::refusal::Class;
 use crate::domain::{Command, Refusal};
 use crate::runner::anonymous;
@@ -169,10 +169,14 @@ pub(super) async fn show(
 ) -> Result<Proof, Problem> {
     let now = clock::now();
     let locked = api.logins.is_locked(id.as_str(), now);
-    let user = api.runner.state().users.get(id).cloned();
-    let proof = user.filter(|_| !locked).and_then(|user| proof_of(api, &user, factor));
-    api.logins.note(id.as_str(), now, proof.is_some());
-    match proof {
+    let user = api.runner.state().users.get(id).cloned().filter(|_| !locked);
+    let proof = user.as_ref().and_then(|user| proof_of(api, user, factor));
+    let taken = user.zip(proof).is_some_and(|(user, proof)| check_proof(&user, proof).is_ok());
+    // A code that was used already ends no row of wrong ones, and begins none.
+    if taken || !matches!(proof, Some(Proof::Code(_))) {
+        api.logins.note(id.as_str(), now, taken);
+    }
+    match proof.filter(|proof| taken || matches!(proof, Proof::Code(_))) {
         Some(proof) => Ok(proof),
         None => {
             let detail = "the code is wrong, or no second factor is set up, or too many tries; wait a minute";

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::list::ListQuery;
+use super::people::keep_password;
 use super::request::{Json, Origin, Query, id};
 use super::{Api, Problem};
-use crate::access::hash_password;
+use crate::domain::Command;
 use crate::domain::access::{AccessRole, Permission};
-use crate::domain::{Command, Refusal};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -47,11 +47,6 @@ pub(super) async fn create(
     let caller = origin.need(&api, Permission::ManageUsers, "user.create", "user").await?;
     let user = id("userId", &new.user_id)?;
     let hospital = new.hospital_id.as_deref().map(|h| id("hospitalId", h)).transpose()?;
-    let password = new.password;
-    let password_hash = tokio::task::spawn_blocking(move || hash_password(&password))
-        .await
-        .map_err(|e| Problem::internal("hashing failed", &e))?
-        .map_err(|e| Refusal::invalid("password", e))?;
     let view = UserView {
         user_id: new.user_id,
         printed_name: new.printed_name.clone(),
@@ -60,8 +55,7 @@ pub(super) async fn create(
         second_factor: false,
         disabled: false,
     };
-    let credential =
-        api.credentials.keep(&password_hash).map_err(|e| Problem::internal("the password cannot be kept", &e))?;
+    let credential = keep_password(&api, new.password).await?;
     let command = Command::CreateUser { user, printed_name: new.printed_name, roles: new.roles, hospital, credential };
     if let Err(problem) = origin.submit(&api, &caller, command).await {
         api.credentials.forget(credential);

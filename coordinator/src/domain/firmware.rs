@@ -6,7 +6,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{FirmwareId, UserId};
 use mdfm_shared::limits::{DELTAS_MAX, IMAGE_BYTES_MAX, TEXT_CHARS_MAX};
 use mdfm_shared::manifest::{FirmwareClass, Manifest, is_label};
-use mdfm_shared::record::{Actor, document_text};
+use mdfm_shared::record::{Actor, document_text, person};
 use mdfm_shared::sign::Signed;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{Approval, Role, check_approval, missing_roles};
@@ -234,7 +234,7 @@ pub(super) fn approve(
             format!("{} is signed in, the approval is by {}: nobody signs for another", actor.id, approval.user);
         return Err(Refusal::forbidden("not-the-signer", detail));
     }
-    if approval.user.as_str() == firmware.submitter {
+    if approval.user.as_str() == person(&firmware.submitter) {
         return Err(refuse(&format!("{} submitted this firmware and may not approve it", approval.user)));
     }
     if approval.at.plus_ms(CLOCK_AHEAD_MS_MAX) < firmware.requested_at {

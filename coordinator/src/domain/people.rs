@@ -70,8 +70,8 @@ pub(crate) enum PersonChange {
     SecondFactorShown { session: Digest, proof: Proof },
     /// An administrator took it away, because it was lost.
     SecondFactorRemoved,
-    /// Another password: the person's own doing, in this session, or an administrator's.
-    PasswordSet { credential: Digest, own: Option<Digest> },
+    /// Another password: the person's own doing, in this session, with the signing key sealed anew if there is one; or an administrator's.
+    PasswordSet { credential: Digest, own: Option<Digest>, resealed: Option<Digest> },
     /// Other roles.
     RolesSet { roles: Vec<AccessRole>, hospital: Option<HospitalId> },
     /// May no longer sign in, nor anything else.
@@ -84,7 +84,7 @@ pub(crate) enum PersonChange {
     TokenMade { token_sha256: Digest, id: String, name: String, permissions: Vec<Permission>, expires_at: UtcMillis },
     /// A token that counts no longer.
     TokenRevoked { id: String },
-    /// A signing key of the person's own, or the same key under another password.
+    /// A signing key of the person's own.
     SigningKeySet { public_key: String, sealed: Digest },
 }
 
@@ -121,7 +121,7 @@ impl PersonChange {
 }
 
 /// Whether a second factor is shown by `proof`; a code, or a recovery code, counts once.
-pub(super) fn check_proof(user: &User, proof: Proof) -> Result<(), Refusal> {
+pub(crate) fn check_proof(user: &User, proof: Proof) -> Result<(), Refusal> {
     let Some(factor) = &user.second_factor else {
         return Err(Refusal::conflict("no-second-factor", "no second factor is set up"));
     };
@@ -223,13 +223,12 @@ pub(super) fn apply(state: &mut State, at: UtcMillis, id: &UserId, change: Perso
             user.signing_key = None;
             state.sessions.retain(|_, s| s.user != *id);
         }
-        PersonChange::PasswordSet { credential, own } => {
+        PersonChange::PasswordSet { credential, own, resealed } => {
             user.credential = credential;
             user.password_set_at = at;
-            if own.is_none() {
-                // Sealed under a password that nobody may know any more.
-                user.signing_key = None;
-            }
+            // What is sealed under the password before opens for nobody any more.
+            let key = user.signing_key.take();
+            user.signing_key = key.zip(resealed).map(|(key, sealed)| SigningKey { sealed, ..key });
             state.sessions.retain(|token, s| s.user != *id || own == Some(*token));
         }
         PersonChange::RolesSet { roles, hospital } => {

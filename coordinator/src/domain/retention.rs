@@ -10,7 +10,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::Directive;
 use mdfm_shared::id::{DeploymentId, DeviceId};
 use mdfm_shared::limits::TEXT_CHARS_MAX;
-use mdfm_shared::record::{Actor, AuditRecord};
+use mdfm_shared::record::{Actor, AuditRecord, person};
 use mdfm_shared::telemetry::TelemetryBatch;
 use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
@@ -367,7 +367,7 @@ impl<'a> Ends<'a> {
 
 /// What a record is about, as holds name it.
 fn mentions(record: &AuditRecord) -> BTreeSet<String> {
-    let mut found = BTreeSet::from([record.object.clone(), format!("user/{}", record.actor.id)]);
+    let mut found = BTreeSet::from([record.object.clone(), format!("user/{}", person(&record.actor.id))]);
     found.extend(record.site.iter().map(|site| format!("hospital/{site}")));
     if let Some(event) = &record.event {
         let places = [event, &event["change"], &event["change"]["scope"]];

@@ -6,7 +6,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{DeviceDirective, Directive};
 use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId, RecallId, UserId};
 use mdfm_shared::manifest::Manifest;
-use mdfm_shared::record::{AuditRecord, Outcome, RecordError};
+use mdfm_shared::record::{AuditRecord, Outcome, RecordError, person};
 use mdfm_shared::sign::SignError;
 use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, REFUSED_ROLLBACK, TelemetryBatch};
 use mdfm_shared::time::UtcMillis;
@@ -512,8 +512,8 @@ impl State {
     }
 
     /// The hospital that a user's authority ends at; none for the vendor's people.
-    pub(crate) fn hospital_of_user(&self, id: &str) -> Option<&HospitalId> {
-        self.users.get(&id.parse().ok()?)?.hospital.as_ref()
+    pub(crate) fn hospital_of_user(&self, actor_id: &str) -> Option<&HospitalId> {
+        self.users.get(&person(actor_id).parse().ok()?)?.hospital.as_ref()
     }
 
     /// The newest deployment of a device.

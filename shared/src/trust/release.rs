@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::id::UserId;
 use crate::limits::{APPROVALS_MAX, PROOF_HASHES_MAX};
 use crate::manifest::{FirmwareClass, Manifest, ManifestError};
-use crate::record::{AuditRecord, Outcome, RecordError};
+use crate::record::{AuditRecord, Outcome, RecordError, person};
 use crate::sign::{KeySet, SignError, Signed, Verified};
 use crate::time::UtcMillis;
 use crate::tlog::{Checkpoint, Hash, ProofError, leaf_hash, verify_inclusion};
@@ -187,7 +187,7 @@ pub fn check_approval(
         let (expected, found) = (entry.printed_name.clone(), approval.printed_name.clone());
         return Err(ApprovalError::PrintedName { user, expected, found });
     }
-    if user.as_str() == submitter {
+    if user.as_str() == person(submitter) {
         return Err(ApprovalError::SelfApproval(user));
     }
     Ok(approval)

@@ -12,14 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use mdfm_tests::{Layout, Role, World};
+use mdfm_tests::{Layout, Role, Session, World};
 use reqwest::Client;
-use serde_json::{Value, json};
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::version::TLS13;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use serde_json::json;
 
 /// Writers at the same time.
 const WRITERS: u64 = 128;
@@ -38,19 +33,8 @@ struct Api {
 
 impl Api {
     fn new(session: &Path) -> anyhow::Result<Self> {
-        let session: Value = serde_json::from_slice(&std::fs::read(session)?)?;
-        let text = |name: &str| session[name].as_str().map(str::to_owned).context("a session file");
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(text("ca_pem")?.as_bytes())?)?;
-        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_protocol_versions(&[&TLS13])?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self {
-            http: Client::builder().tls_backend_preconfigured(tls).build()?,
-            url: text("url")?,
-            token: text("token")?,
-        })
+        let Session { url, token, tls } = Session::read(session)?;
+        Ok(Self { http: Client::builder().tls_backend_preconfigured(tls).build()?, url, token })
     }
 
     async fn get(&self, path: &str) -> anyhow::Result<()> {

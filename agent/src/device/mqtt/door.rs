@@ -168,9 +168,9 @@ impl Door {
             Err((known, problem)) => {
                 packets.refuse().await?;
                 if let Some(device) = known {
-                    let reason = format!("{problem}, from {}", stranger.1);
-                    // The runner goes only when the process ends.
-                    let _ = self.events.send(DeviceEvent::Malformed(device, reason)).await;
+                    // In words that the other side cannot vary: each different one would be an event of its own. Where it came
+                    // from is in the journal. The runner goes only when the process ends.
+                    let _ = self.events.send(DeviceEvent::Malformed(device, problem.clone())).await;
                 }
                 return Err(denied(problem));
             }
@@ -200,7 +200,8 @@ impl Door {
         match (credential, name) {
             (Credential::Certificate(wanted), Some(found)) if found == wanted => Ok(device),
             (Credential::Certificate(wanted), found) => {
-                fail(&format!("connected without the certificate of {wanted:?}; it showed {found:?}"))
+                tracing::warn!(%device, ?found, "another certificate");
+                fail(&format!("connected without the certificate of {wanted:?}"))
             }
             (Credential::Secret(secret), _) => {
                 let is_named = connect.username.as_deref() == Some(device.as_str());

@@ -78,6 +78,14 @@ fn p11_10g_the_submitter_cannot_approve() {
 }
 
 #[test]
+fn p11_10g_nor_can_who_submitted_by_a_token_of_theirs() {
+    let case = Case { submitter: "user-clinical/token/nightly", ..Case::good() };
+    assert!(matches!(case.verify(), Err(ReleaseError::Approval(ApprovalError::SelfApproval(_)))));
+    let case = Case { submitter: "user/clinical", ..Case::good() };
+    assert!(case.verify().is_ok(), "somebody else's");
+}
+
+#[test]
 fn att_4_approvals_of_another_manifest_do_not_count() {
     let mut case = Case::good();
     case.approvals[2].0.manifest = Digest([9; 32]);
