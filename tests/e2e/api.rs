@@ -85,6 +85,8 @@ fn seed_rep_the_metrics_are_those_of_the_page_and_the_dashboards_ask_for_no_othe
     );
     let stranger = auditor.anonymous();
     assert_eq!(stranger.text("/api/v1/metrics").unwrap().0, 401);
+    let (_, headers, _) = stranger.raw("/api/v1/metrics").unwrap();
+    assert_eq!(headers.get("x-content-type-options").unwrap(), "nosniff", "denials too");
     for open in ["/api/v1/health", "/api/v1/readiness"] {
         assert_eq!(stranger.text(open).unwrap().0, 200, "{open}");
     }

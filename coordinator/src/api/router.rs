@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -214,40 +214,37 @@ async fn admit(api: &Api, origin: &Origin, method: &Method, path: &str, object: 
     Ok(())
 }
 
-/// Lets people in from their networks alone, and to what they may. Puts into the audit log what was refused before any handler could: bodies that cannot be read, unknown paths to write to.
-/// Reads that find nothing are no attempts at anything and leave no record; denied ones are recorded where they are denied.
-async fn guard(State(api): State<Api>, origin: Origin, request: Request, next: Next) -> Response {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let object: String =
-        format!("{} {}", request.method(), request.uri().path()).chars().take(OBJECT_CHARS_MAX).collect();
+/// Whether people may call from there.
+async fn admit_address(api: &Api, origin: &Origin, path: &str, object: &str) -> Result<(), Problem> {
     let address = origin.peer.address.ip().to_canonical();
-    let is_for_people = request.uri().path().starts_with("/api/");
     let is_near = api.networks.is_empty() || api.networks.iter().any(|network| network.contains(&address));
-    if is_for_people && !is_near {
-        let detail = format!("{address} is in none of the networks from which this coordinator is used (api_networks)");
-        let problem = origin.deny(
-            &api,
-            anonymous(&address.to_string()),
-            "request",
-            &object,
-            Refusal::forbidden("network", detail),
-        );
-        return problem.await.into_response();
+    if is_near || !path.starts_with("/api/") {
+        return Ok(());
     }
-    let (began, method) = (Instant::now(), request.method().clone());
+    let detail = format!("{address} is in none of the networks from which this coordinator is used (api_networks)");
+    let refusal = Refusal::forbidden("network", detail);
+    Err(origin.deny(api, anonymous(&address.to_string()), "request", object, refusal).await)
+}
+
+/// Lets people in from their networks alone, and to what they may.
+async fn let_in(api: &Api, origin: &Origin, object: &str, request: Request, next: Next) -> Result<Response, Problem> {
+    admit_address(api, origin, request.uri().path(), object).await?;
     let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let route = matched.clone().unwrap_or_else(|| "none".to_owned());
-    let note = |status: StatusCode| api.requests.note(method.as_str(), &route, status.as_u16(), began.elapsed());
-    if let Some(path) = matched.filter(|path| path != DOCUMENT)
-        && let Err(problem) = admit(&api, &origin, request.method(), &path, &object).await
-    {
-        let denied = problem.into_response();
-        note(denied.status());
-        return denied;
+    if let Some(path) = matched.filter(|path| path != DOCUMENT) {
+        admit(api, origin, request.method(), &path, object).await?;
     }
-    let caller = origin.token();
-    let once = idempotency::once(&api.answers, caller, clock::now(), BODY_BYTES_MAX, request, next);
-    let mut response = once.await.into_response();
+    idempotency::once(&api.answers, origin.token(), clock::now(), BODY_BYTES_MAX, request, next).await
+}
+
+/// Around every request: who may, what every answer says, what is counted. Puts into the audit log what was refused before any handler
+/// could: bodies that cannot be read, unknown paths to write to. Reads that find nothing are no attempts at anything and leave no record;
+/// denied ones are recorded where they are denied.
+async fn guard(State(api): State<Api>, origin: Origin, request: Request, next: Next) -> Response {
+    let (began, method) = (Instant::now(), request.method().clone());
+    let reads = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let object: String = format!("{method} {}", request.uri().path()).chars().take(OBJECT_CHARS_MAX).collect();
+    let route = request.extensions().get::<MatchedPath>().map_or("none".to_owned(), |path| path.as_str().to_owned());
+    let mut response = let_in(&api, &origin, &object, request, next).await.into_response();
     for (name, value) in SECURITY_HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
@@ -256,7 +253,7 @@ async fn guard(State(api): State<Api>, origin: Origin, request: Request, next: N
     {
         origin.record(&api, &object, refusal).await;
     }
-    note(response.status());
+    api.requests.note(method.as_str(), &route, response.status().as_u16(), began.elapsed());
     response
 }
 
@@ -264,7 +261,7 @@ async fn guard(State(api): State<Api>, origin: Origin, request: Request, next: N
 mod tests {
     use super::*;
 
-    /// A route without a row, or a row without a route, fails here; so does one that a role may use in the table and not in the seed's sense.
+    /// A route without a row, or a row without a route, fails here. What the rows say is compared with the seed end to end.
     #[test]
     fn p11_10d_every_route_says_whom_it_is_for() {
         let (_, document) = documented().split_for_parts();
