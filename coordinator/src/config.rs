@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) session_idle_minutes: u64,
     /// Minutes for which a second factor, once shown, counts.
     pub(crate) step_up_minutes: u64,
+    /// SHA-1 hashes, in order, of passwords that nobody may choose; none for none.
+    pub(crate) breached_passwords_file: Option<PathBuf>,
     /// Networks from which people and their machines may call the API; empty for all.
     pub(crate) api_networks: Vec<IpNet>,
     /// Connections served at once.
@@ -98,6 +100,7 @@ impl Default for Config {
             session_hours: 8,
             session_idle_minutes: 30,
             step_up_minutes: 15,
+            breached_passwords_file: None,
             api_networks: Vec::new(),
             connections_max: 4_096,
             connections_per_address_max: 1_024,

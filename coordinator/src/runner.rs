@@ -159,10 +159,18 @@ impl Runner {
     /// # Errors
     /// The refusal, or unavailable when too many commands wait.
     pub(crate) async fn submit(&self, actor: Actor, address: Option<String>, command: Command) -> Result<(), Refusal> {
+        self.submit_wish(Wish { address, ..Wish::new(actor, command) }).await
+    }
+
+    /// As [`Self::submit`], with what the wish depends on.
+    ///
+    /// # Errors
+    /// The same, and that its object has changed.
+    pub(crate) async fn submit_wish(&self, wish: Wish) -> Result<(), Refusal> {
         let unavailable = |detail: &str| Refusal::new(refusal::Class::Unavailable, "busy", detail);
         let (reply, answer) = oneshot::channel();
         self.jobs
-            .try_send(Job::Wish(Box::new(Wish { actor, address, command }), reply))
+            .try_send(Job::Wish(Box::new(wish), reply))
             .map_err(|_| unavailable("too many commands are waiting; try again in a moment"))?;
         answer.await.unwrap_or_else(|_| Err(unavailable("the coordinator is stopping; try again in a moment")))
     }
@@ -177,7 +185,7 @@ impl Runner {
         command: Command,
     ) -> Result<oneshot::Receiver<Result<(), Refusal>>, Refusal> {
         let (reply, answer) = oneshot::channel();
-        let wish = Wish { actor, address: None, command };
+        let wish = Wish::new(actor, command);
         let stopping = |_| Refusal::new(refusal::Class::Unavailable, "busy", "the coordinator is stopping");
         self.jobs.send(Job::Wish(Box::new(wish), reply)).map_err(stopping)?;
         Ok(answer)
@@ -427,7 +435,7 @@ impl Worker {
         }
         let Expired { devices, deployments, .. } = *expired;
         let command = Command::CarriedOut { disposal, devices, deployments };
-        self.round(clock::now(), &[Wish { actor: system(), address: None, command }], Vec::new());
+        self.round(clock::now(), &[Wish::new(system(), command)], Vec::new());
         // What was kept before knows more than a replay would.
         self.keep_state();
     }

@@ -15,7 +15,7 @@ use mdfm_shared::tlog::NoteSigner;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::access::{Idle, LoginGuard, hash_password};
+use crate::access::{Breached, Idle, LoginGuard, hash_password};
 use crate::api::{self, Api, Requests};
 use crate::broker::{self, BrokerAccess, DoorCounts, DoorLimits, FrontDoor, GatewayLimits, Login, Tls};
 use crate::config::{Config, DEFAULT_TOML, ExternalBroker};
@@ -320,6 +320,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         sessions: config.sessions(),
         hashing: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
         networks: Arc::new(config.api_networks.clone()),
+        breached: Breached::new(config.breached_passwords_file.clone()),
         search,
         scrub,
         disposals: data.join("disposals"),

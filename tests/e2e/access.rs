@@ -120,6 +120,9 @@ pub(crate) fn one_time_code(world: &World, user: &str, ahead: u64) -> String {
     totp.build().unwrap().generate(seconds + 30 * ahead).to_string()
 }
 
+/// SHA-1 of `breached password`.
+const BREACHED_SHA1: &str = "8993CE44E8E7E5295C6FB59704159B711B7AC7FE";
+
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 #[test]
@@ -388,4 +391,39 @@ fn p11_300d_wrong_codes_in_a_session_lock_though_recovery_codes_are_tried_betwee
     }
     let right = json!({ "code": one_time_code(&world, "auditor", 1) });
     assert_eq!(show(right), "wrong-code", "locked: the right one is not looked at");
+}
+
+#[test]
+fn p11_300b_breached_passwords_are_refused_and_settings_change_only_as_they_were_seen() {
+    let dir = fresh_dir("breached");
+    let list = dir.with_extension("hashes");
+    std::fs::create_dir_all(list.parent().unwrap()).unwrap();
+    // SHA-1 of "breached password", between two others.
+    let hashes = [format!("{}:3", "0".repeat(40)), BREACHED_SHA1.into(), "F".repeat(40)];
+    std::fs::write(&list, hashes.join("\r\n")).unwrap();
+    let more_config = format!("breached_passwords_file = {list:?}\n");
+    let world = World::start(&dir, Layout { hospitals: 0, more_config, ..Layout::default() }).unwrap();
+    let (admin, qa) = (api(&world, "admin"), api(&world, "qa"));
+    let change = |new: &str| {
+        let body = json!({ "password": PASSWORD, "newPassword": new });
+        qa.json("PUT", "/api/v1/me/password", &body).unwrap()
+    };
+    let refused = change("breached password");
+    assert_eq!(code(&refused), "invalid-field");
+    assert!(refused.1["detail"].as_str().unwrap().contains("breach"), "{refused:?}");
+    assert_eq!(change("a breached password").0, 204);
+
+    let shown = admin.tagged("/api/v1/settings").unwrap();
+    let (tag, mut settings) = (shown.0, shown.1);
+    assert_eq!(settings["passwordDays"], 365);
+    settings["passwordDays"] = 90.into();
+    let wish = json!({ "settings": settings, "reason": "shorter" });
+    let put = |tag: &str| admin.json_if_match("PUT", "/api/v1/settings", &wish, tag).unwrap();
+    assert_eq!(put(&tag).0, 200);
+    assert_eq!((put(&tag).0, code(&put(&tag))), (412, "changed-meanwhile"), "somebody did meanwhile");
+    assert_eq!(admin.tagged("/api/v1/settings").unwrap().1["passwordDays"], 90);
+    let me = qa.send("GET", "/api/v1/me", vec![]).unwrap().1;
+    assert_eq!(me["cannotSign"], Value::Null);
+    let lapsed = json!({ "trainedUntil": "2020-01-01T00:00:00Z", "reason": "long ago" });
+    assert_eq!(admin.json("PUT", "/api/v1/users/qa/training", &lapsed).unwrap().0, 422);
 }

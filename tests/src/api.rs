@@ -80,9 +80,26 @@ impl Api {
     /// # Errors
     /// No answer came.
     pub fn send(&self, method: &str, path: &str, body: Vec<u8>) -> anyhow::Result<(u16, Value)> {
+        self.send_with(method, path, body, &[])
+    }
+
+    /// The same with more headers.
+    ///
+    /// # Errors
+    /// No answer came.
+    pub fn send_with(
+        &self,
+        method: &str,
+        path: &str,
+        body: Vec<u8>,
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<(u16, Value)> {
         let mut request = self.http.request(Method::from_bytes(method.as_bytes())?, format!("{}{path}", self.url));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         self.runtime.block_on(async {
             let answer = request.body(body).send().await?;
@@ -171,6 +188,24 @@ impl Api {
             let answer = request.send().await?;
             Ok((answer.status().as_u16(), answer.text().await?))
         })
+    }
+
+    /// Reads an object with its tag.
+    ///
+    /// # Errors
+    /// No answer came, or one without a tag.
+    pub fn tagged(&self, path: &str) -> anyhow::Result<(String, Value)> {
+        let (_, headers, body) = self.raw(path)?;
+        let tag = headers.get("etag").context("a tag")?.to_str()?.to_owned();
+        Ok((tag, serde_json::from_str(&body)?))
+    }
+
+    /// Sends JSON that counts only while its object has a tag.
+    ///
+    /// # Errors
+    /// No answer came.
+    pub fn json_if_match(&self, method: &str, path: &str, body: &Value, tag: &str) -> anyhow::Result<(u16, Value)> {
+        self.send_with(method, path, body.to_string().into_bytes(), &[("If-Match", tag)])
     }
 
     /// Sends JSON.

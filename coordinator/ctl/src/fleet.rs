@@ -46,6 +46,27 @@ pub(crate) enum Users {
         #[arg(long)]
         reason: String,
     },
+    /// Records that you verified somebody's identity; without it they sign nothing.
+    Verify {
+        #[command(flatten)]
+        who: Standing,
+        /// What you saw, for example `passport, in person`.
+        #[arg(long)]
+        evidence: String,
+    },
+    /// Confirms that somebody is trained for the task.
+    Train {
+        #[command(flatten)]
+        who: Standing,
+        /// Until when, for example 2027-12-31T00:00:00Z; from then on they sign nothing.
+        #[arg(long)]
+        until: String,
+    },
+    /// Shows one user.
+    Show {
+        /// User id.
+        user: String,
+    },
     /// Disables an account: its sessions and tokens end at once.
     Disable(Standing),
     /// Enables an account that was disabled.
@@ -200,6 +221,8 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
                 ("NAME", "/printedName"),
                 ("ROLES", "/roles"),
                 ("SECOND FACTOR", "/secondFactor"),
+                ("VERIFIED BY", "/identity/by"),
+                ("TRAINED UNTIL", "/trainedUntil"),
                 ("DISABLED", "/disabled"),
             ];
             out.table(&rows, &columns);
@@ -208,6 +231,20 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
             let body = json!({ "roles": roles, "hospitalId": hospital, "reason": reason });
             client.put(&format!("/api/v1/users/{user}/roles"), &body).await?;
             done(out, "changed", &user);
+        }
+        Users::Verify { who, evidence } => {
+            let body = json!({ "evidence": evidence, "reason": who.reason });
+            client.put(&format!("/api/v1/users/{}/identity", who.user), &body).await?;
+            done(out, "verified", &who.user);
+        }
+        Users::Train { who, until } => {
+            let body = json!({ "trainedUntil": until, "reason": who.reason });
+            client.put(&format!("/api/v1/users/{}/training", who.user), &body).await?;
+            done(out, "confirmed as trained", &who.user);
+        }
+        Users::Show { user } => {
+            let view = client.get(&format!("/api/v1/users/{user}")).await?;
+            out.answer(&view, || format!("{view:#}"));
         }
         Users::Disable(who) => stand(out, client, Method::POST, "disable", "disabled", &who).await?,
         Users::Enable(who) => stand(out, client, Method::POST, "enable", "enabled", &who).await?,

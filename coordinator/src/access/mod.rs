@@ -1,5 +1,6 @@
 //! Who is calling: passwords, second factors, sessions, tokens for machines, and the actor that the audit log gets.
 
+mod breached;
 mod guard;
 mod password;
 mod second_factor;
@@ -10,8 +11,9 @@ use mdfm_shared::record::{Actor, ActorKind};
 use mdfm_shared::time::UtcMillis;
 use serde::Deserialize;
 
+pub(crate) use breached::Breached;
 pub(crate) use guard::{Idle, LoginGuard};
-pub(crate) use password::{hash_password, spend_verification_time, verify_password};
+pub(crate) use password::{PasswordError, hash_password, spend_verification_time, verify_password};
 pub(crate) use second_factor::{Pending, new_recovery_codes, recovery_digest, step_of};
 pub(crate) use signing_key::{seal, unseal};
 

@@ -16,6 +16,10 @@ pub(crate) enum PasswordError {
     Length,
     #[error("the password cannot be hashed")]
     Hash,
+    #[error("this password is known from a breach elsewhere; choose another")]
+    Breached,
+    #[error("the list of breached passwords cannot be read")]
+    Unread(#[source] std::io::Error),
 }
 
 /// Hashes a new password; takes tens of milliseconds of a core.

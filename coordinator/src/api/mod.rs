@@ -25,6 +25,7 @@ mod retention;
 mod rights;
 mod router;
 mod sessions;
+mod settings;
 mod trust;
 mod users;
 
@@ -36,7 +37,7 @@ use mdfm_audit::SearchIndex;
 use mdfm_shared::sign::SecretKey;
 use tokio::sync::Semaphore;
 
-use crate::access::{Idle, LoginGuard, Pending, SessionPolicy};
+use crate::access::{Breached, Idle, LoginGuard, Pending, SessionPolicy};
 use crate::broker::DoorCounts;
 use crate::fleet_link::Counts;
 use crate::pki::Pem;
@@ -71,6 +72,8 @@ pub(crate) struct Api {
     pub(crate) hashing: Arc<Semaphore>,
     /// Networks from which people may call; empty for all.
     pub(crate) networks: Arc<Vec<IpNet>>,
+    /// Passwords that nobody may choose.
+    pub(crate) breached: Breached,
     pub(crate) search: SearchIndex,
     pub(crate) scrub: ScrubStatus,
     /// Where the lists of what is to be disposed of are kept.

@@ -13,10 +13,10 @@ use super::gateways::Reason;
 use super::request::{Json, Origin, Path, fresh_id, id, time};
 use super::sessions::{Factor, is_password, show};
 use super::{Api, Problem};
-use crate::access::{Caller, hash_password, new_recovery_codes, seal, step_of, unseal};
+use crate::access::{Caller, PasswordError, hash_password, new_recovery_codes, seal, step_of, unseal};
 use crate::clock;
 use crate::domain::access::{AccessRole, Permission, User};
-use crate::domain::people::PersonChange;
+use crate::domain::people::{PersonChange, may_sign};
 use crate::domain::{Command, Refusal};
 
 /// The account's own password, asked for again.
@@ -161,10 +161,18 @@ pub(crate) struct PasswordChange {
 /// Hashes a new password and keeps the verifier.
 pub(super) async fn keep_password(api: &Api, password: String) -> Result<Digest, Problem> {
     let place = api.hashing.acquire().await;
-    let hash = tokio::task::spawn_blocking(move || hash_password(&password))
-        .await
-        .map_err(|e| Problem::internal("hashing failed", &e))?
-        .map_err(|e| Refusal::invalid("password", e))?;
+    let breached = api.breached.clone();
+    let hash = tokio::task::spawn_blocking(move || match breached.contains(&password) {
+        Ok(true) => Err(PasswordError::Breached),
+        Ok(false) => hash_password(&password),
+        Err(error) => Err(PasswordError::Unread(error)),
+    })
+    .await
+    .map_err(|e| Problem::internal("hashing failed", &e))?
+    .map_err(|e| match e {
+        PasswordError::Unread(_) => Problem::internal("the list of breached passwords cannot be read", &e),
+        _ => Refusal::invalid("password", e).into(),
+    })?;
     drop(place);
     api.credentials.keep(&hash).map_err(|e| Problem::internal("the password cannot be kept", &e))
 }
@@ -290,6 +298,10 @@ pub(crate) struct MeView {
     recovery_codes_left: usize,
     signing_key: Option<String>,
     password_set_at: String,
+    email: Option<String>,
+    trained_until: Option<String>,
+    /// What keeps one from signing, and who can mend it; none for nothing.
+    cannot_sign: Option<String>,
 }
 
 /// Who one is here.
@@ -307,6 +319,9 @@ pub(super) async fn me(State(api): State<Api>, origin: Origin) -> Result<axum::J
         recovery_codes_left: user.second_factor.as_ref().map_or(0, |f| f.recovery.len()),
         signing_key: user.signing_key.as_ref().map(|k| k.public_key.clone()),
         password_set_at: user.password_set_at.to_string(),
+        email: user.email.clone(),
+        trained_until: user.trained_until.map(|t| t.to_string()),
+        cannot_sign: may_sign(&state, clock::now(), id.as_str()).err().map(|refusal| refusal.detail),
     }))
 }
 
@@ -392,6 +407,70 @@ pub(crate) struct NewRoles {
     #[serde(default)]
     hospital_id: Option<String>,
     reason: String,
+}
+
+/// By what an administrator saw who somebody is.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Evidence {
+    /// For example `passport, seen in person`; no number of it is needed.
+    evidence: String,
+    reason: String,
+}
+
+/// Records that somebody's identity was verified; without it nobody signs (21 CFR 11.100(b)).
+#[utoipa::path(put, path = "/api/v1/users/{user}/identity", request_body = Evidence,
+    responses((status = 204), (status = 403, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn verify_identity(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(user): Path<String>,
+    Json(seen): Json<Evidence>,
+) -> Result<StatusCode, Problem> {
+    let action = "user.identity.verify";
+    let by = origin.need(&api, Permission::ManageUsers, action, &format!("user/{user}")).await?.actor.id;
+    origin.administer(&api, &user, PersonChange::IdentityVerified { by, evidence: seen.evidence }, seen.reason).await
+}
+
+/// Until when somebody is trained for the task.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Training {
+    trained_until: String,
+    reason: String,
+}
+
+/// Confirms somebody's training; from that date on they sign nothing (21 CFR 11.10(i)).
+#[utoipa::path(put, path = "/api/v1/users/{user}/training", request_body = Training,
+    responses((status = 204), (status = 403, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn confirm_training(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(user): Path<String>,
+    Json(training): Json<Training>,
+) -> Result<StatusCode, Problem> {
+    let until = time("trainedUntil", &training.trained_until)?;
+    origin.administer(&api, &user, PersonChange::TrainingConfirmed { until }, training.reason).await
+}
+
+/// Where one gets mail; none for no mail.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Address {
+    email: Option<String>,
+}
+
+/// Sets where one gets mail.
+#[utoipa::path(put, path = "/api/v1/me/address", request_body = Address,
+    responses((status = 204), (status = 422, body = Problem)))]
+pub(super) async fn set_address(
+    State(api): State<Api>,
+    origin: Origin,
+    Json(address): Json<Address>,
+) -> Result<StatusCode, Problem> {
+    let (caller, id) = origin.need_self(&api, "user.address.set").await?;
+    origin.change(&api, &caller, id, PersonChange::AddressSet { email: address.email }, None).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Gives somebody other roles, at once.

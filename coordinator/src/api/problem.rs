@@ -36,6 +36,7 @@ impl From<Refusal> for Problem {
             Class::NotFound => (404, "Not found"),
             Class::NotAllowed => (405, "Not possible here"),
             Class::Conflict => (409, "Not possible in this state"),
+            Class::Precondition => (412, "Changed meanwhile"),
             Class::TooLarge => (413, "Too large"),
             Class::Invalid => (422, "Not acceptable as it is"),
             Class::TooOften => (429, "Too often"),

@@ -3,7 +3,8 @@
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{GatewayId, UserId};
 use mdfm_shared::record::Actor;
@@ -17,9 +18,13 @@ use crate::access::{Caller, Denied};
 use crate::broker::Peer;
 use crate::clock;
 use crate::domain::access::Permission;
+use crate::domain::desk::Wish;
 use crate::domain::refusal::Class;
-use crate::domain::{Command, Refusal};
+use crate::domain::{Command, Refusal, State, precondition};
 use crate::runner::anonymous;
+
+/// Tags looked at in one request.
+const TAGS_MAX: usize = 16;
 
 /// A JSON body, with errors that name the field.
 pub(super) struct Json<T>(pub(super) T);
@@ -67,6 +72,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 pub(super) struct Origin {
     pub(super) peer: Peer,
     token: Option<String>,
+    /// Tags of what the caller means to change (`If-Match`).
+    expects: Option<Vec<String>>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Origin {
@@ -75,12 +82,27 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
         let peer = parts.extensions.get::<Peer>().cloned().ok_or_else(|| {
             Problem::from(Refusal::new(Class::Unavailable, "no-peer", "the connection's peer is not known"))
         })?;
-        Ok(Self { peer, token: bearer(&parts.headers) })
+        Ok(Self { peer, token: bearer(&parts.headers), expects: if_match(&parts.headers) })
     }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<String> {
     headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::to_owned)
+}
+
+/// The tags of `If-Match` (RFC 9110 §13.1.1); weak ones fit nothing.
+fn if_match(headers: &HeaderMap) -> Option<Vec<String>> {
+    let text = headers.get(header::IF_MATCH)?.to_str().unwrap_or_default();
+    Some(text.split(',').take(TAGS_MAX).map(|tag| tag.trim().trim_matches('"').to_owned()).collect())
+}
+
+/// An answer with the tag of the object that it shows.
+pub(super) fn tagged<T: serde::Serialize>(state: &State, object: &str, view: T) -> Response {
+    let tag = precondition::tag(state, object);
+    let header = tag.and_then(|tag| HeaderValue::from_str(&format!("\"{tag}\"")).ok());
+    let mut response = axum::Json(view).into_response();
+    header.map(|tag| response.headers_mut().insert(header::ETAG, tag));
+    response
 }
 
 impl Origin {
@@ -184,7 +206,9 @@ impl Origin {
 
     /// Hands a command of this caller to the core.
     pub(super) async fn submit(&self, api: &Api, caller: &Caller, command: Command) -> Result<(), Problem> {
-        api.runner.submit(caller.actor.clone(), self.address(), command).await.map_err(Problem::recorded)
+        let wish =
+            Wish { address: self.address(), expects: self.expects.clone(), ..Wish::new(caller.actor.clone(), command) };
+        api.runner.submit_wish(wish).await.map_err(Problem::recorded)
     }
 }
 

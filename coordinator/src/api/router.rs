@@ -19,7 +19,7 @@ use super::request::Origin;
 use super::rights::{self, Right};
 use super::{
     Api, Problem, agent, approvals, bundles, compliance, deployments, devices, evidence, firmware, fleet_link,
-    gateways, history, hospitals, metrics, people, recalls, reports, retention, sessions, trust, users,
+    gateways, history, hospitals, metrics, people, recalls, reports, retention, sessions, settings, trust, users,
 };
 use crate::clock;
 use crate::domain::Refusal;
@@ -65,7 +65,12 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(people::make_key))
         .routes(routes!(people::make_token, people::list_tokens))
         .routes(routes!(people::revoke_token))
+        .routes(routes!(people::set_address))
         .routes(routes!(people::set_roles))
+        .routes(routes!(people::verify_identity))
+        .routes(routes!(people::confirm_training))
+        .routes(routes!(settings::show, settings::set))
+        .routes(routes!(users::show))
         .routes(routes!(people::disable))
         .routes(routes!(people::enable))
         .routes(routes!(people::sign_out))

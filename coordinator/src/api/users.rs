@@ -3,15 +3,16 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use mdfm_shared::id::UserId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::list::ListQuery;
 use super::people::keep_password;
-use super::request::{Json, Origin, Query, id};
+use super::request::{Json, Origin, Path, Query, id, tagged};
 use super::{Api, Problem};
-use crate::domain::Command;
-use crate::domain::access::{AccessRole, Permission};
+use crate::domain::access::{AccessRole, Permission, User};
+use crate::domain::{Command, Refusal};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -25,6 +26,15 @@ pub(crate) struct NewUser {
     password: String,
 }
 
+/// That somebody's identity was verified.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct IdentityView {
+    by: String,
+    evidence: String,
+    verified_at: String,
+}
+
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserView {
@@ -34,6 +44,28 @@ pub(crate) struct UserView {
     hospital_id: Option<String>,
     second_factor: bool,
     disabled: bool,
+    /// By whom and by what the identity was verified; without it the user signs nothing.
+    identity: Option<IdentityView>,
+    trained_until: Option<String>,
+    password_set_at: String,
+}
+
+fn view(id: &UserId, user: &User) -> UserView {
+    UserView {
+        user_id: id.to_string(),
+        printed_name: user.printed_name.clone(),
+        roles: user.roles.clone(),
+        hospital_id: user.hospital.as_ref().map(ToString::to_string),
+        second_factor: user.second_factor.is_some(),
+        disabled: user.disabled,
+        identity: user.identity.as_ref().map(|i| IdentityView {
+            by: i.by.clone(),
+            evidence: i.evidence.clone(),
+            verified_at: i.at.to_string(),
+        }),
+        trained_until: user.trained_until.map(|t| t.to_string()),
+        password_set_at: user.password_set_at.to_string(),
+    }
 }
 
 /// Creates a user; ids are never used twice (21 CFR 11.100(a)).
@@ -45,23 +77,23 @@ pub(super) async fn create(
     Json(new): Json<NewUser>,
 ) -> Result<(StatusCode, axum::Json<UserView>), Problem> {
     let caller = origin.need(&api, Permission::ManageUsers, "user.create", "user").await?;
-    let user = id("userId", &new.user_id)?;
+    let user: UserId = id("userId", &new.user_id)?;
     let hospital = new.hospital_id.as_deref().map(|h| id("hospitalId", h)).transpose()?;
-    let view = UserView {
-        user_id: new.user_id,
-        printed_name: new.printed_name.clone(),
-        roles: new.roles.clone(),
-        hospital_id: new.hospital_id,
-        second_factor: false,
-        disabled: false,
-    };
     let credential = keep_password(&api, new.password).await?;
-    let command = Command::CreateUser { user, printed_name: new.printed_name, roles: new.roles, hospital, credential };
+    let command = Command::CreateUser {
+        user: user.clone(),
+        printed_name: new.printed_name,
+        roles: new.roles,
+        hospital,
+        credential,
+    };
     if let Err(problem) = origin.submit(&api, &caller, command).await {
         api.credentials.forget(credential);
         return Err(problem);
     }
-    Ok((StatusCode::CREATED, axum::Json(view)))
+    let state = api.runner.state();
+    let created = state.users.get(&user).ok_or_else(|| Refusal::not_found("user", &user))?;
+    Ok((StatusCode::CREATED, axum::Json(view(&user, created))))
 }
 
 /// Lists users.
@@ -74,17 +106,20 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     origin.need(&api, Permission::ReadAudit, "user.list", "user").await?;
     let state = api.runner.state();
-    query.page(
-        "/api/v1/users",
-        &state.users,
-        |_, _| true,
-        |id, u| UserView {
-            user_id: id.to_string(),
-            printed_name: u.printed_name.clone(),
-            roles: u.roles.clone(),
-            hospital_id: u.hospital.as_ref().map(ToString::to_string),
-            second_factor: u.second_factor.is_some(),
-            disabled: u.disabled,
-        },
-    )
+    query.page("/api/v1/users", &state.users, |_, _| true, view)
+}
+
+/// Shows one user.
+#[utoipa::path(get, path = "/api/v1/users/{user}", responses((status = 200, body = UserView), (status = 404, body = Problem)))]
+pub(super) async fn show(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(user): Path<String>,
+) -> Result<Response, Problem> {
+    let object = format!("user/{user}");
+    origin.need(&api, Permission::ReadAudit, "user.show", &object).await?;
+    let user: UserId = id("user", &user)?;
+    let state = api.runner.state();
+    let found = state.users.get(&user).ok_or_else(|| Refusal::not_found("user", &user))?;
+    Ok(tagged(&state, &object, view(&user, found)))
 }

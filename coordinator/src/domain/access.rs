@@ -7,7 +7,7 @@ use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::people::{Proof, SecondFactor, SigningKey, check_proof};
+use super::people::{Identity, Proof, SecondFactor, SigningKey, check_proof};
 use super::{Event, Refusal, State};
 
 /// A role in the coordinator; the approval roles carry the same names in the roster.
@@ -104,6 +104,11 @@ pub(crate) struct User {
     pub(crate) password_set_at: UtcMillis,
     pub(crate) second_factor: Option<SecondFactor>,
     pub(crate) signing_key: Option<SigningKey>,
+    /// Without it nobody signs.
+    pub(crate) identity: Option<Identity>,
+    pub(crate) trained_until: Option<UtcMillis>,
+    /// Where the person gets mail.
+    pub(crate) email: Option<String>,
     /// May do nothing any more; the id stays taken.
     pub(crate) disabled: bool,
 }

@@ -17,7 +17,7 @@ use super::rollout::spec::WindowRule;
 use super::rollout::{self, Change, PhaseStatus, Scope, Status};
 use super::state::ReplayError;
 use super::telemetry::ChainWatch;
-use super::{Command, Event, Heard, Proposal, Refusal, State, directive, firmware, refusal, telemetry};
+use super::{Command, Event, Heard, Proposal, Refusal, State, directive, firmware, precondition, refusal, telemetry};
 
 /// Rounds of the engine after one batch; more would be a loop of its own making.
 const ENGINE_ROUNDS_MAX: usize = 1_000;
@@ -53,7 +53,15 @@ pub(crate) enum Outbound {
 pub(crate) struct Wish {
     pub(crate) actor: Actor,
     pub(crate) address: Option<String>,
+    /// Tags of which the object must have one still; none where it may have changed.
+    pub(crate) expects: Option<Vec<String>>,
     pub(crate) command: Command,
+}
+
+impl Wish {
+    pub(crate) fn new(actor: Actor, command: Command) -> Self {
+        Self { actor, address: None, expects: None, command }
+    }
 }
 
 /// Records of one round, not yet durable, and what follows once they are.
@@ -148,8 +156,11 @@ impl Desk {
         now: UtcMillis,
         wish: &Wish,
     ) -> Result<Result<(), Refusal>, DeskError> {
-        let Wish { actor, address, command } = wish;
-        let proposals = super::decide(state, now, actor, command)
+        let Wish { actor, address, expects, command } = wish;
+        let proposals = expects
+            .as_ref()
+            .map_or(Ok(()), |expected| precondition::check(state, &command.describe().1, expected))
+            .and_then(|()| super::decide(state, now, actor, command))
             .and_then(|p| if p.iter().all(fits_one_entry) { Ok(p) } else { Err(too_large()) });
         match proposals {
             Ok(proposals) => {
@@ -293,7 +304,7 @@ impl Desk {
         wish: &Wish,
         refusal: &Refusal,
     ) -> Result<(), DeskError> {
-        let Wish { actor, address, command } = wish;
+        let Wish { actor, address, command, .. } = wish;
         if let Command::Telemetry { gateway, batch } = command
             && let Some(found) = self.chains.judge(state, now, gateway, batch, refusal.code)
         {
@@ -427,7 +438,7 @@ impl Desk {
         }
         for command in commands {
             // A refusal is recorded like any other.
-            let _ = self.take(state, round, now, &Wish { actor: system(), address: None, command })?;
+            let _ = self.take(state, round, now, &Wish::new(system(), command))?;
         }
         Ok(())
     }

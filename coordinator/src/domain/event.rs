@@ -14,6 +14,7 @@ use super::recall::Recall;
 use super::retention::{Disposal, Hold, Terms};
 use super::rollout::window::Weekly;
 use super::rollout::{Change, NewDeployment};
+use super::settings::Settings;
 
 /// A place in the store that is not what was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +50,9 @@ pub(crate) enum Event {
         user: UserId,
         #[serde(flatten)]
         change: PersonChange,
+    },
+    SettingsSet {
+        settings: Settings,
     },
     /// The record carries the signed root.
     TrustRootAdded {

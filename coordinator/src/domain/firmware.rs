@@ -12,7 +12,7 @@ use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{Approval, Role, check_approval, missing_roles};
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Proposal, Refusal, State};
+use super::{Event, Proposal, Refusal, State, people};
 
 /// How far a signer's clock may run ahead of ours.
 const CLOCK_AHEAD_MS_MAX: u64 = 5 * 60_000;
@@ -234,6 +234,7 @@ pub(super) fn approve(
             format!("{} is signed in, the approval is by {}: nobody signs for another", actor.id, approval.user);
         return Err(Refusal::forbidden("not-the-signer", detail));
     }
+    people::may_sign(state, now, person(&actor.id))?;
     if approval.user.as_str() == person(&firmware.submitter) {
         return Err(refuse(&format!("{} submitted this firmware and may not approve it", approval.user)));
     }
@@ -290,6 +291,7 @@ pub(super) fn approve(
 
 pub(super) fn reject(
     state: &State,
+    now: UtcMillis,
     actor: &Actor,
     id: &FirmwareId,
     role: Role,
@@ -302,6 +304,7 @@ pub(super) fn reject(
     if !holds {
         return Err(Refusal::forbidden("not-on-roster", format!("{} is not on the roster as {role}", actor.id)));
     }
+    people::may_sign(state, now, person(&actor.id))?;
     if reason.trim().is_empty() || reason.chars().count() > TEXT_CHARS_MAX {
         return Err(Refusal::invalid(
             "reason",

@@ -13,11 +13,13 @@ pub(crate) mod fleet;
 pub(crate) mod heartbeat;
 pub(crate) mod intake;
 pub(crate) mod people;
+pub(crate) mod precondition;
 pub(crate) mod presence;
 pub(crate) mod recall;
 pub(crate) mod refusal;
 pub(crate) mod retention;
 pub(crate) mod rollout;
+pub(crate) mod settings;
 mod snapshot;
 pub(crate) mod state;
 pub(crate) mod telemetry;
@@ -79,6 +81,10 @@ pub(crate) enum Command {
         action: &'static str,
         object: String,
         refusal: Refusal,
+    },
+    SetSettings {
+        settings: settings::Settings,
+        reason: String,
     },
     AddTrustRoot {
         root: Signed<TrustRoot>,
@@ -266,6 +272,7 @@ impl Command {
             Self::ChangePerson { user, change, .. } => (change.action(), format!("user/{user}")),
             Self::CloseSession { token_sha256 } => ("session.close", format!("session/{}", token_sha256.short())),
             Self::Denied { action, object, .. } => (action, object.clone()),
+            Self::SetSettings { .. } => ("settings.set", "settings/all".into()),
             Self::AddTrustRoot { .. } => ("trust.root.add", "trust/root".into()),
             Self::AddRoster { .. } => ("trust.roster.add", "trust/roster".into()),
             Self::RegisterHospital { hospital, .. } => ("hospital.register", format!("hospital/{hospital}")),
@@ -367,6 +374,9 @@ pub(crate) fn decide(
         }
         Command::CloseSession { token_sha256 } => one(Event::SessionClosed { token_sha256: *token_sha256 }),
         Command::Denied { refusal, .. } => Err(refusal.clone()),
+        Command::SetSettings { settings, reason } => {
+            Ok(vec![Proposal::new(action, object, settings::set(settings)?).because(reason)])
+        }
         Command::AddTrustRoot { root } => trust::add_root(state, root),
         Command::AddRoster { roster } => trust::add_roster(state, roster),
         Command::RegisterHospital { hospital, name, cohort, timezone } => {
@@ -430,7 +440,7 @@ pub(crate) fn decide(
         }
         Command::AttachManifest { firmware, manifest } => firmware::attach_manifest(state, actor, firmware, manifest),
         Command::Approve { firmware, approval } => firmware::approve(state, now, actor, firmware, approval),
-        Command::Reject { firmware, role, reason } => firmware::reject(state, actor, firmware, *role, reason),
+        Command::Reject { firmware, role, reason } => firmware::reject(state, now, actor, firmware, *role, reason),
         Command::AttachSbom { firmware, sha256, components } => {
             firmware::attach_sbom(state, firmware, *sha256, components)
         }

@@ -20,6 +20,11 @@ const TOKENS_MAX: usize = 20;
 /// Longest life of a token: a year.
 const TOKEN_MS_MAX: u64 = 366 * 86_400_000;
 
+/// Longest time for which training is confirmed.
+const TRAINING_MS_MAX: u64 = 3_660 * 86_400_000;
+/// Longest mail address (RFC 5321 §4.5.3.1.3).
+const ADDRESS_BYTES_MAX: usize = 254;
+
 /// The second factor of a person (RFC 6238).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SecondFactor {
@@ -49,6 +54,16 @@ pub(crate) struct Token {
     pub(crate) name: String,
     pub(crate) permissions: Vec<Permission>,
     pub(crate) expires_at: UtcMillis,
+}
+
+/// That somebody's identity was verified before they may sign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Identity {
+    /// The administrator who saw the evidence.
+    pub(crate) by: String,
+    pub(crate) evidence: String,
+    pub(crate) at: UtcMillis,
 }
 
 /// A person's signing key: the secret half is sealed under their password.
@@ -86,6 +101,12 @@ pub(crate) enum PersonChange {
     TokenRevoked { id: String },
     /// A signing key of the person's own.
     SigningKeySet { public_key: String, sealed: Digest },
+    /// An administrator saw by what document that the person is who the account says (21 CFR 11.100(b)).
+    IdentityVerified { by: String, evidence: String },
+    /// Trained for the task until then (21 CFR 11.10(i)).
+    TrainingConfirmed { until: UtcMillis },
+    /// Where the person gets mail; none for no mail.
+    AddressSet { email: Option<String> },
 }
 
 impl PersonChange {
@@ -104,6 +125,9 @@ impl PersonChange {
             Self::TokenMade { .. } => "token.create",
             Self::TokenRevoked { .. } => "token.revoke",
             Self::SigningKeySet { .. } => "user.signing-key.set",
+            Self::IdentityVerified { .. } => "user.identity.verify",
+            Self::TrainingConfirmed { .. } => "user.training.confirm",
+            Self::AddressSet { .. } => "user.address.set",
         }
     }
 
@@ -116,6 +140,8 @@ impl PersonChange {
                 | Self::RolesSet { .. }
                 | Self::Disabled
                 | Self::Enabled
+                | Self::IdentityVerified { .. }
+                | Self::TrainingConfirmed { .. }
         )
     }
 }
@@ -182,9 +208,67 @@ pub(super) fn decide(
                 None => Ok(()),
             }
         }
+        PersonChange::IdentityVerified { evidence, .. } if !is_label(evidence) => Err(Refusal::invalid(
+            "evidence",
+            "must be 1 to 128 printable characters: what was seen, for example a passport",
+        )),
+        PersonChange::TrainingConfirmed { until } if *until <= now || until.0 > now.0 + TRAINING_MS_MAX => {
+            Err(Refusal::invalid("trainedUntil", "must be within ten years from now"))
+        }
+        PersonChange::AddressSet { email: Some(email) } if !is_address(email) => {
+            Err(Refusal::invalid("email", "must be one plain address, such as name@hospital.example"))
+        }
         PersonChange::TokenRevoked { id: token } => {
             let held = state.tokens.values().any(|t| t.user == *id && t.id == *token);
             if held { Ok(()) } else { Err(Refusal::not_found("token", token)) }
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether this is one address for mail, without anything that a mail's header could take for more.
+fn is_address(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._%+-".contains(c);
+    match text.rsplit_once('@') {
+        Some((name, host)) => {
+            text.len() <= ADDRESS_BYTES_MAX
+                && !name.is_empty()
+                && name.chars().all(is_plain)
+                && host.contains('.')
+                && host.split('.').all(|l| !l.is_empty() && l.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
+        }
+        None => false,
+    }
+}
+
+/// Whether somebody's signature counts today: their identity was verified by somebody else (21 CFR 11.100(b)), their training has not lapsed
+/// (11.10(i)), and their password is not older than the settings allow (11.300(b)). Offline signatures are brought by their owners too.
+///
+/// # Errors
+/// What is missing, and who can mend it.
+pub(crate) fn may_sign(state: &State, now: UtcMillis, id: &str) -> Result<(), Refusal> {
+    let user = id.parse::<UserId>().ok().and_then(|id| state.users.get(&id)).filter(|u| !u.disabled);
+    let user = user.ok_or_else(|| Refusal::forbidden("no-account", format!("{id} has no account that may sign")))?;
+    if user.identity.is_none() {
+        let detail = format!("an administrator must record first that the identity of {id} was verified");
+        return Err(Refusal::forbidden("identity", format!("{detail} (mdfmctl users verify)")));
+    }
+    match user.trained_until {
+        Some(until) if until <= now => {
+            let detail = format!("the training of {id} was confirmed until {until}; an administrator confirms it anew");
+            return Err(Refusal::forbidden("training", format!("{detail} (mdfmctl users train)")));
+        }
+        None if state.settings.training_required => {
+            let detail =
+                format!("nobody has confirmed the training of {id}; an administrator does (mdfmctl users train)");
+            return Err(Refusal::forbidden("training", detail));
+        }
+        _ => {}
+    }
+    match state.settings.password_ms() {
+        Some(age) if now.since_ms(user.password_set_at) >= age => {
+            let detail = format!("the password of {id} is older than {} days", state.settings.password_days);
+            Err(Refusal::forbidden("password-age", format!("{detail}; change it first (mdfmctl password)")))
         }
         _ => Ok(()),
     }
@@ -250,6 +334,9 @@ pub(super) fn apply(state: &mut State, at: UtcMillis, id: &UserId, change: Perso
         PersonChange::SigningKeySet { public_key, sealed } => {
             user.signing_key = Some(SigningKey { public_key, sealed })
         }
+        PersonChange::IdentityVerified { by, evidence } => user.identity = Some(Identity { by, evidence, at }),
+        PersonChange::TrainingConfirmed { until } => user.trained_until = Some(until),
+        PersonChange::AddressSet { email } => user.email = email,
     }
     Some(())
 }

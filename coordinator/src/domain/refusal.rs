@@ -17,6 +17,8 @@ pub(crate) enum Class {
     NotAllowed,
     /// 409: the object's state does not allow it.
     Conflict,
+    /// 412: the object is not what it was.
+    Precondition,
     /// 413: too large.
     TooLarge,
     /// 422: a field or a document is wrong.

@@ -21,6 +21,7 @@ use super::people::{self, Token};
 use super::recall::Recall;
 use super::retention::{self, Disposal, Hold, Terms};
 use super::rollout::{Change, Deployment, Status};
+use super::settings::Settings;
 use super::{Event, Refusal};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +70,7 @@ pub(crate) struct State {
     pub(crate) retention: Terms,
     pub(crate) holds: BTreeMap<String, Hold>,
     pub(crate) disposals: BTreeMap<String, Disposal>,
+    pub(crate) settings: Settings,
 }
 
 /// Why a log cannot be replayed; the coordinator does not start on such a log.
@@ -129,6 +131,9 @@ impl State {
                     password_set_at: at,
                     second_factor: None,
                     signing_key: None,
+                    identity: None,
+                    trained_until: None,
+                    email: None,
                     disabled: false,
                 };
                 self.users.insert(user, new);
@@ -148,6 +153,7 @@ impl State {
                 let applied = people::apply(self, at, &user, change);
                 applied.ok_or_else(|| ReplayError::Unknown(user.to_string()))?;
             }
+            Event::SettingsSet { settings } => self.settings = settings,
             Event::TrustRootAdded { digest, .. } => {
                 let signed = record.document::<TrustRoot>()?;
                 self.trusted_root = Some(match &self.trusted_root {
@@ -559,7 +565,8 @@ impl State {
                 Some(json!({
                     "printedName": user.printed_name, "roles": user.roles, "hospitalId": user.hospital, "disabled": user.disabled,
                     "secondFactor": user.second_factor.is_some(), "passwordSetAt": user.password_set_at.to_string(),
-                    "signingKey": user.signing_key.as_ref().map(|k| &k.public_key),
+                    "signingKey": user.signing_key.as_ref().map(|k| &k.public_key), "identity": user.identity,
+                    "trainedUntil": user.trained_until.map(|t| t.to_string()), "email": user.email,
                 }))
             }
             "hospital" => serde_json::to_value(self.hospitals.get(&id.parse().ok()?)?).ok(),
@@ -593,6 +600,7 @@ impl State {
                 }))
             }
             "recall" => serde_json::to_value(self.recalls.get(&id.parse().ok()?)?).ok(),
+            "settings" => serde_json::to_value(&self.settings).ok(),
             "retention" => serde_json::to_value(self.retention).ok(),
             "hold" => serde_json::to_value(self.holds.get(id)?).ok(),
             "disposal" => serde_json::to_value(self.disposals.get(id)?).ok(),

@@ -9,6 +9,7 @@ use mdfm_shared::trust::Revocation;
 
 use super::rollout::Status;
 use super::*;
+use crate::rehearsal::accounts_of;
 
 const GATEWAY_KEY: u8 = 50;
 
@@ -41,6 +42,9 @@ impl Desk {
     fn uploaded_by(uploader: &str) -> Self {
         let mut desk = Self { state: State::default(), now: NOW, records: Vec::new() };
         desk.give("admin", Command::AddTrustRoot { root: signed_root() });
+        for account in accounts_of(&roster().entries) {
+            desk.give("admin", account);
+        }
         desk.give("admin", Command::AddRoster { roster: signed(&roster(), &[11]) });
         let create = Command::CreateFirmware {
             firmware: firmware(),

@@ -57,7 +57,7 @@ impl Engine {
     /// It is refused.
     pub fn act(&mut self, now: UtcMillis, actor: &str, act: Act) -> Result<(), Broken> {
         let actor = person(actor);
-        for command in commands(now, act).map_err(|e| Broken(e.to_string()))? {
+        for command in commands(&self.state, now, act).map_err(|e| Broken(e.to_string()))? {
             for proposal in decide(&self.state, now, &actor, &command).map_err(|e| Broken(e.to_string()))? {
                 self.record(now, &actor, proposal)?;
             }

@@ -13,12 +13,14 @@ use mdfm_shared::sign::{PublicKey, SecretKey, Signed};
 use mdfm_shared::telemetry::{InstallState, TelemetryBatch};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::{Checkpoint, Hash, NoteSigner, Tree};
-use mdfm_shared::trust::{Approval, Role, Roster, TrustRoot, Validation};
+use mdfm_shared::trust::{Approval, Role, Roster, RosterEntry, TrustRoot, Validation};
 use mdfm_shared::wire::{self, Topic};
 
+use crate::domain::access::AccessRole;
 use crate::domain::desk::{Desk, DeskError, Outbound, Wish};
 use crate::domain::dispatch::{self, LogSource};
 use crate::domain::fleet::NewDevice;
+use crate::domain::people::PersonChange;
 use crate::domain::presence::Presence;
 use crate::domain::rollout::request::{DeploymentJson, WindowJson};
 use crate::domain::rollout::spec::ConsentRule;
@@ -306,12 +308,12 @@ impl Coordinator {
     /// # Errors
     /// The outer error is a defect of the core; the inner one the refusal, in words.
     pub fn act(&mut self, now: UtcMillis, actor: &str, act: Act) -> Result<Result<(), String>, Broken> {
-        let commands = match commands(now, act) {
+        let commands = match commands(&self.state, now, act) {
             Ok(commands) => commands,
             Err(refusal) => return Ok(Err(refusal.to_string())),
         };
         for command in commands {
-            let wish = Wish { actor: person(actor), address: None, command };
+            let wish = Wish::new(person(actor), command);
             if let Some(Err(refusal)) = self.round(now, &[wish])?.pop() {
                 return Ok(Err(refusal.to_string()));
             }
@@ -329,7 +331,7 @@ impl Coordinator {
                 let Ok(batch) = wire::decode::<Signed<TelemetryBatch>>(payload) else { return Ok(()) };
                 let actor = Actor { kind: ActorKind::Gateway, id: gateway.to_string(), roles: vec![] };
                 let command = Command::Telemetry { gateway: gateway.clone(), batch: batch.into() };
-                let answer = self.round(now, &[Wish { actor, address: None, command }])?.pop();
+                let answer = self.round(now, &[Wish::new(actor, command)])?.pop();
                 let acknowledged = match answer {
                     Some(Ok(())) => true,
                     Some(Err(refusal)) => [telemetry::ALREADY_COMMITTED, telemetry::GAP].contains(&refusal.code),
@@ -354,7 +356,7 @@ impl Coordinator {
                 }
                 if let Some(command) = answer.command {
                     let actor = Actor { kind: ActorKind::Gateway, id: gateway.to_string(), roles: vec![] };
-                    self.round(now, &[Wish { actor, address: None, command }])?;
+                    self.round(now, &[Wish::new(actor, command)])?;
                 }
                 Ok(())
             }
@@ -461,12 +463,34 @@ fn report(state: &State, deployment: &Deployment) -> DeploymentReport {
     }
 }
 
-fn commands(now: UtcMillis, act: Act) -> Result<Vec<Command>, Refusal> {
+/// The accounts with which the people of a roster sign: each is known, and trained, to an administrator.
+pub(crate) fn accounts_of<'a>(entries: impl IntoIterator<Item = &'a RosterEntry>) -> Vec<Command> {
+    let mut commands = Vec::new();
+    for entry in entries {
+        let identity = PersonChange::IdentityVerified { by: "admin".into(), evidence: "seen in person".into() };
+        commands.push(Command::CreateUser {
+            user: entry.user.clone(),
+            printed_name: entry.printed_name.clone(),
+            roles: vec![AccessRole::Regulatory],
+            hospital: None,
+            credential: Digest([0; 32]),
+        });
+        commands.push(Command::ChangePerson { user: entry.user.clone(), change: identity, reason: None });
+    }
+    commands
+}
+
+fn commands(state: &State, now: UtcMillis, act: Act) -> Result<Vec<Command>, Refusal> {
     let json = |e: serde_json::Error| Refusal::document("malformed-body", e);
     let reason = || "rehearsed".to_owned();
     Ok(vec![match act {
         Act::TrustRoot(root) => Command::AddTrustRoot { root },
-        Act::Roster(roster) => Command::AddRoster { roster },
+        Act::Roster(roster) => {
+            let is_new = |e: &RosterEntry| !state.users.contains_key(&e.user);
+            let people = roster.decode_unverified().map(|r| r.entries).unwrap_or_default();
+            let accounts = accounts_of(people.iter().filter(|e| is_new(e)));
+            return Ok(accounts.into_iter().chain([Command::AddRoster { roster }]).collect());
+        }
         Act::Hospital { hospital, cohort } => {
             let name = hospital.to_string();
             Command::RegisterHospital { hospital, name, cohort, timezone: None }

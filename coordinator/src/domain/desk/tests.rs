@@ -16,6 +16,7 @@ use super::super::rollout::request::DeploymentJson;
 use super::super::rollout::window::Weekly;
 use super::super::rollout::{Deployment, FirstFailure, OrderedBack, plan};
 use super::*;
+use crate::rehearsal::accounts_of;
 
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
@@ -52,6 +53,9 @@ impl Office {
         let mut office =
             Self { desk, state: State::default(), now: NOW, presence: Presence::default(), entries: Vec::new() };
         office.give("admin", Command::AddTrustRoot { root: signed_root() });
+        for account in accounts_of(&roster().entries) {
+            office.give("admin", account);
+        }
         office.give("admin", Command::AddRoster { roster: signed(&roster(), &[11]) });
         for h in 1..=4 {
             let (hospital, gateway) = (id(&format!("H-{h}")), id(&format!("GW-{h}")));
@@ -114,7 +118,7 @@ impl Office {
 
     fn attempt(&mut self, actor: &str, command: Command) -> Result<(), Refusal> {
         let before = trail::Before::of(&self.state, &command);
-        let wish = Wish { actor: person(actor), address: None, command };
+        let wish = Wish::new(person(actor), command);
         let mut round =
             self.desk.round(&mut self.state, self.now, &self.presence, std::slice::from_ref(&wish)).expect("applies");
         before.check(&self.state, self.now, &wish, &round);
@@ -889,4 +893,5 @@ fn fda_806_a_recall_by_udi_alone_ends_with_the_last_device() {
 
 pub(crate) mod example;
 mod retention;
+mod signers;
 mod trail;

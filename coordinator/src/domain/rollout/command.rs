@@ -2,12 +2,12 @@
 
 use mdfm_shared::id::{DeploymentId, DeviceId, HospitalId};
 use mdfm_shared::limits::TEXT_CHARS_MAX;
-use mdfm_shared::record::{Actor, document_text};
+use mdfm_shared::record::{Actor, document_text, person};
 use mdfm_shared::sign::{KeySet, Signed};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::Validation;
 
-use super::super::{Event, Heard, Proposal, Refusal, State, firmware};
+use super::super::{Event, Heard, Proposal, Refusal, State, firmware, people};
 use super::duty::Fulfilment;
 use super::{Change, Consent, GivenValidation, OrderedBack, PhaseStatus, Scope, Status};
 
@@ -48,6 +48,7 @@ pub(crate) fn validate(
         let detail = format!("{} is signed in, the validation is by {}", actor.id, validation.user);
         return Err(Refusal::forbidden("not-the-signer", detail));
     }
+    people::may_sign(state, now, person(&actor.id))?;
     if deployment.status != Status::Running {
         return Err(wrong_step(id, &deployment.status, "validated"));
     }

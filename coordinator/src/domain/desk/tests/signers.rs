@@ -1,0 +1,113 @@
+//! Who may sign today, and changes that depend on what their changer saw.
+
+use super::super::super::people::PersonChange;
+use super::super::super::precondition;
+use super::super::super::settings::Settings;
+use super::*;
+
+fn change(user: &str, change: PersonChange) -> Command {
+    Command::ChangePerson { user: id(user), change, reason: Some("as the procedure says".into()) }
+}
+
+/// A release that waits for its approvals.
+fn pending(office: &mut Office) -> Manifest {
+    let manifest = release(40, FirmwareClass::Standard, 3);
+    office.upload(&manifest);
+    manifest
+}
+
+fn refuses_to_sign(office: &mut Office, manifest: &Manifest, code: &str) {
+    let refusal = office.approve(manifest, Role::Qa).expect_err(code);
+    assert_eq!(refusal.code, code, "{refusal}");
+    let firmware = manifest.firmware_id.clone();
+    let reject = Command::Reject { firmware, role: Role::Qa, reason: "no".into() };
+    assert_eq!(office.attempt("user-qa", reject).expect_err(code).code, code, "a rejection is signed as well");
+}
+
+#[test]
+fn p11_100b_nobody_signs_before_another_recorded_their_identity() {
+    let mut office = Office::new();
+    let manifest = pending(&mut office);
+    office.state.users.get_mut(&id("user-qa")).expect("known").identity = None;
+    refuses_to_sign(&mut office, &manifest, "identity");
+    let seen = |by: &str| PersonChange::IdentityVerified { by: by.into(), evidence: "passport".into() };
+    office.refuses("user-qa", change("user-qa", seen("user-qa")), "own-account", "nobody changes their own standing");
+    let empty = PersonChange::IdentityVerified { by: "admin".into(), evidence: " \n".into() };
+    office.refuses("admin", change("user-qa", empty), "invalid-field", "evidence");
+    office.give("admin", change("user-qa", seen("admin")));
+    office.approve(&manifest, Role::Qa).expect("may sign now");
+}
+
+#[test]
+fn p11_10i_nobody_signs_whose_training_has_lapsed() {
+    let mut office = Office::new();
+    let manifest = pending(&mut office);
+    let settings = Settings { training_required: true, ..Settings::default() };
+    office.give("admin", Command::SetSettings { settings, reason: "policy 7".into() });
+    refuses_to_sign(&mut office, &manifest, "training");
+    let until = |ms| PersonChange::TrainingConfirmed { until: NOW.plus_ms(ms) };
+    office.refuses("user-qa", change("user-qa", until(DAY_MS)), "own-account", "another administrator");
+    office.refuses("admin", change("user-qa", until(0)), "invalid-field", "trainedUntil");
+    office.give("admin", change("user-qa", until(DAY_MS)));
+    office.live(DAY_MS);
+    refuses_to_sign(&mut office, &manifest, "training");
+    // A date that has passed refuses also where nobody demands one.
+    office.give("admin", Command::SetSettings { settings: Settings::default(), reason: "policy 8".into() });
+    refuses_to_sign(&mut office, &manifest, "training");
+    office.give("admin", change("user-qa", until(2 * DAY_MS)));
+    office.approve(&manifest, Role::Qa).expect("trained");
+}
+
+#[test]
+fn p11_300b_an_old_password_signs_nothing_until_it_is_changed() {
+    let mut office = Office::new();
+    office.live(364 * DAY_MS);
+    let manifest = pending(&mut office);
+    office.approve(&manifest, Role::Clinical).expect("still young");
+    office.live(DAY_MS);
+    refuses_to_sign(&mut office, &manifest, "password-age");
+    let credential = Digest([77; 32]);
+    office.give("admin", change("user-qa", PersonChange::PasswordSet { credential, own: None, resealed: None }));
+    office.approve(&manifest, Role::Qa).expect("a new password");
+    let settings = Settings { password_days: 10_000, ..Settings::default() };
+    let never = Command::SetSettings { settings, reason: "x".into() };
+    office.refuses("admin", never, "invalid-field", "passwordDays");
+}
+
+#[test]
+fn p11_100a_ids_of_people_are_never_used_twice() {
+    let mut office = Office::new();
+    let again = accounts_of(&roster().entries).remove(0);
+    office.refuses("admin", again.clone(), "exists", "never used twice");
+    office.give(
+        "admin",
+        Command::CreateUser {
+            user: id("admin"),
+            printed_name: "Administrator".into(),
+            roles: vec![AccessRole::Admin],
+            hospital: None,
+            credential: Digest([1; 32]),
+        },
+    );
+    office.give("admin", change("user-clinical", PersonChange::Disabled));
+    office.refuses("admin", again, "exists", "never used twice");
+}
+
+#[test]
+fn a_change_that_depends_on_what_its_changer_saw_is_refused_once_it_is_another() {
+    let mut office = Office::new();
+    let seen = precondition::tag(&office.state, "settings/all").expect("there are settings");
+    let set = |office: &mut Office, days, expects: &[&str]| {
+        let settings = Settings { password_days: days, ..Settings::default() };
+        let expects = Some(expects.iter().map(|e| (*e).to_owned()).collect());
+        let command = Command::SetSettings { settings, reason: "x".into() };
+        let wish = Wish { expects, ..Wish::new(person("admin"), command) };
+        let round = office.desk.round(&mut office.state, office.now, &office.presence, &[wish]).expect("applies");
+        assert_eq!(round.entries.len(), 1, "accepted or refused, it has its record");
+        round.answers.into_iter().next().expect("one answer").map_err(|refusal| refusal.code)
+    };
+    assert_eq!(set(&mut office, 30, &[&seen]), Ok(()));
+    assert_eq!(set(&mut office, 40, &[&seen]), Err("changed-meanwhile"));
+    assert_eq!(office.state.settings.password_days, 30);
+    assert_eq!(set(&mut office, 40, &["0123", "*"]), Ok(()), "whatever it is");
+}
