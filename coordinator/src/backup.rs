@@ -16,8 +16,18 @@ const NOTES: [&str; 2] = ["checkpoint", "published"];
 /// Directories of files that never change once they are there.
 const PLAIN_DIRS: [&str; 3] = ["credentials", "images", "disposals"];
 /// Files of the data directory itself; the keys among them are secrets.
-const FILES: [&str; 9] =
-    ["ca.pem", "server.pem", "online.pub", "log.vkey", "log.origin", "ca.key", "server.key", "online.key", "log.key"];
+const FILES: [&str; 10] = [
+    "images.key",
+    "ca.pem",
+    "server.pem",
+    "online.pub",
+    "log.vkey",
+    "log.origin",
+    "ca.key",
+    "server.key",
+    "online.key",
+    "log.key",
+];
 
 fn copy_file(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::copy(from, to).with_context(|| format!("copying {} to {}", from.display(), to.display()))?;

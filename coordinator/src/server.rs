@@ -24,7 +24,7 @@ use crate::domain::desk::system;
 use crate::domain::{Command, State};
 use crate::pki::{self, Pem};
 use crate::runner::{self, Outlets, Runner};
-use crate::store::{CredentialStore, ImageStore, ReadModel};
+use crate::store::{CredentialStore, ImageKey, ImageStore, ReadModel};
 use crate::{backup, disposal, scrub, witness};
 use crate::{clock, fleet_link};
 
@@ -176,6 +176,7 @@ fn init(data: &Path, names: &[String], log_origin: &str, admin: &str, password_f
     let server = pki::make_server(&authority, names)?;
     let (online, log) = (fresh_key()?, fresh_key()?);
     let signer = NoteSigner::new(log_origin, log.clone())?;
+    let image_key = ImageKey::fresh_text().map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
     for (file, text) in [
         ("ca.pem", &authority.certificate),
         ("ca.key", &authority.key),
@@ -186,10 +187,11 @@ fn init(data: &Path, names: &[String], log_origin: &str, admin: &str, password_f
         ("log.origin", &log_origin.to_owned()),
         ("online.pub", &online.public().to_string()),
         ("log.vkey", &signer.key().to_vkey()),
+        ("images.key", &image_key),
     ] {
         atomic_write(&data.join(file), text.as_bytes()).with_context(|| format!("writing {file}"))?;
     }
-    ImageStore::open(&data.join("images"), 0)?;
+    fs::create_dir(data.join("images"))?;
     // The first user is a change like any other: it goes through the core into the log.
     let mut state = State::default();
     let mut log = AuditLog::open(&data.join("log"), signer, Options::default())?;
@@ -263,6 +265,9 @@ fn check_clock(certificate: &str) -> Result<(), Stop> {
 async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: bool) -> anyhow::Result<()> {
     mdfm_service::raise_descriptors()?;
     let data = &config.data_dir;
+    let image_key = secret(data, "images.key")?;
+    let image_key = ImageKey::from_text(&image_key)
+        .ok_or_else(|| Stop::new(Exit::NoState, "images.key is no key: 64 hexadecimal digits"))?;
     let authority = Pem { certificate: read(data, "ca.pem")?, key: secret(data, "ca.key")? };
     let server = server_certificate(data)?;
     let online_key = SecretKey::from_secret_text(&secret(data, "online.key")?)?;
@@ -308,7 +313,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
     let door = Arc::<DoorCounts>::default();
     let router = api::router(Api {
         runner: runner.clone(),
-        images: ImageStore::open(&data.join("images"), config.image_bytes_max)?,
+        images: ImageStore::open(&data.join("images"), image_key, config.image_bytes_max)?,
         credentials: CredentialStore::open(&data.join("credentials"))?,
         authority: Arc::new(authority),
         public_url: config.public_url.clone(),

@@ -1,7 +1,5 @@
 //! What agents ask for over HTTPS: enrolment, images, consistency proofs.
 
-use std::io::SeekFrom;
-
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -11,7 +9,6 @@ use base64::engine::general_purpose::STANDARD;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::enrol::{EnrolmentRequest, EnrolmentResponse, telemetry_key};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use utoipa::ToSchema;
 
 use super::request::{Json, Origin, Path, Query, id};
@@ -19,9 +16,6 @@ use super::{Api, Problem};
 use crate::domain::{Command, Refusal};
 use crate::pki;
 use crate::runner::{anonymous, gateway_actor};
-
-/// Bytes read from an image at a time.
-const CHUNK_BYTES: usize = 128 * 1024;
 
 /// Enrols a gateway with its one-time token.
 #[utoipa::path(post, path = "/agent/v1/enrolments", request_body(content = Object),
@@ -99,24 +93,26 @@ pub(super) async fn image(
 
 /// An image as a stream, whole or from an offset.
 pub(super) async fn serve_image(api: &Api, sha256: Digest, headers: &HeaderMap) -> Result<Response, Problem> {
-    let mut file =
-        tokio::fs::File::open(api.images.path(sha256)).await.map_err(|_| Refusal::not_found("image", sha256))?;
-    let read = |e: std::io::Error| Problem::internal("the image cannot be read", &e);
-    let total = file.metadata().await.map_err(read)?.len();
     let start = range_start(headers).unwrap_or(0);
+    let stored = api.images.read(sha256, start).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Problem::from(Refusal::not_found("image", sha256)),
+        _ => Problem::internal("the image cannot be read", &e),
+    })?;
+    let total = stored.size_bytes();
     if start > total {
         return Err(Refusal::invalid("range", format!("the image has {total} bytes")).into());
     }
-    file.seek(SeekFrom::Start(start)).await.map_err(read)?;
-    let chunks = futures_util::stream::unfold(file, |mut file| async move {
-        let mut chunk = vec![0; CHUNK_BYTES];
-        match file.read(&mut chunk).await {
-            Ok(0) => None,
-            Ok(n) => {
-                chunk.truncate(n);
-                Some((Ok(chunk), file))
+    let chunks = futures_util::stream::unfold(Some(stored), move |stored| async move {
+        let mut stored = stored?;
+        let read = tokio::task::spawn_blocking(move || (stored.next_bytes(), stored)).await;
+        match read {
+            Ok((Ok(bytes), stored)) => bytes.map(|bytes| (Ok(bytes), Some(stored))),
+            Ok((Err(error), _)) => {
+                // The stream ends here, and the gateway sees that bytes are missing.
+                tracing::error!(%error, %sha256, "an image on disk cannot be read to its end");
+                Some((Err(error), None))
             }
-            Err(error) => Some((Err(error), file)),
+            Err(error) => Some((Err(std::io::Error::other(error)), None)),
         }
     });
     let length = (header::CONTENT_LENGTH, (total - start).to_string());

@@ -6,5 +6,5 @@ mod images;
 mod read_model;
 
 pub(crate) use credentials::CredentialStore;
-pub(crate) use images::ImageStore;
+pub(crate) use images::{ImageKey, ImageStore};
 pub(crate) use read_model::{Kept, ReadModel};
