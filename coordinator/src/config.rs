@@ -9,6 +9,7 @@ use mdfm_shared::tlog::WitnessKey;
 use serde::Deserialize;
 
 use crate::access::{SecondFactorPolicy, SessionPolicy};
+use crate::notify::MailConfig;
 
 /// The commented default, as the package installs it.
 pub(crate) const DEFAULT_TOML: &str = include_str!("../../packaging/coordinator.toml");
@@ -59,6 +60,12 @@ pub(crate) struct Config {
     pub(crate) publish_dir: Option<PathBuf>,
     /// Below so many free bytes on the log's disk nothing new is recorded, and so nothing new is done.
     pub(crate) disk_reserve_bytes: u64,
+    /// The server that takes notices as mail; none for no mail.
+    pub(crate) mail: Option<MailConfig>,
+    /// Seconds after which a notice that was not delivered is tried again; after the last it is given up.
+    pub(crate) notice_retry_seconds: Vec<u64>,
+    /// Certificate of the authority that receivers of webhooks have theirs from; without it the system's are trusted.
+    pub(crate) webhook_ca_file: Option<PathBuf>,
     /// Who is asked to cosign the log's checkpoints.
     pub(crate) witnesses: Vec<Witness>,
 }
@@ -111,6 +118,9 @@ impl Default for Config {
             broker: None,
             publish_dir: None,
             disk_reserve_bytes: 64 << 20,
+            mail: None,
+            notice_retry_seconds: vec![5, 60, 600, 3_600, 14_400, 28_800, 43_200],
+            webhook_ca_file: None,
             witnesses: Vec::new(),
         }
     }

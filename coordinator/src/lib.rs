@@ -13,6 +13,7 @@ mod counters;
 mod disposal;
 mod domain;
 mod fleet_link;
+mod notify;
 mod pki;
 pub mod rehearsal;
 mod report;

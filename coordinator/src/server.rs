@@ -26,7 +26,7 @@ use crate::pki::{self, Pem};
 use crate::runner::{self, Outlets, Runner};
 use crate::store::{CredentialStore, ImageKey, ImageStore, ReadModel};
 use crate::{backup, disposal, scrub, witness};
-use crate::{clock, fleet_link};
+use crate::{clock, fleet_link, notify};
 
 /// Longest time between looks at the deciding thread's progress.
 /// Passwords that are checked at the same time: each takes tens of milliseconds of a core and 19 MiB.
@@ -311,10 +311,13 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
     let link = fleet_link::start(runner.clone(), &broker, online_key.clone(), messages)?;
     let tls = Tls::new(&authority.certificate, &server)?;
     let door = Arc::<DoorCounts>::default();
+    let credentials = CredentialStore::open(&data.join("credentials"))?;
+    let notices = notify::start(runner.clone(), &config, credentials.clone())?;
     let router = api::router(Api {
         runner: runner.clone(),
         images: ImageStore::open(&data.join("images"), image_key, config.image_bytes_max)?,
-        credentials: CredentialStore::open(&data.join("credentials"))?,
+        credentials,
+        notices,
         authority: Arc::new(authority),
         public_url: config.public_url.clone(),
         logins: Arc::new(LoginGuard::default()),
@@ -323,6 +326,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         requests: Requests::default(),
         idle: Arc::new(Idle::new(clock::now())),
         sessions: config.sessions(),
+        watchers: Arc::new(Semaphore::new(api::WATCHERS_MAX)),
         hashing: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
         networks: Arc::new(config.api_networks.clone()),
         breached: Breached::new(config.breached_passwords_file.clone()),

@@ -70,6 +70,8 @@ ids! {
     GatewayId = "gateway";
     /// One hospital.
     HospitalId = "hospital";
+    /// One incident with devices.
+    IncidentId = "incident";
     /// One recall of firmware.
     RecallId = "recall";
     /// One person or machine account; never reused (21 CFR 11.100(a)).

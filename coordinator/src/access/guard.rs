@@ -86,6 +86,12 @@ impl Idle {
         Self { last: Mutex::default(), started }
     }
 
+    /// Whether a session is used often enough still; that it is asked about is no use of it.
+    pub(crate) fn is_live(&self, session: Digest, opened: UtcMillis, now: UtcMillis, idle_ms: u64) -> bool {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        now.since_ms(last.get(&session).copied().unwrap_or(opened.max(self.started))) < idle_ms
+    }
+
     /// Notes that a session opened at `opened` is used; false if it was not for longer than `idle_ms`.
     pub(crate) fn touch(&self, session: Digest, opened: UtcMillis, now: UtcMillis, idle_ms: u64) -> bool {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mdfm_audit::{Entry, Field, Order, Query as Wanted, SEGMENT_MAGIC, frame};
+use mdfm_shared::id::DeviceId;
 use mdfm_shared::record::AuditRecord;
 use mdfm_shared::tlog::TilePath;
 use serde::{Deserialize, Serialize};
@@ -138,7 +139,33 @@ pub(super) async fn search(
 ) -> Result<axum::Json<AuditPage>, Problem> {
     origin.need(&api, Permission::ReadAudit, "audit.search", "log").await?;
     let (wanted, order) = (search.wanted()?, search.order()?);
-    let limit = search.limit.unwrap_or(100).clamp(1, PAGE_MAX) as usize;
+    found(&api, wanted, order, search.limit).await
+}
+
+/// Which page of what was found.
+#[derive(Deserialize, IntoParams, Default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Paging {
+    /// The first entry not looked at, from the `next` of the page before.
+    from: Option<u64>,
+    /// Records in the answer, at most 500.
+    limit: Option<u64>,
+}
+
+/// The records that name a device, the newest first.
+pub(super) async fn about_device(
+    api: &Api,
+    device: &DeviceId,
+    paging: &Paging,
+) -> Result<axum::Json<AuditPage>, Problem> {
+    let fields = vec![(Field::Device, device.to_string())];
+    let wanted = Wanted { fields, text: None, since_ms: None, until_ms: None };
+    found(api, wanted, Order::Newest { before: paging.from.unwrap_or(u64::MAX) }, paging.limit).await
+}
+
+async fn found(api: &Api, wanted: Wanted, order: Order, limit: Option<u64>) -> Result<axum::Json<AuditPage>, Problem> {
+    let limit = limit.unwrap_or(100).clamp(1, PAGE_MAX) as usize;
     let (index, log_size) = (api.search.clone(), api.runner.log.size());
     let page = beside(move || index.search(&wanted, order, limit)).await?;
     let records = page

@@ -247,7 +247,7 @@ fn view(state: &domain::State, id: &DeploymentId, deployment: &Deployment, own: 
     }
 }
 
-fn find(api: &Api, caller: &Caller, id: &DeploymentId) -> Result<axum::Json<DeploymentView>, Problem> {
+pub(super) fn find(api: &Api, caller: &Caller, id: &DeploymentId) -> Result<axum::Json<DeploymentView>, Problem> {
     let state = api.runner.state();
     let own = state.hospital_of_user(&caller.actor.id);
     Ok(axum::Json(view(&state, id, state.need_deployment(id)?, own)))

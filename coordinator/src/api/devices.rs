@@ -1,25 +1,29 @@
 //! Devices.
 
+use std::collections::BTreeSet;
 use std::sync::MutexGuard;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::telemetry::InstallState;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
+use super::compliance::{AuditPage, Paging, about_device};
 use super::gateways::Reason;
 use super::list::ListQuery;
-use super::request::{Json, Origin, Path, Query, id};
-use super::{Api, Problem};
+use super::request::{Json, Origin, Path, Query, id, parsed, tagged};
+use super::{Api, Problem, fhir};
+use crate::access::Caller;
 use crate::clock;
 use crate::domain::access::Permission;
-use crate::domain::fleet::{Device, NewDevice};
+use crate::domain::fleet::{self, Device, DeviceChange, NewDevice};
 use crate::domain::presence::{Presence, Reach};
 use crate::domain::recall::Quarantine;
-use crate::domain::{Command, Refusal};
+use crate::domain::{self, Command, Refusal};
 
 /// A device to register, in the seed's spelling.
 #[derive(Deserialize, ToSchema)]
@@ -37,6 +41,28 @@ pub(crate) struct DeviceRegistration {
     #[serde(default)]
     gateway_id: Option<String>,
 }
+
+impl DeviceRegistration {
+    /// With its ids checked.
+    fn parse(self) -> Result<NewDevice, Refusal> {
+        Ok(NewDevice {
+            device: parsed("deviceId", &self.device_id)?,
+            model: self.model_number,
+            serial: self.serial_number,
+            udi: self.udi,
+            hospital: parsed("hospitalId", &self.hospital_id)?,
+            gateway: self.gateway_id.map(|g| parsed("gatewayId", &g)).transpose()?,
+            firmware_version: self.current_firmware_version,
+        })
+    }
+}
+
+/// Rows of one list of devices.
+const IMPORT_ROWS_MAX: usize = 50_000;
+/// Devices of a list that are registered together.
+const IMPORT_AT_ONCE: usize = 512;
+/// Wrong rows of a list that are named.
+const WRONG_ROWS_SHOWN: usize = 20;
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -73,13 +99,13 @@ pub(crate) struct DeviceView {
 
 /// What a view is made of beside the device: the state, the open recalls, and who is there.
 struct Sight<'a> {
-    state: &'a crate::domain::State,
+    state: &'a domain::State,
     quarantine: Quarantine<'a>,
     presence: MutexGuard<'a, Presence>,
 }
 
 impl<'a> Sight<'a> {
-    fn new(api: &'a Api, state: &'a crate::domain::State) -> Self {
+    fn new(api: &'a Api, state: &'a domain::State) -> Self {
         Self { state, quarantine: Quarantine::new(state), presence: api.runner.presence() }
     }
 }
@@ -118,20 +144,195 @@ pub(super) async fn register(
     Json(new): Json<DeviceRegistration>,
 ) -> Result<(StatusCode, axum::Json<DeviceView>), Problem> {
     let caller = origin.need(&api, Permission::ManageFleet, "device.register", "device").await?;
-    let device: DeviceId = id("deviceId", &new.device_id)?;
-    let command = Command::RegisterDevice(NewDevice {
-        device: device.clone(),
-        model: new.model_number,
-        serial: new.serial_number,
-        udi: new.udi,
-        hospital: id("hospitalId", &new.hospital_id)?,
-        gateway: new.gateway_id.map(|g| id("gatewayId", &g)).transpose()?,
-        firmware_version: new.current_firmware_version,
-    });
+    let new = new.parse()?;
+    let device = new.device.clone();
+    let command = Command::RegisterDevice(new);
     origin.submit(&api, &caller, command).await?;
     let state = api.runner.state();
     let registered = state.need_device(&device)?;
     Ok((StatusCode::CREATED, axum::Json(view(&Sight::new(&api, &state), &device, registered))))
+}
+
+/// Takes a list of devices as it comes from a hospital's inventory.
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Import {
+    /// Only check; register nothing.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What became of a list of devices.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ImportView {
+    dry_run: bool,
+    /// Rows of the list.
+    rows: usize,
+    /// Devices that are registered now and were not before.
+    registered: usize,
+}
+
+/// Registers the devices of a CSV file (RFC 4180) with a header line of the fields that registering one device takes. All rows are checked
+/// first: if one is wrong, nothing is registered, and the answer names the rows.
+#[utoipa::path(post, path = "/api/v1/devices/import", params(Import), request_body(content = String, content_type = "text/csv"),
+    responses((status = 200, body = ImportView), (status = 422, body = Problem)))]
+pub(super) async fn import(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(import): Query<Import>,
+    body: Bytes,
+) -> Result<axum::Json<ImportView>, Problem> {
+    let caller = origin.need(&api, Permission::ManageFleet, "device.register", "device").await?;
+    let devices = {
+        let state = api.runner.state();
+        parse_list(&state, &body)?
+    };
+    let rows = devices.len();
+    let mut registered = 0;
+    if !import.dry_run {
+        // Together, so that they become durable together; a row that meanwhile became wrong says so.
+        for some in devices.chunks(IMPORT_AT_ONCE) {
+            let register = |new: &NewDevice| origin.submit(&api, &caller, Command::RegisterDevice(new.clone()));
+            let answers = futures_util::future::join_all(some.iter().map(register)).await;
+            registered += answers.iter().filter(|a| a.is_ok()).count();
+            answers.into_iter().collect::<Result<Vec<()>, Problem>>()?;
+        }
+    }
+    Ok(axum::Json(ImportView { dry_run: import.dry_run, rows, registered }))
+}
+
+/// The devices of a CSV file, every one of which could be registered now.
+fn parse_list(state: &domain::State, body: &[u8]) -> Result<Vec<NewDevice>, Problem> {
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(body);
+    let (mut devices, mut ids, mut wrong) = (Vec::new(), BTreeSet::new(), Vec::new());
+    // The header is line 1.
+    for (row, line) in (2_u64..).zip(reader.deserialize::<DeviceRegistration>()) {
+        if devices.len() + wrong.len() >= IMPORT_ROWS_MAX {
+            return Err(Refusal::invalid("rows", format!("at most {IMPORT_ROWS_MAX} devices at once")).into());
+        }
+        let taken = match line {
+            Ok(registration) => registration.parse().map_err(|refusal| refusal.detail),
+            Err(error) => Err(error.to_string()),
+        };
+        let taken = taken.and_then(|new| match fleet::register_device(state, &new) {
+            _ if !ids.insert(new.device.clone()) => Err(format!("device {} stands in the list twice", new.device)),
+            Ok(_) => Ok(new),
+            Err(refusal) => Err(refusal.detail),
+        });
+        match taken {
+            Ok(new) => devices.push(new),
+            Err(problem) => wrong.push(format!("line {row}: {problem}")),
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(devices);
+    }
+    let (rows, all) = (wrong.len(), devices.len() + wrong.len());
+    wrong.truncate(WRONG_ROWS_SHOWN);
+    let detail = format!("{rows} of {all} rows are wrong, nothing was registered; {}", wrong.join("; "));
+    Err(Refusal::invalid("rows", detail).into())
+}
+
+/// Other particulars of a device (RFC 7396): what is left out stays, `null` takes away.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct DevicePatch {
+    #[serde(default)]
+    serial_number: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    udi: Option<Option<String>>,
+    /// A device that moves leaves its gateway behind, unless one of the new hospital is named.
+    #[serde(default)]
+    hospital_id: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    gateway_id: Option<Option<String>>,
+    reason: String,
+}
+
+/// Tells `null` from what is left out.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(Some)
+}
+
+/// Corrects what is known of a device, or moves it to another hospital or gateway.
+#[utoipa::path(patch, path = "/api/v1/devices/{device}", request_body = DevicePatch,
+    responses((status = 200, body = DeviceView), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 412, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn change(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(device): Path<String>,
+    Json(patch): Json<DevicePatch>,
+) -> Result<Response, Problem> {
+    let object = format!("device/{device}");
+    let caller = origin.need(&api, Permission::ManageFleet, "device.change", &object).await?;
+    let device: DeviceId = id("device", &device)?;
+    let change = DeviceChange {
+        serial: patch.serial_number,
+        udi: patch.udi,
+        hospital: patch.hospital_id.map(|h| id("hospitalId", &h)).transpose()?,
+        gateway: patch.gateway_id.map(|g| g.map(|g| id("gatewayId", &g)).transpose()).transpose()?,
+    };
+    let command = Command::ChangeDevice { device: device.clone(), change, reason: patch.reason };
+    origin.submit(&api, &caller, command).await?;
+    let state = api.runner.state();
+    Ok(tagged(&state, &object, view(&Sight::new(&api, &state), &device, state.need_device(&device)?)))
+}
+
+/// A device, as its caller may see it.
+fn seen<'a>(state: &'a domain::State, caller: &Caller, device: &DeviceId) -> Result<&'a Device, Refusal> {
+    let found = state.need_device(device)?;
+    let own = state.hospital_of_user(&caller.actor.id);
+    // As if it were not there: staff learn nothing of other hospitals.
+    if own.is_some_and(|own| *own != found.hospital) { Err(Refusal::not_found("device", device)) } else { Ok(found) }
+}
+
+/// One device as a FHIR R4 resource.
+#[utoipa::path(get, path = "/api/v1/fhir/Device/{device}",
+    responses((status = 200, body = Object, content_type = "application/fhir+json"), (status = 404, body = Problem)))]
+pub(super) async fn fhir(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(device): Path<String>,
+) -> Result<Response, Problem> {
+    let caller = origin.need(&api, Permission::Read, "device.show", &format!("device/{device}")).await?;
+    let device: DeviceId = id("device", &device)?;
+    let state = api.runner.state();
+    let resource = fhir::device(&state, &device, seen(&state, &caller, &device)?);
+    Ok(fhir::answer(&resource))
+}
+
+/// Devices as a FHIR R4 bundle: a page of a search.
+#[utoipa::path(get, path = "/api/v1/fhir/Device", params(fhir::Search),
+    responses((status = 200, body = Object, content_type = "application/fhir+json"), (status = 422, body = Problem)))]
+pub(super) async fn fhir_search(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(search): Query<fhir::Search>,
+) -> Result<Response, Problem> {
+    let caller = origin.need(&api, Permission::Read, "device.list", "device").await?;
+    let state = api.runner.state();
+    let own = state.hospital_of_user(&caller.actor.id);
+    Ok(fhir::answer(&search.page(&state, &api.public_url, |d| own.is_none_or(|h| *h == d.hospital))?))
+}
+
+/// What has happened to a device, newest first: the audit log's records that name it.
+#[utoipa::path(get, path = "/api/v1/devices/{device}/history", params(Paging),
+    responses((status = 200, body = AuditPage), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn history(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(device): Path<String>,
+    Query(paging): Query<Paging>,
+) -> Result<axum::Json<AuditPage>, Problem> {
+    let caller = origin.need(&api, Permission::ReadAudit, "device.history", &format!("device/{device}")).await?;
+    let device: DeviceId = id("device", &device)?;
+    seen(&api.runner.state(), &caller, &device)?;
+    about_device(&api, &device, &paging).await
 }
 
 /// Lists devices.
@@ -160,16 +361,12 @@ pub(super) async fn show(
     State(api): State<Api>,
     origin: Origin,
     Path(device): Path<String>,
-) -> Result<axum::Json<DeviceView>, Problem> {
+) -> Result<Response, Problem> {
     let caller = origin.need(&api, Permission::Read, "device.show", &format!("device/{device}")).await?;
     let device: DeviceId = id("device", &device)?;
     let state = api.runner.state();
-    let found = state.need_device(&device)?;
-    if state.hospital_of_user(&caller.actor.id).is_some_and(|own| *own != found.hospital) {
-        // As if it were not there: staff learn nothing of other hospitals.
-        return Err(Refusal::not_found("device", &device).into());
-    }
-    Ok(axum::Json(view(&Sight::new(&api, &state), &device, found)))
+    let found = seen(&state, &caller, &device)?;
+    Ok(tagged(&state, &format!("device/{device}"), view(&Sight::new(&api, &state), &device, found)))
 }
 
 /// Takes a device out of service for good; from then on the retention of its records runs.

@@ -261,11 +261,19 @@ pub(super) async fn attach_manifest(
     find(&api, &firmware)
 }
 
-/// A software bill of materials, CycloneDX JSON; what is not needed to find affected devices is not read.
+/// A software bill of materials, CycloneDX or SPDX 2 in JSON; what is not needed to find affected devices is not read.
 #[derive(Deserialize)]
-struct CycloneDx {
-    #[serde(default)]
-    components: Vec<CycloneDxComponent>,
+#[serde(untagged)]
+enum Sbom {
+    Spdx {
+        #[serde(rename = "spdxVersion")]
+        _version: String,
+        packages: Vec<SpdxPackage>,
+    },
+    CycloneDx {
+        #[serde(default)]
+        components: Vec<CycloneDxComponent>,
+    },
 }
 
 #[derive(Deserialize)]
@@ -275,7 +283,28 @@ struct CycloneDxComponent {
     version: Option<String>,
 }
 
-/// Takes the bill of materials (CycloneDX JSON) whose digest the signed manifest names; recalls find devices by its parts.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SpdxPackage {
+    name: String,
+    #[serde(default)]
+    version_info: Option<String>,
+}
+
+impl Sbom {
+    fn components(self) -> Vec<SbomComponent> {
+        match self {
+            Self::Spdx { packages, .. } => {
+                packages.into_iter().map(|p| SbomComponent { name: p.name, version: p.version_info }).collect()
+            }
+            Self::CycloneDx { components } => {
+                components.into_iter().map(|c| SbomComponent { name: c.name, version: c.version }).collect()
+            }
+        }
+    }
+}
+
+/// Takes the bill of materials (CycloneDX, or SPDX 2, in JSON) whose digest the signed manifest names; recalls find devices by its parts.
 #[utoipa::path(put, path = "/api/v1/firmware/{firmware}/sbom", request_body(content = Vec<u8>, content_type = "application/vnd.cyclonedx+json"),
     responses((status = 200, body = FirmwareView), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn attach_sbom(
@@ -287,15 +316,14 @@ pub(super) async fn attach_sbom(
     let object = format!("firmware/{firmware}");
     let caller = origin.need(&api, Permission::SubmitFirmware, "firmware.sbom", &object).await?;
     let firmware: FirmwareId = id("firmware", &firmware)?;
-    let parsed: CycloneDx = match serde_json::from_slice(&body) {
+    let parsed: Sbom = match serde_json::from_slice(&body) {
         Ok(parsed) => parsed,
         Err(e) => {
-            let refusal = Refusal::document("malformed-sbom", format!("not CycloneDX JSON: {e}"));
+            let refusal = Refusal::document("malformed-sbom", format!("neither CycloneDX nor SPDX in JSON: {e}"));
             return Err(origin.deny(&api, caller.actor, "firmware.sbom", &object, refusal).await);
         }
     };
-    let components =
-        parsed.components.into_iter().map(|c| SbomComponent { name: c.name, version: c.version }).collect();
+    let components = parsed.components();
     let command = Command::AttachSbom { firmware: firmware.clone(), sha256: Digest::of(&body), components };
     origin.submit(&api, &caller, command).await?;
     find(&api, &firmware)
@@ -324,6 +352,21 @@ pub(super) async fn show(
 ) -> Result<axum::Json<FirmwareView>, Problem> {
     origin.need(&api, Permission::Read, "firmware.show", &format!("firmware/{firmware}")).await?;
     find(&api, &id("firmware", &firmware)?)
+}
+
+/// Takes a release back: no new deployment may use it. What runs it keeps it until a recall or a newer release.
+#[utoipa::path(post, path = "/api/v1/firmware/{firmware}/withdrawal", request_body = Reason,
+    responses((status = 200, body = FirmwareView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn withdraw(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(firmware): Path<String>,
+    Json(why): Json<Reason>,
+) -> Result<axum::Json<FirmwareView>, Problem> {
+    let caller = origin.need(&api, Permission::Recall, "firmware.withdraw", &format!("firmware/{firmware}")).await?;
+    let firmware: FirmwareId = id("firmware", &firmware)?;
+    origin.submit(&api, &caller, Command::WithdrawFirmware { firmware: firmware.clone(), reason: why.reason }).await?;
+    find(&api, &firmware)
 }
 
 /// Rejects a firmware; final.

@@ -8,14 +8,17 @@ mod compliance;
 mod deployments;
 mod devices;
 mod evidence;
+mod fhir;
 mod firmware;
 mod fleet_link;
 mod gateways;
 mod history;
 mod hospitals;
 mod idempotency;
+mod incidents;
 mod list;
 mod metrics;
+mod notices;
 mod people;
 mod problem;
 mod recalls;
@@ -28,6 +31,8 @@ mod sessions;
 mod settings;
 mod trust;
 mod users;
+mod watch;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,6 +45,7 @@ use tokio::sync::Semaphore;
 use crate::access::{Breached, Idle, LoginGuard, Pending, SessionPolicy};
 use crate::broker::DoorCounts;
 use crate::fleet_link::Counts;
+use crate::notify::Book;
 use crate::pki::Pem;
 use crate::runner::Runner;
 use crate::scrub::ScrubStatus;
@@ -50,6 +56,7 @@ pub(crate) use idempotency::Answers;
 pub(crate) use metrics::Requests;
 pub(crate) use problem::Problem;
 pub(crate) use router::router;
+pub(crate) use watch::WATCHERS_MAX;
 
 /// What handlers need.
 #[derive(Clone)]
@@ -68,10 +75,14 @@ pub(crate) struct Api {
     /// Answers to requests that may come again.
     pub(crate) answers: Arc<Answers>,
     pub(crate) sessions: SessionPolicy,
+    /// Places for those who watch deployments.
+    pub(crate) watchers: Arc<Semaphore>,
     /// Passwords are checked by a few at a time: each costs memory and tens of milliseconds of a core.
     pub(crate) hashing: Arc<Semaphore>,
     /// Networks from which people may call; empty for all.
     pub(crate) networks: Arc<Vec<IpNet>>,
+    /// Inboxes, and what could not be delivered.
+    pub(crate) notices: Book,
     /// Passwords that nobody may choose.
     pub(crate) breached: Breached,
     pub(crate) search: SearchIndex,

@@ -147,6 +147,17 @@ impl Origin {
         is_live.then_some(caller)
     }
 
+    /// The caller, without that being a use of the session: none once that is over.
+    pub(super) fn peek(&self, api: &Api) -> Option<Caller> {
+        let (now, state) = (clock::now(), api.runner.state());
+        let caller = Caller::of(&state, self.token.as_ref()?, now)?;
+        let is_live = match state.sessions.get(&caller.token_sha256) {
+            Some(session) => api.idle.is_live(caller.token_sha256, session.opened_at, now, api.sessions.idle_ms),
+            None => true,
+        };
+        is_live.then_some(caller)
+    }
+
     /// A person in a session, for what they do with their own account.
     pub(super) async fn need_self(&self, api: &Api, action: &'static str) -> Result<(Caller, UserId), Problem> {
         let caller = self.need(api, Permission::Read, action, "user/self").await?;
@@ -232,7 +243,12 @@ fn refusal_of(denied: &Denied, caller: &Caller, permission: Permission) -> Refus
 
 /// An identifier from a path or body.
 pub(super) fn id<T: std::str::FromStr<Err: std::fmt::Display>>(field: &str, text: &str) -> Result<T, Problem> {
-    text.parse().map_err(|e| Refusal::invalid(field, e).into())
+    Ok(parsed(field, text)?)
+}
+
+/// The same, with the plain refusal.
+pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(field: &str, text: &str) -> Result<T, Refusal> {
+    text.parse().map_err(|e| Refusal::invalid(field, e))
 }
 
 /// A signed document from its base64 frame.

@@ -19,7 +19,8 @@ use super::request::Origin;
 use super::rights::{self, Right};
 use super::{
     Api, Problem, agent, approvals, bundles, compliance, deployments, devices, evidence, firmware, fleet_link,
-    gateways, history, hospitals, metrics, people, recalls, reports, retention, sessions, settings, trust, users,
+    gateways, history, hospitals, incidents, metrics, notices, people, recalls, reports, retention, sessions, settings,
+    trust, users, watch, webhooks,
 };
 use crate::clock;
 use crate::domain::Refusal;
@@ -30,6 +31,8 @@ use crate::runner::anonymous;
 const DOCUMENT: &str = "/api/v1/openapi.json";
 /// Bytes in the body of any request but an image upload.
 const BODY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a list of devices.
+const LIST_BYTES_MAX: usize = 16 << 20;
 /// What every answer says to a browser: nothing here is to be framed, guessed at, kept, or run as a script; and this host speaks TLS alone.
 const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
@@ -54,6 +57,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(firmware::upload, bundles::image))
         .routes(routes!(firmware::upload_delta))
         .layer(DefaultBodyLimit::disable());
+    let lists = OpenApiRouter::new().routes(routes!(devices::import)).layer(DefaultBodyLimit::max(LIST_BYTES_MAX));
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(sessions::open))
         .routes(routes!(sessions::close))
@@ -86,17 +90,22 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(bundles::deliver))
         .routes(routes!(fleet_link::show))
         .routes(routes!(devices::register, devices::list))
-        .routes(routes!(devices::show))
+        .routes(routes!(devices::show, devices::change))
+        .routes(routes!(devices::history))
+        .routes(routes!(devices::fhir))
+        .routes(routes!(devices::fhir_search))
         .routes(routes!(devices::retire))
         .routes(routes!(firmware::create, firmware::list))
         .routes(routes!(firmware::show))
         .routes(routes!(firmware::attach_manifest))
         .routes(routes!(firmware::attach_sbom))
         .routes(routes!(firmware::reject))
+        .routes(routes!(firmware::withdraw))
         .routes(routes!(approvals::inbox, approvals::approve))
         .routes(routes!(approvals::sign))
         .routes(routes!(deployments::create, deployments::list))
         .routes(routes!(deployments::show))
+        .routes(routes!(watch::watch))
         .routes(routes!(deployments::validate))
         .routes(routes!(deployments::pause))
         .routes(routes!(deployments::resume))
@@ -104,6 +113,18 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(deployments::roll_back))
         .routes(routes!(deployments::consent, deployments::withdraw_consent))
         .routes(routes!(deployments::fulfil_duty))
+        .routes(routes!(incidents::open, incidents::list))
+        .routes(routes!(incidents::show))
+        .routes(routes!(incidents::note))
+        .routes(routes!(incidents::decide))
+        .routes(routes!(incidents::report))
+        .routes(routes!(incidents::close))
+        .routes(routes!(notices::inbox))
+        .routes(routes!(notices::read))
+        .routes(routes!(webhooks::list))
+        .routes(routes!(webhooks::set, webhooks::remove))
+        .routes(routes!(webhooks::dead_letters))
+        .routes(routes!(webhooks::retry))
         .routes(routes!(recalls::open, recalls::list))
         .routes(routes!(recalls::show))
         .routes(routes!(recalls::close))
@@ -135,6 +156,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(agent::consistency))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .merge(upload)
+        .merge(lists)
 }
 
 /// Every operation may answer with problem details, and those have a media type of their own (RFC 9457 §3).

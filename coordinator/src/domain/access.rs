@@ -53,6 +53,8 @@ pub(crate) enum Permission {
     RollBack,
     Consent,
     Recall,
+    /// Report what went wrong with a device.
+    ReportIncident,
     /// What concerns one's own hospital, for people who belong to one; else everything.
     Read,
     /// What concerns no hospital in particular, or all of them.
@@ -84,6 +86,7 @@ impl Permission {
             Self::RollBack => matches!(role, Operator | Clinical | Regulatory | HospitalStaff),
             Self::Consent => matches!(role, Operator | HospitalStaff),
             Self::Recall => matches!(role, Operator | Regulatory),
+            Self::ReportIncident => !matches!(role, Admin | Auditor),
             Self::Read => true,
             Self::ReadAll => !matches!(role, HospitalStaff),
             Self::Retain => matches!(role, Admin | Regulatory),

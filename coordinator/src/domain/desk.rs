@@ -233,6 +233,9 @@ impl Desk {
             Event::GatewayRegistered { hospital, .. } | Event::HospitalPolicySet { hospital, .. } => {
                 self.changed.extend(state.gateways_of(hospital).cloned());
             }
+            Event::DeviceChanged { particulars, .. } => {
+                self.changed.extend(state.gateways_of(&particulars.hospital).cloned());
+            }
             Event::DeploymentCreated(new) => round.outbound.push(Outbound::Release(new.manifest)),
             Event::DeploymentChanged { deployment, change } => {
                 if let Some(deployment) = state.deployments.get(deployment) {

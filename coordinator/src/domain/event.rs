@@ -1,14 +1,16 @@
 //! What changed. Every variant is a record of the audit log; variants are added, never altered, because old logs are replayed.
 
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::{DeploymentId, FirmwareId, GatewayId, HospitalId, RecallId, UserId};
+use mdfm_shared::id::{DeploymentId, FirmwareId, GatewayId, HospitalId, IncidentId, RecallId, UserId};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::Role;
 use serde::{Deserialize, Serialize};
 
 use super::access::AccessRole;
 use super::firmware::SbomComponent;
-use super::fleet::Anomaly;
+use super::fleet::{Anomaly, Particulars};
+use super::incident::IncidentChange;
+use super::notice::Webhook;
 use super::people::{PersonChange, Proof};
 use super::recall::Recall;
 use super::retention::{Disposal, Hold, Terms};
@@ -53,6 +55,23 @@ pub(crate) enum Event {
     },
     SettingsSet {
         settings: Settings,
+    },
+    WebhookSet {
+        webhook: String,
+        set: Webhook,
+    },
+    WebhookRemoved {
+        webhook: String,
+    },
+    IncidentChanged {
+        incident: IncidentId,
+        #[serde(flatten)]
+        change: IncidentChange,
+    },
+    /// Other particulars of a device; the whole of what may change.
+    DeviceChanged {
+        device: mdfm_shared::id::DeviceId,
+        particulars: Particulars,
     },
     /// The record carries the signed root.
     TrustRootAdded {

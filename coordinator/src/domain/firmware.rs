@@ -316,6 +316,23 @@ pub(super) fn reject(
     Ok(vec![Proposal::new("firmware.reject", format!("firmware/{id}"), event).because(reason)])
 }
 
+/// Takes a release back: no new deployment may use it. What runs it keeps running it; a recall brings devices off it.
+pub(super) fn withdraw(state: &State, id: &FirmwareId, reason: &str) -> Result<Event, Refusal> {
+    let firmware = state.need_firmware(id)?;
+    if firmware.status == FirmwareStatus::Withdrawn {
+        return Err(Refusal::conflict("wrong-step", format!("firmware {id} is withdrawn already")));
+    }
+    if reason.trim().is_empty() || reason.chars().count() > TEXT_CHARS_MAX {
+        return Err(Refusal::invalid("reason", format!("must be 1 to {TEXT_CHARS_MAX} characters")));
+    }
+    let running = state.deployments.iter().find(|(_, d)| d.plan.firmware == *id && d.is_active());
+    if let Some((deployment, _)) = running {
+        let detail = format!("deployment {deployment} of {id} is not over; abort it or roll it back first");
+        return Err(Refusal::conflict("firmware-in-deployment", detail));
+    }
+    Ok(Event::FirmwareWithdrawn { firmware: id.clone() })
+}
+
 /// Whether every approval of an approved release still counts under the roster of today: agents ask the same.
 ///
 /// # Errors

@@ -225,6 +225,67 @@ pub(crate) struct NewDevice {
     pub(crate) firmware_version: String,
 }
 
+/// What may change of a device while it is in service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Particulars {
+    pub(crate) serial: String,
+    pub(crate) udi: Option<String>,
+    pub(crate) hospital: HospitalId,
+    pub(crate) gateway: Option<GatewayId>,
+}
+
+/// Other particulars; what is none stays, and an inner none takes away.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DeviceChange {
+    pub(crate) serial: Option<String>,
+    pub(crate) udi: Option<Option<String>>,
+    pub(crate) hospital: Option<HospitalId>,
+    pub(crate) gateway: Option<Option<GatewayId>>,
+}
+
+fn check_particulars(state: &State, particulars: &Particulars) -> Result<(), Refusal> {
+    for (field, text) in [("serialNumber", Some(&particulars.serial)), ("udi", particulars.udi.as_ref())] {
+        if text.is_some_and(|t| !is_label(t)) {
+            return Err(Refusal::invalid(field, "must be 1 to 128 printable characters"));
+        }
+    }
+    state.need_hospital(&particulars.hospital)?;
+    if let Some(gateway) = &particulars.gateway
+        && state.need_gateway(gateway)?.hospital != particulars.hospital
+    {
+        return Err(Refusal::invalid("gatewayId", format!("gateway {gateway} stands in another hospital")));
+    }
+    Ok(())
+}
+
+/// Corrects what is known of a device, or moves it: not while a deployment counts it where it stands.
+pub(super) fn change_device(state: &State, id: &DeviceId, change: &DeviceChange) -> Result<Event, Refusal> {
+    let held = state.need_device(id)?;
+    if held.retired_at.is_some() {
+        return Err(Refusal::conflict(
+            "device-retired",
+            format!("device {id} is retired; its records stay as they are"),
+        ));
+    }
+    let hospital = change.hospital.clone().unwrap_or_else(|| held.hospital.clone());
+    let moves = hospital != held.hospital;
+    let particulars = Particulars {
+        serial: change.serial.clone().unwrap_or_else(|| held.serial.clone()),
+        udi: change.udi.clone().unwrap_or_else(|| held.udi.clone()),
+        // A device that moves leaves its gateway behind.
+        gateway: change.gateway.clone().unwrap_or_else(|| held.gateway.clone().filter(|_| !moves)),
+        hospital,
+    };
+    check_particulars(state, &particulars)?;
+    let is_moved = moves || particulars.gateway != held.gateway;
+    if let Some((deployment, _)) = state.latest_deployment(id).filter(|(_, d)| is_moved && d.is_active()) {
+        let detail = format!("device {id} is part of {deployment}, which is not over; move it afterwards");
+        return Err(Refusal::conflict("device-in-deployment", detail));
+    }
+    Ok(Event::DeviceChanged { device: id.clone(), particulars })
+}
+
 pub(super) fn register_hospital(
     state: &State,
     hospital: &HospitalId,
@@ -375,26 +436,22 @@ pub(super) fn note_serial(state: &State, gateway: &GatewayId, serial: u64) -> Re
     Ok(Event::DirectiveSerialSeen { gateway: gateway.clone(), serial })
 }
 
-pub(super) fn register_device(state: &State, new: &NewDevice) -> Result<Vec<Proposal>, Refusal> {
+pub(crate) fn register_device(state: &State, new: &NewDevice) -> Result<Vec<Proposal>, Refusal> {
     if state.devices.contains_key(&new.device) {
         return Err(Refusal::exists("device", &new.device));
     }
-    for (field, text) in
-        [("modelNumber", &new.model), ("serialNumber", &new.serial), ("currentFirmwareVersion", &new.firmware_version)]
-    {
+    for (field, text) in [("modelNumber", &new.model), ("currentFirmwareVersion", &new.firmware_version)] {
         if !is_label(text) {
             return Err(Refusal::invalid(field, "must be 1 to 128 printable characters"));
         }
     }
-    state.need_hospital(&new.hospital)?;
-    if let Some(gateway) = &new.gateway
-        && state.need_gateway(gateway)?.hospital != new.hospital
-    {
-        return Err(Refusal::invalid("gatewayId", format!("gateway {gateway} stands in another hospital")));
-    }
-    if new.udi.as_ref().is_some_and(|u| !is_label(u)) {
-        return Err(Refusal::invalid("udi", "must be 1 to 128 printable characters"));
-    }
+    let particulars = Particulars {
+        serial: new.serial.clone(),
+        udi: new.udi.clone(),
+        hospital: new.hospital.clone(),
+        gateway: new.gateway.clone(),
+    };
+    check_particulars(state, &particulars)?;
     let event = Event::DeviceRegistered {
         device: new.device.clone(),
         model: new.model.clone(),

@@ -11,7 +11,9 @@ pub(crate) mod event;
 pub(crate) mod firmware;
 pub(crate) mod fleet;
 pub(crate) mod heartbeat;
+pub(crate) mod incident;
 pub(crate) mod intake;
+pub(crate) mod notice;
 pub(crate) mod people;
 pub(crate) mod precondition;
 pub(crate) mod presence;
@@ -26,7 +28,7 @@ pub(crate) mod telemetry;
 pub(crate) mod trust;
 
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId, RecallId, UserId};
+use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId, IncidentId, RecallId, UserId};
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::Actor;
 use mdfm_shared::sign::{PublicKey, Signed};
@@ -84,6 +86,28 @@ pub(crate) enum Command {
     },
     SetSettings {
         settings: settings::Settings,
+        reason: String,
+    },
+    SetWebhook {
+        webhook: String,
+        set: notice::Webhook,
+        reason: String,
+    },
+    RemoveWebhook {
+        webhook: String,
+        reason: String,
+    },
+    Incident {
+        incident: IncidentId,
+        wish: incident::IncidentWish,
+    },
+    ChangeDevice {
+        device: DeviceId,
+        change: fleet::DeviceChange,
+        reason: String,
+    },
+    WithdrawFirmware {
+        firmware: FirmwareId,
         reason: String,
     },
     AddTrustRoot {
@@ -273,6 +297,11 @@ impl Command {
             Self::CloseSession { token_sha256 } => ("session.close", format!("session/{}", token_sha256.short())),
             Self::Denied { action, object, .. } => (action, object.clone()),
             Self::SetSettings { .. } => ("settings.set", "settings/all".into()),
+            Self::SetWebhook { webhook, .. } => ("webhook.set", format!("webhook/{webhook}")),
+            Self::RemoveWebhook { webhook, .. } => ("webhook.remove", format!("webhook/{webhook}")),
+            Self::Incident { incident, wish } => (wish.action(), format!("incident/{incident}")),
+            Self::ChangeDevice { device, .. } => ("device.change", format!("device/{device}")),
+            Self::WithdrawFirmware { firmware, .. } => ("firmware.withdraw", format!("firmware/{firmware}")),
             Self::AddTrustRoot { .. } => ("trust.root.add", "trust/root".into()),
             Self::AddRoster { .. } => ("trust.roster.add", "trust/roster".into()),
             Self::RegisterHospital { hospital, .. } => ("hospital.register", format!("hospital/{hospital}")),
@@ -375,7 +404,31 @@ pub(crate) fn decide(
         Command::CloseSession { token_sha256 } => one(Event::SessionClosed { token_sha256: *token_sha256 }),
         Command::Denied { refusal, .. } => Err(refusal.clone()),
         Command::SetSettings { settings, reason } => {
-            Ok(vec![Proposal::new(action, object, settings::set(settings)?).because(reason)])
+            Ok(vec![Proposal::new(action, object, settings::set(state, settings)?).because(reason)])
+        }
+        Command::SetWebhook { webhook, set, reason } => {
+            Ok(vec![Proposal::new(action, object, notice::set_webhook(state, webhook, set)?).because(reason)])
+        }
+        Command::RemoveWebhook { webhook, reason } => {
+            if !state.webhooks.contains_key(webhook) {
+                return Err(Refusal::not_found("webhook", webhook));
+            }
+            let event = Event::WebhookRemoved { webhook: webhook.clone() };
+            Ok(vec![Proposal::new(action, object, event).because(reason)])
+        }
+        Command::Incident { incident, wish } => {
+            let (event, reason) = incident::decide(state, now, actor, incident, wish)?;
+            let proposal = Proposal::new(action, object, event);
+            Ok(vec![match reason {
+                Some(reason) => proposal.because(reason),
+                None => proposal,
+            }])
+        }
+        Command::ChangeDevice { device, change, reason } => {
+            Ok(vec![Proposal::new(action, object, fleet::change_device(state, device, change)?).because(reason)])
+        }
+        Command::WithdrawFirmware { firmware, reason } => {
+            Ok(vec![Proposal::new(action, object, firmware::withdraw(state, firmware, reason)?).because(reason)])
         }
         Command::AddTrustRoot { root } => trust::add_root(state, root),
         Command::AddRoster { roster } => trust::add_roster(state, roster),

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Event, Refusal};
+use super::notice::{NoticeRule, check_rules, default_rules};
+use super::{Event, Refusal, State};
 
 /// The settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -13,11 +14,13 @@ pub(crate) struct Settings {
     pub(crate) password_days: u32,
     /// Whether nobody signs whose training was not confirmed (21 CFR 11.10(i)). A date that has passed refuses in any case.
     pub(crate) training_required: bool,
+    /// Who is told of what.
+    pub(crate) notices: Vec<NoticeRule>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { password_days: 365, training_required: false }
+        Self { password_days: 365, training_required: false, notices: default_rules() }
     }
 }
 
@@ -32,9 +35,10 @@ impl Settings {
 }
 
 /// Checks new settings.
-pub(super) fn set(settings: &Settings) -> Result<Event, Refusal> {
+pub(super) fn set(state: &State, settings: &Settings) -> Result<Event, Refusal> {
     if settings.password_days > PASSWORD_DAYS_MAX {
         return Err(Refusal::invalid("passwordDays", format!("must be 0 to {PASSWORD_DAYS_MAX}")));
     }
+    check_rules(state, &settings.notices)?;
     Ok(Event::SettingsSet { settings: settings.clone() })
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{DeviceDirective, Directive};
-use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId, RecallId, UserId};
+use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId, IncidentId, RecallId, UserId};
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::{AuditRecord, Outcome, RecordError, person};
 use mdfm_shared::sign::SignError;
@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 use super::access::User;
 use super::firmware::{AttachedManifest, Firmware, FirmwareStatus, GivenApproval};
 use super::fleet::{Chain, Credentials, Device, Gateway, Hospital, Install, IssuedDirective, PendingToken};
+use super::incident::{self, Incident};
+use super::notice::Webhook;
 use super::people::{self, Token};
 use super::recall::Recall;
 use super::retention::{self, Disposal, Hold, Terms};
@@ -71,6 +73,8 @@ pub(crate) struct State {
     pub(crate) holds: BTreeMap<String, Hold>,
     pub(crate) disposals: BTreeMap<String, Disposal>,
     pub(crate) settings: Settings,
+    pub(crate) webhooks: BTreeMap<String, Webhook>,
+    pub(crate) incidents: BTreeMap<IncidentId, Incident>,
 }
 
 /// Why a log cannot be replayed; the coordinator does not start on such a log.
@@ -154,6 +158,24 @@ impl State {
                 applied.ok_or_else(|| ReplayError::Unknown(user.to_string()))?;
             }
             Event::SettingsSet { settings } => self.settings = settings,
+            Event::WebhookSet { webhook, set } => {
+                self.webhooks.insert(webhook, set);
+            }
+            Event::WebhookRemoved { webhook } => {
+                self.webhooks.remove(&webhook);
+            }
+            Event::IncidentChanged { incident, change } => {
+                let applied = incident::apply(self, at, &incident, change);
+                applied.ok_or_else(|| ReplayError::Unknown(incident.to_string()))?;
+            }
+            Event::DeviceChanged { device, particulars } => {
+                let held = known(&mut self.devices, &device)?;
+                (held.serial, held.udi) = (particulars.serial, particulars.udi);
+                held.hospital = particulars.hospital.clone();
+                held.gateway = particulars.gateway.clone();
+                self.drop_device_index(&device);
+                self.index_device(&device, &particulars.hospital, particulars.gateway.as_ref());
+            }
             Event::TrustRootAdded { digest, .. } => {
                 let signed = record.document::<TrustRoot>()?;
                 self.trusted_root = Some(match &self.trusted_root {
@@ -408,6 +430,10 @@ impl State {
     /// Drops a device with everything that finds it.
     pub(super) fn forget_device(&mut self, id: &DeviceId) {
         self.devices.remove(id);
+        self.drop_device_index(id);
+    }
+
+    fn drop_device_index(&mut self, id: &DeviceId) {
         self.named_devices.values_mut().chain(self.unnamed_devices.values_mut()).for_each(|all| {
             all.remove(id);
         });
@@ -601,6 +627,8 @@ impl State {
             }
             "recall" => serde_json::to_value(self.recalls.get(&id.parse().ok()?)?).ok(),
             "settings" => serde_json::to_value(&self.settings).ok(),
+            "webhook" => serde_json::to_value(self.webhooks.get(id)?).ok(),
+            "incident" => serde_json::to_value(self.incidents.get(&id.parse().ok()?)?).ok(),
             "retention" => serde_json::to_value(self.retention).ok(),
             "hold" => serde_json::to_value(self.holds.get(id)?).ok(),
             "disposal" => serde_json::to_value(self.disposals.get(id)?).ok(),

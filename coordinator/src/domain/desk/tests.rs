@@ -892,6 +892,8 @@ fn fda_806_a_recall_by_udi_alone_ends_with_the_last_device() {
 }
 
 pub(crate) mod example;
+mod incidents;
+mod notices;
 mod retention;
 mod signers;
 mod trail;

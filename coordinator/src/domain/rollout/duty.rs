@@ -44,7 +44,7 @@ pub(crate) struct Fulfilment {
 }
 
 /// So many working days after `from`: Saturdays and Sundays do not count, holidays do.
-fn working_days_after(from: UtcMillis, days: u32) -> UtcMillis {
+pub(crate) fn working_days_after(from: UtcMillis, days: u32) -> UtcMillis {
     let mut at = from;
     let mut left = days;
     while left > 0 {

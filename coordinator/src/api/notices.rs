@@ -1,0 +1,80 @@
+//! One's inbox.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::list::ListQuery;
+use super::request::{Json, Origin, Query};
+use super::{Api, Problem};
+use crate::domain::Refusal;
+use crate::domain::notice::NoticeKind;
+use crate::notify::{INBOX_MAX, Told};
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NoticeView {
+    notice_id: String,
+    kind: NoticeKind,
+    at: String,
+    /// What it is about, for example `firmware/FW-1`.
+    object: String,
+    subject: String,
+    detail: String,
+    /// The entry of the audit log that it was read off.
+    log_index: u64,
+    read: bool,
+}
+
+fn view(id: &str, told: &Told) -> NoticeView {
+    NoticeView {
+        notice_id: id.to_owned(),
+        kind: told.kind,
+        at: told.at.to_string(),
+        object: told.object.clone(),
+        subject: told.subject.clone(),
+        detail: told.detail.clone(),
+        log_index: told.log_index,
+        read: told.read,
+    }
+}
+
+/// Lists one's notices.
+#[utoipa::path(get, path = "/api/v1/me/notices", params(ListQuery),
+    responses((status = 200, body = Vec<NoticeView>), (status = 422, body = Problem)))]
+pub(super) async fn inbox(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
+    let (_, user) = origin.need_self(&api, "notice.list").await?;
+    let inbox = api.notices.inbox(&user).map_err(|e| Problem::internal("the notices cannot be read", &e))?;
+    query.page("/api/v1/me/notices", &inbox, |_, _| true, |id, told| view(id, told))
+}
+
+/// Notices that one has seen.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Seen {
+    notice_ids: Vec<String>,
+}
+
+/// Marks notices as read.
+#[utoipa::path(post, path = "/api/v1/me/notices/read", request_body = Seen,
+    responses((status = 204), (status = 422, body = Problem)))]
+pub(super) async fn read(
+    State(api): State<Api>,
+    origin: Origin,
+    Json(seen): Json<Seen>,
+) -> Result<StatusCode, Problem> {
+    let (_, user) = origin.need_self(&api, "notice.read").await?;
+    if seen.notice_ids.len() > INBOX_MAX {
+        return Err(Refusal::invalid("noticeIds", format!("at most {INBOX_MAX}")).into());
+    }
+    api.notices
+        .mark_read(&user, &seen.notice_ids)
+        .map_err(|e| Problem::internal("the notices cannot be written", &e))?;
+    Ok(StatusCode::NO_CONTENT)
+}

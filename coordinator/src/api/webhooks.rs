@@ -1,0 +1,176 @@
+//! Webhooks, and what could not be delivered.
+
+use std::collections::BTreeSet;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use mdfm_shared::id::HospitalId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::gateways::Reason;
+use super::list::ListQuery;
+use super::request::{Json, Origin, Path, Query, id};
+use super::{Api, Problem};
+use crate::clock;
+use crate::domain::access::Permission;
+use crate::domain::notice::{NoticeKind, Webhook};
+use crate::domain::{Command, Refusal};
+use crate::notify::{Delivery, new_webhook_secret};
+
+/// A program elsewhere that is to be told.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewWebhook {
+    /// Must begin with `https://`.
+    url: String,
+    /// Empty for every kind.
+    #[serde(default)]
+    kinds: Vec<NoticeKind>,
+    /// Only what concerns one of these; empty for everything.
+    #[serde(default)]
+    hospital_ids: Vec<String>,
+    reason: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WebhookView {
+    webhook_id: String,
+    url: String,
+    kinds: Vec<NoticeKind>,
+    hospital_ids: Vec<String>,
+    /// By which the receiver checks signatures (Standard Webhooks); shown now and never again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+fn view(id: &str, hook: &Webhook, secret: Option<String>) -> WebhookView {
+    WebhookView {
+        webhook_id: id.to_owned(),
+        url: hook.url.clone(),
+        kinds: hook.kinds.clone(),
+        hospital_ids: hook.hospitals.iter().map(ToString::to_string).collect(),
+        secret,
+    }
+}
+
+/// Sets a webhook, with a new secret.
+#[utoipa::path(put, path = "/api/v1/webhooks/{webhook}", request_body = NewWebhook,
+    responses((status = 200, body = WebhookView), (status = 422, body = Problem)))]
+pub(super) async fn set(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(webhook): Path<String>,
+    Json(new): Json<NewWebhook>,
+) -> Result<axum::Json<WebhookView>, Problem> {
+    let object = format!("webhook/{}", webhook.chars().take(64).collect::<String>());
+    let caller = origin.need(&api, Permission::ManageUsers, "webhook.set", &object).await?;
+    let secret = new_webhook_secret().map_err(|e| Problem::internal("no randomness", &e))?;
+    let kept = api.credentials.keep(&secret).map_err(|e| Problem::internal("the secret cannot be kept", &e))?;
+    let hospitals: BTreeSet<HospitalId> =
+        new.hospital_ids.iter().map(|h| id("hospitalIds", h)).collect::<Result<_, _>>()?;
+    let kinds: BTreeSet<NoticeKind> = new.kinds.into_iter().collect();
+    let set = Webhook {
+        url: new.url,
+        kinds: kinds.into_iter().collect(),
+        hospitals: hospitals.into_iter().collect(),
+        secret: kept,
+    };
+    let before = api.runner.state().webhooks.get(&webhook).map(|hook| hook.secret);
+    let command = Command::SetWebhook { webhook: webhook.clone(), set: set.clone(), reason: new.reason };
+    if let Err(problem) = origin.submit(&api, &caller, command).await {
+        api.credentials.forget(kept);
+        return Err(problem);
+    }
+    before.iter().for_each(|secret| api.credentials.forget(*secret));
+    Ok(axum::Json(view(&webhook, &set, Some(secret))))
+}
+
+/// Lists webhooks.
+#[utoipa::path(get, path = "/api/v1/webhooks", params(ListQuery),
+    responses((status = 200, body = Vec<WebhookView>), (status = 422, body = Problem)))]
+pub(super) async fn list(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
+    origin.need(&api, Permission::ManageUsers, "webhook.list", "webhook").await?;
+    query.page("/api/v1/webhooks", &api.runner.state().webhooks, |_, _| true, |id, hook| view(id, hook, None))
+}
+
+/// Removes a webhook; what waits for it is given up.
+#[utoipa::path(delete, path = "/api/v1/webhooks/{webhook}", request_body = Reason,
+    responses((status = 204), (status = 404, body = Problem)))]
+pub(super) async fn remove(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(webhook): Path<String>,
+    Json(why): Json<Reason>,
+) -> Result<StatusCode, Problem> {
+    let caller = origin.need(&api, Permission::ManageUsers, "webhook.remove", &format!("webhook/{webhook}")).await?;
+    let before = api.runner.state().webhooks.get(&webhook).map(|hook| hook.secret);
+    origin.submit(&api, &caller, Command::RemoveWebhook { webhook, reason: why.reason }).await?;
+    before.iter().for_each(|secret| api.credentials.forget(*secret));
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A notice that did not reach its receiver.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeadLetterView {
+    delivery_id: String,
+    /// `mail` or `webhook`.
+    channel: &'static str,
+    /// The person, or the webhook.
+    to: String,
+    kind: NoticeKind,
+    subject: String,
+    attempts: u32,
+    last_error: String,
+    given_up_at: String,
+}
+
+fn dead_view(id: &str, delivery: &Delivery) -> DeadLetterView {
+    let (channel, to) = delivery.receiver();
+    DeadLetterView {
+        delivery_id: id.to_owned(),
+        channel,
+        to: to.to_owned(),
+        kind: delivery.told.kind,
+        subject: delivery.told.subject.clone(),
+        attempts: delivery.attempts,
+        last_error: delivery.last_error.clone(),
+        given_up_at: delivery.due_at.to_string(),
+    }
+}
+
+/// Lists what could not be delivered, although it was tried for a day.
+#[utoipa::path(get, path = "/api/v1/notices/dead-letters", params(ListQuery),
+    responses((status = 200, body = Vec<DeadLetterView>), (status = 422, body = Problem)))]
+pub(super) async fn dead_letters(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
+    origin.need(&api, Permission::ManageUsers, "notice.dead-letters", "notices").await?;
+    let dead = api.notices.dead_letters().map_err(|e| Problem::internal("the notices cannot be read", &e))?;
+    query.page("/api/v1/notices/dead-letters", &dead, |_, _| true, |id, delivery| dead_view(id, delivery))
+}
+
+/// Tries once more to deliver a notice that was given up.
+#[utoipa::path(post, path = "/api/v1/notices/dead-letters/{delivery}/retry",
+    responses((status = 204), (status = 404, body = Problem)))]
+pub(super) async fn retry(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(delivery): Path<String>,
+) -> Result<StatusCode, Problem> {
+    origin.need(&api, Permission::ManageUsers, "notice.retry", "notices").await?;
+    let found = api.notices.retry(&delivery, clock::now());
+    match found.map_err(|e| Problem::internal("the notices cannot be read", &e))? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Refusal::not_found("dead letter", &delivery).into()),
+    }
+}

@@ -1,0 +1,306 @@
+//! What people should hear of without looking: read off the audit log's records, so that nobody can forget to say it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mdfm_shared::id::{HospitalId, UserId};
+use mdfm_shared::record::{AuditRecord, Outcome, person};
+use mdfm_shared::time::UtcMillis;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::access::AccessRole;
+use super::incident::IncidentChange;
+use super::rollout::Change;
+use super::rollout::spec::ConsentRule;
+use super::{Event, Refusal, State};
+
+/// What a notice is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum NoticeKind {
+    /// A release waits for approvals.
+    ApprovalRequested,
+    ReleaseApproved,
+    ReleaseRejected,
+    ApprovalExpired,
+    ReleaseWithdrawn,
+    DeploymentStarted,
+    /// Devices of a hospital became part of a deployment.
+    DevicesJoined,
+    /// A hospital's staff are asked whether its devices may be changed.
+    ConsentRequested,
+    /// A phase's gate has held and waits for a signature.
+    ValidationRequested,
+    DeploymentPaused,
+    DeploymentRollingBack,
+    DeploymentEnded,
+    /// Something is owed to an authority.
+    DutyOpened,
+    RecallOpened,
+    IncidentOpened,
+    /// Wrong passwords or codes locked an account (21 CFR 11.300(d)).
+    AccountLocked,
+    /// Somebody else changed one's own account.
+    AccountChanged,
+    GatewayAnomaly,
+    StoreDamaged,
+}
+
+/// Who is told of what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NoticeRule {
+    pub(crate) kinds: Vec<NoticeKind>,
+    /// Staff of a hospital are told of what concerns their hospital alone.
+    pub(crate) roles: Vec<AccessRole>,
+    /// Only what concerns one of these; empty for everything.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub(crate) hospitals: Vec<HospitalId>,
+    /// By mail too, beside the inbox.
+    #[serde(default)]
+    pub(crate) email: bool,
+}
+
+/// What is told where nobody has said otherwise.
+pub(crate) fn default_rules() -> Vec<NoticeRule> {
+    use AccessRole::{Admin, Clinical, HospitalStaff, Operator, Qa, Regulatory};
+    use NoticeKind as K;
+    let rule = |kinds: &[K], roles: &[AccessRole], email| NoticeRule {
+        kinds: kinds.to_vec(),
+        roles: roles.to_vec(),
+        hospitals: Vec::new(),
+        email,
+    };
+    vec![
+        rule(&[K::ApprovalRequested, K::ValidationRequested], &[Clinical, Qa, Regulatory], true),
+        rule(&[K::ReleaseApproved, K::ReleaseRejected, K::ApprovalExpired, K::ReleaseWithdrawn], &[Operator], false),
+        rule(&[K::DeploymentStarted, K::DeploymentEnded], &[Operator], false),
+        rule(&[K::DevicesJoined, K::DeploymentEnded], &[HospitalStaff], false),
+        rule(&[K::ConsentRequested], &[HospitalStaff], true),
+        rule(&[K::DeploymentPaused, K::DeploymentRollingBack], &[Operator, Clinical, HospitalStaff], true),
+        rule(&[K::DutyOpened, K::RecallOpened, K::IncidentOpened], &[Regulatory], true),
+        rule(&[K::AccountLocked, K::StoreDamaged], &[Admin], true),
+        rule(&[K::GatewayAnomaly], &[Admin, Operator], true),
+    ]
+}
+
+/// A program elsewhere that is told (Standard Webhooks).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Webhook {
+    pub(crate) url: String,
+    /// Empty for every kind.
+    pub(crate) kinds: Vec<NoticeKind>,
+    /// Only what concerns one of these; empty for everything.
+    pub(crate) hospitals: Vec<HospitalId>,
+    /// Digest of the shared secret, which is kept beside the log.
+    pub(crate) secret: mdfm_shared::digest::Digest,
+}
+
+/// Something to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Notice {
+    pub(crate) kind: NoticeKind,
+    pub(crate) at: UtcMillis,
+    pub(crate) object: String,
+    /// One line that everybody who is told may read.
+    pub(crate) subject: String,
+    /// More, for the vendor's people alone: it may name other hospitals.
+    pub(crate) detail: String,
+    /// The hospitals that it concerns; empty for none in particular.
+    pub(crate) hospitals: BTreeSet<HospitalId>,
+    /// Somebody who is told whatever the rules say: it is their own account.
+    pub(crate) person: Option<UserId>,
+}
+
+/// Webhooks of one installation.
+const WEBHOOKS_MAX: usize = 32;
+/// Rules of one installation, and kinds, roles and hospitals of one rule.
+const RULES_MAX: usize = 64;
+const ROWS_MAX: usize = 1_000;
+const URL_BYTES_MAX: usize = 1_024;
+
+/// Checks who is to be told of what.
+pub(super) fn check_rules(state: &State, rules: &[NoticeRule]) -> Result<(), Refusal> {
+    if rules.len() > RULES_MAX {
+        return Err(Refusal::invalid("notices", format!("at most {RULES_MAX} rules")));
+    }
+    for rule in rules {
+        if rule.kinds.is_empty() || rule.roles.is_empty() {
+            return Err(Refusal::invalid("notices", "each rule needs kinds and roles"));
+        }
+        if [rule.kinds.len(), rule.roles.len(), rule.hospitals.len()].iter().any(|n| *n > ROWS_MAX) {
+            return Err(Refusal::invalid("notices", format!("at most {ROWS_MAX} of each in a rule")));
+        }
+        rule.hospitals.iter().try_for_each(|h| state.need_hospital(h).map(drop))?;
+    }
+    Ok(())
+}
+
+/// Checks a webhook.
+pub(super) fn set_webhook(state: &State, id: &str, webhook: &Webhook) -> Result<Event, Refusal> {
+    if id.is_empty() || id.len() > 64 || !id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+        return Err(Refusal::invalid("webhookId", "must be 1 to 64 letters, digits, - _ or ."));
+    }
+    if state.webhooks.len() >= WEBHOOKS_MAX && !state.webhooks.contains_key(id) {
+        return Err(Refusal::conflict("too-many-webhooks", format!("there are {WEBHOOKS_MAX}; remove one first")));
+    }
+    // Whoever listens on the way must not read what hospitals do.
+    if !webhook.url.starts_with("https://") || webhook.url.len() > URL_BYTES_MAX {
+        return Err(Refusal::invalid(
+            "url",
+            format!("must begin with https:// and have at most {URL_BYTES_MAX} bytes"),
+        ));
+    }
+    if webhook.kinds.len() > ROWS_MAX || webhook.hospitals.len() > ROWS_MAX {
+        return Err(Refusal::invalid("kinds", format!("at most {ROWS_MAX}")));
+    }
+    webhook.hospitals.iter().try_for_each(|h| state.need_hospital(h).map(drop))?;
+    Ok(Event::WebhookSet { webhook: id.to_owned(), set: webhook.clone() })
+}
+
+/// What a record gives to tell.
+pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
+    let notice = |kind, subject: String| Notice {
+        kind,
+        at: UtcMillis(record.at_ms),
+        object: record.object.clone(),
+        subject,
+        detail: record.reason.clone().unwrap_or_default(),
+        hospitals: record.site.iter().filter_map(|site| site.parse().ok()).collect(),
+        person: None,
+    };
+    let object = &record.object;
+    if record.outcome == Outcome::Refused {
+        // What one tries at the account of another locks that account.
+        let is_lock = record.reason.as_deref().is_some_and(|r| r.starts_with("locked:"));
+        let subject = || format!("{object} is locked after wrong passwords or codes");
+        return if is_lock { vec![notice(NoticeKind::AccountLocked, subject())] } else { Vec::new() };
+    }
+    let Some(event) = record.event.clone().and_then(|e| serde_json::from_value::<Event>(e).ok()) else {
+        return Vec::new();
+    };
+    match event {
+        Event::ManifestAttached { firmware, .. } => {
+            vec![notice(NoticeKind::ApprovalRequested, format!("firmware {firmware} waits for your approval"))]
+        }
+        Event::FirmwareApproved { firmware } => {
+            vec![notice(NoticeKind::ReleaseApproved, format!("firmware {firmware} is approved"))]
+        }
+        Event::FirmwareRejected { firmware, role, .. } => {
+            vec![notice(NoticeKind::ReleaseRejected, format!("firmware {firmware} was rejected by {role}"))]
+        }
+        Event::ApprovalsExpired { firmware } => {
+            vec![notice(NoticeKind::ApprovalExpired, format!("the time for approvals of firmware {firmware} ran out"))]
+        }
+        Event::FirmwareWithdrawn { firmware } => {
+            vec![notice(NoticeKind::ReleaseWithdrawn, format!("firmware {firmware} was withdrawn"))]
+        }
+        Event::DeploymentCreated(new) => {
+            let subject = format!("deployment {} of firmware {} was started", new.deployment, new.firmware);
+            vec![notice(NoticeKind::DeploymentStarted, subject)]
+        }
+        Event::RecallOpened { recall, .. } => {
+            vec![notice(NoticeKind::RecallOpened, format!("recall {recall} was opened"))]
+        }
+        Event::IncidentChanged { incident, change: IncidentChange::Opened { hospitals, .. } } => {
+            let subject = format!("incident {incident} was reported");
+            vec![Notice { hospitals, ..notice(NoticeKind::IncidentOpened, subject) }]
+        }
+        Event::TelemetryAnomaly { gateway, anomaly } => {
+            let subject = format!("the telemetry of gateway {gateway} is not as it must be: {:?}", anomaly.kind);
+            vec![notice(NoticeKind::GatewayAnomaly, subject)]
+        }
+        Event::StoreDamaged { damage } => {
+            let subject = format!("the audit log is damaged on disk: {}", damage.file);
+            vec![notice(NoticeKind::StoreDamaged, subject)]
+        }
+        Event::PersonChanged { user, .. } if person(&record.actor.id) != user.as_str() => {
+            let by = &record.actor.id;
+            let subject = format!("your account was changed by {by}: {}", record.action);
+            vec![Notice { person: Some(user), ..notice(NoticeKind::AccountChanged, subject) }]
+        }
+        Event::DeploymentChanged { deployment: id, change } => {
+            let Some(deployment) = state.deployments.get(&id) else { return Vec::new() };
+            let (kind, words) = match &change {
+                Change::MembersJoined { members } => {
+                    let spec = &deployment.plan.spec;
+                    let asks = |h: &&HospitalId| {
+                        spec.consent == ConsentRule::Every
+                            || state.hospitals.get(*h).is_some_and(|held| held.consent_required)
+                    };
+                    let all: BTreeSet<HospitalId> = members.iter().map(|m| m.hospital.clone()).collect();
+                    let asked: BTreeSet<HospitalId> = all.iter().filter(asks).cloned().collect();
+                    let about = |hospitals, kind, words: &str| Notice {
+                        hospitals,
+                        ..notice(kind, format!("deployment {id} {words}"))
+                    };
+                    let mut notices = vec![about(all, NoticeKind::DevicesJoined, "concerns devices of your hospital")];
+                    if !asked.is_empty() {
+                        notices.push(about(asked, NoticeKind::ConsentRequested, "waits for your hospital's consent"));
+                    }
+                    return notices;
+                }
+                Change::GateEvaluated { record } => {
+                    let spec = deployment.plan.spec.phases.get(record.phase as usize);
+                    match spec.and_then(|s| s.validation).filter(|_| record.passed) {
+                        Some(role) => {
+                            let phase = record.phase + 1;
+                            let words =
+                                format!("phase {phase} has held its gate and waits for the signature of {role}");
+                            let subject = format!("deployment {id}: {words}");
+                            return vec![Notice {
+                                detail: String::new(),
+                                ..notice(NoticeKind::ValidationRequested, subject)
+                            }];
+                        }
+                        None => return Vec::new(),
+                    }
+                }
+                Change::Paused { .. } => (NoticeKind::DeploymentPaused, "is paused"),
+                Change::RollbackStarted { .. } => (NoticeKind::DeploymentRollingBack, "is rolled back"),
+                Change::RolledBack => (NoticeKind::DeploymentEnded, "has been rolled back"),
+                Change::AbortFinished => (NoticeKind::DeploymentEnded, "has been aborted"),
+                Change::Superseded { .. } => (NoticeKind::DeploymentEnded, "was superseded"),
+                Change::Completed => (NoticeKind::DeploymentEnded, "is complete"),
+                Change::DutyOpened { duty } => {
+                    let subject = format!("deployment {id}: a report is due by {}", duty.due_at);
+                    return vec![notice(NoticeKind::DutyOpened, subject)];
+                }
+                _ => return Vec::new(),
+            };
+            let hospitals = deployment.hospitals.keys().cloned().collect();
+            vec![Notice { hospitals, ..notice(kind, format!("deployment {id} {words}")) }]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn concerns(hospitals: &[HospitalId], notice: &Notice) -> bool {
+    hospitals.is_empty() || hospitals.iter().any(|h| notice.hospitals.contains(h))
+}
+
+/// Who is told, and who of them by mail too.
+pub(crate) fn recipients(state: &State, notice: &Notice) -> BTreeMap<UserId, bool> {
+    let mut told = BTreeMap::new();
+    let rules = state.settings.notices.iter().filter(|r| r.kinds.contains(&notice.kind));
+    for rule in rules.filter(|r| concerns(&r.hospitals, notice)) {
+        let users = state.users.iter().filter(|(_, u)| !u.disabled && u.roles.iter().any(|r| rule.roles.contains(r)));
+        for (id, user) in users {
+            if user.hospital.as_ref().is_none_or(|own| notice.hospitals.contains(own)) {
+                *told.entry(id.clone()).or_insert(false) |= rule.email;
+            }
+        }
+    }
+    told.extend(notice.person.iter().map(|person| (person.clone(), true)));
+    told
+}
+
+/// The webhooks that are told.
+pub(crate) fn webhooks<'a>(state: &'a State, notice: &'a Notice) -> impl Iterator<Item = (&'a String, &'a Webhook)> {
+    let wants = |hook: &Webhook| {
+        (hook.kinds.is_empty() || hook.kinds.contains(&notice.kind)) && concerns(&hook.hospitals, notice)
+    };
+    state.webhooks.iter().filter(move |(_, hook)| wants(hook))
+}

@@ -1,0 +1,263 @@
+//! Tells people and programs what the audit log says that they should hear: an inbox for everybody, mail, webhooks. The log is read in order and
+//! the place is kept together with what follows from it, so that a crash loses no notice; one may be sent twice, under the same id.
+
+mod book;
+mod mail;
+mod webhook;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use mdfm_audit::LogError;
+use mdfm_shared::id::UserId;
+use mdfm_shared::record::AuditRecord;
+use mdfm_shared::time::UtcMillis;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use book::{Book, INBOX_MAX};
+pub(crate) use mail::MailConfig;
+pub(crate) use webhook::new_secret as new_webhook_secret;
+
+use crate::clock;
+use crate::config::Config;
+use crate::domain::State;
+use crate::domain::notice::{self, Notice, NoticeKind};
+use crate::runner::Runner;
+use crate::store::CredentialStore;
+use mail::Mailer;
+use webhook::Caller;
+
+/// Time between looks at the log, and at what is due.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// Records read at once.
+const RECORDS_AT_ONCE: u64 = 2_000;
+/// Deliveries tried at once.
+const DELIVERIES_AT_ONCE: usize = 16;
+/// What a record of telemetry has in it; there are many, and they give nothing to tell.
+const TELEMETRY: &[u8] = b"\"action\":\"telemetry.commit\"";
+
+/// A notice as somebody gets it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Told {
+    pub(crate) kind: NoticeKind,
+    pub(crate) at: UtcMillis,
+    pub(crate) object: String,
+    pub(crate) subject: String,
+    pub(crate) detail: String,
+    pub(crate) hospitals: Vec<String>,
+    pub(crate) log_index: u64,
+    pub(crate) read: bool,
+}
+
+/// Who gets it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Receiver {
+    Mail(UserId),
+    Webhook(String),
+}
+
+/// A notice on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Delivery {
+    pub(crate) receiver: Receiver,
+    pub(crate) told: Told,
+    /// Attempts so far.
+    pub(crate) attempts: u32,
+    /// When it is tried next; of one that was given up, when that was.
+    pub(crate) due_at: UtcMillis,
+    pub(crate) last_error: String,
+}
+
+impl Delivery {
+    /// The channel, and who gets it there.
+    pub(crate) fn receiver(&self) -> (&'static str, &str) {
+        match &self.receiver {
+            Receiver::Mail(user) => ("mail", user.as_str()),
+            Receiver::Webhook(webhook) => ("webhook", webhook),
+        }
+    }
+}
+
+/// What one record gives: inbox entries and deliveries, each with an id that is the same when it is computed again.
+#[derive(Debug, Default)]
+pub(crate) struct Following {
+    pub(crate) inbox: Vec<(UserId, String, Told)>,
+    pub(crate) deliveries: Vec<(String, Delivery)>,
+}
+
+/// Computes what follows from a record.
+fn following(state: &State, index: u64, record: &AuditRecord, has_mail: bool) -> Following {
+    let mut following = Following::default();
+    for (n, notice) in notice::of(state, record).into_iter().enumerate() {
+        let id = format!("{index:020}-{n}");
+        let told = |detail: &str| Told {
+            kind: notice.kind,
+            at: notice.at,
+            object: notice.object.clone(),
+            subject: notice.subject.clone(),
+            detail: detail.to_owned(),
+            hospitals: notice.hospitals.iter().map(ToString::to_string).collect(),
+            log_index: index,
+            read: false,
+        };
+        let delivery =
+            |receiver, told| Delivery { receiver, told, attempts: 0, due_at: notice.at, last_error: String::new() };
+        for (user, by_mail) in notice::recipients(state, &notice) {
+            let account = state.users.get(&user);
+            let told = told(detail_for(state, &notice, &user));
+            if by_mail && has_mail && account.is_some_and(|a| a.email.is_some()) {
+                let delivery = delivery(Receiver::Mail(user.clone()), told.clone());
+                following.deliveries.push((format!("{id}-mail-{user}"), delivery));
+            }
+            following.inbox.push((user, id.clone(), told));
+        }
+        for (webhook, _) in notice::webhooks(state, &notice) {
+            let delivery = delivery(Receiver::Webhook(webhook.clone()), told(&notice.detail));
+            following.deliveries.push((format!("{id}-webhook-{webhook}"), delivery));
+        }
+    }
+    following
+}
+
+/// A reason may name other hospitals: their staff read the subject alone.
+fn detail_for<'a>(state: &State, notice: &'a Notice, user: &UserId) -> &'a str {
+    if state.users.get(user).is_some_and(|u| u.hospital.is_some()) { "" } else { &notice.detail }
+}
+
+/// When an attempt that failed is made again; none when it is given up.
+fn next_attempt(schedule_s: &[u64], attempts: u32, now: UtcMillis) -> Option<UtcMillis> {
+    let wait = schedule_s.get(usize::try_from(attempts).ok()?.checked_sub(1)?)?;
+    Some(now.plus_ms(wait.saturating_mul(1_000)))
+}
+
+/// The parts that deliver.
+struct Office {
+    runner: Runner,
+    book: Book,
+    mailer: Option<Mailer>,
+    caller: Caller,
+    credentials: CredentialStore,
+    schedule_s: Vec<u64>,
+}
+
+/// Starts telling; gives the book, from which inboxes are read.
+pub(crate) fn start(runner: Runner, config: &Config, credentials: CredentialStore) -> anyhow::Result<Book> {
+    let book = Book::open(&config.data_dir.join("notices"), runner.log.size()).context("opening the notices")?;
+    let mailer = config.mail.as_ref().map(|mail| Mailer::new(mail, &config.public_url)).transpose()?;
+    let caller = Caller::new(config.webhook_ca_file.as_deref())?;
+    let schedule_s = config.notice_retry_seconds.clone();
+    let office = Arc::new(Office { runner, book: book.clone(), mailer, caller, credentials, schedule_s });
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(INTERVAL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let reader = Arc::clone(&office);
+            match tokio::task::spawn_blocking(move || reader.read()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(error = format!("{error:#}"), "notices cannot be read off the log"),
+                Err(error) => tracing::error!(%error, "reading notices ended"),
+            }
+            if let Err(error) = office.deliver().await {
+                tracing::error!(error = format!("{error:#}"), "notices cannot be delivered");
+            }
+        }
+    });
+    Ok(book)
+}
+
+impl Office {
+    /// Reads on in the log, as far as it goes.
+    fn read(&self) -> anyhow::Result<()> {
+        loop {
+            let (from, size) = (self.book.cursor()?, self.runner.log.size());
+            let to = size.min(from + RECORDS_AT_ONCE);
+            if from >= to {
+                return Ok(());
+            }
+            let mut all = Following::default();
+            self.runner.log.each(from, to, |index, entry| -> Result<(), LogError> {
+                let entry = entry.filter(|e| !e.windows(TELEMETRY.len()).any(|w| w == TELEMETRY));
+                if let Some(record) = entry.and_then(|e| AuditRecord::from_bytes(e).ok()) {
+                    let more = following(&self.runner.state(), index, &record, self.mailer.is_some());
+                    all.inbox.extend(more.inbox);
+                    all.deliveries.extend(more.deliveries);
+                }
+                Ok(())
+            })?;
+            self.book.take(to, all)?;
+        }
+    }
+
+    /// Tries what is due.
+    async fn deliver(&self) -> anyhow::Result<()> {
+        loop {
+            let due = self.book.due(clock::now(), DELIVERIES_AT_ONCE)?;
+            if due.is_empty() {
+                return Ok(());
+            }
+            let attempts = due.into_iter().map(|(id, delivery)| async move {
+                let done = self.attempt(&id, &delivery).await;
+                (id, delivery, done)
+            });
+            for (id, mut delivery, done) in futures_util::future::join_all(attempts).await {
+                let before = delivery.due_at;
+                let Err(error) = done else {
+                    self.book.delivered(&id, before)?;
+                    continue;
+                };
+                delivery.attempts += 1;
+                delivery.last_error = format!("{error:#}");
+                let (channel, to) = delivery.receiver();
+                let now = clock::now();
+                match next_attempt(&self.schedule_s, delivery.attempts, now) {
+                    Some(next) => {
+                        tracing::warn!(channel, to, error = delivery.last_error, %next, "a notice was not delivered");
+                        delivery.due_at = next;
+                        self.book.postpone(&id, before, &delivery)?;
+                    }
+                    None => {
+                        tracing::error!(channel, to, error = delivery.last_error, "a notice is given up");
+                        delivery.due_at = now;
+                        self.book.give_up(&id, before, &delivery)?;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, id: &str, delivery: &Delivery) -> anyhow::Result<()> {
+        match &delivery.receiver {
+            Receiver::Mail(user) => {
+                let to = self
+                    .runner
+                    .state()
+                    .users
+                    .get(user)
+                    .filter(|u| !u.disabled)
+                    .map(|u| (u.printed_name.clone(), u.email.clone()));
+                // Whoever has left, or wants no mail any more, gets none.
+                let Some((name, Some(email))) = to else { return Ok(()) };
+                let mailer = self.mailer.as_ref().context("no mail server is configured any more")?;
+                mailer.send(id, &name, &email, &delivery.told).await
+            }
+            Receiver::Webhook(webhook) => {
+                let Some(hook) = self.runner.state().webhooks.get(webhook).cloned() else { return Ok(()) };
+                let secret = self.credentials.read(hook.secret).context("the webhook's secret cannot be read")?;
+                self.caller.call(&hook.url, &secret, id, &delivery.told, clock::now()).await
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_follow_the_schedule_and_end() {
+        let at = |attempts| next_attempt(&[5, 60], attempts, UtcMillis(1_000)).map(|t| t.0);
+        assert_eq!((at(1), at(2), at(3), at(0)), (Some(6_000), Some(61_000), None, None));
+    }
+}
