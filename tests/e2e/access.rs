@@ -108,7 +108,7 @@ fn sign_in(world: &World, body: &Value) -> (u16, Value) {
     api(world, "admin").anonymous().json("POST", "/api/v1/sessions", body).unwrap()
 }
 
-fn code(answer: &(u16, Value)) -> &str {
+pub(crate) fn code(answer: &(u16, Value)) -> &str {
     answer.1["type"].as_str().unwrap_or("none").rsplit(':').next().unwrap_or_default()
 }
 

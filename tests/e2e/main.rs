@@ -16,6 +16,7 @@ mod front_door;
 mod kill_anything;
 mod main_job;
 mod network;
+mod notices;
 mod on_site;
 mod recall;
 mod stolen_coordinator;

@@ -8,6 +8,7 @@ mod impostor;
 mod lossy;
 mod people;
 mod process;
+mod receiver;
 mod world;
 
 pub use api::{Api, Session};
@@ -15,6 +16,7 @@ pub use impostor::{Consistency, Impostor};
 pub use lossy::Losses;
 pub use people::Role;
 pub use process::{Process, free_port, program};
+pub use receiver::{Call, Receiver};
 pub use world::{Front, Kind, Layout, World, device_id, gateway_id, hospital_id, slots_section};
 
 use std::time::{Duration, Instant};

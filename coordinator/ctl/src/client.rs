@@ -16,6 +16,11 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+/// Longest time for which events are heard; the coordinator ends a watch after an hour.
+const EVENTS_PATIENCE: Duration = Duration::from_secs(2 * 3_600);
+/// Bytes of one event.
+const EVENT_BYTES_MAX: usize = 256 << 20;
+
 use crate::account::{self, Code};
 use crate::output::Output;
 
@@ -109,6 +114,34 @@ impl Client {
     }
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.send(self.request(Method::GET, path)).await
+    }
+    /// An object with its tag.
+    pub(crate) async fn tagged(&self, path: &str) -> anyhow::Result<(Value, String)> {
+        let request = self.request(Method::GET, path);
+        let answer = checked(request.send().await.context("the coordinator cannot be reached")?).await?;
+        let tag = answer.headers().get("etag").and_then(|t| t.to_str().ok()).map(str::to_owned);
+        Ok((answer.json().await?, tag.context("the coordinator's answer has no tag")?))
+    }
+    /// Hears server-sent events until `take` says that it is enough, or the other side ends.
+    pub(crate) async fn events(&self, path: &str, mut take: impl FnMut(Value) -> bool) -> anyhow::Result<()> {
+        let request = self.request(Method::GET, path).timeout(EVENTS_PATIENCE);
+        let mut answer = checked(request.send().await.context("the coordinator cannot be reached")?).await?;
+        let mut buffer: Vec<u8> = Vec::new();
+        while let Some(piece) = answer.chunk().await? {
+            buffer.extend_from_slice(&piece);
+            if buffer.len() > EVENT_BYTES_MAX {
+                bail!("an event of the coordinator has more than {EVENT_BYTES_MAX} bytes");
+            }
+            while let Some(end) = buffer.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = buffer.drain(..=end).collect();
+                if let Some(data) = line.strip_prefix(b"data: ")
+                    && take(serde_json::from_slice(data)?)
+                {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
     }
     /// All of a list, however many answers it takes.
     pub(crate) async fn list(&self, path: &str) -> anyhow::Result<Value> {

@@ -248,20 +248,32 @@ fn render(view: &Value) -> String {
 pub(crate) async fn watch(out: &Output, client: &Client, options: Watch) -> anyhow::Result<()> {
     let path = format!("/api/v1/deployments/{}", options.deployment);
     let mut last = String::new();
-    loop {
-        let view = client.get(&path).await?;
-        let shown = render(&view);
+    let mut show = |view: &Value| {
+        let shown = render(view);
         if shown != last {
-            out.answer(&view, || shown.clone());
+            out.answer(view, || shown.clone());
             last = shown;
         }
-        let ended =
-            matches!(view["status"]["name"].as_str(), Some("completed" | "rolledBack" | "aborted" | "superseded"));
-        if ended || !options.follow {
-            return Ok(());
-        }
-        tokio::time::sleep(WATCH_INTERVAL).await;
+        matches!(view["status"]["name"].as_str(), Some("completed" | "rolledBack" | "aborted" | "superseded"))
+    };
+    if !options.follow {
+        show(&client.get(&path).await?);
+        return Ok(());
     }
+    // The coordinator ends long watches, and may be restarted: then it is asked anew.
+    let mut has_ended = false;
+    while !has_ended {
+        client
+            .events(&format!("{path}/events"), |view| {
+                has_ended = show(&view);
+                has_ended
+            })
+            .await?;
+        if !has_ended {
+            tokio::time::sleep(WATCH_INTERVAL).await;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) async fn validate(out: &Output, client: &Client, options: Validate) -> anyhow::Result<()> {

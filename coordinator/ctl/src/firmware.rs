@@ -34,6 +34,14 @@ pub(crate) enum Action {
     Delta(Delta),
     /// Lists releases.
     List,
+    /// Takes a release back: no new deployment may use it.
+    Withdraw {
+        /// Firmware id.
+        firmware: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
     /// Shows one release with its approvals.
     Show {
         /// Firmware id.
@@ -158,6 +166,12 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
                 ("MISSING", "/missingApprovals"),
             ];
             out.table(&rows, &columns);
+            Ok(())
+        }
+        Action::Withdraw { firmware, reason } => {
+            let path = format!("/api/v1/firmware/{firmware}/withdrawal");
+            let view = Client::open(session)?.post(&path, &json!({ "reason": reason })).await?;
+            out.answer(&view, || format!("{firmware} is withdrawn"));
             Ok(())
         }
         Action::Show { firmware } => {

@@ -190,6 +190,40 @@ pub(crate) enum Devices {
         /// Device id.
         device: String,
     },
+    /// Registers the devices of a CSV file, whose first line names the fields: deviceId,modelNumber,serialNumber,hospitalId,
+    /// currentFirmwareVersion, and if wished udi,gatewayId.
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// Only check; register nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Corrects what is known of a device, or moves it.
+    Change {
+        /// Device id.
+        device: String,
+        /// Serial number.
+        #[arg(long)]
+        serial: Option<String>,
+        /// Unique device identifier, as on the label.
+        #[arg(long)]
+        udi: Option<String>,
+        /// The hospital to which it moves.
+        #[arg(long)]
+        hospital: Option<String>,
+        /// The gateway behind which it is now.
+        #[arg(long)]
+        gateway: Option<String>,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Shows what happened to a device, newest first.
+    History {
+        /// Device id.
+        device: String,
+    },
     /// Takes a device out of service for good; from then on the retention of its records runs.
     Retire {
         /// Device id.
@@ -387,6 +421,36 @@ pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> a
                 ("DETAIL", "/detail"),
             ];
             out.table(&rows, &columns);
+        }
+        Devices::Import { file, dry_run } => {
+            let bytes = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+            let path = format!("/api/v1/devices/import?dryRun={dry_run}");
+            let request = client.request(Method::POST, &path).header("content-type", "text/csv");
+            let view = client.send(request.body(bytes)).await?;
+            out.answer(&view, || format!("{} rows, {} devices registered", view["rows"], view["registered"]));
+        }
+        Devices::Change { device, serial, udi, hospital, gateway, reason } => {
+            let mut body = json!({ "reason": reason });
+            let given = [("serialNumber", serial), ("udi", udi), ("hospitalId", hospital), ("gatewayId", gateway)];
+            for (field, value) in given {
+                if let Some(value) = value {
+                    body[field] = value.into();
+                }
+            }
+            client.send(client.request(Method::PATCH, &format!("/api/v1/devices/{device}")).json(&body)).await?;
+            done(out, "changed", &device);
+        }
+        Devices::History { device } => {
+            let page = client.get(&format!("/api/v1/devices/{device}/history")).await?;
+            let columns = [
+                ("ENTRY", "/index"),
+                ("WHEN", "/at"),
+                ("WHO", "/actor/id"),
+                ("WHAT", "/action"),
+                ("OUTCOME", "/outcome"),
+                ("WHY", "/reason"),
+            ];
+            out.table(&page["records"], &columns);
         }
         Devices::Retire { device, reason } => {
             client.post(&format!("/api/v1/devices/{device}/retirement"), &json!({ "reason": reason })).await?;

@@ -11,7 +11,9 @@ mod delta;
 mod deployments;
 mod firmware;
 mod fleet;
+mod incidents;
 mod keys;
+mod notices;
 mod output;
 mod recalls;
 mod reports;
@@ -105,6 +107,18 @@ enum Action {
     Consent(deployments::Consent),
     /// Note that something owed to an authority has been done.
     Duty(deployments::Duty),
+    /// Incidents: report, decide, close.
+    #[command(subcommand)]
+    Incidents(incidents::Incidents),
+    /// Your notices, and what could not be delivered.
+    #[command(subcommand)]
+    Notices(notices::Notices),
+    /// Programs elsewhere that are told.
+    #[command(subcommand)]
+    Webhooks(notices::Webhooks),
+    /// Settings of the installation.
+    #[command(subcommand)]
+    Settings(notices::Settings),
     /// Recalls: find the devices concerned, follow them to the last.
     #[command(subcommand)]
     Recalls(recalls::Recalls),
@@ -182,6 +196,10 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Action::Rollback(order) => deployments::roll_back(&out, &Client::open(&file)?, order).await,
         Action::Consent(consent) => deployments::consent(&out, &Client::open(&file)?, consent).await,
         Action::Duty(duty) => deployments::duty(&out, &Client::open(&file)?, duty).await,
+        Action::Incidents(action) => incidents::run(&out, &Client::open(&file)?, action).await,
+        Action::Notices(action) => notices::notices(&out, &Client::open(&file)?, action).await,
+        Action::Webhooks(action) => notices::webhooks(&out, &Client::open(&file)?, action).await,
+        Action::Settings(action) => notices::settings(&out, &Client::open(&file)?, action).await,
         Action::Recalls(action) => recalls::run(&out, &Client::open(&file)?, action).await,
         Action::Report(action) => reports::run(&out, &file, action).await,
         Action::Retention(action) => retention::run(&out, &file, action).await,

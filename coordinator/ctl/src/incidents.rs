@@ -1,0 +1,122 @@
+//! Incidents.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::output::{Output, text};
+
+const PATH: &str = "/api/v1/incidents";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Incidents {
+    /// Reports what went wrong with a device.
+    Open {
+        /// One line.
+        #[arg(long)]
+        title: String,
+        /// What happened.
+        #[arg(long)]
+        description: String,
+        /// noHarm, malfunction, seriousInjury or death.
+        #[arg(long)]
+        outcome: String,
+        /// Devices concerned.
+        #[arg(long = "device", required = true)]
+        devices: Vec<String>,
+        /// The deployment in which it happened.
+        #[arg(long)]
+        deployment: Option<String>,
+    },
+    /// Lists incidents.
+    List,
+    /// Shows one incident.
+    Show {
+        /// Incident id.
+        incident: String,
+    },
+    /// Adds a note.
+    Note {
+        /// Incident id.
+        incident: String,
+        /// The note.
+        text: String,
+    },
+    /// Decides whether it must be reported to the FDA.
+    Decide {
+        /// Incident id.
+        incident: String,
+        /// It must.
+        #[arg(long)]
+        reportable: bool,
+        /// Within five working days, because action is needed at once.
+        #[arg(long, requires = "reportable")]
+        urgent: bool,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Notes that the report was made.
+    Report {
+        /// Incident id.
+        incident: String,
+        /// Number of the report.
+        #[arg(long)]
+        reference: String,
+    },
+    /// Closes it.
+    Close {
+        /// Incident id.
+        incident: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+fn show(out: &Output, view: &Value) {
+    out.answer(view, || {
+        let lines = view.as_object().into_iter().flatten();
+        lines.map(|(k, v)| format!("{k}: {}", text(v))).collect::<Vec<_>>().join("\n")
+    });
+}
+
+pub(crate) async fn run(out: &Output, client: &Client, action: Incidents) -> anyhow::Result<()> {
+    let view = match action {
+        Incidents::Open { title, description, outcome, devices, deployment } => {
+            let body = json!({
+                "title": title, "description": description, "outcome": outcome, "deviceIds": devices,
+                "deploymentId": deployment,
+            });
+            client.post(PATH, &body).await?
+        }
+        Incidents::List => {
+            let columns = [
+                ("INCIDENT", "/incidentId"),
+                ("WHEN", "/openedAt"),
+                ("OUTCOME", "/outcome"),
+                ("DEVICES", "/deviceIds"),
+                ("DUE", "/dueAt"),
+                ("TITLE", "/title"),
+            ];
+            out.table(&client.list(PATH).await?, &columns);
+            return Ok(());
+        }
+        Incidents::Show { incident } => client.get(&format!("{PATH}/{incident}")).await?,
+        Incidents::Note { incident, text } => {
+            client.post(&format!("{PATH}/{incident}/notes"), &json!({ "text": text })).await?
+        }
+        Incidents::Decide { incident, reportable, urgent, reason } => {
+            let body = json!({ "reportable": reportable, "urgent": urgent, "reason": reason });
+            client.put(&format!("{PATH}/{incident}/decision"), &body).await?
+        }
+        Incidents::Report { incident, reference } => {
+            client.put(&format!("{PATH}/{incident}/report"), &json!({ "reference": reference })).await?
+        }
+        Incidents::Close { incident, reason } => {
+            client.post(&format!("{PATH}/{incident}/closure"), &json!({ "reason": reason })).await?
+        }
+    };
+    show(out, &view);
+    Ok(())
+}
