@@ -25,6 +25,7 @@ fn roles_with(right: &str) -> &'static [&'static str] {
         "rollBack" => &["operator", "clinical", "regulatory", "nurse"],
         "consent" => &["operator", "nurse"],
         "recall" => &["operator", "regulatory"],
+        "reportIncident" => &["operator", "clinical", "qa", "regulatory", "nurse"],
         "retain" => &["admin", "regulatory"],
         "gateway" => &[],
         other => panic!("nobody has said who has {other}"),

@@ -166,3 +166,124 @@ fn a_request_whose_answer_was_lost_is_done_once() {
     }
     assert!(replayed > 0, "some had arrived before the line was cut");
 }
+
+fn session(world: &World, role: Role) -> Api {
+    Api::with_session(world.session(role).as_ref()).unwrap()
+}
+
+#[test]
+fn fda_830_an_inventory_is_imported_whole_or_not_corrected_moved_and_shown_as_fhir() {
+    let dir = fresh_dir("inventory");
+    let world = World::start(&dir, Layout { hospitals: 0, ..Layout::default() }).unwrap();
+    for h in 1..=2 {
+        world.ctl(Role::Operator, &["hospitals", "add", &hospital_id(h), "--name", "Some hospital"]).unwrap();
+    }
+    let (operator, auditor) = (session(&world, Role::Operator), session(&world, Role::Auditor));
+    let list = dir.join("devices.csv");
+    let file = list.display().to_string();
+    let header = "deviceId,modelNumber,serialNumber,hospitalId,currentFirmwareVersion,udi\n";
+    let row =
+        |n: usize, hospital: &str| format!("DEV-{n},Pump,SN-{n},{hospital},1.0,\"(01)09506000134352(21)SN-{n}\"\n");
+    let rows: String = (1..=1_500).map(|n| row(n, &hospital_id(1 + n % 2))).collect();
+    std::fs::write(&list, format!("{header}{rows}{}{}", row(7, &hospital_id(1)), row(9_999, "HOSP-404"))).unwrap();
+    let refused = world.ctl(Role::Operator, &["devices", "import", &file]).unwrap_err().to_string();
+    assert!(refused.contains("2 of 1502 rows are wrong, nothing was registered"), "{refused}");
+    assert!(refused.contains("line 1502") && refused.contains("twice") && refused.contains("HOSP-404"), "{refused}");
+    assert_eq!(world.device_list().unwrap().len(), 0);
+    std::fs::write(&list, format!("{header}{rows}")).unwrap();
+    let dry = world.ctl(Role::Operator, &["devices", "import", &file, "--dry-run"]).unwrap();
+    assert_eq!((&dry["rows"], &dry["registered"]), (&1_500.into(), &0.into()));
+    let done = world.ctl(Role::Operator, &["devices", "import", &file]).unwrap();
+    assert_eq!(done["registered"], 1_500);
+    assert_eq!(world.device_list().unwrap().len(), 1_500);
+
+    // Two people look at the same device; the second change is refused, because the first one came between.
+    let (tag, seen) = operator.tagged("/api/v1/devices/DEV-1").unwrap();
+    assert_eq!(seen["hospitalId"], hospital_id(2).as_str());
+    let change = serde_json::json!({ "hospitalId": hospital_id(1), "udi": null, "reason": "moved" });
+    let patch = |tag: &str| operator.json_if_match("PATCH", "/api/v1/devices/DEV-1", &change, tag).unwrap();
+    let (status, moved) = patch(&tag);
+    assert_eq!((status, &moved["hospitalId"], &moved["udi"]), (200, &hospital_id(1).into(), &serde_json::Value::Null));
+    assert_eq!(patch(&tag).0, 412);
+    let history = auditor.send("GET", "/api/v1/devices/DEV-1/history?limit=2", vec![]).unwrap().1;
+    let actions: Vec<&str> =
+        history["records"].as_array().unwrap().iter().filter_map(|r| r["action"].as_str()).collect();
+    assert_eq!(actions, ["device.change", "device.change"], "{history}");
+    assert_eq!(history["records"][1]["before"]["hospital"], hospital_id(2).as_str());
+
+    let (status, headers, body) = operator.raw("/api/v1/fhir/Device/DEV-2").unwrap();
+    assert_eq!((status, headers["content-type"].to_str().unwrap()), (200, "application/fhir+json; fhirVersion=4.0"));
+    let device: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((&device["resourceType"], &device["status"]), (&"Device".into(), &"active".into()));
+    assert_eq!(device["udiCarrier"][0]["deviceIdentifier"], "09506000134352");
+    let (mut path, mut found) = (format!("/api/v1/fhir/Device?organization={}&_count=300", hospital_id(1)), 0);
+    loop {
+        let bundle = operator.send("GET", &path, vec![]).unwrap().1;
+        found += bundle["entry"].as_array().unwrap().len();
+        match bundle["link"][0]["url"].as_str() {
+            Some(next) => path = next[next.find("/api/").unwrap()..].to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(found, 751, "half of them, and the one that moved");
+}
+
+#[test]
+fn fda_803_an_incident_is_reported_by_staff_decided_and_closed() {
+    let dir = fresh_dir("incident");
+    let world = World::start(&dir, Layout { hospitals: 2, devices: 1, ..Layout::default() }).unwrap();
+    world.add_staff("nurse", &hospital_id(1)).unwrap();
+    world.add_staff("other", &hospital_id(2)).unwrap();
+    let open = |device: &str| {
+        let what = ["--title", "Alarm without cause", "--description", "twice this night", "--outcome", "malfunction"];
+        world.ctl_as("nurse", &[&["incidents", "open"][..], &what, &["--device", device]].concat())
+    };
+    assert!(open(&mdfm_tests::device_id(2, 1)).unwrap_err().to_string().contains("no device"));
+    let incident = open(&mdfm_tests::device_id(1, 1)).unwrap();
+    let id = incident["incidentId"].as_str().unwrap();
+    assert!(incident["dueAt"].is_string(), "{incident}");
+    assert_eq!(world.ctl_as("other", &["incidents", "list"]).unwrap(), serde_json::json!([]));
+    assert!(world.ctl_as("other", &["incidents", "show", id]).unwrap_err().to_string().contains("no incident"));
+    let told = wait_for("the notice", std::time::Duration::from_secs(10), || {
+        let told = world.ctl(Role::Regulatory, &["notices", "list"])?;
+        Ok(told.as_array().is_some_and(|t| t.iter().any(|n| n["kind"] == "incidentOpened")).then_some(told))
+    })
+    .unwrap();
+    assert!(told.to_string().contains(id), "{told}");
+    world.ctl(Role::Regulatory, &["incidents", "decide", id, "--reportable", "--reason", "likely to recur"]).unwrap();
+    assert!(world.ctl(Role::Regulatory, &["incidents", "close", id, "--reason", "x"]).is_err(), "the report is owed");
+    world.ctl(Role::Regulatory, &["incidents", "report", id, "--reference", "MDR-2027-1"]).unwrap();
+    let closed = world.ctl(Role::Regulatory, &["incidents", "close", id, "--reason", "corrected"]).unwrap();
+    assert_eq!((&closed["report"], &closed["closed"]["by"]), (&"MDR-2027-1".into(), &"regulatory".into()));
+}
+
+/// A deployment is watched to its end by events alone, and a watch ends with its session.
+#[test]
+fn seed_api_a_deployment_is_watched_by_events_to_its_end() {
+    let dir = fresh_dir("watched");
+    let world = World::start(&dir, Layout { hospitals: 1, devices: 1, ..Layout::default() }).unwrap();
+    world.release("FW-22", "2.2.0", 22, &image(&dir, 1, 100_000), 0.5).unwrap();
+    let one = serde_json::json!({ "strategy": "Progressive", "phases": [
+        { "hospitalCohort": "all", "percentage": 100, "maxErrorRatePercent": 50.0, "monitoringDuration": "PT1S" } ] });
+    let id = world.deploy("FW-22", &one).unwrap();
+    let seen = session(&world, Role::Auditor).events(&format!("/api/v1/deployments/{id}/events"), |view| {
+        view["status"]["name"] == "completed" || view["phases"][0]["status"]["name"] == "awaitingValidation"
+    });
+    let seen = seen.unwrap();
+    assert!(seen.len() >= 3, "{} views", seen.len());
+    let states: BTreeSet<String> = seen.iter().map(|v| v["devices"][0]["state"].to_string()).collect();
+    assert!(states.contains("\"confirmed\"") && states.len() > 1, "{states:?}");
+    let auditor = session(&world, Role::Auditor);
+    let path = format!("/api/v1/deployments/{id}/events");
+    let mut heard = 0;
+    let left = auditor.events(&path, |_| {
+        heard += 1;
+        world.ctl(Role::Admin, &["users", "sign-out", "auditor", "--reason", "left"]).unwrap();
+        false
+    });
+    assert!(left.is_ok() && heard >= 1, "the watch ends when the session does: {left:?}");
+    let (status, headers, page) = auditor.anonymous().raw("/api/v1/docs").unwrap();
+    assert_eq!(status, 200);
+    assert!(headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+    assert!(page.contains("<code>&#x2f;api&#x2f;v1&#x2f;deployments</code>"), "the page of the API");
+}

@@ -175,6 +175,32 @@ impl Api {
         })
     }
 
+    /// Hears server-sent events until `take` says that it is enough, or the other side ends; gives all that was heard.
+    ///
+    /// # Errors
+    /// The answer is none of events, or broke off.
+    pub fn events(&self, path: &str, mut take: impl FnMut(&Value) -> bool) -> anyhow::Result<Vec<Value>> {
+        let request = self.http.get(format!("{}{path}", self.url)).timeout(Duration::from_secs(60));
+        let request = request.bearer_auth(self.token.as_deref().unwrap_or_default());
+        let (mut heard, mut buffer) = (Vec::new(), Vec::new());
+        let mut answer = self.runtime.block_on(async { request.send().await })?.error_for_status()?;
+        while let Some(piece) = self.runtime.block_on(answer.chunk())? {
+            buffer.extend_from_slice(&piece);
+            while let Some(end) = buffer.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = buffer.drain(..=end).collect();
+                if let Some(data) = line.strip_prefix(b"data: ") {
+                    let view: Value = serde_json::from_slice(data)?;
+                    let is_enough = take(&view);
+                    heard.push(view);
+                    if is_enough {
+                        return Ok(heard);
+                    }
+                }
+            }
+        }
+        Ok(heard)
+    }
+
     /// Reads what is no JSON.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ mod incidents;
 mod list;
 mod metrics;
 mod notices;
+mod page;
 mod people;
 mod problem;
 mod recalls;

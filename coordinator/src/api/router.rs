@@ -19,8 +19,8 @@ use super::request::Origin;
 use super::rights::{self, Right};
 use super::{
     Api, Problem, agent, approvals, bundles, compliance, deployments, devices, evidence, firmware, fleet_link,
-    gateways, history, hospitals, incidents, metrics, notices, people, recalls, reports, retention, sessions, settings,
-    trust, users, watch, webhooks,
+    gateways, history, hospitals, incidents, metrics, notices, page, people, recalls, reports, retention, sessions,
+    settings, trust, users, watch, webhooks,
 };
 use crate::clock;
 use crate::domain::Refusal;
@@ -29,6 +29,8 @@ use crate::runner::anonymous;
 
 /// Where the OpenAPI document is.
 const DOCUMENT: &str = "/api/v1/openapi.json";
+/// Where it is as a page.
+const PAGE: &str = "/api/v1/docs";
 /// Bytes in the body of any request but an image upload.
 const BODY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a list of devices.
@@ -214,7 +216,13 @@ fn described(mut document: Value) -> Value {
 pub(crate) fn router(api: Api) -> Router {
     let (router, document) = documented().split_for_parts();
     let document = described(serde_json::to_value(&document).unwrap_or_default());
+    let shown = page::make(&document).unwrap_or_else(|error| {
+        tracing::error!(%error, "the API's page cannot be made");
+        String::new()
+    });
+    let page = ([(header::CONTENT_SECURITY_POLICY, page::POLICY)], axum::response::Html(shown));
     router
+        .route(PAGE, get(move || std::future::ready(page.clone())))
         .route(DOCUMENT, get(move || std::future::ready(axum::Json(document.clone()))))
         .fallback(|| {
             std::future::ready(Problem::from(Refusal::not_found("resource at this path; see", "/api/v1/openapi.json")))
@@ -257,7 +265,7 @@ async fn admit_address(api: &Api, origin: &Origin, path: &str, object: &str) -> 
 async fn let_in(api: &Api, origin: &Origin, object: &str, request: Request, next: Next) -> Result<Response, Problem> {
     admit_address(api, origin, request.uri().path(), object).await?;
     let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    if let Some(path) = matched.filter(|path| path != DOCUMENT) {
+    if let Some(path) = matched.filter(|path| path != DOCUMENT && path != PAGE) {
         admit(api, origin, request.method(), &path, object).await?;
     }
     idempotency::once(&api.answers, origin.token(), clock::now(), BODY_BYTES_MAX, request, next).await
@@ -304,6 +312,22 @@ mod tests {
         documented.sort();
         rows.sort();
         assert_eq!(rows, documented);
+    }
+
+    #[test]
+    fn the_page_shows_every_call_and_object_and_no_script() {
+        let (_, document) = documented().split_for_parts();
+        let document = described(serde_json::to_value(&document).expect("encodes"));
+        let page = page::make(&document).expect("renders");
+        for (_, (method, path, _)) in rights::all() {
+            let path = path.replace("{*", "{");
+            assert!(
+                page.contains(&format!("{method}</span> <code>{}</code>", path.replace('/', "&#x2f;"))),
+                "{method} {path}"
+            );
+        }
+        assert!(page.contains("object-FirmwareView") && !page.contains("<script") && !page.contains("undefined"));
+        assert!(page.len() > 50_000, "{}", page.len());
     }
 
     #[test]
