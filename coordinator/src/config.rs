@@ -8,7 +8,7 @@ use mdfm_service::{Stop, with_hint};
 use mdfm_shared::tlog::WitnessKey;
 use serde::Deserialize;
 
-use crate::access::{SecondFactorPolicy, SessionPolicy};
+use crate::access::{OidcConfig, SecondFactorPolicy, SessionPolicy, is_loopback};
 use crate::notify::MailConfig;
 
 /// The commented default, as the package installs it.
@@ -60,6 +60,8 @@ pub(crate) struct Config {
     pub(crate) publish_dir: Option<PathBuf>,
     /// Below so many free bytes on the log's disk nothing new is recorded, and so nothing new is done.
     pub(crate) disk_reserve_bytes: u64,
+    /// The OpenID provider through which people may sign in; none for passwords alone.
+    pub(crate) oidc: Option<OidcConfig>,
     /// The server that takes notices as mail; none for no mail.
     pub(crate) mail: Option<MailConfig>,
     /// Seconds after which a notice that was not delivered is tried again; after the last it is given up.
@@ -118,6 +120,7 @@ impl Default for Config {
             broker: None,
             publish_dir: None,
             disk_reserve_bytes: 64 << 20,
+            oidc: None,
             mail: None,
             notice_retry_seconds: vec![5, 60, 600, 3_600, 14_400, 28_800, 43_200],
             webhook_ca_file: None,
@@ -146,6 +149,11 @@ impl Config {
         let config: Self = toml::from_str(text).map_err(|e| with_hint(&e.to_string()))?;
         if !config.public_url.starts_with("https://") {
             return Err("public_url must start with https://".into());
+        }
+        if let Some(oidc) =
+            config.oidc.as_ref().filter(|o| !o.issuer.starts_with("https://") && !is_loopback(&o.issuer))
+        {
+            return Err(format!("oidc.issuer must start with https://, or be on this machine; found {}", oidc.issuer));
         }
         for witness in &config.witnesses {
             WitnessKey::parse(&witness.vkey).map_err(|e| format!("witnesses.vkey: {}: {e}", witness.vkey))?;

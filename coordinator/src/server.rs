@@ -15,7 +15,7 @@ use mdfm_shared::tlog::NoteSigner;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::access::{Breached, Idle, LoginGuard, hash_password};
+use crate::access::{Breached, Idle, LoginGuard, Oidc, hash_password};
 use crate::api::{self, Api, Requests};
 use crate::broker::{self, BrokerAccess, DoorCounts, DoorLimits, FrontDoor, GatewayLimits, Login, Tls};
 use crate::config::{Config, DEFAULT_TOML, ExternalBroker};
@@ -326,6 +326,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         requests: Requests::default(),
         idle: Arc::new(Idle::new(clock::now())),
         sessions: config.sessions(),
+        oidc: config.oidc.as_ref().map(Oidc::new).transpose()?.map(Arc::new),
         watchers: Arc::new(Semaphore::new(api::WATCHERS_MAX)),
         hashing: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
         networks: Arc::new(config.api_networks.clone()),

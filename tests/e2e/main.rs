@@ -19,6 +19,7 @@ mod network;
 mod notices;
 mod on_site;
 mod recall;
+mod single_sign_on;
 mod stolen_coordinator;
 mod strategies;
 

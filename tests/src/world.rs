@@ -140,10 +140,19 @@ impl World {
     /// # Errors
     /// Whatever does not work.
     pub fn start(dir: &Path, layout: Layout) -> anyhow::Result<Self> {
+        Self::start_with(dir, layout, |_| {})
+    }
+
+    /// The same, with files that its configuration names put there first.
+    ///
+    /// # Errors
+    /// Whatever does not work.
+    pub fn start_with(dir: &Path, layout: Layout, prepare: impl FnOnce(&Path)) -> anyhow::Result<Self> {
         ensure!(!dir.exists(), "{} exists already", dir.display());
         std::fs::create_dir_all(dir.join("keys"))?;
         std::fs::create_dir_all(dir.join("sessions"))?;
         std::fs::create_dir_all(dir.join("logs"))?;
+        prepare(dir);
         let mut world = Self {
             dir: dir.to_owned(),
             port: free_port()?,

@@ -23,6 +23,7 @@ const EVENT_BYTES_MAX: usize = 256 << 20;
 
 use crate::account::{self, Code};
 use crate::output::Output;
+use crate::single_sign_on;
 
 /// Sign in and keep the session.
 #[derive(Debug, Args)]
@@ -34,11 +35,14 @@ pub(crate) struct Login {
     #[arg(long)]
     ca: PathBuf,
     /// User id.
-    #[arg(long)]
-    user: String,
+    #[arg(long, required_unless_present = "sso")]
+    user: Option<String>,
     /// File with the password in its first line; `-` reads standard input.
-    #[arg(long)]
-    password_file: PathBuf,
+    #[arg(long, required_unless_present = "sso")]
+    password_file: Option<PathBuf>,
+    /// Sign in with your browser at the OpenID provider of your organisation.
+    #[arg(long, conflicts_with_all = ["user", "password_file", "code", "factor_file", "recovery_code"])]
+    sso: bool,
     #[command(flatten)]
     code: Code,
     /// One of the recovery codes, where the second factor was lost.
@@ -189,23 +193,30 @@ pub(crate) async fn checked(answer: reqwest::Response) -> anyhow::Result<reqwest
     }
 }
 
-pub(crate) async fn login(out: &Output, file: &Path, login: Login) -> anyhow::Result<()> {
-    let ca_pem = std::fs::read_to_string(&login.ca).with_context(|| format!("reading {}", login.ca.display()))?;
-    let password = account::password(&login.password_file)?;
-    let url = login.url.trim_end_matches('/').to_owned();
-    let http = http(&ca_pem)?;
+/// Signs in with a password; gives the session as the coordinator shows it.
+async fn sign_in(login: &Login, http: &reqwest::Client, url: &str, password: &str) -> anyhow::Result<Value> {
     let mut codes = login.code.codes()?;
     let mut code = codes.next().await;
-    let mut view: Value = loop {
+    loop {
         let body = json!({
             "userId": login.user, "password": password, "code": code, "recoveryCode": login.recovery_code,
         });
         let request = http.post(format!("{url}/api/v1/sessions")).json(&body);
         match checked(request.send().await.context("the coordinator cannot be reached")?).await {
-            Ok(answer) => break answer.json().await?,
+            Ok(answer) => return Ok(answer.json().await?),
             Err(error) if account::is_used(&error) => code = Some(codes.next().await.ok_or(error)?),
             Err(error) => return Err(error),
         }
+    }
+}
+
+pub(crate) async fn login(out: &Output, file: &Path, login: Login) -> anyhow::Result<()> {
+    let ca_pem = std::fs::read_to_string(&login.ca).with_context(|| format!("reading {}", login.ca.display()))?;
+    let url = login.url.trim_end_matches('/').to_owned();
+    let http = http(&ca_pem)?;
+    let mut view = match &login.password_file {
+        Some(file) => sign_in(&login, &http, &url, &account::password(file)?).await?,
+        None => single_sign_on::sign_in(&http, &url).await?,
     };
     let field = |name: &str| view[name].as_str().unwrap_or_default().to_owned();
     let session =

@@ -62,6 +62,14 @@ pub(crate) enum Users {
         #[arg(long)]
         until: String,
     },
+    /// Links an account with the OpenID provider's, for single sign-on.
+    Link {
+        #[command(flatten)]
+        who: Standing,
+        /// The provider's identifier of the person (`sub`); without it the link is taken away.
+        #[arg(long)]
+        subject: Option<String>,
+    },
     /// Shows one user.
     Show {
         /// User id.
@@ -275,6 +283,11 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
             let body = json!({ "trainedUntil": until, "reason": who.reason });
             client.put(&format!("/api/v1/users/{}/training", who.user), &body).await?;
             done(out, "confirmed as trained", &who.user);
+        }
+        Users::Link { who, subject } => {
+            let body = json!({ "subject": subject, "reason": who.reason });
+            client.put(&format!("/api/v1/users/{}/subject", who.user), &body).await?;
+            done(out, if subject.is_some() { "linked" } else { "unlinked" }, &who.user);
         }
         Users::Show { user } => {
             let view = client.get(&format!("/api/v1/users/{user}")).await?;

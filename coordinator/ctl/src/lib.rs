@@ -18,6 +18,7 @@ mod output;
 mod recalls;
 mod reports;
 mod retention;
+mod single_sign_on;
 mod trust;
 
 use std::path::PathBuf;

@@ -2,6 +2,7 @@
 
 mod breached;
 mod guard;
+mod oidc;
 mod password;
 mod second_factor;
 mod signing_key;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 pub(crate) use breached::Breached;
 pub(crate) use guard::{Idle, LoginGuard};
+pub(crate) use oidc::{Oidc, OidcConfig, is_loopback};
 pub(crate) use password::{PasswordError, hash_password, spend_verification_time, verify_password};
 pub(crate) use second_factor::{Pending, new_recovery_codes, recovery_digest, step_of};
 pub(crate) use signing_key::{seal, unseal};

@@ -30,6 +30,7 @@ mod rights;
 mod router;
 mod sessions;
 mod settings;
+mod single_sign_on;
 mod trust;
 mod users;
 mod watch;
@@ -43,7 +44,7 @@ use mdfm_audit::SearchIndex;
 use mdfm_shared::sign::SecretKey;
 use tokio::sync::Semaphore;
 
-use crate::access::{Breached, Idle, LoginGuard, Pending, SessionPolicy};
+use crate::access::{Breached, Idle, LoginGuard, Oidc, Pending, SessionPolicy};
 use crate::broker::DoorCounts;
 use crate::fleet_link::Counts;
 use crate::notify::Book;
@@ -76,6 +77,8 @@ pub(crate) struct Api {
     /// Answers to requests that may come again.
     pub(crate) answers: Arc<Answers>,
     pub(crate) sessions: SessionPolicy,
+    /// The OpenID provider, where there is one.
+    pub(crate) oidc: Option<Arc<Oidc>>,
     /// Places for those who watch deployments.
     pub(crate) watchers: Arc<Semaphore>,
     /// Passwords are checked by a few at a time: each costs memory and tens of milliseconds of a core.

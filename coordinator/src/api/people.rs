@@ -82,7 +82,7 @@ impl Origin {
     }
 
     /// A change that an administrator makes to somebody else's account.
-    async fn administer(
+    pub(super) async fn administer(
         &self,
         api: &Api,
         user: &str,

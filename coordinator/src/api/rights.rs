@@ -41,6 +41,8 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("GET", "/api/v1/health", "health"),
         ("GET", "/api/v1/readiness", "readiness"),
         ("POST", "/api/v1/sessions", "session.open"),
+        ("POST", "/api/v1/sessions/oidc", "session.begin"),
+        ("POST", "/api/v1/sessions/oidc/completion", "session.open"),
     ]),
     (Right::Gateway, &[
         ("POST", "/agent/v1/certificates", "gateway.renew"),
@@ -112,6 +114,7 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("POST", "/api/v1/notices/dead-letters/{delivery}/retry", "notice.retry"),
         ("PUT", "/api/v1/settings", "settings.set"),
         ("PUT", "/api/v1/users/{user}/identity", "user.identity.verify"),
+        ("PUT", "/api/v1/users/{user}/subject", "user.subject.link"),
         ("PUT", "/api/v1/users/{user}/training", "user.training.confirm"),
         ("PUT", "/api/v1/users/{user}/roles", "user.roles"),
         ("POST", "/api/v1/users/{user}/disable", "user.disable"),

@@ -20,7 +20,7 @@ use super::rights::{self, Right};
 use super::{
     Api, Problem, agent, approvals, bundles, compliance, deployments, devices, evidence, firmware, fleet_link,
     gateways, history, hospitals, incidents, metrics, notices, page, people, recalls, reports, retention, sessions,
-    settings, trust, users, watch, webhooks,
+    settings, single_sign_on, trust, users, watch, webhooks,
 };
 use crate::clock;
 use crate::domain::Refusal;
@@ -62,6 +62,9 @@ fn documented() -> OpenApiRouter<Api> {
     let lists = OpenApiRouter::new().routes(routes!(devices::import)).layer(DefaultBodyLimit::max(LIST_BYTES_MAX));
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(sessions::open))
+        .routes(routes!(single_sign_on::begin))
+        .routes(routes!(single_sign_on::complete))
+        .routes(routes!(single_sign_on::link))
         .routes(routes!(sessions::close))
         .routes(routes!(sessions::step_up))
         .routes(routes!(people::me))

@@ -115,23 +115,35 @@ pub(super) async fn open(
         let refusal = Refusal::new(Class::Unauthenticated, cause, detail);
         return Err(origin.deny(&api, anonymous(&claimed), "session.open", &object, refusal).await);
     };
+    let proof = proof.filter(|_| user.second_factor.is_some());
+    let opened = let_in(&api, &origin, id, user, proof, None).await;
+    match &opened {
+        Ok(_) => drop(api.logins.note(&claimed, now, true)),
+        // A recovery code that is none is a guess like any other; a code asked for is not.
+        Err(_) if gave_factor => drop(api.logins.note(&claimed, now, false)),
+        Err(_) => {}
+    }
+    opened
+}
+
+/// Opens a session for somebody who has shown who they are.
+pub(super) async fn let_in(
+    api: &Api,
+    origin: &Origin,
+    id: UserId,
+    user: User,
+    proof: Option<Proof>,
+    issuer: Option<String>,
+) -> Result<(StatusCode, axum::Json<SessionView>), Problem> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|e| Problem::internal("no randomness", &e))?;
     let token = hex::encode(secret);
     let token_sha256 = Digest::of(token.as_bytes());
-    let expires_at = now.plus_ms(api.sessions.session_ms);
+    let expires_at = clock::now().plus_ms(api.sessions.session_ms);
     let roles = user.roles.iter().map(|r| r.name().to_owned()).collect();
     let actor = Actor { kind: ActorKind::User, id: id.to_string(), roles };
-    let proof = proof.filter(|_| user.second_factor.is_some());
-    let command = Command::OpenSession { user: id.clone(), token_sha256, expires_at, proof };
-    if let Err(refusal) = api.runner.submit(actor, origin.address(), command).await {
-        // A recovery code that is none is a guess like any other; a code asked for is not.
-        if gave_factor {
-            api.logins.note(&claimed, now, false);
-        }
-        return Err(Problem::recorded(refusal));
-    }
-    api.logins.note(&claimed, now, true);
+    let command = Command::OpenSession { user: id.clone(), token_sha256, expires_at, proof, issuer };
+    api.runner.submit(actor, origin.address(), command).await.map_err(Problem::recorded)?;
     let view = SessionView {
         token,
         expires_at: expires_at.to_string(),

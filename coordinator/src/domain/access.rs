@@ -110,6 +110,8 @@ pub(crate) struct User {
     /// Without it nobody signs.
     pub(crate) identity: Option<Identity>,
     pub(crate) trained_until: Option<UtcMillis>,
+    /// Whom the OpenID provider calls so.
+    pub(crate) subject: Option<String>,
     /// Where the person gets mail.
     pub(crate) email: Option<String>,
     /// May do nothing any more; the id stays taken.
@@ -156,22 +158,25 @@ pub(super) fn check_roles(state: &State, roles: &[AccessRole], hospital: Option<
     Ok(())
 }
 
-/// Lets somebody in whose password was right: with a second factor where one is set up.
+/// Lets somebody in whose password was right, with a second factor where one is set up; or for whom the OpenID provider `issuer` vouches.
 pub(super) fn open_session(
     state: &State,
     id: &UserId,
     token_sha256: Digest,
     expires_at: UtcMillis,
     proof: Option<Proof>,
+    issuer: Option<&str>,
 ) -> Result<Event, Refusal> {
     let user = state.users.get(id).filter(|u| !u.disabled);
     let user = user.ok_or_else(|| Refusal::forbidden("disabled", format!("{id} may not sign in")))?;
     match proof {
         Some(proof) => check_proof(user, proof)?,
-        None if user.second_factor.is_some() => {
+        // The provider has asked as it sees fit; what is critical asks again.
+        None if user.second_factor.is_some() && issuer.is_none() => {
             return Err(Refusal::forbidden("second-factor", "a code of the second factor is needed too"));
         }
         None => {}
     }
-    Ok(Event::SessionOpened { user: id.clone(), token_sha256, expires_at, proof })
+    let issuer = issuer.map(str::to_owned);
+    Ok(Event::SessionOpened { user: id.clone(), token_sha256, expires_at, proof, issuer })
 }

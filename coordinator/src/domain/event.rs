@@ -44,6 +44,8 @@ pub(crate) enum Event {
         expires_at: UtcMillis,
         /// The second factor, if it was shown.
         proof: Option<Proof>,
+        /// The OpenID provider that vouches; none where the password was given.
+        issuer: Option<String>,
     },
     SessionClosed {
         token_sha256: Digest,

@@ -68,6 +68,8 @@ pub(crate) enum Command {
         expires_at: UtcMillis,
         /// The second factor, if it was shown.
         proof: Option<Proof>,
+        /// The OpenID provider that vouches; none where the password was given.
+        issuer: Option<String>,
     },
     ChangePerson {
         user: UserId,
@@ -389,8 +391,8 @@ pub(crate) fn decide(
         Command::CreateUser { user, printed_name, roles, hospital, credential } => {
             one(access::create_user(state, user, printed_name, roles, hospital.as_ref(), *credential)?)
         }
-        Command::OpenSession { user, token_sha256, expires_at, proof } => {
-            one(access::open_session(state, user, *token_sha256, *expires_at, *proof)?)
+        Command::OpenSession { user, token_sha256, expires_at, proof, issuer } => {
+            one(access::open_session(state, user, *token_sha256, *expires_at, *proof, issuer.as_deref())?)
         }
         Command::ChangePerson { user, change, reason } => {
             people::decide(state, now, actor, user, change)?;

@@ -105,6 +105,8 @@ pub(crate) enum PersonChange {
     IdentityVerified { by: String, evidence: String },
     /// Trained for the task until then (21 CFR 11.10(i)).
     TrainingConfirmed { until: UtcMillis },
+    /// Whom the OpenID provider calls so; none for no single sign-on.
+    SubjectLinked { subject: Option<String> },
     /// Where the person gets mail; none for no mail.
     AddressSet { email: Option<String> },
 }
@@ -127,6 +129,7 @@ impl PersonChange {
             Self::SigningKeySet { .. } => "user.signing-key.set",
             Self::IdentityVerified { .. } => "user.identity.verify",
             Self::TrainingConfirmed { .. } => "user.training.confirm",
+            Self::SubjectLinked { .. } => "user.subject.link",
             Self::AddressSet { .. } => "user.address.set",
         }
     }
@@ -142,6 +145,7 @@ impl PersonChange {
                 | Self::Enabled
                 | Self::IdentityVerified { .. }
                 | Self::TrainingConfirmed { .. }
+                | Self::SubjectLinked { .. }
         )
     }
 }
@@ -214,6 +218,18 @@ pub(super) fn decide(
         )),
         PersonChange::TrainingConfirmed { until } if *until <= now || until.0 > now.0 + TRAINING_MS_MAX => {
             Err(Refusal::invalid("trainedUntil", "must be within ten years from now"))
+        }
+        PersonChange::SubjectLinked { subject: Some(subject) } => {
+            // A subject has at most 255 ASCII characters (OpenID Connect Core 1.0 §2).
+            if subject.is_empty() || subject.len() > 255 || !subject.chars().all(|c| c.is_ascii_graphic()) {
+                return Err(Refusal::invalid("subject", "must be 1 to 255 visible ASCII characters"));
+            }
+            match state.users.iter().find(|(other, u)| *other != id && u.subject.as_ref() == Some(subject)) {
+                Some((other, _)) => {
+                    Err(Refusal::conflict("subject-taken", format!("{other} is linked with it already")))
+                }
+                None => Ok(()),
+            }
         }
         PersonChange::AddressSet { email: Some(email) } if !is_address(email) => {
             Err(Refusal::invalid("email", "must be one plain address, such as name@hospital.example"))
@@ -336,6 +352,7 @@ pub(super) fn apply(state: &mut State, at: UtcMillis, id: &UserId, change: Perso
         }
         PersonChange::IdentityVerified { by, evidence } => user.identity = Some(Identity { by, evidence, at }),
         PersonChange::TrainingConfirmed { until } => user.trained_until = Some(until),
+        PersonChange::SubjectLinked { subject } => user.subject = subject,
         PersonChange::AddressSet { email } => user.email = email,
     }
     Some(())

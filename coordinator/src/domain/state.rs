@@ -137,12 +137,13 @@ impl State {
                     signing_key: None,
                     identity: None,
                     trained_until: None,
+                    subject: None,
                     email: None,
                     disabled: false,
                 };
                 self.users.insert(user, new);
             }
-            Event::SessionOpened { user, token_sha256, expires_at, proof } => {
+            Event::SessionOpened { user, token_sha256, expires_at, proof, .. } => {
                 self.sessions.retain(|_, s| s.expires_at > at);
                 if let Some(proof) = proof {
                     people::spend(known(&mut self.users, &user)?, proof);
@@ -593,6 +594,7 @@ impl State {
                     "secondFactor": user.second_factor.is_some(), "passwordSetAt": user.password_set_at.to_string(),
                     "signingKey": user.signing_key.as_ref().map(|k| &k.public_key), "identity": user.identity,
                     "trainedUntil": user.trained_until.map(|t| t.to_string()), "email": user.email,
+                    "subject": user.subject,
                 }))
             }
             "hospital" => serde_json::to_value(self.hospitals.get(&id.parse().ok()?)?).ok(),

@@ -19,7 +19,7 @@ pub(crate) fn example() -> (State, Vec<Vec<u8>>) {
     );
     let token_sha256 = Digest([3; 32]);
     let expires_at = office.now.plus_ms(HOUR_MS);
-    office.give("zoe", Command::OpenSession { user: id("zoe"), token_sha256, expires_at, proof: None });
+    office.give("zoe", Command::OpenSession { user: id("zoe"), token_sha256, expires_at, proof: None, issuer: None });
     office.deploy("D-1", &all(22, "")).expect("approved");
     office.refuses("operator", create("D-1", &all(22, "")), "exists", "D-1");
     office.live(HOUR_MS);

@@ -84,6 +84,7 @@ impl Office {
                 token_sha256: Digest([i; 32]),
                 expires_at: office.now.plus_ms(HOUR_MS),
                 proof: None,
+                issuer: None,
             };
             office.give("qa", session);
         }
