@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::access::{OidcConfig, SecondFactorPolicy, SessionPolicy, is_loopback};
 use crate::notify::MailConfig;
+use crate::syslog::SyslogConfig;
 
 /// The commented default, as the package installs it.
 pub(crate) const DEFAULT_TOML: &str = include_str!("../../packaging/coordinator.toml");
@@ -60,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) publish_dir: Option<PathBuf>,
     /// Below so many free bytes on the log's disk nothing new is recorded, and so nothing new is done.
     pub(crate) disk_reserve_bytes: u64,
+    /// Who gets security events; none for nobody.
+    pub(crate) syslog: Option<SyslogConfig>,
     /// The OpenID provider through which people may sign in; none for passwords alone.
     pub(crate) oidc: Option<OidcConfig>,
     /// The server that takes notices as mail; none for no mail.
@@ -120,6 +123,7 @@ impl Default for Config {
             broker: None,
             publish_dir: None,
             disk_reserve_bytes: 64 << 20,
+            syslog: None,
             oidc: None,
             mail: None,
             notice_retry_seconds: vec![5, 60, 600, 3_600, 14_400, 28_800, 43_200],

@@ -21,6 +21,7 @@ mod runner;
 mod scrub;
 mod server;
 mod store;
+mod syslog;
 mod witness;
 
 pub use server::{Arguments, run};

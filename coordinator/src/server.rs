@@ -26,7 +26,7 @@ use crate::pki::{self, Pem};
 use crate::runner::{self, Outlets, Runner};
 use crate::store::{CredentialStore, ImageKey, ImageStore, ReadModel};
 use crate::{backup, disposal, scrub, witness};
-use crate::{clock, fleet_link, notify};
+use crate::{clock, fleet_link, notify, syslog};
 
 /// Longest time between looks at the deciding thread's progress.
 /// Passwords that are checked at the same time: each takes tens of milliseconds of a core and 19 MiB.
@@ -311,6 +311,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
     let link = fleet_link::start(runner.clone(), &broker, online_key.clone(), messages)?;
     let tls = Tls::new(&authority.certificate, &server)?;
     let door = Arc::<DoorCounts>::default();
+    syslog::start(config.syslog.as_ref(), runner.clone(), data, &config.public_url)?;
     let credentials = CredentialStore::open(&data.join("credentials"))?;
     let notices = notify::start(runner.clone(), &config, credentials.clone())?;
     let router = api::router(Api {

@@ -15,6 +15,7 @@ mod fleet_link;
 mod front_door;
 mod kill_anything;
 mod main_job;
+mod monitoring;
 mod network;
 mod notices;
 mod on_site;

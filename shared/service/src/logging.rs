@@ -1,9 +1,11 @@
-//! Logging: structured records to journald under systemd, lines on standard error elsewhere.
+//! Logging: structured records to journald under systemd, lines on standard error elsewhere; one JSON object a line with
+//! `MDFM_LOG_FORMAT=json`.
 //!
 //! In the journal every field of an event becomes `MDFM_<FIELD>`: `journalctl MDFM_DEVICE=DEV-12345` finds all that concerns one
 //! device. `CODE_FILE`, `CODE_LINE` and `CODE_MODULE` say where it was written.
 
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 
 use log::{Level as LogLevelOf, Log as _, Record};
 use systemd_journal_logger::JournalLog;
@@ -64,10 +66,14 @@ pub fn start_logging(quiet: &'static str) -> anyhow::Result<LogLevel> {
     let level = std::env::var("MDFM_LOG").unwrap_or_else(|_| "info".into());
     let (filter, handle) = reload::Layer::new(filter(&level, quiet)?);
     let registry = tracing_subscriber::registry().with(filter);
-    if systemd_journal_logger::connected_to_journal() {
+    if std::env::var("MDFM_LOG_FORMAT").is_ok_and(|format| format == "json") {
+        let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
+        registry.with(lines).try_init()?;
+    } else if systemd_journal_logger::connected_to_journal() {
         registry.with(Journal(JournalLog::new()?)).try_init()?;
     } else {
-        registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).try_init()?;
+        let ansi = std::io::stderr().is_terminal();
+        registry.with(tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(std::io::stderr)).try_init()?;
     }
     Ok(LogLevel { handle, quiet })
 }
