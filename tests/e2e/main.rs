@@ -7,6 +7,7 @@ mod adapters;
 mod api;
 mod audit;
 mod bad_input;
+mod ceremony;
 mod delta;
 mod device_door;
 mod exit_codes;

@@ -148,6 +148,25 @@ impl World {
     /// # Errors
     /// Whatever does not work.
     pub fn start_with(dir: &Path, layout: Layout, prepare: impl FnOnce(&Path)) -> anyhow::Result<Self> {
+        let mut world = Self::start_empty(dir, layout, prepare)?;
+        world.hold_key_ceremony()?;
+        for h in 1..=world.layout.hospitals {
+            world.install_hospital(h)?;
+        }
+        for h in 1..=world.layout.hospitals {
+            world.start_agent(h)?;
+            for d in 1..=world.layout.devices {
+                world.start_device(h, d)?;
+            }
+        }
+        Ok(world)
+    }
+
+    /// A coordinator just after its installation: no key ceremony was held, nobody but the first administrator is known.
+    ///
+    /// # Errors
+    /// Whatever does not work.
+    pub fn start_empty(dir: &Path, layout: Layout, prepare: impl FnOnce(&Path)) -> anyhow::Result<Self> {
         ensure!(!dir.exists(), "{} exists already", dir.display());
         std::fs::create_dir_all(dir.join("keys"))?;
         std::fs::create_dir_all(dir.join("sessions"))?;
@@ -178,16 +197,6 @@ impl World {
             world.restart_mosquitto()?;
         }
         world.start_coordinator()?;
-        world.hold_key_ceremony()?;
-        for h in 1..=world.layout.hospitals {
-            world.install_hospital(h)?;
-        }
-        for h in 1..=world.layout.hospitals {
-            world.start_agent(h)?;
-            for d in 1..=world.layout.devices {
-                world.start_device(h, d)?;
-            }
-        }
         Ok(world)
     }
 

@@ -6,6 +6,7 @@ mod account;
 mod audit;
 mod broker;
 mod bundle;
+mod ceremony;
 mod client;
 mod delta;
 mod deployments;
@@ -59,6 +60,8 @@ enum Action {
     /// Tokens for machines that act for you.
     #[command(subcommand)]
     Tokens(account::Tokens),
+    /// Set up a first installation: a guided key ceremony. Call it again after each step.
+    Init(ceremony::Init),
     /// Make keys; works offline.
     #[command(subcommand)]
     Keys(keys::Action),
@@ -160,6 +163,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
             if matches!(
                 arguments.command,
                 Action::Keys(_)
+                    | Action::Init(_)
                     | Action::Trust(_)
                     | Action::Audit(_)
                     | Action::Report(_)
@@ -177,6 +181,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Action::Password(options) => account::change_password(&out, &Client::open(&file)?, options).await,
         Action::SigningKey(action) => account::key(&out, &Client::open(&file)?, action).await,
         Action::Tokens(action) => account::tokens(&out, &Client::open(&file)?, action).await,
+        Action::Init(options) => ceremony::run(&out, &file, options).await,
         Action::Keys(action) => keys::run(&out, action),
         Action::Trust(action) => trust::run(&out, &file, action).await,
         Action::Users(action) => fleet::users(&out, &Client::open(&file)?, action).await,

@@ -1,9 +1,12 @@
 //! Trust roots and rosters: made and signed offline, then published.
 
+mod files;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use mdfm_shared::digest::Digest;
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::{Document, PublicKey, Signed};
 use mdfm_shared::time::UtcMillis;
@@ -15,6 +18,8 @@ use serde_json::json;
 use crate::client::Client;
 use crate::keys;
 use crate::output::Output;
+
+pub(crate) use files::Trusted;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
@@ -59,8 +64,8 @@ pub(crate) enum Action {
         /// How many of the witnesses must have seen a checkpoint; all of them unless given.
         #[arg(long)]
         witness_threshold: Option<u16>,
-        /// Secret root keys to sign with.
-        #[arg(long = "sign", required = true)]
+        /// Secret root keys to sign with; others add theirs with `sign`.
+        #[arg(long = "sign")]
         sign: Vec<PathBuf>,
     },
     /// Makes a roster of the people who may approve, and signs it as registrar.
@@ -81,6 +86,34 @@ pub(crate) enum Action {
         #[arg(long = "sign", required = true)]
         sign: Vec<PathBuf>,
     },
+    /// Makes the next version of a trust root: what is not named stays. It needs the signatures of the old and of the new root keys; sign here with
+    /// those that are at hand, and let the others add theirs with `sign`.
+    Rotate(Box<Rotation>),
+    /// Adds your signature to a trust root or roster in a file, and shows what you have signed.
+    Sign {
+        /// The file.
+        file: PathBuf,
+        /// Your secret key.
+        #[arg(long = "key", required = true)]
+        key: Vec<PathBuf>,
+    },
+    /// Shows a trust root or roster in a file, and who has signed it; works offline.
+    Inspect {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Checks trust roots from the first to the last, and a roster under the last; works offline.
+    Verify {
+        /// The roots, version 1 first.
+        #[arg(required = true)]
+        roots: Vec<PathBuf>,
+        /// Digest of the first root, as the ceremony's minutes have it.
+        #[arg(long)]
+        pin: Option<Digest>,
+        /// A roster to check too.
+        #[arg(long)]
+        roster: Option<PathBuf>,
+    },
     /// Publishes a signed trust root or roster at the coordinator.
     Publish {
         /// The file.
@@ -88,6 +121,86 @@ pub(crate) enum Action {
     },
     /// Shows what the coordinator holds.
     Show,
+}
+
+/// What the next version of a trust root has instead of what the one before has.
+#[derive(Debug, Args)]
+pub(crate) struct Rotation {
+    /// The version before.
+    #[arg(long)]
+    from: PathBuf,
+    /// Where to write the next one.
+    #[arg(long)]
+    out: PathBuf,
+    /// Days until it expires.
+    #[arg(long, default_value_t = 1_095)]
+    days: u32,
+    /// Public root keys, all of them.
+    #[arg(long = "root")]
+    root: Vec<String>,
+    /// Root signatures needed.
+    #[arg(long)]
+    root_threshold: Option<u16>,
+    /// Public keys of the release role, all of them.
+    #[arg(long = "release")]
+    release: Vec<String>,
+    /// Release signatures needed.
+    #[arg(long)]
+    release_threshold: Option<u16>,
+    /// Public keys of the registrar role, all of them.
+    #[arg(long = "registrar")]
+    registrar: Vec<String>,
+    /// Registrar signatures needed.
+    #[arg(long)]
+    registrar_threshold: Option<u16>,
+    /// The coordinator's public online key.
+    #[arg(long)]
+    coordinator: Option<String>,
+    /// File with the audit log's verifier key.
+    #[arg(long)]
+    log_vkey: Option<PathBuf>,
+    /// Verifier keys of witnesses, or files with them, all of them.
+    #[arg(long)]
+    witness: Vec<String>,
+    /// How many of the witnesses must have seen a checkpoint.
+    #[arg(long)]
+    witness_threshold: Option<u16>,
+    /// Secret root keys to sign with.
+    #[arg(long = "sign")]
+    sign: Vec<PathBuf>,
+}
+
+impl Rotation {
+    fn next(&self) -> anyhow::Result<TrustRoot> {
+        let before = Trusted::read_root(&self.from)?.decode_unverified()?;
+        let changed = |texts: &[String], threshold: Option<u16>, held: RoleKeys| -> anyhow::Result<RoleKeys> {
+            let keys = if texts.is_empty() { held.keys } else { public_keys(texts)? };
+            let role = RoleKeys { keys, threshold: threshold.unwrap_or(held.threshold) };
+            role.key_set()?;
+            Ok(role)
+        };
+        let log = match &self.log_vkey {
+            Some(file) => verifier_key(file)?,
+            None => before.log,
+        };
+        let witnesses = match (self.witness.is_empty(), self.witness_threshold) {
+            (false, threshold) => witnesses(&self.witness, threshold)?,
+            (true, Some(_)) => witnesses(&before.witnesses.keys, self.witness_threshold)?,
+            (true, None) => before.witnesses,
+        };
+        let coordinator: Vec<String> = self.coordinator.iter().cloned().collect();
+        Ok(TrustRoot {
+            version: before.version + 1,
+            expires_at: now().plus_ms(u64::from(self.days) * DAY_MS),
+            root: changed(&self.root, self.root_threshold, before.root)?,
+            release: changed(&self.release, self.release_threshold, before.release)?,
+            registrar: changed(&self.registrar, self.registrar_threshold, before.registrar)?,
+            coordinator: changed(&coordinator, None, before.coordinator)?,
+            log,
+            witnesses,
+            approvals: before.approvals,
+        })
+    }
 }
 
 const DAY_MS: u64 = 86_400_000;
@@ -103,8 +216,19 @@ fn sign<T: Document>(document: &T, key_files: &[PathBuf], out: &Path) -> anyhow:
     Ok(signed)
 }
 
-fn role(texts: &[String], threshold: u16) -> anyhow::Result<RoleKeys> {
-    let keys = texts.iter().map(|t| keys::public(t)).collect::<Result<Vec<PublicKey>, _>>()?;
+fn public_keys(texts: &[String]) -> anyhow::Result<Vec<PublicKey>> {
+    texts.iter().map(|t| keys::public(t)).collect()
+}
+
+/// The audit log's verifier key in a file.
+fn verifier_key(file: &Path) -> anyhow::Result<String> {
+    let log = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?.trim().to_owned();
+    NoteKey::parse(&log)?;
+    Ok(log)
+}
+
+pub(crate) fn role(texts: &[String], threshold: u16) -> anyhow::Result<RoleKeys> {
+    let keys = public_keys(texts)?;
     let role = RoleKeys { keys, threshold };
     role.key_set()?;
     Ok(role)
@@ -160,11 +284,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             witness_threshold,
             sign: key_files,
         } => {
-            let log = std::fs::read_to_string(&log_vkey)
-                .with_context(|| format!("reading {}", log_vkey.display()))?
-                .trim()
-                .to_owned();
-            NoteKey::parse(&log)?;
+            let log = verifier_key(&log_vkey)?;
             let document = TrustRoot {
                 version,
                 expires_at: now().plus_ms(u64::from(days) * DAY_MS),
@@ -193,16 +313,26 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             });
             Ok(())
         }
+        Action::Rotate(rotation) => {
+            let document = rotation.next()?;
+            let signed = sign(&document, &rotation.sign, &rotation.out)?;
+            let (version, file) = (document.version, rotation.out.display());
+            out.answer(&json!({ "version": version, "digest": signed.digest() }), || {
+                format!(
+                    "trust root {version} with digest {} in {file}; `trust inspect` shows who has signed",
+                    signed.digest()
+                )
+            });
+            Ok(())
+        }
+        Action::Sign { file, key } => files::co_sign(out, &file, &key),
+        Action::Inspect { file } => files::inspect(out, &file),
+        Action::Verify { roots, pin, roster } => files::verify(out, &roots, pin, roster.as_deref()),
         Action::Publish { file } => {
-            let frame = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
             let client = Client::open(session)?;
-            // The file's payload tells which it is: exactly one of the two decodes.
-            let root = wire::decode::<Signed<TrustRoot>>(&frame).ok().filter(|s| s.decode_unverified().is_ok());
-            let roster = wire::decode::<Signed<Roster>>(&frame).ok().filter(|s| s.decode_unverified().is_ok());
-            let (path, document) = match (root, roster) {
-                (Some(root), None) => ("/api/v1/trust/roots", document_text(&root)),
-                (None, Some(roster)) => ("/api/v1/trust/rosters", document_text(&roster)),
-                _ => bail!("{} is neither a signed trust root nor a signed roster", file.display()),
+            let (path, document) = match Trusted::read(&file)? {
+                Trusted::Root(root) => ("/api/v1/trust/roots", document_text(&root)),
+                Trusted::Roster(roster) => ("/api/v1/trust/rosters", document_text(&roster)),
             };
             client.post(path, &json!({ "document": document })).await?;
             out.answer(&json!({ "published": file }), || format!("published {}", file.display()));

@@ -1,0 +1,401 @@
+//! The first installation, guided: a key ceremony in a folder of public things. Each call does what can be done by now and says who does what
+//! next; called again it goes on from there. Secret keys stay with their owners; nothing of the folder is a secret but the first passwords.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Args;
+use mdfm_shared::id::UserId;
+use mdfm_shared::manifest::is_label;
+use mdfm_shared::record::document_text;
+use mdfm_shared::sign::{KeySet, SecretKey, Signed};
+use mdfm_shared::time::UtcMillis;
+use mdfm_shared::trust::{ApprovalPolicy, Role, Roster, RosterEntry, TrustRoot, TrustedRoot, Witnesses};
+use mdfm_shared::wire;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::client::{Client, write_secret};
+use crate::keys;
+use crate::output::Output;
+use crate::trust::{self, Trusted};
+
+const DAY_MS: u64 = 86_400_000;
+const ROOT_DAYS: u64 = 1_095;
+const ROSTER_DAYS: u64 = 365;
+const PLAN: &str = "ceremony.json";
+const ROOT: &str = "root-1.mdfm";
+const ROSTER: &str = "roster-1.mdfm";
+/// Where a trial's secret keys are.
+const TRIAL_KEYS: &str = "trial-secret-keys";
+const PASSWORD_BYTES: usize = 18;
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Folder of the ceremony; made by the first call.
+    dir: PathBuf,
+    /// The coordinator's public key (online.pub of its data directory); for the first call.
+    #[arg(long)]
+    coordinator: Option<PathBuf>,
+    /// The audit log's verifier key (log.vkey of the coordinator's data directory); for the first call.
+    #[arg(long)]
+    log_vkey: Option<PathBuf>,
+    /// Owners of a root key.
+    #[arg(long, default_value_t = 3)]
+    root_keys: u16,
+    /// How many of them must sign a change of trust.
+    #[arg(long, default_value_t = 2)]
+    root_threshold: u16,
+    /// An approver, as `user-id|Printed Name|Role`; once for each, with the roles Clinical, QA and Regulatory. For the first call.
+    #[arg(long = "approver")]
+    approvers: Vec<String>,
+    /// Make every secret key here and now, in one folder. For trials: whoever has that folder is everybody at once.
+    #[arg(long)]
+    trial: bool,
+}
+
+/// What was agreed at the first call.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Plan {
+    root_keys: u16,
+    root_threshold: u16,
+    approvers: Vec<Approver>,
+    trial: bool,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Approver {
+    user: UserId,
+    printed_name: String,
+    role: Role,
+}
+
+impl Approver {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let parts: Vec<&str> = text.split('|').map(str::trim).collect();
+        let [user, printed_name, role] = parts.as_slice() else {
+            bail!("an approver is written user-id|Printed Name|Role, found {text:?}");
+        };
+        ensure!(is_label(printed_name), "{printed_name:?} is no printed name");
+        Ok(Self { user: user.parse()?, printed_name: (*printed_name).to_owned(), role: role.parse()? })
+    }
+}
+
+impl Plan {
+    fn new(options: &Init) -> anyhow::Result<Self> {
+        let approvers = options.approvers.iter().map(|a| Approver::parse(a)).collect::<anyhow::Result<Vec<_>>>()?;
+        for role in Role::ALL {
+            ensure!(
+                approvers.iter().any(|a| a.role == role),
+                "nobody is named as {role}; add --approver 'id|Name|{role}'"
+            );
+        }
+        for (i, approver) in approvers.iter().enumerate() {
+            // Each approval of a release needs another person.
+            ensure!(!approvers[..i].iter().any(|a| a.user == approver.user), "{} is named twice", approver.user);
+        }
+        ensure!(
+            options.root_threshold >= 1 && options.root_threshold <= options.root_keys,
+            "the root threshold cannot be met"
+        );
+        Ok(Self {
+            root_keys: options.root_keys,
+            root_threshold: options.root_threshold,
+            approvers,
+            trial: options.trial,
+        })
+    }
+
+    fn roots(&self) -> impl Iterator<Item = String> {
+        (1..=self.root_keys).map(|n| format!("root-{n}"))
+    }
+
+    /// Everybody who makes a key, by the name of its file.
+    fn owners(&self) -> Vec<String> {
+        let office = ["release".to_owned(), "registrar".to_owned()];
+        self.roots().chain(office).chain(self.approvers.iter().map(|a| a.user.to_string())).collect()
+    }
+}
+
+/// What was done, and what somebody has to do next.
+#[derive(Debug, Default, Serialize)]
+struct Steps {
+    done: Vec<String>,
+    next: Vec<String>,
+}
+
+struct Ceremony<'a> {
+    dir: &'a Path,
+    plan: Plan,
+    steps: Steps,
+}
+
+fn now() -> UtcMillis {
+    UtcMillis(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0))
+}
+
+/// Carries the ceremony on.
+pub(crate) async fn run(out: &Output, session: &Path, options: Init) -> anyhow::Result<()> {
+    let dir = options.dir.clone();
+    let mut ceremony = Ceremony { dir: &dir, plan: begin(&options)?, steps: Steps::default() };
+    ceremony.carry_on(session).await?;
+    let steps = &ceremony.steps;
+    out.answer(&serde_json::to_value(steps)?, || {
+        let done = steps.done.iter().map(|s| format!("  done  {s}"));
+        let next = steps.next.iter().map(|s| format!("  next  {s}"));
+        let end = if steps.next.is_empty() { "the ceremony is complete" } else { "then run this command again" };
+        let trial = ceremony
+            .plan
+            .trial
+            .then_some("THIS IS A TRIAL: all keys lie in one folder; start anew before a patient is near");
+        trial
+            .map(str::to_owned)
+            .into_iter()
+            .chain(done)
+            .chain(next)
+            .chain([end.to_owned()])
+            .collect::<Vec<_>>()
+            .join("\n")
+    });
+    Ok(())
+}
+
+/// The plan in the folder; the first call makes both.
+fn begin(options: &Init) -> anyhow::Result<Plan> {
+    let file = options.dir.join(PLAN);
+    if file.exists() {
+        ensure!(
+            options.approvers.is_empty() && options.coordinator.is_none() && options.log_vkey.is_none(),
+            "{} has its plan already; call this without --approver, --coordinator and --log-vkey, or name another folder",
+            options.dir.display()
+        );
+        let bytes = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+        return serde_json::from_slice(&bytes).with_context(|| format!("{} is no plan", file.display()));
+    }
+    let (Some(online), Some(vkey)) = (&options.coordinator, &options.log_vkey) else {
+        bail!("the first call needs --coordinator and --log-vkey, copied from the coordinator's data directory");
+    };
+    let plan = Plan::new(options)?;
+    std::fs::create_dir_all(options.dir.join("public"))?;
+    for (from, to) in [(online, "online.pub"), (vkey, "log.vkey")] {
+        std::fs::copy(from, options.dir.join(to)).with_context(|| format!("copying {}", from.display()))?;
+    }
+    mdfm_service::atomic_write(&file, &serde_json::to_vec_pretty(&plan)?)?;
+    Ok(plan)
+}
+
+impl Ceremony<'_> {
+    fn done(&mut self, what: impl Into<String>) {
+        self.steps.done.push(what.into());
+    }
+    fn next(&mut self, what: impl Into<String>) {
+        self.steps.next.push(what.into());
+    }
+    fn public(&self, owner: &str) -> PathBuf {
+        self.dir.join("public").join(format!("{owner}.pub"))
+    }
+    fn public_text(&self, owner: &str) -> String {
+        self.public(owner).display().to_string()
+    }
+    /// A trial's secret key of an owner.
+    fn trial_key(&self, owner: &str) -> anyhow::Result<SecretKey> {
+        keys::secret(&self.dir.join(TRIAL_KEYS).join(owner))
+    }
+
+    /// Goes as far as it can.
+    async fn carry_on(&mut self, session: &Path) -> anyhow::Result<()> {
+        if !self.gather_keys()? {
+            return Ok(());
+        }
+        let Some(root) = self.sign_root()? else { return Ok(()) };
+        let Some(roster) = self.sign_roster(&root)? else { return Ok(()) };
+        let client = match Client::open(session) {
+            Ok(client) => client,
+            Err(_) => {
+                self.next("the first administrator: mdfmctl login …, and mdfmctl second-factor enrol …");
+                return Ok(());
+            }
+        };
+        self.publish(&client, &root, &roster).await?;
+        self.open_accounts(&client).await
+    }
+
+    /// Whether every public key is there.
+    fn gather_keys(&mut self) -> anyhow::Result<bool> {
+        let owners = self.plan.owners();
+        for owner in &owners {
+            if self.plan.trial && !self.public(owner).exists() {
+                let secrets = self.dir.join(TRIAL_KEYS);
+                std::fs::create_dir_all(&secrets)?;
+                let mut seed = [0; 32];
+                getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+                let key = SecretKey::from_seed(seed);
+                write_secret(&secrets.join(owner), key.to_secret_text().as_bytes())?;
+                std::fs::write(self.public(owner), format!("{}\n", key.public()))?;
+            }
+        }
+        let missing: Vec<&String> = owners.iter().filter(|owner| !self.public(owner).exists()).collect();
+        if missing.is_empty() {
+            // Two owners with one key would be one owner.
+            let texts: Vec<String> = owners.iter().map(|owner| self.public_text(owner)).collect();
+            let all = texts.iter().map(|text| keys::public(text)).collect::<anyhow::Result<Vec<_>>>()?;
+            let count = all.len();
+            KeySet::new(all, count).context("the keys in `public` must all be different")?;
+            self.done(format!("{count} public keys are there"));
+            return Ok(true);
+        }
+        for owner in missing {
+            let steps = format!(
+                "mdfmctl keys new {owner}, on a machine of their own; bring {owner}.pub into {}/public",
+                self.dir.display()
+            );
+            self.steps.next.push(format!("the owner of {owner}: {steps}"));
+        }
+        Ok(false)
+    }
+
+    /// The trust root, once enough owners have signed.
+    fn sign_root(&mut self) -> anyhow::Result<Option<Signed<TrustRoot>>> {
+        let file = self.dir.join(ROOT);
+        if !file.exists() {
+            let roots: Vec<String> = self.plan.roots().map(|owner| self.public_text(&owner)).collect();
+            let log = std::fs::read_to_string(self.dir.join("log.vkey"))?.trim().to_owned();
+            let document = TrustRoot {
+                version: 1,
+                expires_at: now().plus_ms(ROOT_DAYS * DAY_MS),
+                root: trust::role(&roots, self.plan.root_threshold)?,
+                release: trust::role(&[self.public_text("release")], 1)?,
+                registrar: trust::role(&[self.public_text("registrar")], 1)?,
+                coordinator: trust::role(&[self.dir.join("online.pub").display().to_string()], 1)?,
+                log,
+                witnesses: Witnesses::default(),
+                approvals: ApprovalPolicy::seed(),
+            };
+            let mut signed = Signed::sign(&document, &[])?;
+            if self.plan.trial {
+                for owner in self.plan.roots() {
+                    signed.add_signature(&self.trial_key(&owner)?);
+                }
+            }
+            mdfm_service::atomic_write(&file, &wire::encode(&signed))?;
+        }
+        let signed = Trusted::read_root(&file)?;
+        match TrustedRoot::pinned(&signed, signed.digest()) {
+            Ok(_) => {
+                self.done(format!("trust root 1 is signed; write its digest into the minutes: {}", signed.digest()));
+                Ok(Some(signed))
+            }
+            Err(error) => {
+                let owners: Vec<String> = self.plan.roots().collect();
+                let (file, of) = (file.display(), owners.join(", "));
+                self.next(format!(
+                    "{} of {of}: look at it with mdfmctl trust inspect {file}, then mdfmctl trust sign {file} --key KEY ({error})",
+                    self.plan.root_threshold
+                ));
+                Ok(None)
+            }
+        }
+    }
+
+    /// The roster, once the registrar has signed.
+    fn sign_roster(&mut self, root: &Signed<TrustRoot>) -> anyhow::Result<Option<Signed<Roster>>> {
+        let file = self.dir.join(ROSTER);
+        if !file.exists() {
+            // A day back: an approver's clock may be behind.
+            let valid_from = UtcMillis(now().0.saturating_sub(DAY_MS));
+            let entry = |approver: &Approver| -> anyhow::Result<RosterEntry> {
+                Ok(RosterEntry {
+                    user: approver.user.clone(),
+                    printed_name: approver.printed_name.clone(),
+                    roles: vec![approver.role],
+                    key: keys::public(&self.public_text(approver.user.as_str()))?,
+                    valid_from,
+                    valid_until: valid_from.plus_ms(ROSTER_DAYS * DAY_MS),
+                    revoked: None,
+                })
+            };
+            let entries = self.plan.approvers.iter().map(entry).collect::<anyhow::Result<_>>()?;
+            let mut signed = Signed::sign(&Roster { version: 1, entries }, &[])?;
+            if self.plan.trial {
+                signed.add_signature(&self.trial_key("registrar")?);
+            }
+            mdfm_service::atomic_write(&file, &wire::encode(&signed))?;
+        }
+        let Trusted::Roster(signed) = Trusted::read(&file)? else { bail!("{} is no roster", file.display()) };
+        let held = TrustedRoot::pinned(root, root.digest())?;
+        match signed.verify(held.registrar_keys()) {
+            Ok(_) => {
+                self.done("the roster of approvers is signed");
+                Ok(Some(signed))
+            }
+            Err(error) => {
+                let file = file.display();
+                self.next(format!(
+                    "the registrar: mdfmctl trust inspect {file}, then mdfmctl trust sign {file} --key KEY ({error})"
+                ));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Gives both documents to the coordinator, unless it has them.
+    async fn publish(
+        &mut self,
+        client: &Client,
+        root: &Signed<TrustRoot>,
+        roster: &Signed<Roster>,
+    ) -> anyhow::Result<()> {
+        let held = client.get("/api/v1/trust").await?;
+        if held["rootVersion"].is_null() || held["rootVersion"] == 0 {
+            client.post("/api/v1/trust/roots", &json!({ "document": document_text(root) })).await?;
+        } else if held["firstRootDigest"] != json!(root.digest()) {
+            bail!(
+                "the coordinator has another first trust root, {}; this folder is of another ceremony",
+                held["firstRootDigest"]
+            );
+        }
+        if held["rosterVersion"].is_null() || held["rosterVersion"] == 0 {
+            client.post("/api/v1/trust/rosters", &json!({ "document": document_text(roster) })).await?;
+        }
+        self.done("the coordinator has the trust root and the roster");
+        Ok(())
+    }
+
+    /// Opens the approvers' accounts; who they are an administrator has to see with their own eyes.
+    async fn open_accounts(&mut self, client: &Client) -> anyhow::Result<()> {
+        let users = client.list("/api/v1/users").await?;
+        for approver in &self.plan.approvers {
+            let held = users.as_array().into_iter().flatten().find(|u| u["userId"] == approver.user.as_str());
+            if held.is_none() {
+                let file = self.dir.join(format!("first-password-of-{}", approver.user));
+                let mut bytes = [0; PASSWORD_BYTES];
+                getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+                let password = URL_SAFE_NO_PAD.encode(bytes);
+                write_secret(&file, password.as_bytes())?;
+                let body = json!({
+                    "userId": approver.user, "printedName": approver.printed_name, "roles": [approver.role.to_string()],
+                    "password": password,
+                });
+                client.post("/api/v1/users", &body).await?;
+                let file = file.display();
+                self.steps
+                    .next
+                    .push(format!("hand {file} to {}, who changes it at once; then remove it", approver.user));
+            }
+            if held.is_none_or(|user| user["identity"] == Value::Null) {
+                let user = &approver.user;
+                self.steps.next.push(format!(
+                    "an administrator who has seen {}'s passport: mdfmctl users verify {user} --evidence passport --reason ceremony",
+                    approver.printed_name
+                ));
+            } else {
+                self.steps.done.push(format!("{} has an account and may sign", approver.user));
+            }
+        }
+        Ok(())
+    }
+}
