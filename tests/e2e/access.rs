@@ -428,3 +428,28 @@ fn p11_300b_breached_passwords_are_refused_and_settings_change_only_as_they_were
     let lapsed = json!({ "trainedUntil": "2020-01-01T00:00:00Z", "reason": "long ago" });
     assert_eq!(admin.json("PUT", "/api/v1/users/qa/training", &lapsed).unwrap().0, 422);
 }
+
+#[test]
+fn p11_300e_a_second_factor_counts_only_once_it_was_shown_to_work() {
+    let dir = fresh_dir("factor-shown");
+    let world = World::start(&dir, Layout { hospitals: 0, ..Layout::default() }).unwrap();
+    let password = dir.join("password").display().to_string();
+    world
+        .ctl(Role::Admin, &["users", "add", "new", "--name", "New", "--role", "Operator", "--password-file", &password])
+        .unwrap();
+    let signed_in = sign_in(&world, &json!({ "userId": "new", "password": PASSWORD }));
+    let new = api(&world, "admin").with_token(signed_in.1["token"].as_str().unwrap());
+    let begun = new.json("POST", "/api/v1/me/second-factor", &json!({ "password": PASSWORD })).unwrap();
+    assert_eq!(begun.0, 201, "{begun:?}");
+    let confirm =
+        |code: &str| new.json("POST", "/api/v1/me/second-factor/confirmation", &json!({ "code": code })).unwrap();
+    assert_eq!(code(&confirm("000000")), "wrong-code");
+    let has_factor = || new.send("GET", "/api/v1/me", vec![]).unwrap().1["secondFactor"].as_bool();
+    assert_eq!(has_factor(), Some(false), "it was not shown, so it does not count");
+    let file = dir.join("sessions/new.factor");
+    std::fs::write(&file, begun.1["secret"].as_str().unwrap()).unwrap();
+    assert_eq!(confirm(&one_time_code(&world, "new", 0)).0, 201);
+    assert_eq!(has_factor(), Some(true));
+    let again = sign_in(&world, &json!({ "userId": "new", "password": PASSWORD }));
+    assert_eq!(code(&again), "second-factor", "from now on it is asked for each time");
+}

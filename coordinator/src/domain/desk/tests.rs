@@ -896,4 +896,5 @@ mod incidents;
 mod notices;
 mod retention;
 mod signers;
+mod steps;
 mod trail;

@@ -77,6 +77,7 @@ fn p11_300b_an_old_password_signs_nothing_until_it_is_changed() {
 #[test]
 fn p11_100a_ids_of_people_are_never_used_twice() {
     let mut office = Office::new();
+    // P11-300a too: an id is one person's, so that no two people share id and password.
     let again = accounts_of(&roster().entries).remove(0);
     office.refuses("admin", again.clone(), "exists", "never used twice");
     office.give(
