@@ -58,7 +58,7 @@ impl DeviceRegistration {
 }
 
 /// Rows of one list of devices.
-const IMPORT_ROWS_MAX: usize = 50_000;
+const IMPORT_ROWS_MAX: usize = 20_000;
 /// Devices of a list that are registered together.
 const IMPORT_AT_ONCE: usize = 512;
 /// Wrong rows of a list that are named.

@@ -60,8 +60,6 @@ pub(super) fn device(state: &State, id: &DeviceId, device: &Device) -> Value {
     let hospital = state.hospitals.get(&device.hospital).map(|h| h.name.clone());
     let mut resource = json!({
         "resourceType": "Device",
-        // FHIR's ids have no underscores; ours may.
-        "id": id.as_str().replace('_', "."),
         "identifier": [{ "use": "official", "system": "urn:mdfm:device", "value": id }],
         "status": status(device),
         "serialNumber": device.serial,
@@ -69,6 +67,10 @@ pub(super) fn device(state: &State, id: &DeviceId, device: &Device) -> Value {
         "version": [{ "type": { "text": "firmware" }, "value": device.firmware_version }],
         "owner": { "identifier": { "system": "urn:mdfm:hospital", "value": device.hospital }, "display": hospital },
     });
+    // FHIR's ids have no underscores; ours may, and then the identifier names the device alone.
+    if !id.as_str().contains('_') {
+        resource["id"] = id.as_str().into();
+    }
     if let Some(label) = &device.udi {
         let mut carrier = json!({ "carrierHRF": label });
         if let Some(gtin) = device_identifier(label) {

@@ -185,14 +185,13 @@ pub(super) async fn show(
     let proof = user.as_ref().and_then(|user| proof_of(api, user, factor));
     let taken = user.zip(proof).is_some_and(|(user, proof)| check_proof(&user, proof).is_ok());
     // A code that was used already ends no row of wrong ones, and begins none.
-    if taken || !matches!(proof, Some(Proof::Code(_))) {
-        api.logins.note(id.as_str(), now, taken);
-    }
+    let counts = taken || !matches!(proof, Some(Proof::Code(_)));
+    let is_locked = locked || (counts && api.logins.note(id.as_str(), now, taken));
     match proof.filter(|proof| taken || matches!(proof, Proof::Code(_))) {
         Some(proof) => Ok(proof),
         None => {
             let detail = "the code is wrong, or no second factor is set up, or too many tries; wait a minute";
-            let refusal = Refusal::forbidden("wrong-code", detail);
+            let refusal = Refusal::forbidden(if is_locked { "locked" } else { "wrong-code" }, detail);
             Err(origin.deny(api, actor.clone(), action, &format!("user/{id}"), refusal).await)
         }
     }

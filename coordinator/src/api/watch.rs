@@ -20,9 +20,11 @@ use crate::domain::access::Permission;
 use crate::domain::refusal::Class;
 
 /// Watchers at once.
-pub(crate) const WATCHERS_MAX: usize = 256;
-/// Time between looks.
+pub(crate) const WATCHERS_MAX: usize = 64;
+/// Time between looks at least.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// So many times as long as a look took, nobody looks again: large deployments are shown less often.
+const REST: u32 = 20;
 /// Time after which a watcher hears that the line still stands.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Longest watch; browsers come again by themselves.
@@ -33,6 +35,7 @@ struct Watch {
     origin: Origin,
     deployment: DeploymentId,
     began: Instant,
+    rest: Duration,
     log_size: u64,
     shown: Option<Digest>,
     _place: OwnedSemaphorePermit,
@@ -52,23 +55,36 @@ pub(super) async fn watch(
     let place = api.watchers.clone().try_acquire_owned().map_err(|_| {
         Refusal::new(Class::Unavailable, "too-many-watchers", format!("{WATCHERS_MAX} watch already; try again later"))
     })?;
-    let watch = Watch { api, origin, deployment, began: Instant::now(), log_size: 0, shown: None, _place: place };
+    let watch = Watch {
+        api,
+        origin,
+        deployment,
+        began: Instant::now(),
+        rest: Duration::ZERO,
+        log_size: 0,
+        shown: None,
+        _place: place,
+    };
     let events = stream::unfold(watch, |mut watch| async move {
         loop {
             if watch.began.elapsed() > WATCH_MAX {
                 return None;
             }
+            tokio::time::sleep(watch.rest).await;
+            watch.rest = INTERVAL;
             let size = watch.api.runner.log.size();
             if size != watch.log_size {
                 // A watcher is no use of a session, but ends with it.
                 let caller = watch.origin.peek(&watch.api)?;
-                if let Some(event) = watch.look(&caller, size) {
+                let began = Instant::now();
+                let event = watch.look(&caller, size);
+                watch.rest = INTERVAL.max(began.elapsed() * REST);
+                if let Some(event) = event {
                     return Some((Ok::<_, Infallible>(event), watch));
                 }
             } else {
                 watch.origin.peek(&watch.api)?;
             }
-            tokio::time::sleep(INTERVAL).await;
         }
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())

@@ -260,7 +260,12 @@ fn check_particulars(state: &State, particulars: &Particulars) -> Result<(), Ref
 }
 
 /// Corrects what is known of a device, or moves it: not while a deployment counts it where it stands.
-pub(super) fn change_device(state: &State, id: &DeviceId, change: &DeviceChange) -> Result<Event, Refusal> {
+pub(super) fn change_device(
+    state: &State,
+    id: &DeviceId,
+    change: &DeviceChange,
+    reason: &str,
+) -> Result<Vec<Proposal>, Refusal> {
     let held = state.need_device(id)?;
     if held.retired_at.is_some() {
         return Err(Refusal::conflict(
@@ -283,7 +288,15 @@ pub(super) fn change_device(state: &State, id: &DeviceId, change: &DeviceChange)
         let detail = format!("device {id} is part of {deployment}, which is not over; move it afterwards");
         return Err(Refusal::conflict("device-in-deployment", detail));
     }
-    Ok(Event::DeviceChanged { device: id.clone(), particulars })
+    let has_gateway = particulars.gateway.is_some() || state.only_gateway(&particulars.hospital).is_some();
+    let hospital = particulars.hospital.clone();
+    let event = Event::DeviceChanged { device: id.clone(), particulars };
+    let mut proposals = vec![Proposal::new("device.change", format!("device/{id}"), event).because(reason)];
+    if moves {
+        // Where it is now, a deployment may be on its way that takes in who comes later.
+        proposals.extend(rollout::plan::joins(state, id, &held.model, &hospital, has_gateway));
+    }
+    Ok(proposals)
 }
 
 pub(super) fn register_hospital(

@@ -426,9 +426,7 @@ pub(crate) fn decide(
                 None => proposal,
             }])
         }
-        Command::ChangeDevice { device, change, reason } => {
-            Ok(vec![Proposal::new(action, object, fleet::change_device(state, device, change)?).because(reason)])
-        }
+        Command::ChangeDevice { device, change, reason } => fleet::change_device(state, device, change, reason),
         Command::WithdrawFirmware { firmware, reason } => {
             Ok(vec![Proposal::new(action, object, firmware::withdraw(state, firmware, reason)?).because(reason)])
         }

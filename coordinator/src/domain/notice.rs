@@ -277,6 +277,39 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
     }
 }
 
+/// Keeps what strangers or broken gateways can cause at will from flooding people: one notice of a kind about an object in a while.
+#[derive(Debug, Default)]
+pub(crate) struct Quiet {
+    told: BTreeMap<(NoticeKind, String), UtcMillis>,
+}
+
+/// Time between two such notices.
+const QUIET_MS: u64 = 15 * 60_000;
+/// Objects remembered for that.
+const QUIET_MAX: usize = 4_096;
+
+impl Quiet {
+    /// Whether a notice is to be told.
+    pub(crate) fn admits(&mut self, notice: &Notice) -> bool {
+        if !matches!(notice.kind, NoticeKind::AccountLocked | NoticeKind::GatewayAnomaly) {
+            return true;
+        }
+        let key = (notice.kind, notice.object.clone());
+        if self.told.get(&key).is_some_and(|at| notice.at.since_ms(*at) < QUIET_MS) {
+            return false;
+        }
+        if self.told.len() >= QUIET_MAX {
+            self.told.retain(|_, at| notice.at.since_ms(*at) < QUIET_MS);
+        }
+        // So many in so short a time are a storm of their own; each is in the log.
+        if self.told.len() >= QUIET_MAX {
+            return false;
+        }
+        self.told.insert(key, notice.at);
+        true
+    }
+}
+
 fn concerns(hospitals: &[HospitalId], notice: &Notice) -> bool {
     hospitals.is_empty() || hospitals.iter().any(|h| notice.hospitals.contains(h))
 }

@@ -5,7 +5,7 @@ mod book;
 mod mail;
 mod webhook;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -22,7 +22,7 @@ pub(crate) use webhook::new_secret as new_webhook_secret;
 use crate::clock;
 use crate::config::Config;
 use crate::domain::State;
-use crate::domain::notice::{self, Notice, NoticeKind};
+use crate::domain::notice::{self, Notice, NoticeKind, Quiet};
 use crate::runner::Runner;
 use crate::store::CredentialStore;
 use mail::Mailer;
@@ -36,6 +36,13 @@ const RECORDS_AT_ONCE: u64 = 2_000;
 const DELIVERIES_AT_ONCE: usize = 16;
 /// What a record of telemetry has in it; there are many, and they give nothing to tell.
 const TELEMETRY: &[u8] = b"\"action\":\"telemetry.commit\"";
+
+/// Bytes of a record in which its action stands.
+const HEAD_BYTES: usize = 1_024;
+
+fn is_telemetry(entry: &[u8]) -> bool {
+    entry[..entry.len().min(HEAD_BYTES)].windows(TELEMETRY.len()).any(|w| w == TELEMETRY)
+}
 
 /// A notice as somebody gets it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,9 +94,12 @@ pub(crate) struct Following {
 }
 
 /// Computes what follows from a record.
-fn following(state: &State, index: u64, record: &AuditRecord, has_mail: bool) -> Following {
+fn following(state: &State, quiet: &mut Quiet, index: u64, record: &AuditRecord, has_mail: bool) -> Following {
     let mut following = Following::default();
     for (n, notice) in notice::of(state, record).into_iter().enumerate() {
+        if !quiet.admits(&notice) {
+            continue;
+        }
         let id = format!("{index:020}-{n}");
         let told = |detail: &str| Told {
             kind: notice.kind,
@@ -139,6 +149,7 @@ struct Office {
     caller: Caller,
     credentials: CredentialStore,
     schedule_s: Vec<u64>,
+    quiet: Mutex<Quiet>,
 }
 
 /// Starts telling; gives the book, from which inboxes are read.
@@ -147,7 +158,15 @@ pub(crate) fn start(runner: Runner, config: &Config, credentials: CredentialStor
     let mailer = config.mail.as_ref().map(|mail| Mailer::new(mail, &config.public_url)).transpose()?;
     let caller = Caller::new(config.webhook_ca_file.as_deref())?;
     let schedule_s = config.notice_retry_seconds.clone();
-    let office = Arc::new(Office { runner, book: book.clone(), mailer, caller, credentials, schedule_s });
+    let office = Arc::new(Office {
+        runner,
+        book: book.clone(),
+        mailer,
+        caller,
+        credentials,
+        schedule_s,
+        quiet: Mutex::default(),
+    });
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -177,10 +196,11 @@ impl Office {
                 return Ok(());
             }
             let mut all = Following::default();
+            let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
             self.runner.log.each(from, to, |index, entry| -> Result<(), LogError> {
-                let entry = entry.filter(|e| !e.windows(TELEMETRY.len()).any(|w| w == TELEMETRY));
+                let entry = entry.filter(|e| !is_telemetry(e));
                 if let Some(record) = entry.and_then(|e| AuditRecord::from_bytes(e).ok()) {
-                    let more = following(&self.runner.state(), index, &record, self.mailer.is_some());
+                    let more = following(&self.runner.state(), &mut quiet, index, &record, self.mailer.is_some());
                     all.inbox.extend(more.inbox);
                     all.deliveries.extend(more.deliveries);
                 }

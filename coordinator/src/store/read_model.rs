@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// Bytes of one value in the store.
 const CHUNK_BYTES: usize = 1 << 20;
 /// Grows with every change of the state's form.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const HEAD: &[u8] = b"head";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -121,7 +121,7 @@ impl Sender {
         loop {
             let (from, to) = (*next, self.runner.log.size().min(*next + RECORDS_AT_ONCE));
             if from < to {
-                let messages = self.read(from, to)?;
+                let messages = tokio::task::block_in_place(|| self.read(from, to))?;
                 if !messages.is_empty() {
                     let sending = async {
                         stream.write_all(messages.as_bytes()).await?;

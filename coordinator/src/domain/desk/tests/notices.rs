@@ -93,6 +93,21 @@ fn p11_300d_a_locked_account_is_told_to_the_administrators_and_a_changed_one_to_
 }
 
 #[test]
+fn an_attacker_cannot_flood_the_administrators() {
+    let mut office = office();
+    let mut quiet = notice::Quiet::default();
+    let mut heard = 0;
+    for _ in 0..100 {
+        office.pass(10_000);
+        let refusal = Refusal::new(refusal::Class::Unauthenticated, "locked", "too many tries");
+        let denied = Command::Denied { action: "session.open", object: "user/user-qa".into(), refusal };
+        office.attempt("somebody", denied).expect_err("it is a refusal");
+        heard += told(&mut office).iter().filter(|n| quiet.admits(n)).count();
+    }
+    assert_eq!(heard, 2, "a hundred tries in a quarter of an hour and a little more");
+}
+
+#[test]
 fn rules_and_webhooks_say_who_is_told_by_role_and_hospital() {
     let mut office = office();
     let hospital = Command::RegisterHospital { hospital: id("H-5"), name: "Five".into(), cohort: None, timezone: None };
