@@ -214,7 +214,7 @@ fn init(data: &Path, names: &[String], log_origin: &str, admin: &str, password_f
     }
     let (_, note) = log.sign_checkpoint()?;
     log.publish(&note)?;
-    tracing::info!(data = %data.display(), %admin, "data directory made; next: mdfmctl trust, then mdfm-coordinator serve");
+    tracing::info!(data = %data.display(), %admin, "data directory made; next: mdfm-coordinator serve, then mdfmctl init for the key ceremony");
     Ok(())
 }
 
@@ -265,11 +265,11 @@ fn check_clock(certificate: &str) -> Result<(), Stop> {
 async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: bool) -> anyhow::Result<()> {
     mdfm_service::raise_descriptors()?;
     let data = &config.data_dir;
+    let authority = Pem { certificate: read(data, "ca.pem")?, key: secret(data, "ca.key")? };
+    let server = server_certificate(data)?;
     let image_key = secret(data, "images.key")?;
     let image_key = ImageKey::from_text(&image_key)
         .ok_or_else(|| Stop::new(Exit::NoState, "images.key is no key: 64 hexadecimal digits"))?;
-    let authority = Pem { certificate: read(data, "ca.pem")?, key: secret(data, "ca.key")? };
-    let server = server_certificate(data)?;
     let online_key = SecretKey::from_secret_text(&secret(data, "online.key")?)?;
     let log_key = SecretKey::from_secret_text(&secret(data, "log.key")?)?;
     let signer = NoteSigner::new(read(data, "log.origin")?.trim(), log_key)?;
