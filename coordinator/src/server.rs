@@ -28,9 +28,9 @@ use crate::store::{CredentialStore, ImageKey, ImageStore, ReadModel};
 use crate::{backup, disposal, scrub, witness};
 use crate::{clock, fleet_link, notify, syslog};
 
-/// Longest time between looks at the deciding thread's progress.
 /// Passwords that are checked at the same time: each takes tens of milliseconds of a core and 19 MiB.
 const PASSWORDS_AT_ONCE: usize = 4;
+/// Longest time between looks at the deciding thread's progress.
 const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Time between looks of a standby at the data directory's lock.

@@ -260,7 +260,7 @@ pub(crate) async fn watch(out: &Output, client: &Client, options: Watch) -> anyh
         show(&client.get(&path).await?);
         return Ok(());
     }
-    // The coordinator ends long watches, and may be restarted: then it is asked anew.
+    // The coordinator ends long watches: then it is asked anew.
     let mut has_ended = false;
     while !has_ended {
         client

@@ -19,6 +19,7 @@ mod output;
 mod recalls;
 mod reports;
 mod retention;
+mod settings;
 mod single_sign_on;
 mod trust;
 
@@ -122,7 +123,7 @@ enum Action {
     Webhooks(notices::Webhooks),
     /// Settings of the installation.
     #[command(subcommand)]
-    Settings(notices::Settings),
+    Settings(settings::Settings),
     /// Recalls: find the devices concerned, follow them to the last.
     #[command(subcommand)]
     Recalls(recalls::Recalls),
@@ -205,7 +206,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Action::Incidents(action) => incidents::run(&out, &Client::open(&file)?, action).await,
         Action::Notices(action) => notices::notices(&out, &Client::open(&file)?, action).await,
         Action::Webhooks(action) => notices::webhooks(&out, &Client::open(&file)?, action).await,
-        Action::Settings(action) => notices::settings(&out, &Client::open(&file)?, action).await,
+        Action::Settings(action) => settings::run(&out, &Client::open(&file)?, action).await,
         Action::Recalls(action) => recalls::run(&out, &Client::open(&file)?, action).await,
         Action::Report(action) => reports::run(&out, &file, action).await,
         Action::Retention(action) => retention::run(&out, &file, action).await,

@@ -49,9 +49,16 @@ pub(crate) struct OidcConfig {
     pub(crate) redirect_uris: Vec<String>,
 }
 
-/// Whether an address is on this machine, for tests and for providers behind a proxy of one's own.
+/// Whether an address is on the own machine, written so that nobody can take it for another one: a loopback address as such (RFC 8252 §7.3), a
+/// port, and no name or password before it.
 pub(crate) fn is_loopback(url: &str) -> bool {
-    ["http://127.0.0.1:", "http://[::1]:"].iter().any(|begin| url.starts_with(begin))
+    reqwest::Url::parse(url).is_ok_and(|url| {
+        url.scheme() == "http"
+            && matches!(url.host_str(), Some("127.0.0.1" | "[::1]"))
+            && url.port().is_some()
+            && url.username().is_empty()
+            && url.password().is_none()
+    })
 }
 
 /// The provider's word about itself (OpenID Connect Discovery 1.0 §3).
@@ -282,6 +289,10 @@ mod tests {
             ("https://firmware.example/signed-in", true),
             ("https://firmware.example/signed-in/evil", false),
             ("http://127.0.0.1.evil.example/", false),
+            ("http://127.0.0.1:4711@evil.example/", false),
+            ("http://127.0.0.1:4711:x@evil.example/", false),
+            ("http://somebody@127.0.0.1:4711/", false),
+            ("http://[::1]:4711@evil.example/", false),
             ("http://localhost:4711/", false),
             ("https://evil.example/", false),
         ] {

@@ -1,4 +1,4 @@
-//! One's inbox.
+//! Notices: one's inbox, and what could not be delivered.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::list::ListQuery;
-use super::request::{Json, Origin, Query};
+use super::request::{Json, Origin, Path, Query};
 use super::{Api, Problem};
+use crate::clock;
 use crate::domain::Refusal;
+use crate::domain::access::Permission;
 use crate::domain::notice::NoticeKind;
-use crate::notify::{INBOX_MAX, Told};
+use crate::notify::{Delivery, INBOX_MAX, Told};
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -77,4 +79,63 @@ pub(super) async fn read(
         .mark_read(&user, &seen.notice_ids)
         .map_err(|e| Problem::internal("the notices cannot be written", &e))?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A notice that did not reach its receiver.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeadLetterView {
+    delivery_id: String,
+    /// `mail` or `webhook`.
+    channel: &'static str,
+    /// The person, or the webhook.
+    to: String,
+    kind: NoticeKind,
+    subject: String,
+    attempts: u32,
+    last_error: String,
+    given_up_at: String,
+}
+
+fn dead_view(id: &str, delivery: &Delivery) -> DeadLetterView {
+    let (channel, to) = delivery.receiver();
+    DeadLetterView {
+        delivery_id: id.to_owned(),
+        channel,
+        to: to.to_owned(),
+        kind: delivery.told.kind,
+        subject: delivery.told.subject.clone(),
+        attempts: delivery.attempts,
+        last_error: delivery.last_error.clone(),
+        given_up_at: delivery.due_at.to_string(),
+    }
+}
+
+/// Lists what could not be delivered, as often as it was tried (`notice_retry_seconds`).
+#[utoipa::path(get, path = "/api/v1/notices/dead-letters", params(ListQuery),
+    responses((status = 200, body = Vec<DeadLetterView>), (status = 422, body = Problem)))]
+pub(super) async fn dead_letters(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
+    origin.need(&api, Permission::ManageUsers, "notice.dead-letters", "notices").await?;
+    let dead = api.notices.dead_letters().map_err(|e| Problem::internal("the notices cannot be read", &e))?;
+    query.page("/api/v1/notices/dead-letters", &dead, |_, _| true, |id, delivery| dead_view(id, delivery))
+}
+
+/// Tries once more to deliver a notice that was given up.
+#[utoipa::path(post, path = "/api/v1/notices/dead-letters/{delivery}/retry",
+    responses((status = 204), (status = 404, body = Problem)))]
+pub(super) async fn retry(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(delivery): Path<String>,
+) -> Result<StatusCode, Problem> {
+    origin.need(&api, Permission::ManageUsers, "notice.retry", "notices").await?;
+    let found = api.notices.retry(&delivery, clock::now());
+    match found.map_err(|e| Problem::internal("the notices cannot be read", &e))? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Refusal::not_found("dead letter", &delivery).into()),
+    }
 }

@@ -1,4 +1,4 @@
-//! Webhooks, and what could not be delivered.
+//! Webhooks: programs elsewhere that are told.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,10 @@ use super::gateways::Reason;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, id};
 use super::{Api, Problem};
-use crate::clock;
+use crate::domain::Command;
 use crate::domain::access::Permission;
 use crate::domain::notice::{NoticeKind, Webhook};
-use crate::domain::{Command, Refusal};
-use crate::notify::{Delivery, new_webhook_secret};
+use crate::notify::new_webhook_secret;
 
 /// A program elsewhere that is to be told.
 #[derive(Deserialize, ToSchema)]
@@ -114,63 +113,4 @@ pub(super) async fn remove(
     origin.submit(&api, &caller, Command::RemoveWebhook { webhook, reason: why.reason }).await?;
     before.iter().for_each(|secret| api.credentials.forget(*secret));
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// A notice that did not reach its receiver.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct DeadLetterView {
-    delivery_id: String,
-    /// `mail` or `webhook`.
-    channel: &'static str,
-    /// The person, or the webhook.
-    to: String,
-    kind: NoticeKind,
-    subject: String,
-    attempts: u32,
-    last_error: String,
-    given_up_at: String,
-}
-
-fn dead_view(id: &str, delivery: &Delivery) -> DeadLetterView {
-    let (channel, to) = delivery.receiver();
-    DeadLetterView {
-        delivery_id: id.to_owned(),
-        channel,
-        to: to.to_owned(),
-        kind: delivery.told.kind,
-        subject: delivery.told.subject.clone(),
-        attempts: delivery.attempts,
-        last_error: delivery.last_error.clone(),
-        given_up_at: delivery.due_at.to_string(),
-    }
-}
-
-/// Lists what could not be delivered, although it was tried for a day.
-#[utoipa::path(get, path = "/api/v1/notices/dead-letters", params(ListQuery),
-    responses((status = 200, body = Vec<DeadLetterView>), (status = 422, body = Problem)))]
-pub(super) async fn dead_letters(
-    State(api): State<Api>,
-    origin: Origin,
-    Query(query): Query<ListQuery>,
-) -> Result<Response, Problem> {
-    origin.need(&api, Permission::ManageUsers, "notice.dead-letters", "notices").await?;
-    let dead = api.notices.dead_letters().map_err(|e| Problem::internal("the notices cannot be read", &e))?;
-    query.page("/api/v1/notices/dead-letters", &dead, |_, _| true, |id, delivery| dead_view(id, delivery))
-}
-
-/// Tries once more to deliver a notice that was given up.
-#[utoipa::path(post, path = "/api/v1/notices/dead-letters/{delivery}/retry",
-    responses((status = 204), (status = 404, body = Problem)))]
-pub(super) async fn retry(
-    State(api): State<Api>,
-    origin: Origin,
-    Path(delivery): Path<String>,
-) -> Result<StatusCode, Problem> {
-    origin.need(&api, Permission::ManageUsers, "notice.retry", "notices").await?;
-    let found = api.notices.retry(&delivery, clock::now());
-    match found.map_err(|e| Problem::internal("the notices cannot be read", &e))? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Refusal::not_found("dead letter", &delivery).into()),
-    }
 }

@@ -98,9 +98,9 @@ impl Incident {
         }
     }
 
-    /// Whether people of `hospital` may know of it; the vendor's people may of all.
+    /// Whether people of `hospital` may know of it: if it names no other hospital's devices. The vendor's people may of all.
     pub(crate) fn is_seen_by(&self, hospital: Option<&HospitalId>) -> bool {
-        hospital.is_none_or(|own| self.hospitals.contains(own))
+        hospital.is_none_or(|own| self.hospitals.iter().all(|h| h == own))
     }
 }
 

@@ -278,7 +278,7 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
 }
 
 /// Keeps what strangers or broken gateways can cause at will from flooding people: one notice of a kind about an object in a while.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Quiet {
     told: BTreeMap<(NoticeKind, String), UtcMillis>,
 }

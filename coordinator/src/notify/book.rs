@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Delivery, Following, Told};
+use crate::store::open_or_anew;
 
 /// Notices kept in one inbox; the oldest go, and stay in the audit log.
 pub(crate) const INBOX_MAX: usize = 500;
@@ -38,10 +39,10 @@ fn bytes(value: &impl Serialize) -> io::Result<Vec<u8>> {
 }
 
 impl Book {
-    /// Opens the store; a new one begins at `log_size`: what was before is told to nobody.
+    /// Opens the store; a new one begins at `log_size`: what was before is told to nobody. One that is damaged is put aside: what waited in it
+    /// stands in the log, and the coordinator has more to do than to tell.
     pub(crate) fn open(dir: &Path, log_size: u64) -> io::Result<Self> {
-        let db = sled::Config::new().path(dir).cache_capacity(8 << 20).open().map_err(io::Error::other)?;
-        let book = Self { db };
+        let book = Self { db: open_or_anew(dir)? };
         // A log that is shorter than what was read is another one, restored from a backup.
         if book.db.get(CURSOR)?.is_none() || book.cursor()? > log_size {
             book.db.insert(CURSOR, &log_size.to_be_bytes())?;

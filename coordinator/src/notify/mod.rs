@@ -167,20 +167,25 @@ pub(crate) fn start(runner: Runner, config: &Config, credentials: CredentialStor
         schedule_s,
         quiet: Mutex::default(),
     });
+    let reader = Arc::clone(&office);
     tokio::spawn(async move {
-        let mut tick = tokio::time::interval(INTERVAL);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tick.tick().await;
-            let reader = Arc::clone(&office);
+            let reader = Arc::clone(&reader);
             match tokio::task::spawn_blocking(move || reader.read()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::error!(error = format!("{error:#}"), "notices cannot be read off the log"),
                 Err(error) => tracing::error!(%error, "reading notices ended"),
             }
+            tokio::time::sleep(INTERVAL).await;
+        }
+    });
+    // Apart from reading: inboxes do not wait for a receiver that does not answer.
+    tokio::spawn(async move {
+        loop {
             if let Err(error) = office.deliver().await {
                 tracing::error!(error = format!("{error:#}"), "notices cannot be delivered");
             }
+            tokio::time::sleep(INTERVAL).await;
         }
     });
     Ok(book)
@@ -196,7 +201,7 @@ impl Office {
                 return Ok(());
             }
             let mut all = Following::default();
-            let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner).clone();
             self.runner.log.each(from, to, |index, entry| -> Result<(), LogError> {
                 let entry = entry.filter(|e| !is_telemetry(e));
                 if let Some(record) = entry.and_then(|e| AuditRecord::from_bytes(e).ok()) {
@@ -207,6 +212,8 @@ impl Office {
                 Ok(())
             })?;
             self.book.take(to, all)?;
+            // Not before: what could not be kept is read, and told, again.
+            *self.quiet.lock().unwrap_or_else(PoisonError::into_inner) = quiet;
         }
     }
 

@@ -2,11 +2,13 @@
 //! it is missing, older, of another version or damaged, the log is replayed instead.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::tlog::Hash;
 use serde::{Deserialize, Serialize};
+
+use super::open_or_anew;
 
 /// Bytes of one value in the store.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -49,17 +51,7 @@ fn key(generation: u32, chunk: u32) -> [u8; 8] {
 impl ReadModel {
     /// Opens the store, or makes a new one where it cannot be read: nothing in it is needed.
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
-        let open = |dir: &Path| sled::Config::new().path(dir).cache_capacity(8 << 20).open();
-        let db = match open(dir) {
-            Ok(db) => db,
-            Err(error) => {
-                tracing::warn!(%error, dir = %dir.display(), "the read model cannot be opened; making it anew");
-                let aside: PathBuf = dir.with_extension("damaged");
-                let _ = std::fs::remove_dir_all(&aside);
-                std::fs::rename(dir, &aside)?;
-                open(dir).map_err(io::Error::other)?
-            }
-        };
+        let db = open_or_anew(dir)?;
         Ok(Self { db })
     }
 

@@ -75,6 +75,8 @@ fn p11_10g_staff_report_and_see_what_happens_at_their_own_hospital_alone() {
     office.refuses("nurse-2", with("I-1", IncidentWish::Note("hm".into())), "not-found", "no incident");
     office.give("nurse-2", open("I-2", Harm::Malfunction, &[device(2, 1)]));
     office.give("nurse-2", with("I-2", IncidentWish::Note("again".into())));
+    office.give("operator", open("I-3", Harm::NoHarm, &[device(1, 1), device(2, 1)]));
+    office.refuses("nurse-2", with("I-3", IncidentWish::Note("ours too".into())), "not-found", "no incident");
 }
 
 fn change(h: usize, d: usize, change: DeviceChange) -> Command {
