@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) breached_passwords_file: Option<PathBuf>,
     /// Networks from which people and their machines may call the API; empty for all.
     pub(crate) api_networks: Vec<IpNet>,
+    /// API requests a second by one person, their machines included, or by strangers from one address; four times as many at once.
+    pub(crate) requests_per_second: u64,
     /// Connections served at once.
     pub(crate) connections_max: usize,
     /// Connections served at once from one address; hospitals may share one.
@@ -114,6 +116,7 @@ impl Default for Config {
             step_up_minutes: 15,
             breached_passwords_file: None,
             api_networks: Vec::new(),
+            requests_per_second: 50,
             connections_max: 4_096,
             connections_per_address_max: 1_024,
             connections_per_address_per_second: 100,
@@ -171,6 +174,7 @@ impl Config {
             ("session_hours", config.session_hours),
             ("session_idle_minutes", config.session_idle_minutes),
             ("step_up_minutes", config.step_up_minutes),
+            ("requests_per_second", config.requests_per_second),
             ("connections_max", config.connections_max as u64),
             ("connections_per_address_max", config.connections_per_address_max as u64),
             ("connections_per_address_per_second", config.connections_per_address_per_second),

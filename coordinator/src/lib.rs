@@ -7,6 +7,7 @@ mod access;
 mod api;
 mod backup;
 mod broker;
+mod bucket;
 mod clock;
 mod config;
 mod counters;

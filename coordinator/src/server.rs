@@ -15,7 +15,7 @@ use mdfm_shared::tlog::NoteSigner;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::access::{Breached, Idle, LoginGuard, Oidc, hash_password};
+use crate::access::{Breached, Idle, LoginGuard, Oidc, RequestRates, hash_password};
 use crate::api::{self, Api, Requests};
 use crate::broker::{self, BrokerAccess, DoorCounts, DoorLimits, FrontDoor, GatewayLimits, Login, Tls};
 use crate::config::{Config, DEFAULT_TOML, ExternalBroker};
@@ -322,6 +322,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         authority: Arc::new(authority),
         public_url: config.public_url.clone(),
         logins: Arc::new(LoginGuard::default()),
+        rates: Arc::new(RequestRates::new(config.requests_per_second)),
         pending: Arc::default(),
         answers: Arc::default(),
         requests: Requests::default(),

@@ -68,6 +68,8 @@ ids! {
     FirmwareId = "firmware";
     /// One gateway, that is one agent.
     GatewayId = "gateway";
+    /// One set of devices that deployments name.
+    GroupId = "group";
     /// One hospital.
     HospitalId = "hospital";
     /// One incident with devices.

@@ -2,6 +2,7 @@
 //! cannot do.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use mdfm_tests::{Api, Layout, Role, World, hospital_id, wait_for};
 use serde_json::{Value, json};
@@ -26,7 +27,7 @@ fn roles_with(right: &str) -> &'static [&'static str] {
         "consent" => &["operator", "nurse"],
         "recall" => &["operator", "regulatory"],
         "reportIncident" => &["operator", "clinical", "qa", "regulatory", "nurse"],
-        "retain" => &["admin", "regulatory"],
+        "retain" | "dispose" => &["admin", "regulatory"],
         "gateway" => &[],
         other => panic!("nobody has said who has {other}"),
     }
@@ -296,6 +297,39 @@ fn p11_200a3_nobody_signs_for_another_not_the_administrator_with_the_whole_disk(
     let refused = world.ctl_as("thief", &arguments).unwrap_err().to_string();
     assert!(refused.contains("approval-refused"), "{refused}");
     assert!(std::path::Path::new(&thief).exists());
+}
+
+#[test]
+fn p11_200a1_a_phase_is_validated_with_the_key_that_opens_for_both_factors() {
+    let dir = fresh_dir("validation");
+    let world = World::start(&dir, Layout { hospitals: 1, devices: 1, ..Layout::default() }).unwrap();
+    let (password, factor) = (dir.join("password").display().to_string(), world.factor("qa"));
+    let both = ["--password-file", &password, "--factor-file", &factor];
+    let made = world.ctl(Role::Qa, &[&["signing-key", "create"], &both[..]].concat()).unwrap();
+    release_to_approve(&world, made["publicKey"].as_str().unwrap());
+    for role in [Role::Clinical, Role::Regulatory] {
+        world.approve("FW-22", role).unwrap();
+    }
+    let sign = |verb: &str, id: &str| {
+        let more = [verb, id, "--role", "QA", "--reason", "seen on every device"];
+        world.ctl(Role::Qa, &[&more[..], &both[..]].concat())
+    };
+    sign("approve", "FW-22").unwrap();
+    let phase = json!({ "name": "All", "hospitalCohort": "all", "percentage": 100, "monitoringDuration": "PT0S", "validationRole": "QA" });
+    let id = world.deploy("FW-22", &json!({ "strategy": "Progressive", "phases": [phase] })).unwrap();
+    wait_for("the gate", Duration::from_secs(60), || {
+        let view = world.deployment(&id)?;
+        Ok((view["phases"][0]["status"]["name"] == "awaitingValidation").then_some(()))
+    })
+    .unwrap();
+    let path = format!("/api/v1/deployments/{id}/validations/signature");
+    let body = |password: &str| json!({ "role": "QA", "reason": "x", "password": password, "code": "000000" });
+    assert_eq!(code(&api(&world, "qa").json("POST", &path, &body("a guess")).unwrap()), "wrong-password");
+    assert_eq!(code(&api(&world, "qa").json("POST", &path, &body(PASSWORD)).unwrap()), "wrong-code");
+    let view = sign("validate", &id).unwrap();
+    let given = &view["phases"][0]["validation"];
+    assert_eq!((&given["printedName"], &given["role"]), (&json!("QA signatory"), &json!("QA")), "{view}");
+    assert!(given["meaning"].as_str().unwrap().contains("I validate phase 1 (All) as QA"), "{given}");
 }
 
 #[test]

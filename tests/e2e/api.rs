@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use mdfm_tests::{Api, Layout, Role, World, hospital_id, program, wait_for};
+use mdfm_tests::{Api, Layout, Role, World, device_id, hospital_id, program, wait_for};
 
 use crate::access::{PASSWORD, one_time_code};
 use crate::{fresh_dir, image};
@@ -226,6 +226,55 @@ fn fda_830_an_inventory_is_imported_whole_or_not_corrected_moved_and_shown_as_fh
         }
     }
     assert_eq!(found, 751, "half of them, and the one that moved");
+}
+
+#[test]
+fn seed_api_a_group_is_deployed_to_with_the_tool_and_who_asks_too_often_waits() {
+    let dir = fresh_dir("groups");
+    let more_config = "requests_per_second = 20\n".to_owned();
+    let world = World::start(&dir, Layout { hospitals: 2, devices: 2, more_config, ..Layout::default() }).unwrap();
+    let operate = |arguments: &[&str]| world.ctl(Role::Operator, arguments);
+    operate(&["hospitals", "change", &hospital_id(2), "--cohort", "late", "--reason", "asked for it"]).unwrap();
+    let cohorts = operate(&["hospitals", "cohorts"]).unwrap();
+    let late = cohorts.as_array().unwrap().iter().find(|c| c["cohort"] == "late").unwrap();
+    assert_eq!((&late["hospitals"], &late["devices"]), (&serde_json::json!([hospital_id(2)]), &2.into()));
+    let query = "hospitalCohort=late,deviceId!=DEV-002-2";
+    operate(&["groups", "set", "LATE", "--name", "Late ones", "--query", query, "--reason", "rollout 7"]).unwrap();
+    let list = dir.join("list");
+    std::fs::write(&list, "DEV-001-1\n\nDEV-002-2\n").unwrap();
+    let file = list.display().to_string();
+    operate(&["groups", "set", "ICU", "--name", "Ward", "--devices-file", &file, "--reason", "ward list"]).unwrap();
+    let ids = |group: &str| -> Vec<String> {
+        let devices = operate(&["groups", "devices", group]).unwrap();
+        devices.as_array().unwrap().iter().map(|d| d["deviceId"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!((ids("LATE"), ids("ICU")), (vec![device_id(2, 1)], vec![device_id(1, 1), device_id(2, 2)]));
+    let image = image(&dir, 7, 50_000);
+    world.release("FW-22", "2.2.0", 22, &image, 1.0).unwrap();
+    let plan = dir.join("plan.json");
+    let phases = serde_json::json!([{ "hospitalCohort": "all", "percentage": 100, "monitoringDuration": "PT0S" }]);
+    let body = serde_json::json!({ "strategy": "Progressive", "targetGroup": "LATE", "phases": phases });
+    std::fs::write(&plan, body.to_string()).unwrap();
+    let made = operate(&["deploy", "--firmware", "FW-22", &plan.display().to_string()]).unwrap();
+    let devices: Vec<&str> =
+        made["devices"].as_array().unwrap().iter().map(|d| d["deviceId"].as_str().unwrap()).collect();
+    assert_eq!(devices, [device_id(2, 1)]);
+
+    // One caller asks faster than anybody may; everybody else goes on, and the flood makes one record.
+    let (operator, auditor) = (session(&world, Role::Operator), session(&world, Role::Auditor));
+    let ask = |api: &Api| api.raw("/api/v1/hospitals").unwrap();
+    let answers: Vec<_> = (0..300).map(|_| ask(&operator)).collect();
+    let late: Vec<_> = answers.iter().filter(|(status, ..)| *status == 429).collect();
+    assert!((20..280).contains(&late.len()), "{} of 300 were too many", late.len());
+    assert!(late.iter().all(|(_, headers, body)| headers["retry-after"] == "1" && body.contains("too-many-requests")));
+    assert_eq!(ask(&auditor).0, 200);
+    // The tool waits as it is told.
+    operate(&["hospitals", "list"]).unwrap();
+    let path = "/api/v1/compliance/audit-logs?actor=operator&outcome=refused";
+    let records = auditor.send("GET", path, vec![]).unwrap().1;
+    let told = records["records"].as_array().unwrap().iter();
+    let told = told.filter(|r| r["reason"].as_str().is_some_and(|w| w.starts_with("too-many-requests"))).count();
+    assert_eq!(told, 1, "{records}");
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn main() -> anyhow::Result<()> {
         std::fs::remove_dir_all(&dir)?;
     }
     // A refusal before the body is read ends its connection; the tester makes more new ones in a second than the front door lets in.
-    let more_config = "connections_per_address_per_second = 10000\n".to_owned();
+    let more_config = "connections_per_address_per_second = 10000\nrequests_per_second = 10000\n".to_owned();
     let mut world = World::start(&dir, Layout { hospitals: 1, more_config, ..Layout::default() })?;
     let mut bad = 0;
     // An operator reaches most of it, an administrator the accounts, the regulator retention and recalls.

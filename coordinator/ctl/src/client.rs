@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_rustls::rustls::crypto::ring;
@@ -20,6 +20,10 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 const EVENTS_PATIENCE: Duration = Duration::from_secs(2 * 3_600);
 /// Bytes of one event.
 const EVENT_BYTES_MAX: usize = 256 << 20;
+/// Times that a request is sent which comes too soon after others.
+const TRIES_MAX: u32 = 5;
+/// Longest wait between them, in seconds.
+const WAIT_S_MAX: u64 = 5;
 
 use crate::account::{self, Code};
 use crate::output::Output;
@@ -112,7 +116,7 @@ impl Client {
 
     /// Sends a request and gives the JSON of its answer (null for none).
     pub(crate) async fn send(&self, request: RequestBuilder) -> anyhow::Result<Value> {
-        let answer = checked(request.send().await.context("the coordinator cannot be reached")?).await?;
+        let answer = answer(request).await?;
         let body = answer.bytes().await?;
         if body.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&body)?) }
     }
@@ -121,15 +125,14 @@ impl Client {
     }
     /// An object with its tag.
     pub(crate) async fn tagged(&self, path: &str) -> anyhow::Result<(Value, String)> {
-        let request = self.request(Method::GET, path);
-        let answer = checked(request.send().await.context("the coordinator cannot be reached")?).await?;
+        let answer = answer(self.request(Method::GET, path)).await?;
         let tag = answer.headers().get("etag").and_then(|t| t.to_str().ok()).map(str::to_owned);
         Ok((answer.json().await?, tag.context("the coordinator's answer has no tag")?))
     }
     /// Hears server-sent events until `take` says that it is enough, or the other side ends.
     pub(crate) async fn events(&self, path: &str, mut take: impl FnMut(Value) -> bool) -> anyhow::Result<()> {
         let request = self.request(Method::GET, path).timeout(EVENTS_PATIENCE);
-        let mut answer = checked(request.send().await.context("the coordinator cannot be reached")?).await?;
+        let mut answer = answer(request).await?;
         let mut buffer: Vec<u8> = Vec::new();
         while let Some(piece) = answer.chunk().await? {
             buffer.extend_from_slice(&piece);
@@ -152,8 +155,7 @@ impl Client {
         let mut items = Vec::new();
         let mut next = Some(format!("{path}?limit=1000"));
         while let Some(path) = next {
-            let request = self.request(Method::GET, &path);
-            let answer = checked(request.send().await.context("the coordinator cannot be reached")?).await?;
+            let answer = answer(self.request(Method::GET, &path)).await?;
             let link = answer.headers().get("link").and_then(|l| l.to_str().ok()).map(str::to_owned);
             next = link.and_then(|l| Some(l.strip_prefix('<')?.split_once('>')?.0.to_owned()));
             match answer.json().await? {
@@ -176,6 +178,28 @@ impl Client {
     pub(crate) async fn put_bytes(&self, path: &str, bytes: Vec<u8>) -> anyhow::Result<Value> {
         self.send(self.request(Method::PUT, path).body(bytes)).await
     }
+}
+
+/// The seconds after which a request may come again that came too soon after others; none for any other answer, and for long waits.
+fn wait_s(answer: &reqwest::Response) -> Option<u64> {
+    let asked = answer.headers().get("retry-after").filter(|_| answer.status() == StatusCode::TOO_MANY_REQUESTS)?;
+    asked.to_str().ok()?.parse().ok().filter(|s| *s <= WAIT_S_MAX)
+}
+
+/// Sends a request, again after the wait that the coordinator asks for.
+async fn answer(mut request: RequestBuilder) -> anyhow::Result<reqwest::Response> {
+    for _ in 1..TRIES_MAX {
+        let again = request.try_clone();
+        let answer = request.send().await.context("the coordinator cannot be reached")?;
+        match (wait_s(&answer), again) {
+            (Some(seconds), Some(again)) => {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                request = again;
+            }
+            _ => return checked(answer).await,
+        }
+    }
+    checked(request.send().await.context("the coordinator cannot be reached")?).await
 }
 
 /// Turns problem details into an error with their words.

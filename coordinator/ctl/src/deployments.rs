@@ -9,8 +9,10 @@ use clap::Args;
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::Signed;
 use mdfm_shared::trust::{Role, Validation};
+use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::account::{self, Code, with_code};
 use crate::client::Client;
 use crate::keys;
 use crate::output::{Output, text};
@@ -52,9 +54,14 @@ pub(crate) struct Validate {
     /// The role in which you sign.
     #[arg(long)]
     role: Role,
-    /// Your secret key file.
-    #[arg(long)]
-    key: PathBuf,
+    /// Your secret key file; else the key that the coordinator keeps for you, with your password and second factor.
+    #[arg(long, required_unless_present = "password_file")]
+    key: Option<PathBuf>,
+    /// File with your password in its first line; `-` reads standard input.
+    #[arg(long, conflicts_with = "key")]
+    password_file: Option<PathBuf>,
+    #[command(flatten)]
+    code: Code,
     /// Why, in your words.
     #[arg(long)]
     reason: String,
@@ -277,8 +284,18 @@ pub(crate) async fn watch(out: &Output, client: &Client, options: Watch) -> anyh
 }
 
 pub(crate) async fn validate(out: &Output, client: &Client, options: Validate) -> anyhow::Result<()> {
-    let key = keys::secret(&options.key)?;
     let path = format!("/api/v1/deployments/{}", options.deployment);
+    let Some(key) = &options.key else {
+        let file = options.password_file.context("either --key or --password-file is needed")?;
+        let body = json!({
+            "role": options.role.to_string(), "reason": options.reason, "password": account::password(&file)?,
+        });
+        let path = format!("{path}/validations/signature");
+        let view = with_code(client, Method::POST, &path, &body, &options.code).await?;
+        out.answer(&view, || render(&view));
+        return Ok(());
+    };
+    let key = keys::secret(key)?;
     let view = client.get(&path).await?;
     let phase = view["currentPhase"].as_u64().and_then(|p| u32::try_from(p).ok()).context("no current phase")?;
     let spec = &view["phases"][phase as usize - 1];

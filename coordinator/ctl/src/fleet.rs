@@ -119,6 +119,25 @@ pub(crate) enum Hospitals {
         #[arg(long)]
         timezone: Option<String>,
     },
+    /// Corrects what is known of a hospital, or moves it to another cohort.
+    Change {
+        /// Hospital id.
+        hospital: String,
+        /// Name.
+        #[arg(long)]
+        name: Option<String>,
+        /// Cohort that rollout phases name; empty for none.
+        #[arg(long)]
+        cohort: Option<String>,
+        /// IANA time zone; empty for none.
+        #[arg(long)]
+        timezone: Option<String>,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Lists cohorts with their hospitals.
+    Cohorts,
     /// Sets when a hospital's devices may be changed and whether its staff want to be asked; replaces what was set before.
     Policy {
         /// Hospital id.
@@ -338,6 +357,20 @@ pub(crate) async fn hospitals(out: &Output, client: &Client, action: Hospitals) 
             let body = json!({ "hospitalId": hospital, "name": name, "cohort": cohort, "timezone": timezone });
             client.post("/api/v1/hospitals", &body).await?;
             done(out, "registered", &hospital);
+        }
+        Hospitals::Change { hospital, name, cohort, timezone, reason } => {
+            let mut body = json!({ "reason": reason });
+            for (field, value) in [("name", name), ("cohort", cohort), ("timezone", timezone)] {
+                if let Some(value) = value {
+                    body[field] = if value.is_empty() { Value::Null } else { value.into() };
+                }
+            }
+            client.send(client.request(Method::PATCH, &format!("/api/v1/hospitals/{hospital}")).json(&body)).await?;
+            done(out, "changed", &hospital);
+        }
+        Hospitals::Cohorts => {
+            let rows = client.list("/api/v1/cohorts").await?;
+            out.table(&rows, &[("COHORT", "/cohort"), ("DEVICES", "/devices"), ("HOSPITALS", "/hospitals")]);
         }
         Hospitals::Policy { hospital, windows, consent } => {
             let windows = windows.iter().map(|w| window(w)).collect::<anyhow::Result<Vec<Value>>>()?;

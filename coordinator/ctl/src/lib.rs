@@ -12,6 +12,7 @@ mod delta;
 mod deployments;
 mod firmware;
 mod fleet;
+mod groups;
 mod incidents;
 mod keys;
 mod notices;
@@ -75,6 +76,9 @@ enum Action {
     /// Hospitals.
     #[command(subcommand)]
     Hospitals(fleet::Hospitals),
+    /// Groups of devices that deployments name.
+    #[command(subcommand)]
+    Groups(groups::Groups),
     /// Gateways and their enrolment tokens.
     #[command(subcommand)]
     Gateways(fleet::Gateways),
@@ -187,6 +191,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Action::Trust(action) => trust::run(&out, &file, action).await,
         Action::Users(action) => fleet::users(&out, &Client::open(&file)?, action).await,
         Action::Hospitals(action) => fleet::hospitals(&out, &Client::open(&file)?, action).await,
+        Action::Groups(action) => groups::run(&out, &Client::open(&file)?, action).await,
         Action::Gateways(action) => fleet::gateways(&out, &Client::open(&file)?, action).await,
         Action::Bundle(action) => bundle::run(&out, &Client::open(&file)?, action).await,
         Action::Broker(action) => broker::run(action),

@@ -1,10 +1,13 @@
-//! What is counted about callers and kept nowhere: wrong passwords, and when a session was last used.
+//! What is counted about callers and kept nowhere: wrong passwords, requests, and when a session was last used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::time::UtcMillis;
+
+use crate::bucket::Bucket;
 
 /// Wrong passwords in a row before a name is locked.
 const FAILURES_MAX: u32 = 5;
@@ -72,6 +75,64 @@ fn count(counts: &mut BTreeMap<String, (u32, UtcMillis)>, name: &str, now: UtcMi
     *n
 }
 
+/// Callers whose requests are counted; beyond it those are forgotten who have not called for a while, and new ones count as one.
+const CALLERS_MAX: usize = 10_000;
+const OTHERS: &str = "others";
+/// So many times a second's share may come at once.
+const AT_ONCE: u64 = 4;
+/// One who calls too often is told so in the audit log once in this time.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
+/// Requests by caller.
+pub(crate) struct RequestRates {
+    per_second: u64,
+    callers: Mutex<HashMap<String, Calls>>,
+}
+
+struct Calls {
+    bucket: Bucket,
+    last: Instant,
+    told: Option<Instant>,
+}
+
+/// More requests than a caller may make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooMany {
+    /// Whether nobody was told of it lately.
+    pub(crate) is_news: bool,
+}
+
+impl RequestRates {
+    /// So many a second for each caller.
+    pub(crate) fn new(per_second: u64) -> Self {
+        Self { per_second, callers: Mutex::default() }
+    }
+
+    /// Counts one request.
+    ///
+    /// # Errors
+    /// It is one too many.
+    pub(crate) fn count(&self, caller: &str, now: Instant) -> Result<(), TooMany> {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        if callers.len() >= CALLERS_MAX && !callers.contains_key(caller) {
+            // Whoever has been quiet for so long has a full bucket again, and nothing that was told of them lately.
+            callers.retain(|_, calls| now.saturating_duration_since(calls.last) < TOLD_EVERY);
+        }
+        let is_known = callers.len() < CALLERS_MAX || callers.contains_key(caller);
+        let caller = if is_known { caller } else { OTHERS };
+        let most = self.per_second.saturating_mul(AT_ONCE);
+        let fresh = || Calls { bucket: Bucket::new(self.per_second, most, now), last: now, told: None };
+        let calls = callers.entry(caller.to_owned()).or_insert_with(fresh);
+        calls.last = now;
+        if calls.bucket.try_take(now) {
+            return Ok(());
+        }
+        let is_news = calls.told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD_EVERY);
+        calls.told = if is_news { Some(now) } else { calls.told };
+        Err(TooMany { is_news })
+    }
+}
+
 /// When each session was last used; volatile, a restart counts as use.
 pub(crate) struct Idle {
     last: Mutex<BTreeMap<Digest, UtcMillis>>,
@@ -111,6 +172,22 @@ impl Idle {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn att_15_who_asks_too_often_waits_and_nobody_else_does() {
+        let (rates, start) = (RequestRates::new(10), Instant::now());
+        let passed = |caller: &str, at: Instant| (0..100).filter(|_| rates.count(caller, at).is_ok()).count();
+        assert_eq!(passed("user-a", start), 40, "four seconds' share at once");
+        assert_eq!(rates.count("user-a", start), Err(TooMany { is_news: false }), "told once");
+        assert_eq!(rates.count("user-b", start), Ok(()), "another caller has a share of their own");
+        assert_eq!(passed("user-a", start + Duration::from_secs(1)), 10);
+        assert_eq!(passed("user-a", start + Duration::from_secs(61)), 40);
+        let kept = || rates.callers.lock().expect("whole").len();
+        let passed = (0..CALLERS_MAX * 2).filter(|n| rates.count(&n.to_string(), start).is_ok()).count();
+        assert_eq!((passed, kept()), (CALLERS_MAX - 2 + 40, CALLERS_MAX + 1), "a crowd of names is one caller");
+        assert_eq!(rates.count("one more", start + Duration::from_secs(3_600)), Ok(()));
+        assert_eq!(kept(), 1, "who has gone is forgotten");
+    }
 
     #[test]
     fn p11_300d_five_wrong_passwords_lock_a_name_for_a_minute() {

@@ -13,7 +13,7 @@ use mdfm_shared::time::UtcMillis;
 use serde::Deserialize;
 
 pub(crate) use breached::Breached;
-pub(crate) use guard::{Idle, LoginGuard};
+pub(crate) use guard::{Idle, LoginGuard, RequestRates, TooMany};
 pub(crate) use oidc::{Oidc, OidcConfig, is_loopback};
 pub(crate) use password::{PasswordError, hash_password, spend_verification_time, verify_password};
 pub(crate) use second_factor::{Pending, new_recovery_codes, recovery_digest, step_of};

@@ -3,17 +3,19 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use mdfm_shared::id::FirmwareId;
-use mdfm_shared::sign::Signed;
-use mdfm_shared::trust::{Approval, Role};
+use mdfm_shared::id::{DeploymentId, FirmwareId, UserId};
+use mdfm_shared::sign::{SecretKey, Signed};
+use mdfm_shared::trust::{Approval, Role, Validation};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::deployments::{DeploymentView, find};
 use super::firmware::{FirmwareView, view};
 use super::list::ListQuery;
 use super::people::{BothFactors, open_key};
-use super::request::{Json, Origin, Query, document, id};
+use super::request::{Json, Origin, Path, Query, document, id};
 use super::{Api, Problem};
+use crate::access::Caller;
 use crate::clock;
 use crate::domain::access::Permission;
 use crate::domain::firmware::{Firmware, FirmwareStatus};
@@ -74,8 +76,35 @@ pub(crate) struct Signing {
     code: String,
 }
 
-/// Signs an approval with the approver's own key, which opens for a password and a second factor given with this very signature
-/// (21 CFR 11.200(a)); printed name, time and meaning are part of what is signed (11.50).
+/// Somebody who signs with the key that the coordinator keeps for them.
+struct Signer {
+    caller: Caller,
+    user: UserId,
+    printed_name: String,
+    key: SecretKey,
+}
+
+/// The caller with their own key, which opens for a password and a second factor given with this very signature (21 CFR 11.200(a)).
+async fn signer(
+    api: &Api,
+    origin: &Origin,
+    action: &'static str,
+    object: &str,
+    both: BothFactors,
+) -> Result<Signer, Problem> {
+    // Both factors come with the signature: nothing needs to have been shown before.
+    let (_, user, account) = origin.need_both(api, action, &both).await?;
+    let caller = origin.need(api, Permission::Approve, action, object).await?;
+    let Some(held) = &account.signing_key else {
+        let detail =
+            "no signing key; make one (mdfmctl signing-key create) and have the registrar put it on the roster";
+        return Err(origin.deny(api, caller.actor, action, object, Refusal::conflict("signing-key", detail)).await);
+    };
+    let key = open_key(api, &user, held.sealed, both.password).await?;
+    Ok(Signer { caller, user, printed_name: account.printed_name, key })
+}
+
+/// Signs an approval with the approver's own key; printed name, time and meaning are part of what is signed (21 CFR 11.50).
 #[utoipa::path(post, path = "/api/v1/approvals/signature", request_body = Signing,
     responses((status = 201, body = FirmwareView), (status = 403, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn sign(
@@ -83,12 +112,9 @@ pub(super) async fn sign(
     origin: Origin,
     Json(wish): Json<Signing>,
 ) -> Result<(StatusCode, axum::Json<FirmwareView>), Problem> {
-    let action = "firmware.approve";
     let object = format!("firmware/{}", wish.firmware_id.chars().take(64).collect::<String>());
-    // Both factors come with the signature: nothing needs to have been shown before.
     let both = BothFactors { password: wish.password, code: wish.code };
-    let (_, user, account) = origin.need_both(&api, action, &both).await?;
-    let caller = origin.need(&api, Permission::Approve, action, &object).await?;
+    let Signer { caller, user, printed_name, key } = signer(&api, &origin, "firmware.approve", &object, both).await?;
     let firmware: FirmwareId = id("firmwareId", &wish.firmware_id)?;
     let role: Role = id("role", &wish.role)?;
     let release = api.runner.state().need_firmware(&firmware)?.clone();
@@ -98,17 +124,11 @@ pub(super) async fn sign(
             format!("firmware {firmware} has no signed manifest yet; there is nothing to approve"),
         )
     })?;
-    let Some(held) = &account.signing_key else {
-        let detail =
-            "no signing key; make one (mdfmctl signing-key create) and have the registrar put it on the roster";
-        return Err(origin.deny(&api, caller.actor, action, &object, Refusal::conflict("signing-key", detail)).await);
-    };
-    let key = open_key(&api, &user, held.sealed, both.password).await?;
     let approval = Approval {
         manifest: manifest.digest,
         role,
         user,
-        printed_name: account.printed_name,
+        printed_name,
         meaning: format!("I approve {firmware} {} for {} as {role}", release.version, release.model),
         reason: wish.reason,
         at: clock::now(),
@@ -117,4 +137,50 @@ pub(super) async fn sign(
     origin.submit(&api, &caller, Command::Approve { firmware: firmware.clone(), approval }).await?;
     let approved = api.runner.state().need_firmware(&firmware)?.clone();
     Ok((StatusCode::CREATED, axum::Json(view(&api, &firmware, &approved))))
+}
+
+/// What somebody says who validates a phase, and both of their factors.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct PhaseSigning {
+    /// `Clinical`, `QA` or `Regulatory`: the role that the phase asks for.
+    role: String,
+    reason: String,
+    password: String,
+    code: String,
+}
+
+/// Signs the validation of the current phase, whose gate has held, with the signer's own key, as an approval is signed.
+#[utoipa::path(post, path = "/api/v1/deployments/{deployment}/validations/signature", request_body = PhaseSigning,
+    responses((status = 201, body = DeploymentView), (status = 403, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn sign_validation(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(deployment): Path<String>,
+    Json(wish): Json<PhaseSigning>,
+) -> Result<(StatusCode, axum::Json<DeploymentView>), Problem> {
+    let object = format!("deployment/{deployment}");
+    let both = BothFactors { password: wish.password, code: wish.code };
+    let signer = signer(&api, &origin, "deployment.validate", &object, both).await?;
+    let deployment: DeploymentId = id("deployment", &deployment)?;
+    let role: Role = id("role", &wish.role)?;
+    let validation = {
+        let state = api.runner.state();
+        let held = state.need_deployment(&deployment)?;
+        let name = held.plan.spec.phases.get(held.current as usize).map_or("", |phase| &phase.name);
+        Validation {
+            deployment: deployment.clone(),
+            phase: held.current,
+            manifest: held.plan.manifest,
+            role,
+            user: signer.user,
+            printed_name: signer.printed_name,
+            meaning: format!("I validate phase {} ({name}) as {role}", held.current + 1),
+            reason: wish.reason,
+            at: clock::now(),
+        }
+    };
+    let validation = Signed::sign(&validation, &[&signer.key]).map_err(|e| Refusal::document("validation", e))?;
+    origin.submit(&api, &signer.caller, Command::Validate { deployment: deployment.clone(), validation }).await?;
+    Ok((StatusCode::CREATED, find(&api, &signer.caller, &deployment)?))
 }

@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::compliance::{AuditPage, Paging, about_device};
 use super::gateways::Reason;
 use super::list::ListQuery;
-use super::request::{Json, Origin, Path, Query, id, parsed, tagged};
+use super::request::{Json, Origin, Path, Query, given, id, parsed, tagged};
 use super::{Api, Problem, fhir};
 use crate::access::Caller;
 use crate::clock;
@@ -253,11 +253,6 @@ pub(crate) struct DevicePatch {
     reason: String,
 }
 
-/// Tells `null` from what is left out.
-fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(deserializer).map(Some)
-}
-
 /// Corrects what is known of a device, or moves it to another hospital or gateway.
 #[utoipa::path(patch, path = "/api/v1/devices/{device}", request_body = DevicePatch,
     responses((status = 200, body = DeviceView), (status = 404, body = Problem), (status = 409, body = Problem),
@@ -345,13 +340,20 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let caller = origin.need(&api, Permission::Read, "device.list", "device").await?;
     let state = api.runner.state();
-    let (own, sight) = (state.hospital_of_user(&caller.actor.id), Sight::new(&api, &state));
-    query.page(
-        "/api/v1/devices",
-        &state.devices,
-        |_, d| own.is_none_or(|h| *h == d.hospital),
-        |id, d| view(&sight, id, d),
-    )
+    let own = state.hospital_of_user(&caller.actor.id);
+    page(&api, &state, &query, "/api/v1/devices", |_, d| own.is_none_or(|h| *h == d.hospital))
+}
+
+/// Devices that `sees` lets through, as a list at `path`.
+pub(super) fn page(
+    api: &Api,
+    state: &domain::State,
+    query: &ListQuery,
+    path: &str,
+    sees: impl Fn(&DeviceId, &Device) -> bool,
+) -> Result<Response, Problem> {
+    let sight = Sight::new(api, state);
+    query.page(path, &state.devices, sees, |id, d| view(&sight, id, d))
 }
 
 /// Shows one device.

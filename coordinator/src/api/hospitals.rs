@@ -1,5 +1,7 @@
 //! Hospitals: registration, maintenance windows, the wish to be asked.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -8,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::list::ListQuery;
-use super::request::{Json, Origin, Path, Query, id};
+use super::request::{Json, Origin, Path, Query, given, id, tagged};
 use super::{Api, Problem};
 use crate::domain::access::Permission;
-use crate::domain::fleet::Hospital;
+use crate::domain::fleet::{Hospital, HospitalChange};
 use crate::domain::rollout::request::{WindowJson, window_text};
 use crate::domain::{Command, Refusal};
 
@@ -82,6 +84,100 @@ pub(super) async fn register(
     origin.submit(&api, &caller, command).await?;
     let state = api.runner.state();
     Ok((StatusCode::CREATED, axum::Json(view(&hospital, state.need_hospital(&hospital)?))))
+}
+
+/// What is to change of a hospital; what is left out stays, `null` takes away.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct HospitalPatch {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    cohort: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    timezone: Option<Option<String>>,
+    reason: String,
+}
+
+/// Corrects what is known of a hospital, or moves it to another cohort; deployments under way keep their phases.
+#[utoipa::path(patch, path = "/api/v1/hospitals/{hospital}", request_body = HospitalPatch,
+    responses((status = 200, body = HospitalView), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 412, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn change(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(hospital): Path<String>,
+    Json(patch): Json<HospitalPatch>,
+) -> Result<Response, Problem> {
+    let object = format!("hospital/{hospital}");
+    let caller = origin.need(&api, Permission::ManageFleet, "hospital.change", &object).await?;
+    let hospital: HospitalId = id("hospital", &hospital)?;
+    let change = HospitalChange { name: patch.name, cohort: patch.cohort, timezone: patch.timezone };
+    let command = Command::ChangeHospital { hospital: hospital.clone(), change, reason: patch.reason };
+    origin.submit(&api, &caller, command).await?;
+    let state = api.runner.state();
+    Ok(tagged(&state, &object, view(&hospital, state.need_hospital(&hospital)?)))
+}
+
+/// Shows one hospital; staff see their own.
+#[utoipa::path(get, path = "/api/v1/hospitals/{hospital}",
+    responses((status = 200, body = HospitalView), (status = 404, body = Problem)))]
+pub(super) async fn show(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(hospital): Path<String>,
+) -> Result<Response, Problem> {
+    let object = format!("hospital/{hospital}");
+    let caller = origin.need(&api, Permission::Read, "hospital.show", &object).await?;
+    let hospital: HospitalId = id("hospital", &hospital)?;
+    let state = api.runner.state();
+    if state.hospital_of_user(&caller.actor.id).is_some_and(|own| *own != hospital) {
+        return Err(Refusal::not_found("hospital", &hospital).into());
+    }
+    Ok(tagged(&state, &object, view(&hospital, state.need_hospital(&hospital)?)))
+}
+
+/// A cohort, as rollout phases name it.
+#[derive(Default, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CohortView {
+    cohort: String,
+    hospitals: Vec<String>,
+    /// Devices in service.
+    devices: u64,
+}
+
+/// Lists the cohorts that hospitals belong to.
+#[utoipa::path(get, path = "/api/v1/cohorts", params(ListQuery),
+    responses((status = 200, body = Vec<CohortView>), (status = 422, body = Problem)))]
+pub(super) async fn cohorts(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
+    origin.need(&api, Permission::ReadAll, "cohort.list", "cohort").await?;
+    let state = api.runner.state();
+    let mut cohorts: BTreeMap<String, CohortView> = BTreeMap::new();
+    for (id, hospital) in &state.hospitals {
+        if let Some(name) = &hospital.cohort {
+            cohorts.entry(name.clone()).or_default().hospitals.push(id.to_string());
+        }
+    }
+    for device in state.devices.values().filter(|d| d.retired_at.is_none()) {
+        let cohort = state.hospitals.get(&device.hospital).and_then(|h| h.cohort.as_ref());
+        if let Some(held) = cohort.and_then(|name| cohorts.get_mut(name)) {
+            held.devices += 1;
+        }
+    }
+    drop(state);
+    query.page(
+        "/api/v1/cohorts",
+        &cohorts,
+        |_, _| true,
+        |name, held| CohortView { cohort: name.clone(), hospitals: held.hospitals.clone(), devices: held.devices },
+    )
 }
 
 /// Sets a hospital's maintenance windows and whether its staff want to be asked; replaces what was set before.

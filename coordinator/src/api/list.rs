@@ -1,6 +1,7 @@
 //! The one way in which lists are asked for: `filter`, `sort`, `limit`, `cursor`. An answer is an array; where it does not end, its header `Link`
 //! (RFC 8288) leads on. A cursor is a place in the order, so nothing is shown twice or passed over while things come and go.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -17,6 +18,7 @@ use utoipa::IntoParams;
 
 use super::Problem;
 use crate::domain::Refusal;
+use crate::domain::filter::{Filter, order};
 use crate::domain::refusal::Class;
 
 /// Items of one answer, unless more are asked for.
@@ -26,8 +28,6 @@ const LIMIT_MAX: usize = 1_000;
 const LOOKED_AT_MAX: usize = 20_000;
 /// Items that are sorted by another field than their id.
 const SORTED_MAX: usize = 20_000;
-/// Conditions of one filter.
-const CONDITIONS_MAX: usize = 16;
 
 /// Which items, in which order, and how many of them.
 #[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
@@ -49,70 +49,15 @@ pub(crate) struct ListQuery {
     cursor: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Is {
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-}
-
-/// In the order in which they must be looked for.
-const OPERATORS: [(&str, Is); 6] = [
-    ("!=", Is::NotEqual),
-    ("<=", Is::LessOrEqual),
-    (">=", Is::GreaterOrEqual),
-    ("=", Is::Equal),
-    ("<", Is::Less),
-    (">", Is::Greater),
-];
-
-struct Condition {
-    field: String,
-    is: Is,
-    value: String,
-}
-
 fn wrong(field: &str, problem: impl std::fmt::Display) -> Problem {
     Refusal::invalid(field, problem).into()
-}
-
-/// The parts of a filter between commas that are not in quotes.
-fn parts(text: &str) -> Vec<&str> {
-    let mut quoted = false;
-    text.split(|c| {
-        quoted ^= c == '"';
-        c == ',' && !quoted
-    })
-    .collect()
-}
-
-fn conditions(text: &str) -> Result<Vec<Condition>, Problem> {
-    let parts = parts(text);
-    if parts.len() > CONDITIONS_MAX {
-        return Err(wrong("filter", format!("at most {CONDITIONS_MAX} conditions")));
-    }
-    let condition = |part: &str| {
-        let at = part.find(['!', '<', '>', '=']).ok_or_else(|| wrong("filter", format!("{part:?} is no condition")))?;
-        let (field, rest) = part.split_at(at);
-        let (sign, is) = OPERATORS
-            .into_iter()
-            .find(|(sign, _)| rest.starts_with(sign))
-            .ok_or_else(|| wrong("filter", format!("{part:?} is no condition")))?;
-        let value = rest[sign.len()..].trim();
-        let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
-        Ok(Condition { field: field.trim().to_owned(), is, value: value.to_owned() })
-    };
-    parts.into_iter().filter(|p| !p.trim().is_empty()).map(condition).collect()
 }
 
 /// A field of an item.
 ///
 /// # Errors
 /// Items have no such field.
-fn field<'a>(item: &'a Value, name: &str) -> Result<&'a Value, Problem> {
+fn field<'a>(item: &'a Value, name: &str) -> Result<&'a Value, Refusal> {
     let mut found = item;
     for (depth, part) in name.split('.').enumerate() {
         found = match found.get(part) {
@@ -120,50 +65,15 @@ fn field<'a>(item: &'a Value, name: &str) -> Result<&'a Value, Problem> {
             None if depth == 0 => {
                 let known: Vec<&str> =
                     item.as_object().into_iter().flat_map(|o| o.keys()).map(String::as_str).collect();
-                return Err(wrong("filter", format!("there is no field {name:?}; there are {}", known.join(", "))));
+                return Err(Refusal::invalid(
+                    "filter",
+                    format!("there is no field {name:?}; there are {}", known.join(", ")),
+                ));
             }
             None => &Value::Null,
         };
     }
     Ok(found)
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// Numbers by their value, all else by its letters.
-fn order(a: &Value, b: &Value) -> Ordering {
-    match (a.as_f64(), b.as_f64()) {
-        (Some(a), Some(b)) => a.total_cmp(&b),
-        _ => text(a).cmp(&text(b)),
-    }
-}
-
-impl Condition {
-    fn holds(&self, value: &Value) -> bool {
-        if let Value::Array(several) = value {
-            let any = several
-                .iter()
-                .any(|v| Self { is: Is::Equal, field: String::new(), value: self.value.clone() }.holds(v));
-            return if self.is == Is::NotEqual { !any } else { any };
-        }
-        let begins = self.value.strip_suffix('*').map(|begin| text(value).starts_with(begin));
-        let equal = begins.unwrap_or_else(|| text(value) == self.value);
-        let wanted = serde_json::from_str::<Value>(&self.value).ok().filter(Value::is_number);
-        let order = order(value, &wanted.unwrap_or_else(|| Value::String(self.value.clone())));
-        match self.is {
-            Is::Equal => equal,
-            Is::NotEqual => !equal,
-            Is::Less => order.is_lt() && !value.is_null(),
-            Is::LessOrEqual => order.is_le() && !value.is_null(),
-            Is::Greater => order.is_gt() && !value.is_null(),
-            Is::GreaterOrEqual => order.is_ge() && !value.is_null(),
-        }
-    }
 }
 
 /// A place in a list: the value that it is sorted by, and the id.
@@ -186,7 +96,7 @@ impl ListQuery {
         if !(1..=LIMIT_MAX).contains(&limit) {
             return Err(wrong("limit", format!("must be 1 to {LIMIT_MAX}")));
         }
-        let conditions = self.filter.as_deref().map_or(Ok(Vec::new()), conditions)?;
+        let filter = self.filter.as_deref().map_or(Ok(Filter::default()), Filter::parse)?;
         let cursor = self.cursor.as_deref().map(|text| {
             let bytes = URL_SAFE_NO_PAD.decode(text).ok();
             bytes
@@ -200,12 +110,8 @@ impl ListQuery {
             }
             let item =
                 serde_json::to_value(view(id, item)).map_err(|e| Problem::internal("the list cannot be shown", &e))?;
-            for condition in &conditions {
-                if !condition.holds(field(&item, &condition.field)?) {
-                    return Ok(None);
-                }
-            }
-            Ok(Some(item))
+            let holds = filter.holds(|name| field(&item, name).map(Cow::Borrowed))?;
+            Ok(holds.then_some(item))
         };
         let (page, next) = match &self.sort {
             None => by_id(items, limit, cursor.as_ref(), shown)?,

@@ -12,6 +12,7 @@ mod fhir;
 mod firmware;
 mod fleet_link;
 mod gateways;
+mod groups;
 mod history;
 mod hospitals;
 mod idempotency;
@@ -44,7 +45,7 @@ use mdfm_audit::SearchIndex;
 use mdfm_shared::sign::SecretKey;
 use tokio::sync::Semaphore;
 
-use crate::access::{Breached, Idle, LoginGuard, Oidc, Pending, SessionPolicy};
+use crate::access::{Breached, Idle, LoginGuard, Oidc, Pending, RequestRates, SessionPolicy};
 use crate::broker::DoorCounts;
 use crate::fleet_link::Counts;
 use crate::notify::Book;
@@ -69,6 +70,7 @@ pub(crate) struct Api {
     pub(crate) authority: Arc<Pem>,
     pub(crate) public_url: String,
     pub(crate) logins: Arc<LoginGuard>,
+    pub(crate) rates: Arc<RequestRates>,
     /// Second factors that were handed out and not shown yet.
     pub(crate) pending: Arc<Pending>,
     pub(crate) idle: Arc<Idle>,

@@ -1,12 +1,15 @@
 //! Errors as problem details (RFC 9457): a stable type, what happened, and what to do.
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::Refusal;
 use crate::domain::refusal::Class;
+
+/// The code of a refusal that is over in a second; other limits of this class last a minute.
+pub(super) const TOO_MANY_REQUESTS: &str = "too-many-requests";
 
 /// The body of every error.
 #[derive(Debug, Serialize, ToSchema)]
@@ -68,6 +71,10 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let seconds = if self.kind.ends_with(TOO_MANY_REQUESTS) { "1" } else { "60" };
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+        }
         if let Some(refusal) = unrecorded {
             response.extensions_mut().insert(Unrecorded(refusal));
         }

@@ -241,6 +241,11 @@ fn refusal_of(denied: &Denied, caller: &Caller, permission: Permission) -> Refus
     }
 }
 
+/// Tells `null` from what is left out.
+pub(super) fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    serde::Deserialize::deserialize(deserializer).map(Some)
+}
+
 /// An identifier from a path or body.
 pub(super) fn id<T: std::str::FromStr<Err: std::fmt::Display>>(field: &str, text: &str) -> Result<T, Problem> {
     Ok(parsed(field, text)?)

@@ -127,7 +127,7 @@ pub(super) async fn propose(
     origin: Origin,
     Json(new): Json<NewDisposal>,
 ) -> Result<(StatusCode, axum::Json<Value>), Problem> {
-    let caller = origin.need(&api, Permission::Retain, "disposal.propose", "disposal").await?;
+    let caller = origin.need(&api, Permission::Dispose, "disposal.propose", "disposal").await?;
     let id: mdfm_shared::id::RecallId = super::request::id("disposalId", &new.disposal_id)?;
     if api.runner.state().disposals.contains_key(id.as_str()) {
         return Err(Refusal::exists("disposal", &id).into());
@@ -154,7 +154,7 @@ pub(super) async fn confirm(
     Path(id): Path<String>,
     Json(reason): Json<Reason>,
 ) -> Result<StatusCode, Problem> {
-    let caller = origin.need(&api, Permission::Retain, "disposal.confirm", &format!("disposal/{id}")).await?;
+    let caller = origin.need(&api, Permission::Dispose, "disposal.confirm", &format!("disposal/{id}")).await?;
     if !api.runner.state().disposals.contains_key(&id) {
         return Err(Refusal::not_found("disposal", &id).into());
     }

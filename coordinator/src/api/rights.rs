@@ -51,6 +51,7 @@ const RIGHTS: &[(Right, &[Route])] = &[
     ]),
     (Right::Own, &[
         ("POST", "/api/v1/approvals/signature", "firmware.approve"),
+        ("POST", "/api/v1/deployments/{deployment}/validations/signature", "deployment.validate"),
         ("POST", "/api/v1/me/second-factor", "user.second-factor.set"),
         ("POST", "/api/v1/me/second-factor/confirmation", "user.second-factor.set"),
         ("PUT", "/api/v1/me/address", "user.address.set"),
@@ -79,6 +80,7 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("GET", "/api/v1/firmware", "firmware.list"),
         ("GET", "/api/v1/firmware/{firmware}", "firmware.show"),
         ("GET", "/api/v1/hospitals", "hospital.list"),
+        ("GET", "/api/v1/hospitals/{hospital}", "hospital.show"),
         ("GET", "/api/v1/trust", "trust.show"),
     ]),
     (Right::Needs(Permission::ReadAll), &[
@@ -87,6 +89,10 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("GET", "/api/v1/fleet-link", "fleet-link.read"),
         ("GET", "/api/v1/metrics", "metrics.read"),
         ("GET", "/api/v1/gateways", "gateway.list"),
+        ("GET", "/api/v1/cohorts", "cohort.list"),
+        ("GET", "/api/v1/groups", "group.list"),
+        ("GET", "/api/v1/groups/{group}", "group.show"),
+        ("GET", "/api/v1/groups/{group}/devices", "group.devices"),
         ("GET", "/api/v1/settings", "settings.show"),
         ("GET", "/api/v1/recalls", "recall.list"),
         ("GET", "/api/v1/recalls/{recall}", "recall.show"),
@@ -139,7 +145,10 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("POST", "/api/v1/gateways/{gateway}/enrolment-tokens", "gateway.token"),
         ("POST", "/api/v1/gateways/{gateway}/revocation", "gateway.revoke"),
         ("POST", "/api/v1/hospitals", "hospital.register"),
+        ("PATCH", "/api/v1/hospitals/{hospital}", "hospital.change"),
         ("PUT", "/api/v1/hospitals/{hospital}/policy", "hospital.policy"),
+        ("PUT", "/api/v1/groups/{group}", "group.set"),
+        ("DELETE", "/api/v1/groups/{group}", "group.remove"),
     ]),
     (Right::Needs(Permission::SubmitFirmware), &[
         ("POST", "/api/v1/firmware", "firmware.create"),
@@ -185,6 +194,8 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("PUT", "/api/v1/compliance/retention", "retention.set"),
         ("POST", "/api/v1/compliance/holds", "hold.place"),
         ("POST", "/api/v1/compliance/holds/{hold}/release", "hold.release"),
+    ]),
+    (Right::Needs(Permission::Dispose), &[
         ("POST", "/api/v1/compliance/disposals", "disposal.propose"),
         ("POST", "/api/v1/compliance/disposals/{disposal}/confirmation", "disposal.confirm"),
     ]),

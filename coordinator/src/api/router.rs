@@ -8,20 +8,23 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use mdfm_shared::record::person;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::idempotency;
-use super::problem::Unrecorded;
+use super::problem::{TOO_MANY_REQUESTS, Unrecorded};
 use super::request::Origin;
 use super::rights::{self, Right};
 use super::{
     Api, Problem, agent, approvals, bundles, compliance, deployments, devices, evidence, firmware, fleet_link,
-    gateways, history, hospitals, incidents, metrics, notices, page, people, recalls, reports, retention, sessions,
-    settings, single_sign_on, trust, users, watch, webhooks,
+    gateways, groups, history, hospitals, incidents, metrics, notices, page, people, recalls, reports, retention,
+    sessions, settings, single_sign_on, trust, users, watch, webhooks,
 };
+use crate::access::TooMany;
+use crate::broker::network;
 use crate::clock;
 use crate::domain::Refusal;
 use crate::domain::refusal::Class;
@@ -87,7 +90,12 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(people::reset_password))
         .routes(routes!(users::create, users::list))
         .routes(routes!(hospitals::register, hospitals::list))
+        .routes(routes!(hospitals::show, hospitals::change))
         .routes(routes!(hospitals::set_policy))
+        .routes(routes!(hospitals::cohorts))
+        .routes(routes!(groups::list))
+        .routes(routes!(groups::show, groups::set, groups::remove))
+        .routes(routes!(groups::devices))
         .routes(routes!(gateways::register, gateways::list))
         .routes(routes!(gateways::issue_token))
         .routes(routes!(gateways::revoke))
@@ -108,6 +116,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(firmware::withdraw))
         .routes(routes!(approvals::inbox, approvals::approve))
         .routes(routes!(approvals::sign))
+        .routes(routes!(approvals::sign_validation))
         .routes(routes!(deployments::create, deployments::list))
         .routes(routes!(deployments::show))
         .routes(routes!(watch::watch))
@@ -264,9 +273,31 @@ async fn admit_address(api: &Api, origin: &Origin, path: &str, object: &str) -> 
     Err(origin.deny(api, anonymous(&address.to_string()), "request", object, refusal).await)
 }
 
-/// Lets people in from their networks alone, and to what they may.
+/// Whether the caller has not called too often: one person with all of their machines, or all strangers from one address.
+async fn admit_rate(api: &Api, origin: &Origin, path: &str, object: &str) -> Result<(), Problem> {
+    if !path.starts_with("/api/") {
+        return Ok(());
+    }
+    let actor = match origin.peek(api) {
+        Some(caller) => caller.actor,
+        None => anonymous(&network(origin.peer.address.ip()).to_string()),
+    };
+    let who = format!("{:?}/{}", actor.kind, person(&actor.id));
+    let Err(TooMany { is_news }) = api.rates.count(&who, Instant::now()) else { return Ok(()) };
+    let detail = "more requests than one caller may make (requests_per_second); wait a second";
+    let refusal = Refusal::new(Class::TooOften, TOO_MANY_REQUESTS, detail);
+    // A flood makes one record, not one for each of its drops.
+    if is_news {
+        Err(origin.deny(api, actor, "request", object, refusal).await)
+    } else {
+        Err(Problem::recorded(refusal))
+    }
+}
+
+/// Lets people in from their networks alone, not too often, and to what they may.
 async fn let_in(api: &Api, origin: &Origin, object: &str, request: Request, next: Next) -> Result<Response, Problem> {
     admit_address(api, origin, request.uri().path(), object).await?;
+    admit_rate(api, origin, request.uri().path(), object).await?;
     let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     if let Some(path) = matched.filter(|path| path != DOCUMENT && path != PAGE) {
         admit(api, origin, request.method(), &path, object).await?;

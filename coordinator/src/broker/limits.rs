@@ -1,51 +1,13 @@
-//! Rates and places, pure: time comes in, a judgement goes out.
+//! Who may connect, by address, pure: time comes in, a judgement goes out.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use crate::bucket::Bucket;
 
 /// Addresses remembered; beyond it those with nothing open are forgotten.
 const ADDRESSES_MAX: usize = 65_536;
-
-/// A token bucket: so many a second, so many at once.
-#[derive(Debug, Clone)]
-pub(super) struct Bucket {
-    per_second: f64,
-    most: f64,
-    tokens: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    /// A full bucket.
-    pub(super) fn new(per_second: u64, at_once: u64, now: Instant) -> Self {
-        let (per_second, most) = (per_second.max(1) as f64, at_once.max(1) as f64);
-        Self { per_second, most, tokens: most, at: now }
-    }
-
-    fn fill(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.tokens = (self.tokens + passed * self.per_second).min(self.most);
-        self.at = now.max(self.at);
-    }
-
-    /// Takes `n` tokens, into debt if need be; gives how long to wait until the debt is paid.
-    pub(super) fn take(&mut self, now: Instant, n: usize) -> Duration {
-        self.fill(now);
-        self.tokens -= n as f64;
-        if self.tokens >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.tokens / self.per_second) }
-    }
-
-    /// Takes one token if there is one.
-    fn try_take(&mut self, now: Instant) -> bool {
-        self.fill(now);
-        let enough = self.tokens >= 1.0;
-        if enough {
-            self.tokens -= 1.0;
-        }
-        enough
-    }
-}
 
 /// How much one address may.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +41,8 @@ pub(super) struct Addresses {
     held: HashMap<IpAddr, Address>,
 }
 
-fn network(address: IpAddr) -> IpAddr {
+/// The address, or the network of 64 bits that it belongs to.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
         v4 @ IpAddr::V4(_) => v4,
@@ -128,6 +91,8 @@ impl Addresses {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const LIMITS: AddressLimits = AddressLimits { open_max: 20, strangers_max: 5, per_second: 10 };
@@ -177,20 +142,5 @@ mod tests {
         assert_eq!(network(ip("2001:db8:1:2:3::4")), network(ip("2001:db8:1:2:ffff::9")));
         assert_ne!(network(ip("2001:db8:1:2::1")), network(ip("2001:db8:1:3::1")));
         assert_eq!(network(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
-    }
-
-    #[test]
-    fn att_13_a_bucket_in_debt_says_how_long_to_wait() {
-        let start = Instant::now();
-        let mut bucket = Bucket::new(100, 50, start);
-        assert_eq!(bucket.take(start, 50), Duration::ZERO);
-        assert_eq!(bucket.take(start, 10), Duration::from_millis(100));
-        assert_eq!(bucket.take(start + Duration::from_millis(100), 0), Duration::ZERO);
-        assert_eq!(bucket.take(start, 0), Duration::ZERO, "time does not go back");
-        assert_eq!(
-            bucket.take(start + Duration::from_secs(3_600), 51),
-            Duration::from_millis(10),
-            "no more than its most"
-        );
     }
 }

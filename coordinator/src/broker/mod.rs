@@ -17,6 +17,7 @@ mod websocket;
 pub(crate) use counts::{DoorCounts, DoorCountsView};
 pub(crate) use embedded::start as start_embedded;
 pub(crate) use front_door::{DoorLimits, FrontDoor, Peer};
+pub(crate) use limits::network;
 pub(crate) use sessions::GatewayLimits;
 pub(crate) use tls::Tls;
 

@@ -10,8 +10,8 @@ use mdfm_shared::wire::{Topic, mqtt};
 use tokio::sync::{mpsc, oneshot};
 
 use super::counts::DoorCounts;
-use super::limits::Bucket;
 use super::subscriptions::{Board, Subscriptions};
+use crate::bucket::Bucket;
 
 /// How much one gateway may send; at once it may send five times as much.
 #[derive(Debug, Clone, Copy)]

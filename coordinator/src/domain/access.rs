@@ -60,14 +60,19 @@ pub(crate) enum Permission {
     /// What concerns no hospital in particular, or all of them.
     ReadAll,
     ReadAudit,
-    /// Terms, holds, disposal.
+    /// Terms and holds.
     Retain,
+    /// Take away records whose term is over.
+    Dispose,
 }
 
 impl Permission {
-    /// What decides over firmware, people or trust: only somebody who has just shown both factors.
+    /// What decides over firmware, people or trust, or cannot be undone: only somebody who has just shown both factors.
     pub(crate) fn is_critical(self) -> bool {
-        matches!(self, Self::ManageUsers | Self::ManageTrust | Self::Approve | Self::Deploy | Self::RollBack)
+        matches!(
+            self,
+            Self::ManageUsers | Self::ManageTrust | Self::Approve | Self::Deploy | Self::RollBack | Self::Dispose
+        )
     }
 
     /// What no token for a machine carries.
@@ -89,7 +94,7 @@ impl Permission {
             Self::ReportIncident => !matches!(role, Admin | Auditor),
             Self::Read => true,
             Self::ReadAll => !matches!(role, HospitalStaff),
-            Self::Retain => matches!(role, Admin | Regulatory),
+            Self::Retain | Self::Dispose => matches!(role, Admin | Regulatory),
             Self::ReadAudit => matches!(role, Admin | Auditor | Qa | Regulatory | Operator),
         }
     }

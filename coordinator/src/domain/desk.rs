@@ -193,6 +193,7 @@ impl Desk {
                 | Event::SessionOpened { .. }
                 | Event::SbomAttached { .. }
                 | Event::Forgotten { .. }
+                | Event::GroupMembersChanged { .. }
                 | Event::DeploymentChanged { change: Change::MembersJoined { .. }, .. }
         );
         let view = |state: &State| if shows_change { state.view(&proposal.object) } else { None };

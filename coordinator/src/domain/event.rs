@@ -1,7 +1,7 @@
 //! What changed. Every variant is a record of the audit log; variants are added, never altered, because old logs are replayed.
 
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::{DeploymentId, FirmwareId, GatewayId, HospitalId, IncidentId, RecallId, UserId};
+use mdfm_shared::id::{DeploymentId, FirmwareId, GatewayId, GroupId, HospitalId, IncidentId, RecallId, UserId};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::Role;
 use serde::{Deserialize, Serialize};
@@ -89,6 +89,28 @@ pub(crate) enum Event {
         name: String,
         cohort: Option<String>,
         timezone: Option<String>,
+    },
+    /// The whole of what may change beside its policy.
+    HospitalChanged {
+        hospital: HospitalId,
+        name: String,
+        cohort: Option<String>,
+        timezone: Option<String>,
+    },
+    /// A group by query; without one it is a list, which other records fill.
+    GroupSet {
+        group: GroupId,
+        name: String,
+        query: Option<String>,
+    },
+    GroupMembersChanged {
+        group: GroupId,
+        /// Whether they come, or go.
+        joins: bool,
+        devices: Vec<mdfm_shared::id::DeviceId>,
+    },
+    GroupRemoved {
+        group: GroupId,
     },
     HospitalPolicySet {
         hospital: HospitalId,

@@ -201,6 +201,28 @@ pub(crate) struct Device {
     pub(crate) retired_at: Option<UtcMillis>,
 }
 
+impl Device {
+    /// A device as it is registered: nothing has been heard of it.
+    pub(crate) fn new(new: NewDevice) -> Self {
+        let NewDevice { model, serial, udi, hospital, gateway, firmware_version, .. } = new;
+        Self {
+            model,
+            serial,
+            udi,
+            hospital,
+            gateway,
+            firmware_version,
+            running_sha256: None,
+            running_security_version: None,
+            install: None,
+            security_floor: 0,
+            last_error: None,
+            deployment: None,
+            retired_at: None,
+        }
+    }
+}
+
 /// The last installation that the gateway reported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Install {
@@ -288,13 +310,18 @@ pub(super) fn change_device(
         let detail = format!("device {id} is part of {deployment}, which is not over; move it afterwards");
         return Err(Refusal::conflict("device-in-deployment", detail));
     }
-    let has_gateway = particulars.gateway.is_some() || state.only_gateway(&particulars.hospital).is_some();
-    let hospital = particulars.hospital.clone();
+    let moved = Device {
+        hospital: particulars.hospital.clone(),
+        gateway: particulars.gateway.clone(),
+        serial: particulars.serial.clone(),
+        udi: particulars.udi.clone(),
+        ..held.clone()
+    };
     let event = Event::DeviceChanged { device: id.clone(), particulars };
     let mut proposals = vec![Proposal::new("device.change", format!("device/{id}"), event).because(reason)];
     if moves {
         // Where it is now, a deployment may be on its way that takes in who comes later.
-        proposals.extend(rollout::plan::joins(state, id, &held.model, &hospital, has_gateway));
+        proposals.extend(rollout::plan::joins(state, id, &moved));
     }
     Ok(proposals)
 }
@@ -309,6 +336,16 @@ pub(super) fn register_hospital(
     if state.hospitals.contains_key(hospital) {
         return Err(Refusal::exists("hospital", hospital));
     }
+    check_hospital(name, cohort, timezone)?;
+    Ok(Event::HospitalRegistered {
+        hospital: hospital.clone(),
+        name: name.to_owned(),
+        cohort: cohort.map(str::to_owned),
+        timezone: timezone.map(str::to_owned),
+    })
+}
+
+fn check_hospital(name: &str, cohort: Option<&str>, timezone: Option<&str>) -> Result<(), Refusal> {
     for (field, text) in [("name", Some(name)), ("cohort", cohort)] {
         if text.is_some_and(|t| !is_label(t)) {
             return Err(Refusal::invalid(field, "must be 1 to 128 printable characters"));
@@ -318,12 +355,28 @@ pub(super) fn register_hospital(
         let problem = format!("{name:?} is no IANA time zone, for example America/New_York");
         return Err(Refusal::invalid("timezone", problem));
     }
-    Ok(Event::HospitalRegistered {
-        hospital: hospital.clone(),
-        name: name.to_owned(),
-        cohort: cohort.map(str::to_owned),
-        timezone: timezone.map(str::to_owned),
-    })
+    Ok(())
+}
+
+/// Other particulars of a hospital; what is none stays, and an inner none takes away.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HospitalChange {
+    pub(crate) name: Option<String>,
+    pub(crate) cohort: Option<Option<String>>,
+    pub(crate) timezone: Option<Option<String>>,
+}
+
+/// Corrects what is known of a hospital. Deployments under way keep the phases that they gave their hospitals.
+pub(super) fn change_hospital(state: &State, id: &HospitalId, change: &HospitalChange) -> Result<Event, Refusal> {
+    let held = state.need_hospital(id)?;
+    let name = change.name.clone().unwrap_or_else(|| held.name.clone());
+    let cohort = change.cohort.clone().unwrap_or_else(|| held.cohort.clone());
+    let timezone = change.timezone.clone().unwrap_or_else(|| held.timezone.clone());
+    check_hospital(&name, cohort.as_deref(), timezone.as_deref())?;
+    if (&name, &cohort, &timezone) == (&held.name, &held.cohort, &held.timezone) {
+        return Err(Refusal::conflict("no-change", format!("hospital {id} is what you say already")));
+    }
+    Ok(Event::HospitalChanged { hospital: id.clone(), name, cohort, timezone })
 }
 
 /// Sets when a hospital's devices may be changed, and whether its staff want to be asked.
@@ -474,9 +527,8 @@ pub(crate) fn register_device(state: &State, new: &NewDevice) -> Result<Vec<Prop
         gateway: new.gateway.clone(),
         firmware_version: new.firmware_version.clone(),
     };
-    let has_gateway = new.gateway.is_some() || state.only_gateway(&new.hospital).is_some();
     let mut proposals = vec![Proposal::new("device.register", format!("device/{}", new.device), event)];
-    proposals.extend(rollout::plan::joins(state, &new.device, &new.model, &new.hospital, has_gateway));
+    proposals.extend(rollout::plan::joins(state, &new.device, &Device::new(new.clone())));
     Ok(proposals)
 }
 

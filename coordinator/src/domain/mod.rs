@@ -8,8 +8,10 @@ pub(crate) mod desk;
 pub(crate) mod directive;
 pub(crate) mod dispatch;
 pub(crate) mod event;
+pub(crate) mod filter;
 pub(crate) mod firmware;
 pub(crate) mod fleet;
+pub(crate) mod group;
 pub(crate) mod heartbeat;
 pub(crate) mod incident;
 pub(crate) mod intake;
@@ -28,7 +30,9 @@ pub(crate) mod telemetry;
 pub(crate) mod trust;
 
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId, IncidentId, RecallId, UserId};
+use mdfm_shared::id::{
+    DeploymentId, DeviceId, FirmwareId, GatewayId, GroupId, HospitalId, IncidentId, RecallId, UserId,
+};
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::Actor;
 use mdfm_shared::sign::{PublicKey, Signed};
@@ -128,6 +132,20 @@ pub(crate) enum Command {
         hospital: HospitalId,
         windows: Vec<rollout::window::Weekly>,
         consent_required: bool,
+    },
+    ChangeHospital {
+        hospital: HospitalId,
+        change: fleet::HospitalChange,
+        reason: String,
+    },
+    SetGroup {
+        group: GroupId,
+        set: group::Group,
+        reason: String,
+    },
+    RemoveGroup {
+        group: GroupId,
+        reason: String,
     },
     RegisterGateway {
         gateway: GatewayId,
@@ -308,6 +326,9 @@ impl Command {
             Self::AddRoster { .. } => ("trust.roster.add", "trust/roster".into()),
             Self::RegisterHospital { hospital, .. } => ("hospital.register", format!("hospital/{hospital}")),
             Self::SetHospitalPolicy { hospital, .. } => ("hospital.policy", format!("hospital/{hospital}")),
+            Self::ChangeHospital { hospital, .. } => ("hospital.change", format!("hospital/{hospital}")),
+            Self::SetGroup { group, .. } => ("group.set", format!("group/{group}")),
+            Self::RemoveGroup { group, .. } => ("group.remove", format!("group/{group}")),
             Self::RegisterGateway { gateway, .. } => ("gateway.register", format!("gateway/{gateway}")),
             Self::IssueToken { gateway, .. } => ("gateway.token", format!("gateway/{gateway}")),
             Self::Enrol { gateway, .. } => ("gateway.enrol", format!("gateway/{gateway}")),
@@ -438,6 +459,11 @@ pub(crate) fn decide(
         Command::SetHospitalPolicy { hospital, windows, consent_required } => {
             one(fleet::set_hospital_policy(state, hospital, windows, *consent_required)?)
         }
+        Command::ChangeHospital { hospital, change, reason } => {
+            Ok(vec![Proposal::new(action, object, fleet::change_hospital(state, hospital, change)?).because(reason)])
+        }
+        Command::SetGroup { group, set, reason } => group::set(state, group, set, reason),
+        Command::RemoveGroup { group, reason } => group::remove(state, group, reason),
         Command::RegisterGateway { gateway, hospital } => one(fleet::register_gateway(state, gateway, hospital)?),
         Command::IssueToken { gateway, secret_sha256, expires_at } => {
             one(fleet::issue_token(state, gateway, *secret_sha256, *expires_at)?)

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{DeviceDirective, Directive};
-use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId, IncidentId, RecallId, UserId};
+use mdfm_shared::id::{
+    DeploymentId, DeviceId, FirmwareId, GatewayId, GroupId, HospitalId, IncidentId, RecallId, UserId,
+};
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::{AuditRecord, Outcome, RecordError, person};
 use mdfm_shared::sign::SignError;
@@ -16,7 +18,8 @@ use serde_json::{Value, json};
 
 use super::access::User;
 use super::firmware::{AttachedManifest, Firmware, FirmwareStatus, GivenApproval};
-use super::fleet::{Chain, Credentials, Device, Gateway, Hospital, Install, IssuedDirective, PendingToken};
+use super::fleet::{Chain, Credentials, Device, Gateway, Hospital, Install, IssuedDirective, NewDevice, PendingToken};
+use super::group::{self, Group, Members};
 use super::incident::{self, Incident};
 use super::notice::Webhook;
 use super::people::{self, Token};
@@ -75,6 +78,7 @@ pub(crate) struct State {
     pub(crate) settings: Settings,
     pub(crate) webhooks: BTreeMap<String, Webhook>,
     pub(crate) incidents: BTreeMap<IncidentId, Incident>,
+    pub(crate) groups: BTreeMap<GroupId, Group>,
 }
 
 /// Why a log cannot be replayed; the coordinator does not start on such a log.
@@ -170,7 +174,8 @@ impl State {
                 applied.ok_or_else(|| ReplayError::Unknown(incident.to_string()))?;
             }
             Event::DeviceChanged { device, particulars } => {
-                let held = known(&mut self.devices, &device)?;
+                // Its registration may have been disposed of while a hold or a longer term keeps this record.
+                let Some(held) = self.devices.get_mut(&device) else { return Ok(()) };
                 (held.serial, held.udi) = (particulars.serial, particulars.udi);
                 held.hospital = particulars.hospital.clone();
                 held.gateway = particulars.gateway.clone();
@@ -193,6 +198,24 @@ impl State {
             Event::HospitalRegistered { hospital, name, cohort, timezone } => {
                 let new = Hospital { name, cohort, timezone, windows: Vec::new(), consent_required: false };
                 self.hospitals.insert(hospital, new);
+            }
+            Event::HospitalChanged { hospital, name, cohort, timezone } => {
+                let held = known(&mut self.hospitals, &hospital)?;
+                (held.name, held.cohort, held.timezone) = (name, cohort, timezone);
+            }
+            Event::GroupSet { group, name, query } => {
+                let members = match (query, self.groups.remove(&group).map(|g| g.members)) {
+                    (Some(query), _) => Members::Query(query),
+                    (None, Some(listed @ Members::Listed(_))) => listed,
+                    (None, _) => Members::Listed(BTreeSet::new()),
+                };
+                self.groups.insert(group, Group { name, members });
+            }
+            Event::GroupMembersChanged { group, joins, devices } => {
+                group::change_members(known(&mut self.groups, &group)?, joins, devices);
+            }
+            Event::GroupRemoved { group } => {
+                self.groups.remove(&group);
             }
             Event::HospitalPolicySet { hospital, windows, consent_required } => {
                 let held = known(&mut self.hospitals, &hospital)?;
@@ -241,22 +264,9 @@ impl State {
             }
             Event::DeviceRegistered { device, model, serial, udi, hospital, gateway, firmware_version } => {
                 self.index_device(&device, &hospital, gateway.as_ref());
-                let new = Device {
-                    model,
-                    serial,
-                    udi,
-                    hospital,
-                    gateway,
-                    firmware_version,
-                    running_sha256: None,
-                    running_security_version: None,
-                    install: None,
-                    security_floor: 0,
-                    last_error: None,
-                    deployment: None,
-                    retired_at: None,
-                };
-                self.devices.insert(device, new);
+                let id = device.clone();
+                let new = NewDevice { device, model, serial, udi, hospital, gateway, firmware_version };
+                self.devices.insert(id, Device::new(new));
             }
             Event::DeviceRetired { device } => {
                 // Its registration may have been disposed of while a hold keeps this record.
@@ -431,6 +441,9 @@ impl State {
     /// Drops a device with everything that finds it.
     pub(super) fn forget_device(&mut self, id: &DeviceId) {
         self.devices.remove(id);
+        for group in self.groups.values_mut() {
+            group::change_members(group, false, vec![id.clone()]);
+        }
         self.drop_device_index(id);
     }
 
@@ -524,6 +537,11 @@ impl State {
         reached_through(&self.hospital_gateways, self.devices.get(id)?)
     }
 
+    /// The gateway through which a device like this one is reached.
+    pub(crate) fn gateway_for<'a>(&'a self, device: &'a Device) -> Option<&'a GatewayId> {
+        reached_through(&self.hospital_gateways, device)
+    }
+
     /// The gateway of a hospital that has exactly one.
     pub(crate) fn only_gateway(&self, hospital: &HospitalId) -> Option<&GatewayId> {
         only_gateway(&self.hospital_gateways, hospital)
@@ -575,6 +593,9 @@ impl State {
     }
     pub(crate) fn need_firmware(&self, id: &FirmwareId) -> Result<&Firmware, Refusal> {
         self.firmware.get(id).ok_or_else(|| Refusal::not_found("firmware", id))
+    }
+    pub(crate) fn need_group(&self, id: &GroupId) -> Result<&Group, Refusal> {
+        self.groups.get(id).ok_or_else(|| Refusal::not_found("group", id))
     }
     pub(crate) fn need_recall(&self, id: &RecallId) -> Result<&Recall, Refusal> {
         self.recalls.get(id).ok_or_else(|| Refusal::not_found("recall", id))
@@ -628,6 +649,7 @@ impl State {
                 }))
             }
             "recall" => serde_json::to_value(self.recalls.get(&id.parse().ok()?)?).ok(),
+            "group" => self.groups.get(&id.parse().ok()?).map(Group::view),
             "settings" => serde_json::to_value(&self.settings).ok(),
             "webhook" => serde_json::to_value(self.webhooks.get(id)?).ok(),
             "incident" => serde_json::to_value(self.incidents.get(&id.parse().ok()?)?).ok(),

@@ -892,6 +892,7 @@ fn fda_806_a_recall_by_udi_alone_ends_with_the_last_device() {
 }
 
 pub(crate) mod example;
+mod groups;
 mod incidents;
 mod notices;
 mod retention;

@@ -6,12 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::Finish;
-use mdfm_shared::id::{DeploymentId, DeviceId, HospitalId};
+use mdfm_shared::id::{DeploymentId, DeviceId, GroupId, HospitalId};
 use mdfm_shared::manifest::FirmwareClass;
 use mdfm_shared::record::Actor;
 use mdfm_shared::time::UtcMillis;
 
 use super::super::firmware::{self, AttachedManifest, Firmware, FirmwareStatus};
+use super::super::fleet::Device;
+use super::super::group;
 use super::super::{Event, Proposal, Refusal, State, recall};
 use super::spec::{Membership, WindowRule};
 use super::{
@@ -139,6 +141,18 @@ fn targets(state: &State, request: &DeploymentRequest, model: &str) -> Result<Ve
                 }
             }
             named.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect()
+        }
+        Targets::Group => {
+            let missing = || Refusal::invalid("targetGroup", "no group is named");
+            let held = state.need_group(request.spec.group.as_ref().ok_or_else(missing)?)?;
+            if request.spec.membership == Membership::Dynamic && matches!(held.members, group::Members::Listed(_)) {
+                let problem =
+                    "a group that is a list takes in nobody by itself; make it one by query, or leave it fixed";
+                return Err(Refusal::invalid("membership", problem));
+            }
+            let group = held.chosen();
+            let meant = |(id, d): &(&DeviceId, &Device)| d.model == model && group.holds(state, id, d);
+            state.devices.iter().filter(meant).map(|(id, _)| id.clone()).collect()
         }
         Targets::Recall(id) => recall::outstanding(state, state.need_recall(id)?)
             .into_iter()
@@ -422,24 +436,26 @@ pub(crate) fn create(
     Ok(proposals)
 }
 
-/// The record that lets a device, just registered, join the running deployment of its model, if there is one that takes it.
-pub(crate) fn joins(
-    state: &State,
-    device: &DeviceId,
-    model: &str,
-    hospital: &HospitalId,
-    has_gateway: bool,
-) -> Option<Proposal> {
+/// The record that lets a device, just registered or moved, join the running deployment of its model, if there is one that takes it.
+pub(crate) fn joins(state: &State, device: &DeviceId, joining: &Device) -> Option<Proposal> {
+    let hospital = &joining.hospital;
+    // A query sees the device as it will be.
+    let is_meant = |group: &Option<GroupId>| match group.as_ref().map(|id| state.groups.get(id)) {
+        None => true,
+        Some(None) => false,
+        Some(Some(group)) => group.chosen().holds(state, device, joining),
+    };
     let (id, deployment) = state.deployments.iter().find(|(_, d)| {
         matches!(d.status, Status::Running | Status::Paused { .. })
             && d.plan.spec.membership == Membership::Dynamic
-            && d.plan.model == model
+            && d.plan.model == joining.model
+            && is_meant(&d.plan.spec.group)
     })?;
     let registered = &state.hospitals.get(hospital)?.windows;
     let has_windows =
         deployment.plan.spec.windows_of(hospital, registered).is_none_or(|(windows, _)| !windows.is_empty());
     let part = deployment.hospitals.get(hospital);
-    if !has_gateway || !has_windows || part.is_some_and(|p| p.ordered_back) {
+    if state.gateway_for(joining).is_none() || !has_windows || part.is_some_and(|p| p.ordered_back) {
         return None;
     }
     let last = u32::try_from(deployment.phases.len()).unwrap_or(u32::MAX).saturating_sub(1);

@@ -32,6 +32,9 @@ pub(crate) struct DeploymentJson {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     target_devices: Option<TargetsJson>,
+    /// The devices of the firmware's model in this group, instead of `targetDevices`.
+    #[serde(default)]
+    target_group: Option<String>,
     /// The devices that this recall still waits for, instead of `targetDevices`.
     #[serde(default)]
     target_recall: Option<String>,
@@ -346,18 +349,19 @@ impl DeploymentJson {
     }
 
     fn targets(&self) -> Result<Targets, Refusal> {
-        match (&self.target_devices, &self.target_recall) {
-            (None, Some(recall)) => Ok(Targets::Recall(id("targetRecall", recall)?)),
-            (Some(_), Some(_)) => Err(Refusal::invalid("targetRecall", "give targetDevices or targetRecall, not both")),
-            (None, None) => Ok(Targets::All),
-            (Some(TargetsJson::Word(word)), None) if word == "all" => Ok(Targets::All),
-            (Some(TargetsJson::Word(word)), None) => {
+        match (&self.target_devices, &self.target_recall, &self.target_group) {
+            (None, None, Some(_)) => Ok(Targets::Group),
+            (None, Some(recall), None) => Ok(Targets::Recall(id("targetRecall", recall)?)),
+            (None, None, None) => Ok(Targets::All),
+            (Some(TargetsJson::Word(word)), None, None) if word == "all" => Ok(Targets::All),
+            (Some(TargetsJson::Word(word)), None, None) => {
                 let problem = format!("must be a list of device ids or \"all\", found {word:?}");
                 Err(Refusal::invalid("targetDevices", problem))
             }
-            (Some(TargetsJson::Named(names)), None) => {
+            (Some(TargetsJson::Named(names)), None, None) => {
                 Ok(Targets::Named(names.iter().map(|n| id("targetDevices", n)).collect::<Result<_, _>>()?))
             }
+            _ => Err(Refusal::invalid("targetDevices", "give one of targetDevices, targetGroup and targetRecall")),
         }
     }
 
@@ -478,6 +482,7 @@ impl DeploymentJson {
                 self.membership.as_deref(),
                 [("fixed", Membership::Fixed), ("dynamic", Membership::Dynamic)],
             )?,
+            group: self.target_group.as_deref().map(|g| id("targetGroup", g)).transpose()?,
             on_silence: word(
                 "onSilence",
                 self.on_silence.as_deref(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::Finish;
-use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, HospitalId, RecallId};
+use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GroupId, HospitalId, RecallId};
 use mdfm_shared::manifest::is_label;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::Role;
@@ -130,6 +130,9 @@ pub(crate) struct Spec {
     pub(crate) windows: WindowRule,
     pub(crate) consent: ConsentRule,
     pub(crate) membership: Membership,
+    /// The group whose devices are meant: those registered later join only if they are in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) group: Option<GroupId>,
     pub(crate) on_silence: OnSilence,
     /// Whether the first failed device stops the deployment whatever the gates say.
     pub(crate) auto_rollback: bool,
@@ -147,6 +150,8 @@ pub(crate) enum Targets {
     /// Every device of the firmware's model.
     All,
     Named(Vec<DeviceId>),
+    /// Those of the firmware's model in the group that the rules name.
+    Group,
     /// The devices that a recall still waits for.
     Recall(RecallId),
 }

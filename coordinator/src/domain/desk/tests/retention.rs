@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use mdfm_shared::telemetry::Severity;
 
-use super::super::super::fleet::AnomalyKind;
+use super::super::super::fleet::{AnomalyKind, DeviceChange};
+use super::super::super::group::{Group, Members};
 use super::super::super::retention::{Expired, Judge, Judged, Terms, list_digest};
 use super::*;
 
@@ -88,6 +89,11 @@ impl Office {
             };
             office.give("qa", session);
         }
+        let change = DeviceChange { serial: Some("SN-9".into()), ..DeviceChange::default() };
+        office.give("operator", Command::ChangeDevice { device: device(3, 1), change, reason: "misread".into() });
+        let members = Members::Listed([device(1, 1), device(3, 1)].into());
+        let set = Group { name: "Ward".into(), members };
+        office.give("operator", Command::SetGroup { group: id("G-1"), set, reason: "as agreed".into() });
         office.deploy("D-1", &all(22, "")).expect("approved");
         office.refuses("operator", create("D-1", &all(22, "")), "exists", "D-1");
         office.confirm(1..=4, "D-1", 22);

@@ -189,7 +189,7 @@ fn words_that_make_no_sense_are_refused_with_their_field() {
         ),
         (r#"{ "strategy": "Progressive", "targetDevices": "some" }"#, "targetDevices"),
         (r#"{ "strategy": "Progressive", "targetDevices": ["../x"] }"#, "targetDevices"),
-        (r#"{ "strategy": "Progressive", "targetDevices": ["D"], "targetRecall": "R" }"#, "not both"),
+        (r#"{ "strategy": "Progressive", "targetDevices": ["D"], "targetRecall": "R" }"#, "give one of targetDevices"),
         (r#"{ "strategy": "Emergency", "monitoringInterval": "PT0S" }"#, "monitoringInterval"),
         (r#"{ "strategy": "Emergency", "statusReportInterval": "PT0S" }"#, "statusReportInterval"),
         (r#"{ "strategy": "Canary", "canaryDevicesPerHospital": 0 }"#, "canaryDevices: name devices"),

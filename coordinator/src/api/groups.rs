@@ -1,0 +1,139 @@
+//! Groups of devices that deployments name.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use mdfm_shared::id::GroupId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::devices::{self, DeviceView};
+use super::gateways::Reason;
+use super::list::ListQuery;
+use super::request::{Json, Origin, Path, Query, id, parsed, tagged};
+use super::{Api, Problem};
+use crate::domain::access::Permission;
+use crate::domain::group::{Group, Members};
+use crate::domain::{self, Command, Refusal};
+
+/// A group: a list of devices, or a query.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewGroup {
+    name: String,
+    /// Device ids; instead of `query`.
+    #[serde(default)]
+    devices: Option<Vec<String>>,
+    /// Conditions as in the filter of a list, for example `hospitalCohort=pilot,currentFirmwareVersion=2.*`; instead of `devices`.
+    #[serde(default)]
+    query: Option<String>,
+    reason: String,
+}
+
+impl NewGroup {
+    fn members(&self) -> Result<Members, Refusal> {
+        match (&self.devices, &self.query) {
+            (Some(devices), None) => {
+                Ok(Members::Listed(devices.iter().map(|d| parsed("devices", d)).collect::<Result<_, _>>()?))
+            }
+            (None, Some(query)) => Ok(Members::Query(query.clone())),
+            _ => Err(Refusal::invalid("devices", "give devices or query, one of them")),
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct GroupView {
+    group_id: String,
+    name: String,
+    /// The conditions; none for a list.
+    query: Option<String>,
+    /// Devices that are listed in it; none for a query.
+    listed: Option<usize>,
+}
+
+fn view(id: &GroupId, group: &Group) -> GroupView {
+    let (query, listed) = match &group.members {
+        Members::Query(query) => (Some(query.clone()), None),
+        Members::Listed(devices) => (None, Some(devices.len())),
+    };
+    GroupView { group_id: id.to_string(), name: group.name.clone(), query, listed }
+}
+
+fn answer(state: &domain::State, group: &GroupId) -> Result<Response, Problem> {
+    Ok(tagged(state, &format!("group/{group}"), view(group, state.need_group(group)?)))
+}
+
+/// Makes a group, or replaces what it was. Deployments under way keep their devices.
+#[utoipa::path(put, path = "/api/v1/groups/{group}", request_body = NewGroup,
+    responses((status = 200, body = GroupView), (status = 412, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn set(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(group): Path<String>,
+    Json(new): Json<NewGroup>,
+) -> Result<Response, Problem> {
+    let caller = origin.need(&api, Permission::ManageFleet, "group.set", &format!("group/{group}")).await?;
+    let group: GroupId = id("group", &group)?;
+    let members = new.members()?;
+    let set = Group { name: new.name, members };
+    origin.submit(&api, &caller, Command::SetGroup { group: group.clone(), set, reason: new.reason }).await?;
+    answer(&api.runner.state(), &group)
+}
+
+/// Lists groups.
+#[utoipa::path(get, path = "/api/v1/groups", params(ListQuery),
+    responses((status = 200, body = Vec<GroupView>), (status = 422, body = Problem)))]
+pub(super) async fn list(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
+    origin.need(&api, Permission::ReadAll, "group.list", "group").await?;
+    query.page("/api/v1/groups", &api.runner.state().groups, |_, _| true, view)
+}
+
+/// Shows one group.
+#[utoipa::path(get, path = "/api/v1/groups/{group}",
+    responses((status = 200, body = GroupView), (status = 404, body = Problem)))]
+pub(super) async fn show(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(group): Path<String>,
+) -> Result<Response, Problem> {
+    origin.need(&api, Permission::ReadAll, "group.show", &format!("group/{group}")).await?;
+    answer(&api.runner.state(), &id("group", &group)?)
+}
+
+/// Lists the devices that are in a group now.
+#[utoipa::path(get, path = "/api/v1/groups/{group}/devices", params(ListQuery),
+    responses((status = 200, body = Vec<DeviceView>), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn devices(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(group): Path<String>,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
+    origin.need(&api, Permission::ReadAll, "group.devices", &format!("group/{group}")).await?;
+    let group: GroupId = id("group", &group)?;
+    let state = api.runner.state();
+    let chosen = state.need_group(&group)?.chosen();
+    let path = format!("/api/v1/groups/{group}/devices");
+    devices::page(&api, &state, &query, &path, |id, device| chosen.holds(&state, id, device))
+}
+
+/// Removes a group; not while its new devices join a deployment.
+#[utoipa::path(delete, path = "/api/v1/groups/{group}", request_body = Reason,
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn remove(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(group): Path<String>,
+    Json(why): Json<Reason>,
+) -> Result<StatusCode, Problem> {
+    let caller = origin.need(&api, Permission::ManageFleet, "group.remove", &format!("group/{group}")).await?;
+    let group: GroupId = id("group", &group)?;
+    origin.submit(&api, &caller, Command::RemoveGroup { group, reason: why.reason }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,63 @@
+//! A token bucket: how often somebody may, pure.
+
+use std::time::{Duration, Instant};
+
+/// A token bucket: so many a second, so many at once.
+#[derive(Debug, Clone)]
+pub(crate) struct Bucket {
+    per_second: f64,
+    most: f64,
+    tokens: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    /// A full bucket.
+    pub(crate) fn new(per_second: u64, at_once: u64, now: Instant) -> Self {
+        let (per_second, most) = (per_second.max(1) as f64, at_once.max(1) as f64);
+        Self { per_second, most, tokens: most, at: now }
+    }
+
+    fn fill(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.tokens = (self.tokens + passed * self.per_second).min(self.most);
+        self.at = now.max(self.at);
+    }
+
+    /// Takes `n` tokens, into debt if need be; gives how long to wait until the debt is paid.
+    pub(crate) fn take(&mut self, now: Instant, n: usize) -> Duration {
+        self.fill(now);
+        self.tokens -= n as f64;
+        if self.tokens >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.tokens / self.per_second) }
+    }
+
+    /// Takes one token if there is one; gives whether there was.
+    pub(crate) fn try_take(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        let enough = self.tokens >= 1.0;
+        if enough {
+            self.tokens -= 1.0;
+        }
+        enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn att_13_a_bucket_in_debt_says_how_long_to_wait() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(100, 50, start);
+        assert_eq!(bucket.take(start, 50), Duration::ZERO);
+        assert_eq!(bucket.take(start, 10), Duration::from_millis(100));
+        assert_eq!(bucket.take(start + Duration::from_millis(100), 0), Duration::ZERO);
+        assert_eq!(bucket.take(start, 0), Duration::ZERO, "time does not go back");
+        assert_eq!(
+            bucket.take(start + Duration::from_secs(3_600), 51),
+            Duration::from_millis(10),
+            "no more than its most"
+        );
+    }
+}
