@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::access::{OidcConfig, SecondFactorPolicy, SessionPolicy, is_loopback};
 use crate::notify::MailConfig;
 use crate::syslog::SyslogConfig;
+use crate::traces::TracesConfig;
 
 /// The commented default, as the package installs it.
 pub(crate) const DEFAULT_TOML: &str = include_str!("../../packaging/coordinator.toml");
@@ -65,6 +66,8 @@ pub(crate) struct Config {
     pub(crate) disk_reserve_bytes: u64,
     /// Who gets security events; none for nobody.
     pub(crate) syslog: Option<SyslogConfig>,
+    /// Who gets traces; none for nobody.
+    pub(crate) traces: Option<TracesConfig>,
     /// The OpenID provider through which people may sign in; none for passwords alone.
     pub(crate) oidc: Option<OidcConfig>,
     /// The server that takes notices as mail; none for no mail.
@@ -127,6 +130,7 @@ impl Default for Config {
             publish_dir: None,
             disk_reserve_bytes: 64 << 20,
             syslog: None,
+            traces: None,
             oidc: None,
             mail: None,
             notice_retry_seconds: vec![5, 60, 600, 3_600, 14_400, 28_800, 43_200],
@@ -161,6 +165,15 @@ impl Config {
             config.oidc.as_ref().filter(|o| !o.issuer.starts_with("https://") && !is_loopback(&o.issuer))
         {
             return Err(format!("oidc.issuer must start with https://, or be on this machine; found {}", oidc.issuer));
+        }
+        if let Some(traces) = &config.traces {
+            if !traces.endpoint.starts_with("https://") && !is_loopback(&traces.endpoint) {
+                let found = &traces.endpoint;
+                return Err(format!("traces.endpoint must start with https://, or be on this machine; found {found}"));
+            }
+            if traces.device_percent > 100 {
+                return Err("traces.device_percent must be 0 to 100".into());
+            }
         }
         for witness in &config.witnesses {
             WitnessKey::parse(&witness.vkey).map_err(|e| format!("witnesses.vkey: {}: {e}", witness.vkey))?;

@@ -23,6 +23,7 @@ mod scrub;
 mod server;
 mod store;
 mod syslog;
+mod traces;
 mod witness;
 
 pub use server::{Arguments, run};

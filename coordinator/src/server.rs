@@ -26,7 +26,7 @@ use crate::pki::{self, Pem};
 use crate::runner::{self, Outlets, Runner};
 use crate::store::{CredentialStore, ImageKey, ImageStore, ReadModel};
 use crate::{backup, disposal, scrub, witness};
-use crate::{clock, fleet_link, notify, syslog};
+use crate::{clock, fleet_link, notify, syslog, traces};
 
 /// Passwords that are checked at the same time: each takes tens of milliseconds of a core and 19 MiB.
 const PASSWORDS_AT_ONCE: usize = 4;
@@ -312,6 +312,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
     let tls = Tls::new(&authority.certificate, &server)?;
     let door = Arc::<DoorCounts>::default();
     syslog::start(config.syslog.as_ref(), runner.clone(), data, &config.public_url)?;
+    let traces = traces::start(config.traces.as_ref(), runner.clone(), search.clone(), data)?;
     let credentials = CredentialStore::open(&data.join("credentials"))?;
     let notices = notify::start(runner.clone(), &config, credentials.clone())?;
     let router = api::router(Api {
@@ -329,6 +330,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         idle: Arc::new(Idle::new(clock::now())),
         sessions: config.sessions(),
         oidc: config.oidc.as_ref().map(Oidc::new).transpose()?.map(Arc::new),
+        traces,
         watchers: Arc::new(Semaphore::new(api::WATCHERS_MAX)),
         hashing: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
         networks: Arc::new(config.api_networks.clone()),

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::digest::Digest;
 use crate::sign::{Document, Signed};
 use crate::time::UtcMillis;
 use crate::wire;
@@ -54,6 +55,21 @@ pub enum Outcome {
     Refused,
 }
 
+/// What is known of the API request behind a record beside its caller.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestMark {
+    /// Its place in a trace: `traceparent` of W3C Trace Context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+    /// Digest of its caller and of the key under which it is done once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Digest>,
+    /// Digest of its method, path and body, where it has a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Digest>,
+}
+
 /// One record of the audit log (21 CFR 11.10(e)).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -78,6 +94,9 @@ pub struct AuditRecord {
     pub site: Option<String>,
     /// Where from: the peer's address, when there was one.
     pub address: Option<String>,
+    /// The API request, where there is something to say of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestMark>,
     /// Why, in the actor's words; for refusals the cause.
     pub reason: Option<String>,
     /// The object before, when it changed.
@@ -118,6 +137,7 @@ impl AuditRecord {
             component: "mdfm-coordinator".into(),
             site: None,
             address: None,
+            request: None,
             reason: None,
             before: None,
             after: None,

@@ -147,7 +147,7 @@ fn att_15_stored_script_path_tricks_smuggled_requests_and_a_storm_of_sign_ins_ge
 #[test]
 fn a_request_whose_answer_was_lost_is_done_once() {
     let dir = fresh_dir("lost-answers");
-    let world = World::start(&dir, Layout { hospitals: 0, ..Layout::default() }).unwrap();
+    let mut world = World::start(&dir, Layout { hospitals: 0, ..Layout::default() }).unwrap();
     let operator = Api::with_session(world.session(Role::Operator).as_ref()).unwrap();
     let mut replayed = 0;
     for n in 0..60 {
@@ -165,6 +165,17 @@ fn a_request_whose_answer_was_lost_is_done_once() {
         replayed += usize::from(was_replayed);
     }
     assert!(replayed > 0, "some had arrived before the line was cut");
+    // Answers die with the coordinator; that the requests were carried out does not.
+    world.kill_coordinator();
+    world.start_coordinator().unwrap();
+    let operator = session(&world, Role::Operator);
+    let again = |key: &str, body: &str| operator.post_again("/api/v1/hospitals", key, body).unwrap();
+    let (status, body, _) = again("key-7", "{\"hospitalId\":\"HOSP-7\",\"name\":\"N\"}");
+    assert!(status == 409 && body.contains("done-before"), "{body}");
+    assert!(body.contains("hospital.register of hospital/HOSP-7"), "{body}");
+    let (status, body, _) = again("key-7", "{\"hospitalId\":\"HOSP-700\",\"name\":\"N\"}");
+    assert!(status == 422 && body.contains("idempotency-key-reused"), "{body}");
+    assert_eq!(again("key-700", "{\"hospitalId\":\"HOSP-700\",\"name\":\"N\"}").0, 201);
 }
 
 fn session(world: &World, role: Role) -> Api {

@@ -1,15 +1,19 @@
-//! What the operator's own monitoring gets: security events by syslog over TLS, logs as JSON, and nothing secret in either.
+//! What the operator's own monitoring gets: security events by syslog over TLS, traces by OTLP, logs as JSON, and nothing secret in any.
 
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use mdfm_tests::{Api, Layout, Role, World, wait_for};
+use mdfm_tests::{Api, Layout, Role, World, device_id, hospital_id, wait_for};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use prost::Message;
 use serde_json::{Value, json};
 
 use crate::access::PASSWORD;
-use crate::fresh_dir;
+use crate::{fresh_dir, image, write_secret};
 
 /// A receiver of somebody else's making, which writes each message as a line.
 struct Receiver(Child);
@@ -124,5 +128,122 @@ fn logs_are_json_where_wished_and_hold_no_secret() {
     let secrets = [PASSWORD, session["token"].as_str().unwrap(), factor.trim(), &token];
     for secret in secrets {
         assert!(!text.contains(secret), "a secret stands in the log");
+    }
+}
+
+/// A span as the receiver got it.
+#[derive(Debug)]
+struct Span {
+    service: String,
+    trace: String,
+    id: Vec<u8>,
+    parent: Vec<u8>,
+    name: String,
+    attributes: Vec<KeyValue>,
+}
+
+impl Span {
+    fn says(&self, key: &str, value: &str) -> bool {
+        let found = self.attributes.iter().find(|a| a.key == key).and_then(|a| a.value.as_ref()?.value.as_ref());
+        matches!(found, Some(Any::StringValue(text)) if text == value)
+    }
+}
+
+fn spans(receiver: &mdfm_tests::Receiver) -> Vec<Span> {
+    let mut all = Vec::new();
+    for call in receiver.calls() {
+        assert_eq!(call.headers["content-type"], "application/x-protobuf");
+        assert_eq!(call.headers["authorization"], "Bearer of the receiver");
+        for of in ExportTraceServiceRequest::decode(&*call.body).unwrap().resource_spans {
+            let resource = of.resource.unwrap();
+            let service = resource.attributes.iter().find(|a| a.key == "service.name").unwrap().value.clone().unwrap();
+            let Some(Any::StringValue(service)) = service.value else { panic!("a name") };
+            for span in of.scope_spans.into_iter().flat_map(|s| s.spans) {
+                assert!(span.start_time_unix_nano <= span.end_time_unix_nano);
+                all.push(Span {
+                    service: service.clone(),
+                    trace: span.trace_id.iter().map(|b| format!("{b:02x}")).collect(),
+                    id: span.span_id,
+                    parent: span.parent_span_id,
+                    name: span.name,
+                    attributes: span.attributes,
+                });
+            }
+        }
+    }
+    all
+}
+
+/// A caller's trace goes on through the API, the audit log and the directives to what the gateway reports, although the coordinator is killed
+/// and the receiver of traces is away in between.
+#[test]
+fn seed_rep_one_trace_leads_from_the_request_through_the_directive_to_the_agents_telemetry() {
+    let dir = fresh_dir("traces");
+    let place = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let (port, ca, secret) =
+        (place.local_addr().unwrap().port(), dir.join("coordinator/ca.pem"), dir.join("otel.secret"));
+    let more_config = format!(
+        "[traces]\nendpoint = \"https://localhost:{port}/v1/traces\"\nca_file = {ca:?}\nauthorization_file = {secret:?}\n"
+    );
+    let layout = Layout { hospitals: 1, devices: 1, more_config, ..Layout::default() };
+    let prepare = |_: &Path| write_secret(&secret, "Bearer of the receiver\n");
+    let mut world = World::start_with(&dir, layout, prepare).unwrap();
+    let receiver = mdfm_tests::Receiver::start(place, &world.data()).unwrap();
+    world.release("FW-22", "2.2.0", 22, &image(&dir, 1, 100_000), 1.0).unwrap();
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let phase = json!({ "hospitalCohort": "all", "percentage": 100, "monitoringDuration": "PT0S" });
+    let body = json!({ "firmwareId": "FW-22", "strategy": "Progressive", "phases": [phase] });
+    let operator = Api::with_session(world.session(Role::Operator).as_ref()).unwrap();
+    let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+    let headers = [("content-type", "application/json"), ("traceparent", parent.as_str())];
+    let sent = operator.send_with("POST", "/api/v1/deployments", body.to_string().into_bytes(), &headers).unwrap();
+    assert_eq!(sent.0, 201, "{sent:?}");
+    let id = sent.1["deploymentId"].as_str().unwrap().to_owned();
+    receiver.answer(503);
+    world.kill_coordinator();
+    world.start_coordinator().unwrap();
+    wait_for("the deployment to complete", Duration::from_secs(60), || {
+        let view = world.deployment(&id)?;
+        world.validate_if_due(&id, &view)?;
+        Ok((view["status"]["name"] == "completed").then_some(()))
+    })
+    .unwrap();
+    receiver.answer(200);
+    let found = wait_for("the last spans", Duration::from_secs(30), || {
+        let found: Vec<Span> = spans(&receiver).into_iter().filter(|s| s.trace == trace).collect();
+        let names: Vec<&str> = found.iter().map(|s| s.name.as_str()).collect();
+        let wanted = ["deployment.create", "directive.issue", "confirmed", "deployment.validate"];
+        Ok(wanted.iter().all(|name| names.contains(name)).then_some(found))
+    })
+    .unwrap();
+    let one = |name: &str| found.iter().find(|s| s.name == name).unwrap();
+    let parent_of = |span: &Span| found.iter().find(|s| s.id == span.parent).map(|s| s.name.clone());
+    let created = one("deployment.create");
+    assert!(created.says("mdfm.actor.id", "operator") && created.service == "mdfm-coordinator");
+    let directive = one("directive.issue");
+    assert_eq!(parent_of(directive).as_deref(), Some("deployment.create"));
+    assert!(directive.says("mdfm.deployment.id", &id));
+    let confirmed = one("confirmed");
+    assert_eq!((confirmed.service.as_str(), parent_of(confirmed).as_deref()), ("mdfm-agent", Some("directive.issue")));
+    assert!(confirmed.says("mdfm.device.id", &device_id(1, 1)) && confirmed.says("mdfm.hospital.id", &hospital_id(1)));
+    // The kill may have taken the request's own span along; where it is, it stands between the caller's and the record's.
+    if let Some(request) = found.iter().find(|s| s.name == "POST /api/v1/deployments") {
+        assert_eq!(
+            (&request.id, request.parent.as_slice()),
+            (&created.parent, &[0, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 2, 0xb7][..])
+        );
+    }
+    // A read is traced for who asks for it, and nothing that a span says is secret.
+    let headers = [("traceparent", parent.as_str())];
+    let operator = Api::with_session(world.session(Role::Operator).as_ref()).unwrap();
+    operator.send_with("GET", "/api/v1/devices", vec![], &headers).unwrap();
+    wait_for("the read", Duration::from_secs(20), || {
+        let read = spans(&receiver).into_iter().find(|s| s.trace == trace && s.name == "GET /api/v1/devices");
+        Ok(read.filter(|s| s.says("url.path", "/api/v1/devices") && s.says("client.address", "127.0.0.1")))
+    })
+    .unwrap();
+    for call in receiver.calls() {
+        let text = String::from_utf8_lossy(&call.body).into_owned();
+        assert!(!text.contains(PASSWORD) && !text.contains("$argon2"), "{text}");
     }
 }

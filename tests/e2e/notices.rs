@@ -11,21 +11,19 @@ use mdfm_tests::{Api, Layout, Receiver, Role, World, wait_for};
 use serde_json::{Value, json};
 
 use crate::access::{PASSWORD, code};
-use crate::{fresh_dir, image};
+use crate::{fresh_dir, image, write_secret};
 
-/// Somebody else's SMTP server, which takes nothing without STARTTLS and keeps what it took in a mailbox.
+/// Somebody else's SMTP server, which takes nothing without STARTTLS and a login, and keeps what it took in a mailbox.
 struct MailServer(Child);
 
 impl MailServer {
     fn start(world: &World, port: u16) -> Self {
         let (data, mailbox) = (world.data(), mailbox(world));
-        let child = Command::new("/usr/bin/aiosmtpd")
-            .args(["-n", "-l", &format!("127.0.0.1:{port}"), "-c", "aiosmtpd.handlers.Mailbox"])
-            .arg("--tlscert")
-            .arg(data.join("server.pem"))
-            .arg("--tlskey")
-            .arg(data.join("server.key"))
-            .arg(mailbox)
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("mail/server.py");
+        let child = Command::new("/usr/bin/python3")
+            .arg(script)
+            .args([&port.to_string(), MAIL_USER, MAIL_PASSWORD])
+            .args([data.join("server.pem"), data.join("server.key"), mailbox])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -47,6 +45,9 @@ impl Drop for MailServer {
         let _ = self.0.wait();
     }
 }
+
+const MAIL_USER: &str = "firmware@vendor.example";
+const MAIL_PASSWORD: &str = "a password of the mail server";
 
 /// Gives a place up, and its port.
 fn free(place: TcpListener) -> u16 {
@@ -78,12 +79,14 @@ fn world(name: &str) -> (World, TcpListener, TcpListener) {
     let dir = fresh_dir(name);
     let [mail_place, hooks] = [0, 0].map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap());
     let mail = mail_place.local_addr().unwrap().port();
-    let ca = dir.join("coordinator/ca.pem");
+    let (ca, secret) = (dir.join("coordinator/ca.pem"), dir.join("mail.password"));
     let more_config = format!(
         "notice_retry_seconds = [1, 1]\nwebhook_ca_file = {ca:?}\n[mail]\nhost = \"localhost\"\nport = {mail}\n\
-         from = \"Firmware <firmware@vendor.example>\"\nca_file = {ca:?}\n"
+         from = \"Firmware <firmware@vendor.example>\"\nca_file = {ca:?}\n\
+         user = {MAIL_USER:?}\npassword_file = {secret:?}\n"
     );
-    (World::start(&dir, Layout { hospitals: 0, more_config, ..Layout::default() }).unwrap(), mail_place, hooks)
+    let layout = Layout { hospitals: 0, more_config, ..Layout::default() };
+    (World::start_with(&dir, layout, |_| write_secret(&secret, MAIL_PASSWORD)).unwrap(), mail_place, hooks)
 }
 
 #[test]
@@ -133,12 +136,13 @@ fn a_release_is_told_by_inbox_mail_and_webhook_and_nothing_is_lost_while_nobody_
     // The signature is checked as the specification says, with the secret that was shown once.
     let id = &call.headers["webhook-id"];
     assert_eq!(*id, taken.1[0].headers["webhook-id"], "the id stays the same");
-    let signed = format!("{id}.{}.{}", call.headers["webhook-timestamp"], call.body);
+    let text = String::from_utf8(call.body.clone()).unwrap();
+    let signed = format!("{id}.{}.{text}", call.headers["webhook-timestamp"]);
     let key = STANDARD.decode(secret.trim_start_matches("whsec_")).unwrap();
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &key);
     let signature = STANDARD.decode(call.headers["webhook-signature"].trim_start_matches("v1,")).unwrap();
     ring::hmac::verify(&key, signed.as_bytes(), &signature).unwrap();
-    let body: Value = serde_json::from_str(&call.body).unwrap();
+    let body: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&body["type"], &body["data"]["object"]), (&json!("approvalRequested"), &json!("firmware/FW-1")));
     // The inbox of each approver, and nobody else's.
     for role in Role::APPROVERS {

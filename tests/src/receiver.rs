@@ -1,4 +1,4 @@
-//! A receiver of webhooks, as somebody else would write one: HTTPS, one call a connection, and every call is kept as it came.
+//! A receiver of what the coordinator posts elsewhere, as somebody else would write one: HTTPS, one call a connection, and every call is kept as it came.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -19,7 +19,7 @@ pub struct Call {
     /// Headers, their names in small letters.
     pub headers: BTreeMap<String, String>,
     /// The body.
-    pub body: String,
+    pub body: Vec<u8>,
 }
 
 /// The receiver; it ends with the test's process.
@@ -87,5 +87,5 @@ fn hear(stream: &mut impl Read) -> std::io::Result<Call> {
     let length = headers.get("content-length").and_then(|l| l.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok(Call { headers, body: String::from_utf8_lossy(&body).into_owned() })
+    Ok(Call { headers, body })
 }

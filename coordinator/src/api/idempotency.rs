@@ -1,4 +1,5 @@
-//! A POST that comes again with the same `Idempotency-Key` gets the first answer again, and is not done again. Kept in memory, bounded.
+//! A POST that comes again with the same `Idempotency-Key` gets the first answer again, and is not done again. Answers are kept in memory,
+//! bounded; that a request was carried out stands in the log, so that it is not done again after a restart either.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,17 +10,19 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use mdfm_shared::digest::Digest;
+use mdfm_shared::record::RequestMark;
 use mdfm_shared::time::UtcMillis;
 
-use super::Problem;
+use super::request::Origin;
+use super::{Api, Problem};
+use crate::clock;
 use crate::domain::Refusal;
+use crate::domain::done::{Done, KEPT_MS};
 use crate::domain::refusal::Class;
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const KEY_CHARS_MAX: usize = 128;
-/// For how long an answer is kept.
-const KEPT_MS: u64 = 86_400_000;
 /// Answers kept; the oldest go first.
 const ANSWERS_MAX: usize = 4_000;
 /// Bytes of an answer that is kept.
@@ -63,10 +66,7 @@ impl Answers {
     fn begin(&self, id: Digest, request: Digest, now: UtcMillis) -> Result<Option<Response>, Refusal> {
         let mut answers = self.lock();
         match answers.get(&id).filter(|e| now.since_ms(e.at) < KEPT_MS) {
-            Some(held) if held.request != request => {
-                let detail = "this Idempotency-Key came with another request; take a new one";
-                Err(Refusal::new(Class::Invalid, "idempotency-key-reused", detail))
-            }
+            Some(held) if held.request != request => Err(reused()),
             Some(Entry { became: Became::UnderWay, .. }) => {
                 Err(Refusal::conflict("under-way", "the same request is being carried out; ask again in a moment"))
             }
@@ -102,33 +102,57 @@ fn is_kept(path: &str) -> bool {
     !path.starts_with("/api/v1/me") && !path.starts_with("/api/v1/sessions") && !path.ends_with("/enrolment-tokens")
 }
 
-/// Carries a request out once: by `caller`, if it is somebody known.
+/// What is said of a request that was carried out by a coordinator that is not there any more to give its answer.
+fn refusal_of(done: &Done, content: Digest) -> Refusal {
+    if done.content != content {
+        return reused();
+    }
+    let Done { at, action, object, .. } = done;
+    let detail = format!(
+        "this request was taken at {at} and its answer was lost: the log has {action} of {object}; read that, and take a new \
+         Idempotency-Key for what is missing"
+    );
+    Refusal::conflict("done-before", detail)
+}
+
+fn reused() -> Refusal {
+    let detail = "this Idempotency-Key came with another request; take a new one";
+    Refusal::new(Class::Invalid, "idempotency-key-reused", detail)
+}
+
+/// Carries a request out once, if it has a key and somebody known sends it.
 pub(super) async fn once(
-    answers: &Arc<Answers>,
-    caller: Option<&str>,
-    now: UtcMillis,
+    api: &Api,
+    origin: &Origin,
     body_bytes_max: usize,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     let is_once = *request.method() == Method::POST && is_kept(request.uri().path());
-    let (Some(key), Some(caller), true) = (request.headers().get(KEY), caller, is_once) else {
+    let key = request.headers().get(KEY).filter(|_| is_once);
+    let (Some(key), Some(caller)) = (key, key.and_then(|_| origin.peek(api))) else {
         return Ok(next.run(request).await);
     };
     let key = key.to_str().ok().filter(|k| (1..=KEY_CHARS_MAX).contains(&k.len()));
     let key = key.ok_or_else(|| {
         Refusal::invalid("Idempotency-Key", format!("must be 1 to {KEY_CHARS_MAX} letters, digits or signs"))
     })?;
-    let id = Digest::of(format!("{caller}\n{key}").as_bytes());
-    let (parts, body) = request.into_parts();
+    let id = Digest::of(format!("{}\n{key}", caller.actor.id).as_bytes());
+    let (mut parts, body) = request.into_parts();
     let body = to_bytes(body, body_bytes_max)
         .await
         .map_err(|e| Problem::from(Refusal::new(Class::TooLarge, "body", format!("the body cannot be read: {e}"))))?;
-    let what = Digest::of(&[format!("{} {}\n", parts.method, parts.uri).as_bytes(), &body].concat());
-    if let Some(answer) = answers.begin(id, what, now)? {
+    let content = Digest::of(&[format!("{} {}\n", parts.method, parts.uri).as_bytes(), &body].concat());
+    let now = clock::now();
+    if let Some(answer) = api.answers.begin(id, content, now)? {
         return Ok(answer);
     }
-    let under_way = UnderWay(Arc::clone(answers), id);
+    let under_way = UnderWay(Arc::clone(&api.answers), id);
+    if let Some(done) = api.runner.state().done.find(&id, now) {
+        return Err(refusal_of(done, content).into());
+    }
+    let mark = parts.extensions.get::<RequestMark>().cloned().unwrap_or_default();
+    parts.extensions.insert(RequestMark { key: Some(id), content: Some(content), ..mark });
     // Whoever asked may go away before the answer, and ask again: what is begun is carried to its end without them.
     let carried_out = tokio::spawn(async move {
         let (parts, body) = next.run(Request::from_parts(parts, Body::from(body))).await.into_parts();
@@ -159,6 +183,17 @@ mod tests {
         let other = answers.begin(id, Digest::of(b"POST /x {1}"), now).expect_err("another body");
         assert_eq!(other.code, "idempotency-key-reused");
         assert!(answers.begin(id, request, now.plus_ms(KEPT_MS)).expect("over").is_none());
+    }
+
+    #[test]
+    fn what_a_coordinator_did_that_is_gone_is_said_and_not_done_again() {
+        let content = Digest::of(b"POST /x {}");
+        let done =
+            Done { content, at: UtcMillis(0), action: "hospital.register".into(), object: "hospital/H-1".into() };
+        let refusal = refusal_of(&done, content);
+        assert_eq!(refusal.code, "done-before");
+        assert!(refusal.detail.contains("hospital.register of hospital/H-1"), "{refusal}");
+        assert_eq!(refusal_of(&done, Digest::of(b"POST /x {1}")).code, "idempotency-key-reused");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::{Api, Problem};
 use crate::clock;
 use crate::domain::State as Fleet;
 use crate::domain::access::Permission;
+use crate::traces::SpanCounts;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -145,6 +146,8 @@ pub(super) async fn metrics(State(api): State<Api>, origin: Origin) -> Result<Re
     gauge(&mut registry, "directives_followed", "Gateways that follow their newest directive", followed);
     counts(&mut registry, "door", &api.door.view());
     counts(&mut registry, "intake", &api.link.view());
+    let traces = api.traces.as_ref().map_or_else(|| SpanCounts::default().view(), |traces| traces.counts.view());
+    counts(&mut registry, "trace_spans", &traces);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|e| Problem::internal("the metrics cannot be written", &e))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

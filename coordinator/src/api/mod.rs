@@ -53,6 +53,7 @@ use crate::pki::Pem;
 use crate::runner::Runner;
 use crate::scrub::ScrubStatus;
 use crate::store::{CredentialStore, ImageStore};
+use crate::traces::Traces;
 
 pub(crate) use history::state_of;
 pub(crate) use idempotency::Answers;
@@ -81,6 +82,8 @@ pub(crate) struct Api {
     pub(crate) sessions: SessionPolicy,
     /// The OpenID provider, where there is one.
     pub(crate) oidc: Option<Arc<Oidc>>,
+    /// Where requests are traced to, if anywhere.
+    pub(crate) traces: Option<Traces>,
     /// Places for those who watch deployments.
     pub(crate) watchers: Arc<Semaphore>,
     /// Passwords are checked by a few at a time: each costs memory and tens of milliseconds of a core.

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{GatewayId, UserId};
-use mdfm_shared::record::Actor;
+use mdfm_shared::record::{Actor, RequestMark};
 use mdfm_shared::sign::{Document, Signed};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::wire;
@@ -72,6 +72,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 pub(super) struct Origin {
     pub(super) peer: Peer,
     token: Option<String>,
+    /// What the shell around the handlers knows of the request.
+    mark: Option<RequestMark>,
     /// Tags of what the caller means to change (`If-Match`).
     expects: Option<Vec<String>>,
 }
@@ -82,7 +84,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
         let peer = parts.extensions.get::<Peer>().cloned().ok_or_else(|| {
             Problem::from(Refusal::new(Class::Unavailable, "no-peer", "the connection's peer is not known"))
         })?;
-        Ok(Self { peer, token: bearer(&parts.headers), expects: if_match(&parts.headers) })
+        let mark = parts.extensions.get::<RequestMark>().cloned();
+        Ok(Self { peer, token: bearer(&parts.headers), mark, expects: if_match(&parts.headers) })
     }
 }
 
@@ -169,11 +172,6 @@ impl Origin {
         Ok((caller, user))
     }
 
-    /// The bearer token that came, good or not.
-    pub(super) fn token(&self) -> Option<&str> {
-        self.token.as_deref()
-    }
-
     /// The gateway whose certificate the connection carries.
     pub(super) async fn need_gateway(&self, api: &Api, action: &'static str) -> Result<GatewayId, Problem> {
         match &self.peer.gateway {
@@ -193,6 +191,16 @@ impl Origin {
         self.peer.certificate
     }
 
+    /// Says what is known of the request.
+    pub(super) fn mark(&mut self, mark: RequestMark) {
+        self.mark = Some(mark);
+    }
+
+    /// What somebody wishes with this request.
+    fn wish(&self, actor: Actor, command: Command) -> Wish {
+        Wish { address: self.address(), request: self.mark.clone(), ..Wish::new(actor, command) }
+    }
+
     /// Records a refusal and gives it back.
     pub(super) async fn deny(
         &self,
@@ -204,7 +212,7 @@ impl Origin {
     ) -> Problem {
         let command = Command::Denied { action, object: object.to_owned(), refusal: refusal.clone() };
         // The refusal comes back as the answer; recording it was the point.
-        let _ = api.runner.submit(actor, self.address(), command).await;
+        let _ = api.runner.submit_wish(self.wish(actor, command)).await;
         Problem::recorded(refusal)
     }
 
@@ -217,8 +225,7 @@ impl Origin {
 
     /// Hands a command of this caller to the core.
     pub(super) async fn submit(&self, api: &Api, caller: &Caller, command: Command) -> Result<(), Problem> {
-        let wish =
-            Wish { address: self.address(), expects: self.expects.clone(), ..Wish::new(caller.actor.clone(), command) };
+        let wish = Wish { expects: self.expects.clone(), ..self.wish(caller.actor.clone(), command) };
         api.runner.submit_wish(wish).await.map_err(Problem::recorded)
     }
 }

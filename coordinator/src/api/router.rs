@@ -8,7 +8,7 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use mdfm_shared::record::person;
+use mdfm_shared::record::{RequestMark, person};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -25,10 +25,10 @@ use super::{
 };
 use crate::access::TooMany;
 use crate::broker::network;
-use crate::clock;
 use crate::domain::Refusal;
 use crate::domain::refusal::Class;
 use crate::runner::anonymous;
+use crate::traces::{Answered, Call};
 
 /// Where the OpenAPI document is.
 const DOCUMENT: &str = "/api/v1/openapi.json";
@@ -302,16 +302,29 @@ async fn let_in(api: &Api, origin: &Origin, object: &str, request: Request, next
     if let Some(path) = matched.filter(|path| path != DOCUMENT && path != PAGE) {
         admit(api, origin, request.method(), &path, object).await?;
     }
-    idempotency::once(&api.answers, origin.token(), clock::now(), BODY_BYTES_MAX, request, next).await
+    idempotency::once(api, origin, BODY_BYTES_MAX, request, next).await
+}
+
+/// Begins the span of a request of people or their machines, where somebody wants it.
+fn begin(api: &Api, request: &Request, path: &str, writes: bool) -> Option<Call> {
+    let traces = api.traces.as_ref().filter(|_| path.starts_with("/api/"))?;
+    traces.begin(request.headers().get("traceparent").and_then(|t| t.to_str().ok()), writes)
 }
 
 /// Around every request: who may, what every answer says, what is counted. Puts into the audit log what was refused before any handler
 /// could: bodies that cannot be read, unknown paths to write to. Reads that find nothing are no attempts at anything and leave no record;
 /// denied ones are recorded where they are denied.
-async fn guard(State(api): State<Api>, origin: Origin, request: Request, next: Next) -> Response {
+async fn guard(State(api): State<Api>, mut origin: Origin, mut request: Request, next: Next) -> Response {
     let (began, method) = (Instant::now(), request.method().clone());
     let reads = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let object: String = format!("{method} {}", request.uri().path()).chars().take(OBJECT_CHARS_MAX).collect();
+    let path: String = request.uri().path().chars().take(OBJECT_CHARS_MAX).collect();
+    let call = begin(&api, &request, &path, !reads);
+    if let Some(call) = &call {
+        let mark = RequestMark { trace: Some(call.mark()), ..RequestMark::default() };
+        request.extensions_mut().insert(mark.clone());
+        origin.mark(mark);
+    }
+    let object: String = format!("{method} {path}").chars().take(OBJECT_CHARS_MAX).collect();
     let route = request.extensions().get::<MatchedPath>().map_or("none".to_owned(), |path| path.as_str().to_owned());
     let mut response = let_in(&api, &origin, &object, request, next).await.into_response();
     for (name, value) in SECURITY_HEADERS {
@@ -322,7 +335,12 @@ async fn guard(State(api): State<Api>, origin: Origin, request: Request, next: N
     {
         origin.record(&api, &object, refusal).await;
     }
-    api.requests.note(method.as_str(), &route, response.status().as_u16(), began.elapsed());
+    let status = response.status().as_u16();
+    api.requests.note(method.as_str(), &route, status, began.elapsed());
+    if let (Some(traces), Some(call)) = (&api.traces, call) {
+        let client = origin.peer.address.ip().to_string();
+        traces.end(call, &Answered { method: method.as_str(), route: &route, path: &path, status, client });
+    }
     response
 }
 

@@ -7,7 +7,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{Action, Directive};
 use mdfm_shared::id::{GatewayId, HospitalId};
 use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
-use mdfm_shared::record::{Actor, ActorKind, AuditRecord, Outcome, document_text};
+use mdfm_shared::record::{Actor, ActorKind, AuditRecord, Outcome, RequestMark, document_text};
 use mdfm_shared::sign::{SecretKey, Signed};
 use mdfm_shared::time::UtcMillis;
 
@@ -53,6 +53,8 @@ pub(crate) enum Outbound {
 pub(crate) struct Wish {
     pub(crate) actor: Actor,
     pub(crate) address: Option<String>,
+    /// What is known of the request.
+    pub(crate) request: Option<RequestMark>,
     /// Tags of which the object must have one still; none where it may have changed.
     pub(crate) expects: Option<Vec<String>>,
     pub(crate) command: Command,
@@ -60,7 +62,7 @@ pub(crate) struct Wish {
 
 impl Wish {
     pub(crate) fn new(actor: Actor, command: Command) -> Self {
-        Self { actor, address: None, expects: None, command }
+        Self { actor, address: None, request: None, expects: None, command }
     }
 }
 
@@ -142,7 +144,7 @@ impl Desk {
             self.next_look = now.plus_ms(LOOK_MS);
             self.watch_liveness(state, &mut round, now, presence)?;
             for proposal in firmware::expire(state, now) {
-                self.record(state, &mut round, now, &system(), None, proposal)?;
+                self.record(state, &mut round, now, None, proposal)?;
             }
         }
         self.follow(state, &mut round, now)?;
@@ -156,7 +158,7 @@ impl Desk {
         now: UtcMillis,
         wish: &Wish,
     ) -> Result<Result<(), Refusal>, DeskError> {
-        let Wish { actor, address, expects, command } = wish;
+        let Wish { actor, expects, command, .. } = wish;
         let proposals = expects
             .as_ref()
             .map_or(Ok(()), |expected| precondition::check(state, &command.describe().1, expected))
@@ -165,7 +167,7 @@ impl Desk {
         match proposals {
             Ok(proposals) => {
                 for proposal in proposals {
-                    self.record(state, round, now, actor, address.clone(), proposal)?;
+                    self.record(state, round, now, Some(wish), proposal)?;
                 }
                 Ok(Ok(()))
             }
@@ -176,16 +178,16 @@ impl Desk {
         }
     }
 
-    /// Makes a record of a change and applies it.
+    /// Makes a record of a change and applies it: of what somebody wished, or of what follows by itself.
     fn record(
         &mut self,
         state: &mut State,
         round: &mut Round,
         now: UtcMillis,
-        actor: &Actor,
-        address: Option<String>,
+        wish: Option<&Wish>,
         proposal: Proposal,
     ) -> Result<(), DeskError> {
+        let actor = wish.map_or_else(system, |wish| wish.actor.clone());
         let shows_change = !matches!(
             proposal.event,
             Event::TelemetryCommitted { .. }
@@ -199,12 +201,13 @@ impl Desk {
         let view = |state: &State| if shows_change { state.view(&proposal.object) } else { None };
         let mut record = AuditRecord {
             site: state.site_of(&proposal.object).or_else(|| site_of_new(&proposal.event)).map(|h| h.to_string()),
-            address,
+            address: wish.and_then(|wish| wish.address.clone()),
+            request: wish.and_then(|wish| wish.request.clone()),
             reason: proposal.reason.clone(),
             before: view(state),
             event: serde_json::to_value(&proposal.event).ok(),
             document: proposal.document.clone(),
-            ..AuditRecord::new(now, actor, proposal.action, &proposal.object, Outcome::Accepted)
+            ..AuditRecord::new(now, &actor, proposal.action, &proposal.object, Outcome::Accepted)
         };
         state.apply(&record)?;
         record.after = view(state);
@@ -308,12 +311,12 @@ impl Desk {
         wish: &Wish,
         refusal: &Refusal,
     ) -> Result<(), DeskError> {
-        let Wish { actor, address, command, .. } = wish;
+        let Wish { actor, address, request, command, .. } = wish;
         if let Command::Telemetry { gateway, batch } = command
             && let Some(found) = self.chains.judge(state, now, gateway, batch, refusal.code)
         {
             tracing::warn!(%gateway, kind = ?found.kind, "the gateway's telemetry chain is not as it must be");
-            self.record(state, round, now, &system(), None, telemetry::anomaly(gateway, found))?;
+            self.record(state, round, now, None, telemetry::anomaly(gateway, found))?;
         }
         if matches!(refusal.code, telemetry::ALREADY_COMMITTED | telemetry::GAP) {
             return Ok(());
@@ -333,6 +336,7 @@ impl Desk {
         let record = AuditRecord {
             site: state.site_of(&object).map(|h| h.to_string()),
             address: address.clone(),
+            request: request.clone(),
             reason: Some(format!("{}: {detail}", refusal.code)),
             ..AuditRecord::new(now, actor, action, &object, Outcome::Refused)
         };
@@ -349,7 +353,7 @@ impl Desk {
                 break;
             }
             for proposal in proposals {
-                self.record(state, round, now, &system(), None, proposal)?;
+                self.record(state, round, now, None, proposal)?;
             }
         }
         if now >= self.next_sweep {
@@ -402,7 +406,7 @@ impl Desk {
         let event = Event::DirectiveIssued { gateway: gateway.clone(), serial, issued_at: now, expires_at };
         let proposal =
             Proposal::new("directive.issue", format!("gateway/{gateway}"), event).with(document_text(&signed));
-        self.record(state, round, now, &system(), None, proposal)
+        self.record(state, round, now, None, proposal)
     }
 
     /// Commands the changes that heartbeats, or their absence, mean for devices of phases being worked on.

@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod desk;
 pub(crate) mod directive;
 pub(crate) mod dispatch;
+pub(crate) mod done;
 pub(crate) mod event;
 pub(crate) mod filter;
 pub(crate) mod firmware;

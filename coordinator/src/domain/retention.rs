@@ -455,6 +455,7 @@ pub(crate) fn list_digest(entries: &BTreeSet<u64>) -> Digest {
 /// Lets go of what a replay without the disposed records would never have known.
 pub(super) fn forget(state: &mut State, at: UtcMillis, devices: &[DeviceId], deployments: &[DeploymentId]) {
     state.sessions.retain(|_, session| session.expires_at > at);
+    state.done.forget(at);
     state.gateways.values_mut().for_each(|gateway| gateway.chain.forget_all_but_last());
     devices.iter().for_each(|id| state.forget_device(id));
     deployments.iter().for_each(|id| {

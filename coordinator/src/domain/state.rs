@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::access::User;
+use super::done::DoneRequests;
 use super::firmware::{AttachedManifest, Firmware, FirmwareStatus, GivenApproval};
 use super::fleet::{Chain, Credentials, Device, Gateway, Hospital, Install, IssuedDirective, NewDevice, PendingToken};
 use super::group::{self, Group, Members};
@@ -79,6 +80,7 @@ pub(crate) struct State {
     pub(crate) webhooks: BTreeMap<String, Webhook>,
     pub(crate) incidents: BTreeMap<IncidentId, Incident>,
     pub(crate) groups: BTreeMap<GroupId, Group>,
+    pub(crate) done: DoneRequests,
 }
 
 /// Why a log cannot be replayed; the coordinator does not start on such a log.
@@ -121,7 +123,10 @@ impl State {
         let index = self.log_size;
         self.log_size += 1;
         match (&record.event, record.outcome) {
-            (Some(event), Outcome::Accepted) => self.apply_event(index, record, serde_json::from_value(event.clone())?),
+            (Some(event), Outcome::Accepted) => {
+                self.done.note(record);
+                self.apply_event(index, record, serde_json::from_value(event.clone())?)
+            }
             _ => Ok(()),
         }
     }

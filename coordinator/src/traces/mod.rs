@@ -1,0 +1,246 @@
+//! Traces for the operator's own monitoring (OpenTelemetry): from a request of the API through the directives that follow from it to what every
+//! gateway reports. Agents reach nobody but the coordinator, so it sends their spans for them, out of their signed telemetry. The audit log
+//! is followed in order and the place is kept, so that a receiver that was away misses nothing of it; requests are sent as they come.
+
+mod context;
+mod otlp;
+mod spans;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use mdfm_audit::{Field, LogError, Order, Query, SearchIndex};
+use mdfm_service::atomic_write;
+use mdfm_shared::id::DeploymentId;
+use mdfm_shared::record::AuditRecord;
+use mdfm_shared::time::UtcMillis;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+pub(crate) use context::Context;
+pub(crate) use otlp::TracesConfig;
+
+use crate::clock;
+use crate::counters::counters;
+use crate::runner::Runner;
+use otlp::Receiver;
+use spans::{Doer, Follower, Kind, Span};
+
+/// Time between looks at the log.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// Pause before a receiver that is away is tried again.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
+/// Records read at once.
+const RECORDS_AT_ONCE: u64 = 500;
+/// Spans sent at once.
+const SPANS_AT_ONCE: usize = 500;
+/// Requests that wait to be sent; while the receiver is away more are dropped.
+const REQUESTS_MAX: usize = 4_096;
+const CURSOR: &str = "traces.cursor";
+
+counters! {
+    /// What became of spans.
+    SpanCounts, SpanCountsView {
+        /// The receiver has them.
+        sent,
+        /// It did not take them, or was away while too many waited.
+        dropped,
+    }
+}
+
+/// A request under way.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    context: Context,
+    parent: Option<Context>,
+    began: UtcMillis,
+}
+
+impl Call {
+    /// Its place in a trace, for the records that follow from it.
+    pub(crate) fn mark(&self) -> String {
+        self.context.to_string()
+    }
+}
+
+/// An answered request.
+pub(crate) struct Answered<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) route: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) status: u16,
+    pub(crate) client: String,
+}
+
+/// Takes requests in.
+#[derive(Clone)]
+pub(crate) struct Traces {
+    requests: mpsc::Sender<Span>,
+    pub(crate) counts: Arc<SpanCounts>,
+}
+
+impl Traces {
+    /// Begins the span of a request: one that writes, or that its caller traces.
+    pub(crate) fn begin(&self, traceparent: Option<&str>, writes: bool) -> Option<Call> {
+        let parent = traceparent.and_then(Context::parse);
+        if !writes && !parent.is_some_and(|p| p.sampled) {
+            return None;
+        }
+        let context = Context::new(parent.as_ref()).ok()?;
+        Some(Call { context, parent, began: clock::now() })
+    }
+
+    /// Ends it.
+    pub(crate) fn end(&self, call: Call, answered: &Answered<'_>) {
+        let Answered { method, route, path, status, client } = answered;
+        let attributes: Vec<(&'static str, Value)> = vec![
+            ("http.request.method", (*method).into()),
+            ("http.route", (*route).into()),
+            ("url.path", (*path).into()),
+            ("http.response.status_code", (*status).into()),
+            ("client.address", client.as_str().into()),
+        ];
+        let span = Span {
+            doer: Doer::Coordinator,
+            trace: call.context.trace,
+            id: call.context.span,
+            parent: call.parent.map(|p| p.span),
+            link: None,
+            kind: Kind::Server,
+            name: format!("{method} {route}"),
+            start: call.began,
+            end: clock::now().max(call.began),
+            attributes,
+            // A refusal is the caller's failure, not this server's (semantic conventions for HTTP spans).
+            error: (*status >= 500).then(|| format!("answered {status}")),
+        };
+        if self.requests.try_send(span).is_err() {
+            self.counts.dropped.add(1);
+        }
+    }
+}
+
+struct Sender {
+    receiver: Receiver,
+    runner: Runner,
+    search: SearchIndex,
+    cursor: PathBuf,
+    follower: Follower,
+    requests: mpsc::Receiver<Span>,
+    /// Requests taken off the queue that the receiver does not have yet.
+    waiting: Vec<Span>,
+    counts: Arc<SpanCounts>,
+}
+
+/// Starts telling; without a receiver there is nothing to do.
+pub(crate) fn start(
+    config: Option<&TracesConfig>,
+    runner: Runner,
+    search: SearchIndex,
+    data: &Path,
+) -> anyhow::Result<Option<Traces>> {
+    let Some(config) = config else { return Ok(None) };
+    let (sender, requests) = mpsc::channel(REQUESTS_MAX);
+    let counts = Arc::<SpanCounts>::default();
+    let mut office = Sender {
+        receiver: Receiver::new(config)?,
+        cursor: data.join(CURSOR),
+        follower: Follower::new(config.device_percent),
+        requests,
+        waiting: Vec::new(),
+        counts: Arc::clone(&counts),
+        runner,
+        search,
+    };
+    let (mut next, to) = (office.first()?, config.endpoint.clone());
+    tokio::spawn(async move {
+        loop {
+            let pause = match office.tell(&mut next).await {
+                Ok(()) => INTERVAL,
+                Err(error) => {
+                    tracing::warn!(to, error = format!("{error:#}"), "traces wait: their receiver is away");
+                    RETRY_PAUSE
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    });
+    Ok(Some(Traces { requests: sender, counts }))
+}
+
+impl Sender {
+    /// The first entry to look at: where it was left, or now. A log that is shorter is another one.
+    fn first(&self) -> anyhow::Result<u64> {
+        let size = self.runner.log.size();
+        match std::fs::read_to_string(&self.cursor) {
+            Ok(text) => Ok(text.trim().parse().unwrap_or(size).min(size)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                atomic_write(&self.cursor, size.to_string().as_bytes())?;
+                Ok(size)
+            }
+            Err(e) => Err(e).with_context(|| format!("reading {}", self.cursor.display())),
+        }
+    }
+
+    /// Sends what is new, as far as it goes.
+    async fn tell(&mut self, next: &mut u64) -> anyhow::Result<()> {
+        loop {
+            while self.waiting.len() < SPANS_AT_ONCE
+                && let Ok(span) = self.requests.try_recv()
+            {
+                self.waiting.push(span);
+            }
+            if !self.waiting.is_empty() {
+                self.send(self.waiting.clone()).await?;
+                self.waiting.clear();
+            }
+            let (from, to) = (*next, self.runner.log.size().min(*next + RECORDS_AT_ONCE));
+            if from >= to {
+                return Ok(());
+            }
+            // Only what the receiver has is over: until then the entries are read again, as if for the first time.
+            let mut follower = self.follower.clone();
+            let spans = tokio::task::block_in_place(|| self.read(&mut follower, from, to))?;
+            for spans in spans.chunks(SPANS_AT_ONCE) {
+                self.send(spans.to_vec()).await?;
+            }
+            atomic_write(&self.cursor, to.to_string().as_bytes())?;
+            (self.follower, *next) = (follower, to);
+        }
+    }
+
+    async fn send(&self, spans: Vec<Span>) -> anyhow::Result<()> {
+        let count = spans.len();
+        let dropped = usize::try_from(self.receiver.send(spans).await?).unwrap_or(usize::MAX).min(count);
+        self.counts.sent.add(count - dropped);
+        self.counts.dropped.add(dropped);
+        Ok(())
+    }
+
+    fn read(&self, follower: &mut Follower, from: u64, to: u64) -> anyhow::Result<Vec<Span>> {
+        let mut spans = Vec::new();
+        let find = |id: &DeploymentId| self.made(id);
+        self.runner.log.each(from, to, |index, entry| -> Result<(), LogError> {
+            if let Some(record) = entry.and_then(|e| AuditRecord::from_bytes(e).ok()) {
+                spans.extend(follower.take(index, &record, &find));
+            }
+            Ok(())
+        })?;
+        Ok(spans)
+    }
+
+    /// The record that made a deployment.
+    fn made(&self, id: &DeploymentId) -> Option<AuditRecord> {
+        let fields = vec![
+            (Field::Object, format!("deployment/{id}")),
+            (Field::Action, "deployment.create".to_owned()),
+            (Field::Outcome, "accepted".to_owned()),
+        ];
+        let page = self.search.search(&Query { fields, ..Query::default() }, Order::Oldest { from: 0 }, 1);
+        let page =
+            page.inspect_err(|error| tracing::error!(%error, "a deployment's beginning cannot be found")).ok()?;
+        AuditRecord::from_bytes(&page.records.first()?.1).ok()
+    }
+}
