@@ -331,7 +331,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         sessions: config.sessions(),
         oidc: config.oidc.as_ref().map(Oidc::new).transpose()?.map(Arc::new),
         traces,
-        watchers: Arc::new(Semaphore::new(api::WATCHERS_MAX)),
+        watchers: Arc::default(),
         hashing: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
         networks: Arc::new(config.api_networks.clone()),
         breached: Breached::new(config.breached_passwords_file.clone()),

@@ -321,7 +321,7 @@ fn fda_803_an_incident_is_reported_by_staff_decided_and_closed() {
 #[test]
 fn seed_api_a_deployment_is_watched_by_events_to_its_end() {
     let dir = fresh_dir("watched");
-    let world = World::start(&dir, Layout { hospitals: 1, devices: 1, ..Layout::default() }).unwrap();
+    let mut world = World::start(&dir, Layout { hospitals: 1, devices: 1, ..Layout::default() }).unwrap();
     world.release("FW-22", "2.2.0", 22, &image(&dir, 1, 100_000), 0.5).unwrap();
     let one = serde_json::json!({ "strategy": "Progressive", "phases": [
         { "hospitalCohort": "all", "percentage": 100, "maxErrorRatePercent": 50.0, "monitoringDuration": "PT1S" } ] });
@@ -346,4 +346,28 @@ fn seed_api_a_deployment_is_watched_by_events_to_its_end() {
     assert_eq!(status, 200);
     assert!(headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
     assert!(page.contains("<code>&#x2f;api&#x2f;v1&#x2f;deployments</code>"), "the page of the API");
+
+    // The tool goes on watching over a coordinator that is killed and started again.
+    let told = std::fs::File::create(dir.join("logs/watch.log")).unwrap();
+    let mut tool = Command::new(program("mdfmctl").unwrap())
+        .args(["--session", &world.session(Role::Operator), "watch", &id, "--follow"])
+        .stdout(told.try_clone().unwrap())
+        .stderr(told)
+        .spawn()
+        .unwrap();
+    let says = |words: &str| {
+        wait_for(words, std::time::Duration::from_secs(20), || {
+            Ok(std::fs::read_to_string(dir.join("logs/watch.log"))?.contains(words).then_some(()))
+        })
+        .unwrap();
+    };
+    says("awaitingValidation");
+    world.kill_coordinator();
+    says("the coordinator is away");
+    world.start_coordinator().unwrap();
+    let view = world.deployment(&id).unwrap();
+    assert!(world.validate_if_due(&id, &view).unwrap());
+    let ended = wait_for("the tool to end", std::time::Duration::from_secs(30), || Ok(tool.try_wait()?)).unwrap();
+    assert!(ended.success());
+    says("completed");
 }

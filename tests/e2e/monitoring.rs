@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::access::PASSWORD;
 use crate::{fresh_dir, image, write_secret};
 
-/// A receiver of somebody else's making, which writes each message as a line.
+/// A receiver of somebody else's making, which asks for a certificate and writes each message as a line.
 struct Receiver(Child);
 
 impl Receiver {
@@ -23,9 +23,9 @@ impl Receiver {
         let (dir, data) = (world.dir.display(), world.data().display().to_string());
         let config = format!(
             "global(workDirectory=\"{dir}\" defaultNetstreamDriver=\"gtls\"\n\
-             defaultNetstreamDriverCAFile=\"{data}/ca.pem\" defaultNetstreamDriverCertFile=\"{data}/server.pem\"\n\
+             defaultNetstreamDriverCAFile=\"{dir}/clients.pem\" defaultNetstreamDriverCertFile=\"{data}/server.pem\"\n\
              defaultNetstreamDriverKeyFile=\"{data}/server.key\")\n\
-             module(load=\"imtcp\" streamDriver.name=\"gtls\" streamDriver.mode=\"1\" streamDriver.authMode=\"anon\")\n\
+             module(load=\"imtcp\" streamDriver.name=\"gtls\" streamDriver.mode=\"1\" streamDriver.authMode=\"x509/certvalid\")\n\
              input(type=\"imtcp\" port=\"{port}\" address=\"127.0.0.1\")\n\
              template(name=\"line\" type=\"string\" string=\"%pri%|%timereported:::date-rfc3339%|%hostname%|%app-name%|%msgid%|%structured-data%|%msg%\\n\")\n\
              action(type=\"omfile\" file=\"{dir}/events\" template=\"line\")\n"
@@ -42,6 +42,20 @@ impl Receiver {
             .expect("rsyslogd is there; run `make test-tools`");
         Self(child)
     }
+}
+
+/// An authority of the receiver's own, and a certificate of it by which the receiver knows the coordinator.
+fn make_client_certificate(dir: &Path) {
+    let authority_key = rcgen::KeyPair::generate().unwrap();
+    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    std::fs::write(dir.join("clients.pem"), authority.self_signed(&authority_key).unwrap().pem()).unwrap();
+    let issuer = rcgen::Issuer::new(authority, authority_key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut client = rcgen::CertificateParams::new(vec!["coordinator.example".into()]).unwrap();
+    client.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    std::fs::write(dir.join("client.pem"), client.signed_by(&key, &issuer).unwrap().pem()).unwrap();
+    write_secret(&dir.join("client.key"), &key.serialize_pem());
 }
 
 impl Drop for Receiver {
@@ -63,10 +77,13 @@ fn fda_cyb_log_security_events_reach_the_monitoring_in_order_also_those_while_it
     let port = place.local_addr().unwrap().port();
     drop(place);
     let more_config = format!(
-        "[syslog]\nhost = \"localhost\"\nport = {port}\nca_file = {:?}\n",
-        dir.join("coordinator/ca.pem").display().to_string()
+        "[syslog]\nhost = \"localhost\"\nport = {port}\nca_file = {:?}\ncertificate_file = {:?}\nkey_file = {:?}\n",
+        dir.join("coordinator/ca.pem"),
+        dir.join("client.pem"),
+        dir.join("client.key"),
     );
-    let world = World::start(&dir, Layout { hospitals: 0, more_config, ..Layout::default() }).unwrap();
+    let layout = Layout { hospitals: 0, more_config, ..Layout::default() };
+    let world = World::start_with(&dir, layout, make_client_certificate).unwrap();
     let stranger = Api::with_session(world.session(Role::Admin).as_ref()).unwrap().anonymous();
     let body = json!({ "userId": "admin\n<13>1 forged", "password": "guess guess guess" });
     assert_eq!(stranger.json("POST", "/api/v1/sessions", &body).unwrap().0, 401);

@@ -180,6 +180,11 @@ impl Client {
     }
 }
 
+/// Whether an error is of the line, and no answer of the coordinator's.
+pub(crate) fn is_broken_line(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<reqwest::Error>())
+}
+
 /// The seconds after which a request may come again that came too soon after others; none for any other answer, and for long waits.
 fn wait_s(answer: &reqwest::Response) -> Option<u64> {
     let asked = answer.headers().get("retry-after").filter(|_| answer.status() == StatusCode::TOO_MANY_REQUESTS)?;

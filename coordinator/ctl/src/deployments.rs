@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
@@ -13,12 +13,15 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::account::{self, Code, with_code};
-use crate::client::Client;
+use crate::client::{Client, is_broken_line};
 use crate::keys;
 use crate::output::{Output, text};
 
 /// Time between two looks.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// For so long a coordinator that is away is waited for.
+const AWAY_MAX: Duration = Duration::from_secs(300);
 
 /// Start a deployment.
 #[derive(Debug, Args)]
@@ -267,15 +270,30 @@ pub(crate) async fn watch(out: &Output, client: &Client, options: Watch) -> anyh
         show(&client.get(&path).await?);
         return Ok(());
     }
-    // The coordinator ends long watches: then it is asked anew.
-    let mut has_ended = false;
+    let events = format!("{path}/events");
+    let (mut has_ended, mut away) = (false, None::<Instant>);
     while !has_ended {
-        client
-            .events(&format!("{path}/events"), |view| {
-                has_ended = show(&view);
-                has_ended
-            })
-            .await?;
+        let mut has_heard = false;
+        let heard = client.events(&events, |view| {
+            has_ended = show(&view);
+            has_heard = true;
+            has_ended
+        });
+        let broken = heard.await.err();
+        if has_heard || broken.is_none() {
+            away = None;
+        }
+        match broken {
+            // The coordinator ends long watches: then it is asked anew. It may have been started anew itself.
+            Some(error) if !is_broken_line(&error) || away.is_some_and(|since| since.elapsed() > AWAY_MAX) => {
+                return Err(error);
+            }
+            Some(_) if away.is_none() => {
+                eprintln!("the coordinator is away; waiting for it");
+                away = Some(Instant::now());
+            }
+            _ => {}
+        }
         if !has_ended {
             tokio::time::sleep(WATCH_INTERVAL).await;
         }

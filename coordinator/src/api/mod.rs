@@ -60,7 +60,7 @@ pub(crate) use idempotency::Answers;
 pub(crate) use metrics::Requests;
 pub(crate) use problem::Problem;
 pub(crate) use router::router;
-pub(crate) use watch::WATCHERS_MAX;
+pub(crate) use watch::Watchers;
 
 /// What handlers need.
 #[derive(Clone)]
@@ -85,7 +85,7 @@ pub(crate) struct Api {
     /// Where requests are traced to, if anywhere.
     pub(crate) traces: Option<Traces>,
     /// Places for those who watch deployments.
-    pub(crate) watchers: Arc<Semaphore>,
+    pub(crate) watchers: Arc<Watchers>,
     /// Passwords are checked by a few at a time: each costs memory and tens of milliseconds of a core.
     pub(crate) hashing: Arc<Semaphore>,
     /// Networks from which people may call; empty for all.

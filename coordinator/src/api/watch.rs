@@ -1,6 +1,8 @@
 //! Watching a deployment by server-sent events (WHATWG HTML §9.2): its view as it is, and again whenever it changes.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
@@ -9,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::DeploymentId;
-use tokio::sync::OwnedSemaphorePermit;
+use mdfm_shared::record::person;
 
 use super::deployments::{DeploymentView, find};
 use super::request::{Origin, Path, id};
@@ -19,8 +21,9 @@ use crate::domain::Refusal;
 use crate::domain::access::Permission;
 use crate::domain::refusal::Class;
 
-/// Watchers at once.
-pub(crate) const WATCHERS_MAX: usize = 64;
+/// Watchers at once, in all and of one person.
+const WATCHERS_MAX: usize = 64;
+const WATCHERS_OF_ONE_MAX: usize = 8;
 /// Time between looks at least.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// So many times as long as a look took, nobody looks again: large deployments are shown less often.
@@ -30,6 +33,41 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Longest watch; browsers come again by themselves.
 const WATCH_MAX: Duration = Duration::from_secs(3_600);
 
+/// Who watches, by person.
+#[derive(Default)]
+pub(crate) struct Watchers(Mutex<BTreeMap<String, usize>>);
+
+/// A watcher's place, free again when it is dropped.
+struct Place {
+    watchers: Arc<Watchers>,
+    person: String,
+}
+
+impl Watchers {
+    fn enter(self: &Arc<Self>, person: &str) -> Result<Place, Refusal> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = held.get(person).copied().unwrap_or(0);
+        if own >= WATCHERS_OF_ONE_MAX || held.values().sum::<usize>() >= WATCHERS_MAX {
+            let detail = format!(
+                "{WATCHERS_OF_ONE_MAX} watches of yours, or {WATCHERS_MAX} in all, are open already; end one, or try again later"
+            );
+            return Err(Refusal::new(Class::Unavailable, "too-many-watchers", detail));
+        }
+        held.insert(person.to_owned(), own + 1);
+        Ok(Place { watchers: Arc::clone(self), person: person.to_owned() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut held = self.watchers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match held.get_mut(&self.person) {
+            Some(own) if *own > 1 => *own -= 1,
+            _ => drop(held.remove(&self.person)),
+        }
+    }
+}
+
 struct Watch {
     api: Api,
     origin: Origin,
@@ -38,7 +76,7 @@ struct Watch {
     rest: Duration,
     log_size: u64,
     shown: Option<Digest>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// Watches a deployment: an event `deployment` with its view, now and after each change. It ends with the session.
@@ -52,9 +90,7 @@ pub(super) async fn watch(
     let caller = origin.need(&api, Permission::Read, "deployment.watch", &format!("deployment/{deployment}")).await?;
     let deployment: DeploymentId = id("deployment", &deployment)?;
     drop(find(&api, &caller, &deployment)?);
-    let place = api.watchers.clone().try_acquire_owned().map_err(|_| {
-        Refusal::new(Class::Unavailable, "too-many-watchers", format!("{WATCHERS_MAX} watch already; try again later"))
-    })?;
+    let place = api.watchers.enter(person(&caller.actor.id))?;
     let watch = Watch {
         api,
         origin,
@@ -101,5 +137,22 @@ impl Watch {
             return None;
         }
         Some(Event::default().event("deployment").id(size.to_string()).data(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn att_15_nobody_takes_all_places_to_watch_and_each_is_free_again() {
+        let watchers = Arc::<Watchers>::default();
+        let own: Vec<Place> = (0..WATCHERS_OF_ONE_MAX).map(|_| watchers.enter("user-a").expect("a place")).collect();
+        assert_eq!(watchers.enter("user-a").err().map(|e| e.code), Some("too-many-watchers"));
+        let others = WATCHERS_MAX - WATCHERS_OF_ONE_MAX;
+        let all: Vec<Place> = (0..others).map(|n| watchers.enter(&format!("user-{n}")).expect("a place")).collect();
+        assert!(watchers.enter("one-more").is_err());
+        drop((own, all));
+        assert!(watchers.0.lock().expect("whole").is_empty());
     }
 }

@@ -94,11 +94,25 @@ impl Book {
         Ok(())
     }
 
-    /// Deliveries that are due, the oldest first, so many at most.
-    pub(super) fn due(&self, now: UtcMillis, max: usize) -> io::Result<Vec<(String, Delivery)>> {
-        let all = self.rows::<Delivery>("queue/").take(max).collect::<io::Result<Vec<_>>>()?;
-        let id = |key: String| key.split_once('/').map(|(_, id)| id.to_owned()).unwrap_or_default();
-        Ok(all.into_iter().filter(|(_, d)| d.due_at <= now).map(|(key, d)| (id(key), d)).collect())
+    /// Deliveries that are due and that `takes` takes, the oldest first.
+    pub(super) fn due(
+        &self,
+        now: UtcMillis,
+        mut takes: impl FnMut(&str, &Delivery) -> bool,
+    ) -> io::Result<Vec<(String, Delivery)>> {
+        let mut due = Vec::new();
+        for row in self.rows::<Delivery>("queue/") {
+            let (key, delivery) = row?;
+            // They lie in the order of their time.
+            if delivery.due_at > now {
+                break;
+            }
+            let id = key.split_once('/').map(|(_, id)| id.to_owned()).unwrap_or_default();
+            if takes(&id, &delivery) {
+                due.push((id, delivery));
+            }
+        }
+        Ok(due)
     }
 
     /// It was delivered.
@@ -205,7 +219,8 @@ mod tests {
             Following { inbox: vec![(user.clone(), format!("{:020}-0", 600), told(600))], deliveries: vec![] },
         )
         .expect("takes");
-        let ids = |now| book.due(UtcMillis(now), 10).expect("reads").into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+        let due = |now| book.due(UtcMillis(now), |_, _| true).expect("reads");
+        let ids = |now| due(now).into_iter().map(|(id, _)| id).collect::<Vec<_>>();
         assert_eq!((ids(9), ids(10), ids(99)), (vec![], vec!["a".to_owned()], vec!["a".to_owned(), "b".to_owned()]));
         book.delivered("a", UtcMillis(10)).expect("writes");
         let late = Delivery { attempts: 1, due_at: UtcMillis(500), ..delivery(20) };
@@ -219,7 +234,7 @@ mod tests {
         assert_eq!(book.dead_letters().expect("reads").keys().collect::<Vec<_>>(), ["b"]);
         assert!(book.retry("b", UtcMillis(900)).expect("writes"));
         assert!(!book.retry("b", UtcMillis(900)).expect("writes"));
-        assert_eq!(book.due(UtcMillis(900), 10).expect("reads")[0].1.attempts, 0);
+        assert_eq!(book.due(UtcMillis(900), |id, _| id == "b").expect("reads")[0].1.attempts, 0);
         let inbox = book.inbox(&user).expect("reads");
         assert!((INBOX_MAX..=601).contains(&inbox.len()));
         let last = format!("{:020}-0", 600);

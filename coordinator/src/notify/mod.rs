@@ -5,10 +5,13 @@ mod book;
 mod mail;
 mod webhook;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use mdfm_audit::LogError;
 use mdfm_shared::id::UserId;
 use mdfm_shared::record::AuditRecord;
@@ -32,8 +35,9 @@ use webhook::Caller;
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Records read at once.
 const RECORDS_AT_ONCE: u64 = 2_000;
-/// Deliveries tried at once.
-const DELIVERIES_AT_ONCE: usize = 16;
+/// Deliveries tried at once, in all and to one receiver; the mail server is one.
+const DELIVERIES_AT_ONCE: usize = 64;
+const DELIVERIES_TO_ONE: usize = 4;
 /// What a record of telemetry has in it; there are many, and they give nothing to tell.
 const TELEMETRY: &[u8] = b"\"action\":\"telemetry.commit\"";
 
@@ -141,6 +145,30 @@ fn next_attempt(schedule_s: &[u64], attempts: u32, now: UtcMillis) -> Option<Utc
     Some(now.plus_ms(wait.saturating_mul(1_000)))
 }
 
+/// Who is being told now: deliveries under way with their receivers.
+#[derive(Debug, Default)]
+struct Places(BTreeMap<String, String>);
+
+impl Places {
+    /// Takes a place for a delivery; false if there is none, or it has one.
+    fn take(&mut self, id: &str, delivery: &Delivery) -> bool {
+        let to = match &delivery.receiver {
+            Receiver::Mail(_) => "mail".to_owned(),
+            Receiver::Webhook(webhook) => format!("webhook/{webhook}"),
+        };
+        let own = self.0.values().filter(|held| **held == to).count();
+        if self.0.contains_key(id) || own >= DELIVERIES_TO_ONE || self.0.len() >= DELIVERIES_AT_ONCE {
+            return false;
+        }
+        self.0.insert(id.to_owned(), to);
+        true
+    }
+
+    fn leave(&mut self, id: &str) {
+        self.0.remove(id);
+    }
+}
+
 /// The parts that deliver.
 struct Office {
     runner: Runner,
@@ -217,41 +245,51 @@ impl Office {
         }
     }
 
-    /// Tries what is due.
+    /// Delivers for good. Each receiver has places of its own: one that hangs, with any number of notices waiting, is in nobody's way.
     async fn deliver(&self) -> anyhow::Result<()> {
+        let mut under_way = FuturesUnordered::new();
+        let mut places = Places::default();
         loop {
-            let due = self.book.due(clock::now(), DELIVERIES_AT_ONCE)?;
-            if due.is_empty() {
-                return Ok(());
+            for (id, delivery) in self.book.due(clock::now(), |id, delivery| places.take(id, delivery))? {
+                under_way.push(async move {
+                    let done = self.attempt(&id, &delivery).await;
+                    (id, delivery, done)
+                });
             }
-            let attempts = due.into_iter().map(|(id, delivery)| async move {
-                let done = self.attempt(&id, &delivery).await;
-                (id, delivery, done)
-            });
-            for (id, mut delivery, done) in futures_util::future::join_all(attempts).await {
-                let before = delivery.due_at;
-                let Err(error) = done else {
-                    self.book.delivered(&id, before)?;
-                    continue;
-                };
-                delivery.attempts += 1;
-                delivery.last_error = format!("{error:#}");
-                let (channel, to) = delivery.receiver();
-                let now = clock::now();
-                match next_attempt(&self.schedule_s, delivery.attempts, now) {
-                    Some(next) => {
-                        tracing::warn!(channel, to, error = delivery.last_error, %next, "a notice was not delivered");
-                        delivery.due_at = next;
-                        self.book.postpone(&id, before, &delivery)?;
-                    }
-                    None => {
-                        tracing::error!(channel, to, error = delivery.last_error, "a notice is given up");
-                        delivery.due_at = now;
-                        self.book.give_up(&id, before, &delivery)?;
-                    }
+            tokio::select! {
+                Some((id, delivery, done)) = under_way.next() => {
+                    places.leave(&id);
+                    self.settle(&id, delivery, done)?;
                 }
+                () = tokio::time::sleep(INTERVAL) => {}
             }
         }
+    }
+
+    /// What becomes of a delivery that was tried.
+    fn settle(&self, id: &str, mut delivery: Delivery, done: anyhow::Result<()>) -> anyhow::Result<()> {
+        let before = delivery.due_at;
+        let Err(error) = done else {
+            self.book.delivered(id, before)?;
+            return Ok(());
+        };
+        delivery.attempts += 1;
+        delivery.last_error = format!("{error:#}");
+        let (channel, to) = delivery.receiver();
+        let now = clock::now();
+        match next_attempt(&self.schedule_s, delivery.attempts, now) {
+            Some(next) => {
+                tracing::warn!(channel, to, error = delivery.last_error, %next, "a notice was not delivered");
+                delivery.due_at = next;
+                self.book.postpone(id, before, &delivery)?;
+            }
+            None => {
+                tracing::error!(channel, to, error = delivery.last_error, "a notice is given up");
+                delivery.due_at = now;
+                self.book.give_up(id, before, &delivery)?;
+            }
+        }
+        Ok(())
     }
 
     async fn attempt(&self, id: &str, delivery: &Delivery) -> anyhow::Result<()> {
@@ -281,6 +319,38 @@ impl Office {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_receiver_that_hangs_takes_its_own_places_alone() {
+        let delivery = |receiver| Delivery {
+            receiver,
+            told: Told {
+                kind: NoticeKind::DeploymentPaused,
+                at: UtcMillis(0),
+                object: String::new(),
+                subject: String::new(),
+                detail: String::new(),
+                hospitals: Vec::new(),
+                log_index: 0,
+                read: false,
+            },
+            attempts: 0,
+            due_at: UtcMillis(0),
+            last_error: String::new(),
+        };
+        let hook = |name: &str| delivery(Receiver::Webhook(name.into()));
+        let mail = |name: &str| delivery(Receiver::Mail(name.parse().expect("an id")));
+        let mut places = Places::default();
+        let taken = (0..100).filter(|n| places.take(&format!("slow-{n}"), &hook("slow"))).count();
+        assert_eq!(taken, DELIVERIES_TO_ONE);
+        assert!(!places.take("slow-0", &hook("slow")), "it is under way");
+        let mails = (0..100).filter(|n| places.take(&format!("mail-{n}"), &mail(&format!("user-{n}")))).count();
+        assert_eq!(mails, DELIVERIES_TO_ONE, "one server");
+        let others = (0..100).filter(|n| places.take(&format!("other-{n}"), &hook(&format!("hook-{n}")))).count();
+        assert_eq!(others, DELIVERIES_AT_ONCE - 2 * DELIVERIES_TO_ONE);
+        places.leave("slow-1");
+        assert!(places.take("slow-99", &hook("slow")));
+    }
 
     #[test]
     fn attempts_follow_the_schedule_and_end() {

@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
@@ -46,6 +46,11 @@ pub(crate) struct SyslogConfig {
     pub(crate) port: u16,
     /// Certificate of the authority that its certificate is from.
     pub(crate) ca_file: PathBuf,
+    /// Certificate and key by which it knows this coordinator, where it asks for one (RFC 5425 §4.2.1).
+    #[serde(default)]
+    pub(crate) certificate_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 /// The port of syslog over TLS (RFC 5425 §4.1).
@@ -60,6 +65,25 @@ struct Sender {
     cursor: PathBuf,
     /// How this coordinator calls itself.
     host: String,
+}
+
+type OwnCertificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// The certificate that is shown to the receiver, with its key.
+fn own_certificate(config: &SyslogConfig) -> anyhow::Result<Option<OwnCertificate>> {
+    match (&config.certificate_file, &config.key_file) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => {
+            let pem = std::fs::read(certificate)
+                .with_context(|| format!("syslog.certificate_file: reading {}", certificate.display()))?;
+            let chain: Vec<_> =
+                CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().context("syslog.certificate_file")?;
+            let key = PrivateKeyDer::from_pem_slice(mdfm_service::read_secret(key)?.as_bytes())
+                .context("syslog.key_file is no key")?;
+            Ok(Some((chain, key)))
+        }
+        _ => anyhow::bail!("syslog.certificate_file and syslog.key_file belong together; give both or none"),
+    }
 }
 
 /// Starts telling; without a receiver there is nothing to do.
@@ -77,8 +101,13 @@ pub(crate) fn start(
     // Receivers are bought; not every one of them speaks TLS 1.3.
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let tls = match own_certificate(config)? {
+        Some((chain, key)) => {
+            tls.with_client_auth_cert(chain, key).context("syslog.key_file does not fit syslog.certificate_file")?
+        }
+        None => tls.with_no_client_auth(),
+    };
     let host = public_url.trim_start_matches("https://").split([':', '/']).next().unwrap_or_default().to_owned();
     let tls = TlsConnector::from(Arc::new(tls));
     let sender = Sender { config: config.clone(), tls, runner, cursor: data.join(CURSOR), host };

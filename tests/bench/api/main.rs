@@ -18,6 +18,8 @@ use serde_json::json;
 
 /// Writers at the same time.
 const WRITERS: u64 = 128;
+/// Rows of the longest list that is taken.
+const LIST_ROWS: u64 = 20_000;
 /// Reads begun in a second.
 const READS_PER_SECOND: u64 = 1_000;
 
@@ -49,7 +51,9 @@ fn main() -> anyhow::Result<()> {
     if dir.exists() {
         std::fs::remove_dir_all(&dir)?;
     }
-    let world = World::start(&dir, Layout { hospitals: 0, ..Layout::default() })?;
+    // One caller stands for many here.
+    let more_config = "requests_per_second = 1000000\n".to_owned();
+    let world = World::start(&dir, Layout { hospitals: 0, more_config, ..Layout::default() })?;
     world.ctl(Role::Operator, &["hospitals", "add", "HOSP-1", "--name", "One"])?;
     let api = Arc::new(Api::new(world.session(Role::Operator).as_ref())?);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -74,7 +78,29 @@ fn main() -> anyhow::Result<()> {
             at(0.999)
         );
     }
+    let (checked, mut took) = runtime.block_on(check_list(&api))?;
+    took.sort_unstable();
+    println!(
+        "| {LIST_ROWS} rows of a list checked against that fleet (dry run), ms; longest of a thousand reads a second meanwhile | | {checked:.0}; {:.0} | |",
+        took.last().copied().unwrap_or(0) as f64 / 1e3
+    );
     upload(&world, &api, &runtime, number("MIB", 1_024)?)
+}
+
+/// Has a long list checked while others read; gives the milliseconds that the check took, and what each read took.
+async fn check_list(api: &Arc<Api>) -> anyhow::Result<(f64, Vec<u64>)> {
+    let mut list = "deviceId,modelNumber,serialNumber,hospitalId,currentFirmwareVersion,udi\n".to_owned();
+    for n in 0..LIST_ROWS {
+        list.push_str(&format!("NEW-{n:07},Pump,SN-{n},HOSP-1,1.0,(01)09506000134352(21)SN-{n}\n"));
+    }
+    let reader = Arc::clone(api);
+    let reads = tokio::spawn(async move { read(&reader, "/api/v1/devices/DEV-0012345?", 4).await });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let url = format!("{}/api/v1/devices/import?dryRun=true", api.url);
+    let began = Instant::now();
+    let request = api.http.post(url).bearer_auth(&api.token).header("content-type", "text/csv").body(list);
+    request.send().await?.error_for_status()?.bytes().await?;
+    Ok((began.elapsed().as_secs_f64() * 1e3, reads.await??))
 }
 
 /// Registers devices; gives the seconds that it took.
