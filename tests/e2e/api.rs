@@ -143,6 +143,18 @@ fn att_15_stored_script_path_tricks_smuggled_requests_and_a_storm_of_sign_ins_ge
     assert_eq!(operator.json("GET", "/api/v1/devices", &serde_json::Value::Null).unwrap().0, 200, "and nobody else");
 }
 
+#[test]
+fn att_15_a_body_that_never_comes_holds_its_connection_for_seconds_alone() {
+    let dir = fresh_dir("slow-body");
+    let world = World::start(&dir, Layout { hospitals: 0, ..Layout::default() }).unwrap();
+    let stranger = Api::with_session(world.session(Role::Operator).as_ref()).unwrap().anonymous();
+    let began = std::time::Instant::now();
+    let request = "POST /api/v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{\"userId\":";
+    let answer = stranger.speak_and_wait(request, std::time::Duration::from_secs(60)).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("slow-body"), "{answer}");
+    assert!((15..40).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+}
+
 /// Whoever loses the answer asks again with the same key, and it is done once: the case for which the keys are there.
 #[test]
 fn a_request_whose_answer_was_lost_is_done_once() {
@@ -269,7 +281,7 @@ fn seed_api_a_group_is_deployed_to_with_the_tool_and_who_asks_too_often_waits() 
     let made = operate(&["deploy", "--firmware", "FW-22", &plan.display().to_string()]).unwrap();
     let devices: Vec<&str> =
         made["devices"].as_array().unwrap().iter().map(|d| d["deviceId"].as_str().unwrap()).collect();
-    assert_eq!(devices, [device_id(2, 1)]);
+    assert_eq!((devices, &made["groupId"]), (vec![device_id(2, 1).as_str()], &"LATE".into()));
 
     // One caller asks faster than anybody may; everybody else goes on, and the flood makes one record.
     let (operator, auditor) = (session(&world, Role::Operator), session(&world, Role::Auditor));

@@ -126,10 +126,18 @@ impl Api {
     /// # Errors
     /// No connection.
     pub fn speak(&self, bytes: &str) -> anyhow::Result<String> {
+        self.speak_and_wait(bytes, Duration::from_secs(2))
+    }
+
+    /// The same with more patience.
+    ///
+    /// # Errors
+    /// No connection.
+    pub fn speak_and_wait(&self, bytes: &str, patience: Duration) -> anyhow::Result<String> {
         use std::io::{Read, Write};
         let address = self.url.trim_start_matches("https://").to_owned();
         let tcp = std::net::TcpStream::connect(&address)?;
-        tcp.set_read_timeout(Some(Duration::from_secs(2)))?;
+        tcp.set_read_timeout(Some(patience))?;
         let name = ServerName::try_from("localhost")?;
         let mut stream = StreamOwned::new(ClientConnection::new(Arc::clone(&self.tls), name)?, tcp);
         stream.write_all(bytes.as_bytes())?;

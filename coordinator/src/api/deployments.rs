@@ -92,6 +92,8 @@ pub(crate) struct DeploymentView {
     firmware_id: String,
     manifest_digest: String,
     strategy: Strategy,
+    /// The group whose devices were meant.
+    group_id: Option<String>,
     plan_digest: String,
     created_by: String,
     created_at: String,
@@ -120,6 +122,8 @@ pub(crate) struct PlanView {
     firmware_id: String,
     manifest_digest: String,
     strategy: Strategy,
+    /// The group whose devices are meant.
+    group_id: Option<String>,
     #[schema(value_type = String)]
     first_failure: FirstFailure,
     supersedes: Vec<String>,
@@ -170,6 +174,7 @@ fn plan_view(state: &domain::State, draft: Draft) -> PlanView {
         firmware_id: new.firmware.to_string(),
         manifest_digest: new.manifest.to_string(),
         strategy: new.spec.strategy,
+        group_id: new.spec.group.as_ref().map(ToString::to_string),
         first_failure: new.first_failure,
         supersedes: draft.superseded.iter().map(ToString::to_string).collect(),
         devices: new.members,
@@ -234,6 +239,7 @@ fn view(state: &domain::State, id: &DeploymentId, deployment: &Deployment, own: 
         firmware_id: deployment.plan.firmware.to_string(),
         manifest_digest: deployment.plan.manifest.to_string(),
         strategy: spec.strategy,
+        group_id: spec.group.as_ref().map(ToString::to_string),
         plan_digest: deployment.plan.plan.to_string(),
         created_by: deployment.plan.created_by.clone(),
         created_at: deployment.created_at.to_string(),

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::MutexGuard;
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -12,6 +11,7 @@ use mdfm_shared::telemetry::InstallState;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::body::Whole;
 use super::compliance::{AuditPage, Paging, about_device};
 use super::gateways::Reason;
 use super::list::ListQuery;
@@ -182,7 +182,7 @@ pub(super) async fn import(
     State(api): State<Api>,
     origin: Origin,
     Query(import): Query<Import>,
-    body: Bytes,
+    Whole(body): Whole,
 ) -> Result<axum::Json<ImportView>, Problem> {
     let caller = origin.need(&api, Permission::ManageFleet, "device.register", "device").await?;
     let devices = {

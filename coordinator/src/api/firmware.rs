@@ -12,6 +12,7 @@ use mdfm_shared::trust::missing_roles;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::body::Whole;
 use super::gateways::Reason;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, document, fresh_id, id};
@@ -311,7 +312,7 @@ pub(super) async fn attach_sbom(
     State(api): State<Api>,
     origin: Origin,
     Path(firmware): Path<String>,
-    body: axum::body::Bytes,
+    Whole(body): Whole,
 ) -> Result<axum::Json<FirmwareView>, Problem> {
     let object = format!("firmware/{firmware}");
     let caller = origin.need(&api, Permission::SubmitFirmware, "firmware.sbom", &object).await?;

@@ -13,6 +13,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::record::RequestMark;
 use mdfm_shared::time::UtcMillis;
 
+use super::body::unreadable;
 use super::request::Origin;
 use super::{Api, Problem};
 use crate::clock;
@@ -139,9 +140,7 @@ pub(super) async fn once(
     })?;
     let id = Digest::of(format!("{}\n{key}", caller.actor.id).as_bytes());
     let (mut parts, body) = request.into_parts();
-    let body = to_bytes(body, body_bytes_max)
-        .await
-        .map_err(|e| Problem::from(Refusal::new(Class::TooLarge, "body", format!("the body cannot be read: {e}"))))?;
+    let body = to_bytes(body, body_bytes_max).await.map_err(|e| Problem::from(unreadable(&e)))?;
     let content = Digest::of(&[format!("{} {}\n", parts.method, parts.uri).as_bytes(), &body].concat());
     let now = clock::now();
     if let Some(answer) = api.answers.begin(id, content, now)? {

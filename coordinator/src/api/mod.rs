@@ -3,6 +3,7 @@
 
 mod agent;
 mod approvals;
+mod body;
 mod bundles;
 mod compliance;
 mod deployments;

@@ -38,6 +38,7 @@ impl From<Refusal> for Problem {
             Class::Forbidden => (403, "Not allowed"),
             Class::NotFound => (404, "Not found"),
             Class::NotAllowed => (405, "Not possible here"),
+            Class::TooSlow => (408, "Too slow"),
             Class::Conflict => (409, "Not possible in this state"),
             Class::Precondition => (412, "Changed meanwhile"),
             Class::TooLarge => (413, "Too large"),

@@ -1,6 +1,5 @@
 //! What every request brings: who calls, from where, with which body.
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -13,6 +12,7 @@ use mdfm_shared::time::UtcMillis;
 use mdfm_shared::wire;
 use serde::de::DeserializeOwned;
 
+use super::body::Whole;
 use super::{Api, Problem};
 use crate::access::{Caller, Denied};
 use crate::broker::Peer;
@@ -32,9 +32,7 @@ pub(super) struct Json<T>(pub(super) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|e| {
-            Problem::from(Refusal::new(Class::TooLarge, "body", format!("the body cannot be read: {e}")))
-        })?;
+        let Whole(bytes) = Whole::from_request(request, state).await?;
         serde_json::from_slice(&bytes).map(Json).map_err(|e| {
             let class = if e.is_data() { Class::Invalid } else { Class::Malformed };
             Refusal::new(class, "malformed-json", format!("the body is not the JSON that this call takes: {e}")).into()

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use axum::Router;
+use axum::body::HttpBody as _;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
@@ -14,6 +15,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::body::paced;
 use super::idempotency;
 use super::problem::{TOO_MANY_REQUESTS, Unrecorded};
 use super::request::Origin;
@@ -296,6 +298,7 @@ async fn admit_rate(api: &Api, origin: &Origin, path: &str, object: &str) -> Res
 
 /// Lets people in from their networks alone, not too often, and to what they may.
 async fn let_in(api: &Api, origin: &Origin, object: &str, request: Request, next: Next) -> Result<Response, Problem> {
+    let request = if request.body().is_end_stream() { request } else { request.map(paced) };
     admit_address(api, origin, request.uri().path(), object).await?;
     admit_rate(api, origin, request.uri().path(), object).await?;
     let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());

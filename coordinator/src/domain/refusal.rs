@@ -15,6 +15,8 @@ pub(crate) enum Class {
     NotFound,
     /// 405: the path does not take the method.
     NotAllowed,
+    /// 408: it came too slowly.
+    TooSlow,
     /// 409: the object's state does not allow it.
     Conflict,
     /// 412: the object is not what it was.

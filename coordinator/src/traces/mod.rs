@@ -33,7 +33,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// Pause before a receiver that is away is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// Records read at once.
-const RECORDS_AT_ONCE: u64 = 500;
+const RECORDS_AT_ONCE: u64 = 200;
 /// Spans sent at once.
 const SPANS_AT_ONCE: usize = 500;
 /// Requests that wait to be sent; while the receiver is away more are dropped.
@@ -129,8 +129,12 @@ struct Sender {
     cursor: PathBuf,
     follower: Follower,
     requests: mpsc::Receiver<Span>,
-    /// Requests taken off the queue that the receiver does not have yet.
-    waiting: Vec<Span>,
+    /// Requests taken off the queue, and what was read off the log, that the receiver does not have yet.
+    asked: Vec<Span>,
+    read: Vec<Span>,
+    /// The first entry whose spans the receiver may lack, and the first that was not read.
+    next: u64,
+    unread: u64,
     counts: Arc<SpanCounts>,
 }
 
@@ -144,20 +148,25 @@ pub(crate) fn start(
     let Some(config) = config else { return Ok(None) };
     let (sender, requests) = mpsc::channel(REQUESTS_MAX);
     let counts = Arc::<SpanCounts>::default();
+    let cursor = data.join(CURSOR);
+    let first = first(&cursor, runner.log.size())?;
     let mut office = Sender {
         receiver: Receiver::new(config)?,
-        cursor: data.join(CURSOR),
+        cursor,
         follower: Follower::new(config.device_percent),
         requests,
-        waiting: Vec::new(),
+        asked: Vec::new(),
+        read: Vec::new(),
+        next: first,
+        unread: first,
         counts: Arc::clone(&counts),
         runner,
         search,
     };
-    let (mut next, to) = (office.first()?, config.endpoint.clone());
+    let to = config.endpoint.clone();
     tokio::spawn(async move {
         loop {
-            let pause = match office.tell(&mut next).await {
+            let pause = match office.tell().await {
                 Ok(()) => INTERVAL,
                 Err(error) => {
                     tracing::warn!(to, error = format!("{error:#}"), "traces wait: their receiver is away");
@@ -170,77 +179,79 @@ pub(crate) fn start(
     Ok(Some(Traces { requests: sender, counts }))
 }
 
-impl Sender {
-    /// The first entry to look at: where it was left, or now. A log that is shorter is another one.
-    fn first(&self) -> anyhow::Result<u64> {
-        let size = self.runner.log.size();
-        match std::fs::read_to_string(&self.cursor) {
-            Ok(text) => Ok(text.trim().parse().unwrap_or(size).min(size)),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                atomic_write(&self.cursor, size.to_string().as_bytes())?;
-                Ok(size)
-            }
-            Err(e) => Err(e).with_context(|| format!("reading {}", self.cursor.display())),
+/// The first entry to look at: where it was left, or now. A log that is shorter is another one.
+fn first(cursor: &Path, size: u64) -> anyhow::Result<u64> {
+    match std::fs::read_to_string(cursor) {
+        Ok(text) => Ok(text.trim().parse().unwrap_or(size).min(size)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            atomic_write(cursor, size.to_string().as_bytes())?;
+            Ok(size)
         }
+        Err(e) => Err(e).with_context(|| format!("reading {}", cursor.display())),
     }
+}
 
-    /// Sends what is new, as far as it goes.
-    async fn tell(&mut self, next: &mut u64) -> anyhow::Result<()> {
+impl Sender {
+    /// Sends what is new, as far as it goes. What was read and not sent waits here; after a restart it is read again.
+    async fn tell(&mut self) -> anyhow::Result<()> {
         loop {
-            while self.waiting.len() < SPANS_AT_ONCE
+            while self.asked.len() < SPANS_AT_ONCE
                 && let Ok(span) = self.requests.try_recv()
             {
-                self.waiting.push(span);
+                self.asked.push(span);
             }
-            if !self.waiting.is_empty() {
-                self.send(self.waiting.clone()).await?;
-                self.waiting.clear();
+            if !self.asked.is_empty() {
+                self.send(&self.asked).await?;
+                self.asked.clear();
             }
-            let (from, to) = (*next, self.runner.log.size().min(*next + RECORDS_AT_ONCE));
-            if from >= to {
+            while !self.read.is_empty() {
+                let some = self.read.len().min(SPANS_AT_ONCE);
+                self.send(&self.read[..some]).await?;
+                self.read.drain(..some);
+            }
+            if self.next != self.unread {
+                atomic_write(&self.cursor, self.unread.to_string().as_bytes())?;
+                self.next = self.unread;
+            }
+            let to = self.runner.log.size().min(self.unread + RECORDS_AT_ONCE);
+            if self.unread >= to {
                 return Ok(());
             }
-            // Only what the receiver has is over: until then the entries are read again, as if for the first time.
-            let mut follower = self.follower.clone();
-            let spans = tokio::task::block_in_place(|| self.read(&mut follower, from, to))?;
-            for spans in spans.chunks(SPANS_AT_ONCE) {
-                self.send(spans.to_vec()).await?;
-            }
-            atomic_write(&self.cursor, to.to_string().as_bytes())?;
-            (self.follower, *next) = (follower, to);
+            self.read = tokio::task::block_in_place(|| self.spans(self.unread, to))?;
+            self.unread = to;
         }
     }
 
-    async fn send(&self, spans: Vec<Span>) -> anyhow::Result<()> {
-        let count = spans.len();
-        let dropped = usize::try_from(self.receiver.send(spans).await?).unwrap_or(usize::MAX).min(count);
-        self.counts.sent.add(count - dropped);
+    async fn send(&self, spans: &[Span]) -> anyhow::Result<()> {
+        let dropped = self.receiver.send(spans.to_vec()).await?.min(spans.len());
+        self.counts.sent.add(spans.len() - dropped);
         self.counts.dropped.add(dropped);
         Ok(())
     }
 
-    fn read(&self, follower: &mut Follower, from: u64, to: u64) -> anyhow::Result<Vec<Span>> {
+    /// The spans of some entries.
+    fn spans(&mut self, from: u64, to: u64) -> anyhow::Result<Vec<Span>> {
         let mut spans = Vec::new();
-        let find = |id: &DeploymentId| self.made(id);
-        self.runner.log.each(from, to, |index, entry| -> Result<(), LogError> {
+        let (log, search) = (self.runner.log.clone(), self.search.clone());
+        let find = |id: &DeploymentId| made(&search, id);
+        log.each(from, to, |index, entry| -> Result<(), LogError> {
             if let Some(record) = entry.and_then(|e| AuditRecord::from_bytes(e).ok()) {
-                spans.extend(follower.take(index, &record, &find));
+                spans.extend(self.follower.take(index, &record, &find));
             }
             Ok(())
         })?;
         Ok(spans)
     }
+}
 
-    /// The record that made a deployment.
-    fn made(&self, id: &DeploymentId) -> Option<AuditRecord> {
-        let fields = vec![
-            (Field::Object, format!("deployment/{id}")),
-            (Field::Action, "deployment.create".to_owned()),
-            (Field::Outcome, "accepted".to_owned()),
-        ];
-        let page = self.search.search(&Query { fields, ..Query::default() }, Order::Oldest { from: 0 }, 1);
-        let page =
-            page.inspect_err(|error| tracing::error!(%error, "a deployment's beginning cannot be found")).ok()?;
-        AuditRecord::from_bytes(&page.records.first()?.1).ok()
-    }
+/// The record that made a deployment.
+fn made(search: &SearchIndex, id: &DeploymentId) -> Option<AuditRecord> {
+    let fields = vec![
+        (Field::Object, format!("deployment/{id}")),
+        (Field::Action, "deployment.create".to_owned()),
+        (Field::Outcome, "accepted".to_owned()),
+    ];
+    let page = search.search(&Query { fields, ..Query::default() }, Order::Oldest { from: 0 }, 1);
+    let page = page.inspect_err(|error| tracing::error!(%error, "a deployment's beginning cannot be found")).ok()?;
+    AuditRecord::from_bytes(&page.records.first()?.1).ok()
 }

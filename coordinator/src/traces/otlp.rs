@@ -137,8 +137,8 @@ impl Receiver {
     ///
     /// # Errors
     /// It is away, or will not have anything now: try again.
-    pub(super) async fn send(&self, spans: Vec<Span>) -> anyhow::Result<u64> {
-        let count = spans.len() as u64;
+    pub(super) async fn send(&self, spans: Vec<Span>) -> anyhow::Result<usize> {
+        let count = spans.len();
         let mut call = self.client.post(&self.endpoint).header("content-type", "application/x-protobuf");
         if let Some(authorization) = &self.authorization {
             call = call.header("authorization", authorization);
@@ -165,6 +165,6 @@ impl Receiver {
         let Some(partial) = partial.filter(|p| p.rejected_spans > 0) else { return Ok(0) };
         let (rejected, why) = (partial.rejected_spans, partial.error_message);
         tracing::warn!(rejected, why, "the receiver of traces rejected spans");
-        Ok(u64::try_from(rejected).unwrap_or(0))
+        Ok(usize::try_from(rejected).unwrap_or(0))
     }
 }
