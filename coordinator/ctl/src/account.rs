@@ -5,11 +5,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use mdfm_shared::sign::SecretKey;
+use mdfm_shared::trust::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
 use totp_rs::{Builder, Secret, Totp};
 
 use crate::client::{Client, write_secret};
+use crate::keys;
 use crate::output::{Output, text};
 
 /// Where a code comes from.
@@ -180,6 +183,47 @@ pub(crate) async fn with_code(
         }
     }
     Err(used.unwrap_or_else(|| anyhow::anyhow!("a code of the second factor is needed: --code")))
+}
+
+/// In which role somebody signs, with which key, and why.
+#[derive(Debug, Args)]
+pub(crate) struct Signing {
+    /// The role in which you sign: Clinical, QA or Regulatory.
+    #[arg(long)]
+    pub(crate) role: Role,
+    /// Your secret key file; else the key that the coordinator keeps for you, with your password and second factor.
+    #[arg(long, required_unless_present = "password_file")]
+    key: Option<PathBuf>,
+    /// File with your password in its first line; `-` reads standard input.
+    #[arg(long, conflicts_with = "key")]
+    password_file: Option<PathBuf>,
+    #[command(flatten)]
+    code: Code,
+    /// Why, in your words.
+    #[arg(long)]
+    pub(crate) reason: String,
+}
+
+impl Signing {
+    /// Lets the coordinator sign `what` with the key that it keeps; none where the key is in a file.
+    pub(crate) async fn with_kept_key(
+        &self,
+        client: &Client,
+        path: &str,
+        what: Value,
+    ) -> anyhow::Result<Option<Value>> {
+        let Some(file) = self.password_file.as_ref().filter(|_| self.key.is_none()) else { return Ok(None) };
+        let mut body = what;
+        body["role"] = self.role.to_string().into();
+        body["reason"] = self.reason.as_str().into();
+        body["password"] = password(file)?.into();
+        with_code(client, Method::POST, path, &body, &self.code).await.map(Some)
+    }
+
+    /// The key of the file.
+    pub(crate) fn own_key(&self) -> anyhow::Result<SecretKey> {
+        keys::secret(self.key.as_ref().context("either --key or --password-file is needed")?)
+    }
 }
 
 pub(crate) async fn factor(out: &Output, client: &Client, action: Factor) -> anyhow::Result<()> {

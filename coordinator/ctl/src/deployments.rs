@@ -8,13 +8,11 @@ use anyhow::Context;
 use clap::Args;
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::Signed;
-use mdfm_shared::trust::{Role, Validation};
-use reqwest::Method;
+use mdfm_shared::trust::Validation;
 use serde_json::{Value, json};
 
-use crate::account::{self, Code, with_code};
+use crate::account::Signing;
 use crate::client::{Client, is_broken_line};
-use crate::keys;
 use crate::output::{Output, text};
 
 /// Time between two looks.
@@ -54,20 +52,8 @@ pub(crate) struct Watch {
 pub(crate) struct Validate {
     /// Deployment id.
     deployment: String,
-    /// The role in which you sign.
-    #[arg(long)]
-    role: Role,
-    /// Your secret key file; else the key that the coordinator keeps for you, with your password and second factor.
-    #[arg(long, required_unless_present = "password_file")]
-    key: Option<PathBuf>,
-    /// File with your password in its first line; `-` reads standard input.
-    #[arg(long, conflicts_with = "key")]
-    password_file: Option<PathBuf>,
     #[command(flatten)]
-    code: Code,
-    /// Why, in your words.
-    #[arg(long)]
-    reason: String,
+    signing: Signing,
 }
 
 /// Change a deployment.
@@ -303,17 +289,13 @@ pub(crate) async fn watch(out: &Output, client: &Client, options: Watch) -> anyh
 
 pub(crate) async fn validate(out: &Output, client: &Client, options: Validate) -> anyhow::Result<()> {
     let path = format!("/api/v1/deployments/{}", options.deployment);
-    let Some(key) = &options.key else {
-        let file = options.password_file.context("either --key or --password-file is needed")?;
-        let body = json!({
-            "role": options.role.to_string(), "reason": options.reason, "password": account::password(&file)?,
-        });
-        let path = format!("{path}/validations/signature");
-        let view = with_code(client, Method::POST, &path, &body, &options.code).await?;
+    let signature = format!("{path}/validations/signature");
+    if let Some(view) = options.signing.with_kept_key(client, &signature, json!({})).await? {
         out.answer(&view, || render(&view));
         return Ok(());
-    };
-    let key = keys::secret(key)?;
+    }
+    let Signing { role, reason, .. } = &options.signing;
+    let key = options.signing.own_key()?;
     let view = client.get(&path).await?;
     let phase = view["currentPhase"].as_u64().and_then(|p| u32::try_from(p).ok()).context("no current phase")?;
     let spec = &view["phases"][phase as usize - 1];
@@ -321,11 +303,11 @@ pub(crate) async fn validate(out: &Output, client: &Client, options: Validate) -
         deployment: options.deployment.parse()?,
         phase: phase - 1,
         manifest: text(&view["manifestDigest"]).parse()?,
-        role: options.role,
+        role: *role,
         user: client.user_id().parse()?,
         printed_name: client.printed_name().to_owned(),
-        meaning: format!("I validate phase {phase} ({}) as {}", text(&spec["name"]), options.role),
-        reason: options.reason,
+        meaning: format!("I validate phase {phase} ({}) as {role}", text(&spec["name"])),
+        reason: reason.clone(),
         at: crate::firmware::now(),
     };
     let signed = Signed::sign(&validation, &[&key])?;

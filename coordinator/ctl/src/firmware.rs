@@ -18,7 +18,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::account::{self, Code, with_code};
+use crate::account::Signing;
 use crate::client::Client;
 use crate::delta::{self, Delta};
 use crate::keys;
@@ -112,20 +112,8 @@ pub(crate) struct Upload {
 pub(crate) struct Approve {
     /// Firmware id.
     firmware: String,
-    /// The role in which you sign: Clinical, QA or Regulatory.
-    #[arg(long)]
-    role: Role,
-    /// Your secret key file; else the key that the coordinator keeps for you, with your password and second factor.
-    #[arg(long, required_unless_present = "password_file")]
-    key: Option<PathBuf>,
-    /// File with your password in its first line; `-` reads standard input.
-    #[arg(long, conflicts_with = "key")]
-    password_file: Option<PathBuf>,
     #[command(flatten)]
-    code: Code,
-    /// Why, in your words.
-    #[arg(long)]
-    reason: String,
+    signing: Signing,
 }
 
 /// Reject a release; final.
@@ -358,17 +346,13 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
 }
 
 pub(crate) async fn approve(out: &Output, client: &Client, options: Approve) -> anyhow::Result<()> {
-    let Some(key) = &options.key else {
-        let file = options.password_file.context("either --key or --password-file is needed")?;
-        let body = json!({
-            "firmwareId": options.firmware, "role": options.role.to_string(), "reason": options.reason,
-            "password": account::password(&file)?,
-        });
-        let view = with_code(client, Method::POST, "/api/v1/approvals/signature", &body, &options.code).await?;
+    let what = json!({ "firmwareId": options.firmware });
+    if let Some(view) = options.signing.with_kept_key(client, "/api/v1/approvals/signature", what).await? {
         show(out, &view);
         return Ok(());
-    };
-    let key = keys::secret(key)?;
+    }
+    let Signing { role, reason, .. } = &options.signing;
+    let key = options.signing.own_key()?;
     let view = client.get(&format!("/api/v1/firmware/{}", options.firmware)).await?;
     let manifest: Digest = view["manifestDigest"]
         .as_str()
@@ -376,17 +360,16 @@ pub(crate) async fn approve(out: &Output, client: &Client, options: Approve) -> 
         .parse()?;
     let approval = Approval {
         manifest,
-        role: options.role,
+        role: *role,
         user: client.user_id().parse()?,
         printed_name: client.printed_name().to_owned(),
         meaning: format!(
-            "I approve {} {} for {} as {}",
+            "I approve {} {} for {} as {role}",
             text(&view["firmwareId"]),
             text(&view["version"]),
-            text(&view["deviceModel"]),
-            options.role
+            text(&view["deviceModel"])
         ),
-        reason: options.reason,
+        reason: reason.clone(),
         at: now(),
     };
     let signed = Signed::sign(&approval, &[&key])?;
