@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 use crate::account::Signing;
 use crate::client::Client;
 use crate::delta::{self, Delta};
+use crate::fleet;
 use crate::keys;
 use crate::output::{Output, text};
 
@@ -41,6 +42,11 @@ pub(crate) enum Action {
         /// Why.
         #[arg(long)]
         reason: String,
+    },
+    /// Shows what happened to a release, newest first: who submitted, approved, rejected and deployed it.
+    History {
+        /// Firmware id.
+        firmware: String,
     },
     /// Shows one release with its approvals.
     Show {
@@ -160,6 +166,11 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             let path = format!("/api/v1/firmware/{firmware}/withdrawal");
             let view = Client::open(session)?.post(&path, &json!({ "reason": reason })).await?;
             out.answer(&view, || format!("{firmware} is withdrawn"));
+            Ok(())
+        }
+        Action::History { firmware } => {
+            let page = Client::open(session)?.get(&format!("/api/v1/firmware/{firmware}/history")).await?;
+            out.table(&page["records"], &fleet::HISTORY);
             Ok(())
         }
         Action::Show { firmware } => {

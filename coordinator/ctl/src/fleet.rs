@@ -11,6 +11,16 @@ use crate::account::password;
 use crate::client::{Client, write_secret};
 use crate::output::{Output, text};
 
+/// The columns of what has happened to something.
+pub(crate) const HISTORY: [(&str, &str); 6] = [
+    ("ENTRY", "/index"),
+    ("WHEN", "/at"),
+    ("WHO", "/actor/id"),
+    ("WHAT", "/action"),
+    ("OUTCOME", "/outcome"),
+    ("WHY", "/reason"),
+];
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Users {
     /// Creates a user.
@@ -32,6 +42,8 @@ pub(crate) enum Users {
     },
     /// Lists users.
     List,
+    /// Lists roles and what each may do.
+    Permissions,
     /// Gives somebody other roles.
     Roles {
         /// User id.
@@ -288,6 +300,18 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
             ];
             out.table(&rows, &columns);
         }
+        Users::Permissions => {
+            let roles = client.get("/api/v1/roles").await?;
+            let words = || {
+                let of = |role: &Value| {
+                    let names = role["permissions"].as_array().into_iter().flatten();
+                    let names: Vec<String> = names.map(|p| text(&p["permission"])).collect();
+                    format!("{}: {}", text(&role["role"]), names.join(", "))
+                };
+                roles.as_array().into_iter().flatten().map(of).collect::<Vec<_>>().join("\n")
+            };
+            out.answer(&roles, words);
+        }
         Users::Roles { user, roles, hospital, reason } => {
             let body = json!({ "roles": roles, "hospitalId": hospital, "reason": reason });
             client.put(&format!("/api/v1/users/{user}/roles"), &body).await?;
@@ -488,15 +512,7 @@ pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> a
         }
         Devices::History { device } => {
             let page = client.get(&format!("/api/v1/devices/{device}/history")).await?;
-            let columns = [
-                ("ENTRY", "/index"),
-                ("WHEN", "/at"),
-                ("WHO", "/actor/id"),
-                ("WHAT", "/action"),
-                ("OUTCOME", "/outcome"),
-                ("WHY", "/reason"),
-            ];
-            out.table(&page["records"], &columns);
+            out.table(&page["records"], &HISTORY);
         }
         Devices::Retire { device, reason } => {
             client.post(&format!("/api/v1/devices/{device}/retirement"), &json!({ "reason": reason })).await?;

@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mdfm_audit::{Entry, Field, Order, Query as Wanted, SEGMENT_MAGIC, frame};
-use mdfm_shared::id::DeviceId;
 use mdfm_shared::record::AuditRecord;
 use mdfm_shared::tlog::TilePath;
 use serde::{Deserialize, Serialize};
@@ -153,13 +152,14 @@ pub(super) struct Paging {
     limit: Option<u64>,
 }
 
-/// The records that name a device, the newest first.
-pub(super) async fn about_device(
+/// The records that name an object, the newest first.
+pub(super) async fn about(
     api: &Api,
-    device: &DeviceId,
+    field: Field,
+    id: &impl std::fmt::Display,
     paging: &Paging,
 ) -> Result<axum::Json<AuditPage>, Problem> {
-    let fields = vec![(Field::Device, device.to_string())];
+    let fields = vec![(field, id.to_string())];
     let wanted = Wanted { fields, text: None, since_ms: None, until_ms: None };
     found(api, wanted, Order::Newest { before: paging.from.unwrap_or(u64::MAX) }, paging.limit).await
 }

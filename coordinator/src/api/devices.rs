@@ -6,13 +6,14 @@ use std::sync::MutexGuard;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use mdfm_audit::Field;
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::telemetry::InstallState;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::Whole;
-use super::compliance::{AuditPage, Paging, about_device};
+use super::compliance::{AuditPage, Paging, about};
 use super::gateways::Reason;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, given, id, parsed, tagged};
@@ -327,7 +328,7 @@ pub(super) async fn history(
     let caller = origin.need(&api, Permission::ReadAudit, "device.history", &format!("device/{device}")).await?;
     let device: DeviceId = id("device", &device)?;
     seen(&api.runner.state(), &caller, &device)?;
-    about_device(&api, &device, &paging).await
+    about(&api, Field::Device, &device, &paging).await
 }
 
 /// Lists devices.

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::StreamExt;
+use mdfm_audit::Field;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::FirmwareId;
 use mdfm_shared::manifest::Manifest;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::Whole;
+use super::compliance::{AuditPage, Paging, about};
 use super::gateways::Reason;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, document, fresh_id, id};
@@ -240,6 +242,21 @@ pub(super) async fn upload_delta(
     }
     origin.submit(&api, &caller, Command::StoreDelta { firmware: firmware.clone(), sha256, size_bytes }).await?;
     find(&api, &firmware)
+}
+
+/// What has happened to a release, newest first: who submitted, approved, rejected and deployed it, as the audit log says.
+#[utoipa::path(get, path = "/api/v1/firmware/{firmware}/history", params(Paging),
+    responses((status = 200, body = AuditPage), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn history(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(firmware): Path<String>,
+    Query(paging): Query<Paging>,
+) -> Result<axum::Json<AuditPage>, Problem> {
+    origin.need(&api, Permission::ReadAudit, "firmware.history", &format!("firmware/{firmware}")).await?;
+    let firmware: FirmwareId = id("firmware", &firmware)?;
+    api.runner.state().need_firmware(&firmware)?;
+    about(&api, Field::Firmware, &firmware, &paging).await
 }
 
 /// Attaches the manifest, signed offline by the release role; approvals are requested at once.

@@ -81,6 +81,7 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("GET", "/api/v1/firmware/{firmware}", "firmware.show"),
         ("GET", "/api/v1/hospitals", "hospital.list"),
         ("GET", "/api/v1/hospitals/{hospital}", "hospital.show"),
+        ("GET", "/api/v1/roles", "role.list"),
         ("GET", "/api/v1/trust", "trust.show"),
     ]),
     (Right::Needs(Permission::ReadAll), &[
@@ -109,6 +110,7 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("GET", "/api/v1/compliance/reports/{kind}/{id}", "report.make"),
         ("GET", "/api/v1/compliance/retention", "retention.show"),
         ("GET", "/api/v1/devices/{device}/history", "device.history"),
+        ("GET", "/api/v1/firmware/{firmware}/history", "firmware.history"),
         ("GET", "/api/v1/users", "user.list"),
         ("GET", "/api/v1/users/{user}", "user.show"),
     ]),

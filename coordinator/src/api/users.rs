@@ -123,3 +123,37 @@ pub(super) async fn show(
     let found = state.users.get(&user).ok_or_else(|| Refusal::not_found("user", &user))?;
     Ok(tagged(&state, &object, view(&user, found)))
 }
+
+/// What a role may do.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RoleView {
+    role: AccessRole,
+    permissions: Vec<PermissionView>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PermissionView {
+    permission: Permission,
+    /// Whether the second factor must have been shown lately.
+    second_factor: bool,
+    /// Whether no token for a machine carries it.
+    person: bool,
+}
+
+/// Lists the roles and what each may do; the document of the API says which permission each call needs (`x-right`).
+#[utoipa::path(get, path = "/api/v1/roles", responses((status = 200, body = Vec<RoleView>), (status = 401, body = Problem)))]
+pub(super) async fn roles(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<RoleView>>, Problem> {
+    origin.need(&api, Permission::Read, "role.list", "role").await?;
+    let view = |permission: Permission| PermissionView {
+        permission,
+        second_factor: permission.is_critical(),
+        person: permission.needs_person(),
+    };
+    let all = AccessRole::ALL.map(|role| RoleView {
+        role,
+        permissions: Permission::ALL.into_iter().filter(|p| p.is_granted_to(role)).map(view).collect(),
+    });
+    Ok(axum::Json(all.into()))
+}

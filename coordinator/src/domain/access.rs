@@ -25,6 +25,10 @@ pub(crate) enum AccessRole {
 }
 
 impl AccessRole {
+    /// Every role.
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Admin, Self::Operator, Self::Auditor, Self::Clinical, Self::Qa, Self::Regulatory, Self::HospitalStaff];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Admin => "Admin",
@@ -67,6 +71,26 @@ pub(crate) enum Permission {
 }
 
 impl Permission {
+    /// Every permission.
+    pub(crate) const ALL: [Self; 16] = [
+        Self::ManageUsers,
+        Self::ManageTrust,
+        Self::ManageFleet,
+        Self::SubmitFirmware,
+        Self::Approve,
+        Self::Deploy,
+        Self::Stop,
+        Self::RollBack,
+        Self::Consent,
+        Self::Recall,
+        Self::ReportIncident,
+        Self::Read,
+        Self::ReadAll,
+        Self::ReadAudit,
+        Self::Retain,
+        Self::Dispose,
+    ];
+
     /// What decides over firmware, people or trust, or cannot be undone: only somebody who has just shown both factors.
     pub(crate) fn is_critical(self) -> bool {
         matches!(

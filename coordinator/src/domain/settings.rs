@@ -42,3 +42,16 @@ pub(super) fn set(state: &State, settings: &Settings) -> Result<Event, Refusal> 
     check_rules(state, &settings.notices)?;
     Ok(Event::SettingsSet { settings: settings.clone() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// They stand in the log as a whole: a key that comes later needs a value for the logs before it.
+    #[test]
+    fn settings_of_earlier_logs_are_read() {
+        let first = r#"{ "passwordDays": 365, "trainingRequired": false, "notices": [] }"#;
+        let settings: Settings = serde_json::from_str(first).expect("the form of the first version");
+        assert_eq!(settings, Settings { notices: Vec::new(), ..Settings::default() });
+    }
+}
