@@ -1,7 +1,7 @@
 //! Notices to programs, signed after the Standard Webhooks specification: HMAC-SHA-256 over id, time and body.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -39,22 +39,38 @@ fn signature(secret: &str, id: &str, seconds: u64, body: &str) -> anyhow::Result
 
 /// Calls.
 pub(super) struct Caller {
-    client: Client,
+    ca_file: Option<PathBuf>,
+    client: OnceLock<Client>,
 }
 
 impl Caller {
-    /// Trusts the authority in `ca_file`; the system's without one.
+    /// Trusts the authority in `ca_file`; the system's without one. A machine that has none fails when it calls, and not when it starts: most
+    /// have no webhooks.
     pub(super) fn new(ca_file: Option<&Path>) -> anyhow::Result<Self> {
-        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let _ = tokio_rustls::rustls::crypto::CryptoProvider::install_default((*provider).clone());
+        let provider = tokio_rustls::rustls::crypto::ring::default_provider();
+        // Another part of the program may have done so.
+        let _ = tokio_rustls::rustls::crypto::CryptoProvider::install_default(provider);
+        let caller = Self { ca_file: ca_file.map(Path::to_owned), client: OnceLock::new() };
+        if ca_file.is_some() {
+            caller.client()?;
+        }
+        Ok(caller)
+    }
+
+    fn client(&self) -> anyhow::Result<&Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
         // Where a receiver sends us next, nobody has approved.
         let mut client =
             Client::builder().timeout(PATIENCE).https_only(true).redirect(reqwest::redirect::Policy::none());
-        if let Some(file) = ca_file {
+        if let Some(file) = &self.ca_file {
             let pem = std::fs::read(file).with_context(|| format!("webhook_ca_file: reading {}", file.display()))?;
             client = client.tls_certs_only([reqwest::Certificate::from_pem(&pem)?]);
         }
-        Ok(Self { client: client.build()? })
+        let client =
+            client.build().context("no authority is trusted here: install ca-certificates, or set webhook_ca_file")?;
+        Ok(self.client.get_or_init(|| client))
     }
 
     /// Tells one receiver; it has it when this returns. The id stays the same however often it is tried.
@@ -77,7 +93,7 @@ impl Caller {
         .to_string();
         let seconds = now.0 / 1_000;
         let request = self
-            .client
+            .client()?
             .post(url)
             .header("content-type", "application/json")
             .header("webhook-id", id)
