@@ -1,6 +1,5 @@
 //! Asks witnesses to cosign every new checkpoint (C2SP tlog-witness), and hands the note with their lines to the runner.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -12,6 +11,7 @@ use reqwest::{Client, StatusCode};
 use tokio::sync::watch;
 
 use crate::config::Witness;
+use crate::https;
 use crate::runner::Runner;
 
 /// Longest wait for one answer.
@@ -75,15 +75,9 @@ async fn ask_all(asked: &mut [Asked], runner: &Runner, note: &str) -> (String, b
 
 impl Asked {
     fn new(witness: &Witness) -> anyhow::Result<Self> {
-        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let _ = tokio_rustls::rustls::crypto::CryptoProvider::install_default((*provider).clone());
-        let mut client = Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
-        if let Some(file) = &witness.ca_file {
-            let pem = std::fs::read(file).with_context(|| format!("witnesses.ca_file: reading {}", file.display()))?;
-            client = client.tls_certs_only([reqwest::Certificate::from_pem(&pem)?]);
-        }
+        let client = https::client("witnesses.ca_file", &witness.url, witness.ca_file.as_deref(), PATIENCE)?;
         let url = format!("{}/add-checkpoint", witness.url.trim_end_matches('/'));
-        Ok(Self { url, key: WitnessKey::parse(&witness.vkey)?, client: client.build()?, seen: 0, answered: None })
+        Ok(Self { url, key: WitnessKey::parse(&witness.vkey)?, client, seen: 0, answered: None })
     }
 
     /// Shows the witness a checkpoint with the proof that it continues the last one that it saw.

@@ -121,6 +121,9 @@ fn logs_are_json_where_wished_and_hold_no_secret() {
         .args(["serve", "--config", &config.display().to_string()])
         .env("MDFM_LOG_FORMAT", "json")
         .env("MDFM_LOG", "debug")
+        // A minimal machine has no authorities of its own; nothing that is configured here needs one.
+        .env("SSL_CERT_FILE", "/nonexistent")
+        .env("SSL_CERT_DIR", "/nonexistent")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(std::fs::File::create(&log).unwrap())

@@ -17,6 +17,8 @@ use reqwest::Client;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::https;
+
 /// Longest wait for the provider.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes read of one of its answers.
@@ -125,16 +127,10 @@ fn random() -> anyhow::Result<String> {
 
 impl Oidc {
     pub(crate) fn new(config: &OidcConfig) -> anyhow::Result<Self> {
-        let provider = tokio_rustls::rustls::crypto::ring::default_provider();
-        let _ = tokio_rustls::rustls::crypto::CryptoProvider::install_default(provider);
-        let mut client = Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
-        if let Some(file) = &config.ca_file {
-            let pem = std::fs::read(file).with_context(|| format!("oidc.ca_file: reading {}", file.display()))?;
-            client = client.tls_certs_only([reqwest::Certificate::from_pem(&pem)?]);
-        }
+        let client = https::client("oidc.ca_file", &config.issuer, config.ca_file.as_deref(), PATIENCE)?;
         let secret = config.client_secret_file.as_deref().map(mdfm_service::read_secret).transpose()?;
         let secret = secret.map(|text| text.trim().to_owned());
-        Ok(Self { config: config.clone(), secret, client: client.build()?, flows: Mutex::default() })
+        Ok(Self { config: config.clone(), secret, client, flows: Mutex::default() })
     }
 
     /// The provider's identifier.

@@ -1,4 +1,4 @@
-//! Hospitals: registration, maintenance windows, the wish to be asked.
+//! Hospitals: registration, cohorts, maintenance windows, the wish to be asked.
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mdfm_shared::time::UtcMillis;
@@ -13,6 +13,7 @@ use ring::hmac;
 use serde_json::json;
 
 use super::Told;
+use crate::https;
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -47,9 +48,6 @@ impl Caller {
     /// Trusts the authority in `ca_file`; the system's without one. A machine that has none fails when it calls, and not when it starts: most
     /// have no webhooks.
     pub(super) fn new(ca_file: Option<&Path>) -> anyhow::Result<Self> {
-        let provider = tokio_rustls::rustls::crypto::ring::default_provider();
-        // Another part of the program may have done so.
-        let _ = tokio_rustls::rustls::crypto::CryptoProvider::install_default(provider);
         let caller = Self { ca_file: ca_file.map(Path::to_owned), client: OnceLock::new() };
         if ca_file.is_some() {
             caller.client()?;
@@ -61,15 +59,7 @@ impl Caller {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        // Where a receiver sends us next, nobody has approved.
-        let mut client =
-            Client::builder().timeout(PATIENCE).https_only(true).redirect(reqwest::redirect::Policy::none());
-        if let Some(file) = &self.ca_file {
-            let pem = std::fs::read(file).with_context(|| format!("webhook_ca_file: reading {}", file.display()))?;
-            client = client.tls_certs_only([reqwest::Certificate::from_pem(&pem)?]);
-        }
-        let client =
-            client.build().context("no authority is trusted here: install ca-certificates, or set webhook_ca_file")?;
+        let client = https::client("webhook_ca_file", "https://", self.ca_file.as_deref(), PATIENCE)?;
         Ok(self.client.get_or_init(|| client))
     }
 
@@ -82,6 +72,7 @@ impl Caller {
         told: &Told,
         now: UtcMillis,
     ) -> anyhow::Result<()> {
+        ensure!(url.starts_with("https://"), "the receiver's address does not begin with https://");
         let body = json!({
             "type": told.kind,
             "timestamp": told.at.to_string(),

@@ -4,14 +4,12 @@
 
 mod message;
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use mdfm_audit::LogError;
-use mdfm_service::atomic_write;
 use mdfm_shared::record::AuditRecord;
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
@@ -24,6 +22,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use crate::cursor::Cursor;
 use crate::runner::Runner;
 
 /// Time between looks at the log.
@@ -62,7 +61,7 @@ struct Sender {
     config: SyslogConfig,
     tls: TlsConnector,
     runner: Runner,
-    cursor: PathBuf,
+    cursor: Cursor,
     /// How this coordinator calls itself.
     host: String,
 }
@@ -110,8 +109,8 @@ pub(crate) fn start(
     };
     let host = public_url.trim_start_matches("https://").split([':', '/']).next().unwrap_or_default().to_owned();
     let tls = TlsConnector::from(Arc::new(tls));
-    let sender = Sender { config: config.clone(), tls, runner, cursor: data.join(CURSOR), host };
-    let mut next = sender.first()?;
+    let (cursor, mut next) = Cursor::open(data.join(CURSOR), runner.log.size())?;
+    let sender = Sender { config: config.clone(), tls, runner, cursor, host };
     tokio::spawn(async move {
         loop {
             if let Err(error) = sender.tell(&mut next).await {
@@ -125,19 +124,6 @@ pub(crate) fn start(
 }
 
 impl Sender {
-    /// The first entry to look at: where it was left, or now. A log that is shorter is another one.
-    fn first(&self) -> anyhow::Result<u64> {
-        let size = self.runner.log.size();
-        match std::fs::read_to_string(&self.cursor) {
-            Ok(text) => Ok(text.trim().parse().unwrap_or(size).min(size)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                atomic_write(&self.cursor, size.to_string().as_bytes())?;
-                Ok(size)
-            }
-            Err(e) => Err(e).with_context(|| format!("reading {}", self.cursor.display())),
-        }
-    }
-
     async fn connect(&self) -> anyhow::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(self.config.host.clone()).context("syslog.host is no name")?;
         let tcp = TcpStream::connect((self.config.host.as_str(), self.config.port)).await?;
@@ -158,7 +144,7 @@ impl Sender {
                     };
                     tokio::time::timeout(PATIENCE, sending).await.context("it takes nothing")??;
                 }
-                atomic_write(&self.cursor, to.to_string().as_bytes())?;
+                self.cursor.keep(to)?;
                 *next = to;
                 continue;
             }

@@ -6,13 +6,11 @@ mod context;
 mod otlp;
 mod spans;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use mdfm_audit::{Field, LogError, Order, Query, SearchIndex};
-use mdfm_service::atomic_write;
 use mdfm_shared::id::DeploymentId;
 use mdfm_shared::record::AuditRecord;
 use mdfm_shared::time::UtcMillis;
@@ -24,6 +22,7 @@ pub(crate) use otlp::TracesConfig;
 
 use crate::clock;
 use crate::counters::counters;
+use crate::cursor::Cursor;
 use crate::runner::Runner;
 use otlp::Receiver;
 use spans::{Doer, Follower, Kind, Span};
@@ -126,7 +125,7 @@ struct Sender {
     receiver: Receiver,
     runner: Runner,
     search: SearchIndex,
-    cursor: PathBuf,
+    cursor: Cursor,
     follower: Follower,
     requests: mpsc::Receiver<Span>,
     /// Requests taken off the queue, and what was read off the log, that the receiver does not have yet.
@@ -148,8 +147,7 @@ pub(crate) fn start(
     let Some(config) = config else { return Ok(None) };
     let (sender, requests) = mpsc::channel(REQUESTS_MAX);
     let counts = Arc::<SpanCounts>::default();
-    let cursor = data.join(CURSOR);
-    let first = first(&cursor, runner.log.size())?;
+    let (cursor, first) = Cursor::open(data.join(CURSOR), runner.log.size())?;
     let mut office = Sender {
         receiver: Receiver::new(config)?,
         cursor,
@@ -179,18 +177,6 @@ pub(crate) fn start(
     Ok(Some(Traces { requests: sender, counts }))
 }
 
-/// The first entry to look at: where it was left, or now. A log that is shorter is another one.
-fn first(cursor: &Path, size: u64) -> anyhow::Result<u64> {
-    match std::fs::read_to_string(cursor) {
-        Ok(text) => Ok(text.trim().parse().unwrap_or(size).min(size)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            atomic_write(cursor, size.to_string().as_bytes())?;
-            Ok(size)
-        }
-        Err(e) => Err(e).with_context(|| format!("reading {}", cursor.display())),
-    }
-}
-
 impl Sender {
     /// Sends what is new, as far as it goes. What was read and not sent waits here; after a restart it is read again.
     async fn tell(&mut self) -> anyhow::Result<()> {
@@ -210,7 +196,7 @@ impl Sender {
                 self.read.drain(..some);
             }
             if self.next != self.unread {
-                atomic_write(&self.cursor, self.unread.to_string().as_bytes())?;
+                self.cursor.keep(self.unread)?;
                 self.next = self.unread;
             }
             let to = self.runner.log.size().min(self.unread + RECORDS_AT_ONCE);

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::spans::{Doer, Kind, Span};
+use crate::https;
 
 /// Longest wait for the receiver.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -118,19 +119,12 @@ pub(super) struct Receiver {
 
 impl Receiver {
     pub(super) fn new(config: &TracesConfig) -> anyhow::Result<Self> {
-        let provider = tokio_rustls::rustls::crypto::ring::default_provider();
-        // Another part of the program may have done so.
-        let _ = tokio_rustls::rustls::crypto::CryptoProvider::install_default(provider);
-        let mut client = Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
-        if let Some(file) = &config.ca_file {
-            let pem = std::fs::read(file).with_context(|| format!("traces.ca_file: reading {}", file.display()))?;
-            client = client.tls_certs_only([reqwest::Certificate::from_pem(&pem)?]);
-        }
+        let client = https::client("traces.ca_file", &config.endpoint, config.ca_file.as_deref(), PATIENCE)?;
         let first_line = |file: &PathBuf| -> anyhow::Result<String> {
             Ok(mdfm_service::read_secret(Path::new(file))?.lines().next().unwrap_or_default().to_owned())
         };
         let authorization = config.authorization_file.as_ref().map(first_line).transpose()?;
-        Ok(Self { client: client.build()?, endpoint: config.endpoint.clone(), authorization })
+        Ok(Self { client, endpoint: config.endpoint.clone(), authorization })
     }
 
     /// Sends spans; gives how many the receiver did not take, as it says.

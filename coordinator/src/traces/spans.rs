@@ -51,6 +51,9 @@ pub(crate) struct Span {
     pub(crate) error: Option<String>,
 }
 
+/// Gives the record that made a deployment.
+type Find<'a> = &'a dyn Fn(&DeploymentId) -> Option<AuditRecord>;
+
 /// The last directive of a gateway: what it said for each deployment, and its span there.
 type Directed = BTreeMap<DeploymentId, (Digest, SpanId)>;
 
@@ -116,12 +119,7 @@ impl Follower {
     }
 
     /// The spans of one entry; `find` gives the record that made a deployment.
-    pub(crate) fn take(
-        &mut self,
-        index: u64,
-        record: &AuditRecord,
-        find: &dyn Fn(&DeploymentId) -> Option<AuditRecord>,
-    ) -> Vec<Span> {
+    pub(crate) fn take(&mut self, index: u64, record: &AuditRecord, find: Find<'_>) -> Vec<Span> {
         if self.deployments.len() + self.directed.len() + self.installs.len() > REMEMBERED_MAX {
             *self = Self::new(self.device_percent);
         }
@@ -132,11 +130,7 @@ impl Follower {
         }
     }
 
-    fn deployment(
-        &mut self,
-        id: &DeploymentId,
-        find: &dyn Fn(&DeploymentId) -> Option<AuditRecord>,
-    ) -> Option<Context> {
+    fn deployment(&mut self, id: &DeploymentId, find: Find<'_>) -> Option<Context> {
         if let Some(held) = self.deployments.get(id) {
             return Some(*held);
         }
@@ -145,12 +139,7 @@ impl Follower {
         Some(context)
     }
 
-    fn change(
-        &mut self,
-        index: u64,
-        record: &AuditRecord,
-        find: &dyn Fn(&DeploymentId) -> Option<AuditRecord>,
-    ) -> Vec<Span> {
+    fn change(&mut self, index: u64, record: &AuditRecord, find: Find<'_>) -> Vec<Span> {
         let request = request_of(record);
         let id = record.object.strip_prefix("deployment/").and_then(|id| id.parse::<DeploymentId>().ok());
         let created = record.action == "deployment.create" && record.outcome == Outcome::Accepted;
@@ -176,12 +165,7 @@ impl Follower {
     }
 
     /// One span for each deployment for which the gateway is told something new.
-    fn directive(
-        &mut self,
-        index: u64,
-        record: &AuditRecord,
-        find: &dyn Fn(&DeploymentId) -> Option<AuditRecord>,
-    ) -> Vec<Span> {
+    fn directive(&mut self, index: u64, record: &AuditRecord, find: Find<'_>) -> Vec<Span> {
         let Ok(Ok(directive)) = record.document::<Directive>().map(|d| d.decode_unverified()) else {
             return Vec::new();
         };
@@ -213,12 +197,7 @@ impl Follower {
         spans
     }
 
-    fn telemetry(
-        &mut self,
-        index: u64,
-        record: &AuditRecord,
-        find: &dyn Fn(&DeploymentId) -> Option<AuditRecord>,
-    ) -> Vec<Span> {
+    fn telemetry(&mut self, index: u64, record: &AuditRecord, find: Find<'_>) -> Vec<Span> {
         let Ok(Ok(batch)) = record.document::<TelemetryBatch>().map(|d| d.decode_unverified()) else {
             return Vec::new();
         };
