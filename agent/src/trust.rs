@@ -190,7 +190,7 @@ impl Trust {
         if self.roster.as_ref().is_some_and(|held| held.digest() == signed.digest()) {
             return Ok(Taken::Nothing);
         }
-        let roster = Roster::accept(&signed, &self.root, self.roster_version()).map_err(|e| refuse(&e))?;
+        let roster = Roster::accept(&signed, &self.root, self.roster.as_deref()).map_err(|e| refuse(&e))?;
         self.roster = Some(roster);
         let mut writes = vec![(ROSTER_KEY.to_owned(), Some(frame.to_vec()))];
         writes.extend(self.recheck_releases());

@@ -8,8 +8,8 @@ use crate::sign::{Document, SecretKey, Signed};
 use crate::time::UtcMillis;
 use crate::tlog::{Checkpoint, Hash, NoteSigner, Tree};
 use crate::trust::{
-    Approval, ApprovalPolicy, LoggedRecord, ReleaseEvidence, Role, RoleKeys, Roster, RosterEntry, TrustRoot,
-    TrustedRoot,
+    Approval, ApprovalPolicy, LoggedRecord, ReleaseEvidence, Role, RoleKeys, RollbackOrderEvidence, Roster,
+    RosterEntry, TrustRoot, TrustedRoot,
 };
 
 /// When everything was signed.
@@ -81,6 +81,7 @@ pub fn manifest() -> Manifest {
         health: HealthPolicy { probation_ms: 1_000, error_budget: 0, silence_limit_ms: 1_000 },
         extra_approvals: Vec::new(),
         sbom_sha256: None,
+        recall_window_ms: None,
     }
 }
 
@@ -103,6 +104,7 @@ pub fn roster() -> Roster {
             entry("user-regulatory", 23, &[Role::Regulatory]),
             entry("user-three-roles", 24, &Role::ALL),
         ],
+        freshness: None,
     }
 }
 
@@ -169,6 +171,10 @@ impl Log {
             manifest: self.logged(manifest),
             approvals: approvals.iter().map(|i| self.logged(*i)).collect(),
         }
+    }
+    /// The evidence for a rollback order under the present checkpoint.
+    pub fn order_evidence(&self, order: u64) -> RollbackOrderEvidence {
+        RollbackOrderEvidence { checkpoint: self.checkpoint(), order: self.logged(order) }
     }
     /// Appends a manifest and its approvals, each with the key that signs it, and gives the digest and the evidence.
     pub fn release(

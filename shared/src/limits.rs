@@ -44,3 +44,29 @@ pub const DEVICE_CHUNK_BYTES: usize = 128 * 1024;
 pub const DEVICE_PACKET_BYTES_MAX: usize = DEVICE_CHUNK_BYTES + 1024;
 /// Characters in a detail text inside telemetry; agents cut longer ones.
 pub const DETAIL_CHARS_MAX: usize = 400;
+/// Milliseconds in a day.
+const DAY_MS: u64 = 86_400_000;
+/// Time after a device's confirmation in which the coordinator alone may order it back, unless the manifest names another.
+pub const RECALL_WINDOW_DEFAULT_MS: u64 = 14 * DAY_MS;
+/// The longest such time that a manifest may name.
+pub const RECALL_WINDOW_MAX_MS: u64 = 90 * DAY_MS;
+/// Validity of a roster or of withdrawals unless its signer names another.
+pub const TRUST_LIFETIME_DEFAULT_MS: u64 = 90 * DAY_MS;
+/// The longest validity of a roster or of withdrawals: what a thief of the coordinator can withhold goes unnoticed no longer.
+pub const TRUST_LIFETIME_MAX_MS: u64 = 400 * DAY_MS;
+/// The oldest cosignature under which an agent accepts a release, where the trust root names witnesses.
+pub const COSIGNATURE_AGE_MAX_MS: u64 = 7 * DAY_MS;
+/// How far the time of a signed document may lie ahead of the reader's clock.
+pub const CLOCK_TOLERANCE_MS: u64 = 3_600_000;
+/// Releases that one document of withdrawals names.
+pub const WITHDRAWALS_MAX: usize = 256;
+/// How far the version of accepted withdrawals may lie above the one held: one approver's key cannot use up the numbers.
+pub const WITHDRAWALS_STEP_MAX: u64 = 1_024;
+/// Releases, and devices, that one rollback order names.
+pub const ROLLBACK_ORDER_ITEMS_MAX: usize = 256;
+/// People who sign one rollback order.
+pub const ROLLBACK_ORDER_SIGNERS_MAX: usize = 4;
+/// The longest validity of a rollback order.
+pub const ROLLBACK_ORDER_LIFETIME_MAX_MS: u64 = 90 * DAY_MS;
+/// Rollback orders that one gateway is sent at a time: with their proofs they fit one frame.
+pub const ROLLBACK_ORDERS_MAX: usize = 6;

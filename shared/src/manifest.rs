@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::id::FirmwareId;
-use crate::limits::{COMPONENTS_MAX, DELTAS_MAX, IMAGE_BYTES_MAX, LABEL_CHARS_MAX};
+use crate::limits::{
+    COMPONENTS_MAX, DELTAS_MAX, IMAGE_BYTES_MAX, LABEL_CHARS_MAX, RECALL_WINDOW_DEFAULT_MS, RECALL_WINDOW_MAX_MS,
+};
 use crate::sign::Document;
 use crate::trust::Role;
 
@@ -91,10 +93,15 @@ pub struct Manifest {
     pub extra_approvals: Vec<Role>,
     /// SHA-256 of the software bill of materials.
     pub sbom_sha256: Option<Digest>,
+    /// Time after its confirmation in which a device returns from this release on the coordinator's directive alone, in
+    /// milliseconds; [`RECALL_WINDOW_DEFAULT_MS`] if `None`. Later it takes a rollback order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recall_window_ms: Option<u64>,
 }
 
 impl Document for Manifest {
     const TYPE: &'static str = "manifest";
+    const ADDED_FIELDS: usize = 1;
 }
 
 /// Why a manifest makes no sense.
@@ -116,6 +123,12 @@ impl Manifest {
     /// Bytes of all images together.
     pub fn size_bytes(&self) -> u64 {
         self.components.iter().fold(0, |sum, c| sum.saturating_add(c.size_bytes))
+    }
+
+    /// Time after its confirmation in which a device returns on the coordinator's directive alone, in milliseconds; never
+    /// above [`RECALL_WINDOW_MAX_MS`].
+    pub fn recall_window(&self) -> u64 {
+        self.recall_window_ms.unwrap_or(RECALL_WINDOW_DEFAULT_MS).min(RECALL_WINDOW_MAX_MS)
     }
 
     /// Checks every field against its bounds.
@@ -167,6 +180,9 @@ impl Manifest {
         }
         if self.health.probation_ms == 0 || self.health.silence_limit_ms == 0 {
             return fail("health", "probation and silence limit must be above zero".into());
+        }
+        if self.recall_window_ms.is_some_and(|ms| ms > RECALL_WINDOW_MAX_MS) {
+            return fail("recallWindowMs", format!("must be at most {RECALL_WINDOW_MAX_MS} (90 days)"));
         }
         Ok(())
     }

@@ -319,7 +319,7 @@ impl Ceremony<'_> {
                 })
             };
             let entries = self.plan.approvers.iter().map(entry).collect::<anyhow::Result<_>>()?;
-            let mut signed = Signed::sign(&Roster { version: 1, entries }, &[])?;
+            let mut signed = Signed::sign(&Roster { version: 1, entries, freshness: None }, &[])?;
             if self.plan.trial {
                 signed.add_signature(&self.trial_key("registrar")?);
             }

@@ -344,6 +344,7 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
         health,
         extra_approvals: Vec::new(),
         sbom_sha256: sbom.as_deref().map(Digest::of),
+        recall_window_ms: None,
     };
     manifest.check()?;
     let signed = Signed::sign(&manifest, &secrets.iter().collect::<Vec<_>>())?;

@@ -33,6 +33,8 @@ struct Held {
     bytes: Bucket,
     /// Its newest directive, for when it asks.
     directive: Option<Packet>,
+    /// The rollback orders for its devices, for when it asks.
+    rollback_orders: Option<Packet>,
     current: Option<Current>,
 }
 
@@ -93,6 +95,7 @@ impl Sessions {
             packets: Bucket::new(packets_per_second, AT_ONCE * packets_per_second, now),
             bytes: Bucket::new(bytes_per_second, AT_ONCE * bytes_per_second, now),
             directive: None,
+            rollback_orders: None,
             current: None,
         }
     }
@@ -120,15 +123,19 @@ impl Sessions {
         let packet: Packet = mqtt::publish(&topic.to_string(), payload).into();
         let mut inner = self.inner();
         match topic {
-            Topic::Directive(gateway) | Topic::Ack(gateway) => {
-                if matches!(topic, Topic::Directive(_)) {
+            Topic::Directive(gateway) | Topic::Ack(gateway) | Topic::RollbackOrders(gateway) => {
+                if !matches!(topic, Topic::Ack(_)) {
                     let held = inner.gateways.entry(gateway.clone()).or_insert_with(|| self.fresh());
-                    held.directive = Some(Arc::clone(&packet));
+                    let retained = match topic {
+                        Topic::RollbackOrders(_) => &mut held.rollback_orders,
+                        _ => &mut held.directive,
+                    };
+                    *retained = Some(Arc::clone(&packet));
                 }
                 let current = inner.gateways.get(gateway).and_then(|held| held.current.as_ref());
                 self.pass(current, topic, &packet);
             }
-            Topic::TrustRoot(_) | Topic::Roster | Topic::Release(_) | Topic::Checkpoint => {
+            Topic::TrustRoot(_) | Topic::Roster | Topic::Withdrawals | Topic::Release(_) | Topic::Checkpoint => {
                 inner.board.keep(topic, Arc::clone(&packet));
                 for held in inner.gateways.values() {
                     self.pass(held.current.as_ref(), topic, &packet);
@@ -169,6 +176,9 @@ impl Place {
         match Topic::parse(filter) {
             Some(Topic::Directive(gateway)) if gateway == self.gateway => {
                 inner.gateways.get(&gateway).and_then(|held| held.directive.clone()).into_iter().collect()
+            }
+            Some(Topic::RollbackOrders(gateway)) if gateway == self.gateway => {
+                inner.gateways.get(&gateway).and_then(|held| held.rollback_orders.clone()).into_iter().collect()
             }
             _ => inner.board.matching(filter),
         }

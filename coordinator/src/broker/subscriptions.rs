@@ -16,6 +16,8 @@ pub(super) struct Subscriptions {
     ack: bool,
     checkpoint: bool,
     roster: bool,
+    withdrawals: bool,
+    rollback_orders: bool,
     every_root: bool,
     every_release: bool,
     roots: BTreeSet<u64>,
@@ -40,6 +42,8 @@ impl Subscriptions {
             Some(Topic::Ack(_)) => put(&mut self.ack),
             Some(Topic::Checkpoint) => put(&mut self.checkpoint),
             Some(Topic::Roster) => put(&mut self.roster),
+            Some(Topic::Withdrawals) => put(&mut self.withdrawals),
+            Some(Topic::RollbackOrders(_)) => put(&mut self.rollback_orders),
             Some(Topic::TrustRoot(n)) => put_one(&mut self.roots, n, wanted),
             Some(Topic::Release(_)) => put_one(&mut self.releases, filter.to_owned(), wanted),
             Some(Topic::Telemetry(_) | Topic::Heartbeat(_) | Topic::Presence(_)) | None => false,
@@ -53,6 +57,8 @@ impl Subscriptions {
             Topic::Ack(_) => self.ack,
             Topic::Checkpoint => self.checkpoint,
             Topic::Roster => self.roster,
+            Topic::Withdrawals => self.withdrawals,
+            Topic::RollbackOrders(_) => self.rollback_orders,
             Topic::TrustRoot(n) => self.every_root || self.roots.contains(n),
             Topic::Release(_) => self.every_release || self.releases.contains(&topic.to_string()),
             Topic::Telemetry(_) | Topic::Heartbeat(_) | Topic::Presence(_) => false,
@@ -118,14 +124,16 @@ mod tests {
             Topic::Roster,
             Topic::Release(Digest([5; 32])),
             Topic::Checkpoint,
+            Topic::Withdrawals,
+            Topic::RollbackOrders(gateway.clone()),
         ];
         let wants = |s: &Subscriptions| topics.iter().map(|t| s.want(t)).collect::<Vec<_>>();
         let mut held = Subscriptions::default();
-        assert_eq!(wants(&held), [false; 6]);
+        assert_eq!(wants(&held), [false; 8]);
         for filter in Topic::agent_filters(&gateway) {
             assert!(held.set(&filter, true), "{filter}");
         }
-        assert_eq!(wants(&held), [true, true, true, true, false, true]);
+        assert_eq!(wants(&held), [true, true, true, true, false, true, true, true]);
         let release = topics[4].to_string();
         assert!(held.set(&release, true) && held.want(&topics[4]));
         assert!(held.set(&release, false) && !held.want(&topics[4]));

@@ -23,7 +23,7 @@ pub(super) fn add_root(state: &State, root: &Signed<TrustRoot>) -> Result<Vec<Pr
 
 pub(super) fn add_roster(state: &State, roster: &Signed<Roster>) -> Result<Vec<Proposal>, Refusal> {
     let root = state.need_root()?;
-    let held = state.roster.as_ref().map_or(0, |r| r.version);
+    let held = state.roster.as_ref();
     let accepted = Roster::accept(roster, root, held).map_err(|e| Refusal::document("roster-refused", e))?;
     let event = Event::RosterAdded { version: accepted.version };
     Ok(vec![

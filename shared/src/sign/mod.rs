@@ -22,6 +22,9 @@ use crate::limits::{DOCUMENT_BYTES_MAX, SIGNATURES_MAX};
 pub trait Document: Serialize + DeserializeOwned {
     /// The last part of the signing context `mdfm/v1/<type>`; unique per kind, so that no signature fits another kind.
     const TYPE: &'static str;
+    /// How many optional fields were added at the end since the first version of the document. An older document is the
+    /// newer one cut before them: they decode as `None`, so that what was signed then verifies for as long as records are kept.
+    const ADDED_FIELDS: usize = 0;
 }
 
 /// One signature by one key.
@@ -183,8 +186,20 @@ impl<T: Document> Signed<T> {
 
     fn decode(&self) -> Result<T, SignError> {
         let malformed = |cause: String| SignError::Malformed { kind: T::TYPE, cause };
-        let (value, rest) = postcard::take_from_bytes(&self.payload).map_err(|e| malformed(e.to_string()))?;
-        if rest.is_empty() { Ok(value) } else { Err(malformed(format!("{} bytes left over", rest.len()))) }
+        let mut payload = self.payload.clone();
+        let mut added = 0;
+        loop {
+            match postcard::take_from_bytes(&payload) {
+                Ok((value, [])) => return Ok(value),
+                Ok((_, rest)) => return Err(malformed(format!("{} bytes left over", rest.len()))),
+                Err(postcard::Error::DeserializeUnexpectedEnd) if added < T::ADDED_FIELDS => {
+                    // Postcard writes `None` as one zero byte.
+                    payload.push(0);
+                    added += 1;
+                }
+                Err(e) => return Err(malformed(e.to_string())),
+            }
+        }
     }
 }
 
@@ -240,6 +255,28 @@ mod tests {
     }
     fn set(keys: &[&SecretKey], threshold: usize) -> KeySet {
         KeySet::new(keys.iter().map(|k| k.public()), threshold).expect("valid set")
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct LongerNote(String, #[serde(skip_serializing_if = "Option::is_none")] Option<u64>);
+    impl Document for LongerNote {
+        const TYPE: &'static str = "note";
+        const ADDED_FIELDS: usize = 1;
+    }
+
+    #[test]
+    fn documents_signed_before_a_field_was_added_still_verify() {
+        let a = key(1);
+        let longer = |payload: Vec<u8>| Signed::<LongerNote> { payload, signatures: Vec::new(), kind: PhantomData };
+        let old = Signed::sign(&Note("x".into()), &[&a]).expect("small");
+        let read = Signed { signatures: old.signatures.clone(), ..longer(old.payload.clone()) };
+        assert_eq!(*read.verify(&set(&[&a], 1)).expect("signed"), LongerNote("x".into(), None));
+        let new = Signed::sign(&LongerNote("x".into(), Some(7)), &[&a]).expect("small");
+        assert_eq!(*new.verify(&set(&[&a], 1)).expect("signed"), LongerNote("x".into(), Some(7)));
+        assert_eq!(Signed::sign(&LongerNote("x".into(), None), &[]).expect("small").payload, old.payload);
+        for damaged in [&old.payload[..1], &[], &[1, b'x', 0, 0], &[1, b'x', 2], &[200, b'x']] {
+            assert!(longer(damaged.to_vec()).decode_unverified().is_err(), "{damaged:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::note::{Note, SignatureLine, is_name, key_id, parse_vkey, signature_line, vkey};
 use super::{Checkpoint, NoteError, NoteKey};
 use crate::sign::{PublicKey, SecretKey};
+use crate::time::UtcMillis;
 
 const TYPE_COSIGNATURE: u8 = 4;
 
@@ -149,6 +150,19 @@ impl WitnessPolicy {
         }
         Ok(checkpoint)
     }
+    /// The time of the oldest among the newest `threshold` cosignatures of a note: nobody short of the threshold can make it
+    /// look newer. `None` if no witness is demanded or fewer have cosigned.
+    ///
+    /// # Errors
+    /// The bytes are not a note.
+    pub fn cosigned_at(&self, note: &[u8]) -> Result<Option<UtcMillis>, NoteError> {
+        let Note { text, signatures } = Note::parse(note)?;
+        let newest = |key: &WitnessKey| signatures.iter().filter_map(|s| key.time_in(text, s)).max();
+        let mut times: Vec<u64> = self.keys.iter().filter_map(newest).collect();
+        times.sort_unstable_by(|a, b| b.cmp(a));
+        let counted = self.threshold.checked_sub(1).and_then(|last| times.get(last));
+        Ok(counted.map(|seconds| UtcMillis(seconds.saturating_mul(1_000))))
+    }
     /// How many of the witnesses have cosigned a note.
     ///
     /// # Errors
@@ -197,6 +211,9 @@ mod tests {
         let stranger = witness("w.example/b", 3).cosign(NOTE.as_bytes(), 9).expect("note");
         assert_eq!(policy.open(format!("{NOTE}{by_a}{stranger}").as_bytes(), &log), missing(1));
         assert!(policy.open(format!("{NOTE}{by_a}{by_b}").as_bytes(), &log).is_ok());
+        let time = |note: String| policy.cosigned_at(note.as_bytes());
+        assert_eq!(time(format!("{NOTE}{by_a}{again}")), Ok(None), "one witness cannot make it look new");
+        assert_eq!(time(format!("{NOTE}{by_a}{again}{by_b}")), Ok(Some(UtcMillis(8_000))));
         let vkey = a.key().to_vkey();
         assert!(WitnessPolicy::new([vkey.as_str(), vkey.as_str()], 2).is_err(), "one key twice");
         assert!(WitnessPolicy::new([vkey.as_str()], 2).is_err(), "more than there are");

@@ -1,10 +1,12 @@
-//! Who may sign what: the trust root and its rotation, the approver roster, approvals, and the proof that a release was
-//! approved.
+//! Who may sign what: the trust root and its rotation, the approver roster, approvals, the proof that a release was
+//! approved, withdrawals of releases, and rollback orders.
 
 mod approval;
 mod release;
+mod rollback_order;
 mod root;
 mod roster;
+mod withdrawal;
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,8 +17,10 @@ pub use approval::{Approval, Validation};
 pub use release::{
     ApprovalError, ApprovedRelease, LoggedRecord, ReleaseError, ReleaseEvidence, check_approval, missing_roles,
 };
+pub use rollback_order::{OrderError, OrderSigner, RollbackOrder, RollbackOrderEvidence, VerifiedOrder};
 pub use root::{ApprovalPolicy, RoleKeys, RootError, TrustRoot, TrustedRoot, Witnesses};
-pub use roster::{Revocation, Roster, RosterEntry, RosterError};
+pub use roster::{Freshness, Revocation, Roster, RosterEntry, RosterError};
+pub use withdrawal::{Withdrawal, WithdrawalError, Withdrawals};
 
 /// A role in which a person signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

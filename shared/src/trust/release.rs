@@ -198,9 +198,19 @@ pub fn check_approval(
 pub struct ApprovedRelease {
     manifest: Verified<Manifest>,
     checkpoint: Checkpoint,
+    approved_at: UtcMillis,
+    cosigned_at: Option<UtcMillis>,
 }
 
 impl ApprovedRelease {
+    /// When the last approval was signed.
+    pub fn approved_at(&self) -> UtcMillis {
+        self.approved_at
+    }
+    /// The time by which enough witnesses had cosigned the checkpoint; `None` if the trust root demands no witness.
+    pub fn cosigned_at(&self) -> Option<UtcMillis> {
+        self.cosigned_at
+    }
     /// The manifest.
     pub fn manifest(&self) -> &Verified<Manifest> {
         &self.manifest
@@ -211,7 +221,7 @@ impl ApprovedRelease {
     }
 }
 
-fn proved(entry: &LoggedRecord, checkpoint: &Checkpoint) -> Result<AuditRecord, ReleaseError> {
+pub(super) fn proved(entry: &LoggedRecord, checkpoint: &Checkpoint) -> Result<AuditRecord, ReleaseError> {
     if entry.proof.len() > PROOF_HASHES_MAX {
         return Err(ReleaseError::NotInLog { index: entry.index, cause: ProofError::Length });
     }
@@ -267,7 +277,9 @@ impl ReleaseEvidence {
                 return Err(ReleaseError::EmergencyWindow { window_ms, found_ms });
             }
         }
-        Ok(ApprovedRelease { manifest, checkpoint })
+        let approved_at = approvals.iter().map(|a| a.at).max().unwrap_or_default();
+        let cosigned_at = root.witnesses().cosigned_at(self.checkpoint.as_bytes())?;
+        Ok(ApprovedRelease { manifest, checkpoint, approved_at, cosigned_at })
     }
 }
 

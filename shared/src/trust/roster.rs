@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Role, TrustedRoot};
 use crate::id::UserId;
-use crate::limits::ROSTER_ENTRIES_MAX;
+use crate::limits::{ROSTER_ENTRIES_MAX, TRUST_LIFETIME_MAX_MS};
 use crate::sign::{Document, PublicKey, SignError, Signed, Verified};
 use crate::time::UtcMillis;
 
@@ -54,10 +54,26 @@ pub struct Roster {
     pub version: u64,
     /// The people; past ones stay, so that old approvals can be checked for ever.
     pub entries: Vec<RosterEntry>,
+    /// How long it counts; `None` on rosters signed before this was asked for, which do not expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<Freshness>,
+}
+
+/// How long a roster counts, and which withdrawals must be held beside it, so that neither can be withheld unnoticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Freshness {
+    /// When it was signed.
+    pub issued_at: UtcMillis,
+    /// With a roster past this time an agent starts nothing new; at most [`TRUST_LIFETIME_MAX_MS`] after `issued_at`.
+    pub expires_at: UtcMillis,
+    /// Lowest version of [`super::Withdrawals`] without which an agent starts nothing new; 0 demands no withdrawals.
+    pub withdrawals_version: u64,
 }
 
 impl Document for Roster {
     const TYPE: &'static str = "roster";
+    const ADDED_FIELDS: usize = 1;
 }
 
 /// Why a roster is not accepted.
@@ -77,20 +93,45 @@ pub enum RosterError {
     /// Too many people.
     #[error("roster has {0} entries, at most {ROSTER_ENTRIES_MAX} are accepted")]
     TooLarge(usize),
+    /// The roster held expires, the new one would not: nobody could notice that it is withheld.
+    #[error("roster has no expiry, although the roster held has one")]
+    NoExpiry,
+    /// The validity is negative or longer than allowed.
+    #[error("roster issued at {issued_at} expires at {expires_at}: it must be valid for at most 400 days")]
+    Lifetime {
+        /// When it was signed.
+        issued_at: UtcMillis,
+        /// When it expires.
+        expires_at: UtcMillis,
+    },
     /// One key for two people: their signatures could not be told apart (21 CFR 11.100(a)).
     #[error("roster gives {0} and another person the same key")]
     SharedKey(UserId),
 }
 
 impl Roster {
-    /// Checks a roster and that it is newer than version `held` (0 for none).
+    /// Verifies a roster against the root, and that it may follow the one held.
     ///
     /// # Errors
     /// See [`RosterError`].
-    pub fn accept(signed: &Signed<Self>, root: &TrustedRoot, held: u64) -> Result<Verified<Self>, RosterError> {
+    pub fn accept(
+        signed: &Signed<Self>,
+        root: &TrustedRoot,
+        held: Option<&Self>,
+    ) -> Result<Verified<Self>, RosterError> {
         let roster = signed.verify(root.registrar_keys())?;
-        if roster.version <= held {
-            return Err(RosterError::Version { held, found: roster.version });
+        let held_version = held.map_or(0, |r| r.version);
+        if roster.version <= held_version {
+            return Err(RosterError::Version { held: held_version, found: roster.version });
+        }
+        match roster.freshness {
+            None if held.is_some_and(|r| r.freshness.is_some()) => return Err(RosterError::NoExpiry),
+            Some(Freshness { issued_at, expires_at, .. })
+                if expires_at <= issued_at || expires_at.since_ms(issued_at) > TRUST_LIFETIME_MAX_MS =>
+            {
+                return Err(RosterError::Lifetime { issued_at, expires_at });
+            }
+            Some(_) | None => {}
         }
         if roster.entries.len() > ROSTER_ENTRIES_MAX {
             return Err(RosterError::TooLarge(roster.entries.len()));
@@ -103,6 +144,11 @@ impl Roster {
             }
         }
         Ok(roster)
+    }
+
+    /// When it expires; `None` if it does not.
+    pub fn expires_at(&self) -> Option<UtcMillis> {
+        self.freshness.map(|f| f.expires_at)
     }
 
     /// The entries of one person; more than one after a change of key.

@@ -24,6 +24,10 @@ pub enum Topic {
     TrustRoot(u64),
     /// To all: the signed roster.
     Roster,
+    /// To all: the signed withdrawals.
+    Withdrawals,
+    /// To one agent: the rollback orders that concern its devices, each with its proof.
+    RollbackOrders(GatewayId),
     /// To all: a release with its approvals and log proofs.
     Release(Digest),
     /// To all: the newest signed checkpoint.
@@ -41,6 +45,8 @@ impl fmt::Display for Topic {
             Self::Presence(g) => write!(f, "g/{g}/presence"),
             Self::TrustRoot(n) => write!(f, "trust/root/{n}"),
             Self::Roster => f.write_str("trust/roster"),
+            Self::Withdrawals => f.write_str("trust/withdrawals"),
+            Self::RollbackOrders(g) => write!(f, "g/{g}/rollback-orders"),
             Self::Release(d) => write!(f, "release/{d}"),
             Self::Checkpoint => f.write_str("log/checkpoint"),
         }
@@ -57,6 +63,7 @@ impl Topic {
                 match leaf {
                     "directive" => Self::Directive(id),
                     "ack" => Self::Ack(id),
+                    "rollback-orders" => Self::RollbackOrders(id),
                     "telemetry" => Self::Telemetry(id),
                     "heartbeat" => Self::Heartbeat(id),
                     "presence" => Self::Presence(id),
@@ -65,6 +72,7 @@ impl Topic {
             }
             ("trust", "root", Some(n)) => Self::TrustRoot(n.parse().ok()?),
             ("trust", "roster", None) => Self::Roster,
+            ("trust", "withdrawals", None) => Self::Withdrawals,
             ("release", digest, None) => Self::Release(digest.parse().ok()?),
             ("log", "checkpoint", None) => Self::Checkpoint,
             _ => return None,
@@ -78,12 +86,14 @@ impl Topic {
     }
 
     /// The filters of everything that gateways may be told: what the front door hands out.
-    pub fn door_filters() -> [String; 6] {
+    pub fn door_filters() -> [String; 8] {
         [
             format!("{PREFIX}g/+/directive"),
             format!("{PREFIX}g/+/ack"),
+            format!("{PREFIX}g/+/rollback-orders"),
             Self::root_filter(),
             Self::Roster.to_string(),
+            Self::Withdrawals.to_string(),
             Self::release_filter(),
             Self::Checkpoint.to_string(),
         ]
@@ -105,12 +115,14 @@ impl Topic {
     }
 
     /// The filters that an agent subscribes to; releases are added one by one as directives name them.
-    pub fn agent_filters(gateway: &GatewayId) -> [String; 5] {
+    pub fn agent_filters(gateway: &GatewayId) -> [String; 7] {
         [
             Self::Directive(gateway.clone()).to_string(),
             Self::Ack(gateway.clone()).to_string(),
+            Self::RollbackOrders(gateway.clone()).to_string(),
             Self::root_filter(),
             Self::Roster.to_string(),
+            Self::Withdrawals.to_string(),
             Self::Checkpoint.to_string(),
         ]
     }
@@ -131,8 +143,8 @@ impl Topic {
             return true;
         }
         match Self::parse(filter) {
-            Some(Self::Directive(g) | Self::Ack(g)) => g == *gateway,
-            Some(Self::TrustRoot(_) | Self::Roster | Self::Release(_) | Self::Checkpoint) => true,
+            Some(Self::Directive(g) | Self::Ack(g) | Self::RollbackOrders(g)) => g == *gateway,
+            Some(Self::TrustRoot(_) | Self::Roster | Self::Withdrawals | Self::Release(_) | Self::Checkpoint) => true,
             Some(Self::Telemetry(_) | Self::Heartbeat(_) | Self::Presence(_)) | None => false,
         }
     }
@@ -150,7 +162,9 @@ mod tests {
             Topic::Ack(g.clone()),
             Topic::Telemetry(g.clone()),
             Topic::Heartbeat(g.clone()),
-            Topic::Presence(g),
+            Topic::Presence(g.clone()),
+            Topic::RollbackOrders(g),
+            Topic::Withdrawals,
             Topic::TrustRoot(3),
             Topic::Roster,
             Topic::Release(Digest([5; 32])),
@@ -170,7 +184,9 @@ mod tests {
             "g/GW-2/telemetry",
             "g/GW-1/directive",
             "g/GW-1/ack",
+            "g/GW-1/rollback-orders",
             "trust/roster",
+            "trust/withdrawals",
             "log/checkpoint",
             "g/GW-1/telemetry/x",
         ] {
@@ -179,7 +195,15 @@ mod tests {
         for filter in Topic::agent_filters(&own) {
             assert!(Topic::gateway_may_subscribe(&own, &filter), "{filter}");
         }
-        for filter in ["#", "+/v1/g/GW-1/ack", "mdfm/v1/#", "mdfm/v1/g/+/ack", "mdfm/v1/g/GW-2/ack", "$SYS/#"] {
+        for filter in [
+            "#",
+            "+/v1/g/GW-1/ack",
+            "mdfm/v1/#",
+            "mdfm/v1/g/+/ack",
+            "mdfm/v1/g/GW-2/ack",
+            "mdfm/v1/g/GW-2/rollback-orders",
+            "$SYS/#",
+        ] {
             assert!(!Topic::gateway_may_subscribe(&own, filter), "{filter}");
         }
     }

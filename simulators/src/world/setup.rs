@@ -81,7 +81,7 @@ pub(super) fn roster() -> Signed<Roster> {
             }
         })
         .collect();
-    signed(&Roster { version: 1, entries }, REGISTRAR)
+    signed(&Roster { version: 1, entries, freshness: None }, REGISTRAR)
 }
 
 /// What devices left the factory with.
@@ -131,6 +131,7 @@ pub(super) fn manifest(n: usize, release: &Release) -> Manifest {
         health: HealthPolicy { probation_ms: 20_000, error_budget: 0, silence_limit_ms: 30_000 },
         extra_approvals: Vec::new(),
         sbom_sha256: None,
+        recall_window_ms: None,
     }
 }
 

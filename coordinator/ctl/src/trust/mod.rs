@@ -307,7 +307,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             let from = UtcMillis(now().0.saturating_sub(DAY_MS));
             let entries = people.iter().map(|p| person(p, from, days)).collect::<Result<Vec<_>, _>>()?;
             let count = entries.len();
-            sign(&Roster { version, entries }, &key_files, &file)?;
+            sign(&Roster { version, entries, freshness: None }, &key_files, &file)?;
             out.answer(&json!({ "version": version, "people": count }), || {
                 format!("roster {version} of {count} people in {}", file.display())
             });
