@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test lint unit e2e test-api sim sim-soak bench-rollout bench-audit bench-link bench-agent bench-api fuzz kill-soak mutants packages test-packages trace deny doc tools test-tools bench-tools hostile-tools clean
+.PHONY: help demo test lint unit e2e test-api test-hostile sim sim-soak bench-rollout bench-audit bench-link bench-agent bench-api fuzz kill-soak mutants packages test-packages trace deny doc tools test-tools bench-tools hostile-tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test-api: hostile-tools ## the API against what schemathesis makes of its own do
 	$(CARGO) build --workspace --all-targets --locked
 	test -x target/schemathesis/bin/schemathesis || { python3 -m venv target/schemathesis && target/schemathesis/bin/pip install --quiet 'schemathesis==4.32.5'; }
 	target/debug/mdfm-test-api target/schemathesis/bin/schemathesis
+
+test-hostile: test-tools ## every attack that has a test in one run, with a table of what was tried
+	tests/hostile/attacks
 
 SEEDS ?= 1000
 FROM ?= 0
