@@ -89,6 +89,10 @@ pub struct FirmwareReport {
 /// [`EventKind::Refused::what`] of a device that was called back and stays: the firmware before is below its security floor.
 pub const REFUSED_ROLLBACK: &str = "rollback";
 
+/// [`EventKind::StateChanged::detail`] of a device that leaves a release because the coordinator ordered it, and a part of the
+/// detail once it is back. Every agent since the first writes it so.
+pub const ROLLBACK_ORDERED: &str = "rollback ordered";
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]

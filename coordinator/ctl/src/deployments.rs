@@ -135,13 +135,17 @@ pub(crate) async fn deploy(out: &Output, client: &Client, options: Deploy) -> an
 /// A plan in words: each phase with its gate, its hospitals, their windows and devices.
 fn render_plan(view: &Value) -> String {
     let mut lines = format!(
-        "plan {}\n  {} of {} for {} devices; the first failure: {}",
+        "plan {}\n  {} of {} for {} devices; the first failure: {}; a fault on one gateway reaches: {}",
         text(&view["planDigest"]),
         text(&view["strategy"]),
         text(&view["firmwareId"]),
         text(&view["devices"]),
-        text(&view["firstFailure"])
+        text(&view["firstFailure"]),
+        text(&view["criticalReach"])
     );
+    if view["raisesSecurity"] == true {
+        lines.push_str("\n  raises the security version: beyond one hospital only a person rolls it back");
+    }
     for (i, phase) in view["phases"].as_array().into_iter().flatten().enumerate() {
         let gate = &phase["gate"];
         let limit = match gate["maxErrors"].as_u64() {
@@ -173,6 +177,35 @@ fn render_plan(view: &Value) -> String {
     lines
 }
 
+/// What went back, what is held, and which command ends that.
+fn render_waiting(view: &Value, lines: &mut String) {
+    for found in view["contained"].as_array().into_iter().flatten() {
+        let _ = write!(
+            lines,
+            "\n  went back: {} on {}, reported by {}: {}",
+            text(&found["hospitalId"]),
+            text(&found["at"]),
+            text(&found["gatewayId"]),
+            text(&found["fault"])
+        );
+    }
+    for waiting in view["waiting"].as_array().into_iter().flatten() {
+        let _ = write!(lines, "\n  waits for: {}", text(&waiting["what"]));
+        if let Some(since) = waiting["since"].as_str() {
+            let _ = write!(lines, ", since {since}");
+        }
+        if let Some(until) = waiting["until"].as_str() {
+            let _ = write!(lines, ", until {until}");
+        }
+        if let Some(held @ 1..) = waiting["heldDevices"].as_u64() {
+            let _ = write!(lines, ", {held} devices held");
+        }
+        for how in waiting["how"].as_array().into_iter().flatten() {
+            let _ = write!(lines, "\n    {}", text(how));
+        }
+    }
+}
+
 /// A deployment in words: phases with their gates, then the devices by state.
 fn render(view: &Value) -> String {
     let mut lines = format!(
@@ -184,6 +217,7 @@ fn render(view: &Value) -> String {
     if let Some(reason) = view["status"]["reason"].as_str() {
         let _ = write!(lines, " ({reason})");
     }
+    render_waiting(view, &mut lines);
     for phase in view["phases"].as_array().into_iter().flatten() {
         let _ = write!(
             lines,

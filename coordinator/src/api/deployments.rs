@@ -9,6 +9,7 @@ use mdfm_shared::directive::Window;
 use mdfm_shared::id::{DeploymentId, HospitalId};
 use mdfm_shared::limits::WINDOWS_MAX;
 use mdfm_shared::telemetry::InstallState;
+use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -24,8 +25,8 @@ use crate::domain::rollout::plan::{self, Draft};
 use crate::domain::rollout::request::DeploymentJson;
 use crate::domain::rollout::spec::ConsentRule;
 use crate::domain::rollout::{
-    Deployment, Duty, FirstFailure, GateRecord, GivenValidation, OrderedBack, PhaseSpec, PhaseStatus, Scope, Status,
-    Strategy, Tally,
+    CriticalReach, Deployment, Duty, FirstFailure, GateRecord, GivenValidation, OrderedBack, PhaseSpec, PhaseStatus,
+    Scope, Status, Strategy, Tally,
 };
 use crate::domain::{self, Command};
 
@@ -70,6 +71,8 @@ pub(crate) struct DeviceProgressView {
     silent: bool,
     #[schema(value_type = Option<String>)]
     ordered_back: Option<OrderedBack>,
+    /// Left the release by order: that does not count as its failure.
+    left_by_order: bool,
     /// Called back, and refused for the sake of its security floor.
     stays: bool,
     firmware_version: String,
@@ -83,6 +86,34 @@ pub(crate) struct ConsentView {
     hospital_id: String,
     given_by: Option<String>,
     given_at: Option<String>,
+}
+
+/// A hospital that went back because of a fault on one gateway of it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ContainedView {
+    hospital_id: String,
+    /// The gateway that reported the fault.
+    gateway_id: Option<String>,
+    device_id: String,
+    fault: String,
+    at: String,
+}
+
+/// What a deployment waits for, since when, who can end that, and how.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WaitingView {
+    /// `decision`, `signature`, `monitoring`, `consent` or `devices`.
+    what: &'static str,
+    since: Option<String>,
+    /// When it ends without anybody's act.
+    until: Option<String>,
+    /// Roles or hospitals that can end it; empty if time or devices do.
+    who: Vec<String>,
+    how: Vec<String>,
+    /// Devices of opened phases in which nothing new is activated meanwhile.
+    held_devices: u32,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -102,6 +133,13 @@ pub(crate) struct DeploymentView {
     /// What the first failed device does.
     #[schema(value_type = String)]
     first_failure: FirstFailure,
+    /// How far a fault on one gateway reaches without a person.
+    critical_reach: CriticalReach,
+    /// Beyond one hospital only a person rolls it back.
+    raises_security: bool,
+    contained: Vec<ContainedView>,
+    /// What it waits for; empty once it has ended.
+    waiting: Vec<WaitingView>,
     /// 1 for the first.
     current_phase: u32,
     phases: Vec<PhaseView>,
@@ -126,6 +164,10 @@ pub(crate) struct PlanView {
     group_id: Option<String>,
     #[schema(value_type = String)]
     first_failure: FirstFailure,
+    /// How far a fault on one gateway reaches without a person.
+    critical_reach: CriticalReach,
+    /// Beyond one hospital only a person rolls it back.
+    raises_security: bool,
     supersedes: Vec<String>,
     devices: u32,
     phases: Vec<PlannedPhase>,
@@ -176,6 +218,8 @@ fn plan_view(state: &domain::State, draft: Draft) -> PlanView {
         strategy: new.spec.strategy,
         group_id: new.spec.group.as_ref().map(ToString::to_string),
         first_failure: new.first_failure,
+        critical_reach: new.spec.critical_reach(),
+        raises_security: new.raises_security,
         supersedes: draft.superseded.iter().map(ToString::to_string).collect(),
         devices: new.members,
         phases: (0_u32..)
@@ -183,6 +227,105 @@ fn plan_view(state: &domain::State, draft: Draft) -> PlanView {
             .map(|(i, gate)| PlannedPhase { gate, hospitals: hospitals.remove(&i).unwrap_or_default() })
             .collect(),
     }
+}
+
+/// The status; what happened in other hospitals is not for the staff of one.
+fn status_for(deployment: &Deployment, own: Option<&HospitalId>) -> Status {
+    let is_own = |own: &HospitalId| deployment.contained.keys().all(|h| h == own);
+    match (&deployment.status, own) {
+        (Status::Paused { .. }, Some(own)) if !is_own(own) => {
+            Status::Paused { reason: "held after a fault in another hospital".to_owned() }
+        }
+        (status, _) => status.clone(),
+    }
+}
+
+fn contained(deployment: &Deployment, sees: &dyn Fn(&HospitalId) -> bool) -> Vec<ContainedView> {
+    deployment
+        .contained
+        .iter()
+        .filter(|(hospital, _)| sees(hospital))
+        .map(|(hospital, found)| ContainedView {
+            hospital_id: hospital.to_string(),
+            gateway_id: found.source.as_ref().map(ToString::to_string),
+            device_id: found.device.to_string(),
+            fault: found.fault.clone(),
+            at: found.at.to_string(),
+        })
+        .collect()
+}
+
+/// What the deployment waits for, and who can end that: no state lasts without a reason.
+fn waiting(
+    state: &domain::State,
+    id: &DeploymentId,
+    deployment: &Deployment,
+    sees: &dyn Fn(&HospitalId) -> bool,
+) -> Vec<WaitingView> {
+    let held_devices = deployment.sum(|t| t.devices - t.withdrawn);
+    let view = |what, since: Option<UtcMillis>, who: &[&str], how: Vec<String>| WaitingView {
+        what,
+        since: since.map(|at| at.to_string()),
+        until: None,
+        who: who.iter().map(ToString::to_string).collect(),
+        how,
+        held_devices: 0,
+    };
+    let current = deployment.current as usize;
+    let phase = deployment.phases.get(current).zip(deployment.plan.spec.phases.get(current));
+    let mut all = Vec::new();
+    match &deployment.status {
+        Status::Paused { .. } => {
+            let since = deployment.contained.values().map(|c| c.at).max();
+            let how = vec![
+                format!(
+                    "mdfmctl resume {id} --reason ... (Operator): accepts the faults that stand, goes on without the hospitals that went back"
+                ),
+                format!("mdfmctl rollback {id} --reason ... (Operator, Clinical, Regulatory): rolls back everything"),
+                format!("mdfmctl abort {id} --reason ... (Operator, Clinical, Regulatory): leaves what is done"),
+            ];
+            let decision = view("decision", since, &["Operator", "Clinical", "Regulatory"], how);
+            all.push(WaitingView { held_devices, ..decision });
+        }
+        Status::RollingBack { .. } | Status::Aborting { .. } => {
+            all.push(view("devices", None, &[], vec!["each gateway reports its devices back, or needs hands".into()]));
+        }
+        Status::Running => {
+            if let Some((phase, spec)) = phase {
+                all.push(match (&phase.status, spec.validation) {
+                    (PhaseStatus::AwaitingValidation { since }, Some(role)) => {
+                        let how = vec![format!("mdfmctl validate {id} --role {role} --reason ...")];
+                        view("signature", Some(*since), &[&role.to_string()], how)
+                    }
+                    (PhaseStatus::Monitoring { since }, _) => WaitingView {
+                        until: Some(since.plus_ms(spec.monitoring_ms).to_string()),
+                        ..view(
+                            "monitoring",
+                            Some(*since),
+                            &[],
+                            vec!["the gate is judged when the time has passed".into()],
+                        )
+                    },
+                    (PhaseStatus::Deploying { since }, _) => {
+                        view("devices", Some(*since), &[], vec!["enough devices of the phase settle".into()])
+                    }
+                    _ => view("devices", None, &[], vec!["the next phase opens".into()]),
+                });
+            }
+            let unasked = deployment.hospitals.iter().filter(|(hospital, part)| {
+                sees(hospital)
+                    && deployment.is_open(part.phase)
+                    && part.consent.is_none()
+                    && consent_needed(state, deployment.plan.spec.consent, hospital)
+            });
+            all.extend(unasked.map(|(hospital, _)| {
+                let how = vec![format!("mdfmctl consent {id} --hospital {hospital} --reason ...")];
+                view("consent", None, &[hospital.as_str()], how)
+            }));
+        }
+        _ => {}
+    }
+    all
 }
 
 /// A deployment as `own` hospital's people see it; as everybody else without one.
@@ -203,6 +346,7 @@ fn view(state: &domain::State, id: &DeploymentId, deployment: &Deployment, own: 
             errors: progress.errors,
             silent: progress.silent,
             ordered_back: progress.ordered_back,
+            left_by_order: progress.left_by_order,
             stays: progress.stays,
             firmware_version: held.firmware_version.clone(),
             rollback_ms: install.and_then(|i| i.rollback_ms),
@@ -243,8 +387,12 @@ fn view(state: &domain::State, id: &DeploymentId, deployment: &Deployment, own: 
         plan_digest: deployment.plan.plan.to_string(),
         created_by: deployment.plan.created_by.clone(),
         created_at: deployment.created_at.to_string(),
-        status: deployment.status.clone(),
+        status: status_for(deployment, own),
         first_failure: deployment.plan.first_failure,
+        critical_reach: spec.critical_reach(),
+        raises_security: deployment.only_a_person_rolls_back(),
+        contained: contained(deployment, &sees),
+        waiting: waiting(state, id, deployment, &sees),
         current_phase: deployment.current + 1,
         phases: phases.collect(),
         consents: consents.collect(),

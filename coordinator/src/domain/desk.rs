@@ -285,6 +285,7 @@ impl Desk {
                 self.changed.extend(state.gateways_of(hospital).cloned());
             }
             Change::Completed
+            | Change::Contained { .. }
             | Change::Paused { .. }
             | Change::Resumed
             | Change::Aborted { .. }

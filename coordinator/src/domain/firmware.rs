@@ -9,7 +9,7 @@ use mdfm_shared::manifest::{FirmwareClass, Manifest, is_label};
 use mdfm_shared::record::{Actor, document_text, person};
 use mdfm_shared::sign::Signed;
 use mdfm_shared::time::UtcMillis;
-use mdfm_shared::trust::{Approval, Role, check_approval, missing_roles};
+use mdfm_shared::trust::{Approval, Role, check_approval, missing_roles, start_by};
 use serde::{Deserialize, Serialize};
 
 use super::{Event, Proposal, Refusal, State, people};
@@ -349,6 +349,24 @@ pub(crate) fn approvals_stand(state: &State, id: &FirmwareId) -> Result<(), Refu
         }
     }
     Ok(())
+}
+
+/// Whether gateways still begin to install an approved release: they ask the same of an emergency release.
+///
+/// # Errors
+/// Since when they do not.
+pub(crate) fn may_start(state: &State, now: UtcMillis, id: &FirmwareId) -> Result<(), Refusal> {
+    let firmware = state.need_firmware(id)?;
+    let last = firmware.approvals.values().map(|a| a.at).max();
+    let class = firmware.manifest.as_ref().map(|m| m.manifest.class);
+    match class.zip(last).and_then(|(class, last)| start_by(class, last)) {
+        Some(until) if now > until => {
+            let detail =
+                format!("{id} was approved as an emergency and may be started until {until}; submit it as standard");
+            Err(Refusal::conflict("emergency-late", detail))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Releases whose time for approvals has run out.

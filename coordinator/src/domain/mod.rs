@@ -535,7 +535,7 @@ pub(crate) fn decide(
             rollout::command::validate(state, now, actor, deployment, validation)
         }
         Command::Pause { deployment, reason } => rollout::command::pause(state, actor, deployment, reason),
-        Command::Resume { deployment, reason } => rollout::command::resume(state, deployment, reason),
+        Command::Resume { deployment, reason } => rollout::command::resume(state, now, deployment, reason),
         Command::Abort { deployment, reason } => rollout::command::abort(state, actor, deployment, reason),
         Command::Rollback { deployment, scope, cause, reason } => {
             rollout::command::roll_back(state, actor, deployment, scope, *cause, reason)

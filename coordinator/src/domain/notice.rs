@@ -32,6 +32,8 @@ pub(crate) enum NoticeKind {
     /// A phase's gate has held and waits for a signature.
     ValidationRequested,
     DeploymentPaused,
+    /// A fault on one gateway: its hospital goes back, the rest of the deployment is held.
+    DeploymentContained,
     DeploymentRollingBack,
     DeploymentEnded,
     /// Something is owed to an authority.
@@ -78,7 +80,8 @@ pub(crate) fn default_rules() -> Vec<NoticeRule> {
         rule(&[K::DeploymentStarted, K::DeploymentEnded], &[Operator], false),
         rule(&[K::DevicesJoined, K::DeploymentEnded], &[HospitalStaff], false),
         rule(&[K::ConsentRequested], &[HospitalStaff], true),
-        rule(&[K::DeploymentPaused, K::DeploymentRollingBack], &[Operator, Clinical, HospitalStaff], true),
+        rule(&[K::DeploymentPaused, K::DeploymentContained], &[Operator, Clinical, HospitalStaff], true),
+        rule(&[K::DeploymentRollingBack], &[Operator, Clinical, HospitalStaff], true),
         rule(&[K::DutyOpened, K::RecallOpened, K::IncidentOpened], &[Regulatory], true),
         rule(&[K::AccountLocked, K::StoreDamaged], &[Admin], true),
         rule(&[K::GatewayAnomaly], &[Admin, Operator], true),
@@ -258,6 +261,9 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
                         None => return Vec::new(),
                     }
                 }
+                Change::Contained { .. } => {
+                    (NoticeKind::DeploymentContained, "met a fault: one hospital goes back, everything else is held")
+                }
                 Change::Paused { .. } => (NoticeKind::DeploymentPaused, "is paused"),
                 Change::RollbackStarted { .. } => (NoticeKind::DeploymentRollingBack, "is rolled back"),
                 Change::RolledBack => (NoticeKind::DeploymentEnded, "has been rolled back"),
@@ -325,6 +331,12 @@ pub(crate) fn recipients(state: &State, notice: &Notice) -> BTreeMap<UserId, boo
                 *told.entry(id.clone()).or_insert(false) |= rule.email;
             }
         }
+    }
+    // Whatever the rules say: who answers for patients and for the authorities hears of a fault that stops a deployment.
+    if matches!(notice.kind, NoticeKind::DeploymentContained | NoticeKind::DeploymentRollingBack) {
+        let answers = |r: &AccessRole| matches!(r, AccessRole::Clinical | AccessRole::Regulatory);
+        let users = state.users.iter().filter(|(_, u)| !u.disabled && u.roles.iter().any(answers));
+        told.extend(users.map(|(id, _)| (id.clone(), true)));
     }
     told.extend(notice.person.iter().map(|person| (person.clone(), true)));
     told

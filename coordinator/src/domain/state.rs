@@ -502,7 +502,7 @@ impl State {
                     rollback_ms,
                 });
                 if let Some(deployment) = self.deployments.get_mut(deployment) {
-                    deployment.report_state(at, id, *state);
+                    deployment.report_state(at, id, *state, detail);
                 }
             }
             EventKind::DeviceError { severity, code, message } => {

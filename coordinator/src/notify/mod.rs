@@ -32,7 +32,7 @@ use mail::Mailer;
 use webhook::Caller;
 
 /// Time between looks at the log, and at what is due.
-const INTERVAL: Duration = Duration::from_millis(500);
+const INTERVAL: Duration = Duration::from_millis(200);
 /// Records read at once.
 const RECORDS_AT_ONCE: u64 = 2_000;
 /// Deliveries tried at once, in all and to one receiver; the mail server is one.

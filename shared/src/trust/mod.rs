@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 pub use approval::{Approval, Validation};
 pub use release::{
-    ApprovalError, ApprovedRelease, LoggedRecord, ReleaseError, ReleaseEvidence, check_approval, missing_roles,
+    ApprovalError, ApprovedRelease, EMERGENCY_START_MS, LoggedRecord, ReleaseError, ReleaseEvidence, check_approval,
+    missing_roles, start_by,
 };
 pub use rollback_order::{OrderError, OrderSigner, RollbackOrder, RollbackOrderEvidence, VerifiedOrder};
 pub use root::{ApprovalPolicy, RoleKeys, RootError, TrustRoot, TrustedRoot, Witnesses};

@@ -142,6 +142,18 @@ pub enum ReleaseError {
     },
 }
 
+/// Time after the last approval of an emergency release in which a device may begin to install it. It was approved without QA
+/// because there was no time; a gateway that comes back later than a week gets a release that had it.
+pub const EMERGENCY_START_MS: u64 = 7 * 86_400_000;
+
+/// Returns until when a device may begin to install a release of that class; `None` if at any time.
+pub fn start_by(class: FirmwareClass, last_approval: UtcMillis) -> Option<UtcMillis> {
+    match class {
+        FirmwareClass::Emergency => Some(last_approval.plus_ms(EMERGENCY_START_MS)),
+        FirmwareClass::Standard | FirmwareClass::Recall => None,
+    }
+}
+
 /// The roles that a manifest needs and that `approvals` does not cover.
 pub fn missing_roles<'a>(
     policy: &ApprovalPolicy,
@@ -214,6 +226,10 @@ impl ApprovedRelease {
     /// The manifest.
     pub fn manifest(&self) -> &Verified<Manifest> {
         &self.manifest
+    }
+    /// Until when a device may begin to install it; `None` if at any time.
+    pub fn start_by(&self) -> Option<UtcMillis> {
+        start_by(self.manifest.class, self.approved_at)
     }
     /// The checkpoint under which the proofs hold; the caller must show it consistent with every one it has seen.
     pub fn checkpoint(&self) -> &Checkpoint {

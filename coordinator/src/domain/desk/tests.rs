@@ -895,6 +895,7 @@ pub(crate) mod example;
 mod groups;
 mod incidents;
 mod notices;
+mod reach;
 mod retention;
 mod signers;
 mod steps;

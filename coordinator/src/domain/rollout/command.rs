@@ -102,12 +102,13 @@ pub(crate) fn pause(state: &State, actor: &Actor, id: &DeploymentId, reason: &st
     }
 }
 
-pub(crate) fn resume(state: &State, id: &DeploymentId, reason: &str) -> Result<Vec<Proposal>, Refusal> {
+pub(crate) fn resume(state: &State, now: UtcMillis, id: &DeploymentId, reason: &str) -> Result<Vec<Proposal>, Refusal> {
     need_reason(reason)?;
     let deployment = state.need_deployment(id)?;
     match &deployment.status {
         Status::Paused { .. } => {
             firmware::approvals_stand(state, &deployment.plan.firmware)?;
+            firmware::may_start(state, now, &deployment.plan.firmware)?;
             Ok(vec![changed("deployment.resume", id, Change::Resumed).because(reason)])
         }
         status => Err(wrong_step(id, status, "resumed")),
@@ -146,6 +147,9 @@ pub(crate) fn roll_back(
     reason: &str,
 ) -> Result<Vec<Proposal>, Refusal> {
     need_reason(reason)?;
+    if cause == OrderedBack::Contained {
+        return Err(Refusal::invalid("cause", "must be safety or operational"));
+    }
     let deployment = state.need_deployment(id)?;
     let hospital = match scope {
         Scope::Device { device } => {

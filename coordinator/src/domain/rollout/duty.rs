@@ -59,13 +59,17 @@ pub(crate) fn working_days_after(from: UtcMillis, days: u32) -> UtcMillis {
 /// The deployment's figures in one sentence.
 pub(crate) fn figures(deployment: &Deployment) -> String {
     format!(
-        "{} devices in opened phases: {} confirmed, {} failed or returned, {} silent, {} in flight, {} need hands",
+        "{} devices in opened phases: {} confirmed, {} failed or returned, {} silent, {} in flight, {} need hands{}",
         deployment.sum(|t| t.devices),
         deployment.sum(|t| t.confirmed),
-        deployment.sum(|t| t.failed),
+        deployment.sum(|t| t.failed + t.contained_failed),
         deployment.sum(|t| t.silent),
         deployment.sum(|t| t.in_flight),
         deployment.sum(|t| t.alarms),
+        match deployment.contained.len() {
+            0 => String::new(),
+            n => format!(", {} went back with {n} hospitals", deployment.sum(|t| t.contained)),
+        }
     )
 }
 
@@ -83,12 +87,19 @@ pub(super) fn next(deployment: &Deployment, now: UtcMillis) -> Option<(&'static 
         let draft = format!("{:?} deployment of {}: report to the FDA", spec.strategy, deployment.plan.firmware);
         return opened(DutyKind::FdaNotification, working_days_after(now, REPORT_WORKING_DAYS), draft);
     }
-    if let Status::RollingBack { reason } = &deployment.status
-        && begun
-        && !has(&DutyKind::CorrectionDecision)
-    {
-        let draft =
-            format!("{} is called back ({reason}): decide whether that is reportable", deployment.plan.firmware);
+    // One decision for each hospital that went back, and one for the whole deployment.
+    let decided = deployment.duties.iter().filter(|d| d.kind == DutyKind::CorrectionDecision).count();
+    let mut contained: Vec<_> = deployment.contained.iter().collect();
+    contained.sort_by_key(|(_, found)| found.at);
+    let called_back = match (&deployment.status, contained.get(decided)) {
+        (_, Some((hospital, found))) => Some(format!("called back in {hospital} ({})", found.fault)),
+        (Status::RollingBack { reason }, None) if decided == deployment.contained.len() => {
+            Some(format!("called back ({reason})"))
+        }
+        _ => None,
+    };
+    if let Some(called_back) = called_back.filter(|_| begun) {
+        let draft = format!("{} is {called_back}: decide whether that is reportable", deployment.plan.firmware);
         return opened(DutyKind::CorrectionDecision, working_days_after(now, REPORT_WORKING_DAYS), draft);
     }
     let reports = spec.status_reports.filter(|_| spec.strategy == Strategy::Emergency)?;

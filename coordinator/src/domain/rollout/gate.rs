@@ -17,6 +17,12 @@ pub(crate) struct GateRecord {
     pub(crate) devices: u32,
     /// Devices taken out so.
     pub(crate) withdrawn: u32,
+    /// Of those, the ones whose hospital went back after a fault on one gateway of it; they are in no rate.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) contained: u32,
+    /// Of those, the ones that failed themselves: whoever resumed the deployment accepted them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) contained_failed: u32,
     /// Devices that neither settled nor fell silent; they are in no rate.
     pub(crate) pending: u32,
     /// Devices that reported a final state.
@@ -50,6 +56,11 @@ pub(crate) struct GateRecord {
     pub(crate) passed: bool,
     /// What the figures mean, in words.
     pub(crate) explanation: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// Whether so many devices of a phase settled or fell silent that its monitoring may start.
@@ -163,10 +174,19 @@ pub(crate) fn evaluate(deployment: &Deployment, phase: u32, now: UtcMillis) -> O
              {upper:.3} %; {needed}): {decides}"
         )
     };
+    let explanation = match tally.contained {
+        0 => explanation,
+        n => format!(
+            "{explanation}; {n} devices went back with their hospital and are in no rate, {} of them failed",
+            tally.contained_failed
+        ),
+    };
     Some(GateRecord {
         phase,
         devices,
         withdrawn: tally.withdrawn,
+        contained: tally.contained,
+        contained_failed: tally.contained_failed,
         pending: devices - observed,
         reported: tally.reported,
         reporting_percent: reporting_percent(tally),

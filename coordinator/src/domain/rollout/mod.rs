@@ -15,15 +15,15 @@ pub(crate) mod window;
 use std::collections::BTreeMap;
 
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, HospitalId, UserId};
-use mdfm_shared::telemetry::{InstallState, Severity};
+use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId, UserId};
+use mdfm_shared::telemetry::{InstallState, ROLLBACK_ORDERED, Severity};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::Role;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use duty::Duty;
 pub(crate) use gate::GateRecord;
-pub(crate) use spec::{DeploymentRequest, PhaseSpec, Reach, Spec, Strategy, Targets};
+pub(crate) use spec::{CriticalReach, DeploymentRequest, PhaseSpec, Reach, Spec, Strategy, Targets};
 pub(crate) use tally::Tally;
 
 /// What the first failed device does, whatever the gates say.
@@ -50,6 +50,10 @@ pub(crate) struct NewDeployment {
     pub(crate) created_by: String,
     pub(crate) spec: Spec,
     pub(crate) first_failure: FirstFailure,
+    /// Whether some device ran a lower security version when the plan was made. Such a release goes back beyond one hospital
+    /// only by a person's order. False in deployments that were created before the field existed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) raises_security: bool,
     /// Devices that the records to follow name.
     pub(crate) members: u32,
     /// Digest of rules and devices: what a dry run showed.
@@ -115,6 +119,30 @@ pub(crate) enum OrderedBack {
     Safety,
     /// Something else, for example a hospital's wish: the device leaves the count.
     Operational,
+    /// The hospital went back because of a fault on one gateway of it: its devices leave the count of their phase, and those
+    /// that failed are counted apart. Only the engine gives this cause.
+    Contained,
+}
+
+/// Where a device stands: who vouches for what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) hospital: HospitalId,
+    /// `None` for a device that no gateway serves any more.
+    pub(crate) gateway: Option<GatewayId>,
+}
+
+/// A fault reported by one source, and what was done about it: its hospital went back and the deployment was held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Containment {
+    /// The gateway that reported it.
+    pub(crate) source: Option<GatewayId>,
+    /// The device that it was about.
+    pub(crate) device: DeviceId,
+    /// What was reported.
+    pub(crate) fault: String,
+    pub(crate) at: UtcMillis,
 }
 
 /// What a rollback reaches.
@@ -143,6 +171,9 @@ pub(crate) struct DeviceProgress {
     pub(crate) stays: bool,
     /// Since when it has been observed on the new firmware, in milliseconds after the deployment began.
     pub(crate) observed_since_ms: Option<u64>,
+    /// It left, or is leaving, the release because it was ordered to: that says nothing about the release.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) left_by_order: bool,
 }
 
 impl DeviceProgress {
@@ -156,15 +187,27 @@ impl DeviceProgress {
             ordered_back: None,
             stays: false,
             observed_since_ms: None,
+            left_by_order: false,
         }
     }
 
     /// Whether the device counts as failed against a gate.
     pub(crate) fn has_failed(&self) -> bool {
-        self.state.is_some_and(InstallState::is_failure)
+        let returned = matches!(self.state, Some(InstallState::RollingBack | InstallState::RolledBack));
+        self.state.is_some_and(InstallState::is_failure) && !(returned && self.left_by_order)
             || self.errors > 0
             || self.critical.is_some()
             || self.ordered_back == Some(OrderedBack::Safety)
+    }
+
+    /// Whether the device was taken out of its phase's count.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        matches!(self.ordered_back, Some(OrderedBack::Operational | OrderedBack::Contained))
+    }
+
+    /// Whether the device is between the order to boot the release and its confirmation, or on its way back.
+    pub(crate) fn is_on_trial(&self) -> bool {
+        matches!(self.state, Some(InstallState::Activating | InstallState::Probation | InstallState::RollingBack))
     }
 }
 
@@ -229,33 +272,82 @@ pub(crate) struct Deployment {
     /// Failed devices that somebody accepted by resuming a deployment that had stopped for them.
     pub(crate) accepted_failures: u32,
     pub(crate) duties: Vec<Duty>,
+    /// Hospitals that went back because of a fault on one gateway of theirs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) contained: BTreeMap<HospitalId, Containment>,
 }
 
 /// A change of a deployment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(crate) enum Change {
-    MembersJoined { members: Vec<Members> },
-    PhaseOpened { phase: u32 },
-    MonitoringStarted { phase: u32 },
-    GateEvaluated { record: GateRecord },
-    ValidationSigned { phase: u32, validation: GivenValidation },
-    PhasePassed { phase: u32 },
+    MembersJoined {
+        members: Vec<Members>,
+    },
+    PhaseOpened {
+        phase: u32,
+    },
+    MonitoringStarted {
+        phase: u32,
+    },
+    GateEvaluated {
+        record: GateRecord,
+    },
+    ValidationSigned {
+        phase: u32,
+        validation: GivenValidation,
+    },
+    PhasePassed {
+        phase: u32,
+    },
     Completed,
-    Paused { reason: String },
+    Paused {
+        reason: String,
+    },
     Resumed,
-    Aborted { reason: String },
+    Aborted {
+        reason: String,
+    },
     AbortFinished,
-    Superseded { by: DeploymentId },
-    RollbackStarted { reason: String },
+    Superseded {
+        by: DeploymentId,
+    },
+    RollbackStarted {
+        reason: String,
+    },
     RolledBack,
-    OrderedBack { scope: Scope, cause: OrderedBack },
-    DeviceSilent { device: DeviceId, last_seen: UtcMillis },
-    DeviceReturned { device: DeviceId },
-    ConsentGiven { hospital: HospitalId, consent: Consent },
-    ConsentWithdrawn { hospital: HospitalId },
-    DutyOpened { duty: Duty },
-    DutyFulfilled { duty: u32, fulfilment: duty::Fulfilment },
+    OrderedBack {
+        scope: Scope,
+        cause: OrderedBack,
+    },
+    /// A fault of one source: its hospital goes back, everything else is held until somebody decides.
+    Contained {
+        hospital: HospitalId,
+        source: Option<GatewayId>,
+        device: DeviceId,
+        fault: String,
+    },
+    DeviceSilent {
+        device: DeviceId,
+        last_seen: UtcMillis,
+    },
+    DeviceReturned {
+        device: DeviceId,
+    },
+    ConsentGiven {
+        hospital: HospitalId,
+        consent: Consent,
+    },
+    ConsentWithdrawn {
+        hospital: HospitalId,
+    },
+    DutyOpened {
+        duty: Duty,
+    },
+    DutyFulfilled {
+        duty: u32,
+        fulfilment: duty::Fulfilment,
+    },
 }
 
 impl Deployment {
@@ -270,6 +362,7 @@ impl Deployment {
             devices: BTreeMap::new(),
             accepted_failures: 0,
             duties: Vec::new(),
+            contained: BTreeMap::new(),
             plan,
         }
     }
@@ -328,9 +421,31 @@ impl Deployment {
         phase.tally.add(progress);
     }
 
-    /// A device's gateway reported a state for this deployment.
-    pub(crate) fn report_state(&mut self, at: UtcMillis, device: &DeviceId, state: InstallState) {
+    /// Whether the release may go back beyond one hospital without a person.
+    pub(crate) fn only_a_person_rolls_back(&self) -> bool {
+        self.plan.raises_security || self.plan.first_failure == FirstFailure::Hold
+    }
+
+    /// A device's gateway reported a state for this deployment, with the reason in the agent's words.
+    pub(crate) fn report_state(&mut self, at: UtcMillis, device: &DeviceId, state: InstallState, detail: &str) {
+        let is_over = matches!(
+            self.status,
+            Status::RollingBack { .. } | Status::RolledBack { .. } | Status::Aborting { .. } | Status::Aborted { .. }
+        );
+        // Deployments from before this distinction keep the counts that their reports were made of.
+        let counts_apart = self.plan.spec.critical_reach.is_some();
         self.change(at, device, |progress| {
+            let is_ordered = match progress.ordered_back {
+                Some(OrderedBack::Contained) => true,
+                Some(OrderedBack::Safety | OrderedBack::Operational) => counts_apart,
+                None => counts_apart && is_over,
+            };
+            // A device that had failed before the order reached it says so.
+            progress.left_by_order = match state {
+                InstallState::RollingBack => is_ordered && detail.contains(ROLLBACK_ORDERED),
+                InstallState::RolledBack => is_ordered && (progress.left_by_order || detail.contains(ROLLBACK_ORDERED)),
+                _ => false,
+            };
             // A device that says again that it is confirmed still stays.
             progress.stays &= state == InstallState::Confirmed;
             progress.state = Some(state);
@@ -397,7 +512,16 @@ impl Deployment {
             Scope::Deployment => Vec::new(),
         };
         for device in reached {
-            self.change(at, &device, |progress| progress.ordered_back = Some(cause));
+            self.change(at, &device, |progress| {
+                let keeps = match (progress.ordered_back, cause) {
+                    (Some(OrderedBack::Contained), _) => true,
+                    (Some(OrderedBack::Operational), OrderedBack::Contained) => true,
+                    (None | Some(_), _) => false,
+                };
+                if !keeps {
+                    progress.ordered_back = Some(cause);
+                }
+            });
         }
     }
 
@@ -449,6 +573,18 @@ impl Deployment {
                 }
             }
             Change::OrderedBack { scope, cause } => self.order_back(at, scope, *cause, hospital_of),
+            Change::Contained { hospital, source, device, fault } => {
+                self.order_back(
+                    at,
+                    &Scope::Hospital { hospital: hospital.clone() },
+                    OrderedBack::Contained,
+                    hospital_of,
+                );
+                let reason = format!("{fault}; {hospital} goes back, everything else waits for a decision");
+                self.status = Status::Paused { reason };
+                let found = Containment { source: source.clone(), device: device.clone(), fault: fault.clone(), at };
+                self.contained.insert(hospital.clone(), found);
+            }
             Change::DeviceSilent { device, .. } => self.change(at, device, |p| p.silent = true),
             Change::DeviceReturned { device } => self.change(at, device, |p| p.silent = false),
             Change::ConsentGiven { hospital, consent } => {

@@ -6,22 +6,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::Finish;
-use mdfm_shared::id::{DeploymentId, DeviceId, GroupId, HospitalId};
+use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GroupId, HospitalId};
 use mdfm_shared::manifest::FirmwareClass;
 use mdfm_shared::record::Actor;
+use mdfm_shared::telemetry::InstallState;
 use mdfm_shared::time::UtcMillis;
 
 use super::super::firmware::{self, AttachedManifest, Firmware, FirmwareStatus};
 use super::super::fleet::Device;
 use super::super::group;
 use super::super::{Event, Proposal, Refusal, State, recall};
-use super::spec::{Membership, WindowRule};
+use super::spec::{Membership, Spec, WindowRule};
 use super::{
-    Change, DeploymentRequest, FirstFailure, Members, NewDeployment, PhaseSpec, Reach, Status, Strategy, Targets,
+    Change, DeploymentRequest, DeviceProgress, FirstFailure, Members, NewDeployment, PhaseSpec, Reach, Status,
+    Strategy, Targets,
 };
 
 /// Bytes of device and hospital ids in one record: with its frame it fits one entry of the log.
 const MEMBER_BYTES_MAX: usize = 40_000;
+/// Longest time between the status reports of an emergency release.
+const STATUS_REPORT_MS_MAX: u64 = 86_400_000;
 /// Windows must open within so long to count as opening at all.
 const WINDOW_HORIZON_MS: u64 = 15 * 86_400_000;
 
@@ -181,7 +185,16 @@ fn conflicts(
 ) -> Result<BTreeSet<DeploymentId>, Refusal> {
     let mut superseded = BTreeSet::new();
     for (id, other) in state.deployments.iter().filter(|(_, d)| d.is_active()) {
-        let Some(shared) = other.devices.keys().find(|d| devices.contains(d)) else { continue };
+        // A gateway that is away, or says nothing, keeps its own devices busy and no others.
+        let is_free = |p: &DeviceProgress| match (&other.status, p.state) {
+            (Status::RollingBack { .. } | Status::Aborting { .. }, Some(state)) => {
+                p.stays || (state.is_settled() && state != InstallState::Confirmed)
+            }
+            (Status::RollingBack { .. } | Status::Aborting { .. }, None) => !other.is_open(p.phase),
+            _ => false,
+        };
+        let busy = other.devices.iter().find(|(d, p)| devices.contains(d) && !is_free(p));
+        let Some((shared, _)) = busy else { continue };
         if !request.supersedes.contains(id) {
             let detail = format!(
                 "device {shared} is part of the active deployment {id}; finish it, roll it back, or name it in supersedes"
@@ -257,8 +270,54 @@ fn check_windows(
     Ok(())
 }
 
+/// What the class of a release asks of the deployment that brings it, and the other way round.
+fn check_class(
+    state: &State,
+    now: UtcMillis,
+    spec: &Spec,
+    id: &FirmwareId,
+    firmware: &Firmware,
+    class: FirmwareClass,
+) -> Result<(), Refusal> {
+    if spec.strategy == Strategy::Emergency && class == FirmwareClass::Standard {
+        let detail = format!("{id} was approved as a standard release; an emergency needs one approved as such");
+        return Err(Refusal::conflict("not-an-emergency", detail));
+    }
+    if class != FirmwareClass::Emergency {
+        return Ok(());
+    }
+    // Fewer people approved it because there is no time: then nothing that takes time, and nothing without its reports.
+    if spec.strategy != Strategy::Emergency {
+        let detail = format!(
+            "{id} was approved as an emergency, without QA: deploy it with the strategy Emergency, or submit it as a standard \
+             release"
+        );
+        return Err(Refusal::conflict("emergency-only", detail));
+    }
+    if !spec.fda_notification {
+        let problem = "an emergency release is reported: it cannot be false";
+        return Err(Refusal::invalid("fdaNotificationRequired", problem));
+    }
+    if spec.status_reports.is_none_or(|r| r.interval_ms > STATUS_REPORT_MS_MAX) {
+        let problem = "an emergency release owes a report every day: at most P1D";
+        return Err(Refusal::invalid("statusReportInterval", problem));
+    }
+    let last = firmware.approvals.values().map(|a| a.at).max().unwrap_or_default();
+    let window_ms = state.need_root()?.approvals.emergency_window_ms;
+    if now > last.plus_ms(window_ms) {
+        let detail = format!(
+            "{id} was approved as an emergency, last on {last}; its deployment must begin within {} minutes of that. Submit it \
+             again, or as a standard release",
+            window_ms / 60_000
+        );
+        return Err(Refusal::conflict("emergency-late", detail));
+    }
+    Ok(())
+}
+
 fn need_deployable<'a>(
     state: &'a State,
+    now: UtcMillis,
     request: &DeploymentRequest,
 ) -> Result<(&'a Firmware, &'a AttachedManifest), Refusal> {
     let firmware = state.need_firmware(&request.firmware)?;
@@ -268,12 +327,7 @@ fn need_deployable<'a>(
         return Err(Refusal::conflict("not-approved", detail));
     };
     firmware::approvals_stand(state, &request.firmware)?;
-    let class = attached.manifest.class;
-    if request.spec.strategy == Strategy::Emergency && class == FirmwareClass::Standard {
-        let detail =
-            format!("{} was approved as a standard release; an emergency needs one approved as such", request.firmware);
-        return Err(Refusal::conflict("not-an-emergency", detail));
-    }
+    check_class(state, now, &request.spec, &request.firmware, firmware, attached.manifest.class)?;
     if let Some(window_ms) = request.spec.approval_window_ms {
         let times = || firmware.approvals.values().map(|a| a.at.0);
         let apart_ms = times().max().unwrap_or(0) - times().min().unwrap_or(0);
@@ -300,7 +354,7 @@ pub(crate) fn draft(
         return Err(Refusal::exists("deployment", deployment));
     }
     request.spec.check()?;
-    let (firmware, attached) = need_deployable(state, request)?;
+    let (firmware, attached) = need_deployable(state, now, request)?;
     let devices = targets(state, request, &firmware.model)?;
     let superseded = conflicts(state, request, attached, &devices.iter().collect())?;
     let mut by_hospital: BTreeMap<HospitalId, Vec<DeviceId>> = BTreeMap::new();
@@ -331,6 +385,7 @@ pub(crate) fn draft(
     let hospital_phase = assign(&attached.digest, &request.spec.phases, &hospitals);
     let members = place(&attached.digest, &request.spec.phases, &by_hospital, &hospital_phase);
     let first_failure = first_failure(state, request, attached, &members);
+    let raises_security = raises_security(state, attached, &members);
     let count = members.iter().map(|m| m.devices.len()).sum::<usize>();
     let plan = digest(request, attached.digest, first_failure, &members);
     if let Some(pinned) = request.pinned.filter(|pinned| *pinned != plan) {
@@ -347,6 +402,7 @@ pub(crate) fn draft(
         created_by: actor.id.clone(),
         spec: request.spec.clone(),
         first_failure,
+        raises_security,
         members: u32::try_from(count).unwrap_or(u32::MAX),
         plan,
     };
@@ -360,16 +416,19 @@ fn first_failure(
     attached: &AttachedManifest,
     members: &[Members],
 ) -> FirstFailure {
-    if !request.spec.auto_rollback {
-        return FirstFailure::ByGate;
+    match (request.spec.auto_rollback, raises_security(state, attached, members)) {
+        (false, _) => FirstFailure::ByGate,
+        (true, true) => FirstFailure::Hold,
+        (true, false) => FirstFailure::RollBack,
     }
-    let runs = members
-        .iter()
-        .flat_map(|m| &m.devices)
-        .filter_map(|d| state.devices.get(d)?.running_security_version)
-        .max()
-        .unwrap_or(0);
-    if attached.manifest.security_version > runs { FirstFailure::Hold } else { FirstFailure::RollBack }
+}
+
+/// Whether going back would reopen a hole on some device. The lowest report decides: one gateway that claims a high version
+/// must not make a security fix revocable for everybody.
+fn raises_security(state: &State, attached: &AttachedManifest, members: &[Members]) -> bool {
+    let reported = |d| state.devices.get(d).and_then(|d| d.running_security_version);
+    let lowest = members.iter().flat_map(|m| &m.devices).filter_map(reported).min();
+    attached.manifest.security_version > lowest.unwrap_or(0)
 }
 
 fn digest(request: &DeploymentRequest, manifest: Digest, first: FirstFailure, members: &[Members]) -> Digest {

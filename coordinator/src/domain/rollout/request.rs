@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 
 use super::super::Refusal;
 use super::spec::{
-    ConsentRule, DeploymentRequest, Membership, OnSilence, PhaseSpec, Reach, Spec, StatusReports, Strategy, Targets,
-    WindowRule,
+    ConsentRule, CriticalReach, DeploymentRequest, Membership, OnSilence, PhaseSpec, Reach, Spec, StatusReports,
+    Strategy, Targets, WindowRule,
 };
 use super::window::{self, Weekly};
 
@@ -62,6 +62,10 @@ pub(crate) struct DeploymentJson {
     /// Whether the first failed device stops the deployment.
     #[serde(default)]
     auto_rollback: Option<bool>,
+    /// How far a fault on the devices of one gateway reaches without a person: `hospital`, `sources` (the default) or
+    /// `deployment` (the default of Emergency with `autoRollback`).
+    #[serde(default)]
+    critical_reach: Option<String>,
     #[serde(default)]
     fda_notification_required: Option<bool>,
     /// Emergency: time under observation after the last device settled, ISO 8601; seven days by default.
@@ -435,6 +439,20 @@ impl DeploymentJson {
         })
     }
 
+    fn critical_reach(&self, auto_rollback: bool, strategy: Strategy) -> Result<CriticalReach, Refusal> {
+        match self.critical_reach.as_deref() {
+            // The founding documents, read literally: an emergency that rolls back automatically rolls back everything.
+            None if strategy == Strategy::Emergency && auto_rollback => Ok(CriticalReach::Deployment),
+            None | Some("sources") => Ok(CriticalReach::Sources),
+            Some("hospital") => Ok(CriticalReach::Hospital),
+            Some("deployment") => Ok(CriticalReach::Deployment),
+            Some(other) => {
+                let problem = format!("{other:?} is not known; use hospital, sources or deployment");
+                Err(Refusal::invalid("criticalReach", problem))
+            }
+        }
+    }
+
     fn windows(&self, strategy: Strategy) -> Result<WindowRule, Refusal> {
         if strategy != Strategy::Scheduled && self.maintenance_windows.is_empty() && self.pause_outside_window.is_none()
         {
@@ -468,6 +486,7 @@ impl DeploymentJson {
         let emergency = strategy == Strategy::Emergency;
         let interval = optional_ms("monitoringInterval", self.monitoring_interval.as_deref())?;
         let reports = optional_ms("statusReportInterval", self.status_report_interval.as_deref())?;
+        let auto_rollback = self.auto_rollback.unwrap_or(emergency);
         let spec = Spec {
             strategy,
             phases: self.phases(strategy)?,
@@ -488,12 +507,13 @@ impl DeploymentJson {
                 self.on_silence.as_deref(),
                 [("hold", OnSilence::Hold), ("fail", OnSilence::Fail)],
             )?,
-            auto_rollback: self.auto_rollback.unwrap_or(emergency),
+            auto_rollback,
             monitoring_interval_ms: interval.or(emergency.then_some(10_000)),
             fda_notification: self.fda_notification_required.unwrap_or(emergency),
             status_reports: emergency
                 .then(|| StatusReports { interval_ms: reports.unwrap_or(DAY_MS), count: EMERGENCY_DAYS }),
             approval_window_ms: optional_ms("approvalWindow", self.approval_window.as_deref())?,
+            critical_reach: Some(self.critical_reach(auto_rollback, strategy)?),
         };
         Ok(DeploymentRequest {
             firmware: id("firmwareId", firmware)?,

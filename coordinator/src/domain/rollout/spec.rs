@@ -113,6 +113,18 @@ pub(crate) enum OnSilence {
     Fail,
 }
 
+/// How far a fault on the devices of one gateway reaches, before a person decides (DESIGN §10.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum CriticalReach {
+    /// Its hospital goes back, everything else is held. However many hospitals report faults, only a person rolls back the rest.
+    Hospital,
+    /// As `Hospital` for the first source; a second one in another hospital rolls back every opened phase.
+    Sources,
+    /// Every opened phase goes back.
+    Deployment,
+}
+
 /// Status reports that are owed at intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -142,6 +154,9 @@ pub(crate) struct Spec {
     pub(crate) status_reports: Option<StatusReports>,
     /// Longest time between the first and the last approval of the firmware; none for the trust root's.
     pub(crate) approval_window_ms: Option<u64>,
+    /// `None` only in deployments that were created before the field existed; see [`Self::critical_reach`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) critical_reach: Option<CriticalReach>,
 }
 
 /// Which devices a deployment is for.
@@ -234,6 +249,11 @@ pub(crate) fn check_windows(field: &str, windows: &[Weekly]) -> Result<(), Refus
 }
 
 impl Spec {
+    /// How far one source reaches; [`CriticalReach::Sources`] where the deployment does not say.
+    pub(crate) fn critical_reach(&self) -> CriticalReach {
+        self.critical_reach.unwrap_or(CriticalReach::Sources)
+    }
+
     /// Checks everything that does not depend on the fleet.
     ///
     /// # Errors

@@ -1,12 +1,12 @@
 //! What a deployment does on its own: opens phases, watches, judges gates, stops, owes reports.
 
-use mdfm_shared::id::DeploymentId;
+use mdfm_shared::id::{DeploymentId, DeviceId};
 use mdfm_shared::time::UtcMillis;
 
 use super::super::firmware;
 use super::super::{Event, Proposal, State};
-use super::trigger::{self, Reaction};
-use super::{Change, Deployment, PhaseStatus, Status, duty, gate};
+use super::trigger::{self, Origins, Reaction};
+use super::{Change, Deployment, Origin, PhaseStatus, Status, duty, gate};
 
 /// One thing to do: the action's name, the change, and why.
 type Next = (&'static str, Change, String);
@@ -16,8 +16,17 @@ pub(crate) fn step(state: &State, now: UtcMillis) -> Vec<Proposal> {
     state
         .deployments
         .iter()
-        .filter_map(|(id, d)| Some(proposal(id, lost_approval(state, d).or_else(|| next(d, now))?)))
+        .filter_map(|(id, d)| {
+            let next = lost_approval(state, d).or_else(|| next(d, now, &|device| origin(state, device)))?;
+            Some(proposal(id, next))
+        })
         .collect()
+}
+
+/// Who vouches for what is known of a device.
+fn origin(state: &State, device: &DeviceId) -> Option<Origin> {
+    let hospital = state.devices.get(device)?.hospital.clone();
+    Some(Origin { hospital, gateway: state.gateway_of(device).cloned() })
 }
 
 /// When [`step`] will next have something to do without any input.
@@ -49,18 +58,16 @@ fn lost_approval(state: &State, deployment: &Deployment) -> Option<Next> {
     Some(("deployment.pause", Change::Paused { reason: reason.clone() }, reason))
 }
 
-fn next(deployment: &Deployment, now: UtcMillis) -> Option<Next> {
+fn next(deployment: &Deployment, now: UtcMillis, origins: Origins<'_>) -> Option<Next> {
     let own = match &deployment.status {
         // Its records come together with the deployment's; this one lost some of them in a crash, before anybody was answered.
         Status::Planned => {
             let reason = "its plan was not completely recorded; make it again".to_owned();
             Some(("deployment.abort", Change::Aborted { reason: reason.clone() }, reason))
         }
-        Status::Running => stop(deployment).or_else(|| advance(deployment, now)),
-        Status::Paused { .. } => match trigger::next(deployment) {
-            Some(Reaction::RollBack(reason)) => Some(roll_back(reason)),
-            Some(Reaction::Hold(_)) | None => None,
-        },
+        Status::Running => stop(deployment, origins).or_else(|| advance(deployment, now)),
+        // What is paused is held already.
+        Status::Paused { .. } => stop(deployment, origins).filter(|(_, c, _)| !matches!(c, Change::Paused { .. })),
         Status::RollingBack { .. } => (deployment.sum(|t| t.away) == 0).then(|| {
             let (alarms, stays) = (deployment.sum(|t| t.alarms), deployment.sum(|t| t.stays));
             let reason = format!(
@@ -74,7 +81,7 @@ fn next(deployment: &Deployment, now: UtcMillis) -> Option<Next> {
     };
     // A duty that arose with a stop is noted before the stop is over.
     match own {
-        Some(next @ (_, Change::RollbackStarted { .. }, _)) => Some(next),
+        Some(next @ (_, Change::RollbackStarted { .. } | Change::Contained { .. }, _)) => Some(next),
         own => duty::next(deployment, now).or(own),
     }
 }
@@ -83,11 +90,15 @@ fn roll_back(reason: String) -> Next {
     ("deployment.rollback", Change::RollbackStarted { reason: reason.clone() }, reason)
 }
 
-fn stop(deployment: &Deployment) -> Option<Next> {
-    match trigger::next(deployment)? {
-        Reaction::RollBack(reason) => Some(roll_back(reason)),
-        Reaction::Hold(reason) => Some(("deployment.pause", Change::Paused { reason: reason.clone() }, reason)),
-    }
+fn stop(deployment: &Deployment, origins: Origins<'_>) -> Option<Next> {
+    Some(match trigger::next(deployment, origins)? {
+        Reaction::RollBack(reason) => roll_back(reason),
+        Reaction::Hold(reason) => ("deployment.pause", Change::Paused { reason: reason.clone() }, reason),
+        Reaction::Contain { hospital, source, device, fault } => {
+            let reason = format!("{fault}; {hospital} goes back, everything else is held until a person decides");
+            ("deployment.contain", Change::Contained { hospital, source, device, fault }, reason)
+        }
+    })
 }
 
 fn advance(deployment: &Deployment, now: UtcMillis) -> Option<Next> {

@@ -6,6 +6,9 @@ use mdfm_shared::telemetry::InstallState;
 
 use super::{DeviceProgress, OrderedBack};
 
+/// Counts that one device has a share in.
+const COUNTS: usize = 16;
+
 /// How many devices of a phase are what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,6 +41,12 @@ pub(crate) struct Tally {
     pub(crate) alarms: u32,
     /// Called back, and refused for the sake of their security floor.
     pub(crate) stays: u32,
+    /// Withdrawn because their hospital went back after a fault on one gateway of it.
+    #[serde(default)]
+    pub(crate) contained: u32,
+    /// Of those, the ones that failed themselves.
+    #[serde(default)]
+    pub(crate) contained_failed: u32,
     /// Under observation on the new firmware now.
     observing: u32,
     /// Sum of the times since when, in milliseconds after the deployment began.
@@ -47,12 +56,12 @@ pub(crate) struct Tally {
 }
 
 /// One device's share in the counts.
-fn share(p: &DeviceProgress) -> [bool; 14] {
-    let withdrawn = p.ordered_back == Some(OrderedBack::Operational);
+fn share(p: &DeviceProgress) -> [bool; COUNTS] {
+    let withdrawn = p.is_withdrawn();
+    let contained = p.ordered_back == Some(OrderedBack::Contained);
     let failed = p.has_failed() && !withdrawn;
     let settled = p.state.is_some_and(InstallState::is_settled);
-    let on_trial =
-        matches!(p.state, Some(InstallState::Activating | InstallState::Probation | InstallState::RollingBack));
+    let on_trial = p.is_on_trial();
     [
         true,
         withdrawn,
@@ -68,11 +77,13 @@ fn share(p: &DeviceProgress) -> [bool; 14] {
         p.state.is_some() && (!settled || p.state == Some(InstallState::Confirmed)) && !p.stays,
         p.state == Some(InstallState::RollbackFailed),
         p.stays,
+        contained,
+        contained && p.has_failed(),
     ]
 }
 
 impl Tally {
-    fn each(&mut self) -> [&mut u32; 14] {
+    fn each(&mut self) -> [&mut u32; COUNTS] {
         [
             &mut self.devices,
             &mut self.withdrawn,
@@ -88,6 +99,8 @@ impl Tally {
             &mut self.away,
             &mut self.alarms,
             &mut self.stays,
+            &mut self.contained,
+            &mut self.contained_failed,
         ]
     }
 

@@ -1,14 +1,28 @@
 //! Reasons to stop at any time: a critical error, more failed devices than a gate allows, the first failure where one is enough.
+//!
+//! One source is one gateway, and a gateway serves one hospital. What a single hospital reports sends that hospital back and
+//! holds the rest; it takes a second hospital, a person or the plan to send back more (DESIGN §10.1).
+
+use std::collections::BTreeMap;
+
+use mdfm_shared::id::{DeviceId, GatewayId, HospitalId};
 
 use super::spec::OnSilence;
-use super::{Deployment, FirstFailure, Phase, PhaseSpec, PhaseStatus};
+use super::{CriticalReach, Deployment, DeviceProgress, FirstFailure, Origin, Phase, PhaseSpec, PhaseStatus};
 
 /// What a reason calls for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reaction {
+    /// Every opened phase goes back.
     RollBack(String),
+    /// Nothing more is activated.
     Hold(String),
+    /// The hospital goes back, and nothing more is activated anywhere.
+    Contain { hospital: HospitalId, source: Option<GatewayId>, device: DeviceId, fault: String },
 }
+
+/// Where a device stands; `None` for one that is not registered any more.
+pub(super) type Origins<'a> = &'a dyn Fn(&DeviceId) -> Option<Origin>;
 
 /// Devices of a phase that failed, as far as that is known at any time.
 fn failed(deployment: &Deployment, phase: &Phase) -> u32 {
@@ -19,40 +33,147 @@ fn failed(deployment: &Deployment, phase: &Phase) -> u32 {
     }
 }
 
-/// Why the phase's failures are too many; none if they are not.
+/// Whether [`failed`] counts this device.
+fn has_failed(deployment: &Deployment, progress: &DeviceProgress) -> bool {
+    let counts = match deployment.plan.spec.on_silence {
+        OnSilence::Hold => progress.is_on_trial(),
+        OnSilence::Fail => true,
+    };
+    !progress.is_withdrawn() && (progress.has_failed() || (progress.silent && counts))
+}
+
+/// Whether `failed` of `devices` are more than the phase allows.
+fn is_over(spec: &PhaseSpec, failed: u32, devices: u32) -> bool {
+    match spec.max_errors {
+        Some(max) => failed > max,
+        None => 100.0 * f64::from(failed) / f64::from(devices.max(1)) > spec.max_error_rate_percent,
+    }
+}
+
+/// Why the phase's failures are too many; `None` if they are not.
 fn over_the_gate(deployment: &Deployment, i: u32, spec: &PhaseSpec, phase: &Phase) -> Option<String> {
     let (failed, devices) = (failed(deployment, phase), phase.tally.counted());
+    if !is_over(spec, failed, devices) {
+        return None;
+    }
     let name = format!("phase {} ({})", i + 1, spec.name);
     if let Some(max) = spec.max_errors {
-        return (failed > max).then(|| format!("{name}: {failed} of {devices} devices failed, at most {max} may"));
+        return Some(format!("{name}: {failed} of {devices} devices failed, at most {max} may"));
     }
     let rate = 100.0 * f64::from(failed) / f64::from(devices.max(1));
     let limit = spec.max_error_rate_percent;
-    (rate > limit)
-        .then(|| format!("{name}: {failed} of {devices} devices failed, {rate:.3} % is over the gate of {limit} %"))
+    Some(format!("{name}: {failed} of {devices} devices failed, {rate:.3} % is over the gate of {limit} %"))
+}
+
+fn is_watched(phase: &Phase) -> bool {
+    !matches!(phase.status, PhaseStatus::Pending | PhaseStatus::OrderedBack { .. })
+}
+
+/// Failed and counted devices of one hospital.
+#[derive(Default)]
+struct Share {
+    failed: u32,
+    devices: u32,
+    first_failed: Option<DeviceId>,
+}
+
+/// The hospital with the most failures among the watched devices of `phases`, and whether the others alone are over the limit.
+fn worst(
+    deployment: &Deployment,
+    origins: Origins<'_>,
+    is_meant: impl Fn(u32) -> bool,
+    is_over: impl Fn(u32, u32) -> bool,
+) -> Option<(DeviceId, bool)> {
+    let mut shares: BTreeMap<HospitalId, Share> = BTreeMap::new();
+    let watched = |phase: u32| deployment.phases.get(phase as usize).is_some_and(is_watched) && is_meant(phase);
+    for (device, progress) in deployment.devices.iter().filter(|(_, p)| watched(p.phase) && !p.is_withdrawn()) {
+        let Some(origin) = origins(device) else { continue };
+        let share = shares.entry(origin.hospital).or_default();
+        share.devices += 1;
+        if has_failed(deployment, progress) {
+            share.failed += 1;
+            share.first_failed.get_or_insert_with(|| device.clone());
+        }
+    }
+    let sum = |count: fn(&Share) -> u32| shares.values().map(count).sum::<u32>();
+    let (all_failed, all_devices) = (sum(|s| s.failed), sum(|s| s.devices));
+    let share = shares.values().rev().max_by_key(|s| s.failed)?;
+    let is_seconded = is_over(all_failed - share.failed, all_devices - share.devices);
+    Some((share.first_failed.clone()?, is_seconded))
+}
+
+/// Whether no other hospital has been reached: then a rollback of all that was opened moves that hospital alone, and nothing is
+/// left that could go on.
+fn is_all_of(deployment: &Deployment, origins: Origins<'_>, hospital: &HospitalId) -> bool {
+    let opened = deployment.devices.iter().filter(|(_, p)| deployment.is_open(p.phase));
+    opened.filter_map(|(device, _)| origins(device)).all(|origin| origin.hospital == *hospital)
+}
+
+/// What follows from a fault that `device` shows. `is_seconded` says that other hospitals show the same.
+fn react(
+    deployment: &Deployment,
+    origins: Origins<'_>,
+    device: DeviceId,
+    is_seconded: bool,
+    fault: String,
+) -> Reaction {
+    let Some(Origin { hospital, gateway }) = origins(&device) else { return Reaction::Hold(fault) };
+    let other =
+        deployment.contained.iter().find(|(h, c)| **h != hospital && (c.source != gateway || gateway.is_none()));
+    let reaches_all = match deployment.plan.spec.critical_reach() {
+        CriticalReach::Deployment => true,
+        CriticalReach::Sources => is_seconded || other.is_some(),
+        CriticalReach::Hospital => false,
+    };
+    if is_all_of(deployment, origins, &hospital) {
+        return Reaction::RollBack(fault);
+    }
+    if reaches_all && !deployment.only_a_person_rolls_back() {
+        return Reaction::RollBack(match other {
+            Some((first, found)) => format!("{fault} in {hospital}, after {first}: {}", found.fault),
+            None => fault,
+        });
+    }
+    Reaction::Contain { hospital, source: gateway, device, fault }
+}
+
+/// A critical error that nothing has been done about.
+fn critical(deployment: &Deployment, origins: Origins<'_>) -> Option<Reaction> {
+    if !deployment.opened().any(|(_, _, phase)| is_watched(phase) && phase.tally.critical > 0) {
+        return None;
+    }
+    let (device, text) = deployment
+        .devices
+        .iter()
+        .filter(|(_, p)| deployment.is_open(p.phase) && p.ordered_back.is_none())
+        .find_map(|(id, p)| Some((id, p.critical.as_ref()?)))?;
+    let fault = format!("critical error on {device}: {text}");
+    Some(react(deployment, origins, device.clone(), false, fault))
 }
 
 /// The reason to stop now, if there is one.
-pub(super) fn next(deployment: &Deployment) -> Option<Reaction> {
-    let watched = || deployment.opened().filter(|(_, _, p)| !matches!(p.status, PhaseStatus::OrderedBack { .. }));
-    if watched().any(|(_, _, phase)| phase.tally.critical > 0) {
-        let found = deployment
-            .devices
-            .iter()
-            .filter(|(_, p)| deployment.is_open(p.phase) && p.ordered_back.is_none())
-            .find_map(|(id, p)| Some((id, p.critical.as_ref()?)));
-        if let Some((device, text)) = found {
-            return Some(Reaction::RollBack(format!("critical error on {device}: {text}")));
-        }
+pub(super) fn next(deployment: &Deployment, origins: Origins<'_>) -> Option<Reaction> {
+    if let Some(reaction) = critical(deployment, origins) {
+        return Some(reaction);
     }
+    let watched = || deployment.opened().filter(|(_, _, phase)| is_watched(phase));
     let all: u32 = watched().map(|(_, _, phase)| failed(deployment, phase)).sum();
     match deployment.plan.first_failure {
-        FirstFailure::ByGate => {
-            watched().find_map(|(i, spec, phase)| over_the_gate(deployment, i, spec, phase)).map(Reaction::RollBack)
-        }
-        FirstFailure::RollBack => {
-            (all > 0).then(|| Reaction::RollBack(format!("{all} devices failed; the first failure ends this deployment")))
-        }
+        FirstFailure::ByGate => watched().find_map(|(i, spec, phase)| {
+            let fault = over_the_gate(deployment, i, spec, phase)?;
+            let worst = worst(deployment, origins, |phase| phase == i, |failed, devices| is_over(spec, failed, devices));
+            Some(match worst {
+                Some((device, seconded)) => react(deployment, origins, device, seconded, fault),
+                None => Reaction::Hold(fault),
+            })
+        }),
+        FirstFailure::RollBack => (all > 0).then(|| {
+            let fault = format!("{all} devices failed; the first failure ends this deployment");
+            match worst(deployment, origins, |_| true, |failed, _| failed > 0) {
+                Some((device, seconded)) => react(deployment, origins, device, seconded, fault),
+                None => Reaction::Hold(fault),
+            }
+        }),
         FirstFailure::Hold => (all > deployment.accepted_failures).then(|| {
             Reaction::Hold(format!(
                 "{all} devices failed and went back by themselves; the release closes a security hole, so the others wait \

@@ -37,6 +37,13 @@ fn hospital_of(device: &DeviceId) -> Option<HospitalId> {
     format!("H-{}", device.as_str().split('-').nth(1)?).parse().ok()
 }
 
+/// Each hospital has one gateway.
+fn origin(device: &DeviceId) -> Option<Origin> {
+    let hospital = hospital_of(device)?;
+    let gateway = format!("GW-{hospital}").parse().ok();
+    Some(Origin { hospital, gateway })
+}
+
 impl Rollout {
     /// The seed's phases, each with its devices.
     fn new() -> Self {
@@ -56,6 +63,7 @@ impl Rollout {
             created_by: "operator".into(),
             spec: request.spec,
             first_failure,
+            raises_security: first_failure == FirstFailure::Hold,
             members: devices.iter().sum::<usize>() as u32,
             plan: Digest([2; 32]),
         };
@@ -82,7 +90,7 @@ impl Rollout {
     /// Applies what the engine proposes until it proposes nothing.
     fn settle(&mut self) {
         for _ in 0..30 {
-            let Some((action, change, reason)) = next(&self.deployment, self.now) else { return };
+            let Some((action, change, reason)) = next(&self.deployment, self.now, &origin) else { return };
             self.deployment.apply(self.now, &change, &hospital_of);
             self.actions.push(action);
             self.reasons.push(reason);
@@ -96,7 +104,7 @@ impl Rollout {
     }
 
     fn report(&mut self, phase: usize, i: usize, state: InstallState) {
-        self.deployment.report_state(self.now, &device(phase, i), state);
+        self.deployment.report_state(self.now, &device(phase, i), state, "");
         self.settle();
     }
 
@@ -108,7 +116,7 @@ impl Rollout {
     fn confirm_all_but(&mut self, phase: usize, left_out: usize) {
         let n = self.deployment.phases[phase].tally.devices as usize;
         for i in left_out..n {
-            self.deployment.report_state(self.now, &device(phase, i), InstallState::Confirmed);
+            self.deployment.report_state(self.now, &device(phase, i), InstallState::Confirmed, "");
         }
         self.settle();
     }
@@ -142,6 +150,12 @@ impl Rollout {
 
     fn status(&self, phase: usize) -> &PhaseStatus {
         &self.deployment.phases[phase].status
+    }
+
+    /// Whether that hospital alone has gone back and everything else is held.
+    fn is_contained(&self, phase: usize) -> bool {
+        matches!(self.deployment.status, Status::Paused { .. })
+            && self.deployment.contained.keys().eq([&hospital(phase)])
     }
 
     /// Whether the engine has called the phase back; done at once where no device has begun.
@@ -207,19 +221,21 @@ fn seed_strat_an_error_rate_over_the_gate_rolls_back_at_any_time() {
     rollout.report(1, 0, InstallState::RolledBack);
     assert_eq!(rollout.deployment.status, Status::Running);
     rollout.report(1, 1, InstallState::RolledBack);
-    assert!(rollout.is_called_back());
+    assert!(rollout.is_contained(1), "the pilot's hospital stays");
     // An opened phase stays watched while a later one is worked on.
     let mut rollout = Rollout::new();
     rollout.finish(0);
     rollout.error(0, 0, Severity::Warning);
     assert!(!rollout.is_called_back(), "a warning is no error");
     rollout.error(0, 0, Severity::Error);
-    assert!(rollout.is_called_back());
+    assert!(rollout.is_contained(0));
 }
 
+/// The founding documents, read literally.
 #[test]
 fn seed_strat_one_critical_error_rolls_back_whatever_the_rate() {
-    let mut rollout = Rollout::new();
+    let json = r#"{ "firmwareId": "FW-1", "strategy": "Progressive", "criticalReach": "deployment" }"#;
+    let mut rollout = Rollout::of(json, FirstFailure::ByGate, &DEVICES);
     rollout.finish(0);
     rollout.finish(1);
     rollout.report(2, 0, InstallState::Probation);
@@ -239,7 +255,7 @@ fn the_device_with_the_critical_error_is_named() {
     rollout.error(0, 0, Severity::Critical);
     assert!(!rollout.is_called_back());
     rollout.error(0, 5, Severity::Critical);
-    assert!(rollout.is_called_back() && rollout.says("critical error on DEV-0-0005"));
+    assert!(rollout.is_called_back() && rollout.says("critical error on DEV-0-0005"), "no other hospital was reached");
 }
 
 #[test]
