@@ -365,6 +365,7 @@ impl Trust {
             let (release, _) = self.releases.get(&manifest)?;
             Some(Target {
                 windows,
+                start_by: release.start_by(),
                 streams: slot_is_here && self.named_releases().filter(|d| *d == manifest).count() == 1,
                 digest: manifest,
                 manifest: (**release.manifest()).clone(),

@@ -54,6 +54,8 @@ pub(crate) struct Target {
     pub(crate) security_floor: u32,
     /// Past this wall-clock time nothing new is started because of this wish.
     pub(crate) expires_at: UtcMillis,
+    /// Past this wall-clock time the release is not begun; `None` if at any time.
+    pub(crate) start_by: Option<UtcMillis>,
     /// The only times in which the device may be activated; none for any time.
     pub(crate) windows: Option<(Vec<Window>, Finish)>,
     /// Whether the image flows from the network straight into the slot, which lies on this gateway; else it is verified in the

@@ -68,7 +68,8 @@ pub(crate) struct Journal {
     pub(crate) phase: Phase,
     /// Why the phase was entered, in words.
     pub(crate) detail: String,
-    /// Releases that this device left or that were refused after activation: never installed again.
+    /// Releases that failed on this device, by its own or its gateway's judgement: never installed again. A release that it left
+    /// by order is not among them; earlier agents noted those too.
     pub(crate) rolled_back: BTreeSet<Digest>,
     /// Security version below which nothing is accepted.
     pub(crate) security_floor: u32,

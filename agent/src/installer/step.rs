@@ -4,7 +4,7 @@
 use mdfm_shared::device::{Command, ComponentImage, Fault, Order, Refusal, Report, WRONG_DIGEST};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::manifest::Component;
-use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, REFUSED_ROLLBACK, Severity};
+use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, REFUSED_ROLLBACK, ROLLBACK_ORDERED, Severity};
 use mdfm_shared::time::MonotonicMs;
 
 use super::state::{BootId, Journal, Phase, Plan, QUARANTINE_FAILURES, Stamp};
@@ -343,9 +343,9 @@ impl Installer {
         let ran = |p: &&Plan| {
             self.report.as_ref().is_none_or(|(_, r)| r.confirmed || r.running.sha256 == p.image.firmware.sha256)
         };
-        if let Some(manifest) = self.journal.plan.as_ref().filter(ran).map(|p| p.manifest) {
-            self.journal.rolled_back.insert(manifest);
-        }
+        // An order says nothing about the release on this device: somebody may want it here again.
+        let failed = self.journal.plan.as_ref().filter(|_| cause == Cause::Failure).filter(ran).map(|p| p.manifest);
+        self.journal.rolled_back.extend(failed);
         self.enter(Phase::RollingBack { since }, reason, step);
         if cause == Cause::Failure {
             self.count_failure(step);
@@ -396,8 +396,10 @@ impl Installer {
     /// One transition, if one is due.
     fn advance(&mut self, now: Now, step: &mut Step) -> bool {
         match self.journal.phase.clone() {
-            Phase::Idle | Phase::Failed | Phase::RolledBack => self.leave_stray_trial(now, step) || self.consider(step),
-            Phase::Confirmed => self.consider_leaving(now, step) || self.consider(step),
+            Phase::Idle | Phase::Failed | Phase::RolledBack => {
+                self.leave_stray_trial(now, step) || self.consider(now, step)
+            }
+            Phase::Confirmed => self.consider_leaving(now, step) || self.consider(now, step),
             Phase::Fetching => self.runs_already(now, step) || self.cancelled(step) || self.fetched(step),
             Phase::Staging => self.runs_already(now, step) || self.cancelled(step) || self.staged(step),
             Phase::Staged => self.runs_already(now, step) || self.cancelled(step) || self.activate(now, step),
@@ -438,7 +440,7 @@ impl Installer {
     }
 
     /// Settled: is there a new release to install?
-    fn consider(&mut self, step: &mut Step) -> bool {
+    fn consider(&mut self, now: Now, step: &mut Step) -> bool {
         let (Some(Wish::Install(target) | Wish::Hold(target)), Some((_, report)), Some(confirmed)) =
             (self.wish.clone(), self.report.clone(), self.journal.confirmed.clone())
         else {
@@ -467,6 +469,11 @@ impl Installer {
             return self.refuse(&target, confirmed, problem.into(), step);
         }
         if let Some(problem) = precheck(&target, &firmware, &report, &confirmed, floor, &self.journal.rolled_back) {
+            return self.refuse(&target, confirmed, problem, step);
+        }
+        if let Some(until) = target.start_by.filter(|until| now.utc > *until) {
+            let problem =
+                format!("approved as an emergency, to be started until {until}: a release that QA approved is needed");
             return self.refuse(&target, confirmed, problem, step);
         }
         let already = report.running.sha256 == firmware.sha256;
@@ -584,7 +591,7 @@ impl Installer {
     fn activated(&mut self, now: Now, since: Stamp, boots_before: u64, step: &mut Step) -> bool {
         let Some(plan) = self.journal.plan.clone() else { return false };
         if self.is_called_back(&plan) {
-            self.go_back(now, Cause::Order, "rollback ordered".into(), step);
+            self.go_back(now, Cause::Order, ROLLBACK_ORDERED.into(), step);
             return true;
         }
         let report = self.report.as_ref().map(|(_, r)| r.clone());
@@ -667,7 +674,7 @@ impl Installer {
     fn judge(&mut self, now: Now, since: Stamp, step: &mut Step) -> bool {
         let Some(plan) = self.journal.plan.clone() else { return false };
         if self.is_called_back(&plan) {
-            self.go_back(now, Cause::Order, "rollback ordered".into(), step);
+            self.go_back(now, Cause::Order, ROLLBACK_ORDERED.into(), step);
             return true;
         }
         let limit = plan.health.silence_limit_ms;
@@ -730,7 +737,7 @@ impl Installer {
             }
             return false;
         }
-        self.go_back(now, Cause::Order, "rollback ordered".into(), step);
+        self.go_back(now, Cause::Order, ROLLBACK_ORDERED.into(), step);
         true
     }
 
@@ -809,7 +816,7 @@ fn precheck(
         return Some(format!("wrong hardware: the release is for {revisions}, the device is {}", report.hardware));
     }
     if rolled_back.contains(&target.digest) {
-        return Some("this device was rolled back from this release; a new release is needed".into());
+        return Some("this release failed on this device before; a new release is needed".into());
     }
     if manifest.security_version < floor {
         return Some(format!("downgrade: security version {} is below the floor {floor}", manifest.security_version));

@@ -341,18 +341,63 @@ fn a_withdrawn_wish_before_activation_leaves_the_device_alone() {
 }
 
 #[test]
-fn an_ordered_rollback_returns_a_confirmed_device_once_and_for_all() {
+fn sec_3_a_device_sent_back_by_order_takes_the_release_again() {
     let mut bench = Bench::on_trial(Flaw::None);
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Confirmed);
     bench.wish(wish_rollback(2));
     bench.live(3_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
-    // The same release in another deployment is refused: it was left for a cause.
-    bench.wish(Some(Wish::Install(Target { deployment: "D-9".parse().expect("a good id"), ..target(2) })));
+    // The deployment that sent it back does not bring the release again by itself.
+    bench.wish(Some(Wish::Install(target(2))));
+    bench.live(10_000);
+    assert_eq!(bench.state(), InstallState::RolledBack);
+    let again = Target { deployment: "D-9".parse().expect("a good id"), ..target(2) };
+    bench.wish(Some(Wish::Install(again)));
+    bench.live(20_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
+    assert!(bench.disk.rolled_back.is_empty() && bench.disk.failures == 0);
+}
+
+#[test]
+fn sec_3_only_its_own_failure_bars_a_device_from_a_release() {
+    let mut bench = Bench::on_trial(Flaw::NoBoot);
+    bench.live(20_000);
+    assert_eq!(bench.state(), InstallState::RolledBack);
+    bench.device.flaw = Flaw::None;
+    let again = |n| Target { deployment: "D-9".parse().expect("a good id"), ..target(n) };
+    bench.wish(Some(Wish::Install(again(2))));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Failed);
-    assert!(bench.disk.detail.contains("rolled back from this release"), "{}", bench.disk.detail);
+    assert!(bench.disk.detail.contains("this release failed on this device before"), "{}", bench.disk.detail);
+    // What an agent before this rule wrote down still counts, for its journal does not say whose word it was.
+    let bytes = mdfm_shared::wire::encode(&bench.disk);
+    let journal: Journal = mdfm_shared::wire::decode(&bytes).expect("a journal has the form that it always had");
+    assert!(journal.rolled_back.contains(&target(2).digest));
+    // A newer release is taken.
+    bench.wish(Some(Wish::Install(again(3))));
+    bench.live(20_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
+}
+
+#[test]
+fn sec_8_an_old_emergency_release_is_not_begun() {
+    let mut bench = Bench::new(Flaw::None);
+    bench.report();
+    let limit = START_UTC.plus_ms(1_000);
+    let late = Target { start_by: Some(limit), ..target(2) };
+    bench.live(2_000);
+    bench.wish(Some(Wish::Install(late)));
+    bench.live(10_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Failed, firmware(1)));
+    assert!(bench.disk.detail.contains("a release that QA approved is needed"), "{}", bench.disk.detail);
+    // What was begun in time goes on, and a release without a limit is taken.
+    let in_time = Target { start_by: Some(START_UTC.plus_ms(15_000)), ..target(3) };
+    bench.wish(Some(Wish::Hold(in_time.clone())));
+    bench.live(10_000);
+    bench.wish(Some(Wish::Install(in_time)));
+    bench.live(20_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
 }
 
 #[test]

@@ -41,6 +41,7 @@ pub(super) fn target(n: u8) -> Target {
         security_floor: 0,
         expires_at: START_UTC.plus_ms(30 * DAY_MS),
         windows: None,
+        start_by: None,
         streams: false,
     }
 }
