@@ -9,6 +9,7 @@ use mdfm_shared::tlog::WitnessKey;
 use serde::Deserialize;
 
 use crate::access::{OidcConfig, SecondFactorPolicy, SessionPolicy, is_loopback};
+use crate::domain::desk::GATEWAY_BYTES_PER_DAY;
 use crate::notify::MailConfig;
 use crate::syslog::SyslogConfig;
 use crate::traces::TracesConfig;
@@ -44,26 +45,32 @@ pub(crate) struct Config {
     pub(crate) breached_passwords_file: Option<PathBuf>,
     /// Networks from which people and their machines may call the API; empty for all.
     pub(crate) api_networks: Vec<IpNet>,
-    /// API requests a second by one person, their machines included, or by strangers from one address; four times as many at once.
+    /// Networks from which gateways may connect and enrol; empty for all.
+    pub(crate) gateway_networks: Vec<IpNet>,
+    /// Requests a second by one person, their machines included, by one gateway, or by strangers from one network; four times as many at once.
     pub(crate) requests_per_second: u64,
     /// Connections served at once.
     pub(crate) connections_max: usize,
-    /// Connections served at once from one address; hospitals may share one.
+    /// Connections served at once from one network (an IPv4 address or an IPv6 /64); hospitals may share one.
     pub(crate) connections_per_address_max: usize,
-    /// New connections a second from one address; four times as many at once.
+    /// New connections a second from one network; four times as many at once.
     pub(crate) connections_per_address_per_second: u64,
     /// MQTT packets a second from one gateway; who sends more waits.
     pub(crate) gateway_packets_per_second: u64,
     /// Bytes a second from one gateway.
     pub(crate) gateway_bytes_per_second: u64,
+    /// Bytes a day that one gateway may add to the audit log; what it sends beyond waits.
+    pub(crate) gateway_log_bytes_per_day: u64,
     /// Balancers that must say by the PROXY protocol whose connection they pass on.
     pub(crate) proxy_protocol_from: Vec<IpAddr>,
     /// A broker of the operator's own; none for the embedded one.
     pub(crate) broker: Option<ExternalBroker>,
     /// Directory that gets the log as static files (C2SP tlog-tiles), records included; none for none.
     pub(crate) publish_dir: Option<PathBuf>,
-    /// Below so many free bytes on the log's disk nothing new is recorded, and so nothing new is done.
+    /// Below this number of free bytes on the log's disk nothing is recorded, and so nothing is done.
     pub(crate) disk_reserve_bytes: u64,
+    /// Free bytes above that which are for what stops harm alone.
+    pub(crate) disk_safety_bytes: u64,
     /// Who gets security events; none for nobody.
     pub(crate) syslog: Option<SyslogConfig>,
     /// Who gets traces; none for nobody.
@@ -119,16 +126,19 @@ impl Default for Config {
             step_up_minutes: 15,
             breached_passwords_file: None,
             api_networks: Vec::new(),
+            gateway_networks: Vec::new(),
             requests_per_second: 50,
             connections_max: 4_096,
             connections_per_address_max: 1_024,
             connections_per_address_per_second: 100,
             gateway_packets_per_second: 100,
             gateway_bytes_per_second: 1 << 20,
+            gateway_log_bytes_per_day: GATEWAY_BYTES_PER_DAY,
             proxy_protocol_from: Vec::new(),
             broker: None,
             publish_dir: None,
             disk_reserve_bytes: 64 << 20,
+            disk_safety_bytes: 192 << 20,
             syslog: None,
             traces: None,
             oidc: None,
@@ -193,6 +203,7 @@ impl Config {
             ("connections_per_address_per_second", config.connections_per_address_per_second),
             ("gateway_packets_per_second", config.gateway_packets_per_second),
             ("gateway_bytes_per_second", config.gateway_bytes_per_second),
+            ("gateway_log_bytes_per_day", config.gateway_log_bytes_per_day),
         ] {
             if value == 0 {
                 return Err(format!("{key} must be above zero"));

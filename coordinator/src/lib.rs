@@ -7,7 +7,6 @@ mod access;
 mod api;
 mod backup;
 mod broker;
-mod bucket;
 mod clock;
 mod config;
 mod counters;

@@ -4,12 +4,14 @@
 //! writes all records with one fsync, and answers. The state's lock is held until the records are durable, so nobody ever
 //! reads what a crash could take back.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use mdfm_audit::{AuditLog, Entry, LogReader};
+use mdfm_service::network;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::record::{Actor, ActorKind};
 use mdfm_shared::sign::SecretKey;
@@ -22,6 +24,7 @@ use crate::domain::desk::{Desk, Outbound, Round, Wish, system};
 use crate::domain::dispatch::LogSource;
 use crate::domain::presence::Presence;
 use crate::domain::retention::Expired;
+use crate::domain::urgency::Room;
 use crate::domain::{Command, Refusal, State, refusal};
 use crate::store::{Kept, ReadModel};
 
@@ -31,6 +34,8 @@ const BATCH_COMMANDS_MAX: usize = 256;
 pub(crate) const OUTBOUND_MAX: usize = 16_384;
 /// Commands that may wait.
 const QUEUE_COMMANDS_MAX: usize = 4_096;
+/// Refusals among them; more are only counted, so that a flood of them leaves places for commands.
+const QUEUE_REFUSALS_MAX: u64 = 1_024;
 /// Time between signed checkpoints while the log grows.
 const CHECKPOINT_INTERVAL_MS: u64 = 10_000;
 /// Longest time between two rounds.
@@ -72,7 +77,28 @@ pub(crate) struct Runner {
     pub(crate) log: LogReader,
     presence: Arc<Mutex<Presence>>,
     rounds: Arc<AtomicU64>,
-    writable: Arc<AtomicBool>,
+    room: Arc<AtomicU8>,
+    refusals: Arc<WaitingRefusals>,
+}
+
+/// Refusals on their way to their record.
+#[derive(Default)]
+struct WaitingRefusals {
+    waiting: AtomicU64,
+    /// Those that found no place since the last round.
+    dropped: AtomicU64,
+}
+
+/// What the thread keeps to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) silence_ms: u64,
+    /// Bytes of the log's disk that stay free always.
+    pub(crate) reserve_bytes: u64,
+    /// Bytes above those that are for what stops harm.
+    pub(crate) safety_bytes: u64,
+    /// Bytes that one gateway may add to the log in a day.
+    pub(crate) gateway_bytes_per_day: u64,
 }
 
 /// Where the thread's words go.
@@ -102,7 +128,7 @@ impl Runner {
         state: State,
         read_model: ReadModel,
         online_key: SecretKey,
-        silence_limit_ms: u64,
+        limits: Limits,
         outlets: Outlets,
     ) -> std::io::Result<Self> {
         let Outlets { outbound, revocations, checkpoints } = outlets;
@@ -111,17 +137,21 @@ impl Runner {
         let presence = Arc::<Mutex<Presence>>::default();
         let reader = log.reader();
         let rounds = Arc::new(AtomicU64::new(0));
-        let writable = Arc::new(AtomicBool::new(true));
+        let room = Arc::new(AtomicU8::new(Room::Ample as u8));
+        let refusals = Arc::<WaitingRefusals>::default();
         let mut worker = Worker {
             log,
             state: Arc::clone(&state),
-            desk: Desk::new(online_key, silence_limit_ms, clock::now()),
+            desk: Desk::new(online_key, limits.silence_ms, clock::now())
+                .with_gateway_bytes(limits.gateway_bytes_per_day),
+            limits,
             outbound,
             passed_over: false,
             revocations,
             presence: Arc::clone(&presence),
             rounds: Arc::clone(&rounds),
-            writable: Arc::clone(&writable),
+            room: Arc::clone(&room),
+            refusals: Arc::clone(&refusals),
             next_checkpoint: UtcMillis(0),
             checkpoints,
             unproved: Vec::new(),
@@ -130,7 +160,7 @@ impl Runner {
             disposing: None,
         };
         std::thread::Builder::new().name("runner".into()).spawn(move || worker.run(&queue))?;
-        Ok(Self { jobs, state, log: reader, presence, rounds, writable })
+        Ok(Self { jobs, state, log: reader, presence, rounds, room, refusals })
     }
 
     /// The state; hold it briefly, every write waits for it.
@@ -149,9 +179,15 @@ impl Runner {
         self.rounds.load(Ordering::Relaxed)
     }
 
-    /// Whether there is room on the disk for new records.
+    /// How much room the log's disk has.
+    pub(crate) fn room(&self) -> Room {
+        let known = [Room::Gone, Room::Last, Room::Near];
+        known.get(usize::from(self.room.load(Ordering::Relaxed))).copied().unwrap_or(Room::Ample)
+    }
+
+    /// Whether there is room on the disk for every kind of record.
     pub(crate) fn is_writable(&self) -> bool {
-        self.writable.load(Ordering::Relaxed)
+        self.room() == Room::Ample
     }
 
     /// Submits a command; the answer comes when it is durable, or refused.
@@ -166,13 +202,33 @@ impl Runner {
     ///
     /// # Errors
     /// The same, and that its object has changed.
-    pub(crate) async fn submit_wish(&self, wish: Wish) -> Result<(), Refusal> {
+    pub(crate) async fn submit_wish(&self, mut wish: Wish) -> Result<(), Refusal> {
+        // The one place where limits learn where a command comes from.
+        let address = wish.address.as_deref().and_then(|a| a.parse::<SocketAddr>().ok());
+        wish.network = address.map(|a| network(a.ip()).to_string());
+        let Some(_place) = self.place_of(&wish) else {
+            let Command::Denied { refusal, .. } = wish.command else { return Ok(()) };
+            return Err(refusal);
+        };
         let unavailable = |detail: &str| Refusal::new(refusal::Class::Unavailable, "busy", detail);
         let (reply, answer) = oneshot::channel();
         self.jobs
             .try_send(Job::Wish(Box::new(wish), reply))
             .map_err(|_| unavailable("too many commands are waiting; try again in a moment"))?;
         answer.await.unwrap_or_else(|_| Err(unavailable("the coordinator is stopping; try again in a moment")))
+    }
+
+    /// A place for a refusal on its way to its record; `None` if it is counted at once, as too many wait.
+    fn place_of(&self, wish: &Wish) -> Option<RefusalPlace> {
+        if !matches!(wish.command, Command::Denied { .. }) {
+            return Some(RefusalPlace(None));
+        }
+        let place = RefusalPlace(Some(Arc::clone(&self.refusals)));
+        if self.refusals.waiting.fetch_add(1, Ordering::Relaxed) < QUEUE_REFUSALS_MAX {
+            return Some(place);
+        }
+        self.refusals.dropped.fetch_add(1, Ordering::Relaxed);
+        None
     }
 
     /// As [`Self::submit`] from a thread that may wait for its turn; the answer comes later.
@@ -215,6 +271,17 @@ impl Runner {
     }
 }
 
+/// A refusal that waits, if it is one.
+struct RefusalPlace(Option<Arc<WaitingRefusals>>);
+
+impl Drop for RefusalPlace {
+    fn drop(&mut self) {
+        if let Some(refusals) = &self.0 {
+            refusals.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
 struct Worker {
     log: AuditLog,
     state: Arc<RwLock<State>>,
@@ -225,7 +292,9 @@ struct Worker {
     revocations: watch::Sender<u64>,
     presence: Arc<Mutex<Presence>>,
     rounds: Arc<AtomicU64>,
-    writable: Arc<AtomicBool>,
+    room: Arc<AtomicU8>,
+    refusals: Arc<WaitingRefusals>,
+    limits: Limits,
     next_checkpoint: UtcMillis,
     checkpoints: watch::Sender<Option<String>>,
     /// Releases announced before a published checkpoint covered them.
@@ -268,24 +337,36 @@ impl Worker {
             let Ok(waited) = self.wait(queue) else { return };
             self.rounds.fetch_add(1, Ordering::Relaxed);
             let now = clock::now();
-            let (wishes, replies): (Vec<Wish>, Vec<_>) = waited.wishes.into_iter().unzip();
-            let room =
-                self.log.has_room().unwrap_or_else(|error| die("the disk of the audit log cannot be asked", &error));
-            self.writable.store(room, Ordering::Relaxed);
-            if room {
+            let room = self.look_at_the_disk();
+            let (wishes, replies): (Vec<Wish>, Vec<_>) = waited
+                .wishes
+                .into_iter()
+                .filter_map(|(wish, reply)| {
+                    // A refusal is always answered as itself; the desk knows whether it can be recorded.
+                    if room.admits(wish.command.urgency()) || matches!(wish.command, Command::Denied { .. }) {
+                        return Some((wish, reply));
+                    }
+                    let _ = reply.send(Err(no_room(room)));
+                    None
+                })
+                .unzip();
+            match self.refusals.dropped.swap(0, Ordering::Relaxed) {
+                0 => {}
+                dropped => self.desk.count_dropped(now, dropped),
+            }
+            if room > Room::Gone {
                 self.round(now, &wishes, replies);
             } else {
-                tracing::error!("the disk is full: nothing new is recorded, so nothing new is done; free some space");
-                let detail = "the disk of the audit log is full: nothing can be recorded, so nothing is done; \
-                              free some space on it, the coordinator goes on by itself";
-                for reply in replies {
-                    let _ = reply.send(Err(Refusal::new(refusal::Class::Unavailable, "disk-full", detail)));
+                for (wish, reply) in wishes.into_iter().zip(replies) {
+                    if let Command::Denied { refusal, .. } = wish.command {
+                        let _ = reply.send(Err(refusal));
+                    }
                 }
             }
             if let Some(note) = waited.cosigned {
                 self.take_cosigned(&note);
             }
-            if room {
+            if room > Room::Gone {
                 self.go_on_disposing();
             }
             if let Some(done) = waited.stop {
@@ -294,6 +375,28 @@ impl Worker {
                 return;
             }
         }
+    }
+
+    fn look_at_the_disk(&mut self) -> Room {
+        let free =
+            self.log.free_bytes().unwrap_or_else(|error| die("the disk of the audit log cannot be asked", &error));
+        let room = Room::of(free, self.limits.reserve_bytes, self.limits.safety_bytes);
+        if self.room.swap(room as u8, Ordering::Relaxed) != room as u8 {
+            match room {
+                Room::Ample => tracing::info!("the disk of the audit log has room again"),
+                Room::Near | Room::Last => {
+                    tracing::error!(
+                        free,
+                        "the disk of the audit log is nearly full: only what stops harm is done; free some space"
+                    );
+                }
+                Room::Gone => {
+                    tracing::error!(free, "the disk of the audit log is full: nothing is recorded; free some space");
+                }
+            }
+        }
+        self.desk.set_room(room);
+        room
     }
 
     fn round(&mut self, now: UtcMillis, wishes: &[Wish], replies: Vec<oneshot::Sender<Result<(), Refusal>>>) {
@@ -454,6 +557,17 @@ impl Worker {
     }
 
     fn finish(&mut self) {
+        if self.room.load(Ordering::Relaxed) > Room::Gone as u8 {
+            let state = Arc::clone(&self.state);
+            let mut state = state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let counted = self.desk.finish(&mut state, clock::now());
+            let counted = counted.unwrap_or_else(|error| die("a round of decisions went wrong", &error));
+            if !counted.entries.is_empty()
+                && let Err(error) = self.log.append(&counted.entries)
+            {
+                die("the audit log cannot be written", &error);
+            }
+        }
         match self.log.sign_checkpoint() {
             Ok((_, note)) => {
                 let policy = witness_policy(&self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner));
@@ -465,6 +579,18 @@ impl Worker {
         }
         self.keep_state();
     }
+}
+
+/// The refusal of what is not urgent enough for the room that is left.
+pub(crate) fn no_room(room: Room) -> Refusal {
+    let detail = if room == Room::Gone {
+        "the disk of the audit log is full: nothing can be recorded, so nothing is done; free some space on it, the \
+         coordinator continues automatically"
+    } else {
+        "the disk of the audit log is nearly full: only what stops harm is done (sign-in, pause, abort, rollback, recall, \
+         withdrawal, revocation); free some space on it, the coordinator continues automatically"
+    };
+    Refusal::new(refusal::Class::NoRoom, "disk-full", detail)
 }
 
 /// The witnesses that the newest trust root demands.

@@ -294,9 +294,14 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
     let (outbound, messages) = mpsc::channel(runner::OUTBOUND_MAX);
     let (revoke, revocations) = watch::channel(0);
     let (checkpoints, signed) = watch::channel(None);
-    let silence_limit_ms = config.silence_limit_seconds.saturating_mul(1_000);
+    let limits = runner::Limits {
+        silence_ms: config.silence_limit_seconds.saturating_mul(1_000),
+        reserve_bytes: config.disk_reserve_bytes,
+        safety_bytes: config.disk_safety_bytes,
+        gateway_bytes_per_day: config.gateway_log_bytes_per_day,
+    };
     let outlets = Outlets { outbound, revocations: revoke, checkpoints };
-    let runner = Runner::start(log, state, read_model, online_key.clone(), silence_limit_ms, outlets)?;
+    let runner = Runner::start(log, state, read_model, online_key.clone(), limits, outlets)?;
     witness::start(&config.witnesses, runner.clone(), signed)?;
     let scrub = scrub::start(runner.clone())?;
     disposal::resume(&runner, &data.join("disposals"))?;
@@ -315,6 +320,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
     let traces = traces::start(config.traces.as_ref(), runner.clone(), search.clone(), data)?;
     let credentials = CredentialStore::open(&data.join("credentials"))?;
     let notices = notify::start(runner.clone(), &config, credentials.clone())?;
+    let rates = Arc::new(RequestRates::new(config.requests_per_second));
     let router = api::router(Api {
         runner: runner.clone(),
         images: ImageStore::open(&data.join("images"), image_key, config.image_bytes_max)?,
@@ -323,7 +329,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         authority: Arc::new(authority),
         public_url: config.public_url.clone(),
         logins: Arc::new(LoginGuard::default()),
-        rates: Arc::new(RequestRates::new(config.requests_per_second)),
+        rates: Arc::clone(&rates),
         pending: Arc::default(),
         answers: Arc::default(),
         requests: Requests::default(),
@@ -334,6 +340,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         watchers: Arc::default(),
         hashing: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
         networks: Arc::new(config.api_networks.clone()),
+        gateway_networks: Arc::new(config.gateway_networks.clone()),
         breached: Breached::new(config.breached_passwords_file.clone()),
         search,
         scrub,
@@ -363,9 +370,12 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
                 packets_per_second: config.gateway_packets_per_second,
                 bytes_per_second: config.gateway_bytes_per_second,
             },
+            api_networks: config.api_networks.clone(),
+            gateway_networks: config.gateway_networks.clone(),
             proxies: config.proxy_protocol_from.iter().map(std::net::IpAddr::to_canonical).collect(),
         },
         counts: door,
+        rates,
     };
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {

@@ -161,6 +161,14 @@ impl AuditLog {
         Ok(self.disk.free_bytes()? >= self.options.reserve_bytes)
     }
 
+    /// Bytes that may still be written to the log's disk.
+    ///
+    /// # Errors
+    /// The disk cannot be asked.
+    pub fn free_bytes(&self) -> Result<u64, LogError> {
+        Ok(self.disk.free_bytes()?)
+    }
+
     fn begin_segment(&mut self) -> Result<(), LogError> {
         self.active.index.sync()?;
         let next = Segment::create(&*self.disk, self.frontier.size())?;

@@ -1,13 +1,13 @@
 //! What is counted about callers and kept nowhere: wrong passwords, requests, and when a session was last used.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use mdfm_service::{Bucket, network};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::time::UtcMillis;
-
-use crate::bucket::Bucket;
 
 /// Wrong passwords in a row before a name is locked.
 const FAILURES_MAX: u32 = 5;
@@ -18,10 +18,10 @@ const DOUBLINGS_MAX: u32 = 4;
 const ROW_MS: u64 = 86_400_000;
 /// Names remembered; strangers can invent any number.
 const NAMES_MAX: usize = 10_000;
-/// Sign-ins tried from one address within [`LOCK_MS`].
+/// Sign-ins tried from one network within [`LOCK_MS`].
 const TRIES_PER_ADDRESS_MAX: u32 = 60;
 
-/// Counts wrong passwords by name, and tries by address; volatile, a restart forgives.
+/// Counts wrong passwords by name, and tries by network; volatile, a restart forgives.
 #[derive(Default)]
 pub(crate) struct LoginGuard {
     names: Mutex<BTreeMap<String, (u32, UtcMillis)>>,
@@ -45,10 +45,10 @@ impl LoginGuard {
         count(&mut counts, name, now, ROW_MS) >= FAILURES_MAX
     }
 
-    /// Whether this address may try once more.
-    pub(crate) fn admits(&self, address: &str, now: UtcMillis) -> bool {
+    /// Whether this address may try once more. Addresses of one network count as one.
+    pub(crate) fn admits(&self, address: IpAddr, now: UtcMillis) -> bool {
         let mut counts = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        count(&mut counts, address, now, LOCK_MS) <= TRIES_PER_ADDRESS_MAX
+        count(&mut counts, &network(address).to_string(), now, LOCK_MS) <= TRIES_PER_ADDRESS_MAX
     }
 }
 
@@ -113,6 +113,15 @@ impl RequestRates {
     /// # Errors
     /// It is one too many.
     pub(crate) fn count(&self, caller: &str, now: Instant) -> Result<(), TooMany> {
+        self.count_part(caller, 1, now)
+    }
+
+    /// As [`Self::count`], with one in `part` of what callers may do.
+    ///
+    /// # Errors
+    /// It is one too many.
+    pub(crate) fn count_part(&self, caller: &str, part: u64, now: Instant) -> Result<(), TooMany> {
+        let per_second = (self.per_second / part.max(1)).max(1);
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         if callers.len() >= CALLERS_MAX && !callers.contains_key(caller) {
             // Whoever has been quiet for so long has a full bucket again, and nothing that was told of them lately.
@@ -120,8 +129,8 @@ impl RequestRates {
         }
         let is_known = callers.len() < CALLERS_MAX || callers.contains_key(caller);
         let caller = if is_known { caller } else { OTHERS };
-        let most = self.per_second.saturating_mul(AT_ONCE);
-        let fresh = || Calls { bucket: Bucket::new(self.per_second, most, now), last: now, told: None };
+        let most = per_second.saturating_mul(AT_ONCE);
+        let fresh = || Calls { bucket: Bucket::new(per_second, most, now), last: now, told: None };
         let calls = callers.entry(caller.to_owned()).or_insert_with(fresh);
         calls.last = now;
         if calls.bucket.try_take(now) {
@@ -235,10 +244,23 @@ mod tests {
     fn p11_300d_an_address_that_tries_and_tries_is_not_heard() {
         let guard = LoginGuard::default();
         let t = UtcMillis(1_000_000);
-        assert!((0..TRIES_PER_ADDRESS_MAX).all(|_| guard.admits("10.0.0.9", t)));
-        assert!(!guard.admits("10.0.0.9", t));
-        assert!(guard.admits("10.0.0.8", t));
-        assert!(guard.admits("10.0.0.9", t.plus_ms(LOCK_MS)));
+        let ip = |last: u8| IpAddr::from([10, 0, 0, last]);
+        assert!((0..TRIES_PER_ADDRESS_MAX).all(|_| guard.admits(ip(9), t)));
+        assert!(!guard.admits(ip(9), t));
+        assert!(guard.admits(ip(8), t));
+        assert!(guard.admits(ip(9), t.plus_ms(LOCK_MS)));
+    }
+
+    #[test]
+    fn sec_20_sign_in_tries_are_counted_by_ipv6_network() {
+        let (guard, t) = (LoginGuard::default(), UtcMillis(1_000_000));
+        let of = |net: u128, host: u128| IpAddr::from(((0x2001_0db8_u128 << 96) | (net << 64) | host).to_be_bytes());
+        let admitted = (0..1_000).filter(|host| guard.admits(of(1, *host), t)).count();
+        assert_eq!(admitted, TRIES_PER_ADDRESS_MAX as usize, "a fresh address for each try is the same network");
+        assert!(guard.admits(of(2, 0), t), "another network may try");
+        assert!(guard.admits("::ffff:192.0.2.1".parse().expect("an address"), t));
+        assert!((1..TRIES_PER_ADDRESS_MAX).all(|_| guard.admits(IpAddr::from([192, 0, 2, 1]), t)));
+        assert!(!guard.admits(IpAddr::from([192, 0, 2, 1]), t), "IPv4 in IPv6 is the same client");
     }
 
     #[test]

@@ -13,6 +13,8 @@ use utoipa::ToSchema;
 
 use super::request::{Json, Origin, Path, Query, id};
 use super::{Api, Problem};
+use crate::clock;
+use crate::domain::fleet::check_token;
 use crate::domain::{Command, Refusal};
 use crate::pki;
 use crate::runner::{anonymous, gateway_actor};
@@ -25,17 +27,19 @@ pub(super) async fn enrol(
     origin: Origin,
     Json(request): Json<EnrolmentRequest>,
 ) -> Result<(StatusCode, axum::Json<EnrolmentResponse>), Problem> {
+    // The token first: nothing is computed, signed or compared for somebody without one.
+    let secret_sha256 = Digest::of(&hex::decode(&request.secret).unwrap_or_default());
+    let claimed = anonymous(request.gateway.as_str());
+    let may = check_token(&api.runner.state(), clock::now(), &request.gateway, secret_sha256).map(drop);
+    if let Err(refusal) = may {
+        let object = format!("gateway/{}", request.gateway);
+        return Err(origin.deny(&api, claimed, "gateway.enrol", &object, refusal).await);
+    }
     let key = telemetry_key(&request).map_err(|e| Refusal::invalid("telemetryKey", e))?;
     let (certificate_pem, certificate_sha256) = pki::sign_gateway(&api.authority, &request.gateway, &request.csr_pem)
         .map_err(|e| Refusal::invalid("csrPem", e))?;
-    let secret = hex::decode(&request.secret).map_err(|e| Refusal::invalid("secret", e))?;
-    let command = Command::Enrol {
-        gateway: request.gateway.clone(),
-        secret_sha256: Digest::of(&secret),
-        telemetry_key: key,
-        certificate_sha256,
-    };
-    let claimed = anonymous(request.gateway.as_str());
+    let command =
+        Command::Enrol { gateway: request.gateway.clone(), secret_sha256, telemetry_key: key, certificate_sha256 };
     api.runner.submit(claimed, origin.address(), command).await.map_err(Problem::recorded)?;
     let state = api.runner.state();
     let gateway = state.need_gateway(&request.gateway)?;

@@ -22,10 +22,16 @@ const BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
 #[error("it came too slowly: {GRACE:?} and {BYTES_PER_SECOND_MIN} bytes a second are the least")]
 struct TooSlow;
 
+/// A body is larger than its sender may send.
+#[derive(Debug, thiserror::Error)]
+#[error("it is larger than {0} bytes (length limit)")]
+struct TooLong(u64);
+
 struct Pace {
     stream: BodyDataStream,
     began: Instant,
     bytes: u64,
+    bytes_max: Option<u64>,
     has_ended: bool,
 }
 
@@ -35,17 +41,21 @@ impl Pace {
     }
 }
 
-/// The body, which breaks off where it comes too slowly.
-pub(super) fn paced(body: Body) -> Body {
-    let pace = Pace { stream: body.into_data_stream(), began: Instant::now(), bytes: 0, has_ended: false };
+/// The body, which breaks off where it comes too slowly, or where it is longer than `bytes_max`.
+pub(super) fn paced(body: Body, bytes_max: Option<u64>) -> Body {
+    let pace = Pace { stream: body.into_data_stream(), began: Instant::now(), bytes: 0, bytes_max, has_ended: false };
     Body::from_stream(stream::unfold(pace, |mut pace| async move {
         if pace.has_ended {
             return None;
         }
         let next = timeout_at(pace.deadline(), pace.stream.next()).await;
         let item = next.unwrap_or_else(|_| Some(Err(axum::Error::new(TooSlow))))?;
-        pace.has_ended = item.is_err();
         pace.bytes += item.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        let item = match pace.bytes_max {
+            Some(max) if pace.bytes > max => Err(axum::Error::new(TooLong(max))),
+            _ => item,
+        };
+        pace.has_ended = item.is_err();
         Some((item, pace))
     }))
 }
@@ -90,7 +100,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn att_15_a_body_that_drips_breaks_off_and_a_slow_line_does_not() {
-        let whole = |body: Body| to_bytes(paced(body), 1 << 30);
+        let whole = |body: Body| to_bytes(paced(body, None), 1 << 30);
         assert_eq!(whole(body(15, 1, Duration::from_secs(1))).await.expect("short enough").len(), 15);
         let began = Instant::now();
         let dripped = whole(body(1_000, 1, Duration::from_secs(1))).await.expect_err("a byte a second");
@@ -101,7 +111,14 @@ mod tests {
         // A modem's pace for an hour.
         let modem = whole(body(3_600, 20_000, Duration::from_secs(1))).await.expect("fast enough");
         assert_eq!(modem.len(), 72_000_000);
-        let large = to_bytes(paced(body(2, 100, Duration::ZERO)), 100).await.expect_err("too large");
+        let large = to_bytes(paced(body(2, 100, Duration::ZERO), None), 100).await.expect_err("too large");
         assert_eq!(unreadable(&large).class, Class::TooLarge);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sec_9_strangers_send_small_bodies() {
+        let sent = |pieces| to_bytes(paced(body(pieces, 1_024, Duration::ZERO), Some(16 * 1_024)), 1 << 30);
+        assert_eq!(sent(16).await.expect("small enough").len(), 16 * 1_024);
+        assert_eq!(unreadable(&sent(17).await.expect_err("too long")).class, Class::TooLarge);
     }
 }

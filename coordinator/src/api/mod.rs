@@ -1,6 +1,7 @@
 //! The REST API. Handlers read requests, name the permission, hand a command to the core and show the state; they decide
 //! nothing.
 
+mod admission;
 mod agent;
 mod approvals;
 mod body;
@@ -56,6 +57,7 @@ use crate::scrub::ScrubStatus;
 use crate::store::{CredentialStore, ImageStore};
 use crate::traces::Traces;
 
+pub(crate) use admission::{count_socket, is_near};
 pub(crate) use history::state_of;
 pub(crate) use idempotency::Answers;
 pub(crate) use metrics::Requests;
@@ -91,6 +93,8 @@ pub(crate) struct Api {
     pub(crate) hashing: Arc<Semaphore>,
     /// Networks from which people may call; empty for all.
     pub(crate) networks: Arc<Vec<IpNet>>,
+    /// Networks from which gateways may call and enrol; empty for all.
+    pub(crate) gateway_networks: Arc<Vec<IpNet>>,
     /// Inboxes, and what could not be delivered.
     pub(crate) notices: Book,
     /// Passwords that nobody may choose.

@@ -45,6 +45,7 @@ impl From<Refusal> for Problem {
             Class::Invalid => (422, "Not acceptable as it is"),
             Class::TooOften => (429, "Too often"),
             Class::Unavailable => (503, "Not now"),
+            Class::NoRoom => (507, "No room on the disk"),
         };
         let kind = format!("urn:mdfm:problem:{}", refusal.code);
         Self { kind, title, status, detail: refusal.detail.clone(), unrecorded: Some(refusal) }

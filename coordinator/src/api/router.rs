@@ -9,12 +9,14 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use mdfm_shared::record::{RequestMark, person};
+use mdfm_service::network;
+use mdfm_shared::record::RequestMark;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::admission::{self, Class as Admission};
 use super::body::paced;
 use super::idempotency;
 use super::problem::{TOO_MANY_REQUESTS, Unrecorded};
@@ -26,10 +28,10 @@ use super::{
     sessions, settings, single_sign_on, trust, users, watch, webhooks,
 };
 use crate::access::TooMany;
-use crate::broker::network;
 use crate::domain::Refusal;
 use crate::domain::refusal::Class;
-use crate::runner::anonymous;
+use crate::domain::urgency::Room;
+use crate::runner::{anonymous, gateway_actor, no_room};
 use crate::traces::{Answered, Call};
 
 /// Where the OpenAPI document is.
@@ -265,29 +267,26 @@ async fn admit(api: &Api, origin: &Origin, method: &Method, path: &str, object: 
     Ok(())
 }
 
-/// Whether people may call from there.
-async fn admit_address(api: &Api, origin: &Origin, path: &str, object: &str) -> Result<(), Problem> {
+/// Whether this class of requests may come from there.
+async fn admit_address(api: &Api, origin: &Origin, class: Admission, object: &str) -> Result<(), Problem> {
     let address = origin.peer.address.ip().to_canonical();
-    let is_near = api.networks.is_empty() || api.networks.iter().any(|network| network.contains(&address));
-    if is_near || !path.starts_with("/api/") {
+    if admission::admits_address(api, class, address) {
         return Ok(());
     }
-    let detail = format!("{address} is in none of the networks from which this coordinator is used (api_networks)");
+    let list = if class.side() == admission::Side::People { "api_networks" } else { "gateway_networks" };
+    let detail = format!("{address} is in none of the networks from which this coordinator is used ({list})");
     let refusal = Refusal::forbidden("network", detail);
     Err(origin.deny(api, anonymous(&address.to_string()), "request", object, refusal).await)
 }
 
-/// Whether the caller has not called too often: one person with all of their machines, or all strangers from one address.
-async fn admit_rate(api: &Api, origin: &Origin, path: &str, object: &str) -> Result<(), Problem> {
-    if !path.starts_with("/api/") {
-        return Ok(());
-    }
-    let actor = match origin.peek(api) {
-        Some(caller) => caller.actor,
-        None => anonymous(&network(origin.peer.address.ip()).to_string()),
+/// Whether the caller has not called too often: one person with all of their machines, one gateway, or all strangers of one network.
+async fn admit_rate(api: &Api, origin: &Origin, class: Admission, object: &str) -> Result<(), Problem> {
+    let Err(TooMany { is_news }) = admission::count(api, origin, class) else { return Ok(()) };
+    let actor = match (origin.peek(api), &origin.peer.gateway) {
+        (Some(caller), _) => caller.actor,
+        (None, Some(gateway)) => gateway_actor(gateway),
+        (None, None) => anonymous(&network(origin.peer.address.ip()).to_string()),
     };
-    let who = format!("{:?}/{}", actor.kind, person(&actor.id));
-    let Err(TooMany { is_news }) = api.rates.count(&who, Instant::now()) else { return Ok(()) };
     let detail = "more requests than one caller may make (requests_per_second); wait a second";
     let refusal = Refusal::new(Class::TooOften, TOO_MANY_REQUESTS, detail);
     // A flood makes one record, not one for each of its drops.
@@ -298,12 +297,18 @@ async fn admit_rate(api: &Api, origin: &Origin, path: &str, object: &str) -> Res
     }
 }
 
-/// Lets people in from their networks alone, not too often, and to what they may.
+/// Admits requests from their networks alone, not too often, while there is room for what they change, and to what their callers may.
 async fn let_in(api: &Api, origin: &Origin, object: &str, request: Request, next: Next) -> Result<Response, Problem> {
-    let request = if request.body().is_end_stream() { request } else { request.map(paced) };
-    admit_address(api, origin, request.uri().path(), object).await?;
-    admit_rate(api, origin, request.uri().path(), object).await?;
     let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let class = admission::class_of(request.method().as_str(), matched.as_deref());
+    admit_address(api, origin, class, object).await?;
+    admit_rate(api, origin, class, object).await?;
+    let (room, reads) = (api.runner.room(), is_read(request.method()));
+    if !reads && room < Room::Ample && !class.is_taken_without_room() {
+        return Err(Problem::recorded(no_room(room)));
+    }
+    let limit = class.body_bytes_max();
+    let request = if request.body().is_end_stream() { request } else { request.map(|body| paced(body, limit)) };
     if let Some(path) = matched.filter(|path| path != DOCUMENT && path != PAGE) {
         admit(api, origin, request.method(), &path, object).await?;
     }
@@ -316,12 +321,16 @@ fn begin(api: &Api, request: &Request, path: &str, writes: bool) -> Option<Call>
     traces.begin(request.headers().get("traceparent").and_then(|t| t.to_str().ok()), writes)
 }
 
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
 /// Around every request: who may, what every answer says, what is counted. Puts into the audit log what was refused before any handler
 /// could: bodies that cannot be read, unknown paths to write to. Reads that find nothing are no attempts at anything and leave no record;
 /// denied ones are recorded where they are denied.
 async fn guard(State(api): State<Api>, mut origin: Origin, mut request: Request, next: Next) -> Response {
     let (began, method) = (Instant::now(), request.method().clone());
-    let reads = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let reads = is_read(&method);
     let path: String = request.uri().path().chars().take(OBJECT_CHARS_MAX).collect();
     let call = begin(&api, &request, &path, !reads);
     if let Some(call) = &call {
@@ -369,6 +378,22 @@ mod tests {
         documented.sort();
         rows.sort();
         assert_eq!(rows, documented);
+    }
+
+    /// A route without a class of limits, or a class for a route that is not there, fails here.
+    #[test]
+    fn sec_1_every_route_has_its_class_of_limits() {
+        let mut routes: Vec<_> = rights::all().map(|(_, (m, p, _))| (m, p)).collect();
+        routes.extend([("GET", DOCUMENT), ("GET", PAGE), ("GET", admission::SOCKET_PATH)]);
+        let mut rows: Vec<_> = admission::all().map(|(_, row)| row).collect();
+        routes.sort_unstable();
+        rows.sort_unstable();
+        assert_eq!(rows, routes);
+        for (class, (method, path)) in admission::all() {
+            let right = rights::of(method, path).map(|(right, _)| right);
+            let is_open = matches!(right, None | Some(Right::Anybody)) && path != admission::SOCKET_PATH;
+            assert_eq!(class.body_bytes_max().is_some(), is_open, "{method} {path}: strangers send little");
+        }
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub(super) async fn open(
     let now = clock::now();
     let claimed: String = credentials.user_id.chars().take(64).collect();
     let object = format!("user/{claimed}");
-    if !api.logins.admits(&origin.peer.address.ip().to_string(), now) {
+    if !api.logins.admits(origin.peer.address.ip(), now) {
         let refusal =
             Refusal::new(Class::TooOften, "too-many-tries", "too many tries from this address; wait a minute");
         return Err(origin.deny(&api, anonymous(&claimed), "session.open", &object, refusal).await);

@@ -41,10 +41,11 @@ fn need_provider(api: &Api) -> Result<&Oidc, Refusal> {
 }
 
 async fn need_turn(api: &Api, origin: &Origin) -> Result<(), Problem> {
-    let address = origin.peer.address.ip().to_string();
-    if api.logins.admits(&address, clock::now()) {
+    let address = origin.peer.address.ip();
+    if api.logins.admits(address, clock::now()) {
         return Ok(());
     }
+    let address = address.to_string();
     let refusal = Refusal::new(Class::TooOften, "too-many-tries", "too many tries from this address; wait a minute");
     Err(origin.deny(api, anonymous(&address), ACTION, "session", refusal).await)
 }

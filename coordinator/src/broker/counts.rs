@@ -15,6 +15,10 @@ counters! {
         refused_full,
         /// Refused because their address connects too fast.
         refused_rate,
+        /// Refused because their address is in no network that may connect.
+        refused_network,
+        /// Closed because too many had not shown who they are, and they were the oldest.
+        evicted,
         /// Handshakes that failed, or took too long.
         handshakes_failed,
         /// Handshakes that succeeded.

@@ -1,6 +1,7 @@
 //! Accepts every connection, bounded in number, rate and time, speaks TLS 1.3, learns who is there from the client certificate, and
 //! hands MQTT to the guard and everything else to the HTTP router. Handshakes run side by side: a silent peer stops nobody.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,11 +13,14 @@ use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
+use mdfm_service::{ConnectionLimits, Connections, Held, Paced, Refused, Standing, network};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
+use mdfm_shared::time::UtcMillis;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::HandshakeKind;
@@ -25,11 +29,12 @@ use tower::ServiceExt;
 
 use super::counts::DoorCounts;
 use super::guard::{self, Guard};
-use super::limits::{AddressLimits, Addresses, Refused};
 use super::sessions::{GatewayLimits, Sessions};
 use super::tls::{ALPN_MQTT, Tls};
 use super::trunk::Trunk;
 use super::{BrokerAccess, proxy, websocket};
+use crate::access::RequestRates;
+use crate::api::{count_socket, is_near};
 use crate::domain::{Command, Refusal};
 use crate::runner::{self, Runner};
 use crate::{clock, pki};
@@ -42,8 +47,18 @@ const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
 const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// First byte of an MQTT CONNECT; no HTTP request starts with it.
 const MQTT_CONNECT: u8 = 0x10;
-/// Connections of one address that have not yet shown who they are.
-const STRANGERS_PER_ADDRESS_MAX: usize = 512;
+/// Connections of one network that have not yet shown who they are.
+const STRANGERS_PER_NETWORK_MAX: usize = 512;
+/// Connections of one gateway: one speaks MQTT, the others bring images.
+const CONNECTIONS_PER_GATEWAY_MAX: usize = 64;
+/// The head of an HTTP request, and everything else that is buffered for one connection. Whoever connects may have that much before anything is
+/// known of it.
+const HTTP_BUFFER_BYTES_MAX: usize = 16 * 1024;
+/// Header fields of one request.
+const HTTP_HEADERS_MAX: usize = 64;
+/// For a peer that is not known, or a person, to take what is sent; a gateway behind a slow line gets longer.
+const STANDSTILL: Duration = Duration::from_secs(30);
+const GATEWAY_STANDSTILL: Duration = Duration::from_secs(120);
 
 /// Who is at the other end.
 #[derive(Debug, Clone)]
@@ -53,6 +68,23 @@ pub(crate) struct Peer {
     pub(crate) gateway: Option<GatewayId>,
     /// SHA-256 of the DER of that certificate.
     pub(crate) certificate: Option<Digest>,
+    /// Set when a request showed a session or a token.
+    has_shown: Arc<AtomicBool>,
+}
+
+impl Peer {
+    /// A request of this connection has shown who sends it.
+    pub(crate) fn show(&self) {
+        self.has_shown.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whose certificate was presented.
+#[derive(Debug, Clone)]
+pub(super) struct Identity {
+    pub(super) gateway: GatewayId,
+    pub(super) certificate: Digest,
+    pub(super) not_after: UtcMillis,
 }
 
 /// How much the door lets in.
@@ -62,6 +94,9 @@ pub(crate) struct DoorLimits {
     pub(crate) connections_per_address_max: usize,
     pub(crate) connections_per_address_per_second: u64,
     pub(crate) gateway: GatewayLimits,
+    /// Networks of people and of gateways; empty for all.
+    pub(crate) api_networks: Vec<IpNet>,
+    pub(crate) gateway_networks: Vec<IpNet>,
     /// Balancers that say by the PROXY protocol whose connection they pass on.
     pub(crate) proxies: Vec<IpAddr>,
 }
@@ -76,34 +111,59 @@ pub(crate) struct FrontDoor {
     pub(crate) revocations: watch::Receiver<u64>,
     pub(crate) limits: DoorLimits,
     pub(crate) counts: Arc<DoorCounts>,
+    pub(crate) rates: Arc<RequestRates>,
 }
 
 /// A connection's places; they are free again when it ends.
 struct Entry {
     door: Arc<Door>,
-    address: IpAddr,
-    is_stranger: AtomicBool,
+    held: Mutex<Held>,
+    /// Ends the connection, if it is the oldest stranger when too many are there.
+    evicted: Arc<Notify>,
+    gateway: Mutex<Option<GatewayId>>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Entry {
-    fn identified(&self) {
-        if self.is_stranger.swap(false, Ordering::Relaxed) {
-            self.door.addresses().identified(self.address);
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn identified(&self, standing: Standing) {
+        self.door.connections().identified(&mut self.held(), standing);
+    }
+
+    /// Counts the connection for its gateway; returns whether it may have one more.
+    fn admit_gateway(&self, gateway: &GatewayId) -> bool {
+        let mut gateways = self.door.gateways();
+        let open = gateways.entry(gateway.clone()).or_default();
+        if *open >= CONNECTIONS_PER_GATEWAY_MAX {
+            return false;
         }
+        *open += 1;
+        *self.gateway.lock().unwrap_or_else(PoisonError::into_inner) = Some(gateway.clone());
+        true
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.door.addresses().leave(self.address, self.is_stranger.load(Ordering::Relaxed));
+        self.door.connections().leave(&self.held());
+        if let Some(gateway) = self.gateway.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let mut gateways = self.door.gateways();
+            match gateways.get_mut(&gateway) {
+                Some(open) if *open > 1 => *open -= 1,
+                _ => drop(gateways.remove(&gateway)),
+            }
+        }
         self.door.front.counts.open.remove(1);
     }
 }
 
 struct Door {
     front: FrontDoor,
-    addresses: Mutex<Addresses>,
+    connections: Mutex<Connections<Arc<Notify>>>,
+    gateways: Mutex<HashMap<GatewayId, usize>>,
     sessions: Sessions,
     trunk: Trunk,
 }
@@ -111,15 +171,23 @@ struct Door {
 impl FrontDoor {
     /// Serves until the process ends.
     pub(crate) async fn serve(self, listener: TcpListener) -> io::Result<()> {
-        let limits = AddressLimits {
+        let limits = ConnectionLimits {
             open_max: self.limits.connections_per_address_max,
-            strangers_max: self.limits.connections_per_address_max.min(STRANGERS_PER_ADDRESS_MAX),
+            strangers_max: self.limits.connections_per_address_max.min(STRANGERS_PER_NETWORK_MAX),
             per_second: self.limits.connections_per_address_per_second,
+            all_strangers_max: (self.limits.connections_max / 2).max(1),
+            all_people_max: self.limits.connections_max / 4,
         };
         let places = Arc::new(Semaphore::new(self.limits.connections_max));
         let sessions = Sessions::new(self.limits.gateway, Arc::clone(&self.counts));
         let trunk = Trunk::start(&self.broker, sessions.clone());
-        let door = Arc::new(Door { front: self, addresses: Mutex::new(Addresses::new(limits)), sessions, trunk });
+        let door = Arc::new(Door {
+            front: self,
+            connections: Mutex::new(Connections::new(limits)),
+            gateways: Mutex::default(),
+            sessions,
+            trunk,
+        });
         loop {
             let (stream, address) = match listener.accept().await {
                 Ok(accepted) => accepted,
@@ -148,20 +216,35 @@ impl FrontDoor {
 }
 
 impl Door {
-    fn addresses(&self) -> MutexGuard<'_, Addresses> {
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    fn connections(&self) -> MutexGuard<'_, Connections<Arc<Notify>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn gateways(&self) -> MutexGuard<'_, HashMap<GatewayId, usize>> {
+        self.gateways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn enter(self: &Arc<Self>, address: SocketAddr, place: OwnedSemaphorePermit) -> Option<Entry> {
-        let entered = self.addresses().enter(Instant::now(), address.ip());
+        let DoorLimits { api_networks, gateway_networks, .. } = &self.front.limits;
+        if !is_near(api_networks, address.ip()) && !is_near(gateway_networks, address.ip()) {
+            self.front.counts.refused_network.add(1);
+            tracing::debug!(%address, "connection refused: its address is in no network of people or gateways");
+            return None;
+        }
+        let evicted = Arc::new(Notify::new());
+        let entered = self.connections().enter(Instant::now(), address.ip(), Arc::clone(&evicted));
         let (counter, why) = match entered {
-            Ok(()) => {
+            Ok((held, oldest)) => {
+                if let Some(oldest) = oldest {
+                    self.front.counts.evicted.add(1);
+                    oldest.notify_one();
+                }
                 self.front.counts.open.add(1);
-                let (door, is_stranger) = (Arc::clone(self), AtomicBool::new(true));
-                return Some(Entry { door, address: address.ip(), is_stranger, _place: place });
+                let door = Arc::clone(self);
+                return Some(Entry { door, held: Mutex::new(held), evicted, gateway: Mutex::default(), _place: place });
             }
-            Err(Refused::Full) => (&self.front.counts.refused_full, "too many connections of its address"),
-            Err(Refused::TooFast) => (&self.front.counts.refused_rate, "its address connects too fast"),
+            Err(Refused::Full) => (&self.front.counts.refused_full, "too many connections of its network"),
+            Err(Refused::TooFast) => (&self.front.counts.refused_rate, "its network connects too fast"),
         };
         counter.add(1);
         tracing::debug!(%address, "connection refused: {why}");
@@ -185,7 +268,12 @@ impl Door {
 
 impl Entry {
     async fn serve(self, stream: TcpStream, address: SocketAddr) {
-        if let Err(error) = self.connection(stream, address).await {
+        let evicted = Arc::clone(&self.evicted);
+        let ended = tokio::select! {
+            ended = self.connection(stream, address) => ended,
+            () = evicted.notified() => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "too many strangers")),
+        };
+        if let Err(error) = ended {
             tracing::debug!(%address, %error, "connection ended");
         }
     }
@@ -206,51 +294,92 @@ impl Entry {
         if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
             front.counts.handshakes_resumed.add(1);
         }
-        let (gateway, certificate) = front.identify(&stream, address).await?.unzip();
+        let identity = front.identify(&stream, address).await?;
+        if let Some(identity) = &identity {
+            front.admit_gateway_address(identity, address).await?;
+            if !self.admit_gateway(&identity.gateway) {
+                front.counts.refused_full.add(1);
+                return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "its gateway has too many connections"));
+            }
+            self.identified(Standing::Certified);
+        }
         let first = timeout(HANDSHAKE_TIMEOUT, stream.read_u8()).await??;
-        self.identified();
         let speaks_mqtt = first == MQTT_CONNECT;
         let asked = stream.get_ref().1.alpn_protocol();
         if asked.is_some_and(|asked| (asked == ALPN_MQTT) != speaks_mqtt) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "another protocol than was asked for by ALPN"));
         }
-        let stream = Prefixed { first: Some(first), inner: stream };
-        match (speaks_mqtt, gateway) {
-            (true, Some(gateway)) => door.guard(gateway, address).run(stream).await,
+        let standstill = if identity.is_some() { GATEWAY_STANDSTILL } else { STANDSTILL };
+        let stream = Paced::new(Prefixed { first: Some(first), inner: stream }, standstill);
+        match (speaks_mqtt, identity) {
+            (true, Some(identity)) => door.guard(identity, address).run(stream).await,
             (true, None) => {
                 let refusal = Refusal::forbidden("no-certificate", "MQTT is for gateways with a current certificate");
                 front.denied(address, "mqtt.connect", refusal).await;
                 Err(io::ErrorKind::PermissionDenied.into())
             }
-            (false, gateway) => self.http(stream, Peer { address, gateway, certificate }).await,
+            (false, identity) => self.http(stream, identity, address).await,
         }
     }
 
-    async fn http(self, stream: Prefixed<TlsStream<TcpStream>>, peer: Peer) -> io::Result<()> {
-        let router = self.door.front.router.clone();
+    async fn http(
+        self,
+        stream: Paced<Prefixed<TlsStream<TcpStream>>>,
+        identity: Option<Identity>,
+        address: SocketAddr,
+    ) -> io::Result<()> {
+        let (router, door) = (self.door.front.router.clone(), Arc::clone(&self.door));
+        let peer = Peer {
+            address,
+            gateway: identity.as_ref().map(|i| i.gateway.clone()),
+            certificate: identity.as_ref().map(|i| i.certificate),
+            has_shown: Arc::default(),
+        };
+        let ours = identity.clone();
         // The places belong to the connection, whatever it becomes.
         let entry = Arc::new(self);
         let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             let (router, peer, entry) = (router.clone(), peer.clone(), Arc::clone(&entry));
+            let identity = ours.clone();
             async move {
                 if request.uri().path() == websocket::PATH {
-                    return Ok(entry.websocket(request, peer).await);
+                    return Ok(entry.websocket(request, peer, identity).await);
                 }
+                let has_shown = Arc::clone(&peer.has_shown);
                 request.extensions_mut().insert(peer);
-                router.oneshot(request.map(Body::new)).await
+                let response = router.oneshot(request.map(Body::new)).await;
+                if has_shown.load(Ordering::Relaxed) {
+                    entry.identified(Standing::Person);
+                }
+                response
             }
         });
-        hyper::server::conn::http1::Builder::new()
+        let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HTTP_HEAD_TIMEOUT)
+            .max_buf_size(HTTP_BUFFER_BYTES_MAX)
+            .max_headers(HTTP_HEADERS_MAX)
             .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades()
-            .await
-            .map_err(io::Error::other)
+            .with_upgrades();
+        let Some(identity) = identity else { return connection.await.map_err(io::Error::other) };
+        tokio::select! {
+            ended = connection => ended.map_err(io::Error::other),
+            () = guard::until_replaced(&door.front.runner, &identity, door.front.revocations.clone()) => {
+                Err(io::Error::new(io::ErrorKind::PermissionDenied, "the certificate was revoked or replaced"))
+            }
+        }
     }
 
-    async fn websocket(self: Arc<Self>, request: hyper::Request<hyper::body::Incoming>, peer: Peer) -> Response {
-        let Some(gateway) = peer.gateway else {
+    async fn websocket(
+        self: Arc<Self>,
+        request: hyper::Request<hyper::body::Incoming>,
+        peer: Peer,
+        identity: Option<Identity>,
+    ) -> Response {
+        if count_socket(&self.door.front.rates, &peer).is_err() {
+            return (StatusCode::TOO_MANY_REQUESTS, "too many connections; wait a second").into_response();
+        }
+        let Some(identity) = identity else {
             let refusal = Refusal::forbidden("no-certificate", "MQTT is for gateways with a current certificate");
             self.door.front.denied(peer.address, "mqtt.connect", refusal).await;
             return (StatusCode::FORBIDDEN, "MQTT is for gateways with a current certificate").into_response();
@@ -266,7 +395,7 @@ impl Entry {
             };
             self.door.front.counts.websockets.add(1);
             let stream = websocket::ByteStream::new(TokioIo::new(upgraded)).await;
-            if let Err(error) = self.door.guard(gateway, peer.address).run(stream).await {
+            if let Err(error) = self.door.guard(identity, peer.address).run(stream).await {
                 tracing::debug!(address = %peer.address, %error, "connection ended");
             }
         });
@@ -275,9 +404,10 @@ impl Entry {
 }
 
 impl Door {
-    fn guard(&self, gateway: GatewayId, address: SocketAddr) -> Guard {
+    fn guard(&self, identity: Identity, address: SocketAddr) -> Guard {
         Guard {
-            gateway,
+            gateway: identity.gateway.clone(),
+            identity,
             address,
             runner: self.front.runner.clone(),
             trunk: self.trunk.clone(),
@@ -289,13 +419,27 @@ impl Door {
 }
 
 impl FrontDoor {
+    /// Whether gateways may connect from there.
+    async fn admit_gateway_address(&self, identity: &Identity, address: SocketAddr) -> io::Result<()> {
+        if is_near(&self.limits.gateway_networks, address.ip()) {
+            return Ok(());
+        }
+        self.counts.refused_network.add(1);
+        let from = network(address.ip());
+        let detail = format!("{from} is in none of the networks from which gateways may connect (gateway_networks)");
+        let command = Command::Denied {
+            action: "connect",
+            object: format!("gateway/{}", identity.gateway),
+            refusal: Refusal::forbidden("network", detail),
+        };
+        let actor = runner::gateway_actor(&identity.gateway);
+        let _ = self.runner.submit(actor, Some(address.to_string()), command).await;
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
     /// The gateway whose current certificate was presented, and its fingerprint. A certificate that is not, or no longer, a gateway's ends the
     /// connection.
-    async fn identify(
-        &self,
-        stream: &TlsStream<TcpStream>,
-        address: SocketAddr,
-    ) -> io::Result<Option<(GatewayId, Digest)>> {
+    async fn identify(&self, stream: &TlsStream<TcpStream>, address: SocketAddr) -> io::Result<Option<Identity>> {
         let Some(certificate) = stream.get_ref().1.peer_certificates().and_then(<[_]>::first) else { return Ok(None) };
         let identity = pki::identify(certificate);
         // A resumed session is not checked against the authority again, so its time is looked at here.
@@ -304,7 +448,8 @@ impl FrontDoor {
             && in_time(*not_after)
             && guard::is_current(&self.runner, gateway, Some(*fingerprint))
         {
-            return Ok(Some((gateway.clone(), *fingerprint)));
+            let (gateway, certificate, not_after) = (gateway.clone(), *fingerprint, *not_after);
+            return Ok(Some(Identity { gateway, certificate, not_after }));
         }
         self.counts.certificates_refused.add(1);
         let name = identity.map_or_else(|| "unreadable".to_owned(), |(gateway, ..)| gateway.to_string());

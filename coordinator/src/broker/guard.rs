@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mdfm_service::network;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::limits::MQTT_PACKET_BYTES_MAX;
@@ -17,9 +18,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::counts::DoorCounts;
+use super::front_door::Identity;
 use super::sessions::{Entered, Packet, Place, Sessions};
 use super::trunk::Trunk;
 use crate::clock;
+use crate::domain::desk::system;
 use crate::domain::{Command, Refusal};
 use crate::runner::{self, Runner};
 
@@ -32,12 +35,15 @@ const SLOW_READER: Duration = Duration::from_secs(30);
 /// Packets, and about the bytes, passed on at a time towards the gateway.
 const DOWN_PACKETS: usize = 16;
 const DOWN_BYTES: usize = 4 * 1024;
+/// Time between looks at the certificate of an open connection.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(60);
 const PINGREQ: u8 = 0xc0;
 /// Room made in a packet buffer, and the room that it keeps while nothing comes.
 const UP_BYTES: usize = 4 * 1024;
 
 pub(super) struct Guard {
     pub(super) gateway: GatewayId,
+    pub(super) identity: Identity,
     pub(super) address: SocketAddr,
     pub(super) runner: Runner,
     pub(super) trunk: Trunk,
@@ -55,6 +61,18 @@ pub(super) fn is_current(runner: &Runner, gateway: &GatewayId, fingerprint: Opti
         .filter(|g| !g.revoked)
         .and_then(|g| g.credentials.as_ref())
         .is_some_and(|held| fingerprint.is_none_or(|f| held.admits(f, clock::now())))
+}
+
+/// Returns when the certificate of a connection is no longer the gateway's: revoked, replaced, or out of its time.
+pub(super) async fn until_replaced(runner: &Runner, identity: &Identity, mut revocations: watch::Receiver<u64>) {
+    loop {
+        let is_in_time = clock::now() <= identity.not_after;
+        if !is_in_time || !is_current(runner, &identity.gateway, Some(identity.certificate)) {
+            return;
+        }
+        // No event says that the time of a certificate is over.
+        let _ = timeout(CERTIFICATE_INTERVAL, revocations.changed()).await;
+    }
 }
 
 fn malformed(error: PacketError) -> io::Error {
@@ -176,7 +194,11 @@ impl Guard {
             }
         };
         packets.buffer.drain(..bytes);
-        let Entered { place, replaced, mut outbound, answers } = self.sessions.enter(&self.gateway);
+        let Entered { place, replaced, mut outbound, answers, clone } =
+            self.sessions.enter(&self.gateway, network(self.address.ip()));
+        if let Some(networks) = clone {
+            self.report_clone(networks);
+        }
         let mut is_announced = false;
         let downstream = write_down(&mut writer, &mut outbound, &self.counts);
         let rules = Rules { gateway: self.gateway.clone() };
@@ -204,19 +226,11 @@ impl Guard {
                 }
             }
         };
-        let mut revocations = self.revocations.clone();
-        let revoked = async {
-            while revocations.changed().await.is_ok() {
-                if !is_current(&self.runner, &self.gateway, None) {
-                    return;
-                }
-            }
-            std::future::pending::<()>().await;
-        };
+        let revoked = until_replaced(&self.runner, &self.identity, self.revocations.clone());
         let ended = tokio::select! {
             ended = upstream => ended,
             ended = downstream => ended,
-            () = revoked => Err(refused("the gateway was revoked")),
+            () = revoked => Err(refused("the certificate was revoked or replaced")),
             Ok(()) = replaced => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the gateway connected anew")),
         };
         // The last will: whoever said that it is there is not there any more, unless by a newer connection.
@@ -311,6 +325,18 @@ impl Guard {
             s => s.min(KEEP_ALIVE_S_MAX),
         };
         Ok(Duration::from_secs(u64::from(keep_alive_s)))
+    }
+
+    /// Two peers use this certificate at once: people hear of it, and both go on, as nobody knows here which is the gateway.
+    fn report_clone(&self, networks: Vec<IpAddr>) {
+        let (gateway, runner) = (self.gateway.clone(), self.runner.clone());
+        let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+        tracing::warn!(%gateway, ?networks, "two peers use the certificate of the gateway at once");
+        let address = Some(self.address.to_string());
+        tokio::spawn(async move {
+            // The answer is its record; nothing waits for it.
+            let _ = runner.submit(system(), address, Command::NoteClone { gateway, networks }).await;
+        });
     }
 
     async fn report(&self, error: io::Error) -> io::Result<()> {

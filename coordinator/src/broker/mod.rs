@@ -2,11 +2,11 @@
 //! What gateways say and hear goes by one connection to the broker behind it: the embedded one, on loopback only and behind a
 //! secret that lives as long as the process, or by configuration one of the operator's own.
 
+mod clones;
 mod counts;
 mod embedded;
 mod front_door;
 mod guard;
-mod limits;
 mod proxy;
 mod sessions;
 mod subscriptions;
@@ -17,7 +17,6 @@ mod websocket;
 pub(crate) use counts::{DoorCounts, DoorCountsView};
 pub(crate) use embedded::start as start_embedded;
 pub(crate) use front_door::{DoorLimits, FrontDoor, Peer};
-pub(crate) use limits::network;
 pub(crate) use sessions::GatewayLimits;
 pub(crate) use tls::Tls;
 

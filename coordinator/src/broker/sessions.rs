@@ -2,16 +2,18 @@
 //! what is handed out to whom.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use mdfm_service::Bucket;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::wire::{Topic, mqtt};
 use tokio::sync::{mpsc, oneshot};
 
+use super::clones::{Clones, Older};
 use super::counts::DoorCounts;
 use super::subscriptions::{Board, Subscriptions};
-use crate::bucket::Bucket;
 
 /// How much one gateway may send; at once it may send five times as much.
 #[derive(Debug, Clone, Copy)]
@@ -36,11 +38,14 @@ struct Held {
     /// The rollback orders for its devices, for when it asks.
     rollback_orders: Option<Packet>,
     current: Option<Current>,
+    clones: Clones,
 }
 
 /// The connection that holds the gateway's place.
 struct Current {
     number: u64,
+    network: IpAddr,
+    last_packet: Instant,
     /// Ends it.
     end: oneshot::Sender<()>,
     outbound: mpsc::Sender<Packet>,
@@ -78,6 +83,8 @@ pub(super) struct Entered {
     pub(super) outbound: mpsc::Receiver<Packet>,
     /// For the guard's own answers, which wait for room.
     pub(super) answers: mpsc::Sender<Packet>,
+    /// The networks from which two peers use the gateway's certificate at once, if they do.
+    pub(super) clone: Option<Vec<IpAddr>>,
 }
 
 impl Sessions {
@@ -97,25 +104,31 @@ impl Sessions {
             directive: None,
             rollback_orders: None,
             current: None,
+            clones: Clones::default(),
         }
     }
 
     /// Takes the gateway's place; an older connection is told to end.
-    pub(super) fn enter(&self, gateway: &GatewayId) -> Entered {
+    pub(super) fn enter(&self, gateway: &GatewayId, network: IpAddr) -> Entered {
+        let now = Instant::now();
         let (end, replaced) = oneshot::channel();
         let (answers, outbound) = mpsc::channel(WAITING_MAX);
         let mut inner = self.inner();
         inner.last_number += 1;
         let number = inner.last_number;
         let held = inner.gateways.entry(gateway.clone()).or_insert_with(|| self.fresh());
-        let current = Current { number, end, outbound: answers.clone(), subscriptions: Subscriptions::default() };
+        let subscriptions = Subscriptions::default();
+        let current = Current { number, network, last_packet: now, end, outbound: answers.clone(), subscriptions };
+        let mut clone = None;
         if let Some(older) = held.current.replace(current) {
             self.counts.replaced.add(1);
+            clone =
+                held.clones.taken_over(now, network, Older { network: older.network, last_packet: older.last_packet });
             // It may be gone already.
             let _ = older.end.send(());
         }
         let place = Place { sessions: self.clone(), gateway: gateway.clone(), number };
-        Entered { place, replaced, outbound, answers }
+        Entered { place, replaced, outbound, answers, clone }
     }
 
     /// A message came down for whoever wants it.
@@ -159,6 +172,12 @@ impl Place {
         let now = Instant::now();
         let mut inner = self.sessions.inner();
         let held = inner.gateways.get_mut(&self.gateway);
+        let held = held.map(|held| {
+            if let Some(current) = held.current.as_mut().filter(|c| c.number == self.number) {
+                current.last_packet = now;
+            }
+            held
+        });
         held.map_or(Duration::ZERO, |h| h.packets.take(now, packets).max(h.bytes.take(now, bytes)))
     }
 
@@ -207,6 +226,8 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     fn sessions() -> Sessions {
         Sessions::new(GatewayLimits { packets_per_second: 10, bytes_per_second: 1_000 }, Arc::default())
     }
@@ -217,10 +238,10 @@ mod tests {
     #[test]
     fn att_13_the_newest_connection_of_a_gateway_holds_its_place() {
         let sessions = sessions();
-        let mut first = sessions.enter(&gateway(1));
+        let mut first = sessions.enter(&gateway(1), HERE);
         assert!(first.replaced.try_recv().is_err() && first.place.is_current());
         assert_eq!(first.place.sent(50, 10), Duration::ZERO);
-        let mut second = sessions.enter(&gateway(1));
+        let mut second = sessions.enter(&gateway(1), HERE);
         assert!(first.replaced.try_recv().is_ok() && !first.place.is_current(), "the older one is told to end");
         drop(first);
         assert!(second.replaced.try_recv().is_err(), "its end does not end the newer one");
@@ -232,7 +253,7 @@ mod tests {
     #[test]
     fn att_13_messages_go_to_who_asked_and_a_full_queue_costs_only_its_own_gateway() {
         let sessions = sessions();
-        let (mut slow, mut quick) = (sessions.enter(&gateway(1)), sessions.enter(&gateway(2)));
+        let (mut slow, mut quick) = (sessions.enter(&gateway(1), HERE), sessions.enter(&gateway(2), HERE));
         sessions.hand_out(&Topic::Directive(gateway(1)), b"directive");
         sessions.hand_out(&Topic::Roster, b"roster");
         assert!(slow.outbound.try_recv().is_err(), "nobody has asked yet");

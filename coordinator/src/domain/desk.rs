@@ -1,22 +1,24 @@
 //! The deciding half of the coordinator: commands in, records and messages out. The runner makes the records durable before it
 //! answers anybody or sends anything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{Action, Directive};
-use mdfm_shared::id::{GatewayId, HospitalId};
+use mdfm_shared::id::{GatewayId, HospitalId, UserId};
 use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
 use mdfm_shared::record::{Actor, ActorKind, AuditRecord, Outcome, RequestMark, document_text};
 use mdfm_shared::sign::{SecretKey, Signed};
 use mdfm_shared::time::UtcMillis;
 
+use super::budget::{self, Allowances, Refusals, Source};
 use super::fleet::Gateway;
 use super::presence::Presence;
 use super::rollout::spec::WindowRule;
 use super::rollout::{self, Change, PhaseStatus, Scope, Status};
 use super::state::ReplayError;
 use super::telemetry::ChainWatch;
+use super::urgency::{Room, Urgency};
 use super::{Command, Event, Heard, Proposal, Refusal, State, directive, firmware, precondition, refusal, telemetry};
 
 /// Rounds of the engine after one batch; more would be a loop of its own making.
@@ -25,14 +27,16 @@ const ENGINE_ROUNDS_MAX: usize = 1_000;
 const LOOK_MS: u64 = 1_000;
 /// Time between looks at every directive: renewals, and windows that come into its life.
 const SWEEP_MS: u64 = 60_000;
-/// Refusals of one cause by one gateway or stranger are recorded once in this time; the flood itself is no record.
-const REFUSAL_INTERVAL_MS: u64 = 1_000;
-/// Causes of refusals remembered for that.
-const REFUSALS_MAX: usize = 4_096;
 /// Characters of a refusal's cause that its record keeps.
 const REASON_CHARS_MAX: usize = 2_000;
 /// Room for the rest of a record beside its event and document.
 const RECORD_OVERHEAD_BYTES: usize = 8 * 1024;
+/// Bytes of a record beside its event and document, as allowances count them,
+const RECORD_COST_BYTES: usize = 1_024;
+/// and of the directive that follows when a gateway names a serial above ours.
+const SERIAL_COST_BYTES: usize = 64 * 1024;
+/// Bytes that one gateway may add to the audit log in a day, where the configuration does not say.
+pub(crate) const GATEWAY_BYTES_PER_DAY: u64 = 128 << 20;
 /// Missed monitoring intervals after which a device on a closely watched deployment counts as silent.
 const INTERVALS_MISSED: u64 = 3;
 
@@ -55,6 +59,8 @@ pub(crate) struct Wish {
     pub(crate) address: Option<String>,
     /// What is known of the request.
     pub(crate) request: Option<RequestMark>,
+    /// The network that limits count by; the runner derives it from the address.
+    pub(crate) network: Option<String>,
     /// Tags of which the object must have one still; none where it may have changed.
     pub(crate) expects: Option<Vec<String>>,
     pub(crate) command: Command,
@@ -62,7 +68,7 @@ pub(crate) struct Wish {
 
 impl Wish {
     pub(crate) fn new(actor: Actor, command: Command) -> Self {
-        Self { actor, address: None, request: None, expects: None, command }
+        Self { actor, address: None, network: None, request: None, expects: None, command }
     }
 }
 
@@ -71,7 +77,7 @@ impl Wish {
 pub(crate) struct Round {
     pub(crate) entries: Vec<Vec<u8>>,
     pub(crate) outbound: Vec<Outbound>,
-    /// Gateways revoked.
+    /// Gateways whose certificates are no longer the same: revoked, or enrolled again.
     pub(crate) revoked: u64,
     /// One for each wish, in their order.
     pub(crate) answers: Vec<Result<(), Refusal>>,
@@ -90,7 +96,10 @@ pub(crate) struct Desk {
     online_key: SecretKey,
     silence_limit_ms: u64,
     started_at: UtcMillis,
-    refusals: BTreeMap<(String, &'static str), UtcMillis>,
+    refusals: Refusals,
+    allowances: Allowances,
+    gateway_bytes_per_day: u64,
+    room: Room,
     chains: ChainWatch,
     next_look: UtcMillis,
     next_sweep: UtcMillis,
@@ -110,13 +119,43 @@ impl Desk {
             online_key,
             silence_limit_ms,
             started_at,
-            refusals: BTreeMap::new(),
+            refusals: Refusals::default(),
+            allowances: Allowances::default(),
+            gateway_bytes_per_day: GATEWAY_BYTES_PER_DAY,
+            room: Room::Ample,
             chains: ChainWatch::default(),
             next_look: UtcMillis(0),
             next_sweep: UtcMillis(0),
             has_swept: false,
             changed: BTreeSet::new(),
         }
+    }
+
+    /// Sets how many bytes one gateway may add to the log in a day.
+    #[must_use]
+    pub(crate) fn with_gateway_bytes(mut self, per_day: u64) -> Self {
+        self.gateway_bytes_per_day = per_day;
+        self
+    }
+
+    /// Sets how much room the log's disk has: with little of it refusals are only counted.
+    pub(crate) fn set_room(&mut self, room: Room) {
+        self.room = room;
+    }
+
+    /// Counts refusals that found no room on their way here.
+    pub(crate) fn count_dropped(&mut self, now: UtcMillis, n: u64) {
+        self.refusals.count(now, Source::OtherNetworks, "busy", n, String::new);
+    }
+
+    /// Records what was counted so far; for the end.
+    ///
+    /// # Errors
+    /// As [`Self::round`].
+    pub(crate) fn finish(&mut self, state: &mut State, now: UtcMillis) -> Result<Round, DeskError> {
+        let mut round = Round::default();
+        self.record_counted(state, &mut round, now, true)?;
+        Ok(round)
     }
 
     /// When [`Self::round`] should be called without any wish.
@@ -146,6 +185,7 @@ impl Desk {
             for proposal in firmware::expire(state, now) {
                 self.record(state, &mut round, now, None, proposal)?;
             }
+            self.record_counted(state, &mut round, now, false)?;
         }
         self.follow(state, &mut round, now)?;
         Ok(round)
@@ -163,7 +203,8 @@ impl Desk {
             .as_ref()
             .map_or(Ok(()), |expected| precondition::check(state, &command.describe().1, expected))
             .and_then(|()| super::decide(state, now, actor, command))
-            .and_then(|p| if p.iter().all(fits_one_entry) { Ok(p) } else { Err(too_large()) });
+            .and_then(|p| if p.iter().all(fits_one_entry) { Ok(p) } else { Err(too_large()) })
+            .and_then(|p| if self.may_write(now, actor, command, &p) { Ok(p) } else { Err(over_budget(actor)) });
         match proposals {
             Ok(proposals) => {
                 for proposal in proposals {
@@ -176,6 +217,17 @@ impl Desk {
                 Ok(Err(refusal))
             }
         }
+    }
+
+    /// Whether the actor's allowance has room for these records; it is charged. What stops harm always has room, and so has a certificate: a
+    /// gateway without one is lost.
+    fn may_write(&mut self, now: UtcMillis, actor: &Actor, command: &Command, proposals: &[Proposal]) -> bool {
+        if command.urgency() == Urgency::Safety || matches!(command, Command::RenewCertificate { .. }) {
+            return true;
+        }
+        let follows = if matches!(command, Command::NoteSerial { .. }) { SERIAL_COST_BYTES } else { 0 };
+        let bytes = proposals.iter().map(|p| bytes_of(p).saturating_add(RECORD_COST_BYTES)).sum::<usize>() + follows;
+        self.allowances.take(now, actor, self.gateway_bytes_per_day, bytes as u64)
     }
 
     /// Makes a record of a change and applies it: of what somebody wished, or of what follows by itself.
@@ -246,7 +298,11 @@ impl Desk {
                     self.announce_change(state, deployment, change);
                 }
             }
-            Event::GatewayEnrolled { gateway, .. } | Event::DirectiveSerialSeen { gateway, .. } => {
+            Event::GatewayEnrolled { gateway, .. } => {
+                round.revoked += 1;
+                self.changed.insert(gateway.clone());
+            }
+            Event::DirectiveSerialSeen { gateway, .. } => {
                 self.changed.insert(gateway.clone());
             }
             Event::TelemetryCommitted { gateway, .. } => {
@@ -315,6 +371,7 @@ impl Desk {
         let Wish { actor, address, request, command, .. } = wish;
         if let Command::Telemetry { gateway, batch } = command
             && let Some(found) = self.chains.judge(state, now, gateway, batch, refusal.code)
+            && self.allowances.admits_anomaly(now, gateway.as_str())
         {
             tracing::warn!(%gateway, kind = ?found.kind, "the gateway's telemetry chain is not as it must be");
             self.record(state, round, now, None, telemetry::anomaly(gateway, found))?;
@@ -322,17 +379,20 @@ impl Desk {
         if matches!(refusal.code, telemetry::ALREADY_COMMITTED | telemetry::GAP) {
             return Ok(());
         }
-        if matches!(actor.kind, ActorKind::Gateway | ActorKind::Anonymous) {
-            let key = (actor.id.clone(), refusal.code);
-            if self.refusals.get(&key).is_some_and(|at| now.since_ms(*at) < REFUSAL_INTERVAL_MS) {
+        let (action, object) = command.describe();
+        let exists = |id: &str| id.parse::<UserId>().is_ok_and(|id| state.users.contains_key(&id));
+        let account = object.strip_prefix("user/").filter(|id| exists(id));
+        if let Some(source) = Source::of(actor, wish.network.as_deref(), account, refusal) {
+            let from = address.as_deref().unwrap_or("this machine");
+            let sample = || format!("{action} of {object} as {} from {from} ({})", actor.id, refusal.code);
+            if self.room < Room::Near {
+                self.refusals.count(now, source, refusal.code, 1, sample);
                 return Ok(());
             }
-            if self.refusals.len() >= REFUSALS_MAX {
-                self.refusals.clear();
+            if !self.refusals.admits(now, source, refusal, sample) {
+                return Ok(());
             }
-            self.refusals.insert(key, now);
         }
-        let (action, object) = command.describe();
         let detail: String = refusal.detail.chars().take(REASON_CHARS_MAX).collect();
         let record = AuditRecord {
             site: state.site_of(&object).map(|h| h.to_string()),
@@ -343,6 +403,34 @@ impl Desk {
         };
         state.apply(&record)?;
         round.entries.push(record.to_bytes());
+        Ok(())
+    }
+
+    /// Records how many refusals have no record of their own, where their time is over and there is room.
+    fn record_counted(
+        &mut self,
+        state: &mut State,
+        round: &mut Round,
+        now: UtcMillis,
+        is_last: bool,
+    ) -> Result<(), DeskError> {
+        if self.room < Room::Near && !is_last {
+            return Ok(());
+        }
+        for (source, counted) in self.refusals.take(now, is_last) {
+            let (actor, object) = source.describe();
+            let reason = counted.reason();
+            let budget::Counted { count, from, until, by_code, samples } = counted;
+            let event = Event::RefusalsCounted { count, from, until, by_code, samples };
+            let record = AuditRecord {
+                site: state.site_of(&object).map(|h| h.to_string()),
+                reason: Some(reason),
+                event: serde_json::to_value(event).ok(),
+                ..AuditRecord::new(now, &actor, "refusal.count", &object, Outcome::Refused)
+            };
+            state.apply(&record)?;
+            round.entries.push(record.to_bytes());
+        }
         Ok(())
     }
 
@@ -476,11 +564,24 @@ fn site_of_new(event: &Event) -> Option<HospitalId> {
     }
 }
 
-fn fits_one_entry(proposal: &Proposal) -> bool {
+/// Bytes of a proposal's event, document and reason.
+fn bytes_of(proposal: &Proposal) -> usize {
     let event = serde_json::to_vec(&proposal.event).map_or(usize::MAX, |e| e.len());
     let document = proposal.document.as_ref().map_or(0, String::len);
     let reason = serde_json::to_vec(&proposal.reason).map_or(usize::MAX, |r| r.len());
-    event.saturating_add(document).saturating_add(reason) <= LOG_ENTRY_BYTES_MAX - RECORD_OVERHEAD_BYTES
+    event.saturating_add(document).saturating_add(reason)
+}
+
+fn fits_one_entry(proposal: &Proposal) -> bool {
+    bytes_of(proposal) <= LOG_ENTRY_BYTES_MAX - RECORD_OVERHEAD_BYTES
+}
+
+fn over_budget(actor: &Actor) -> Refusal {
+    let detail = format!(
+        "{} has added as much to the audit log as it may in a day; what it sends is taken again as the allowance fills",
+        actor.id
+    );
+    Refusal::new(refusal::Class::TooOften, budget::RECORD_BUDGET, detail)
 }
 
 fn too_large() -> Refusal {

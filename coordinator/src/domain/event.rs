@@ -263,6 +263,15 @@ pub(crate) enum Event {
     DisposalCarriedOut {
         disposal: String,
     },
+    /// Refusals that have no record of their own.
+    RefusalsCounted {
+        count: u64,
+        from: UtcMillis,
+        until: UtcMillis,
+        /// How many, by code.
+        by_code: std::collections::BTreeMap<String, u64>,
+        samples: Vec<String>,
+    },
     /// The gateway follows a directive with a serial above every one of ours.
     DirectiveSerialSeen {
         gateway: GatewayId,

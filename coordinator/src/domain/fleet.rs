@@ -56,6 +56,8 @@ pub(crate) enum AnomalyKind {
     Stale,
     /// The same batches come again and again although they were acknowledged.
     Repeats,
+    /// Two peers connect with one certificate and take each other's place: the gateway's key was copied.
+    Clone,
 }
 
 /// One finding about a gateway's telemetry chain.
@@ -427,6 +429,24 @@ pub(super) fn issue_token(
     Ok(Event::EnrolmentTokenIssued { gateway: gateway.clone(), secret_sha256, expires_at })
 }
 
+/// Checks the one-time token with which somebody wants to enrol as a gateway.
+///
+/// # Errors
+/// One answer for every cause: a stranger learns nothing from it.
+pub(crate) fn check_token<'a>(
+    state: &'a State,
+    now: UtcMillis,
+    gateway: &GatewayId,
+    secret_sha256: Digest,
+) -> Result<&'a Gateway, Refusal> {
+    let is_token = |t: &PendingToken| t.secret_sha256 == secret_sha256 && now < t.expires_at;
+    let held = state.gateways.get(gateway).filter(|g| !g.revoked && g.token.as_ref().is_some_and(is_token));
+    held.ok_or_else(|| {
+        let detail = "the enrolment token is unknown, used or expired; ask the vendor's operator for a new one";
+        Refusal::forbidden("enrolment-refused", detail)
+    })
+}
+
 pub(super) fn enrol(
     state: &State,
     now: UtcMillis,
@@ -435,23 +455,13 @@ pub(super) fn enrol(
     telemetry_key: &PublicKey,
     certificate_sha256: Digest,
 ) -> Result<Event, Refusal> {
-    // One answer for every cause: a stranger learns nothing from it.
-    let refused = Refusal::forbidden(
-        "enrolment-refused",
-        "the enrolment token is unknown, used or expired; ask the vendor's operator for a new one",
-    );
-    let held = state.gateways.get(gateway).ok_or_else(|| refused.clone())?;
-    match &held.token {
-        Some(token) if token.secret_sha256 == secret_sha256 && now < token.expires_at && !held.revoked => {
-            Ok(Event::GatewayEnrolled {
-                gateway: gateway.clone(),
-                epoch: held.chain.epoch + 1,
-                telemetry_key: telemetry_key.to_string(),
-                certificate_sha256,
-            })
-        }
-        _ => Err(refused),
-    }
+    let held = check_token(state, now, gateway, secret_sha256)?;
+    Ok(Event::GatewayEnrolled {
+        gateway: gateway.clone(),
+        epoch: held.chain.epoch + 1,
+        telemetry_key: telemetry_key.to_string(),
+        certificate_sha256,
+    })
 }
 
 pub(super) fn renew(

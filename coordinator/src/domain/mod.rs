@@ -4,6 +4,7 @@
 //! is the only place where the state moves, live and in replay alike.
 
 pub(crate) mod access;
+pub(crate) mod budget;
 pub(crate) mod desk;
 pub(crate) mod directive;
 pub(crate) mod dispatch;
@@ -29,6 +30,7 @@ mod snapshot;
 pub(crate) mod state;
 pub(crate) mod telemetry;
 pub(crate) mod trust;
+pub(crate) mod urgency;
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{
@@ -299,6 +301,12 @@ pub(crate) enum Command {
         gateway: GatewayId,
         serial: u64,
     },
+    /// Two peers use one gateway's certificate at once.
+    NoteClone {
+        gateway: GatewayId,
+        /// The networks that they come from.
+        networks: Vec<String>,
+    },
     /// What the heartbeats say of a device of a running phase; only changes are commanded.
     NoteLiveness {
         deployment: DeploymentId,
@@ -366,6 +374,7 @@ impl Command {
             Self::Rollback { deployment, .. } => ("deployment.rollback", format!("deployment/{deployment}")),
             Self::Telemetry { gateway, .. } => ("telemetry.commit", format!("gateway/{gateway}")),
             Self::NoteSerial { gateway, .. } => ("directive.serial", format!("gateway/{gateway}")),
+            Self::NoteClone { gateway, .. } => ("gateway.clone", format!("gateway/{gateway}")),
             Self::NoteLiveness { device, heard: Heard::Silent, .. } => ("device.silent", format!("device/{device}")),
             Self::NoteLiveness { device, heard: Heard::Again, .. } => ("device.returned", format!("device/{device}")),
         }
@@ -548,6 +557,7 @@ pub(crate) fn decide(
         }
         Command::Telemetry { gateway, batch } => telemetry::commit(state, gateway, batch),
         Command::NoteSerial { gateway, serial } => one(fleet::note_serial(state, gateway, *serial)?),
+        Command::NoteClone { gateway, networks } => telemetry::note_clone(state, now, gateway, networks),
         Command::NoteLiveness { deployment, device, last_seen, heard } => {
             rollout::command::note_liveness(state, deployment, device, *last_seen, *heard)
         }

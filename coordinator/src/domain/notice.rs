@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::access::AccessRole;
+use super::fleet::AnomalyKind;
 use super::incident::IncidentChange;
 use super::rollout::Change;
 use super::rollout::spec::ConsentRule;
@@ -212,7 +213,10 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
             vec![Notice { hospitals, ..notice(NoticeKind::IncidentOpened, subject) }]
         }
         Event::TelemetryAnomaly { gateway, anomaly } => {
-            let subject = format!("the telemetry of gateway {gateway} is not as it must be: {:?}", anomaly.kind);
+            let subject = match anomaly.kind {
+                AnomalyKind::Clone => format!("two peers use the certificate of gateway {gateway} at once"),
+                kind => format!("the telemetry of gateway {gateway} is not as it must be: {kind:?}"),
+            };
             vec![notice(NoticeKind::GatewayAnomaly, subject)]
         }
         Event::StoreDamaged { damage } => {

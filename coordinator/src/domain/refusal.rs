@@ -29,6 +29,8 @@ pub(crate) enum Class {
     TooOften,
     /// 503: not now.
     Unavailable,
+    /// 507: the disk has no room for what is not urgent.
+    NoRoom,
 }
 
 /// A refusal with a stable code, what is wrong and what to do next.

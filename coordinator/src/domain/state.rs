@@ -279,6 +279,8 @@ impl State {
                     held.retired_at = Some(at);
                 }
             }
+            // A count of refusals changes nothing.
+            Event::RefusalsCounted { .. } => {}
             Event::TelemetryAnomaly { gateway, anomaly } => {
                 known(&mut self.gateways, &gateway)?.note(anomaly);
             }

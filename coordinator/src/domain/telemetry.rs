@@ -188,6 +188,7 @@ impl ChainWatch {
             AnomalyKind::Fork | AnomalyKind::Stale => {
                 a.kind == kind && (a.epoch, a.sequence) == (found.epoch, found.sequence)
             }
+            AnomalyKind::Clone => false,
         };
         (!gateway.anomalies.iter().any(same)).then_some(found)
     }
@@ -204,10 +205,37 @@ pub(crate) fn anomaly(id: &GatewayId, anomaly: Anomaly) -> Proposal {
             format!("batch {expected} of gateway {id} does not come, {sequence} does: withheld or lost")
         }
         AnomalyKind::Stale => format!("gateway {id} sends {epoch}.{sequence}, long past: it was set back"),
+        AnomalyKind::Clone => format!("two peers use the certificate of gateway {id} at once"),
         AnomalyKind::Repeats => {
             format!("gateway {id} sends acknowledged batches again and again, last {epoch}.{sequence}")
         }
     };
     let event = Event::TelemetryAnomaly { gateway: id.clone(), anomaly };
     Proposal::new("telemetry.anomaly", format!("gateway/{id}"), event).because(reason)
+}
+
+/// Time between two records of a clone of one gateway.
+const CLONE_INTERVAL_MS: u64 = 3_600_000;
+
+/// Two peers use the certificate of a gateway at once: recorded once an hour.
+pub(crate) fn note_clone(
+    state: &State,
+    now: UtcMillis,
+    id: &GatewayId,
+    networks: &[String],
+) -> Result<Vec<Proposal>, Refusal> {
+    let gateway = state.need_gateway(id)?;
+    let is_recent = |a: &Anomaly| a.kind == AnomalyKind::Clone && now.since_ms(a.at) < CLONE_INTERVAL_MS;
+    if gateway.anomalies.iter().any(is_recent) {
+        return Ok(Vec::new());
+    }
+    let chain = &gateway.chain;
+    let (epoch, sequence) = (chain.epoch, chain.sequence);
+    let anomaly = Anomaly { kind: AnomalyKind::Clone, at: now, epoch, sequence, expected: sequence + 1 };
+    let reason = format!(
+        "two peers use the certificate of gateway {id} at once, from {}: its key was copied; revoke it and enrol the gateway again",
+        networks.join(" and ")
+    );
+    let event = Event::TelemetryAnomaly { gateway: id.clone(), anomaly };
+    Ok(vec![Proposal::new("gateway.clone", format!("gateway/{id}"), event).because(reason)])
 }

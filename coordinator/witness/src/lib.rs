@@ -5,8 +5,8 @@ mod ledger;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use axum::Router;
@@ -15,11 +15,13 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use clap::{Parser, Subcommand};
-use mdfm_service::{Exit, Stop, atomic_write};
+use mdfm_service::{ConnectionLimits, Connections, Exit, Held, Paced, Stop, atomic_write};
 use mdfm_shared::sign::SecretKey;
 use mdfm_shared::tlog::{Cosigner, NoteKey};
 use serde::Deserialize;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -31,8 +33,20 @@ use ledger::{Ledger, Refused, Request};
 const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Connections served at once.
 const CONNECTIONS_MAX: usize = 256;
+/// Of them, those that were let in and not answered yet; above it the oldest is closed, so that silence keeps nobody out.
+const WAITING_MAX: usize = 192;
+/// Connections of one network at once, and new ones a second: a log needs one every ten seconds.
+const CONNECTIONS_PER_NETWORK_MAX: usize = 16;
+const CONNECTIONS_PER_NETWORK_PER_SECOND: u64 = 4;
 /// Longest life of one connection.
 const CONNECTION_LIFE: Duration = Duration::from_secs(30);
+/// From the connection to the end of the TLS handshake, and for the head of a request.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// For the peer to take what is sent.
+const STANDSTILL: Duration = Duration::from_secs(10);
+/// Bytes buffered for one connection, and header fields of one request.
+const BUFFER_BYTES_MAX: usize = 8 * 1024;
+const HEADERS_MAX: usize = 32;
 
 /// The witness of the Medical Device Firmware Manager's audit log.
 #[derive(Debug, Parser)]
@@ -188,28 +202,71 @@ async fn serve(config: Config, cosigner: Cosigner, tls: Option<TlsAcceptor>) -> 
     Ok(())
 }
 
+type Open = Arc<Mutex<Connections<Arc<Notify>>>>;
+
+fn open(connections: &Open) -> MutexGuard<'_, Connections<Arc<Notify>>> {
+    connections.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A connection's place; free again when it ends.
+struct Place {
+    connections: Open,
+    held: Held,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        open(&self.connections).leave(&self.held);
+    }
+}
+
+/// Accepts connections with the limits of the coordinator's front door: by network first, before TLS costs anything.
 async fn accept(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>) {
-    let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+    let limits = ConnectionLimits {
+        open_max: CONNECTIONS_PER_NETWORK_MAX,
+        strangers_max: CONNECTIONS_PER_NETWORK_MAX,
+        per_second: CONNECTIONS_PER_NETWORK_PER_SECOND,
+        all_strangers_max: WAITING_MAX,
+        all_people_max: 0,
+    };
+    let connections: Open = Arc::new(Mutex::new(Connections::new(limits)));
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, address)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+        let Ok(permit) = Arc::clone(&places).try_acquire_owned() else { continue };
+        let evicted = Arc::new(Notify::new());
+        let entered = open(&connections).enter(Instant::now(), address.ip(), Arc::clone(&evicted));
+        let (held, oldest) = match entered {
+            Ok(entered) => entered,
+            Err(refused) => {
+                tracing::debug!(%address, ?refused, "connection refused");
+                continue;
+            }
+        };
+        oldest.iter().for_each(|oldest| oldest.notify_one());
+        let place = Place { connections: Arc::clone(&connections), held };
         let (router, tls) = (router.clone(), tls.clone());
         tokio::spawn(async move {
-            let _place = place;
-            let served = async move {
-                match tls {
-                    Some(tls) => match tls.accept(stream).await {
-                        Ok(stream) => converse(stream, router).await,
-                        Err(error) => tracing::debug!(%error, "handshake failed"),
-                    },
-                    None => converse(stream, router).await,
-                }
-            };
-            let _ = tokio::time::timeout(CONNECTION_LIFE, served).await;
+            let _held = (permit, place);
+            tokio::select! {
+                _ = timeout(CONNECTION_LIFE, serve_one(stream, router, tls)) => {}
+                () = evicted.notified() => {}
+            }
         });
+    }
+}
+
+async fn serve_one(stream: TcpStream, router: Router, tls: Option<TlsAcceptor>) {
+    match tls {
+        Some(tls) => match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+            Ok(Ok(stream)) => converse(stream, router).await,
+            Ok(Err(error)) => tracing::debug!(%error, "handshake failed"),
+            Err(_) => tracing::debug!("no handshake in time"),
+        },
+        None => converse(stream, router).await,
     }
 }
 
@@ -218,8 +275,14 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let service = hyper_util::service::TowerToHyperService::new(router);
-    let connection =
-        hyper::server::conn::http1::Builder::new().serve_connection(hyper_util::rt::TokioIo::new(stream), service);
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(hyper_util::rt::TokioTimer::new())
+        .header_read_timeout(HANDSHAKE_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        // One request a connection: the limit of connections is the limit of requests.
+        .keep_alive(false)
+        .serve_connection(hyper_util::rt::TokioIo::new(Paced::new(stream, STANDSTILL)), service);
     if let Err(error) = connection.await {
         tracing::debug!(%error, "connection ended");
     }

@@ -1,20 +1,26 @@
 //! What both daemons owe the system they run on: journald with fields, systemd's notifications, exit codes that tell causes
-//! apart, and secrets that only their owner can read. No domain, no protocol.
+//! apart, secrets that only their owner can read, and the limits that every listener keeps. No domain, no protocol.
 
+mod admission;
+mod bucket;
 mod certificate;
 mod config;
 mod descriptors;
 mod exit;
 mod file;
 mod logging;
+mod pace;
 mod secret;
 mod watchdog;
 
+pub use admission::{ConnectionLimits, Connections, Held, Refused, Standing, network};
+pub use bucket::Bucket;
 pub use certificate::{Validity, common_name, validity};
 pub use config::{load_config, with_hint};
 pub use descriptors::raise_descriptors;
 pub use exit::{Exit, Stop, finish};
 pub use file::atomic_write;
 pub use logging::{LevelError, LogLevel, start_logging, take_up_level};
+pub use pace::Paced;
 pub use secret::{credential_or, read_secret};
 pub use watchdog::{Watchdog, ready, stopping};

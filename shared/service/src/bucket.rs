@@ -1,10 +1,10 @@
-//! A token bucket: how often somebody may, pure.
+//! A token bucket: a rate with a burst, pure.
 
 use std::time::{Duration, Instant};
 
-/// A token bucket: so many a second, so many at once.
+/// A token bucket: a number of tokens a second, and at most a number at once.
 #[derive(Debug, Clone)]
-pub(crate) struct Bucket {
+pub struct Bucket {
     per_second: f64,
     most: f64,
     tokens: f64,
@@ -13,7 +13,8 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     /// A full bucket.
-    pub(crate) fn new(per_second: u64, at_once: u64, now: Instant) -> Self {
+    #[must_use]
+    pub fn new(per_second: u64, at_once: u64, now: Instant) -> Self {
         let (per_second, most) = (per_second.max(1) as f64, at_once.max(1) as f64);
         Self { per_second, most, tokens: most, at: now }
     }
@@ -24,15 +25,15 @@ impl Bucket {
         self.at = now.max(self.at);
     }
 
-    /// Takes `n` tokens, into debt if need be; gives how long to wait until the debt is paid.
-    pub(crate) fn take(&mut self, now: Instant, n: usize) -> Duration {
+    /// Takes `n` tokens, into debt if necessary; returns the time until the debt is paid.
+    pub fn take(&mut self, now: Instant, n: usize) -> Duration {
         self.fill(now);
         self.tokens -= n as f64;
         if self.tokens >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.tokens / self.per_second) }
     }
 
-    /// Takes one token if there is one; gives whether there was.
-    pub(crate) fn try_take(&mut self, now: Instant) -> bool {
+    /// Takes one token if there is one; returns whether there was.
+    pub fn try_take(&mut self, now: Instant) -> bool {
         self.fill(now);
         let enough = self.tokens >= 1.0;
         if enough {

@@ -1,0 +1,101 @@
+//! Notices that two peers use one gateway's certificate at once, pure. A gateway has one MQTT connection: a new one takes the place of the older. After
+//! a break of the network that happens once. Two living peers take the place from each other again and again, each time while the other has just
+//! spoken; or the place goes back and forth between two networks.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// Takeovers are looked at over this time.
+const WINDOW: Duration = Duration::from_secs(600);
+/// A connection that spoke this short a time ago is alive. A gateway that lost its line notices that by a silence, and connects again after a pause.
+const ALIVE: Duration = Duration::from_secs(5);
+/// Takeovers of living connections that no network explains.
+const ALIVE_MAX: usize = 5;
+/// Takeovers that go back to the network before: there and back, twice.
+const RETURNS_MAX: usize = 3;
+/// Takeovers remembered.
+const TAKEOVERS_MAX: usize = 32;
+
+/// The connection whose place was taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Older {
+    pub(super) network: IpAddr,
+    pub(super) last_packet: Instant,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Takeover {
+    at: Instant,
+    from: IpAddr,
+    to: IpAddr,
+    was_alive: bool,
+}
+
+/// The takeovers of one gateway's place.
+#[derive(Debug, Default)]
+pub(super) struct Clones {
+    takeovers: VecDeque<Takeover>,
+}
+
+impl Clones {
+    /// A new connection took the place of an older one. Returns the networks of two peers at once, if that is what it shows; then it begins to count
+    /// from zero.
+    pub(super) fn taken_over(&mut self, now: Instant, network: IpAddr, older: Older) -> Option<Vec<IpAddr>> {
+        self.takeovers.retain(|t| now.saturating_duration_since(t.at) < WINDOW);
+        if self.takeovers.len() >= TAKEOVERS_MAX {
+            self.takeovers.pop_front();
+        }
+        let was_alive = now.saturating_duration_since(older.last_packet) < ALIVE;
+        self.takeovers.push_back(Takeover { at: now, from: older.network, to: network, was_alive });
+        let alive = self.takeovers.iter().filter(|t| t.was_alive).count();
+        let pairs = self.takeovers.iter().zip(self.takeovers.iter().skip(1));
+        let returns = pairs.filter(|(a, b)| a.from != a.to && a.from == b.to && a.to == b.from).count();
+        if alive < ALIVE_MAX && returns < RETURNS_MAX {
+            return None;
+        }
+        let mut networks: Vec<IpAddr> = self.takeovers.iter().flat_map(|t| [t.from, t.to]).collect();
+        networks.sort_unstable();
+        networks.dedup();
+        networks.truncate(8);
+        self.takeovers.clear();
+        Some(networks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    /// Takes the place at each of these seconds, from a network, from one that spoke so many seconds before; returns when that was noticed.
+    fn noticed(takeovers: &[(u64, u8, u8, u64)]) -> Option<usize> {
+        let start = Instant::now() + Duration::from_secs(1_000);
+        let mut clones = Clones::default();
+        takeovers.iter().position(|(second, to, from, spoke)| {
+            let now = start + Duration::from_secs(*second);
+            let older = Older { network: ip(*from), last_packet: now - Duration::from_secs(*spoke) };
+            clones.taken_over(now, ip(*to), older).is_some()
+        })
+    }
+
+    #[test]
+    fn sec_23_two_living_peers_of_one_certificate_are_noticed() {
+        let alternating: Vec<_> = (0..20).map(|n| (n * 3, 1, 1, 1)).collect();
+        assert_eq!(noticed(&alternating), Some(4), "behind one address");
+        let apart: Vec<_> = (0..20).map(|n| (n * 60, 1 + (n % 2) as u8, 2 - (n % 2) as u8, 40)).collect();
+        assert_eq!(noticed(&apart), Some(3), "in two networks, each silent between heartbeats");
+    }
+
+    #[test]
+    fn sec_23_breaks_of_the_network_are_no_clone() {
+        let breaks: Vec<_> = (0..50).map(|n| (n * 20, 1, 1, 15)).collect();
+        assert_eq!(noticed(&breaks), None, "a line that breaks every twenty seconds");
+        let restarts: Vec<_> = (0..20).map(|n| (n * 300, 1, 1, 1)).collect();
+        assert_eq!(noticed(&restarts), None, "now and then at once");
+        assert_eq!(noticed(&[(0, 2, 1, 30), (100, 1, 2, 30), (200, 2, 1, 30)]), None, "another line and back, once");
+    }
+}

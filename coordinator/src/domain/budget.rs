@@ -1,0 +1,377 @@
+//! How much of the audit log somebody may fill, pure: refusals by network, person and gateway are counted once they are many, and what is accepted
+//! of a gateway or a person has a daily allowance of bytes. The log is kept for years; a flood must not become its content.
+
+use std::collections::BTreeMap;
+
+use mdfm_shared::record::{Actor, ActorKind, person};
+use mdfm_shared::time::UtcMillis;
+
+use super::access::AccessRole;
+use super::refusal::{Class, Refusal};
+
+/// Code of the refusal when an allowance is used up.
+pub(crate) const RECORD_BUDGET: &str = "record-budget";
+/// Code of a refused sign-in by which an account was locked; people are notified of its record (21 CFR 11.300(d)).
+const LOCKED: &str = "locked";
+/// Refusals of one source are counted together for this long.
+const WINDOW_MS: u64 = 60_000;
+/// Sources counted apart; those beyond are counted together.
+const SOURCES_MAX: usize = 4_096;
+/// Records of strangers' refusals at once, over all networks,
+const STRANGERS_AT_ONCE: u64 = 60;
+/// and the time after which there may be one more.
+const STRANGERS_EVERY_MS: u64 = 6_000;
+/// Causes counted apart in one window.
+const CODES_MAX: usize = 16;
+/// Examples of what was only counted, and their characters.
+const SAMPLES_MAX: usize = 4;
+const SAMPLE_CHARS_MAX: usize = 200;
+const DAY_MS: u64 = 86_400_000;
+/// Bytes that the commands of one member of a hospital's staff may add to the log in a day,
+const STAFF_BYTES_PER_DAY: u64 = 16 << 20;
+/// and those of one of the vendor's people: imports of whole fleets, bills of materials.
+const VENDOR_BYTES_PER_DAY: u64 = 2 << 30;
+/// Allowances remembered; beyond it those are forgotten that are full again.
+const ALLOWANCES_MAX: usize = 16_384;
+/// Anomalies of one gateway that get records of their own in an hour.
+const ANOMALIES_MAX: u32 = 16;
+const ANOMALIES_MS: u64 = 3_600_000;
+
+/// Whose refusals are counted together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// Strangers of one network, whatever name they claim.
+    Network(String),
+    /// A person, with their machines.
+    Person(String),
+    Gateway(String),
+    /// Locks of one account that exists: each must be heard of, wherever it comes from.
+    Account(String),
+    /// Networks beyond what is counted apart.
+    OtherNetworks,
+}
+
+impl Source {
+    /// Whose refusal it is. `network` is where it came from, `account` the existing account that it is about.
+    pub(crate) fn of(actor: &Actor, network: Option<&str>, account: Option<&str>, refusal: &Refusal) -> Option<Self> {
+        Some(match (actor.kind, account) {
+            (ActorKind::User | ActorKind::Anonymous, Some(account)) if refusal.code == LOCKED => {
+                Self::Account(account.to_owned())
+            }
+            (ActorKind::Anonymous, _) => Self::Network(network.unwrap_or("unknown").to_owned()),
+            (ActorKind::User, _) => Self::Person(person(&actor.id).to_owned()),
+            (ActorKind::Gateway, _) => Self::Gateway(actor.id.clone()),
+            (ActorKind::System, _) => return None,
+        })
+    }
+
+    /// Records of one cause, and of all causes, in a window.
+    fn limits(&self, class: Class) -> (u32, u32) {
+        match self {
+            Self::Network(_) => (1, 8),
+            Self::Gateway(_) => (2, 16),
+            Self::Person(_) if matches!(class, Class::Forbidden | Class::Unauthenticated | Class::TooOften) => (5, 32),
+            // Somebody who fills in a form wrong again and again is still shown one by one.
+            Self::Person(_) => (24, 32),
+            Self::Account(_) => (1, 1),
+            Self::OtherNetworks => (0, 0),
+        }
+    }
+
+    /// The actor and the object of its summaries.
+    pub(crate) fn describe(&self) -> (Actor, String) {
+        let actor = |kind, id: &str| Actor { kind, id: id.to_owned(), roles: vec![] };
+        match self {
+            Self::Network(network) => (actor(ActorKind::Anonymous, network), format!("network/{network}")),
+            Self::Person(id) => (actor(ActorKind::User, id), format!("user/{id}")),
+            Self::Gateway(id) => (actor(ActorKind::Gateway, id), format!("gateway/{id}")),
+            Self::Account(id) => (actor(ActorKind::Anonymous, id), format!("user/{id}")),
+            Self::OtherNetworks => (actor(ActorKind::Anonymous, "other-networks"), "network/others".to_owned()),
+        }
+    }
+}
+
+/// Refusals that have no record of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Counted {
+    pub(crate) count: u64,
+    pub(crate) from: UtcMillis,
+    pub(crate) until: UtcMillis,
+    pub(crate) by_code: BTreeMap<String, u64>,
+    pub(crate) samples: Vec<String>,
+}
+
+impl Counted {
+    fn add(&mut self, now: UtcMillis, code: &str, n: u64, sample: impl FnOnce() -> String) {
+        if self.count == 0 {
+            self.from = now;
+        }
+        self.until = now;
+        self.count = self.count.saturating_add(n);
+        let code = if self.by_code.len() < CODES_MAX || self.by_code.contains_key(code) { code } else { "others" };
+        let counted = self.by_code.entry(code.to_owned()).or_default();
+        *counted = counted.saturating_add(n);
+        if self.samples.len() < SAMPLES_MAX {
+            let sample: String = sample().chars().take(SAMPLE_CHARS_MAX).collect();
+            if !sample.is_empty() && !self.samples.contains(&sample) {
+                self.samples.push(sample);
+            }
+        }
+    }
+
+    /// One line for the record's reason.
+    pub(crate) fn reason(&self) -> String {
+        let codes: Vec<String> = self.by_code.iter().map(|(code, n)| format!("{n} {code}")).collect();
+        let Self { count, from, until, samples, .. } = self;
+        let mut text = format!("counted: {count} refusals from {from} to {until} have no record of their own: ");
+        text.push_str(&codes.join(", "));
+        if !samples.is_empty() {
+            text.push_str("; for example ");
+            text.push_str(&samples.join("; "));
+        }
+        text
+    }
+}
+
+#[derive(Debug)]
+struct Window {
+    since: UtcMillis,
+    recorded: BTreeMap<&'static str, u32>,
+    in_all: u32,
+    counted: Counted,
+}
+
+/// Decides which refusals get a record of their own, and counts the others.
+#[derive(Debug)]
+pub(crate) struct Refusals {
+    windows: BTreeMap<Source, Window>,
+    /// Records that strangers may still cause, and when that was computed.
+    strangers: (u64, UtcMillis),
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self { windows: BTreeMap::new(), strangers: (STRANGERS_AT_ONCE, UtcMillis(0)) }
+    }
+}
+
+impl Refusals {
+    fn has_strangers_left(&mut self, now: UtcMillis) -> bool {
+        let (left, at) = self.strangers;
+        let more = now.since_ms(at) / STRANGERS_EVERY_MS;
+        if more > 0 || now < at {
+            self.strangers = (left.saturating_add(more).min(STRANGERS_AT_ONCE), now);
+        }
+        self.strangers.0 > 0
+    }
+
+    fn window(&mut self, now: UtcMillis, source: Source) -> &mut Window {
+        let fresh = || Window { since: now, recorded: BTreeMap::new(), in_all: 0, counted: Counted::default() };
+        self.windows.entry(source).or_insert_with(fresh)
+    }
+
+    /// Whether a refusal gets a record of its own; otherwise it is counted.
+    pub(crate) fn admits(
+        &mut self,
+        now: UtcMillis,
+        source: Source,
+        refusal: &Refusal,
+        sample: impl FnOnce() -> String,
+    ) -> bool {
+        let is_stranger = matches!(source, Source::Network(_));
+        let may = !is_stranger || self.has_strangers_left(now);
+        let is_known = self.windows.contains_key(&source);
+        let source = if is_known || (may && self.windows.len() < SOURCES_MAX) { source } else { Source::OtherNetworks };
+        let (of_one, in_all) = source.limits(refusal.class);
+        let window = self.window(now, source);
+        let recorded = window.recorded.get(refusal.code).copied().unwrap_or_default();
+        if may && recorded < of_one && window.in_all < in_all {
+            window.recorded.insert(refusal.code, recorded + 1);
+            window.in_all += 1;
+            if is_stranger {
+                self.strangers.0 -= 1;
+            }
+            return true;
+        }
+        window.counted.add(now, refusal.code, 1, sample);
+        false
+    }
+
+    /// Counts refusals without a record, because there was no room for one.
+    pub(crate) fn count(
+        &mut self,
+        now: UtcMillis,
+        source: Source,
+        code: &str,
+        n: u64,
+        sample: impl FnOnce() -> String,
+    ) {
+        let is_known = self.windows.contains_key(&source) || self.windows.len() < SOURCES_MAX;
+        let source = if is_known { source } else { Source::OtherNetworks };
+        self.window(now, source).counted.add(now, code, n, sample);
+    }
+
+    /// Takes what was counted in windows that are over; all of them when the coordinator stops.
+    pub(crate) fn take(&mut self, now: UtcMillis, is_last: bool) -> Vec<(Source, Counted)> {
+        // A clock that was set back ends every window.
+        let is_over = |w: &Window| is_last || now < w.since || now.since_ms(w.since) >= WINDOW_MS;
+        let over: Vec<Source> = self.windows.iter().filter(|(_, w)| is_over(w)).map(|(s, _)| s.clone()).collect();
+        let taken = over.into_iter().filter_map(|source| {
+            let window = self.windows.remove(&source)?;
+            (window.counted.count > 0).then_some((source, window.counted))
+        });
+        taken.collect()
+    }
+}
+
+/// Daily allowances of bytes, and the anomalies of gateways.
+#[derive(Debug, Default)]
+pub(crate) struct Allowances {
+    held: BTreeMap<(&'static str, String), (u64, UtcMillis)>,
+    anomalies: BTreeMap<String, (UtcMillis, u32)>,
+}
+
+impl Allowances {
+    /// Takes `bytes` of what the actor may write; returns whether there was any left. What is taken beyond is owed.
+    pub(crate) fn take(&mut self, now: UtcMillis, actor: &Actor, gateway_bytes_per_day: u64, bytes: u64) -> bool {
+        let (key, most) = match actor.kind {
+            ActorKind::Gateway => (("gateway", actor.id.clone()), gateway_bytes_per_day),
+            ActorKind::User => {
+                let is_staff = actor.roles.iter().all(|role| role == AccessRole::HospitalStaff.name());
+                let most = if is_staff { STAFF_BYTES_PER_DAY } else { VENDOR_BYTES_PER_DAY };
+                (("user", person(&actor.id).to_owned()), most)
+            }
+            ActorKind::System | ActorKind::Anonymous => return true,
+        };
+        let earned = |at: UtcMillis, most: u64| {
+            u64::try_from(u128::from(now.since_ms(at)) * u128::from(most) / u128::from(DAY_MS)).unwrap_or(u64::MAX)
+        };
+        if self.held.len() >= ALLOWANCES_MAX && !self.held.contains_key(&key) {
+            self.held.retain(|_, (_, at)| now.since_ms(*at) < DAY_MS);
+        }
+        let (left, at) = self.held.entry(key).or_insert((most, now));
+        let more = earned(*at, most);
+        if more > 0 {
+            (*left, *at) = (left.saturating_add(more).min(most), now);
+        }
+        let had_any = *left > 0;
+        if had_any {
+            *left = left.saturating_sub(bytes);
+        }
+        had_any
+    }
+
+    /// Whether one more anomaly of a gateway gets a record.
+    pub(crate) fn admits_anomaly(&mut self, now: UtcMillis, gateway: &str) -> bool {
+        if self.anomalies.len() >= ALLOWANCES_MAX && !self.anomalies.contains_key(gateway) {
+            self.anomalies.retain(|_, (since, _)| now.since_ms(*since) < ANOMALIES_MS);
+        }
+        let (since, n) = self.anomalies.entry(gateway.to_owned()).or_insert((now, 0));
+        if now.since_ms(*since) >= ANOMALIES_MS {
+            (*since, *n) = (now, 0);
+        }
+        *n = n.saturating_add(1);
+        *n <= ANOMALIES_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: UtcMillis = UtcMillis(1_800_000_000_000);
+
+    fn refusal(code: &'static str) -> Refusal {
+        Refusal::forbidden(code, "no")
+    }
+
+    /// Records of their own among so many refusals by the same source.
+    fn recorded(refusals: &mut Refusals, at: UtcMillis, source: &Source, code: &'static str, n: usize) -> usize {
+        (0..n).filter(|_| refusals.admits(at, source.clone(), &refusal(code), || "a sample".into())).count()
+    }
+
+    #[test]
+    fn sec_1_refusals_of_one_network_become_a_record_and_a_count() {
+        let mut refusals = Refusals::default();
+        let network = Source::Network("192.0.2.1".into());
+        assert_eq!(recorded(&mut refusals, START, &network, "enrolment-refused", 6_301), 1);
+        assert!(refusals.take(START.plus_ms(WINDOW_MS - 1), false).is_empty(), "the minute is not over");
+        let taken = refusals.take(START.plus_ms(WINDOW_MS), false);
+        let [(source, counted)] = &taken[..] else { panic!("{taken:?}") };
+        assert_eq!((source, counted.count), (&network, 6_300));
+        assert_eq!(counted.by_code["enrolment-refused"], 6_300);
+        assert!(counted.reason().contains("6300 enrolment-refused; for example a sample"), "{}", counted.reason());
+        assert!(refusals.windows.is_empty(), "nothing stays in memory");
+        assert_eq!(recorded(&mut refusals, START.plus_ms(WINDOW_MS), &network, "enrolment-refused", 10), 1);
+        assert_eq!(refusals.take(START.plus_ms(WINDOW_MS), true).len(), 1, "a stop writes what was counted so far");
+    }
+
+    #[test]
+    fn sec_1_many_networks_together_cannot_fill_the_log() {
+        let mut refusals = Refusals::default();
+        let (mut records, mut counted) = (0, 0);
+        for second in 0..3_600 {
+            let now = START.plus_ms(second * 1_000);
+            for n in 0..50 {
+                let source = Source::Network(format!("net-{}", (second * 50 + n) % 60_000));
+                records += recorded(&mut refusals, now, &source, "enrolment-refused", 2) as u64;
+            }
+            let taken = refusals.take(now, second == 3_599);
+            records += taken.len() as u64;
+            counted += taken.iter().map(|(_, c)| c.count).sum::<u64>();
+            assert!(refusals.windows.len() <= SOURCES_MAX);
+        }
+        let summaries = records - (360_000 - counted);
+        assert!(records < 1_500, "{records} records in an hour");
+        assert_eq!(records - summaries + counted, 360_000, "each refusal is recorded or counted");
+    }
+
+    #[test]
+    fn sec_1_denials_of_a_signed_in_person_become_a_handful() {
+        let mut refusals = Refusals::default();
+        let nurse = Source::Person("nurse".into());
+        assert_eq!(recorded(&mut refusals, START, &nurse, "permission", 500), 5);
+        let codes = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+        let varied: usize = codes.iter().map(|code| recorded(&mut refusals, START, &nurse, code, 100)).sum();
+        assert_eq!(varied, 27, "32 in all, whatever the causes");
+        let other = Source::Person("other".into());
+        assert_eq!(recorded(&mut refusals, START, &other, "permission", 1), 1, "nobody else is concerned");
+    }
+
+    #[test]
+    fn sec_1_locked_accounts_are_recorded_through_a_flood() {
+        let mut refusals = Refusals::default();
+        for n in 0..10_000 {
+            let source = Source::Network(format!("net-{n}"));
+            refusals.admits(START, source, &refusal("wrong-credentials"), String::new);
+        }
+        let actor = Actor { kind: ActorKind::Anonymous, id: "clinical".into(), roles: vec![] };
+        let lock = |account| Source::of(&actor, Some("192.0.2.1"), account, &refusal("locked")).expect("a source");
+        assert_eq!(lock(None), Source::Network("192.0.2.1".into()), "an account that does not exist");
+        assert_eq!(recorded(&mut refusals, START, &lock(Some("clinical")), "locked", 100), 1);
+    }
+
+    #[test]
+    fn sec_1_a_gateway_has_a_daily_allowance_of_bytes() {
+        let mut allowances = Allowances::default();
+        let gateway = Actor { kind: ActorKind::Gateway, id: "GW-1".into(), roles: vec![] };
+        let taken = |allowances: &mut Allowances, at: UtcMillis| {
+            (0..100_000).take_while(|_| allowances.take(at, &gateway, 10 << 20, 1 << 20)).count()
+        };
+        assert_eq!(taken(&mut allowances, START), 10);
+        assert_eq!(taken(&mut allowances, START.plus_ms(DAY_MS / 10)), 1);
+        let seconds = (1..=DAY_MS / 1_000).filter(|s| {
+            let now = START.plus_ms(DAY_MS / 10 + s * 1_000);
+            allowances.take(now, &gateway, 10 << 20, 1_000)
+        });
+        assert_eq!(seconds.count(), 10_485, "as much in a day as it may, however often it tries");
+    }
+
+    #[test]
+    fn sec_1_anomalies_of_a_gateway_are_bounded() {
+        let mut allowances = Allowances::default();
+        assert_eq!((0..1_000).filter(|_| allowances.admits_anomaly(START, "GW-1")).count(), 16);
+        assert!(allowances.admits_anomaly(START, "GW-2"));
+        assert!(allowances.admits_anomaly(START.plus_ms(ANOMALIES_MS), "GW-1"));
+    }
+}
