@@ -104,7 +104,7 @@ fn measure(dir: &Path, front: Front, size: &Size) -> anyhow::Result<Vec<(String,
         silence_seconds: 3_600,
         // All gateways have one address here; in the field a hospital has one.
         more_config: "connections_max = 12000\nconnections_per_address_max = 12000\n\
-            connections_per_address_per_second = 5000\n"
+            connections_per_address_per_second = 5000\nrequests_per_second = 100000\n"
             .into(),
         ..Layout::default()
     };

@@ -79,7 +79,7 @@ fn a_standby_takes_over_when_the_coordinator_dies() {
 #[test]
 fn a_fleet_of_forty_gateways_loses_no_word_while_connections_break() {
     let dir = fresh_dir("fleet");
-    let limits = "connections_per_address_per_second = 1000\n";
+    let limits = "connections_per_address_per_second = 1000\nrequests_per_second = 1000\n";
     let layout = Layout { hospitals: 0, devices: 0, more_config: limits.into(), ..Layout::default() };
     let world = World::start(&dir, layout).unwrap();
     let (session, fleet) = (world.session(Role::Operator), dir.join("fleet").display().to_string());

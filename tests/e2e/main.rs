@@ -5,6 +5,7 @@
 mod access;
 mod adapters;
 mod api;
+mod attack_admission;
 mod attack_reach;
 mod audit;
 mod bad_input;

@@ -891,6 +891,7 @@ fn fda_806_a_recall_by_udi_alone_ends_with_the_last_device() {
     office.give("operator", close);
 }
 
+mod budgets;
 pub(crate) mod example;
 mod groups;
 mod incidents;

@@ -1,7 +1,7 @@
 //! What is kept how long, what may go, and that the state never misses it; and gateways whose telemetry chain is not as it must
 //! be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::telemetry::Severity;
 

@@ -1,0 +1,157 @@
+//! What a flood leaves in the log: a handful of records and a count, whoever makes it.
+
+use mdfm_shared::telemetry::Severity;
+
+use super::super::super::budget::RECORD_BUDGET;
+use super::super::super::fleet::AnomalyKind;
+use super::*;
+
+impl Office {
+    /// One round with these wishes; returns the answers.
+    fn flood(&mut self, wishes: &[Wish]) -> Vec<Result<(), Refusal>> {
+        let round = self.desk.round(&mut self.state, self.now, &self.presence, wishes).expect("applies");
+        self.entries.extend(round.entries);
+        round.answers
+    }
+
+    fn actions_since(&self, entry: usize) -> Vec<(String, Outcome)> {
+        let records = self.entries[entry..].iter().map(|e| AuditRecord::from_bytes(e).expect("own record"));
+        records.map(|r| (r.action, r.outcome)).collect()
+    }
+}
+
+fn actor(kind: ActorKind, id: &str) -> Actor {
+    Actor { kind, id: id.into(), roles: vec!["HospitalStaff".into()] }
+}
+
+fn denied(code: &'static str) -> Command {
+    let refusal = Refusal::forbidden(code, "may not");
+    Command::Denied { action: "device.retire", object: "device/DEV-1-1".into(), refusal }
+}
+
+#[test]
+fn sec_1_strangers_share_a_record_whatever_they_claim() {
+    let mut office = Office::new();
+    let before = office.entries.len();
+    let wishes: Vec<Wish> = (0..5_000)
+        .map(|n| Wish {
+            network: Some("192.0.2.1".into()),
+            ..Wish::new(actor(ActorKind::Anonymous, &format!("GW-{n}")), denied("enrolment-refused"))
+        })
+        .collect();
+    assert!(office.flood(&wishes).iter().all(|a| a.as_ref().is_err_and(|r| r.code == "enrolment-refused")));
+    assert_eq!(office.actions_since(before).len(), 1, "whatever ids they claim");
+    office.pass(61_000);
+    let actions = office.actions_since(before);
+    assert_eq!(actions.last(), Some(&("refusal.count".to_owned(), Outcome::Refused)));
+    let record = AuditRecord::from_bytes(office.entries.last().expect("one")).expect("own record");
+    assert_eq!(record.event.as_ref().expect("the count")["count"], 4_999);
+    assert_eq!((record.actor.id.as_str(), record.object.as_str()), ("192.0.2.1", "network/192.0.2.1"));
+    // The log replays to the same state.
+    let mut replayed = State::default();
+    for entry in &office.entries {
+        replayed.apply(&AuditRecord::from_bytes(entry).expect("own record")).expect("replays");
+    }
+    assert_eq!(replayed.log_size, office.state.log_size);
+    office.deploy("D-1", &all(22, "")).expect("nobody else is concerned");
+}
+
+#[test]
+fn sec_1_denials_of_a_nurse_are_counted_and_written_at_the_end() {
+    let mut office = Office::new();
+    let before = office.entries.len();
+    let machine = |n: usize| if n.is_multiple_of(2) { "nurse" } else { "nurse/token/1" };
+    let wishes: Vec<Wish> =
+        (0..500).map(|n| Wish::new(actor(ActorKind::User, machine(n)), denied("permission"))).collect();
+    office.flood(&wishes);
+    assert_eq!(office.actions_since(before).len(), 5, "with all of her machines");
+    let round = office.desk.finish(&mut office.state, office.now).expect("applies");
+    let record = AuditRecord::from_bytes(&round.entries[0]).expect("own record");
+    assert!(record.reason.expect("the count").starts_with("counted: 495 refusals from "));
+    assert_eq!((round.entries.len(), record.object.as_str()), (1, "user/nurse"));
+}
+
+#[test]
+fn sec_1_with_little_room_refusals_are_only_counted() {
+    let mut office = Office::new();
+    let before = office.entries.len();
+    office.desk.set_room(Room::Last);
+    let wish = Wish { network: Some("192.0.2.1".into()), ..Wish::new(actor(ActorKind::Anonymous, "x"), denied("x")) };
+    office.flood(std::slice::from_ref(&wish));
+    office.pass(61_000);
+    assert_eq!(office.entries.len(), before);
+    office.desk.set_room(Room::Ample);
+    office.pass(1_000);
+    assert_eq!(office.actions_since(before), [("refusal.count".to_owned(), Outcome::Refused)]);
+}
+
+#[test]
+fn sec_1_telemetry_beyond_the_allowance_waits_and_is_not_lost() {
+    let mut office = Office::new();
+    office.desk = Desk::new(key(12), 60_000, NOW).with_gateway_bytes(100_000);
+    let gateway: GatewayId = id("GW-1");
+    let next = |office: &Office| {
+        let kind = EventKind::DeviceError { severity: Severity::Warning, code: "E".into(), message: "m".repeat(200) };
+        let chain = &office.state.gateways[&id::<GatewayId>("GW-1")].chain;
+        let batch = TelemetryBatch {
+            gateway: id("GW-1"),
+            epoch: chain.epoch,
+            sequence: chain.sequence + 1,
+            previous: chain.last(),
+            events: vec![Reported { device: Some(device(1, 1)), at: office.now, kind }],
+        };
+        let command = Command::Telemetry { gateway: id("GW-1"), batch: signed(&batch, &[51]).into() };
+        Wish::new(actor(ActorKind::Gateway, "GW-1"), command)
+    };
+    let mut taken = 0;
+    let held_back = loop {
+        let wish = next(&office);
+        match office.flood(std::slice::from_ref(&wish)).remove(0) {
+            Ok(()) => taken += 1,
+            Err(refusal) => break (wish, refusal),
+        }
+    };
+    assert!((30..80).contains(&taken), "{taken} batches");
+    assert_eq!(held_back.1.code, RECORD_BUDGET);
+    let before = office.entries.len();
+    office.flood(&vec![held_back.0.clone(); 500]);
+    assert!(office.entries.len() - before <= 1, "the flood itself leaves nothing");
+    assert_eq!(office.state.gateways[&gateway].chain.sequence, taken, "what was taken stands");
+    // Another gateway is not concerned, and the same batch is taken when the allowance has filled.
+    office.tell(2, vec![]);
+    office.pass(3_600_000);
+    assert_eq!(office.flood(std::slice::from_ref(&held_back.0)), [Ok(())]);
+}
+
+#[test]
+fn sec_23_a_clone_is_an_anomaly_once_an_hour() {
+    let mut office = Office::new();
+    let before = office.entries.len();
+    let clone = Command::NoteClone { gateway: id("GW-1"), networks: vec!["192.0.2.1".into(), "192.0.2.2".into()] };
+    let wish = Wish::new(system(), clone);
+    for _ in 0..10 {
+        assert_eq!(office.flood(std::slice::from_ref(&wish)), [Ok(())]);
+        office.now = office.now.plus_ms(60_000);
+    }
+    assert_eq!(office.actions_since(before), [("gateway.clone".to_owned(), Outcome::Accepted)]);
+    let anomalies = &office.state.gateways[&id::<GatewayId>("GW-1")].anomalies;
+    assert_eq!(anomalies.iter().map(|a| a.kind).collect::<Vec<_>>(), [AnomalyKind::Clone]);
+    office.now = office.now.plus_ms(HOUR_MS);
+    office.flood(std::slice::from_ref(&wish));
+    assert_eq!(office.actions_since(before).len(), 2);
+    office.tell(1, vec![]);
+}
+
+#[test]
+fn sec_23_a_gateway_enrolled_again_ends_its_old_connections() {
+    let mut office = Office::new();
+    let secret_sha256 = Digest([99; 32]);
+    let expires_at = office.now.plus_ms(1_000);
+    office.give("operator", Command::IssueToken { gateway: id("GW-1"), secret_sha256, expires_at });
+    let telemetry_key = key(51).public();
+    let enrol =
+        Command::Enrol { gateway: id("GW-1"), secret_sha256, telemetry_key, certificate_sha256: Digest([7; 32]) };
+    let wish = Wish::new(actor(ActorKind::Anonymous, "GW-1"), enrol);
+    let round = office.desk.round(&mut office.state, office.now, &office.presence, &[wish]).expect("applies");
+    assert_eq!((round.answers, round.revoked), (vec![Ok(())], 1));
+}
