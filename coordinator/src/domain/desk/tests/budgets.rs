@@ -8,7 +8,7 @@ use super::*;
 
 impl Office {
     /// One round with these wishes; returns the answers.
-    fn flood(&mut self, wishes: &[Wish]) -> Vec<Result<(), Refusal>> {
+    pub(super) fn flood(&mut self, wishes: &[Wish]) -> Vec<Result<(), Refusal>> {
         let round = self.desk.round(&mut self.state, self.now, &self.presence, wishes).expect("applies");
         self.entries.extend(round.entries);
         round.answers
@@ -22,6 +22,10 @@ impl Office {
 
 fn actor(kind: ActorKind, id: &str) -> Actor {
     Actor { kind, id: id.into(), roles: vec!["HospitalStaff".into()] }
+}
+
+fn boot() -> EventKind {
+    EventKind::DeviceError { severity: Severity::Warning, code: "E".into(), message: "m".into() }
 }
 
 fn denied(code: &'static str) -> Command {
@@ -118,7 +122,7 @@ fn sec_1_telemetry_beyond_the_allowance_waits_and_is_not_lost() {
     assert!(office.entries.len() - before <= 1, "the flood itself leaves nothing");
     assert_eq!(office.state.gateways[&gateway].chain.sequence, taken, "what was taken stands");
     // Another gateway is not concerned, and the same batch is taken when the allowance has filled.
-    office.tell(2, vec![]);
+    office.tell(2, vec![Reported { device: Some(device(2, 1)), at: office.now, kind: boot() }]);
     office.pass(3_600_000);
     assert_eq!(office.flood(std::slice::from_ref(&held_back.0)), [Ok(())]);
 }
@@ -139,7 +143,7 @@ fn sec_23_a_clone_is_an_anomaly_once_an_hour() {
     office.now = office.now.plus_ms(HOUR_MS);
     office.flood(std::slice::from_ref(&wish));
     assert_eq!(office.actions_since(before).len(), 2);
-    office.tell(1, vec![]);
+    office.tell(1, vec![Reported { device: Some(device(1, 1)), at: office.now, kind: boot() }]);
 }
 
 #[test]
