@@ -323,7 +323,8 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
     let rates = Arc::new(RequestRates::new(config.requests_per_second));
     let router = api::router(Api {
         runner: runner.clone(),
-        images: ImageStore::open(&data.join("images"), image_key, config.image_bytes_max)?,
+        images: ImageStore::open(&data.join("images"), image_key, config.image_bytes_max)?
+            .leaving(config.disk_reserve_bytes.saturating_add(config.disk_safety_bytes)),
         credentials,
         notices,
         authority: Arc::new(authority),

@@ -87,6 +87,8 @@ const TOLD_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct RequestRates {
     per_second: u64,
     callers: Mutex<HashMap<String, Calls>>,
+    /// Networks of strangers, apart: however many they are, they take no place of somebody known.
+    strangers: Mutex<HashMap<String, Calls>>,
 }
 
 struct Calls {
@@ -105,7 +107,7 @@ pub(crate) struct TooMany {
 impl RequestRates {
     /// So many a second for each caller.
     pub(crate) fn new(per_second: u64) -> Self {
-        Self { per_second, callers: Mutex::default() }
+        Self { per_second, callers: Mutex::default(), strangers: Mutex::default() }
     }
 
     /// Counts one request.
@@ -121,8 +123,26 @@ impl RequestRates {
     /// # Errors
     /// It is one too many.
     pub(crate) fn count_part(&self, caller: &str, part: u64, now: Instant) -> Result<(), TooMany> {
+        self.count_in(&self.callers, caller, part, now)
+    }
+
+    /// As [`Self::count_part`], for the strangers of a network.
+    ///
+    /// # Errors
+    /// It is one too many.
+    pub(crate) fn count_strangers(&self, network: &str, part: u64, now: Instant) -> Result<(), TooMany> {
+        self.count_in(&self.strangers, network, part, now)
+    }
+
+    fn count_in(
+        &self,
+        callers: &Mutex<HashMap<String, Calls>>,
+        caller: &str,
+        part: u64,
+        now: Instant,
+    ) -> Result<(), TooMany> {
         let per_second = (self.per_second / part.max(1)).max(1);
-        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut callers = callers.lock().unwrap_or_else(PoisonError::into_inner);
         if callers.len() >= CALLERS_MAX && !callers.contains_key(caller) {
             // Whoever has been quiet for so long has a full bucket again, and nothing that was told of them lately.
             callers.retain(|_, calls| now.saturating_duration_since(calls.last) < TOLD_EVERY);
@@ -194,6 +214,7 @@ mod tests {
         let kept = || rates.callers.lock().expect("whole").len();
         let passed = (0..CALLERS_MAX * 2).filter(|n| rates.count(&n.to_string(), start).is_ok()).count();
         assert_eq!((passed, kept()), (CALLERS_MAX - 2 + 40, CALLERS_MAX + 1), "a crowd of names is one caller");
+        assert_eq!(rates.count_strangers("10.0.0.1", 1, start), Ok(()), "strangers are counted apart");
         assert_eq!(rates.count("one more", start + Duration::from_secs(3_600)), Ok(()));
         assert_eq!(kept(), 1, "who has gone is forgotten");
     }

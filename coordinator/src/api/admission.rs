@@ -274,12 +274,12 @@ pub(super) fn count(api: &Api, origin: &Origin, class: Class) -> Result<(), TooM
     let peer = &origin.peer;
     let stranger = || format!("{}/{}", class.name(), network(peer.address.ip()));
     match class {
-        Class::Public => api.rates.count(&stranger(), now),
-        Class::SignIn => api.rates.count_part(&stranger(), FEW_PART, now),
-        Class::Enrolment | Class::Unknown => api.rates.count_part(&stranger(), STRICT_PART, now),
+        Class::Public => api.rates.count_strangers(&stranger(), 1, now),
+        Class::SignIn => api.rates.count_strangers(&stranger(), FEW_PART, now),
+        Class::Enrolment | Class::Unknown => api.rates.count_strangers(&stranger(), STRICT_PART, now),
         Class::Gateway => match &peer.gateway {
             Some(gateway) => api.rates.count_part(&format!("gateway/{gateway}"), GATEWAY_PART, now),
-            None => api.rates.count_part(&stranger(), STRICT_PART, now),
+            None => api.rates.count_strangers(&stranger(), STRICT_PART, now),
         },
         Class::Person | Class::Safety => match origin.peek(api) {
             Some(caller) => {
@@ -290,7 +290,7 @@ pub(super) fn count(api: &Api, origin: &Origin, class: Class) -> Result<(), TooM
                     _ => api.rates.count(&who, now),
                 }
             }
-            None => api.rates.count(&stranger(), now),
+            None => api.rates.count_strangers(&stranger(), 1, now),
         },
     }
 }
@@ -303,9 +303,11 @@ pub(crate) fn count_socket(rates: &RequestRates, peer: &Peer) -> Result<(), TooM
     let now = Instant::now();
     match &peer.gateway {
         Some(gateway) => rates.count_part(&format!("gateway/{gateway}"), GATEWAY_PART, now),
-        None => {
-            rates.count_part(&format!("{}/{}", Class::Unknown.name(), network(peer.address.ip())), STRICT_PART, now)
-        }
+        None => rates.count_strangers(
+            &format!("{}/{}", Class::Unknown.name(), network(peer.address.ip())),
+            STRICT_PART,
+            now,
+        ),
     }
 }
 

@@ -172,7 +172,7 @@ async fn take_in(api: &Api, body: Body) -> Result<(Digest, u64), Problem> {
         }
         std::io::ErrorKind::StorageFull => {
             let detail = "no room for the image on the coordinator's disk; nothing was kept of it";
-            Refusal::new(Class::Unavailable, "storage-full", detail).into()
+            Refusal::new(Class::NoRoom, "storage-full", detail).into()
         }
         _ => Problem::internal("the image cannot be stored", &e),
     };

@@ -47,6 +47,7 @@ pub(crate) struct ImageStore {
     dir: PathBuf,
     key: ImageKey,
     bytes_max: u64,
+    free_bytes_min: u64,
 }
 
 /// An image on its way in: hashed and sealed while it comes, visible only when complete.
@@ -61,7 +62,11 @@ pub(crate) struct Upload {
     hash: Sha256,
     size_bytes: u64,
     bytes_max: u64,
+    free_bytes_min: u64,
 }
+
+/// Blocks of an upload written between two looks at the free space.
+const BLOCKS_A_LOOK: u64 = 16;
 
 /// An image that is read.
 pub(crate) struct Stored {
@@ -82,7 +87,14 @@ impl ImageStore {
                 fs::remove_file(path)?;
             }
         }
-        Ok(Self { dir: dir.to_owned(), key, bytes_max: bytes_max.min(IMAGE_BYTES_MAX) })
+        Ok(Self { dir: dir.to_owned(), key, bytes_max: bytes_max.min(IMAGE_BYTES_MAX), free_bytes_min: 0 })
+    }
+
+    /// Leaves this number of bytes free on its disk, which the audit log may share.
+    #[must_use]
+    pub(crate) fn leaving(mut self, free_bytes_min: u64) -> Self {
+        self.free_bytes_min = free_bytes_min;
+        self
     }
 
     /// Bytes of one image at most.
@@ -120,6 +132,7 @@ impl ImageStore {
             hash: Sha256::new(),
             size_bytes: 0,
             bytes_max: self.bytes_max,
+            free_bytes_min: self.free_bytes_min,
         })
     }
 }
@@ -145,6 +158,12 @@ impl Upload {
     }
 
     fn seal(&mut self, is_last: bool) -> io::Result<()> {
+        if self.blocks.is_multiple_of(BLOCKS_A_LOOK) {
+            let status = nix::sys::statvfs::statvfs(&self.dir)?;
+            if status.blocks_available() * status.fragment_size() < self.free_bytes_min {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+        }
         self.key.seal(self.blocks, is_last, &mut self.block).map_err(io::Error::other)?;
         self.file.write_all(&self.block)?;
         self.block.clear();
