@@ -166,13 +166,7 @@ fn sec_1_floods_of_refusals_leave_a_handful_of_records() {
     assert!(added < 20, "{added} records of 500 denials");
 
     // What was counted is in the log when the coordinator has stopped, and she still does what she may.
-    let pid = i32::try_from(world.process_ids()[0]).unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM).unwrap();
-    wait_for("the coordinator to stop", Duration::from_secs(30), || {
-        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        Ok((state.is_empty() || state.contains(") Z ")).then_some(()))
-    })
-    .unwrap();
+    world.stop_coordinator();
     world.start_coordinator().unwrap();
     let counted = search(&world, &["--action", "refusal.count"]);
     let of = |actor: &str| -> u64 {

@@ -407,6 +407,13 @@ impl World {
         Ok(())
     }
 
+    /// Stops the coordinator in order, as its service manager does.
+    pub fn stop_coordinator(&mut self) {
+        if let Some(mut process) = self.coordinator.take() {
+            process.terminate();
+        }
+    }
+
     /// Kills the coordinator.
     pub fn kill_coordinator(&mut self) {
         self.coordinator = None;
