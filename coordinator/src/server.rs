@@ -340,6 +340,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         traces,
         watchers: Arc::default(),
         hashing: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
+        suspects: Arc::new(Semaphore::new(1)),
         networks: Arc::new(config.api_networks.clone()),
         gateway_networks: Arc::new(config.gateway_networks.clone()),
         breached: Breached::new(config.breached_passwords_file.clone()),

@@ -18,6 +18,8 @@ const DOUBLINGS_MAX: u32 = 4;
 const ROW_MS: u64 = 86_400_000;
 /// Names remembered; strangers can invent any number.
 const NAMES_MAX: usize = 10_000;
+/// Sign-ins from one network within [`LOCK_MS`] that are checked beside each other; those beyond it one after the other.
+const TRIES_UNSUSPECTED: u32 = 5;
 /// Sign-ins tried from one network within [`LOCK_MS`].
 const TRIES_PER_ADDRESS_MAX: u32 = 60;
 
@@ -43,6 +45,14 @@ impl LoginGuard {
             return false;
         }
         count(&mut counts, name, now, ROW_MS) >= FAILURES_MAX
+    }
+
+    /// Whether so many sign-ins were tried from this network that it waits for its turn: whoever guesses takes one place to check passwords, and
+    /// leaves the others to people.
+    pub(crate) fn is_suspect(&self, address: IpAddr, now: UtcMillis) -> bool {
+        let counts = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = counts.get(&network(address).to_string());
+        held.is_some_and(|(n, at)| *n > TRIES_UNSUSPECTED && now.since_ms(*at) < LOCK_MS)
     }
 
     /// Whether this address may try once more. Addresses of one network count as one.
@@ -269,6 +279,7 @@ mod tests {
         assert!((0..TRIES_PER_ADDRESS_MAX).all(|_| guard.admits(ip(9), t)));
         assert!(!guard.admits(ip(9), t));
         assert!(guard.admits(ip(8), t));
+        assert!(guard.is_suspect(ip(9), t) && !guard.is_suspect(ip(8), t));
         assert!(guard.admits(ip(9), t.plus_ms(LOCK_MS)));
     }
 

@@ -91,6 +91,8 @@ pub(crate) struct Api {
     pub(crate) watchers: Arc<Watchers>,
     /// Passwords are checked by a few at a time: each costs memory and tens of milliseconds of a core.
     pub(crate) hashing: Arc<Semaphore>,
+    /// One place of those for networks that try again and again.
+    pub(crate) suspects: Arc<Semaphore>,
     /// Networks from which people may call; empty for all.
     pub(crate) networks: Arc<Vec<IpNet>>,
     /// Networks from which gateways may call and enrol; empty for all.

@@ -1,6 +1,6 @@
 //! Every route.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::HttpBody as _;
@@ -10,7 +10,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use mdfm_service::network;
-use mdfm_shared::record::RequestMark;
+use mdfm_shared::record::{ActorKind, RequestMark};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -51,6 +51,8 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
 ];
+/// After which a stranger who asks too often gets the answer that says so.
+const TOO_MANY_PAUSE: Duration = Duration::from_millis(250);
 /// Characters of a path that a record keeps.
 const OBJECT_CHARS_MAX: usize = 256;
 
@@ -287,6 +289,10 @@ async fn admit_rate(api: &Api, origin: &Origin, class: Admission, object: &str) 
         (None, Some(gateway)) => gateway_actor(gateway),
         (None, None) => anonymous(&network(origin.peer.address.ip()).to_string()),
     };
+    if origin.peer.gateway.is_none() && matches!(actor.kind, ActorKind::Anonymous) {
+        // A connection of a flood gets its answer late: that is all that it can do in the meantime.
+        tokio::time::sleep(TOO_MANY_PAUSE).await;
+    }
     let detail = "more requests than one caller may make (requests_per_second); wait a second";
     let refusal = Refusal::new(Class::TooOften, TOO_MANY_REQUESTS, detail);
     // A flood makes one record, not one for each of its drops.

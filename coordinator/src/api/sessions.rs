@@ -103,6 +103,8 @@ pub(super) async fn open(
     let user =
         claimed.parse::<UserId>().ok().and_then(|id| Some((id.clone(), api.runner.state().users.get(&id)?.clone())));
     let locked = api.logins.is_locked(&claimed, now);
+    let is_suspect = api.logins.is_suspect(origin.peer.address.ip(), now);
+    let _turn = if is_suspect { api.suspects.acquire().await.ok() } else { None };
     let verified = is_password(&api, user.as_ref().map(|(_, u)| u), credentials.password).await;
     let known = user.filter(|_| verified && !locked);
     let factor = Factor { code: credentials.code, recovery_code: credentials.recovery_code };
