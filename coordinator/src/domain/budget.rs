@@ -31,8 +31,8 @@ const DAY_MS: u64 = 86_400_000;
 const STAFF_BYTES_PER_DAY: u64 = 16 << 20;
 /// and those of one of the vendor's people: imports of whole fleets, bills of materials.
 const VENDOR_BYTES_PER_DAY: u64 = 2 << 30;
-/// Allowances remembered; beyond it those are forgotten that are full again.
-const ALLOWANCES_MAX: usize = 16_384;
+/// After this number of new allowances those are forgotten that are full again; there are as many as gateways and people at most.
+const ALLOWANCES_A_LOOK: usize = 8_192;
 /// Anomalies of one gateway that get records of their own in an hour.
 const ANOMALIES_MAX: u32 = 16;
 const ANOMALIES_MS: u64 = 3_600_000;
@@ -224,6 +224,10 @@ impl Refusals {
     }
 }
 
+fn is_time_to_look(held: usize) -> bool {
+    held > 0 && held.is_multiple_of(ALLOWANCES_A_LOOK)
+}
+
 /// Daily allowances of bytes, and the anomalies of gateways.
 #[derive(Debug, Default)]
 pub(crate) struct Allowances {
@@ -248,7 +252,7 @@ impl Allowances {
             u64::try_from(u128::from(n) * u128::from(by) / u128::from(over.max(1))).unwrap_or(u64::MAX)
         };
         let most_left = i64::try_from(most).unwrap_or(i64::MAX);
-        if self.held.len() >= ALLOWANCES_MAX && !self.held.contains_key(&key) {
+        if is_time_to_look(self.held.len()) && !self.held.contains_key(&key) {
             self.held.retain(|_, (_, at)| now.since_ms(*at) < DAY_MS);
         }
         let (left, at) = self.held.entry(key).or_insert((most_left, now));
@@ -265,7 +269,7 @@ impl Allowances {
 
     /// Whether one more anomaly of a gateway gets a record.
     pub(crate) fn admits_anomaly(&mut self, now: UtcMillis, gateway: &str) -> bool {
-        if self.anomalies.len() >= ALLOWANCES_MAX && !self.anomalies.contains_key(gateway) {
+        if is_time_to_look(self.anomalies.len()) && !self.anomalies.contains_key(gateway) {
             self.anomalies.retain(|_, (since, _)| now.since_ms(*since) < ANOMALIES_MS);
         }
         let (since, n) = self.anomalies.entry(gateway.to_owned()).or_insert((now, 0));
