@@ -47,7 +47,7 @@ impl LoginGuard {
         count(&mut counts, name, now, ROW_MS) >= FAILURES_MAX
     }
 
-    /// Whether so many sign-ins were tried from this network that it waits for its turn: whoever guesses takes one place to check passwords, and
+    /// Whether the network has tried more sign-ins than it may without waiting for its turn: whoever guesses takes one place to check passwords, and
     /// leaves the others to people.
     pub(crate) fn is_suspect(&self, address: IpAddr, now: UtcMillis) -> bool {
         let counts = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);

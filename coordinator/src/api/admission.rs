@@ -16,7 +16,7 @@ use crate::broker::Peer;
 
 /// Bytes of a body that somebody unknown may send.
 const STRANGERS_BODY_BYTES_MAX: u64 = 16 * 1024;
-/// Of requests_per_second, the part of one network for enrolments and where nothing is known of the path: one in so many.
+/// Of requests_per_second, the part of one network for enrolments and where nothing is known of the path: one in 25.
 const STRICT_PART: u64 = 25;
 /// The part of one network for sign-ins, and of one person for what stops harm. The latter has a count of its own: what the person's machines do
 /// does not keep them out.

@@ -71,7 +71,8 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
-    /// Takes the place at each of these seconds, from a network, from one that spoke so many seconds before; returns when that was noticed.
+    /// Takes the place at each of these seconds, for one network, from another that spoke the given seconds before; returns the index of the takeover
+    /// that was noticed.
     fn noticed(takeovers: &[(u64, u8, u8, u64)]) -> Option<usize> {
         let start = Instant::now() + Duration::from_secs(1_000);
         let mut clones = Clones::default();

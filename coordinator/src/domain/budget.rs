@@ -291,7 +291,7 @@ mod tests {
         Refusal::forbidden(code, "no")
     }
 
-    /// Records of their own among so many refusals by the same source.
+    /// Records of their own among `n` refusals of one source.
     fn recorded(refusals: &mut Refusals, at: UtcMillis, source: &Source, code: &'static str, n: usize) -> usize {
         (0..n).filter(|_| refusals.admits(at, source.clone(), &refusal(code), || "a sample".into())).count()
     }

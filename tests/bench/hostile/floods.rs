@@ -1,4 +1,4 @@
-//! The attacks. Each goes on until it is told that it is over, and returns how often it tried.
+//! The attacks. Each runs until `over` is set, and returns the number of its attempts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
