@@ -61,7 +61,8 @@ fn main() -> anyhow::Result<()> {
     world.add_staff("nurse", &hospital_id(2))?;
     // Somebody without a second factor: codes count once each half a minute.
     let password = dir.join("password").display().to_string();
-    let new = ["--role", "HospitalStaff", "--hospital", &hospital_id(1), "--password-file", &password];
+    let hospital = hospital_id(1);
+    let new = ["--role", "HospitalStaff", "--hospital", &hospital, "--password-file", &password];
     world.ctl(Role::Admin, &[&["users", "add", "ward", "--name", "Ward"][..], &new].concat())?;
     let image = dir.join("firmware.img");
     std::fs::write(&image, vec![7; 100_000])?;
