@@ -257,11 +257,13 @@ fn sec_1_a_nearly_full_disk_still_takes_what_stops_harm() {
     world.kill_coordinator();
     std::fs::write(dir.join("coordinator.toml"), format!("disk_reserve_bytes = {}\n{text}", i64::MAX)).unwrap();
     world.start_coordinator().unwrap();
+    let operator = Api::with_session(world.session(Role::Operator).as_ref()).unwrap();
     let (status, problem) = operator.anonymous().json("POST", "/api/v1/sessions", &sign_in).unwrap();
     assert_eq!((status, &problem["type"]), (507, &json!("urn:mdfm:problem:disk-full")), "{problem}");
     world.kill_coordinator();
     std::fs::write(dir.join("coordinator.toml"), text).unwrap();
     world.start_coordinator().unwrap();
+    let operator = Api::with_session(world.session(Role::Operator).as_ref()).unwrap();
     assert_eq!(operator.json("POST", "/api/v1/hospitals", &hospital).unwrap().0, 201);
     update(&world, &dir, 31);
 }
@@ -276,7 +278,6 @@ fn sec_9_connections_that_do_not_read_keep_nobody_out() {
 
     // Sixty connections of three networks ask for much and read nothing.
     let many = "GET /api/v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(40);
-    let began = Instant::now();
     let mut deaf = Vec::new();
     for n in 0..60_u8 {
         let Ok(mut stream) = tls(&strangers, tcp(world.port, 20 + n % 3).unwrap()) else { continue };
@@ -292,7 +293,6 @@ fn sec_9_connections_that_do_not_read_keep_nobody_out() {
     assert_eq!(ask(&mut gateway, "GET /agent/v1/log/consistency?old=1&new=1", "").unwrap(), 200);
     // and the others lose theirs.
     wait_for("the deaf connections to be closed", Duration::from_secs(90), || Ok((open() < 10).then_some(()))).unwrap();
-    assert!(began.elapsed() < Duration::from_secs(90));
     drop(deaf);
     update(&world, &dir, 32);
 }
