@@ -54,7 +54,7 @@ async fn come_back(listener: &TcpListener) -> anyhow::Result<(String, String)> {
             return Ok((state, code));
         }
         if let Some(error) = value("error") {
-            let words: String = error.chars().filter(|c| !c.is_control()).take(200).collect();
+            let words: String = error.chars().take(200).collect();
             bail!("the provider refused: {words}");
         }
     }
