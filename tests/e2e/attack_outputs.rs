@@ -17,7 +17,8 @@ use crate::front_door::{GatewayDoor, subscribe};
 use crate::{fresh_dir, image};
 
 /// Sequences that a terminal obeys, and what forges lines and directions.
-const HOSTILE: &str = "X\u{1b}]52;c;cm0gLXJmIH4=\u{7}\u{1b}[2J\nforged line\r\u{9b}31m\u{202e}cod\u{2066}\u{200b}<!--<script>";
+const HOSTILE: &str =
+    "X\u{1b}]52;c;cm0gLXJmIH4=\u{7}\u{1b}[2J\nforged line\r\u{9b}31m\u{202e}cod\u{2066}\u{200b}<!--<script>";
 
 fn is_clean(text: &str) -> bool {
     !text.contains(|c: char| mdfm_shared::text::is_unsafe(c) && c != '\n')
@@ -31,8 +32,14 @@ fn as_device(world: &World, h: usize, d: usize) -> std::io::Result<TcpStream> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     stream.set_write_timeout(Some(Duration::from_secs(5)))?;
     let (client_id, username) = (id.clone(), Some(id));
-    let connect =
-        Connect { client_id, clean_session: true, keep_alive_s: 30, will: None, username, password: Some(secret.into()) };
+    let connect = Connect {
+        client_id,
+        clean_session: true,
+        keep_alive_s: 30,
+        will: None,
+        username,
+        password: Some(secret.into()),
+    };
     stream.write_all(&connect.encode().map_err(std::io::Error::other)?)?;
     let mut connack = [0; 4];
     stream.read_exact(&mut connack)?;
@@ -57,7 +64,8 @@ fn update(world: &World, dir: &Path, version: &str, release: u64, hospital: usiz
     let id = world.deploy(&firmware, &World::progressive(&hospital_id(hospital), "PT0S")).unwrap();
     wait_for("the device to be updated", Duration::from_secs(120), || {
         let view = world.deployment(&id)?;
-        let device = view["devices"].as_array().into_iter().flatten().find(|d| d["hospitalId"] == hospital_id(hospital));
+        let device =
+            view["devices"].as_array().into_iter().flatten().find(|d| d["hospitalId"] == hospital_id(hospital));
         Ok(device.is_some_and(|d| d["state"] == "confirmed").then_some(()))
     })
     .unwrap();
@@ -66,8 +74,12 @@ fn update(world: &World, dir: &Path, version: &str, release: u64, hospital: usiz
 #[test]
 fn sec_10_an_offline_gateway_outlives_a_flooding_device() {
     let dir = fresh_dir("flood");
-    let layout =
-        Layout { hospitals: 1, devices: 2, more_agent_config: "outbox_bytes_max = 262144\n".into(), ..Layout::default() };
+    let layout = Layout {
+        hospitals: 1,
+        devices: 2,
+        more_agent_config: "outbox_bytes_max = 262144\n".into(),
+        ..Layout::default()
+    };
     let mut world = World::start(&dir, layout).unwrap();
     update(&world, &dir, "2.2.0", 22, 1);
     world.kill_coordinator();
@@ -112,7 +124,8 @@ fn sec_10_an_offline_gateway_outlives_a_flooding_device() {
         .ctl(Role::Auditor, &["audit", "search", "--action", "telemetry.commit", "--newest", "--limit", "500"])
         .unwrap();
     let records = page["records"].as_array().unwrap();
-    let events: Vec<String> = records.iter().flat_map(|r| r["events"].as_array().into_iter().flatten().map(ToString::to_string)).collect();
+    let events: Vec<String> =
+        records.iter().flat_map(|r| r["events"].as_array().into_iter().flatten().map(ToString::to_string)).collect();
     assert!(records.len() < 250, "{} records of telemetry", records.len());
     assert!(events.iter().any(|e| e.contains("flood")) || page.to_string().contains("flood"), "the cut is counted");
     update(&world, &dir, "2.3.0", 23, 1);
@@ -133,7 +146,8 @@ fn sec_17_no_escape_sequence_of_a_device_reaches_a_terminal() {
         assert!(is_clean(&text), "{arguments:?}: {text:?}");
         text
     };
-    wait_for("the fault in the logs", Duration::from_secs(30), || Ok(seen(&["logs"]).contains("cm0g").then_some(()))).unwrap();
+    wait_for("the fault in the logs", Duration::from_secs(30), || Ok(seen(&["logs"]).contains("cm0g").then_some(())))
+        .unwrap();
     let logs = seen(&["logs"]);
     assert!(logs.contains("\\u{1b}]52") && !logs.lines().any(|l| l.starts_with("forged")), "{logs}");
     let json: Value = serde_json::from_str(&seen(&["logs", "--json"])).unwrap();
@@ -191,8 +205,7 @@ fn sec_18_no_record_blanks_the_evidence_page() {
     settled(&world);
     let (file, page) = (dir.join("evidence.json"), dir.join("evidence.html"));
     let text = |path: &Path| path.display().to_string();
-    let arguments =
-        ["audit", "evidence", "--action", "gateway.*", "--out", &text(&file), "--page", &text(&page)];
+    let arguments = ["audit", "evidence", "--action", "gateway.*", "--out", &text(&file), "--page", &text(&page)];
     world.ctl(Role::Auditor, &arguments).unwrap();
     let dom = shown_in_browser(&page);
     assert!(dom.contains(">VERIFIED: "), "{}", &dom[..dom.len().min(3_000)]);
@@ -239,10 +252,15 @@ fn sec_22_a_gateway_sees_only_releases_directed_to_it() {
     let reasons = evidence.windows(10).filter(|w| w == b"\"reason\":\"").count();
     assert_eq!(reasons, 0, "why they signed stands in the signed document alone");
     // The log keeps all of it.
-    let page = world.ctl(Role::Auditor, &["audit", "search", "--firmware", "FW-2.2.0", "--action", "firmware.approve.context"]).unwrap();
+    let page = world
+        .ctl(Role::Auditor, &["audit", "search", "--firmware", "FW-2.2.0", "--action", "firmware.approve.context"])
+        .unwrap();
     let contexts = page["records"].as_array().unwrap();
     assert_eq!(contexts.len(), 3, "{page}");
-    assert!(contexts.iter().all(|r| r["address"].is_string() && r["reason"].is_string() && r["after"].is_object()), "{page}");
+    assert!(
+        contexts.iter().all(|r| r["address"].is_string() && r["reason"].is_string() && r["after"].is_object()),
+        "{page}"
+    );
     world.start_agent(1).unwrap();
     world.start_agent(2).unwrap();
     world.ctl(Role::Operator, &["abort", &id, "--reason", "the next one comes"]).unwrap();
@@ -266,7 +284,9 @@ fn sec_24_no_webhook_reaches_this_machine() {
     let more_config = format!("notice_retry_seconds = [1]\nwebhook_ca_file = {ca:?}\n");
     let world = World::start(&dir, Layout { hospitals: 1, more_config, ..Layout::default() }).unwrap();
     let receiver = Receiver::start(listener, &world.data()).unwrap();
-    for (n, host) in ["localhost", "127.0.0.1", "[::1]", "2130706433", "[::ffff:127.0.0.1]", "0.0.0.0"].iter().enumerate() {
+    for (n, host) in
+        ["localhost", "127.0.0.1", "[::1]", "2130706433", "[::ffff:127.0.0.1]", "0.0.0.0"].iter().enumerate()
+    {
         let url = format!("https://{host}:{port}/metadata");
         let name = format!("inward-{n}");
         // Refused when it is set, or when it is called: it is never reached.

@@ -86,12 +86,21 @@ fn in_the_coordinator_the_domain_names_neither_http_nor_mqtt_nor_disk() {
 #[test]
 fn sec_17_only_one_module_prints() {
     let allowed = [
-        "shared/service/src/output.rs",    // the one place
-        "shared/service/src/logging.rs",   // the journal; its fields are escaped there
-        "simulators/src/device/tool.rs",   // a protocol between programs, JSON lines
+        "shared/service/src/output.rs",  // the one place
+        "shared/service/src/logging.rs", // the journal; its fields are escaped there
+        "simulators/src/device/tool.rs", // a protocol between programs, JSON lines
     ];
     let prints = ["println!", "print!(", "eprint!(", "dbg!(", "stdout()", "stderr()", "io::stdout", "io::stderr"];
-    for dir in ["agent/src", "coordinator/src", "coordinator/audit/src", "coordinator/ctl/src", "coordinator/witness/src", "shared", "simulators/src", "tests/demo"] {
+    for dir in [
+        "agent/src",
+        "coordinator/src",
+        "coordinator/audit/src",
+        "coordinator/ctl/src",
+        "coordinator/witness/src",
+        "shared",
+        "simulators/src",
+        "tests/demo",
+    ] {
         for (path, text) in files(dir, ".rs") {
             if allowed.contains(&path.as_str()) || path.ends_with("tests.rs") || path.contains("/tests/") {
                 continue;
