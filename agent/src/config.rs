@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::bring::Deltas;
 use crate::device::{CommandConfig, DeviceTls, SlotsConfig, check_tls};
 use crate::link::{Hours, Road};
+use crate::store::OutboxLimits;
 
 /// The commented default, as the package installs it.
 pub(crate) const DEFAULT_TOML: &str = include_str!("../../packaging/agent.toml");
@@ -37,6 +38,11 @@ pub(crate) struct Config {
     pub(crate) websocket: bool,
     /// Days before its end when the gateway's certificate is renewed.
     pub(crate) renew_before_days: u32,
+    /// Bytes of telemetry that wait for the coordinator. When they are used up, device faults and refusals are counted in place of
+    /// being kept; what installations and people did is always kept.
+    pub(crate) outbox_bytes_max: u64,
+    /// Days after which waiting device faults and refusals are counted in place of being kept.
+    pub(crate) outbox_days_max: u64,
     /// When and how fast images are downloaded.
     pub(crate) download: Download,
     /// The devices that may attach.
@@ -111,6 +117,8 @@ impl Default for Config {
             proxy: String::new(),
             websocket: false,
             renew_before_days: 30,
+            outbox_bytes_max: OutboxLimits::default().bytes_max,
+            outbox_days_max: OutboxLimits::default().age_ms_max / DAY_MS,
             download: Download::default(),
             device: Vec::new(),
         }
@@ -119,6 +127,11 @@ impl Default for Config {
 
 /// Shortest device secret, in characters.
 const SECRET_CHARS_MIN: usize = 16;
+/// Least and most that the outbox may hold: below, an update of a full gateway would not fit; above, state would not fit in memory
+/// and in its file.
+const OUTBOX_BYTES_MIN: u64 = 256 * 1024;
+const OUTBOX_BYTES_MAX: u64 = 64 << 20;
+const DAY_MS: u64 = 86_400_000;
 /// Slowest rate that downloads may be limited to: an image of 100 MiB a day.
 const RATE_BYTES_MIN: u64 = 1_200;
 
@@ -141,6 +154,12 @@ impl Config {
         if !(1..=90).contains(&config.renew_before_days) {
             return Err("renew_before_days must be 1 to 90".into());
         }
+        if !(OUTBOX_BYTES_MIN..=OUTBOX_BYTES_MAX).contains(&config.outbox_bytes_max) {
+            return Err(format!("outbox_bytes_max must be {OUTBOX_BYTES_MIN} to {OUTBOX_BYTES_MAX}"));
+        }
+        if !(1..=3_650).contains(&config.outbox_days_max) {
+            return Err("outbox_days_max must be 1 to 3650".into());
+        }
         if config.device.len() > GATEWAY_DEVICES_MAX {
             return Err(format!("at most {GATEWAY_DEVICES_MAX} [[device]] sections"));
         }
@@ -161,6 +180,11 @@ impl Config {
             }
         }
         Ok(config)
+    }
+
+    /// Bounds of the telemetry that waits.
+    pub(crate) fn outbox(&self) -> OutboxLimits {
+        OutboxLimits { bytes_max: self.outbox_bytes_max, age_ms_max: self.outbox_days_max * DAY_MS }
     }
 
     /// How the coordinator is reached.
@@ -246,6 +270,8 @@ mod tests {
             ("device_listen = \"everywhere\"", "device_listen"),
             ("proxy = \"proxy:3128\"", "proxy must be"),
             ("renew_before_days = 0", "renew_before_days"),
+            ("outbox_bytes_max = 1000", "outbox_bytes_max"),
+            ("outbox_days_max = 0", "outbox_days_max"),
             ("[download]\nbytes_per_second = 1", "bytes_per_second"),
             ("[download]\nhours = \"at night\"", "download.hours"),
             ("[download]\ndeltas = \"sometimes\"", "deltas"),

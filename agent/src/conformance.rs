@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use mdfm_service::output;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::telemetry::FirmwareReport;
@@ -61,12 +62,12 @@ pub(crate) async fn run(config: &Config, options: Options) -> anyhow::Result<()>
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the answer to whoever typed the command")]
 fn show(finding: &Finding, json: bool) {
     if json {
-        println!("{}", serde_json::to_string(finding).expect("plain fields encode"));
+        output::json(serde_json::to_string(finding).expect("plain fields encode"));
     } else {
         let mark = if finding.passed { "ok  " } else { "FAIL" };
-        println!("{mark} {}\n     {}", finding.rule, finding.seen);
+        output::line(format_args!("{mark} {}", finding.rule));
+        output::line(format_args!("     {}", finding.seen));
     }
 }

@@ -1,24 +1,29 @@
 //! The deciding half of the agent: everything that a gateway hears in, what it says and orders out. Pure but for the store that
 //! it is given; every change is durable before what follows from it can be taken.
 
+mod budget;
 mod on_site;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 
 use mdfm_shared::device::{Command, Fault, Refusal, Report};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeviceId, GatewayId};
+use mdfm_shared::limits::{DETAIL_CHARS_MAX, LABEL_CHARS_MAX};
 use mdfm_shared::sign::{SecretKey, SignError, Signed};
 use mdfm_shared::telemetry::{DeviceHeartbeat, EventKind, Heartbeat, InstallState};
+use mdfm_shared::text;
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 use mdfm_shared::tlog::Hash;
 use mdfm_shared::wire::{self, FrameError, Topic};
 
 use crate::image::Image;
 use crate::installer::{BootId, Effect, Input, Installer, Journal, Now};
-use crate::store::{Outbox, Store, StoreError, Write};
+use crate::store::{Class, Outbox, OutboxLimits, Store, StoreError, Write, shorten};
 use crate::trust::{Question, Refused, Taken, Trust};
 
+use budget::Budget;
 pub(crate) use on_site::Reply;
 
 /// Before a failed fetch is tried again.
@@ -29,10 +34,9 @@ const NEWS_MS: u64 = 250;
 const REFUSAL_REPEAT_MS: u64 = 60_000;
 /// Refusals remembered for that.
 const REFUSALS_MAX: usize = 256;
-/// Events kept in memory for whoever asks on site.
+/// Events kept in memory for whoever asks on site, and bytes of their words.
 const RECENT_MAX: usize = 2_000;
-/// Faults of one device recorded in a minute; a flood is cut and said once.
-const FAULTS_PER_MINUTE_MAX: u32 = 60;
+const RECENT_BYTES_MAX: usize = 512 * 1024;
 
 /// Starts of this agent so far: orders and heartbeats of every start are numbered above those of the one before.
 const STARTS_KEY: &str = "starts";
@@ -107,7 +111,42 @@ struct DeviceState {
     /// Whether the image is being written into its slot.
     staging: bool,
     slot_is_here: bool,
-    faults: (MonotonicMs, u32),
+    budget: Budget,
+}
+
+/// Something that a device, or its adapter, sent and should not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Malformed {
+    /// What is wrong, in fixed words: the same fault of another message is the same event.
+    pub(crate) what: &'static str,
+    /// An example, cut short; empty where there is nothing to add.
+    pub(crate) detail: String,
+}
+
+/// Characters of an example.
+const EXAMPLE_CHARS_MAX: usize = 200;
+
+impl Malformed {
+    /// In fixed words alone.
+    pub(crate) fn new(what: &'static str) -> Self {
+        Self { what, detail: String::new() }
+    }
+
+    /// With an example.
+    pub(crate) fn with(what: &'static str, example: impl fmt::Display) -> Self {
+        let mut detail = example.to_string();
+        text::clip(&mut detail, EXAMPLE_CHARS_MAX);
+        Self { what, detail }
+    }
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.detail.as_str() {
+            "" => f.write_str(self.what),
+            detail => write!(f, "{}: {detail}", self.what),
+        }
+    }
 }
 
 /// A device that may attach.
@@ -125,6 +164,7 @@ pub(crate) struct Who {
     /// Digest of the trust root that the enrolment token pinned.
     pub(crate) trust_root: Digest,
     pub(crate) heartbeat_ms: u64,
+    pub(crate) outbox: OutboxLimits,
 }
 
 /// A gateway.
@@ -140,16 +180,51 @@ pub(crate) struct Gateway<S> {
     asking: Option<Box<Question>>,
     /// The one that whoever brings a bundle is to answer; it keeps nothing else waiting.
     import_asking: Option<Box<Question>>,
-    refusals: BTreeMap<String, MonotonicMs>,
+    /// By device, what was refused and why.
+    refusals: BTreeMap<(Option<DeviceId>, String), MonotonicMs>,
+    /// For events of no device.
+    budget: Budget,
     /// For whoever brought a document and waits for what came of it.
     refused_so_far: u64,
     last_refusal: String,
     /// What happened lately.
     recent: VecDeque<(UtcMillis, Option<DeviceId>, EventKind)>,
+    /// Bytes of their words.
+    recent_bytes: usize,
     next_heartbeat: MonotonicMs,
     /// Number of the last heartbeat; those of every start are above those of the one before.
     heartbeats: u64,
     outputs: VecDeque<Output>,
+}
+
+/// Bytes of what was refused, for the look whether it is the same again.
+const REFUSAL_BYTES_MAX: usize = 200;
+
+/// Bytes of the words of an event, about.
+fn words(event: &EventKind) -> usize {
+    match event {
+        EventKind::AgentStarted { version } => version.len(),
+        EventKind::DeviceAdopted { model, hardware, firmware } => model.len() + hardware.len() + firmware.version.len(),
+        EventKind::StateChanged { detail, running, .. } => {
+            detail.len() + running.as_ref().map_or(0, |r| r.version.len())
+        }
+        EventKind::DeviceError { code, message, .. } => code.len() + message.len(),
+        EventKind::Refused { what, reason } => what.len() + reason.len(),
+        EventKind::LocalAction { command, .. } => command.len(),
+        EventKind::Consent { reason, .. } => reason.len(),
+    }
+}
+
+/// Cuts what a device made too long. A label keeps one character more than any real one has, so that it never equals one.
+fn bounded(mut report: Report) -> Report {
+    for label in [&mut report.model, &mut report.serial, &mut report.hardware, &mut report.running.version] {
+        text::clip(label, LABEL_CHARS_MAX + 1);
+    }
+    if let Some(refusal) = &mut report.last_refusal {
+        text::clip(&mut refusal.code, LABEL_CHARS_MAX);
+        text::clip(&mut refusal.message, DETAIL_CHARS_MAX);
+    }
+    report
 }
 
 fn journal_key(device: &DeviceId) -> String {
@@ -169,7 +244,7 @@ impl<S: Store> Gateway<S> {
         now: Now,
     ) -> Result<Self, GatewayError> {
         let trust = Trust::load(&store, who.gateway.clone(), who.trust_root)?;
-        let (outbox, mut writes) = Outbox::load(&store, who.gateway.clone(), who.key.clone(), who.epoch)?;
+        let (outbox, mut writes) = Outbox::load(&store, who.gateway.clone(), who.key.clone(), who.epoch, who.outbox)?;
         let decode = |what: &str| {
             let what = what.to_owned();
             move |source| GatewayError::Decode { what, source }
@@ -187,7 +262,8 @@ impl<S: Store> Gateway<S> {
                 None => Journal::new(),
             };
             let installer = Installer::new(journal, boot, now.mono, start << STARTS_SHIFT);
-            let state = DeviceState { installer, report: None, staging: false, slot_is_here, faults: (now.mono, 0) };
+            let state =
+                DeviceState { installer, report: None, staging: false, slot_is_here, budget: Budget::new(now.mono) };
             states.insert(device, state);
         }
         store.commit(writes)?;
@@ -203,9 +279,11 @@ impl<S: Store> Gateway<S> {
             asking: None,
             import_asking: None,
             refusals: BTreeMap::new(),
+            budget: Budget::new(now.mono),
             refused_so_far: 0,
             last_refusal: String::new(),
             recent: VecDeque::new(),
+            recent_bytes: 0,
             next_heartbeat: now.mono,
             heartbeats: start << STARTS_SHIFT,
             outputs: VecDeque::new(),
@@ -302,7 +380,7 @@ impl<S: Store> Gateway<S> {
         events: impl IntoIterator<Item = EventKind>,
         mut writes: Vec<Write>,
     ) -> Result<(), GatewayError> {
-        let events: Vec<_> = events.into_iter().map(|e| (device.cloned(), e)).collect();
+        let events: Vec<_> = events.into_iter().map(|e| (device.cloned(), shorten(e))).collect();
         for (_, event) in &events {
             tracing::info!(
                 gateway = %self.who.gateway,
@@ -311,10 +389,12 @@ impl<S: Store> Gateway<S> {
                 event = event.name(),
                 "{event}"
             );
-            if self.recent.len() == RECENT_MAX {
-                self.recent.pop_front();
-            }
+            self.recent_bytes += words(event);
             self.recent.push_back((now.utc, device.cloned(), event.clone()));
+            while self.recent.len() > RECENT_MAX || self.recent_bytes > RECENT_BYTES_MAX {
+                let Some((_, _, oldest)) = self.recent.pop_front() else { break };
+                self.recent_bytes = self.recent_bytes.saturating_sub(words(&oldest));
+            }
         }
         writes.extend(self.outbox.add(now.utc, events)?);
         if !writes.is_empty() {
@@ -323,28 +403,78 @@ impl<S: Store> Gateway<S> {
         Ok(())
     }
 
+    /// Records a refusal: the same one once in a while, and only within the budget of its source.
     fn refuse(&mut self, now: Now, device: Option<&DeviceId>, refused: &Refused) -> Result<(), GatewayError> {
-        let text = refused.to_string();
         self.refused_so_far += 1;
-        self.last_refusal.clone_from(&text);
-        if self.refusals.get(&text).is_some_and(|at| now.mono.since_ms(*at) < REFUSAL_REPEAT_MS) {
+        self.last_refusal = refused.to_string();
+        text::clip(&mut self.last_refusal, DETAIL_CHARS_MAX);
+        let mut what = self.last_refusal.clone();
+        text::clip(&mut what, REFUSAL_BYTES_MAX);
+        self.refuse_once(
+            now,
+            device,
+            what,
+            EventKind::Refused { what: refused.what.into(), reason: refused.reason.clone() },
+        )
+    }
+
+    /// Records `event` unless one of the same `key` was recorded within [`REFUSAL_REPEAT_MS`].
+    fn refuse_once(
+        &mut self,
+        now: Now,
+        device: Option<&DeviceId>,
+        key: String,
+        event: EventKind,
+    ) -> Result<(), GatewayError> {
+        let key = (device.cloned(), key);
+        if self.refusals.get(&key).is_some_and(|at| now.mono.since_ms(*at) < REFUSAL_REPEAT_MS) {
             return Ok(());
         }
         if self.refusals.len() >= REFUSALS_MAX {
-            self.refusals.clear();
+            self.refusals.retain(|_, at| now.mono.since_ms(*at) < REFUSAL_REPEAT_MS);
         }
-        self.refusals.insert(text, now.mono);
-        let event = EventKind::Refused { what: refused.what.into(), reason: refused.reason.clone() };
+        if self.refusals.len() < REFUSALS_MAX {
+            self.refusals.insert(key, now.mono);
+        }
+        let class = Class::of(&event).unwrap_or(Class::Refusal);
+        if !self.budget_of(device).admits(now.mono, now.utc, class) {
+            return self.report_flood(now, device);
+        }
         self.record(now, device, [event], Vec::new())
+    }
+
+    fn budget_of(&mut self, device: Option<&DeviceId>) -> &mut Budget {
+        match device.and_then(|d| self.devices.get_mut(d)) {
+            Some(state) => &mut state.budget,
+            None => &mut self.budget,
+        }
+    }
+
+    /// Makes durable what was counted in place of being recorded, once a minute.
+    fn report_flood(&mut self, now: Now, device: Option<&DeviceId>) -> Result<(), GatewayError> {
+        let Some((span, counts)) = self.budget_of(device).report(now.mono) else { return Ok(()) };
+        tracing::warn!(
+            device = device.map(tracing::field::display),
+            counts = %counts,
+            "more events than one source may have recorded; the rest is counted"
+        );
+        let writes = self.outbox.count(span, device, &counts)?;
+        Ok(self.store.commit(writes)?)
     }
 
     /// Gives one input to one installer: journal first, effects after.
     fn input(&mut self, now: Now, device: &DeviceId, input: Input) -> Result<(), GatewayError> {
         let Some(state) = self.devices.get_mut(device) else { return Ok(()) };
         let outcome = state.installer.step(now, input);
-        let effects = outcome.persist(|journal, events| {
+        let effects = outcome.persist(|journal, mut events| {
             let write = journal.map(|j| (journal_key(device), Some(wire::encode(j))));
-            self.record(now, Some(device), events, write.into_iter().collect())
+            // What the installation does is always recorded; what the device says about itself, within its budget.
+            events.retain(|event| match Class::of(event) {
+                Some(class) => self.budget_of(Some(device)).admits(now.mono, now.utc, class),
+                None => true,
+            });
+            self.record(now, Some(device), events, write.into_iter().collect())?;
+            self.report_flood(now, Some(device))
         })?;
         self.run_effects(now.mono, device, effects);
         if let Some(state) = self.devices.get_mut(device) {
@@ -441,30 +571,30 @@ impl<S: Store> Gateway<S> {
     /// A device reported its state.
     pub(crate) fn device_report(&mut self, now: Now, device: &DeviceId, report: Report) -> Result<(), GatewayError> {
         let Some(state) = self.devices.get_mut(device) else { return Ok(()) };
+        let report = bounded(report);
         state.report = Some(report.clone());
         self.input(now, device, Input::Report(report))
     }
 
-    /// A device reported a fault.
-    pub(crate) fn device_fault(&mut self, now: Now, device: &DeviceId, fault: Fault) -> Result<(), GatewayError> {
-        let Some(state) = self.devices.get_mut(device) else { return Ok(()) };
-        if now.mono.since_ms(state.faults.0) >= 60_000 {
-            state.faults = (now.mono, 0);
-        }
-        state.faults.1 += 1;
-        if state.faults.1 > FAULTS_PER_MINUTE_MAX {
-            let reason = format!("more than {FAULTS_PER_MINUTE_MAX} faults in a minute; the rest is not recorded");
-            return self.refuse(now, Some(device), &Refused { what: "device", reason });
-        }
+    /// A device reported a fault. The installer always learns of it; recorded it is within the device's budget.
+    pub(crate) fn device_fault(&mut self, now: Now, device: &DeviceId, mut fault: Fault) -> Result<(), GatewayError> {
+        text::clip(&mut fault.code, LABEL_CHARS_MAX);
+        text::clip(&mut fault.message, DETAIL_CHARS_MAX);
         self.input(now, device, Input::Fault(fault))
     }
 
-    /// A device sent what its topic does not carry.
-    pub(crate) fn device_malformed(&mut self, now: Now, device: &DeviceId, reason: String) -> Result<(), GatewayError> {
+    /// A device sent what its topic does not carry, or broke another rule.
+    pub(crate) fn device_malformed(
+        &mut self,
+        now: Now,
+        device: &DeviceId,
+        malformed: &Malformed,
+    ) -> Result<(), GatewayError> {
         if !self.devices.contains_key(device) {
             return Ok(());
         }
-        self.refuse(now, Some(device), &Refused { what: "device", reason })
+        let event = EventKind::Refused { what: "device".into(), reason: malformed.to_string() };
+        self.refuse_once(now, Some(device), malformed.what.to_owned(), event)
     }
 
     /// The connection to the coordinator stands.
@@ -510,7 +640,7 @@ impl<S: Store> Gateway<S> {
             }
             Some(Topic::Ack(_)) => match self.trust.take_ack(payload) {
                 Ok(ack) => {
-                    let writes = self.outbox.acknowledge(now.mono, &ack);
+                    let writes = self.outbox.acknowledge(now.mono, &ack)?;
                     self.record(now, None, [], writes)?;
                     return Ok(None);
                 }
@@ -560,7 +690,9 @@ impl<S: Store> Gateway<S> {
 
     /// What time alone brings: ticks, fetches that are due again, resends, heartbeats.
     pub(crate) fn work(&mut self, now: Now) -> Result<(), GatewayError> {
+        self.report_flood(now, None)?;
         for device in self.ids() {
+            self.report_flood(now, Some(&device))?;
             let due = self.devices[&device].installer.deadline().is_some_and(|(at, _)| at <= now.mono);
             if due {
                 self.input(now, &device, Input::Tick)?;
@@ -573,8 +705,8 @@ impl<S: Store> Gateway<S> {
         }
         if self.connected {
             let topic = Topic::Telemetry(self.who.gateway.clone());
-            let due = self.outbox.due(now.mono).into_iter().map(|frame| Output::Publish(topic.clone(), frame));
-            self.outputs.extend(due);
+            let due = self.outbox.due(now.mono, &self.store)?;
+            self.outputs.extend(due.into_iter().map(|frame| Output::Publish(topic.clone(), frame)));
             if now.mono >= self.next_heartbeat {
                 self.next_heartbeat = now.mono.plus_ms(self.who.heartbeat_ms);
                 self.beat(now)?;
@@ -621,6 +753,10 @@ impl<S: Store> Gateway<S> {
         let outbox = self.outbox.deadline().filter(|_| self.connected);
         let heartbeat = self.connected.then_some(self.next_heartbeat);
         let retries = self.fetch_after.values().copied().filter(|_| !self.needed_images().is_empty());
-        installers.chain(outbox).chain(heartbeat).chain(retries).min()
+        let floods = self.devices.values().map(|d| &d.budget).chain([&self.budget]).filter_map(Budget::due_at);
+        installers.chain(outbox).chain(heartbeat).chain(retries).chain(floods).min()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ use crate::disk::model::Model;
 use crate::gateway::{Fetched, Gateway, Output, Seat, Who};
 use crate::image::{ImageCache, ImageError};
 use crate::installer::Now;
-use crate::store::{LogStore, Store as _};
+use crate::store::{LogStore, OutboxLimits, Store as _};
 use crate::trust::Trust;
 
 const TICK_MS: u64 = 250;
@@ -225,6 +225,7 @@ impl Site {
             key: key(40),
             trust_root: signed_root().digest(),
             heartbeat_ms: 3_600_000,
+            outbox: OutboxLimits::default(),
         };
         let seat = Seat { device: device_id(), slot_is_here: self.slot_is_here };
         let mut gateway = Gateway::start(who, store, [seat], [self.boots; 16], self.now())?;
@@ -280,7 +281,7 @@ impl Site {
             match said {
                 Said::Report(report) => running.gateway.device_report(now, &device, *report)?,
                 Said::Fault(fault) => running.gateway.device_fault(now, &device, fault)?,
-                Said::Malformed(reason) => running.gateway.device_malformed(now, &device, reason)?,
+                Said::Malformed(malformed) => running.gateway.device_malformed(now, &device, &malformed)?,
             }
         }
         running.gateway.work(now)?;

@@ -9,7 +9,7 @@ use mdfm_shared::time::MonotonicMs;
 use mdfm_shared::tlog::Hash;
 
 use crate::gateway::{Gateway, Seat, Who};
-use crate::store::{Store, StoreError};
+use crate::store::{OutboxLimits, Store, StoreError};
 use crate::trust::Trust;
 
 pub use crate::gateway::{Fetched, GatewayError, Output};
@@ -60,7 +60,7 @@ impl Agent {
         now: Now,
     ) -> Result<Self, GatewayError> {
         let Enrolment { gateway, epoch, key, trust_root, heartbeat_ms } = enrolment.clone();
-        let who = Who { gateway, epoch, key, trust_root, heartbeat_ms };
+        let who = Who { gateway, epoch, key, trust_root, heartbeat_ms, outbox: OutboxLimits::default() };
         let mut id = [0; 16];
         id[..8].copy_from_slice(&boot.to_be_bytes());
         let seats = devices.into_iter().map(|device| Seat { device, slot_is_here: false });

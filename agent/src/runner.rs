@@ -36,6 +36,8 @@ const TICK_MS: u64 = 250;
 /// Shortest sleep: what is overdue waits so long at most, and nothing can make the agent spin.
 const WAKE_MS_MIN: u64 = 10;
 
+/// Messages of devices that wait for the loop; a device whose message finds no place waits. Each is at most some kilobytes.
+const DEVICE_EVENTS_MAX: usize = 256;
 /// Below this a gateway says that its disk is full.
 const SELF_TEST_FREE_BYTES_MIN: u64 = 64 << 20;
 
@@ -150,12 +152,13 @@ impl Agent {
             key: identity.telemetry_key()?,
             trust_root: identity.trust_root,
             heartbeat_ms: config.heartbeat_seconds * 1_000,
+            outbox: config.outbox(),
         };
         let seats = config.device.iter().map(|d| Seat { device: d.id.clone(), slot_is_here: d.slots.is_some() });
         let gateway = Gateway::start(who, store, seats, boot, now)?;
         check_clock(&identity.certificate_pem, now, gateway.states().map(|(_, state)| state))?;
         let (fleet_events, fleet) = mpsc::channel(256);
-        let (device_events, from_devices) = mpsc::channel(1_024);
+        let (device_events, from_devices) = mpsc::channel(DEVICE_EVENTS_MAX);
         let (done, from_work) = mpsc::channel(64);
         let link = DeviceLink::start(config, device_events.clone()).map_err(|e| {
             let message = format!("cannot listen for devices: {e:#}; is another program there? (ss -ltnp)");
@@ -207,7 +210,7 @@ impl Agent {
                 self.drive_staging(now, &device)
             }
             DeviceEvent::Fault(device, fault) => self.gateway.device_fault(now, &device, fault),
-            DeviceEvent::Malformed(device, reason) => self.gateway.device_malformed(now, &device, reason),
+            DeviceEvent::Malformed(device, malformed) => self.gateway.device_malformed(now, &device, &malformed),
         }
     }
 
@@ -236,7 +239,7 @@ impl Agent {
                 let images = images.map(|(sha256, size_bytes)| json!({ "sha256": sha256, "sizeBytes": size_bytes }));
                 Ok((String::new(), images.collect()))
             }
-            Request::Export => gateway.export(),
+            Request::Export => gateway.export()?,
         };
         // Who asked may have gone.
         let _ = asked.reply.send(answer);

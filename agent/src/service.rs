@@ -107,10 +107,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             let slots = slots.with_context(|| format!("no [[device]] {device} with slots is configured"))?;
             let disk: DiskHandle = std::sync::Arc::new(Real);
             let booted = device::boot(&disk, slots).with_context(|| format!("starting {device}"))?;
-            #[expect(clippy::print_stdout, reason = "the answer to whoever starts the device")]
-            {
-                println!("{}", serde_json::to_string(&booted)?);
-            }
+            mdfm_service::output::json(serde_json::to_string(&booted)?);
             Ok(())
         }
         Action::Conformance { device, image, version, boot_seconds } => {
@@ -118,10 +115,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             runtime.block_on(conformance::run(&config, options))
         }
         Action::DefaultConfig => {
-            #[expect(clippy::print_stdout, reason = "printing is what the command is for")]
-            {
-                print!("{DEFAULT_TOML}");
-            }
+            mdfm_service::output::constant(DEFAULT_TOML);
             Ok(())
         }
     }

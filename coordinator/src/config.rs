@@ -83,6 +83,8 @@ pub(crate) struct Config {
     pub(crate) notice_retry_seconds: Vec<u64>,
     /// Certificate of the authority that receivers of webhooks have theirs from; without it the system's are trusted.
     pub(crate) webhook_ca_file: Option<PathBuf>,
+    /// Networks outside the public internet in which receivers of webhooks may be.
+    pub(crate) webhook_networks: Vec<IpNet>,
     /// Who is asked to cosign the log's checkpoints.
     pub(crate) witnesses: Vec<Witness>,
 }
@@ -145,6 +147,7 @@ impl Default for Config {
             mail: None,
             notice_retry_seconds: vec![5, 60, 600, 3_600, 14_400, 28_800, 43_200],
             webhook_ca_file: None,
+            webhook_networks: Vec::new(),
             witnesses: Vec::new(),
         }
     }
@@ -234,6 +237,7 @@ mod tests {
             ("silence_limit_seconds = -1", "silence_limit_seconds"),
             ("public_url = \"http://x\"", "public_url"),
             ("data_dir = 7", "data_dir"),
+            ("webhook_networks = [\"here\"]", "webhook_networks"),
         ] {
             let error = Config::parse(text).expect_err(text);
             assert!(error.contains(names), "{error}");

@@ -16,6 +16,7 @@ mod domain;
 mod fleet_link;
 mod https;
 mod notify;
+mod outward;
 mod pki;
 pub mod rehearsal;
 mod report;

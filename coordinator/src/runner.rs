@@ -324,10 +324,7 @@ struct Waited {
 /// A failure after which memory and disk could disagree: only a restart, which replays the log, is safe.
 fn die(what: &str, error: &(dyn std::error::Error + 'static)) -> ! {
     tracing::error!(error, "{what}; stopping, the log will be replayed at the next start");
-    #[expect(clippy::print_stderr, reason = "last words before the process ends")]
-    {
-        eprintln!("mdfm-coordinator: {what}: {error}");
-    }
+    mdfm_service::output::note(format_args!("mdfm-coordinator: {what}: {error}"));
     std::process::exit(70);
 }
 

@@ -147,10 +147,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Action::RenewCertificate { data, names } => renew(&data, &names),
         Action::DefaultConfig => {
-            #[expect(clippy::print_stdout, reason = "printing is what the command is for")]
-            {
-                print!("{DEFAULT_TOML}");
-            }
+            mdfm_service::output::constant(DEFAULT_TOML);
             Ok(())
         }
     }

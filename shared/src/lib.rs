@@ -19,6 +19,7 @@ pub mod record;
 pub mod report;
 pub mod sign;
 pub mod telemetry;
+pub mod text;
 pub mod time;
 pub mod tlog;
 pub mod trust;

@@ -109,6 +109,10 @@ pub struct AuditRecord {
     pub document: Option<String>,
 }
 
+/// End of the action of a record that keeps what the record before it leaves out: a record that carries a manifest or an approval goes to
+/// gateways, which need no more than the signed document, who acted and where it stands in the log.
+pub const CONTEXT: &str = ".context";
+
 /// Why bytes are no record, or carry no such document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
@@ -124,6 +128,16 @@ pub enum RecordError {
 }
 
 impl AuditRecord {
+    /// Whether this record keeps what the record before it leaves out.
+    pub fn is_context(&self) -> bool {
+        self.event.is_none() && self.document.is_none() && self.action.ends_with(CONTEXT)
+    }
+
+    /// The action that the record is about: its own, or that of the record before it, whose context it keeps.
+    pub fn about(&self) -> &str {
+        if self.is_context() { self.action.trim_end_matches(CONTEXT) } else { &self.action }
+    }
+
     /// A record of an action on an object; what else it says is filled in by who makes it.
     pub fn new(at: UtcMillis, actor: &Actor, action: &str, object: &str, outcome: Outcome) -> Self {
         Self {

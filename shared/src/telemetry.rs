@@ -88,6 +88,10 @@ pub struct FirmwareReport {
 
 /// [`EventKind::Refused::what`] of a device that was called back and stays: the firmware before is below its security floor.
 pub const REFUSED_ROLLBACK: &str = "rollback";
+/// [`EventKind::Refused::what`] of a device that failed too often to be given another release.
+pub const REFUSED_QUARANTINE: &str = "quarantine";
+/// [`EventKind::Refused::what`] of a summary: so many events of a device, or of the gateway, are counted and not kept.
+pub const REFUSED_FLOOD: &str = "flood";
 
 /// [`EventKind::StateChanged::detail`] of a device that leaves a release because the coordinator ordered it, and a part of the
 /// detail once it is back. Every agent since the first writes it so.
@@ -135,7 +139,8 @@ pub enum EventKind {
     },
     /// Something that came from the coordinator or a device was refused.
     Refused {
-        /// What was refused: `directive`, `release`, `checkpoint`, `trust`, `image`, `device`, `rollback`, `quarantine`.
+        /// What was refused: `directive`, `release`, `checkpoint`, `trust`, `image`, `device`, `rollback`, `quarantine`,
+        /// `flood`.
         what: String,
         /// Why and what to do.
         reason: String,

@@ -1,8 +1,6 @@
 //! The demonstration: one vendor, ten hospitals, forty devices, three firmware releases — one good, one bad, one bad while the
 //! coordinator is gone — and the audit log that proves what happened. Every figure printed is one that was observed.
 
-#![expect(clippy::print_stdout, reason = "a demonstration shows")]
-
 mod show;
 
 use std::collections::BTreeMap;
@@ -11,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use mdfm_service::output;
 use mdfm_tests::{Layout, Role, World, device_id, gateway_id, hospital_id, program, wait_for};
 use serde_json::Value;
 
@@ -215,17 +214,20 @@ fn audit(world: &World, show: &Show) -> anyhow::Result<()> {
 
 fn summary(world: &World, show: &Show) -> anyhow::Result<()> {
     show.title("Summary");
-    println!("{:<12} {:<9} {:<10} {:<11} {:>18}", "DEVICE", "HOSPITAL", "FIRMWARE", "STATE", "SECONDS TO RETURN");
+    output::line(format_args!(
+        "{:<12} {:<9} {:<10} {:<11} {:>18}",
+        "DEVICE", "HOSPITAL", "FIRMWARE", "STATE", "SECONDS TO RETURN"
+    ));
     for device in world.device_list()? {
         let seconds = device["rollbackMs"].as_f64().map_or_else(|| "-".to_owned(), |ms| format!("{:.2}", ms / 1_000.0));
-        println!(
+        output::line(format_args!(
             "{:<12} {:<9} {:<10} {:<11} {:>18}",
             show::text(&device["deviceId"]),
             show::text(&device["hospitalId"]),
             show::text(&device["currentFirmwareVersion"]),
             show::text(&device["installState"]),
             seconds
-        );
+        ));
     }
     show.line("every expected end state was observed");
     Ok(())
@@ -234,11 +236,17 @@ fn summary(world: &World, show: &Show) -> anyhow::Result<()> {
 fn look_around(world: &World) {
     let ctl = program("mdfmctl").map(|p| p.display().to_string()).unwrap_or_default();
     let session = world.session(Role::Operator);
-    println!("\nEverything is still running in {}:", world.dir.display());
-    println!("  {ctl} --session {session} devices list");
-    println!("  {ctl} --session {session} audit search --limit 20");
-    println!("  tail -f {}/logs/agent-001.log        (gateway {})", world.dir.display(), gateway_id(1));
-    println!("  touch {}/in-use     (a patient is connected)", world.device_dir(3, 1).display());
+    output::line("");
+    output::line(format_args!("Everything is still running in {}:", world.dir.display()));
+    output::line(format_args!("  {ctl} --session {session} devices list"));
+    output::line(format_args!("  {ctl} --session {session} audit search --limit 20"));
+    output::line(format_args!(
+        "  tail -f {}/logs/agent-001.log        (gateway {})",
+        world.dir.display(),
+        gateway_id(1)
+    ));
+    output::line(format_args!("  touch {}/in-use     (a patient is connected)", world.device_dir(3, 1).display()));
     let ids: Vec<String> = world.process_ids().iter().map(ToString::to_string).collect();
-    println!("End it with:\n  kill {}", ids.join(" "));
+    output::line("End it with:");
+    output::line(format_args!("  kill {}", ids.join(" ")));
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use mdfm_service::output;
 use serde_json::Value;
 
 /// Prints with the time since the start.
@@ -26,10 +27,11 @@ impl Show {
         Self { started: Instant::now() }
     }
     pub(crate) fn title(&self, words: &str) {
-        println!("\n=== {words}");
+        output::line("");
+        output::line(format_args!("=== {words}"));
     }
     pub(crate) fn line(&self, words: &str) {
-        println!("[{:6.1} s] {words}", self.started.elapsed().as_secs_f64());
+        output::line(format_args!("[{:6.1} s] {words}", self.started.elapsed().as_secs_f64()));
     }
 
     /// One line for the state of a deployment, whenever it changed.

@@ -46,7 +46,7 @@ fn finish(world: &World, id: &str) {
 }
 
 /// Until the published checkpoint covers what there is now.
-fn settled(world: &World) {
+pub(crate) fn settled(world: &World) {
     let size = world.ctl(Role::Operator, &["audit", "status"]).unwrap()["logSize"].as_u64().unwrap();
     wait_for("a checkpoint over all of it", Duration::from_secs(30), || {
         let status = world.ctl(Role::Operator, &["audit", "status"])?;
@@ -76,7 +76,7 @@ fn p11_10b_an_inspector_finds_copies_and_verifies_everything_without_us() {
         search(more).iter().map(|r| r["action"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(actions(&["--firmware", "FW-2.2.0", "--action", "firmware.approve"]).len(), 3);
-    assert_eq!(actions(&["--role", "QA", "--action", "firmware.*"]), ["firmware.approve"]);
+    assert_eq!(actions(&["--role", "QA", "--action", "firmware.*"]), ["firmware.approve", "firmware.approve.context"]);
     assert_eq!(actions(&["--outcome", "refused", "--actor", Role::Clinical.user()]), ["audit.search"]);
     let first = device_id(1, 1);
     let about_device = search(&["--device", &first, "--action", "telemetry.commit", "--deployment", &deployment]);
@@ -213,25 +213,27 @@ fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
     files
 }
 
+/// What a real browser makes of a page.
+pub(crate) fn shown_in_browser(page: &Path) -> String {
+    let profile = page.with_extension("profile");
+    let output = Command::new("chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args(["--virtual-time-budget=20000", &format!("--user-data-dir={}", profile.display()), "--dump-dom"])
+        .arg(format!("file://{}", page.display()))
+        .output()
+        .expect("Chromium is not installed; run `make tools`");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 /// The page verifies in a real browser, and says so when a byte of the evidence is another one.
 fn show_in_browser(page: &Path, key: &str) {
-    let shown = |page: &Path| {
-        let profile = page.with_extension("profile");
-        let output = Command::new("chromium")
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
-            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-            .args(["--virtual-time-budget=20000", &format!("--user-data-dir={}", profile.display()), "--dump-dom"])
-            .arg(format!("file://{}", page.display()))
-            .output()
-            .expect("Chromium is not installed; run `make tools`");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    };
-    let dom = shown(page);
+    let dom = shown_in_browser(page);
     assert!(dom.contains(">VERIFIED: ") && dom.contains(key), "{}", &dom[..dom.len().min(3_000)]);
     let bad = page.with_file_name("bad.html");
     let text = std::fs::read_to_string(page).unwrap();
     std::fs::write(&bad, text.replacen("telemetry.commit", "telemetry.commut", 1)).unwrap();
-    let dom = shown(&bad);
+    let dom = shown_in_browser(&bad);
     assert!(dom.contains(">NOT VERIFIED: entry "), "{}", &dom[..dom.len().min(3_000)]);
 }
 

@@ -97,7 +97,7 @@ fn publish(topic: &str) -> Vec<u8> {
     packet
 }
 
-fn subscribe(filter: &str) -> Vec<u8> {
+pub(crate) fn subscribe(filter: &str) -> Vec<u8> {
     let mut packet = vec![0x82, (5 + filter.len()) as u8, 0, 1, 0, filter.len() as u8];
     packet.extend_from_slice(filter.as_bytes());
     packet.push(1);
@@ -130,6 +130,44 @@ fn level_5(client_id: &str) -> Vec<u8> {
     ];
     packet.extend_from_slice(client_id.as_bytes());
     packet
+}
+
+/// A gateway's key and certificate in other hands.
+pub(crate) struct GatewayDoor {
+    identity: (String, String),
+    gateway: String,
+}
+
+impl GatewayDoor {
+    pub(crate) fn stolen(world: &World, h: usize) -> Self {
+        Self { identity: stolen(world, h), gateway: gateway_id(h) }
+    }
+
+    /// The status that a GET gives.
+    pub(crate) fn get(&self, world: &World, path: &str) -> u16 {
+        let mut stream = dial(world, Some(self.identity.clone()), &TLS13);
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+        stream.flush().unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        String::from_utf8_lossy(&head[9..]).parse().unwrap()
+    }
+
+    /// All that comes after these packets, until nothing more does.
+    pub(crate) fn messages(&self, world: &World, packets: &[Vec<u8>]) -> Vec<u8> {
+        let mut stream = dial(world, Some(self.identity.clone()), &TLS13);
+        stream.write_all(&connect(&self.gateway, None)).unwrap();
+        for packet in packets {
+            stream.write_all(packet).unwrap();
+        }
+        stream.flush().unwrap();
+        stream.sock.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+        let (mut received, mut buffer) = (Vec::new(), [0; 4096]);
+        while let Ok(n @ 1..) = stream.read(&mut buffer) {
+            received.extend_from_slice(&buffer[..n]);
+        }
+        received
+    }
 }
 
 /// Sends packets one after the other; gives whether the other side closed the connection over them.

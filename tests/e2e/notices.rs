@@ -81,7 +81,7 @@ fn world(name: &str) -> (World, TcpListener, TcpListener) {
     let mail = mail_place.local_addr().unwrap().port();
     let (ca, secret) = (dir.join("coordinator/ca.pem"), dir.join("mail.password"));
     let more_config = format!(
-        "notice_retry_seconds = [1, 1]\nwebhook_ca_file = {ca:?}\n[mail]\nhost = \"localhost\"\nport = {mail}\n\
+        "notice_retry_seconds = [1, 1]\nwebhook_ca_file = {ca:?}\nwebhook_networks = [\"127.0.0.0/8\", \"::1/128\"]\n[mail]\nhost = \"localhost\"\nport = {mail}\n\
          from = \"Firmware <firmware@vendor.example>\"\nca_file = {ca:?}\n\
          user = {MAIL_USER:?}\npassword_file = {secret:?}\n"
     );

@@ -82,6 +82,51 @@ fn in_the_coordinator_the_domain_names_neither_http_nor_mqtt_nor_disk() {
     }
 }
 
+/// Everything that a program prints or logs passes the one place that escapes what a terminal obeys.
+#[test]
+fn sec_17_only_one_module_prints() {
+    let allowed = [
+        "shared/service/src/output.rs",  // the one place
+        "shared/service/src/logging.rs", // the journal; its fields are escaped there
+        "simulators/src/device/tool.rs", // a protocol between programs, JSON lines
+    ];
+    let prints = ["println!", "print!(", "eprint!(", "dbg!(", "stdout()", "stderr()", "io::stdout", "io::stderr"];
+    for dir in [
+        "agent/src",
+        "coordinator/src",
+        "coordinator/audit/src",
+        "coordinator/ctl/src",
+        "coordinator/witness/src",
+        "shared",
+        "simulators/src",
+        "tests/demo",
+    ] {
+        for (path, text) in files(dir, ".rs") {
+            if allowed.contains(&path.as_str()) || path.ends_with("tests.rs") || path.contains("/tests/") {
+                continue;
+            }
+            for (line, words) in code(without_tests(&text)) {
+                let found = prints.iter().find(|p| words.contains(**p) && !words.contains("is_terminal"));
+                assert!(found.is_none(), "{path}:{line} prints past mdfm_service::output: {words}");
+                let starts = words.contains("tracing_subscriber::fmt") && !words.contains("//");
+                assert!(!starts, "{path}:{line} logs past mdfm_service::start_logging");
+            }
+        }
+    }
+}
+
+/// Names of the keys in a page or a spreadsheet may change; the functions that make both safe may not be passed by.
+#[test]
+fn sec_24_cells_of_spreadsheets_are_made_in_one_place() {
+    for dir in ["agent/src", "coordinator", "shared", "simulators/src"] {
+        for (path, text) in files(dir, ".rs") {
+            for (line, words) in code(without_tests(&text)) {
+                assert!(!words.contains("csv::Writer"), "{path}:{line}: write cells with text::csv_cell");
+            }
+        }
+    }
+}
+
 #[test]
 fn adapters_never_touch_the_journal() {
     for (path, text) in files("agent/src/device", ".rs").into_iter().chain(files("agent/src/link", ".rs")) {

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::local::{Attached, Said};
 use super::program::Program;
+use crate::gateway::Malformed;
 
 /// Exit code of a tool that refused the order; it said why.
 const REFUSED: i32 = 10;
@@ -233,7 +234,7 @@ impl Attached for CommandDevice {
         if let Err(error) = self.write(offset, data) {
             // What the tool reports next says where to go on.
             self.writing = None;
-            self.pending.push(Said::Malformed(format!("the image was not written: {error}")));
+            self.pending.push(Said::Malformed(Malformed::with("the image was not written", error)));
         }
         // A tool that nobody listens to stops writing.
         self.idle()

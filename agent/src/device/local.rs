@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::gateway::Malformed;
 use mdfm_shared::device::{Command, Fault, Report};
 use mdfm_shared::id::DeviceId;
 use tokio::runtime::Handle;
@@ -35,7 +36,7 @@ pub(crate) trait Attached: Send {
 pub(crate) enum Said {
     Report(Box<Report>),
     Fault(Fault),
-    Malformed(String),
+    Malformed(Malformed),
 }
 
 /// What comes for a device.
@@ -115,7 +116,7 @@ fn serve<A: Attached>(
                 // Taken up anew from what is on disk; meanwhile the device counts as silent.
                 tracing::error!(%device, %error, "the device cannot be served; trying again");
                 attached = None;
-                let said = vec![Said::Malformed(format!("the gateway cannot serve it: {error}"))];
+                let said = vec![Said::Malformed(Malformed::with("the gateway cannot serve it", error))];
                 std::thread::sleep(poll.max(Duration::from_secs(1)));
                 said
             }

@@ -16,6 +16,8 @@ use mdfm_shared::device::{Command, Fault, Report};
 use mdfm_shared::id::DeviceId;
 use tokio::sync::mpsc;
 
+use crate::gateway::Malformed;
+
 pub(crate) use command::{CommandConfig, CommandDevice};
 pub(crate) use conformance::{Finding, Patience, Subject, run as conformance};
 pub(crate) use local::LocalDevice;
@@ -33,7 +35,7 @@ pub(crate) enum DeviceEvent {
     Report(DeviceId, Box<Report>),
     Fault(DeviceId, Fault),
     /// Something that is not what it should be, and what.
-    Malformed(DeviceId, String),
+    Malformed(DeviceId, Malformed),
 }
 
 /// The way to one device. What is sent may be lost: the device's reports show what arrived.

@@ -52,11 +52,15 @@ impl Program {
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::piped())
             .spawn()
             .map_err(failed)?;
         let input = child.stdin.take();
         let output = child.stdout.take().ok_or_else(|| io::Error::other("a program without an output"))?;
+        if let Some(errors) = child.stderr.take() {
+            let name = name.clone();
+            std::thread::Builder::new().name("program-errors".into()).spawn(move || log_errors(&name, errors))?;
+        }
         let (said, lines) = sync_channel(LINES_MAX);
         std::thread::Builder::new().name("program-output".into()).spawn(move || {
             let mut output = BufReader::new(output);
@@ -131,6 +135,23 @@ impl Program {
             return Err(io::Error::other(format!("{} took too long and was killed", self.name)));
         }
         Ok((said, status))
+    }
+}
+
+/// What a program says on standard error goes to the agent's log, as bounded and as escaped as everything there.
+fn log_errors(program: &str, errors: impl Read) {
+    let mut errors = BufReader::new(errors);
+    let mut line = Vec::new();
+    for n in 0_u64.. {
+        line.clear();
+        match (&mut errors).take(LINE_BYTES_MAX).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return,
+            // What is beyond the bound is read and let go, so that the program is not stopped by it.
+            Ok(_) if n < LINES_MAX as u64 => {
+                tracing::warn!(program, "{}", String::from_utf8_lossy(&line).trim_end());
+            }
+            Ok(_) => {}
+        }
     }
 }
 

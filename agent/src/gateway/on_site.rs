@@ -149,11 +149,16 @@ impl<S: Store> Gateway<S> {
         Ok(Ok(("proved, taken".into(), Value::Null)))
     }
 
-    /// The telemetry that waits, for a bundle.
-    pub(crate) fn export(&self) -> Reply {
+    /// The telemetry that waits, for a bundle. What was not yet sealed is sealed now: it leaves the gateway.
+    pub(crate) fn export(&mut self) -> Result<Reply, GatewayError> {
+        let writes = self.outbox.seal_all()?;
+        if !writes.is_empty() {
+            self.store.commit(writes)?;
+        }
         let topic = Topic::Telemetry(self.who.gateway.clone()).to_string();
         let document = |frame: &Vec<u8>| bundle::Document { topic: topic.clone(), payload: STANDARD.encode(frame) };
-        Ok((self.who.gateway.to_string(), json!(self.outbox.pending().map(document).collect::<Vec<_>>())))
+        let frames = self.outbox.pending(&self.store)?;
+        Ok(Ok((self.who.gateway.to_string(), json!(frames.iter().map(document).collect::<Vec<_>>()))))
     }
 
     /// How the gateway is.
@@ -170,6 +175,7 @@ impl<S: Store> Gateway<S> {
             "rosterVersion": self.trust.roster_version(),
             "checkpointSize": self.trust.checkpoint_size(),
             "outboxDepth": self.outbox.depth(),
+            "outboxBytes": self.outbox.bytes(),
             "devices": self.devices.len(),
             "devicesAttached": self.devices.values().filter(|d| d.installer.is_attached(now.mono)).count(),
         })

@@ -4,7 +4,9 @@
 use mdfm_shared::device::{Command, ComponentImage, Fault, Order, Refusal, Report, WRONG_DIGEST};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::manifest::Component;
-use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, REFUSED_ROLLBACK, ROLLBACK_ORDERED, Severity};
+use mdfm_shared::telemetry::{
+    EventKind, FirmwareReport, InstallState, REFUSED_QUARANTINE, REFUSED_ROLLBACK, ROLLBACK_ORDERED, Severity,
+};
 use mdfm_shared::time::MonotonicMs;
 
 use super::state::{BootId, Journal, Phase, Plan, QUARANTINE_FAILURES, Stamp};
@@ -19,6 +21,13 @@ const ROLLBACK_LIMIT_MS: u64 = 270_000;
 const ATTACHED_MS: u64 = 5_000;
 /// Times that an image is written again because the device read other bytes than were announced.
 const WRONG_DIGESTS_MAX: u32 = 3;
+const HOUR_MS: u64 = 3_600_000;
+/// Steps back in an hour because the device contradicts itself, after which the installation fails: each is an event, and a hostile
+/// device could go on for ever.
+const CONTRADICTIONS_MAX: u32 = 20;
+/// Trials that nobody asked for which are ended at once in an hour; later ones with a pause between.
+const STRAYS_AT_ONCE: u32 = 3;
+const STRAY_PAUSE_MS: u64 = 240_000;
 /// Transitions in one step; more would be a loop of our own making.
 const TRANSITIONS_MAX: usize = 16;
 
@@ -40,6 +49,10 @@ pub(crate) struct Installer {
     started: MonotonicMs,
     /// Whether, when last looked at, the order to boot could be given again.
     boot_is_wished: bool,
+    /// Steps back that the device caused by contradicting itself.
+    contradictions: Churn,
+    /// Trials that nobody asked for.
+    strays: Churn,
 }
 
 /// An order that stands.
@@ -50,6 +63,32 @@ struct Given {
     first: u64,
     /// When it was last given.
     at: MonotonicMs,
+}
+
+/// How often something happened within the hour; volatile.
+#[derive(Debug, Default)]
+struct Churn {
+    since: MonotonicMs,
+    count: u32,
+    last: MonotonicMs,
+}
+
+impl Churn {
+    /// Counts one more; returns how many there were in this hour.
+    fn count(&mut self, now: MonotonicMs) -> u32 {
+        if now.since_ms(self.since) >= HOUR_MS {
+            (self.since, self.count) = (now, 0);
+        }
+        self.last = now;
+        self.count += 1;
+        self.count
+    }
+
+    /// Whether the next one has to wait: after a few in this hour, for a time below that of a rollback's alarm.
+    fn must_wait(&self, now: MonotonicMs) -> bool {
+        let is_churn = self.count >= STRAYS_AT_ONCE && now.since_ms(self.since) < HOUR_MS;
+        is_churn && now.since_ms(self.last) < STRAY_PAUSE_MS
+    }
 }
 
 /// Why a device goes back.
@@ -88,6 +127,8 @@ impl Installer {
             wrong_digests: 0,
             started: now,
             boot_is_wished: false,
+            contradictions: Churn::default(),
+            strays: Churn::default(),
         }
     }
 
@@ -360,8 +401,19 @@ impl Installer {
                 "{QUARANTINE_FAILURES} installations in a row failed on this device; nothing more is installed until it is released on site \
                  (mdfm-agent release)"
             );
-            step.events.push(EventKind::Refused { what: "quarantine".into(), reason });
+            step.events.push(EventKind::Refused { what: REFUSED_QUARANTINE.into(), reason });
         }
+    }
+
+    /// Counts a step back that the device caused; ends the installation when there are too many.
+    fn contradicts_itself(&mut self, now: Now, step: &mut Step) -> bool {
+        let too_often = self.contradictions.count(now.mono) > CONTRADICTIONS_MAX;
+        if too_often {
+            let reason = format!("the device contradicted itself more than {CONTRADICTIONS_MAX} times within an hour");
+            self.enter(Phase::Failed, reason, step);
+            self.count_failure(step);
+        }
+        too_often
     }
 
     /// Gives an order, or gives the one that stands again if it seems lost; never one to boot to a device in use.
@@ -414,7 +466,9 @@ impl Installer {
     fn leave_stray_trial(&mut self, now: Now, step: &mut Step) -> bool {
         let (Some(plan), Some((_, report))) = (&self.journal.plan, &self.report) else { return false };
         let stray = !report.confirmed && !report.in_use && report.running.sha256 != plan.fallback.sha256;
+        let stray = stray && !self.strays.must_wait(now.mono);
         if stray {
+            self.strays.count(now.mono);
             let version = report.running.version.clone();
             self.go_back(
                 now,
@@ -573,7 +627,9 @@ impl Installer {
         let (Some(plan), Some((_, report))) = (self.journal.plan.clone(), self.report.clone()) else { return false };
         let holds = report.staged.as_ref().is_some_and(|s| s.complete && s.sha256 == plan.image.firmware.sha256);
         if !holds {
-            self.collect("the slot lost the image, writing it again", step);
+            if !self.contradicts_itself(now, step) {
+                self.collect("the slot lost the image, writing it again", step);
+            }
             return true;
         }
         let Some(Wish::Install(target)) = &self.wish else { return false };
@@ -618,6 +674,9 @@ impl Installer {
         if let Some(report) = self.answer().cloned() {
             if let Some(refusal) = &report.last_refusal {
                 if refusal.code == "inUse" {
+                    if self.contradicts_itself(now, step) {
+                        return true;
+                    }
                     self.enter(Phase::Staged, "waiting: the device is in use".into(), step);
                 } else {
                     let (message, code) = (&refusal.message, &refusal.code);

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use mdfm_shared::bundle::{Document, Header, PREFIX_BYTES, header_len};
+use mdfm_shared::text::{printable, printable_json};
 use serde_json::Value;
 
 use super::{Request, request};
@@ -75,7 +76,7 @@ pub(super) fn export(state_dir: &Path, path: &Path) -> anyhow::Result<usize> {
 pub(super) fn word(value: &Value) -> String {
     match value {
         Value::Null => "-".into(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::String(text) => printable(text).into_owned(),
+        other => printable_json(&other.to_string()).into_owned(),
     }
 }

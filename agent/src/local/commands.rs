@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use mdfm_service::output as terminal;
 use mdfm_shared::id::{DeploymentId, DeviceId};
 use serde_json::{Value, json};
 
@@ -85,14 +86,10 @@ pub(crate) struct Output {
     pub(crate) json: bool,
 }
 
-#[expect(clippy::print_stdout, reason = "the answer to whoever typed the command")]
-fn print(text: &str) {
-    println!("{text}");
-}
-
 impl Output {
-    fn answer(self, data: &Value, words: impl FnOnce() -> String) {
-        if self.json { print(&data.to_string()) } else { print(&words()) }
+    /// Prints JSON, or the lines that `words` makes.
+    fn answer(self, data: &Value, words: impl FnOnce() -> Vec<String>) {
+        if self.json { terminal::json(data) } else { words().into_iter().for_each(terminal::line) }
     }
 
     fn message(self, message: &str, data: &Value) {
@@ -100,7 +97,7 @@ impl Output {
         if !data.is_null() {
             answer["data"] = data.clone();
         }
-        self.answer(&answer, || message.to_owned());
+        self.answer(&answer, || vec![message.to_owned()]);
     }
 
     fn rows(self, rows: &Value, columns: &[(&str, &str)]) {
@@ -108,7 +105,7 @@ impl Output {
     }
 }
 
-fn table(rows: &Value, columns: &[(&str, &str)]) -> String {
+fn table(rows: &Value, columns: &[(&str, &str)]) -> Vec<String> {
     let rows: Vec<Vec<String>> = rows
         .as_array()
         .into_iter()
@@ -121,13 +118,13 @@ fn table(rows: &Value, columns: &[(&str, &str)]) -> String {
         let cells = row.iter().enumerate().map(|(i, cell)| format!("{cell:width$}", width = width(i)));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    std::iter::once(&names).chain(&rows).map(line).collect::<Vec<_>>().join("\n")
+    std::iter::once(&names).chain(&rows).map(line).collect()
 }
 
 /// One field a line.
-fn fields(data: &Value) -> String {
+fn fields(data: &Value) -> Vec<String> {
     let all = data.as_object().into_iter().flatten();
-    all.map(|(name, value)| format!("{name:20} {}", word(value))).collect::<Vec<_>>().join("\n")
+    all.map(|(name, value)| format!("{name:20} {}", word(value))).collect()
 }
 
 /// Does what somebody on the gateway wants.
@@ -171,7 +168,7 @@ pub(crate) fn run(state_dir: &Path, action: Action, output: Output) -> anyhow::R
         }
         Action::Import { bundle } => {
             let said = bundle::import(state_dir, &bundle)?;
-            output.answer(&json!({ "imported": said }), || said.join("\n"));
+            output.answer(&json!({ "imported": said }), || said.clone());
             Ok(())
         }
         Action::Export { file } => {

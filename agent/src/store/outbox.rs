@@ -1,5 +1,12 @@
-//! Telemetry on its way: signed and chained when it is made, durable with the change that it reports, freed only by the
-//! coordinator's signed ack.
+//! Telemetry on its way: events wait until there is room to send them, are then signed and chained in batches, and are freed
+//! only by the coordinator's signed ack. Everything is durable with the change that it reports.
+//!
+//! Two stages, so that the bound never breaks the chain. A *sealed* batch has a sequence and a digest that the next batch names: it is
+//! never altered and never dropped. At most [`SEALED_MAX`] batches are sealed ahead of their acks. All other events *wait*, unsealed:
+//! only these may be dropped when the outbox is full or they are too old, and what is dropped is counted in a summary
+//! that waits in their place. State changes, adoptions, consent, local actions, refused rollbacks and quarantines are never dropped.
+
+mod flood;
 
 use std::collections::BTreeMap;
 
@@ -14,12 +21,37 @@ use mdfm_shared::wire;
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, Write};
+pub(crate) use flood::{Class, Counts};
 
 /// Batches sent without an ack at once.
 const WINDOW_BATCHES: u64 = 16;
+/// Batches sealed ahead of their acks: what can be sent at once. Later events wait unsealed.
+const SEALED_MAX: usize = WINDOW_BATCHES as usize;
+/// Encoded events in one batch: signed and in base64 it fits one entry of the log.
+const BATCH_BYTES_MAX: usize = 24 * 1024;
 /// Without progress for so long, everything unacknowledged is sent again.
 const RESEND_MS: u64 = 5_000;
+/// A full outbox is emptied to this share of its bound, so that the work is not done for every event.
+const EMPTIED_EIGHTHS: u64 = 7;
+/// Critical faults of one device that wait in full, the first ones; later ones are counted once the outbox is full.
+const CRITICAL_KEPT: usize = 32;
 const CHAIN_KEY: &str = "outbox-chain";
+const WAITING_PREFIX: &str = "outbox-wait/";
+
+/// Bounds of the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OutboxLimits {
+    /// Encoded bytes of all events and batches that wait.
+    pub(crate) bytes_max: u64,
+    /// Age by the wall clock, in milliseconds, at which an event that may be dropped is dropped.
+    pub(crate) age_ms_max: u64,
+}
+
+impl Default for OutboxLimits {
+    fn default() -> Self {
+        Self { bytes_max: 8 << 20, age_ms_max: 90 * 86_400_000 }
+    }
+}
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Chain {
@@ -30,12 +62,50 @@ struct Chain {
     last: Digest,
 }
 
-/// Batches that are not yet acknowledged.
+/// What waits to be sealed, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Waiting {
+    Event(Event),
+    /// Events that were not kept: of one device, or of the gateway itself.
+    Cut {
+        device: Option<DeviceId>,
+        from: UtcMillis,
+        to: UtcMillis,
+        counts: Counts,
+    },
+}
+
+impl Waiting {
+    /// The event that goes into a batch.
+    fn into_event(self) -> Event {
+        match self {
+            Self::Event(event) => event,
+            Self::Cut { device, from, to, counts } => Event { device, at: to, kind: counts.event(from, to) },
+        }
+    }
+}
+
+struct Item {
+    waiting: Waiting,
+    /// Encoded length.
+    bytes: u64,
+    /// Whether something stands in the store under its number.
+    stored: bool,
+    /// Whether the store lacks it as it is now.
+    is_new: bool,
+}
+
+/// Batches that are not yet acknowledged, and events that wait to be sealed.
 pub(crate) struct Outbox {
     gateway: GatewayId,
     key: SecretKey,
+    limits: OutboxLimits,
     chain: Chain,
-    pending: BTreeMap<u64, Vec<u8>>,
+    /// Sealed batches and the lengths of their frames; the frames are in the store.
+    pending: BTreeMap<u64, u64>,
+    waiting: BTreeMap<u64, Item>,
+    next_waiting: u64,
+    bytes: u64,
     sent_to: u64,
     progress_at: MonotonicMs,
 }
@@ -44,13 +114,18 @@ fn batch_key(sequence: u64) -> String {
     format!("outbox/{sequence:020}")
 }
 
+fn waiting_key(number: u64) -> String {
+    format!("{WAITING_PREFIX}{number:020}")
+}
+
 impl Outbox {
-    /// Takes up what is on disk; a new epoch starts a new chain with nothing pending.
+    /// Loads what is in the store. A new epoch starts a new chain with nothing sealed; events that were not yet sealed go into it.
     pub(crate) fn load(
         store: &impl Store,
         gateway: GatewayId,
         key: SecretKey,
         epoch: u64,
+        limits: OutboxLimits,
     ) -> Result<(Self, Vec<Write>), StoreError> {
         let held: Option<Chain> = match store.get(CHAIN_KEY)? {
             Some(bytes) => Some(wire::decode(&bytes).map_err(|_| StoreError::Decode { key: CHAIN_KEY.into() })?),
@@ -63,7 +138,7 @@ impl Outbox {
             Some(chain) => {
                 for (key, bytes) in stored {
                     let sequence = key.trim_start_matches("outbox/").parse();
-                    pending.insert(sequence.map_err(|_| StoreError::Decode { key })?, bytes);
+                    pending.insert(sequence.map_err(|_| StoreError::Decode { key })?, bytes.len() as u64);
                 }
                 chain
             }
@@ -72,31 +147,203 @@ impl Outbox {
                 Chain { epoch, sequence: 0, last: Digest([0; 32]) }
             }
         };
-        Ok((Self { gateway, key, chain, pending, sent_to: 0, progress_at: MonotonicMs(0) }, writes))
+        let mut waiting = BTreeMap::new();
+        for (key, bytes) in store.scan(WAITING_PREFIX)? {
+            let number = key.trim_start_matches(WAITING_PREFIX).parse::<u64>().ok();
+            let (Some(number), Ok(decoded)) = (number, wire::decode(&bytes)) else {
+                return Err(StoreError::Decode { key });
+            };
+            waiting.insert(number, Item { waiting: decoded, bytes: bytes.len() as u64, stored: true, is_new: false });
+        }
+        let bytes = pending.values().sum::<u64>() + waiting.values().map(|i| i.bytes).sum::<u64>();
+        let next_waiting = waiting.last_key_value().map_or(0, |(n, _)| n + 1);
+        let outbox = Self {
+            gateway,
+            key,
+            limits,
+            chain,
+            pending,
+            waiting,
+            next_waiting,
+            bytes,
+            sent_to: 0,
+            progress_at: MonotonicMs(0),
+        };
+        Ok((outbox, writes))
     }
 
-    /// Makes signed batches of events; they count once the writes are committed.
+    /// Takes events; they count once the writes are committed.
     pub(crate) fn add(
         &mut self,
         at: UtcMillis,
         events: impl IntoIterator<Item = (Option<DeviceId>, EventKind)>,
     ) -> Result<Vec<Write>, SignError> {
-        let events: Vec<Event> =
-            events.into_iter().map(|(device, kind)| Event { device, at, kind: shorten(kind) }).collect();
+        for (device, kind) in events {
+            let number = self.next_waiting;
+            self.next_waiting += 1;
+            self.put(number, Waiting::Event(Event { device, at, kind: shorten(kind) }));
+        }
+        self.settle(at)
+    }
+
+    /// Counts events of a device, or of the gateway itself, that were not recorded.
+    pub(crate) fn count(
+        &mut self,
+        (from, to): (UtcMillis, UtcMillis),
+        device: Option<&DeviceId>,
+        counts: &Counts,
+    ) -> Result<Vec<Write>, SignError> {
+        self.merge((from, to), device, counts);
+        self.settle(to)
+    }
+
+    /// Adds to the summary that waits for this device, or begins one.
+    fn merge(&mut self, (from, to): (UtcMillis, UtcMillis), device: Option<&DeviceId>, more: &Counts) {
+        let same = |item: &Item| matches!(&item.waiting, Waiting::Cut { device: d, .. } if d.as_ref() == device);
+        let held = self.waiting.iter().find(|(_, item)| same(item)).map(|(n, item)| (*n, item.waiting.clone()));
+        match held {
+            Some((number, Waiting::Cut { device, from: first, to: last, mut counts })) => {
+                counts.add(more);
+                self.put(number, Waiting::Cut { device, from: first.min(from), to: last.max(to), counts });
+            }
+            _ => {
+                let number = self.next_waiting;
+                self.next_waiting += 1;
+                self.put(number, Waiting::Cut { device: device.cloned(), from, to, counts: more.clone() });
+            }
+        }
+    }
+
+    fn put(&mut self, number: u64, waiting: Waiting) {
+        let bytes = wire::encode(&waiting).len() as u64;
+        let before = self.waiting.remove(&number);
+        let (stored, freed) = before.map_or((false, 0), |i| (i.stored, i.bytes));
+        self.waiting.insert(number, Item { waiting, bytes, stored, is_new: true });
+        self.bytes = (self.bytes + bytes).saturating_sub(freed);
+    }
+
+    /// Drops what is too much or too old, seals what can be sent, and returns what must be written.
+    fn settle(&mut self, now: UtcMillis) -> Result<Vec<Write>, SignError> {
         let mut writes = Vec::new();
-        for events in events.chunks(BATCH_EVENTS_MAX) {
-            let batch = TelemetryBatch {
-                gateway: self.gateway.clone(),
-                epoch: self.chain.epoch,
-                sequence: self.chain.sequence + 1,
-                previous: self.chain.last,
-                events: events.to_vec(),
-            };
-            let signed = Signed::sign(&batch, &[&self.key])?;
-            self.chain = Chain { epoch: batch.epoch, sequence: batch.sequence, last: signed.digest() };
-            let frame = wire::encode(&signed);
-            writes.push((batch_key(batch.sequence), Some(frame.clone())));
-            self.pending.insert(batch.sequence, frame);
+        self.trim(now, &mut writes);
+        self.seal(&mut writes)?;
+        for (number, item) in &mut self.waiting {
+            if item.is_new {
+                (item.stored, item.is_new) = (true, false);
+                writes.push((waiting_key(*number), Some(wire::encode(&item.waiting))));
+            }
+        }
+        Ok(writes)
+    }
+
+    fn trim(&mut self, now: UtcMillis, writes: &mut Vec<Write>) {
+        let age_ms_max = self.limits.age_ms_max;
+        let is_old = |item: &Item| matches!(&item.waiting, Waiting::Event(e) if now.since_ms(e.at) > age_ms_max);
+        // The oldest event is first, but for clocks that were set: a look at it says whether to look at all.
+        let oldest = self.waiting.values().find(|item| matches!(item.waiting, Waiting::Event(_)));
+        if oldest.is_some_and(is_old) {
+            let old: Vec<u64> =
+                self.waiting.iter().filter(|(_, i)| is_old(i) && i.may_be_dropped()).map(|(n, _)| *n).collect();
+            self.drop_all(old, writes);
+        }
+        if self.bytes <= self.limits.bytes_max {
+            return;
+        }
+        let target = self.limits.bytes_max / 8 * EMPTIED_EIGHTHS;
+        let mut excess = self.bytes.saturating_sub(target);
+        let mut too_much = Vec::new();
+        for (number, item) in self.waiting.iter().filter(|(_, i)| i.may_be_dropped()) {
+            if excess == 0 {
+                break;
+            }
+            excess = excess.saturating_sub(item.bytes);
+            too_much.push(*number);
+        }
+        if excess > 0 {
+            let mut kept: BTreeMap<Option<&DeviceId>, usize> = BTreeMap::new();
+            for (number, item) in &self.waiting {
+                if let Waiting::Event(event) = &item.waiting
+                    && Class::of(&event.kind) == Some(Class::CriticalFault)
+                {
+                    let kept = kept.entry(event.device.as_ref()).or_default();
+                    *kept += 1;
+                    if *kept > CRITICAL_KEPT {
+                        too_much.push(*number);
+                    }
+                }
+            }
+        }
+        self.drop_all(too_much, writes);
+    }
+
+    /// Drops waiting events and counts them.
+    fn drop_all(&mut self, numbers: Vec<u64>, writes: &mut Vec<Write>) {
+        let mut dropped: BTreeMap<Option<DeviceId>, (UtcMillis, UtcMillis, Counts)> = BTreeMap::new();
+        for number in numbers {
+            let Some(item) = self.waiting.remove(&number) else { continue };
+            self.bytes = self.bytes.saturating_sub(item.bytes);
+            if item.stored {
+                writes.push((waiting_key(number), None));
+            }
+            if let Waiting::Event(event) = item.waiting {
+                let summary = dropped.entry(event.device).or_insert_with(|| (event.at, event.at, Counts::default()));
+                summary.0 = summary.0.min(event.at);
+                summary.1 = summary.1.max(event.at);
+                summary.2.count_dropped(Class::of(&event.kind).unwrap_or(Class::Other));
+            }
+        }
+        for (device, (from, to, counts)) in dropped {
+            self.merge((from, to), device.as_ref(), &counts);
+        }
+    }
+
+    /// Makes signed batches of what waits, as many as can be sent at once.
+    fn seal(&mut self, writes: &mut Vec<Write>) -> Result<(), SignError> {
+        let before = self.chain.sequence;
+        while self.pending.len() < SEALED_MAX && !self.waiting.is_empty() {
+            self.seal_one(writes)?;
+        }
+        if self.chain.sequence != before {
+            writes.push((CHAIN_KEY.into(), Some(wire::encode(&self.chain))));
+        }
+        Ok(())
+    }
+
+    fn seal_one(&mut self, writes: &mut Vec<Write>) -> Result<(), SignError> {
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        while let Some(entry) = self.waiting.first_entry() {
+            bytes += usize::try_from(entry.get().bytes).unwrap_or(usize::MAX);
+            if !events.is_empty() && (events.len() == BATCH_EVENTS_MAX || bytes > BATCH_BYTES_MAX) {
+                break;
+            }
+            let (number, item) = entry.remove_entry();
+            self.bytes = self.bytes.saturating_sub(item.bytes);
+            if item.stored {
+                writes.push((waiting_key(number), None));
+            }
+            events.push(item.waiting.into_event());
+        }
+        let batch = TelemetryBatch {
+            gateway: self.gateway.clone(),
+            epoch: self.chain.epoch,
+            sequence: self.chain.sequence + 1,
+            previous: self.chain.last,
+            events,
+        };
+        let signed = Signed::sign(&batch, &[&self.key])?;
+        self.chain = Chain { epoch: batch.epoch, sequence: batch.sequence, last: signed.digest() };
+        let frame = wire::encode(&signed);
+        self.pending.insert(batch.sequence, frame.len() as u64);
+        self.bytes += frame.len() as u64;
+        writes.push((batch_key(batch.sequence), Some(frame)));
+        Ok(())
+    }
+
+    /// Seals everything that waits, for somebody who carries it away on removable media.
+    pub(crate) fn seal_all(&mut self) -> Result<Vec<Write>, SignError> {
+        let mut writes = Vec::new();
+        while !self.waiting.is_empty() {
+            self.seal_one(&mut writes)?;
         }
         if !writes.is_empty() {
             writes.push((CHAIN_KEY.into(), Some(wire::encode(&self.chain))));
@@ -104,17 +351,20 @@ impl Outbox {
         Ok(writes)
     }
 
-    /// Frees what the coordinator has committed.
-    pub(crate) fn acknowledge(&mut self, now: MonotonicMs, ack: &CommitAck) -> Vec<Write> {
+    /// Frees what the coordinator has committed, and seals what waited for room.
+    pub(crate) fn acknowledge(&mut self, now: MonotonicMs, ack: &CommitAck) -> Result<Vec<Write>, SignError> {
         if ack.epoch != self.chain.epoch || ack.gateway != self.gateway {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let kept = self.pending.split_off(&ack.sequence.saturating_add(1));
         let freed = std::mem::replace(&mut self.pending, kept);
         if !freed.is_empty() {
             self.progress_at = now;
         }
-        freed.into_keys().map(|sequence| (batch_key(sequence), None)).collect()
+        self.bytes = self.bytes.saturating_sub(freed.values().sum());
+        let mut writes: Vec<Write> = freed.into_keys().map(|sequence| (batch_key(sequence), None)).collect();
+        self.seal(&mut writes)?;
+        Ok(writes)
     }
 
     /// Everything may have been lost: send from the start.
@@ -123,9 +373,9 @@ impl Outbox {
         self.progress_at = now;
     }
 
-    /// The batches to send now, in order.
-    pub(crate) fn due(&mut self, now: MonotonicMs) -> Vec<Vec<u8>> {
-        let Some((&first, _)) = self.pending.first_key_value() else { return Vec::new() };
+    /// The batches to send now, in order; their frames are read from the store.
+    pub(crate) fn due(&mut self, now: MonotonicMs, store: &impl Store) -> Result<Vec<Vec<u8>>, StoreError> {
+        let Some((&first, _)) = self.pending.first_key_value() else { return Ok(Vec::new()) };
         if self.sent_to >= first && now.since_ms(self.progress_at) >= RESEND_MS {
             self.sent_to = 0;
         }
@@ -133,12 +383,11 @@ impl Outbox {
             self.progress_at = now;
         }
         let from = self.sent_to.max(first - 1) + 1;
-        let batches: Vec<(u64, Vec<u8>)> =
-            self.pending.range(from..first + WINDOW_BATCHES).map(|(s, b)| (*s, b.clone())).collect();
-        if let Some((last, _)) = batches.last() {
+        let batches: Vec<u64> = self.pending.range(from..first + WINDOW_BATCHES).map(|(s, _)| *s).collect();
+        if let Some(last) = batches.last() {
             self.sent_to = *last;
         }
-        batches.into_iter().map(|(_, b)| b).collect()
+        frames(store, batches)
     }
 
     /// When [`Self::due`] should be asked again without any other cause.
@@ -146,9 +395,9 @@ impl Outbox {
         (!self.pending.is_empty()).then(|| self.progress_at.plus_ms(RESEND_MS))
     }
 
-    /// The batches that wait, in order.
-    pub(crate) fn pending(&self) -> impl Iterator<Item = &Vec<u8>> {
-        self.pending.values()
+    /// The sealed batches, in order.
+    pub(crate) fn pending(&self, store: &impl Store) -> Result<Vec<Vec<u8>>, StoreError> {
+        frames(store, self.pending.keys().copied())
     }
 
     /// Batches made so far in this epoch.
@@ -156,8 +405,32 @@ impl Outbox {
         self.chain.sequence
     }
 
+    /// Batches not yet acknowledged, and those that the waiting events will need at least.
     pub(crate) fn depth(&self) -> u64 {
-        self.pending.len() as u64
+        (self.pending.len() + self.waiting.len().div_ceil(BATCH_EVENTS_MAX)) as u64
+    }
+
+    /// Encoded bytes of everything that waits.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+fn frames(store: &impl Store, batches: impl IntoIterator<Item = u64>) -> Result<Vec<Vec<u8>>, StoreError> {
+    let frame = |sequence| {
+        let key = batch_key(sequence);
+        store.get(&key)?.ok_or(StoreError::Decode { key })
+    };
+    batches.into_iter().map(frame).collect()
+}
+
+impl Item {
+    /// Whether it may be dropped when there is no room. Critical faults are the last to go, and never the first of a device.
+    fn may_be_dropped(&self) -> bool {
+        match &self.waiting {
+            Waiting::Event(event) => Class::of(&event.kind).is_some_and(|class| class != Class::CriticalFault),
+            Waiting::Cut { .. } => false,
+        }
     }
 }
 
@@ -168,7 +441,7 @@ fn cut(text: &mut String) {
 }
 
 /// Cuts texts that devices or errors made too long: a batch must stay within its bound.
-fn shorten(mut kind: EventKind) -> EventKind {
+pub(crate) fn shorten(mut kind: EventKind) -> EventKind {
     match &mut kind {
         EventKind::AgentStarted { version: text } | EventKind::LocalAction { command: text, .. } => cut(text),
         EventKind::DeviceAdopted { model, hardware, firmware } => {
@@ -189,12 +462,15 @@ fn shorten(mut kind: EventKind) -> EventKind {
 
 #[cfg(test)]
 mod tests {
+    use mdfm_shared::telemetry::Severity;
+
     use super::super::memory::Memory;
     use super::*;
 
     fn load(store: &Memory, epoch: u64) -> Outbox {
         let gateway = "GW-1".parse().expect("good id");
-        Outbox::load(store, gateway, SecretKey::from_seed([1; 32]), epoch).expect("loads").0
+        let limits = OutboxLimits { bytes_max: 64 * 1024, age_ms_max: 86_400_000 };
+        Outbox::load(store, gateway, SecretKey::from_seed([1; 32]), epoch, limits).expect("loads").0
     }
     fn event(text: &str) -> [(Option<DeviceId>, EventKind); 1] {
         [(None, EventKind::Refused { what: "x".into(), reason: text.into() })]
@@ -203,6 +479,33 @@ mod tests {
         CommitAck { gateway: "GW-1".parse().expect("good id"), epoch: 1, sequence, log_size: 0 }
     }
     const T: MonotonicMs = MonotonicMs(1_000_000);
+
+    fn batches(store: &Memory, outbox: &mut Outbox, now: MonotonicMs) -> Vec<(Digest, TelemetryBatch)> {
+        let frames = outbox.due(now, store).expect("reads");
+        let signed = frames.iter().map(|f| wire::decode::<Signed<TelemetryBatch>>(f).expect("own frame"));
+        signed.map(|s| (s.digest(), s.decode_unverified().expect("own"))).collect()
+    }
+    fn sent(store: &Memory, outbox: &mut Outbox, now: MonotonicMs) -> usize {
+        batches(store, outbox, now).len()
+    }
+    /// Acknowledges everything, as often as something waits; returns all events in their order, and checks the chain.
+    fn drain(store: &mut Memory, outbox: &mut Outbox) -> Vec<Event> {
+        let (mut all, mut last) = (Vec::new(), None);
+        for _ in 0..10_000 {
+            if outbox.depth() == 0 {
+                return all;
+            }
+            for (digest, batch) in batches(store, outbox, T) {
+                assert!(batch.is_bounded());
+                assert!(last.is_none_or(|(d, n)| (d, n + 1) == (batch.previous, batch.sequence)), "the chain is whole");
+                last = Some((digest, batch.sequence));
+                all.extend(batch.events);
+            }
+            let writes = outbox.acknowledge(T, &ack(outbox.made())).expect("signs");
+            store.commit(writes).expect("commits");
+        }
+        panic!("does not empty");
+    }
 
     #[test]
     fn att_11_batches_chain_survive_a_restart_and_go_out_in_order() {
@@ -216,15 +519,10 @@ mod tests {
         let mut outbox = load(&store, 1);
         let writes = outbox.add(UtcMillis(6), event("c")).expect("small");
         store.commit(writes).expect("commits");
-        let frames = outbox.due(T);
-        let batches: Vec<TelemetryBatch> = frames
-            .iter()
-            .map(|f| wire::decode::<Signed<TelemetryBatch>>(f).expect("own frame").decode_unverified().expect("own"))
-            .collect();
-        assert_eq!(batches.iter().map(|b| b.sequence).collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!(batches[0].previous, Digest([0; 32]));
-        let first: Signed<TelemetryBatch> = wire::decode(&frames[0]).expect("own frame");
-        assert_eq!(batches[1].previous, first.digest());
+        let batches = batches(&store, &mut outbox, T);
+        assert_eq!(batches.iter().map(|(_, b)| b.sequence).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(batches[0].1.previous, Digest([0; 32]));
+        assert_eq!(batches[1].1.previous, batches[0].0);
     }
 
     #[test]
@@ -235,27 +533,135 @@ mod tests {
             let writes = outbox.add(UtcMillis(5), event(text)).expect("small");
             store.commit(writes).expect("commits");
         }
-        assert_eq!(outbox.due(T).len(), 3);
-        assert_eq!(outbox.due(T.plus_ms(1)).len(), 0);
-        let writes = outbox.acknowledge(T, &ack(1));
+        assert_eq!(sent(&store, &mut outbox, T), 3);
+        assert_eq!(sent(&store, &mut outbox, T.plus_ms(1)), 0);
+        let writes = outbox.acknowledge(T, &ack(1)).expect("signs");
         assert_eq!(writes, [(batch_key(1), None)]);
-        assert_eq!(outbox.due(T.plus_ms(RESEND_MS)).len(), 2, "b and c again");
-        assert!(outbox.acknowledge(T, &CommitAck { epoch: 2, ..ack(3) }).is_empty(), "another epoch's ack");
-        outbox.acknowledge(T, &ack(u64::MAX));
-        assert_eq!((outbox.depth(), outbox.due(T).len()), (0, 0));
+        assert_eq!(sent(&store, &mut outbox, T.plus_ms(RESEND_MS)), 2, "b and c again");
+        assert!(
+            outbox.acknowledge(T, &CommitAck { epoch: 2, ..ack(3) }).expect("signs").is_empty(),
+            "another epoch's ack"
+        );
+        outbox.acknowledge(T, &ack(u64::MAX)).expect("signs");
+        assert_eq!((outbox.depth(), outbox.bytes(), sent(&store, &mut outbox, T)), (0, 0, 0));
         assert_eq!(outbox.deadline(), None);
     }
 
     #[test]
     fn the_window_is_bounded_and_a_new_epoch_starts_clean() {
         let mut store = Memory::default();
-        let mut outbox = load(&store, 1);
+        let gateway: GatewayId = "GW-1".parse().expect("good id");
+        let key = SecretKey::from_seed([1; 32]);
+        let mut outbox = Outbox::load(&store, gateway, key, 1, OutboxLimits::default()).expect("loads").0;
         let many = (0..WINDOW_BATCHES * 2 * BATCH_EVENTS_MAX as u64).flat_map(|_| event(&"x".repeat(5_000)));
         let writes = outbox.add(UtcMillis(5), many).expect("cut to size");
         store.commit(writes).expect("commits");
-        assert_eq!(outbox.due(T).len() as u64, WINDOW_BATCHES);
-        outbox.acknowledge(T, &ack(3));
-        assert_eq!(outbox.due(T).len(), 3);
-        assert_eq!(load(&store, 2).depth(), 0);
+        assert_eq!(sent(&store, &mut outbox, T) as u64, WINDOW_BATCHES);
+        let writes = outbox.acknowledge(T, &ack(3)).expect("signs");
+        store.commit(writes).expect("commits");
+        assert_eq!(sent(&store, &mut outbox, T), 3);
+        let (mut next, writes) = {
+            let gateway = "GW-1".parse().expect("good id");
+            Outbox::load(&store, gateway, SecretKey::from_seed([1; 32]), 2, OutboxLimits::default()).expect("loads")
+        };
+        store.commit(writes).expect("commits");
+        assert_eq!(next.made(), 0, "the sealed ones were of another chain");
+        let left = WINDOW_BATCHES as usize * BATCH_EVENTS_MAX - 3 * BATCH_EVENTS_MAX;
+        let writes = next.settle(UtcMillis(6)).expect("signs");
+        store.commit(writes).expect("commits");
+        let acknowledged = |outbox: &mut Outbox, store: &mut Memory| {
+            let writes = outbox.acknowledge(T, &CommitAck { epoch: 2, ..ack(u64::MAX) }).expect("signs");
+            store.commit(writes).expect("commits");
+        };
+        let mut events = 0;
+        while next.depth() > 0 {
+            events += batches(&store, &mut next, T).iter().map(|(_, b)| b.events.len()).sum::<usize>();
+            acknowledged(&mut next, &mut store);
+        }
+        assert_eq!(events, left, "what was not sealed goes into the new chain");
+    }
+
+    fn fault(severity: Severity, n: u64) -> (Option<DeviceId>, EventKind) {
+        let kind = EventKind::DeviceError { severity, code: "E".into(), message: format!("{n} {}", "x".repeat(200)) };
+        (Some("DEV-1".parse().expect("good id")), kind)
+    }
+    fn kept() -> (Option<DeviceId>, EventKind) {
+        (None, EventKind::LocalAction { command: "hold".into(), uid: 7 })
+    }
+
+    #[test]
+    fn sec_10_a_full_outbox_drops_faults_and_keeps_acts() {
+        let mut store = Memory::default();
+        let mut outbox = load(&store, 1);
+        for n in 0..20_000 {
+            let severity = if n % 50 == 0 { Severity::Critical } else { Severity::Error };
+            let mut events = vec![fault(severity, n)];
+            if n % 500 == 0 {
+                events.push(kept());
+            }
+            let writes = outbox.add(UtcMillis(n), events).expect("signs");
+            store.commit(writes).expect("commits");
+            assert!(outbox.bytes() < 64 * 1024 + 2_000, "{}", outbox.bytes());
+            if n % 3_000 == 2_999 {
+                let before = (outbox.bytes(), outbox.depth(), outbox.made());
+                outbox = load(&store, 1);
+                assert_eq!((outbox.bytes(), outbox.depth(), outbox.made()), before, "a restart finds the same");
+            }
+        }
+        let stored: usize = store.content.values().map(Vec::len).sum();
+        assert!(stored < 80 * 1024, "{stored} bytes are stored");
+        let events = drain(&mut store, &mut outbox);
+        let count = |is: fn(&EventKind) -> bool| events.iter().filter(|e| is(&e.kind)).count();
+        assert_eq!(count(|k| matches!(k, EventKind::LocalAction { .. })), 40, "every act of a person");
+        let critical = |k: &EventKind| matches!(k, EventKind::DeviceError { severity: Severity::Critical, .. });
+        assert!(count(critical) >= CRITICAL_KEPT, "{}", count(critical));
+        let summaries: Vec<&Event> =
+            events.iter().filter(|e| matches!(&e.kind, EventKind::Refused { what, .. } if what == "flood")).collect();
+        assert_eq!(summaries.len(), 1, "one summary a device");
+        let EventKind::Refused { reason, .. } = &summaries[0].kind else { unreachable!() };
+        let faults = count(|k| matches!(k, EventKind::DeviceError { .. }));
+        assert!(reason.starts_with(&format!("{} events between ", 20_000 - faults)), "{reason}");
+        assert!(store.content.keys().all(|k| k == CHAIN_KEY), "nothing is left behind");
+    }
+
+    #[test]
+    fn sec_10_old_faults_are_dropped_and_counted() {
+        let mut store = Memory::default();
+        let mut outbox = load(&store, 1);
+        let sealed = (0..SEALED_MAX as u64).map(|n| fault(Severity::Error, n)).collect::<Vec<_>>();
+        for one in sealed {
+            let writes = outbox.add(UtcMillis(0), [one]).expect("signs");
+            store.commit(writes).expect("commits");
+        }
+        let counts = Counts::default();
+        let writes = outbox.count((UtcMillis(0), UtcMillis(0)), None, &counts).expect("signs");
+        store.commit(writes).expect("commits");
+        let writes = outbox.add(UtcMillis(1), [fault(Severity::Error, 1), kept()]).expect("signs");
+        store.commit(writes).expect("commits");
+        let writes = outbox.add(UtcMillis(2 * 86_400_000), [kept()]).expect("signs");
+        store.commit(writes).expect("commits");
+        let events = drain(&mut store, &mut outbox);
+        let faults = events.iter().filter(|e| matches!(e.kind, EventKind::DeviceError { .. })).count();
+        assert_eq!(faults, SEALED_MAX, "what is sealed stays");
+        assert_eq!(events.iter().filter(|e| matches!(e.kind, EventKind::LocalAction { .. })).count(), 2);
+        let reason = events.iter().find_map(|e| match &e.kind {
+            EventKind::Refused { what, reason } if what == "flood" && e.device.is_some() => Some(reason.clone()),
+            _ => None,
+        });
+        assert!(reason.is_some_and(|r| r.starts_with("1 events")), "counted");
+    }
+
+    #[test]
+    fn sec_10_texts_of_four_byte_characters_fit_a_batch() {
+        let mut store = Memory::default();
+        let mut outbox = load(&store, 1);
+        let wide = "\u{10348}".repeat(5_000);
+        for _ in 0..200 {
+            let kind =
+                EventKind::DeviceError { severity: Severity::Critical, code: wide.clone(), message: wide.clone() };
+            let writes = outbox.add(UtcMillis(5), [(None, kind)]).expect("within the bound of a document");
+            store.commit(writes).expect("commits");
+        }
+        assert!(!drain(&mut store, &mut outbox).is_empty());
     }
 }

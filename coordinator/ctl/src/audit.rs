@@ -7,6 +7,8 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use futures_util::StreamExt;
 use mdfm_audit::{EVIDENCE_BYTES_MAX, Evidence, verify_copy};
+use mdfm_service::output::note;
+use mdfm_shared::text::json_for_html;
 use mdfm_shared::tlog::{NoteKey, ProofFile, TILE_WIDTH, TilePath, WitnessPolicy, entries_of_bundle, tiles_between};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -347,7 +349,7 @@ async fn search(out: &Output, client: &Client, query: &[String]) -> anyhow::Resu
     ];
     out.table(&page["records"], &columns);
     if let Some(next) = page["next"].as_u64() {
-        eprintln!("there are more: --from {next}");
+        note(format_args!("there are more: --from {next}"));
     }
     Ok(())
 }
@@ -383,8 +385,7 @@ async fn evidence(
     let evidence = Evidence::parse(&bytes)?;
     std::fs::write(file, &bytes).with_context(|| format!("writing {}", file.display()))?;
     if let Some(page) = page {
-        // Inside a script element nothing but its end tag has a meaning.
-        let data = String::from_utf8(bytes.to_vec())?.replace("</", "<\\/");
+        let data = json_for_html(std::str::from_utf8(&bytes)?);
         let script = format!("<script type=\"application/json\" id=\"evidence\">{data}</script>");
         std::fs::write(page, PAGE.replacen(PAGE_SLOT, &script, 1))?;
     }

@@ -41,7 +41,7 @@ pub(crate) fn run(action: Action) -> anyhow::Result<()> {
     match out {
         Some(path) => std::fs::write(&path, rules).with_context(|| format!("writing {}", path.display())),
         None => {
-            print!("{rules}");
+            mdfm_service::output::lines(rules.trim_end());
             Ok(())
         }
     }

@@ -309,7 +309,7 @@ pub(crate) async fn watch(out: &Output, client: &Client, options: Watch) -> anyh
                 return Err(error);
             }
             Some(_) if away.is_none() => {
-                eprintln!("the coordinator is away; waiting for it");
+                mdfm_service::output::note("the coordinator is away; waiting for it");
                 away = Some(Instant::now());
             }
             _ => {}

@@ -1,7 +1,5 @@
 //! `mdfmctl`: the operator's command line. Talks HTTP to the coordinator; signs and verifies on its own.
 
-#![expect(clippy::print_stdout, reason = "printing is what a command line is for")]
-
 mod account;
 mod audit;
 mod broker;
@@ -155,7 +153,7 @@ pub fn run(arguments: Arguments) -> std::process::ExitCode {
 }
 
 fn fail(error: &anyhow::Error) -> std::process::ExitCode {
-    eprintln!("mdfmctl: {error:#}");
+    mdfm_service::output::note(format_args!("mdfmctl: {error:#}"));
     std::process::ExitCode::FAILURE
 }
 

@@ -1,5 +1,7 @@
 //! Tables for people, JSON for programs.
 
+use mdfm_service::output;
+use mdfm_shared::text::{printable, printable_json};
 use serde_json::Value;
 
 /// How to print.
@@ -11,16 +13,16 @@ impl Output {
     /// Prints one answer: as JSON, or the given words.
     pub(crate) fn answer(&self, value: &Value, words: impl FnOnce() -> String) {
         if self.json {
-            println!("{value:#}");
+            output::json(format_args!("{value:#}"));
         } else {
-            println!("{}", words());
+            output::lines(words());
         }
     }
 
     /// Prints rows: as JSON, or the given columns of it as a table.
     pub(crate) fn table(&self, rows: &Value, columns: &[(&str, &str)]) {
         if self.json {
-            println!("{rows:#}");
+            output::json(format_args!("{rows:#}"));
             return;
         }
         let cells: Vec<Vec<String>> = rows
@@ -38,20 +40,19 @@ impl Output {
             .collect();
         let line = |cells: Vec<String>| {
             let padded: Vec<String> = cells.iter().zip(&widths).map(|(c, w)| format!("{c:<w$}")).collect();
-            println!("{}", padded.join("  ").trim_end());
+            output::line(padded.join("  ").trim_end());
         };
         line(columns.iter().map(|(title, _)| (*title).to_owned()).collect());
         cells.into_iter().for_each(line);
     }
 }
 
-/// A value as a cell; control characters from the other side never reach the terminal.
+/// A value as a cell on one line; what a terminal may not get is escaped.
 pub(crate) fn text(value: &Value) -> String {
-    let text = match value {
+    match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => printable(text).into_owned(),
         Value::Array(items) => items.iter().map(self::text).collect::<Vec<_>>().join(", "),
-        other => other.to_string(),
-    };
-    text.chars().map(|c| if c.is_control() { '·' } else { c }).collect()
+        other => printable_json(&other.to_string()).into_owned(),
+    }
 }

@@ -27,7 +27,8 @@ pub(crate) async fn sign_in(http: &Client, url: &str) -> anyhow::Result<Value> {
     let begun: Value =
         checked(beginning.send().await.context("the coordinator cannot be reached")?).await?.json().await?;
     let address = begun["authorizationUrl"].as_str().context("the coordinator gave no address to go to")?;
-    eprintln!("sign in with your browser at\n{address}");
+    mdfm_service::output::note("sign in with your browser at");
+    mdfm_service::output::note(address);
     let back = tokio::time::timeout(PATIENCE, come_back(&listener)).await;
     let (state, code) = back.context("nobody came back from the provider within five minutes")??;
     let body = json!({ "flow": begun["flow"], "state": state, "code": code });
@@ -53,7 +54,7 @@ async fn come_back(listener: &TcpListener) -> anyhow::Result<(String, String)> {
             return Ok((state, code));
         }
         if let Some(error) = value("error") {
-            let words: String = error.chars().filter(|c| !c.is_control()).take(200).collect();
+            let words: String = error.chars().take(200).collect();
             bail!("the provider refused: {words}");
         }
     }

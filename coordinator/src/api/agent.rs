@@ -15,7 +15,7 @@ use super::request::{Json, Origin, Path, Query, id};
 use super::{Api, Problem};
 use crate::clock;
 use crate::domain::fleet::check_token;
-use crate::domain::{Command, Refusal};
+use crate::domain::{Command, Refusal, directive};
 use crate::pki;
 use crate::runner::{anonymous, gateway_actor};
 
@@ -82,7 +82,7 @@ fn range_start(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::RANGE)?.to_str().ok()?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
 }
 
-/// Serves an image by its SHA-256, whole or from an offset (`Range: bytes=n-`).
+/// Serves an image or a patch by its SHA-256, whole or from an offset (`Range: bytes=n-`), if the gateway's directive leads to it.
 #[utoipa::path(get, path = "/agent/v1/images/{sha256}",
     responses((status = 200), (status = 206), (status = 404, body = Problem), (status = 416, body = Problem)))]
 pub(super) async fn image(
@@ -91,8 +91,13 @@ pub(super) async fn image(
     Path(sha256): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    origin.need_gateway(&api, "image.get").await?;
-    serve_image(&api, id("sha256", &sha256)?, &headers).await
+    let gateway = origin.need_gateway(&api, "image.get").await?;
+    let sha256 = id("sha256", &sha256)?;
+    // What no directive leads this gateway to is not there for it, whether it is stored or not.
+    if !directive::leads_to(&api.runner.state(), &gateway, sha256) {
+        return Err(Refusal::not_found("image", sha256).into());
+    }
+    serve_image(&api, sha256, &headers).await
 }
 
 /// An image as a stream, whole or from an offset.

@@ -101,7 +101,7 @@ async fn make(
         let report = Report::make(&source, kind, id.as_deref(), &wanted, &api.online_key)?;
         match chosen.as_str() {
             "json" => Ok(report.to_json().into_bytes()),
-            "csv" => report.to_csv(),
+            "csv" => Ok(report.to_csv()),
             _ => report.to_pdf(),
         }
     };

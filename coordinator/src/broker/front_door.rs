@@ -35,7 +35,7 @@ use super::trunk::Trunk;
 use super::{BrokerAccess, proxy, websocket};
 use crate::access::RequestRates;
 use crate::api::{count_socket, is_near};
-use crate::domain::{Command, Refusal};
+use crate::domain::{Command, Refusal, directive};
 use crate::runner::{self, Runner};
 use crate::{clock, pki};
 
@@ -179,7 +179,9 @@ impl FrontDoor {
             all_people_max: self.limits.connections_max / 4,
         };
         let places = Arc::new(Semaphore::new(self.limits.connections_max));
-        let sessions = Sessions::new(self.limits.gateway, Arc::clone(&self.counts));
+        let runner = self.runner.clone();
+        let may_see = move |gateway: &GatewayId, release| directive::names(&runner.state(), gateway, release);
+        let sessions = Sessions::new(self.limits.gateway, Arc::clone(&self.counts), Arc::new(may_see));
         let trunk = Trunk::start(&self.broker, sessions.clone());
         let door = Arc::new(Door {
             front: self,

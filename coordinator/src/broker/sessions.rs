@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mdfm_service::Bucket;
+use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::wire::{Topic, mqtt};
 use tokio::sync::{mpsc, oneshot};
@@ -60,10 +61,14 @@ struct Inner {
     board: Board<Packet>,
 }
 
+/// Whether a gateway may see the evidence of a release.
+pub(super) type MaySee = Arc<dyn Fn(&GatewayId, Digest) -> bool + Send + Sync>;
+
 /// All of it.
 #[derive(Clone)]
 pub(super) struct Sessions {
     limits: GatewayLimits,
+    may_see: MaySee,
     counts: Arc<DoorCounts>,
     inner: Arc<Mutex<Inner>>,
 }
@@ -88,8 +93,16 @@ pub(super) struct Entered {
 }
 
 impl Sessions {
-    pub(super) fn new(limits: GatewayLimits, counts: Arc<DoorCounts>) -> Self {
-        Self { limits, counts, inner: Arc::default() }
+    pub(super) fn new(limits: GatewayLimits, counts: Arc<DoorCounts>, may_see: MaySee) -> Self {
+        Self { limits, may_see, counts, inner: Arc::default() }
+    }
+
+    /// Whether the gateway may get what stands on a topic.
+    fn may_get(&self, gateway: &GatewayId, topic: &Topic) -> bool {
+        match topic {
+            Topic::Release(digest) => (self.may_see)(gateway, *digest),
+            _ => true,
+        }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -150,8 +163,11 @@ impl Sessions {
             }
             Topic::TrustRoot(_) | Topic::Roster | Topic::Withdrawals | Topic::Release(_) | Topic::Checkpoint => {
                 inner.board.keep(topic, Arc::clone(&packet));
-                for held in inner.gateways.values() {
-                    self.pass(held.current.as_ref(), topic, &packet);
+                for (gateway, held) in &inner.gateways {
+                    let wants = held.current.as_ref().is_some_and(|c| c.subscriptions.want(topic));
+                    if wants && self.may_get(gateway, topic) {
+                        self.pass(held.current.as_ref(), topic, &packet);
+                    }
                 }
             }
             Topic::Telemetry(_) | Topic::Heartbeat(_) | Topic::Presence(_) => {}
@@ -181,8 +197,12 @@ impl Place {
         held.map_or(Duration::ZERO, |h| h.packets.take(now, packets).max(h.bytes.take(now, bytes)))
     }
 
-    /// Adds a filter, or takes it away. Gives false for one that has no room.
+    /// Adds a filter, or takes it away. Returns false for one that has no room, or for a release that is not the gateway's business.
+    /// A filter for every release is granted; each message is looked at when it comes.
     pub(super) fn subscribe(&self, filter: &str, wanted: bool) -> bool {
+        if wanted && Topic::parse(filter).is_some_and(|topic| !self.sessions.may_get(&self.gateway, &topic)) {
+            return false;
+        }
         let mut inner = self.sessions.inner();
         let current = inner.gateways.get_mut(&self.gateway).and_then(|held| held.current.as_mut());
         current.filter(|c| c.number == self.number).is_some_and(|c| c.subscriptions.set(filter, wanted))
@@ -199,7 +219,11 @@ impl Place {
             Some(Topic::RollbackOrders(gateway)) if gateway == self.gateway => {
                 inner.gateways.get(&gateway).and_then(|held| held.rollback_orders.clone()).into_iter().collect()
             }
-            _ => inner.board.matching(filter),
+            _ => {
+                let standing = inner.board.matching(filter);
+                let mine = standing.into_iter().filter(|(topic, _)| self.sessions.may_get(&self.gateway, topic));
+                mine.map(|(_, packet)| packet).collect()
+            }
         }
     }
 
@@ -229,7 +253,9 @@ mod tests {
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn sessions() -> Sessions {
-        Sessions::new(GatewayLimits { packets_per_second: 10, bytes_per_second: 1_000 }, Arc::default())
+        let limits = GatewayLimits { packets_per_second: 10, bytes_per_second: 1_000 };
+        let odd = |gateway: &GatewayId, release: Digest| gateway.as_str() == "GW-1" || release == Digest([2; 32]);
+        Sessions::new(limits, Arc::default(), Arc::new(odd))
     }
     fn gateway(n: u8) -> GatewayId {
         format!("GW-{n}").parse().expect("a good id")
@@ -248,6 +274,28 @@ mod tests {
         assert!(second.place.sent(10, 10) > Duration::from_millis(900), "a new connection brings no new allowance");
         drop(second);
         assert!(sessions.inner().gateways[&gateway(1)].current.is_none());
+    }
+
+    #[test]
+    fn sec_22_a_release_reaches_only_gateways_directed_to_it() {
+        let sessions = sessions();
+        let (mut first, mut second) = (sessions.enter(&gateway(1), HERE), sessions.enter(&gateway(2), HERE));
+        let (ours, theirs) = (Topic::Release(Digest([1; 32])), Topic::Release(Digest([2; 32])));
+        for release in [&ours, &theirs] {
+            sessions.hand_out(release, b"evidence");
+        }
+        assert!(!second.place.subscribe(&ours.to_string(), true), "not its business");
+        assert!(second.place.standing(&ours.to_string()).is_empty());
+        for entered in [&first, &second] {
+            assert!(entered.place.subscribe(&Topic::release_filter(), true));
+        }
+        assert_eq!(first.place.standing(&Topic::release_filter()).len(), 2);
+        assert_eq!(second.place.standing(&Topic::release_filter()).len(), 1, "retained ones are filtered");
+        sessions.hand_out(&ours, b"evidence");
+        assert!(first.outbound.try_recv().is_ok());
+        assert!(second.outbound.try_recv().is_err(), "and those that come");
+        sessions.hand_out(&theirs, b"evidence");
+        assert!(second.outbound.try_recv().is_ok(), "its own still comes");
     }
 
     #[test]

@@ -92,18 +92,18 @@ impl<P: Clone> Board<P> {
         }
     }
 
-    /// The documents on topics that `filter` alone would bring.
-    pub(super) fn matching(&self, filter: &str) -> Vec<P> {
+    /// The documents on topics that `filter` alone would bring, with their topics.
+    pub(super) fn matching(&self, filter: &str) -> Vec<(Topic, P)> {
         let mut wanted = Subscriptions::default();
         wanted.set(filter, true);
         // A whole name needs no search.
         if let Some((topic, document)) = self.0.get(filter) {
-            return if wanted.want(topic) { vec![document.clone()] } else { vec![] };
+            return if wanted.want(topic) { vec![(topic.clone(), document.clone())] } else { vec![] };
         }
         if !filter.ends_with('+') {
             return vec![];
         }
-        self.0.values().filter(|(topic, _)| wanted.want(topic)).map(|(_, document)| document.clone()).collect()
+        self.0.values().filter(|(topic, _)| wanted.want(topic)).cloned().collect()
     }
 }
 
@@ -155,9 +155,10 @@ mod tests {
         board.keep(&Topic::TrustRoot(2), "root 2");
         board.keep(&Topic::Checkpoint, "old");
         board.keep(&Topic::Checkpoint, "new");
-        assert_eq!(board.matching(&Topic::root_filter()), ["root 1", "root 2"]);
-        assert_eq!(board.matching("mdfm/v1/log/checkpoint"), ["new"]);
-        assert_eq!(board.matching("mdfm/v1/trust/root/2"), ["root 2"]);
+        let matching = |filter: &str| board.matching(filter).into_iter().map(|(_, d)| d).collect::<Vec<_>>();
+        assert_eq!(matching(&Topic::root_filter()), ["root 1", "root 2"]);
+        assert_eq!(matching("mdfm/v1/log/checkpoint"), ["new"]);
+        assert_eq!(matching("mdfm/v1/trust/root/2"), ["root 2"]);
         assert!(board.matching("mdfm/v1/trust/roster").is_empty() && board.matching("#").is_empty());
     }
 }

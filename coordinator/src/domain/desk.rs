@@ -7,7 +7,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{Action, Directive};
 use mdfm_shared::id::{GatewayId, HospitalId, UserId};
 use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
-use mdfm_shared::record::{Actor, ActorKind, AuditRecord, Outcome, RequestMark, document_text};
+use mdfm_shared::record::{Actor, ActorKind, AuditRecord, CONTEXT, Outcome, RequestMark, document_text};
 use mdfm_shared::sign::{SecretKey, Signed};
 use mdfm_shared::time::UtcMillis;
 
@@ -111,6 +111,35 @@ pub(crate) struct Desk {
 /// The system as an actor.
 pub(crate) fn system() -> Actor {
     Actor { kind: ActorKind::System, id: "coordinator".into(), roles: vec![] }
+}
+
+/// The bytes of a record within the bound of an entry.
+fn entry(mut record: AuditRecord) -> Vec<u8> {
+    let bytes = record.to_bytes();
+    if bytes.len() <= LOG_ENTRY_BYTES_MAX {
+        return bytes;
+    }
+    // Before and after follow from the log itself; the event and its reason must be in it.
+    (record.before, record.after) = (None, None);
+    record.to_bytes()
+}
+
+/// Takes out of a record that goes to gateways what they do not need: from where it came, the request, why (beyond what is signed),
+/// and the object before. Returns the record that keeps it, which stands right behind in the log and changes nothing.
+fn take_context(record: &mut AuditRecord) -> AuditRecord {
+    let context = AuditRecord {
+        action: format!("{}{CONTEXT}", record.action),
+        address: record.address.take(),
+        request: record.request.clone(),
+        reason: record.reason.take(),
+        before: record.before.take(),
+        after: None,
+        event: None,
+        document: None,
+        ..record.clone()
+    };
+    record.request = None;
+    context
 }
 
 impl Desk {
@@ -251,6 +280,8 @@ impl Desk {
                 | Event::DeploymentChanged { change: Change::MembersJoined { .. }, .. }
         );
         let view = |state: &State| if shows_change { state.view(&proposal.object) } else { None };
+        // What gateways get to verify says who signed what; the rest of the story stands in a record of its own, right behind.
+        let goes_to_gateways = matches!(proposal.event, Event::ManifestAttached { .. } | Event::ApprovalSigned { .. });
         let mut record = AuditRecord {
             site: state.site_of(&proposal.object).or_else(|| site_of_new(&proposal.event)).map(|h| h.to_string()),
             address: wish.and_then(|wish| wish.address.clone()),
@@ -261,16 +292,22 @@ impl Desk {
             document: proposal.document.clone(),
             ..AuditRecord::new(now, &actor, proposal.action, &proposal.object, Outcome::Accepted)
         };
+        let context = goes_to_gateways.then(|| take_context(&mut record));
         state.apply(&record)?;
-        record.after = view(state);
-        report(&record, shows_change);
-        let mut bytes = record.to_bytes();
-        if bytes.len() > LOG_ENTRY_BYTES_MAX {
-            // Before and after follow from the log itself; the event and its reason must be in it.
-            (record.before, record.after) = (None, None);
-            bytes = record.to_bytes();
+        match context {
+            None => {
+                record.after = view(state);
+                report(&record, shows_change);
+                round.entries.push(entry(record));
+            }
+            Some(mut context) => {
+                state.apply(&context)?;
+                context.after = view(state);
+                report(&AuditRecord { action: record.action.clone(), ..context.clone() }, shows_change);
+                round.entries.push(record.to_bytes());
+                round.entries.push(entry(context));
+            }
         }
-        round.entries.push(bytes);
         self.announce(state, round, &proposal.event);
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What each gateway shall do, composed from the state alone.
 
+use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{Action, DeviceDirective};
 use mdfm_shared::id::{DeviceId, GatewayId};
 use mdfm_shared::limits::WINDOWS_MAX;
@@ -71,6 +72,33 @@ fn action(
             })
         }
     }
+}
+
+/// The manifest that an action is about.
+fn manifest_of(action: &Action) -> Digest {
+    match action {
+        Action::Install { manifest }
+        | Action::Hold { manifest }
+        | Action::Rollback { manifest }
+        | Action::InstallWithin { manifest, .. } => *manifest,
+    }
+}
+
+/// Whether the gateway's newest directive names this release: its evidence is the gateway's business, and nobody else's.
+pub(crate) fn names(state: &State, gateway: &GatewayId, manifest: Digest) -> bool {
+    let wishes = state.directive_wishes.get(gateway);
+    wishes.is_some_and(|w| w.iter().any(|d| manifest_of(&d.action) == manifest))
+}
+
+/// Whether the gateway's newest directive leads to these bytes: the image of a release that it is to install, or a patch to it.
+pub(crate) fn leads_to(state: &State, gateway: &GatewayId, sha256: Digest) -> bool {
+    let is_wanted = |a: &Action| !matches!(a, Action::Rollback { .. });
+    let wishes = state.directive_wishes.get(gateway).into_iter().flatten();
+    let mut manifests = wishes.filter(|d| is_wanted(&d.action)).map(|d| manifest_of(&d.action));
+    manifests.any(|digest| {
+        let mut attached = state.firmware.values().filter_map(|f| f.manifest.as_ref()).filter(|m| m.digest == digest);
+        attached.any(|m| m.manifest.sha256 == sha256 || m.manifest.deltas.iter().any(|d| d.sha256 == sha256))
+    })
 }
 
 /// Whether the gateway needs a new directive: its wishes changed, the last one runs out, or it enrolled anew.

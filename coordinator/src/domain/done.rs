@@ -32,6 +32,11 @@ pub(crate) struct DoneRequests {
 }
 
 impl DoneRequests {
+    /// Notes the request behind a record that gateways get without it: it stands in the context behind it.
+    pub(super) fn note_context(&mut self, context: &AuditRecord) {
+        self.note(&AuditRecord { action: context.about().to_owned(), ..context.clone() });
+    }
+
     /// Notes the request behind an accepted record; of several records the first counts.
     pub(super) fn note(&mut self, record: &AuditRecord) {
         let mark = record.request.as_ref();

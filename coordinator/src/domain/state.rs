@@ -127,6 +127,10 @@ impl State {
                 self.done.note(record);
                 self.apply_event(index, record, serde_json::from_value(event.clone())?)
             }
+            (None, Outcome::Accepted) if record.is_context() => {
+                self.done.note_context(record);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

@@ -9,6 +9,7 @@ use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use mdfm_shared::text::printable;
 use serde::Deserialize;
 
 use super::Told;
@@ -87,7 +88,7 @@ impl Mailer {
             .from(self.from.clone())
             .to(Mailbox::new(Some(name.to_owned()), address))
             .message_id(Some(format!("<{id}@{host}>")))
-            .subject(format!("[MDFM] {}", told.subject.replace(char::is_control, " ")))
+            .subject(format!("[MDFM] {}", printable(&told.subject)))
             .header(ContentType::TEXT_PLAIN)
             .body(self.body(told))?;
         self.transport.send(message).await.context("the mail server did not take it")?;
@@ -95,11 +96,12 @@ impl Mailer {
     }
 
     fn body(&self, told: &Told) -> String {
-        let detail = if told.detail.is_empty() { String::new() } else { format!("{}\n\n", told.detail) };
+        let [subject, object, detail] = [&told.subject, &told.object, &told.detail].map(|t| printable(t));
+        let detail = if detail.is_empty() { String::new() } else { format!("{detail}\n\n") };
         format!(
             "{}\n\n{detail}When:  {}\nAbout: {}\nWhere: {} (entry {} of the audit log)\n\n\
              This message asks for nothing: it has no link to sign or confirm with, and never will.\n",
-            told.subject, told.at, told.object, self.public_url, told.log_index
+            subject, told.at, object, self.public_url, told.log_index
         )
     }
 }

@@ -26,6 +26,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::domain::State;
 use crate::domain::notice::{self, Notice, NoticeKind, Quiet};
+use crate::outward::Outward;
 use crate::runner::Runner;
 use crate::store::CredentialStore;
 use mail::Mailer;
@@ -184,7 +185,7 @@ struct Office {
 pub(crate) fn start(runner: Runner, config: &Config, credentials: CredentialStore) -> anyhow::Result<Book> {
     let book = Book::open(&config.data_dir.join("notices"), runner.log.size()).context("opening the notices")?;
     let mailer = config.mail.as_ref().map(|mail| Mailer::new(mail, &config.public_url)).transpose()?;
-    let caller = Caller::new(config.webhook_ca_file.as_deref())?;
+    let caller = Caller::new(config.webhook_ca_file.as_deref(), Outward::new(&config.webhook_networks))?;
     let schedule_s = config.notice_retry_seconds.clone();
     let office = Arc::new(Office {
         runner,

@@ -8,12 +8,13 @@ use anyhow::{Context, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mdfm_shared::time::UtcMillis;
-use reqwest::Client;
+use reqwest::{Client, Url};
 use ring::hmac;
 use serde_json::json;
 
 use super::Told;
 use crate::https;
+use crate::outward::Outward;
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -41,14 +42,15 @@ fn signature(secret: &str, id: &str, seconds: u64, body: &str) -> anyhow::Result
 /// Calls.
 pub(super) struct Caller {
     ca_file: Option<PathBuf>,
+    outward: Outward,
     client: OnceLock<Client>,
 }
 
 impl Caller {
     /// Trusts the authority in `ca_file`; the system's without one. A machine that has none fails when it calls, and not when it starts: most
     /// have no webhooks.
-    pub(super) fn new(ca_file: Option<&Path>) -> anyhow::Result<Self> {
-        let caller = Self { ca_file: ca_file.map(Path::to_owned), client: OnceLock::new() };
+    pub(super) fn new(ca_file: Option<&Path>, outward: Outward) -> anyhow::Result<Self> {
+        let caller = Self { ca_file: ca_file.map(Path::to_owned), outward, client: OnceLock::new() };
         if ca_file.is_some() {
             caller.client()?;
         }
@@ -59,7 +61,7 @@ impl Caller {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = https::client("webhook_ca_file", "https://", self.ca_file.as_deref(), PATIENCE)?;
+        let client = https::guarded_client("webhook_ca_file", self.ca_file.as_deref(), PATIENCE, &self.outward)?;
         Ok(self.client.get_or_init(|| client))
     }
 
@@ -72,7 +74,9 @@ impl Caller {
         told: &Told,
         now: UtcMillis,
     ) -> anyhow::Result<()> {
-        ensure!(url.starts_with("https://"), "the receiver's address does not begin with https://");
+        let url: Url = url.parse().context("the receiver's address is not a URL")?;
+        ensure!(url.scheme() == "https", "the receiver's address does not begin with https://");
+        self.outward.check_url(&url)?;
         let body = json!({
             "type": told.kind,
             "timestamp": told.at.to_string(),

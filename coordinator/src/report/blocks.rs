@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use mdfm_shared::text::is_unsafe;
 use minijinja::value::Serde;
 use minijinja::{Environment, Output, Value as Filled};
 use serde_json::Value;
@@ -62,7 +63,7 @@ fn write_escaped(out: &mut Output<'_>, value: &Filled) -> Result<(), minijinja::
             '\\' => out.write_str("\\\\"),
             '|' => out.write_str("\\|"),
             '\n' => out.write_str("\\n"),
-            c if c.is_control() => out.write_str("·"),
+            c if is_unsafe(c) => out.write_str("·"),
             c => out.write_char(c),
         };
         written.map_err(|e| minijinja::Error::new(minijinja::ErrorKind::WriteFailure, e.to_string()))?;

@@ -11,6 +11,7 @@ use mdfm_audit::{LogError, Query, SearchIndex};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::report::ReportStatement;
 use mdfm_shared::sign::{SecretKey, Signed};
+use mdfm_shared::text;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::wire;
 use serde_json::Value;
@@ -156,22 +157,20 @@ impl Report {
     }
 
     /// The report's main table.
-    pub(crate) fn to_csv(&self) -> Result<Vec<u8>, ReportError> {
-        let bad = |e: csv::Error| ReportError::Setting(e.to_string());
-        let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
-        let text = |value: &Value| match value {
+    pub(crate) fn to_csv(&self) -> Vec<u8> {
+        let cell = |value: &Value| match value {
             Value::Null => String::new(),
-            // A spreadsheet must not take a record's words for a formula.
-            Value::String(s) if s.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{s}"),
-            Value::String(s) => s.clone(),
-            other => other.to_string(),
+            Value::String(words) => text::csv_cell(words),
+            Value::Number(number) => number.to_string(),
+            other => text::csv_cell(&other.to_string()),
         };
-        let cells = |row: &Value| row.as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
-        writer.write_record(cells(&self.facts["table"]["columns"])).map_err(bad)?;
-        for row in self.facts["table"]["rows"].as_array().into_iter().flatten() {
-            writer.write_record(cells(row)).map_err(bad)?;
-        }
-        writer.into_inner().map_err(|e| ReportError::Setting(e.to_string()))
+        let line = |row: &Value| {
+            let cells: Vec<String> = row.as_array().into_iter().flatten().map(cell).collect();
+            // A row of one empty cell would read as no row (RFC 4180 has no word for it).
+            if cells.len() == 1 && cells[0].is_empty() { "\"\"\r\n".to_owned() } else { cells.join(",") + "\r\n" }
+        };
+        let rows = self.facts["table"]["rows"].as_array().into_iter().flatten();
+        std::iter::once(&self.facts["table"]["columns"]).chain(rows).map(line).collect::<String>().into_bytes()
     }
 
     /// The report for people.

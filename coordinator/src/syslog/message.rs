@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use mdfm_shared::record::{ActorKind, AuditRecord, Outcome};
+use mdfm_shared::text::is_unsafe;
 
 /// Facility "log audit" (RFC 5424 §6.2.1).
 const FACILITY: u8 = 13;
@@ -47,13 +48,13 @@ fn severity(record: &AuditRecord) -> Option<Severity> {
     }
 }
 
-/// A value of structured data: three characters are escaped (RFC 5424 §6.3.3), control characters are taken out.
+/// A value of structured data: three characters are escaped (RFC 5424 §6.3.3), what no reader may get as it is becomes a space.
 fn value(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars().take(VALUE_CHARS_MAX) {
         match c {
             '"' | '\\' | ']' => out.extend(['\\', c]),
-            c if c.is_control() => out.push(' '),
+            c if is_unsafe(c) => out.push(' '),
             c => out.push(c),
         }
     }

@@ -148,10 +148,7 @@ fn init(data: &Path, name: &str) -> anyhow::Result<()> {
     atomic_write(&data.join("witness.name"), name.as_bytes())?;
     atomic_write(&data.join("witness.vkey"), vkey.as_bytes())?;
     atomic_write(&data.join("witness.key"), secret.to_secret_text().as_bytes())?;
-    #[expect(clippy::print_stdout, reason = "printing is what the command is for")]
-    {
-        println!("{vkey}");
-    }
+    mdfm_service::output::line(vkey);
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod descriptors;
 mod exit;
 mod file;
 mod logging;
+pub mod output;
 mod pace;
 mod secret;
 mod watchdog;

@@ -5,15 +5,17 @@
 //! device. `CODE_FILE`, `CODE_LINE` and `CODE_MODULE` say where it was written.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
 
 use log::{Level as LogLevelOf, Log as _, Record};
+use mdfm_shared::text::{clip, printable};
 use systemd_journal_logger::JournalLog;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, reload};
+
+use crate::output::LogLines;
 
 /// The text is no level or filter.
 #[derive(Debug, thiserror::Error)]
@@ -67,18 +69,22 @@ pub fn start_logging(quiet: &'static str) -> anyhow::Result<LogLevel> {
     let (filter, handle) = reload::Layer::new(filter(&level, quiet)?);
     let registry = tracing_subscriber::registry().with(filter);
     if std::env::var("MDFM_LOG_FORMAT").is_ok_and(|format| format == "json") {
-        let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
+        let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(LogLines { json: true });
         registry.with(lines).try_init()?;
     } else if systemd_journal_logger::connected_to_journal() {
         registry.with(Journal(JournalLog::new()?)).try_init()?;
     } else {
-        let ansi = std::io::stderr().is_terminal();
-        registry.with(tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(std::io::stderr)).try_init()?;
+        // Without colours: an escape sequence of our own could not be told from one that somebody sent.
+        let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(LogLines { json: false });
+        registry.with(lines).try_init()?;
     }
     Ok(LogLevel { handle, quiet })
 }
 
 struct Journal(JournalLog);
+
+/// Characters of one field, or of the message, in the journal.
+const VALUE_CHARS_MAX: usize = 8 * 1024;
 
 /// One event's message and fields as text.
 #[derive(Default)]
@@ -88,7 +94,10 @@ struct Fields {
 }
 
 impl Fields {
-    fn add(&mut self, field: &Field, value: String) {
+    /// Takes a value as a reader may see it: `journalctl` shows messages on terminals.
+    fn add(&mut self, field: &Field, value: &str) {
+        let mut value = printable(value).into_owned();
+        clip(&mut value, VALUE_CHARS_MAX);
         if field.name() == "message" {
             self.message = value;
         } else {
@@ -107,10 +116,10 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.add(field, format!("{value:?}"));
+        self.add(field, &format!("{value:?}"));
     }
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, value.to_owned());
+        self.add(field, value);
     }
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
         let mut text = value.to_string();
@@ -119,7 +128,7 @@ impl Visit for Fields {
             let _ = write!(text, ": {cause}");
             source = cause.source();
         }
-        self.add(field, text);
+        self.add(field, &text);
     }
 }
 

@@ -1,5 +1,6 @@
 //! One run of the fleet: connect, settle, load, drain; then the figures.
 
+use mdfm_service::output::line;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -414,58 +415,57 @@ fn watch(outages: &mut Vec<Outage>, connected: usize, all: usize) {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the result is what the command is for")]
 fn print(outcome: &Outcome, json: bool) -> anyhow::Result<()> {
     if json {
-        println!("{}", serde_json::to_string_pretty(outcome)?);
+        mdfm_service::output::json(serde_json::to_string_pretty(outcome)?);
         return Ok(());
     }
     let Outcome { gateways, connect, load, processes } = outcome;
-    println!("{gateways} gateways connected in {:.1} s, {:.0} a second", connect.seconds, connect.per_second);
-    println!("  connect      {}", connect.latency);
+    line(format_args!("{gateways} gateways connected in {:.1} s, {:.0} a second", connect.seconds, connect.per_second));
+    line(format_args!("  connect      {}", connect.latency));
     if connect.failed > 0 {
-        println!("  {} attempts failed: {:?}", connect.failed, connect.causes);
+        line(format_args!("  {} attempts failed: {:?}", connect.failed, connect.causes));
     }
-    println!("load of {:.0} s", load.seconds);
+    line(format_args!("load of {:.0} s", load.seconds));
     if load.heartbeats_sent > 0 {
         let applied = load.heartbeats_applied_per_second.map_or("not asked".to_owned(), |n| format!("{n:.0} a second"));
-        println!(
+        line(format_args!(
             "  heartbeats   {:>8} sent, {} had no room; applied: {applied}",
             load.heartbeats_sent, load.heartbeats_deferred
-        );
+        ));
     }
     if load.batches_sent > 0 {
-        println!("  acknowledge  {}", load.acknowledge);
-        println!(
+        line(format_args!("  acknowledge  {}", load.acknowledge));
+        line(format_args!(
             "  batches      {:>8} sent, {} had no room, {} sent again, {} without acknowledgement; {:.0} events a second",
             load.batches_sent,
             load.batches_deferred,
             load.batches_sent_again,
             load.unacknowledged,
             load.events_acknowledged_per_second
-        );
+        ));
     }
     if load.direct.count > 0 {
-        println!("  directives   {}", load.direct);
+        line(format_args!("  directives   {}", load.direct));
     }
     if load.connections_lost > 0 || load.reconnect.count > 0 {
-        println!("  reconnect    {}  ({} lost: {:?})", load.reconnect, load.connections_lost, load.causes);
+        line(format_args!("  reconnect    {}  ({} lost: {:?})", load.reconnect, load.connections_lost, load.causes));
     }
     for outage in &load.outages {
         let end = outage
             .until
             .map_or("not over".to_owned(), |u| format!("{:.1} s", u.saturating_sub(outage.from) as f64 / 1e3));
-        println!("  not all connected for {end}, {} at the fewest", outage.fewest_connected);
+        line(format_args!("  not all connected for {end}, {} at the fewest", outage.fewest_connected));
     }
     for (name, [before, rested, ended]) in processes {
         let each = rested.resident_kb.saturating_sub(before.resident_kb) as f64 / *gateways as f64;
-        println!(
+        line(format_args!(
             "{name}: {} kB before, {} kB connected ({each:.1} kB a gateway), {} kB at the end; {:.1} s of processor time for the load",
             before.resident_kb,
             rested.resident_kb,
             ended.resident_kb,
             ended.cpu_seconds - rested.cpu_seconds
-        );
+        ));
     }
     Ok(())
 }

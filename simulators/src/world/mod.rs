@@ -97,9 +97,8 @@ struct Sum {
     failed: Vec<u64>,
 }
 
-#[expect(clippy::print_stdout, reason = "printing is what the command is for")]
 fn print(line: &str) {
-    println!("{line}");
+    mdfm_service::output::line(format_args!("{line}"));
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 //! Planner, engine, gates and directives are the coordinator's own. Devices are modelled by their reports alone: each walks
 //! through the states of an installation in its own time, and some fail on trial. No signature is made, no log is kept.
 
+use mdfm_service::output::{line, note};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
@@ -278,18 +279,17 @@ fn roll_out(fleet: &mut Fleet, seed: u64) -> anyhow::Result<Cost> {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "printing is what the command is for")]
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     anyhow::ensure!(
         arguments.hospitals > 0 && arguments.gateways >= arguments.hospitals && arguments.devices >= arguments.gateways,
         "at least one hospital, a gateway for each, and a device for each gateway"
     );
-    eprintln!("registering {} devices", arguments.devices);
+    note(format_args!("registering {} devices", arguments.devices));
     let begun = Instant::now();
     let mut fleet = install(arguments)?;
     let registering = begun.elapsed();
     let (before, _) = memory_bytes();
-    eprintln!("rolling out");
+    note(format_args!("rolling out"));
     let cost = roll_out(&mut fleet, arguments.seed)?;
     let (after, peak) = memory_bytes();
     let faulty = fleet.sites.iter().filter(|s| s.faulty).count();
@@ -303,29 +303,29 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             "runMs": cost.run.as_millis() as u64, "statusEvents": cost.events, "nsPerStatusEvent": per_event,
             "directivesComposed": cost.directives, "engineBytesPerDevice": per_device, "peakBytes": peak,
         });
-        println!("{view}");
+        line(format_args!("{view}"));
     } else {
-        println!(
+        line(format_args!(
             "fleet           {} hospitals, {} gateways, {} devices, {faulty} of them faulty",
             arguments.hospitals, arguments.gateways, arguments.devices
-        );
-        println!("rollout         {} after {} virtual hours", cost.status, cost.virtual_ms / 3_600_000);
+        ));
+        line(format_args!("rollout         {} after {} virtual hours", cost.status, cost.virtual_ms / 3_600_000));
         for (i, gate) in cost.gates.iter().enumerate() {
-            println!("  gate {}        {gate}", i + 1);
+            line(format_args!("  gate {}        {gate}", i + 1));
         }
-        println!("planning        {:.2} s", cost.planning.as_secs_f64());
-        println!(
+        line(format_args!("planning        {:.2} s", cost.planning.as_secs_f64()));
+        line(format_args!(
             "whole rollout   {:.1} s for {} status events and {} directives",
             cost.run.as_secs_f64(),
             cost.events,
             cost.directives
-        );
-        println!("a status event  {:.2} µs", per_event as f64 / 1_000.0);
-        println!(
+        ));
+        line(format_args!("a status event  {:.2} µs", per_event as f64 / 1_000.0));
+        line(format_args!(
             "memory          {per_device} bytes a device for the rollout, {} MiB at most for everything",
             peak >> 20
-        );
-        println!("(registering took {:.1} s and is not counted)", registering.as_secs_f64());
+        ));
+        line(format_args!("(registering took {:.1} s and is not counted)", registering.as_secs_f64()));
     }
     anyhow::ensure!(cost.status == "completed", "the rollout ended {}", cost.status);
     Ok(())

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::GATEWAY_DEVICES_MAX;
@@ -16,14 +16,17 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::DeviceLink;
-use super::session::{self, Packets};
+use super::session::{self, Broken, Packets};
 use crate::config::{Config, DeviceConfig};
 use crate::device::DeviceEvent;
+use crate::gateway::Malformed;
 
 /// Connections at once: all devices, and as many again that come back before the old one is given up.
 const CONNECTIONS_MAX: usize = 2 * GATEWAY_DEVICES_MAX;
 /// Connections of one address that have not yet shown who they are.
 const STRANGERS_PER_ADDRESS_MAX: usize = 64;
+/// Packets of one device that are read in a second, whatever its connections; the rest waits.
+const PACKETS_PER_SECOND_MAX: u32 = 100;
 /// For TLS, and then for the CONNECT packet.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Out of descriptors and the like: breathe, then go on serving who is there.
@@ -44,6 +47,8 @@ pub(super) struct Door {
     places: Arc<Semaphore>,
     strangers: Mutex<BTreeMap<IpAddr, usize>>,
     next: AtomicU64,
+    /// What each device has sent in this second, over all of its connections.
+    sent: Mutex<BTreeMap<DeviceId, (Instant, u32)>>,
 }
 
 /// A connection that has not yet shown who it is.
@@ -61,8 +66,8 @@ impl Drop for Stranger<'_> {
     }
 }
 
-fn denied(text: impl Into<String>) -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, text.into())
+fn denied(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, what)
 }
 
 /// Whether two secrets are equal, in a time that does not say where they differ.
@@ -89,6 +94,7 @@ impl DeviceLink {
             places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             strangers: Mutex::default(),
             next: AtomicU64::new(0),
+            sent: Mutex::default(),
         });
         if !config.device_tls.as_ref().is_some_and(|tls| tls.only) {
             tokio::spawn(accept(Arc::clone(&door), listen(config.device_listen)?, None));
@@ -133,6 +139,18 @@ async fn accept(door: Arc<Door>, listener: TcpListener, tls: Option<TlsAcceptor>
 }
 
 impl Door {
+    /// Counts a packet of a device; returns how long it must wait before the next is read. Connecting again does not help.
+    pub(super) fn packet(&self, device: &DeviceId) -> Duration {
+        let second = Duration::from_secs(1);
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let (began, count) = sent.entry(device.clone()).or_insert_with(|| (Instant::now(), 0));
+        if began.elapsed() >= second {
+            (*began, *count) = (Instant::now(), 0);
+        }
+        *count += 1;
+        if *count > PACKETS_PER_SECOND_MAX { second.saturating_sub(began.elapsed()) } else { Duration::ZERO }
+    }
+
     fn stranger(&self, address: IpAddr) -> io::Result<Stranger<'_>> {
         let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
         let count = strangers.entry(address).or_default();
@@ -165,14 +183,17 @@ impl Door {
         let connect = timeout(HANDSHAKE_TIMEOUT, packets.connect()).await??;
         let device = match self.identify(&connect, certificate.as_deref()) {
             Ok(device) => device,
-            Err((known, problem)) => {
+            Err((Some(device), what)) => {
                 packets.refuse().await?;
-                if let Some(device) = known {
-                    // In words that the other side cannot vary: each different one would be an event of its own. Where it came
-                    // from is in the journal. The runner goes only when the process ends.
-                    let _ = self.events.send(DeviceEvent::Malformed(device, problem.clone())).await;
-                }
-                return Err(denied(problem));
+                // Counted like a packet of the device, so that nobody's guesses fill the agent's time. The runner goes only when the
+                // process ends.
+                tokio::time::sleep(self.packet(&device)).await;
+                let _ = self.events.send(DeviceEvent::Malformed(device, Malformed::new(what))).await;
+                return Err(denied(what));
+            }
+            Err((None, what)) => {
+                packets.refuse().await?;
+                return Err(denied(what));
             }
         };
         drop(stranger);
@@ -181,9 +202,9 @@ impl Door {
         let ended = session::run(self, packets, &device, number, connect.keep_alive_s).await;
         self.link.leave(&device, number);
         if let Err(error) = &ended
-            && error.kind() == io::ErrorKind::PermissionDenied
+            && let Some(Broken(malformed)) = error.get_ref().and_then(|e| e.downcast_ref())
         {
-            let event = DeviceEvent::Malformed(device, error.to_string());
+            let event = DeviceEvent::Malformed(device, malformed.clone());
             // As above.
             let _ = self.events.send(event).await;
         }
@@ -191,17 +212,18 @@ impl Door {
     }
 
     /// The device that this is; else what is wrong, and with which known device's name it was tried.
-    fn identify(&self, connect: &Connect, name: Option<&str>) -> Result<DeviceId, (Option<DeviceId>, String)> {
-        let device = connect.client_id.parse::<DeviceId>().map_err(|e| (None, e.to_string()))?;
+    fn identify(&self, connect: &Connect, name: Option<&str>) -> Result<DeviceId, (Option<DeviceId>, &'static str)> {
+        let device = connect.client_id.parse::<DeviceId>().map_err(|_| (None, "the client id is not a device's"))?;
         let Some(credential) = self.credentials.get(&device) else {
-            return Err((None, format!("{device} is not configured to speak MQTT here")));
+            tracing::debug!(%device, "not configured");
+            return Err((None, "the device is not configured to speak MQTT here"));
         };
-        let fail = |problem: &str| Err((Some(device.clone()), problem.to_owned()));
+        let fail = |what| Err((Some(device.clone()), what));
         match (credential, name) {
             (Credential::Certificate(wanted), Some(found)) if found == wanted => Ok(device),
             (Credential::Certificate(wanted), found) => {
-                tracing::warn!(%device, ?found, "another certificate");
-                fail(&format!("connected without the certificate of {wanted:?}"))
+                tracing::debug!(%device, ?wanted, ?found, "another certificate");
+                fail("connected without its certificate")
             }
             (Credential::Secret(secret), _) => {
                 let is_named = connect.username.as_deref() == Some(device.as_str());

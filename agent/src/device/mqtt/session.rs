@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mdfm_shared::device::{self, Channel};
 use mdfm_shared::id::DeviceId;
@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::Wants;
 use super::door::Door;
 use crate::device::DeviceEvent;
+use crate::gateway::Malformed;
 
 /// Bytes of one packet from a device: a control message and its topic.
 const PACKET_BYTES_MAX: usize = DEVICE_MESSAGE_BYTES_MAX + 1024;
@@ -23,8 +24,6 @@ const PACKET_BYTES_MAX: usize = DEVICE_MESSAGE_BYTES_MAX + 1024;
 const KEEP_ALIVE_S_MAX: u16 = 60;
 /// For a device to take a packet; one that does not read is let go.
 const SLOW_READER: Duration = Duration::from_secs(30);
-/// A device that says more in a second is heard only in the next.
-const PACKETS_PER_SECOND_MAX: u32 = 100;
 /// CONNACK: bad user name or password (§3.2.2.3).
 const CONNACK_DENIED: [u8; 4] = [0x20, 2, 0, 4];
 const PINGREQ: u8 = 0xc0;
@@ -37,8 +36,29 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-fn against_rules(text: impl std::fmt::Display) -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, text.to_string())
+/// A rule that the device broke.
+#[derive(Debug)]
+pub(super) struct Broken(pub(super) Malformed);
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Broken {}
+
+fn broken(malformed: Malformed) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, Broken(malformed))
+}
+
+fn against_rules(what: &'static str) -> io::Error {
+    broken(Malformed::new(what))
+}
+
+/// The packet is not MQTT as this port speaks it.
+fn not_mqtt(error: impl std::fmt::Display) -> io::Error {
+    broken(Malformed::with("a packet that is not MQTT 3.1.1", error))
 }
 
 /// Collects whole packets.
@@ -51,7 +71,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// The next packet's header and bytes; none at the end of the stream.
     async fn next(&mut self) -> io::Result<Option<(Header, Vec<u8>)>> {
         loop {
-            let header = mqtt::header(&self.buffer, PACKET_BYTES_MAX).map_err(against_rules)?;
+            let header = mqtt::header(&self.buffer, PACKET_BYTES_MAX).map_err(not_mqtt)?;
             if let Some(header) = header
                 && self.buffer.len() >= header.packet_bytes
             {
@@ -81,7 +101,7 @@ impl<S: Stream> Packets<S> {
     /// The first packet, which must be CONNECT.
     pub(super) async fn connect(&mut self) -> io::Result<Connect> {
         let (header, packet) = self.reader.next().await?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        let connect = Connect::parse(&packet, &header).map_err(against_rules)?;
+        let connect = Connect::parse(&packet, &header).map_err(not_mqtt)?;
         // What the broker of a hospital would keep or tell others, nobody here keeps or tells.
         if connect.will.is_some() { Err(against_rules("a last will is not taken")) } else { Ok(connect) }
     }
@@ -133,7 +153,6 @@ struct Session<'a> {
 
 impl Session<'_> {
     async fn hear<R: AsyncRead + Unpin>(&self, mut reader: Reader<R>) -> io::Result<()> {
-        let (mut began, mut heard) = (Instant::now(), 0);
         loop {
             let next = timeout(self.silence, reader.next()).await;
             let Some((header, packet)) = next.map_err(|_| io::Error::other("it said nothing for too long"))?? else {
@@ -142,12 +161,9 @@ impl Session<'_> {
             if !self.door.link.is_seated(self.device, self.number) {
                 return Err(io::Error::other("it has connected anew"));
             }
-            if began.elapsed() >= Duration::from_secs(1) {
-                (began, heard) = (Instant::now(), 0);
-            }
-            heard += 1;
-            if heard > PACKETS_PER_SECOND_MAX {
-                tokio::time::sleep(Duration::from_secs(1).saturating_sub(began.elapsed())).await;
+            let wait = self.door.packet(self.device);
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
             }
             if !self.take(&header, &packet).await? {
                 return Ok(());
@@ -164,23 +180,23 @@ impl Session<'_> {
     async fn take(&self, header: &Header, packet: &[u8]) -> io::Result<bool> {
         match header.kind {
             Kind::Connect => return Err(against_rules("a second CONNECT")),
-            Kind::Publish => self.publish(&Publish::parse(packet, header).map_err(against_rules)?).await?,
+            Kind::Publish => self.publish(&Publish::parse(packet, header).map_err(not_mqtt)?).await?,
             Kind::Subscribe => {
-                let filters = mqtt::subscribe_filters(packet, header).map_err(against_rules)?;
+                let filters = mqtt::subscribe_filters(packet, header).map_err(not_mqtt)?;
                 let codes: Vec<u8> = filters.iter().map(|f| self.grant(f, true)).collect();
-                let id = mqtt::packet_id(packet, header).map_err(against_rules)?;
+                let id = mqtt::packet_id(packet, header).map_err(not_mqtt)?;
                 self.answer(mqtt::suback(id, &codes)).await;
             }
             Kind::Unsubscribe => {
-                for filter in mqtt::unsubscribe_filters(packet, header).map_err(against_rules)? {
+                for filter in mqtt::unsubscribe_filters(packet, header).map_err(not_mqtt)? {
                     self.grant(filter, false);
                 }
-                let id = mqtt::packet_id(packet, header).map_err(against_rules)?;
+                let id = mqtt::packet_id(packet, header).map_err(not_mqtt)?;
                 self.answer(mqtt::unsuback(id).to_vec()).await;
             }
-            Kind::Answer => mqtt::check_harmless(packet, header).map_err(against_rules)?,
+            Kind::Answer => mqtt::check_harmless(packet, header).map_err(not_mqtt)?,
             Kind::Empty => {
-                mqtt::check_harmless(packet, header).map_err(against_rules)?;
+                mqtt::check_harmless(packet, header).map_err(not_mqtt)?;
                 if packet.first() != Some(&PINGREQ) {
                     return Ok(false);
                 }
@@ -197,7 +213,9 @@ impl Session<'_> {
         if publish.qos == 2 {
             return Err(against_rules("quality of service 2 is not spoken here"));
         }
-        let malformed = |e: device::MessageError| DeviceEvent::Malformed(device.clone(), e.to_string());
+        let malformed = |e: device::MessageError| {
+            DeviceEvent::Malformed(device.clone(), Malformed::with("a message that is not what its topic carries", e))
+        };
         let event = match channel {
             Channel::Report => device::decode(publish.payload)
                 .map_or_else(malformed, |r| DeviceEvent::Report(device.clone(), Box::new(r))),

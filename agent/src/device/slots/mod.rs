@@ -10,6 +10,7 @@ mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::gateway::Malformed;
 use mdfm_shared::device::{Command, ComponentImage, Fault, Order, Refusal, Report, StagedReport, WRONG_DIGEST};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::telemetry::FirmwareReport;
@@ -384,7 +385,10 @@ impl<R: Reboot> SlotsDevice<R> {
             // Said once; the last good status goes stale by itself.
             Err(problem) if !self.malformed => {
                 self.malformed = true;
-                said.push(Said::Malformed(format!("{} is no status: {problem}", path.display())));
+                said.push(Said::Malformed(Malformed::with(
+                    "the status file is not valid",
+                    format!("{}: {problem}", path.display()),
+                )));
             }
             Err(_) => {}
         }

@@ -895,6 +895,7 @@ mod budgets;
 pub(crate) mod example;
 mod groups;
 mod incidents;
+mod least_view;
 mod notices;
 mod reach;
 mod retention;

@@ -1,0 +1,190 @@
+//! A gateway without a line, beside a device that floods it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mdfm_shared::device::StagedReport;
+use mdfm_shared::directive::CommitAck;
+use mdfm_shared::fixture::{key, signed_root};
+use mdfm_shared::telemetry::{Event, FirmwareReport, Severity, TelemetryBatch};
+
+use super::*;
+use crate::disk::{DiskHandle, Real};
+use crate::installer::OnSite;
+use crate::store::LogStore;
+
+const T0: u64 = 1_750_000_000_000;
+
+fn device(n: u8) -> DeviceId {
+    format!("DEV-{n}").parse().expect("a good id")
+}
+
+fn now(ms: u64) -> Now {
+    Now { mono: MonotonicMs(1_000 + ms), utc: UtcMillis(T0 + ms) }
+}
+
+fn start(dir: &Path, at: Now) -> Gateway<LogStore> {
+    let disk: DiskHandle = Arc::new(Real);
+    let store = LogStore::open(&disk, dir).expect("opens");
+    let who = Who {
+        gateway: "GW-1".parse().expect("a good id"),
+        epoch: 1,
+        key: key(40),
+        trust_root: signed_root().digest(),
+        heartbeat_ms: 10_000,
+        outbox: OutboxLimits { bytes_max: 1 << 20, ..OutboxLimits::default() },
+    };
+    let seats = [1, 2].map(|n| Seat { device: device(n), slot_is_here: false });
+    Gateway::start(who, store, seats, [1; 16], at).expect("starts")
+}
+
+fn enrolled(dir: &Path) {
+    let disk: DiskHandle = Arc::new(Real);
+    let root = signed_root();
+    let writes = Trust::enrol(&[wire::encode(&root)], root.digest()).expect("a good root");
+    LogStore::open(&disk, dir).expect("opens").commit(writes).expect("commits");
+}
+
+fn report(boot_count: u64, words: &str) -> Report {
+    let running =
+        FirmwareReport { version: words.into(), release_number: 1, security_version: 1, sha256: Digest([1; 32]) };
+    let staged = StagedReport { sha256: Digest([9; 32]), written_bytes: boot_count, complete: boot_count % 2 == 0 };
+    Report {
+        model: words.into(),
+        serial: words.into(),
+        hardware: words.into(),
+        boot_count,
+        running,
+        confirmed: true,
+        secure_boot: boot_count % 3 == 0,
+        in_use: boot_count % 5 == 0,
+        staged: Some(staged),
+        last_order: boot_count,
+        last_refusal: Some(Refusal { order: boot_count, code: words.into(), message: words.into() }),
+    }
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    pages.split(' ').nth(1).and_then(|n| n.parse::<u64>().ok()).expect("a number") * 4_096
+}
+
+/// Takes everything that the gateway would send, acknowledging it as it comes.
+fn drain(gateway: &mut Gateway<LogStore>, mut at: Now) -> Vec<Event> {
+    gateway.link_up(at);
+    let (mut events, mut next) = (Vec::new(), 1);
+    for _ in 0..100_000 {
+        gateway.work(at).expect("works");
+        let mut last = None;
+        while let Some(output) = gateway.next_output() {
+            let Output::Publish(Topic::Telemetry(_), frame) = output else { continue };
+            let signed: Signed<TelemetryBatch> = wire::decode(&frame).expect("its own");
+            let batch = signed.decode_unverified().expect("its own");
+            assert_eq!(batch.sequence, next, "no gap");
+            next += 1;
+            last = Some(batch.sequence);
+            events.extend(batch.events);
+        }
+        let Some(sequence) = last else { return events };
+        let ack = CommitAck { gateway: "GW-1".parse().expect("a good id"), epoch: 1, sequence, log_size: 9 };
+        let signed = Signed::sign(&ack, &[&key(12)]).expect("signs");
+        let topic = Topic::Ack("GW-1".parse().expect("a good id")).to_string();
+        gateway.message(at, &topic, &wire::encode(&signed)).expect("takes");
+        at = Now { mono: at.mono.plus_ms(1), utc: at.utc };
+    }
+    panic!("does not end");
+}
+
+/// Two million with `MDFM_FLOOD=2000000`; fewer in every run.
+fn messages() -> u64 {
+    std::env::var("MDFM_FLOOD").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000)
+}
+
+#[test]
+fn sec_10_three_days_offline_beside_a_flooding_device() {
+    let shm = Path::new("/dev/shm");
+    let base = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
+    let dir = base.join(format!("mdfm-flood-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("creates");
+    enrolled(&dir);
+    let (messages, three_days) = (messages(), 3 * 86_400_000);
+    let mut gateway = start(&dir, now(0));
+    let before = resident();
+    let words = "\u{1b}]52;c;\u{202e}\u{10348}".repeat(400);
+    for n in 0..messages {
+        let at = now(n * (three_days / messages));
+        let (hostile, own) = (device(1), format!("{n} {words}"));
+        let done = match n % 4 {
+            0 => gateway.device_fault(
+                at,
+                &hostile,
+                Fault {
+                    severity: if n % 64 == 0 { Severity::Critical } else { Severity::Error },
+                    code: own.clone(),
+                    message: own,
+                },
+            ),
+            1 => gateway.device_malformed(at, &hostile, &Malformed::with("a message that is not JSON", own)),
+            2 => gateway.device_report(at, &hostile, report(n, &own)),
+            _ => gateway.device_malformed(at, &hostile, &Malformed::new("connected with a wrong secret")),
+        };
+        done.and_then(|()| gateway.work(at)).expect("goes on");
+        while gateway.next_output().is_some() {}
+        if n % (messages / 5) == messages / 10 {
+            let acted = gateway.on_site(at, &device(1), OnSite::Hold("by a nurse".into()), 7).expect("writes");
+            assert!(acted.is_ok(), "{acted:?}");
+            drop(gateway);
+            gateway = start(&dir, at);
+        }
+    }
+    let grown = resident().saturating_sub(before);
+    let file = std::fs::metadata(dir.join("state.log")).expect("there").len();
+    let waiting = gateway.outbox.bytes();
+    assert!(waiting <= (1 << 20) + 64 * 1024, "{waiting} bytes wait");
+    assert!(file < 12 << 20, "{file} bytes on disk");
+    assert!(grown < 64 << 20, "{grown} bytes of memory more");
+    // A good device beside it is still seen, and a person's act is not lost.
+    let at = now(three_days + 1);
+    let fault = Fault { severity: Severity::Critical, code: "E-1".into(), message: "pump".into() };
+    gateway.device_fault(at, &device(2), fault).expect("takes");
+    let events = drain(&mut gateway, at);
+    let of = |d: u8| events.iter().filter(move |e| e.device == Some(device(d)));
+    assert!(of(2).any(|e| matches!(&e.kind, EventKind::DeviceError { code, .. } if code == "E-1")));
+    assert_eq!(events.iter().filter(|e| matches!(e.kind, EventKind::LocalAction { .. })).count(), 5);
+    assert!(of(1).any(|e| matches!(&e.kind, EventKind::Refused { what, .. } if what == "flood")), "the cut is counted");
+    say_what_was_measured(messages, waiting, file, grown, events.len());
+    drop(gateway);
+    std::fs::remove_dir_all(dir).expect("removes");
+}
+
+/// For whoever runs it with `--nocapture`.
+fn say_what_was_measured(messages: u64, waiting: u64, file: u64, grown: u64, events: usize) {
+    let mib = |bytes: u64| bytes >> 10;
+    mdfm_service::output::note(format_args!(
+        "{messages} messages: outbox {} KiB, state file {} KiB, memory grown by {} KiB, {events} events sent",
+        mib(waiting),
+        mib(file),
+        mib(grown)
+    ));
+}
+
+#[test]
+fn sec_10_a_flood_never_hides_a_critical_fault_from_the_installer() {
+    let dir = std::env::temp_dir().join(format!("mdfm-flood-hides-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("creates");
+    enrolled(&dir);
+    let mut gateway = start(&dir, now(0));
+    let fault = |severity, n: u32| Fault { severity, code: format!("E-{n}"), message: String::new() };
+    for n in 0..500 {
+        gateway.device_fault(now(1), &device(1), fault(Severity::Warning, n)).expect("takes");
+    }
+    gateway.device_fault(now(1), &device(1), fault(Severity::Critical, 1_000)).expect("takes");
+    let events = drain(&mut gateway, now(2));
+    let faults = events.iter().filter(|e| matches!(e.kind, EventKind::DeviceError { .. })).count();
+    assert!((60..=81).contains(&faults), "{faults}");
+    let critical = |e: &Event| matches!(&e.kind, EventKind::DeviceError { code, .. } if code == "E-1000");
+    assert!(events.iter().any(critical), "it is recorded too");
+    drop(gateway);
+    std::fs::remove_dir_all(dir).expect("removes");
+}

@@ -1,0 +1,249 @@
+//! Text that came from outside, made safe for where it goes: a terminal, a log line, a spreadsheet, a page.
+//!
+//! What devices, people, other programs and files say may hold anything. Terminals obey escape sequences (title, clipboard, cursor),
+//! log lines end at a line break, spreadsheets compute formulas, pages run scripts, and invisible or direction-changing characters
+//! make a reader see another text (Unicode Technical Report 36; CVE-2021-42574).
+
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+
+/// Whether a character may not reach a reader as it is: C0 and C1 controls, DEL, line and paragraph separators, characters that change
+/// direction, invisible ones, and those that are no characters.
+pub fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}' | '\u{1160}'
+            | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{fffe}' | '\u{ffff}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Writes one character as a reader may see it.
+fn write_escaped(out: &mut impl fmt::Write, c: char) -> fmt::Result {
+    match c {
+        '\n' => out.write_str("\\n"),
+        '\r' => out.write_str("\\r"),
+        '\t' => out.write_str("\\t"),
+        c if is_unsafe(c) => write!(out, "\\u{{{:x}}}", u32::from(c)),
+        c => out.write_char(c),
+    }
+}
+
+/// The text on one line, for a terminal or a log: what a reader may not get as it is stands there as `\u{1b}`, `\n` and so on.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        // Writing to a string cannot fail.
+        let _ = write_escaped(&mut out, c);
+    }
+    Cow::Owned(out)
+}
+
+/// A writer that lets nothing through but what [`printable`] would leave; line breaks too where `LINES` says so.
+#[derive(Debug)]
+pub struct Escaping<W, const LINES: bool>(pub W);
+
+impl<W: fmt::Write, const LINES: bool> fmt::Write for Escaping<W, LINES> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if !text.contains(is_unsafe) {
+            return self.0.write_str(text);
+        }
+        for c in text.chars() {
+            if LINES && c == '\n' { self.0.write_char(c)? } else { write_escaped(&mut self.0, c)? }
+        }
+        Ok(())
+    }
+}
+
+/// JSON text for a terminal: what is inside strings and unsafe becomes `\uXXXX`, which is the same JSON. Line breaks and indentation
+/// between the values stay.
+pub fn printable_json(json: &str) -> Cow<'_, str> {
+    let is_layout = |c: char| matches!(c, '\n' | ' ');
+    if !json.contains(|c| is_unsafe(c) && !is_layout(c)) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if is_unsafe(c) && !is_layout(c) { push_json_escape(&mut out, c) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
+/// JSON text for the inside of a `script` element of a page: nothing in it can end the element, begin a comment or an element, or be a
+/// line break to a script. It is the same JSON.
+pub fn json_for_html(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => push_json_escape(&mut out, c),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn push_json_escape(out: &mut String, c: char) {
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        // Writing to a string cannot fail.
+        let _ = write!(out, "\\u{unit:04x}");
+    }
+}
+
+/// Text for the content or a quoted attribute of an HTML element.
+pub fn html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Whether a spreadsheet would compute what begins with this character (OWASP, CSV injection), full-width forms too.
+fn begins_formula(c: char) -> bool {
+    matches!(c, '=' | '+' | '-' | '@' | '|' | '%' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}' | '\u{2212}')
+}
+
+/// One cell of a CSV file (RFC 4180). A text that a spreadsheet would take for a formula, directly or after what it passes over,
+/// gets an apostrophe in front; a plain number stays a number. Unsafe characters are escaped.
+pub fn csv_cell(text: &str) -> String {
+    let shown = text.trim_start_matches(|c: char| c.is_whitespace() || is_unsafe(c) || c == '"');
+    let begins_odd = text.starts_with(|c: char| c != ' ' && (c.is_whitespace() || is_unsafe(c)));
+    let is_number = text.parse::<f64>().is_ok_and(f64::is_finite);
+    let guard = (shown.starts_with(begins_formula) || begins_odd) && !is_number;
+    let text = printable(text);
+    let apostrophe = if guard { "'" } else { "" };
+    if guard || text.contains([',', ';', '"']) || text.starts_with(' ') || text.ends_with(' ') {
+        format!("\"{apostrophe}{}\"", text.replace('"', "\"\""))
+    } else {
+        text.into_owned()
+    }
+}
+
+/// Cuts a text after `chars` characters.
+pub fn clip(text: &mut String, chars: usize) {
+    // A text of so few bytes has no more characters.
+    if text.len() > chars
+        && let Some((at, _)) = text.char_indices().nth(chars)
+    {
+        text.truncate(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: [&str; 8] = [
+        "\x1b]52;c;cm0gLXJmIH4=\x07",
+        "\x1b[2J\x1b[H",
+        "a\nERROR forged",
+        "a\r\x08\x7f",
+        "\u{9b}31m",
+        "\u{202e}txt.exe",
+        "\u{2066}x\u{2069}\u{200b}\u{feff}",
+        "\u{2028}\u{2029}\u{85}\0",
+    ];
+
+    #[test]
+    fn sec_17_no_control_survives_and_words_do() {
+        for text in HOSTILE {
+            let shown = printable(text);
+            assert!(!shown.contains(is_unsafe), "{shown:?}");
+            let mut out = String::new();
+            write!(Escaping::<_, false>(&mut out), "{text}").expect("writes");
+            assert_eq!(out, shown);
+            let json = serde_json::to_string_pretty(&serde_json::json!({ "a": [text] })).expect("encodes");
+            let shown = printable_json(&json);
+            assert!(!shown.contains(|c| is_unsafe(c) && c != '\n'), "{shown:?}");
+            let value: serde_json::Value = serde_json::from_str(&shown).expect("the same JSON");
+            assert_eq!(value["a"][0], text);
+        }
+        for text in ["Zürich", "東京 病院", "Ελλάδα", "مستشفى", "naïve – “quoted” 37 °C", "👩\u{fe0f}"]
+        {
+            assert_eq!(printable(text), text);
+        }
+        assert_eq!(printable("a\u{1b}[31m\nb"), "a\\u{1b}[31m\\nb");
+    }
+
+    #[test]
+    fn sec_18_json_in_a_page_ends_no_element() {
+        let text = "<!--<script></script>]]>&\u{2028}";
+        let json = json_for_html(&serde_json::to_string(text).expect("encodes"));
+        assert!(!json.contains(['<', '>', '&', '\u{2028}']), "{json}");
+        assert_eq!(serde_json::from_str::<String>(&json).expect("the same JSON"), text);
+        assert_eq!(html("<a href='x'>&\""), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;");
+    }
+
+    #[test]
+    fn sec_24_no_cell_is_a_formula() {
+        for text in [
+            "=1+1",
+            "+1+cmd",
+            "-1+cmd",
+            "@SUM(A1)",
+            "\t=1",
+            "\r=1",
+            "\n=1",
+            " =1",
+            "\u{feff}=1",
+            "\u{a0}=1",
+            "\u{3000}=1",
+            "\u{ff1d}1",
+            "\u{ff0b}1",
+            "\u{ff0d}1",
+            "\u{ff20}x",
+            "  \n =1",
+            "\"=1",
+            "\u{200b}=1",
+            "\t",
+            "|x",
+            "%x",
+        ] {
+            let cell = csv_cell(text);
+            assert!(cell.starts_with("\"'"), "{text:?} became {cell}");
+            assert!(!cell.contains(is_unsafe), "{cell:?}");
+        }
+        for (text, cell) in [
+            ("-12.5", "-12.5"),
+            ("plain", "plain"),
+            ("a,b", "\"a,b\""),
+            ("say \"x\"", "\"say \"\"x\"\"\""),
+            ("a=b", "a=b"),
+            ("", ""),
+            ("a\nb", "a\\nb"),
+        ] {
+            assert_eq!(csv_cell(text), cell);
+        }
+    }
+
+    #[test]
+    fn clip_counts_characters() {
+        let mut text = "äöü".to_owned();
+        clip(&mut text, 2);
+        assert_eq!(text, "äö");
+        clip(&mut text, 5);
+        assert_eq!(text, "äö");
+    }
+}
