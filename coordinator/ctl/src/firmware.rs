@@ -291,8 +291,25 @@ fn pieces(files: &[PathBuf], bar: ProgressBar) -> anyhow::Result<reqwest::Body> 
     })))
 }
 
+impl Upload {
+    fn class(&self) -> FirmwareClass {
+        match (self.emergency, self.recall) {
+            (true, _) => FirmwareClass::Emergency,
+            (false, true) => FirmwareClass::Recall,
+            (false, false) => FirmwareClass::Standard,
+        }
+    }
+}
+
+fn random_id() -> anyhow::Result<String> {
+    let mut bytes = [0; 6];
+    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    Ok(format!("fw-{}", hex::encode(bytes)))
+}
+
 async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Result<()> {
     let secrets = options.release_keys.iter().map(|f| keys::secret(f)).collect::<Result<Vec<_>, _>>()?;
+    let class = options.class();
     let named = match options.image {
         Some(image) => vec![("main".to_owned(), image)],
         None => options.components,
@@ -317,11 +334,7 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
     };
     let firmware = match &options.id {
         Some(id) => id.clone(),
-        None => {
-            let mut bytes = [0; 6];
-            getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
-            format!("fw-{}", hex::encode(bytes))
-        }
+        None => random_id()?,
     };
     let manifest = Manifest {
         firmware_id: firmware.parse()?,
@@ -330,11 +343,7 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
         version: options.version.clone(),
         release_number: options.release_number,
         security_version: options.security_version,
-        class: match (options.emergency, options.recall) {
-            (true, _) => FirmwareClass::Emergency,
-            (false, true) => FirmwareClass::Recall,
-            (false, false) => FirmwareClass::Standard,
-        },
+        class,
         sha256,
         components,
         deltas: deltas.clone(),
