@@ -14,7 +14,8 @@ use mdfm_shared::trust::{
 const WIDTH: usize = 98;
 /// Columns of the labels.
 const LABEL: usize = 22;
-const DAY_MS: u64 = 86_400_000;
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
 const YEAR_DAYS: u64 = 365;
 
 /// One line of a description.
@@ -65,25 +66,36 @@ fn grouped(number: u64) -> String {
     text
 }
 
-/// A duration in the unit that people think in.
+fn count(n: u64, unit: &str) -> String {
+    format!("{} {unit}{}", grouped(n), if n == 1 { "" } else { "s" })
+}
+
+/// A distance, rounded down to the unit that people think in.
 pub(crate) fn span(ms: u64) -> String {
-    let count = |n: u64, unit: &str| format!("{} {unit}{}", grouped(n), if n == 1 { "" } else { "s" });
     let days = ms / DAY_MS;
     match ms {
         _ if days >= 10 * YEAR_DAYS => count(days / YEAR_DAYS, "year"),
         _ if days >= 2 => count(days, "day"),
-        _ if ms >= 7_200_000 && ms.is_multiple_of(3_600_000) => count(ms / 3_600_000, "hour"),
+        _ if ms >= 2 * HOUR_MS => count(ms / HOUR_MS, "hour"),
         _ if ms >= 120_000 => count(ms / 60_000, "minute"),
-        _ if ms.is_multiple_of(1_000) => count(ms / 1_000, "second"),
-        _ => count(ms, "millisecond"),
+        _ => count(ms / 1_000, "second"),
     }
 }
 
-/// Hours with their fraction, for windows that people name in hours.
+/// A duration that is signed: exact, in the largest unit that divides it.
+fn exact(ms: u64) -> String {
+    let units = [(DAY_MS, "day"), (HOUR_MS, "hour"), (60_000, "minute"), (1_000, "second")];
+    let unit = units.into_iter().find(|(unit, _)| ms >= *unit && ms.is_multiple_of(*unit));
+    unit.map_or_else(|| count(ms, "millisecond"), |(unit, name)| count(ms / unit, name))
+}
+
+/// A duration in hours, exact, for windows that people name in hours.
 pub(crate) fn hours(ms: u64) -> String {
-    let (whole, rest) = (ms / 3_600_000, ms % 3_600_000);
-    let unit = if ms == 3_600_000 { "hour" } else { "hours" };
-    if rest == 0 { format!("{} {unit}", grouped(whole)) } else { format!("{:.2} hours", ms as f64 / 3_600_000.0) }
+    if ms.is_multiple_of(HOUR_MS) {
+        count(ms / HOUR_MS, "hour")
+    } else {
+        format!("{:.2} hours ({} ms)", ms as f64 / HOUR_MS as f64, grouped(ms))
+    }
 }
 
 /// A time as a date and as a distance.
@@ -162,7 +174,7 @@ impl Lines {
         match revoked {
             None => self.at(1, "revoked", "no"),
             Some(Revocation { at, log_size }) => {
-                self.at(1, "REVOKED", format!("signatures dated {} or later do not count", when(*at, now)));
+                self.at(1, "REVOKED", format!("signatures dated {at} or later do not count"));
                 self.at(1, "", format!("nor do those at position {} of the log or later", grouped(*log_size)));
             }
         }
@@ -183,9 +195,9 @@ impl Lines {
 
     fn health(&mut self, health: &HealthPolicy) {
         let HealthPolicy { probation_ms, error_budget, silence_limit_ms } = health;
-        self.add("time on trial", span(*probation_ms));
+        self.add("time on trial", exact(*probation_ms));
         self.at(1, "errors tolerated", error_budget.to_string());
-        self.at(1, "longest silence", span(*silence_limit_ms));
+        self.at(1, "longest silence", exact(*silence_limit_ms));
     }
 
     /// The manifestation of a person's signature (21 CFR 11.50).
@@ -332,7 +344,7 @@ impl Describe for Manifest {
         lines.add("bill of materials", sbom_sha256.map_or("none".to_owned(), |d| d.to_string()));
         let window = recall_window_ms.unwrap_or(RECALL_WINDOW_DEFAULT_MS);
         let default = if recall_window_ms.is_none() { " (the default)" } else { "" };
-        lines.add("recall window", format!("{} after confirmation{default}", span(window)));
+        lines.add("recall window", format!("{} after confirmation{default}", exact(window)));
         lines.0
     }
 }

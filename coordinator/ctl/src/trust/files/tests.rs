@@ -78,7 +78,7 @@ fn sec_6_every_field_of_a_root_is_shown() {
         "1 must have cosigned the log; 1 named",
         "Clinical, QA, Regulatory",
         "emergency release     Clinical, Regulatory",
-        "1.50 hours between first and last approval",
+        "1.50 hours (5,400,000 ms) between first and last approval",
         "far beyond the year 9999",
         "log.example+",
     ] {
