@@ -206,18 +206,10 @@ fn p11_200a1_both_factors_open_each_code_once_and_a_recovery_code_too() {
 fn release_to_approve(world: &World, key: &str) {
     let image = image(&world.dir, 1, 100_000);
     world.upload("FW-22", "2.2.0", 22, &image, 1.0).unwrap();
-    let roster = world.dir.join("roster-2.mdfm").display().to_string();
-    let people: Vec<String> = Role::APPROVERS
-        .iter()
-        .map(|r| {
-            let key = if *r == Role::Qa { key.to_owned() } else { world.public(r.user()) };
-            format!("{}|{}|{}|{key}", r.user(), r.printed_name(), r.name())
-        })
-        .collect();
-    let registrar = world.key("registrar");
-    let mut arguments = vec!["trust", "roster", "--out", &roster, "--version", "2", "--sign", &registrar];
-    people.iter().for_each(|person| arguments.extend(["--person", person]));
-    world.offline(&arguments).unwrap();
+    let [before, roster] = ["roster-1.mdfm", "roster-2.mdfm"].map(|name| world.dir.join(name).display().to_string());
+    let replace = format!("qa={key}");
+    world.offline(&["trust", "roster", "--from", &before, "--out", &roster, "--replace-key", &replace]).unwrap();
+    world.sign_file(&roster, &["registrar"], &["--previous", &before]).unwrap();
     world.ctl(Role::Admin, &["trust", "publish", &roster]).unwrap();
 }
 
@@ -266,9 +258,13 @@ fn p11_200a3_nobody_signs_for_another_not_the_administrator_with_the_whole_disk(
         "no key and no password lies open"
     );
 
+    let digest = world.manifest_digest("FW-22").unwrap();
     let arguments = [
         "approve",
         "FW-22",
+        "--yes",
+        "--digest",
+        &digest,
         "--role",
         "QA",
         "--reason",
@@ -302,9 +298,13 @@ fn p11_200a3_nobody_signs_for_another_not_the_administrator_with_the_whole_disk(
     world.ctl_as("thief", &login).unwrap();
     let stolen = dir.join("sessions/thief.factor").display().to_string();
     world.ctl_as("thief", &["second-factor", "enrol", "--password-file", &reset, "--factor-file", &stolen]).unwrap();
+    let digest = world.manifest_digest("FW-23").unwrap();
     let arguments = [
         "approve",
         "FW-23",
+        "--yes",
+        "--digest",
+        &digest,
         "--role",
         "QA",
         "--reason",
@@ -335,7 +335,8 @@ fn p11_200a1_a_phase_is_validated_with_the_key_that_opens_for_both_factors() {
         world.approve("FW-22", role).unwrap();
     }
     let sign = |verb: &str, id: &str| {
-        let more = [verb, id, "--role", "QA", "--reason", "seen on every device"];
+        let digest = world.manifest_digest("FW-22").unwrap();
+        let more = [verb, id, "--role", "QA", "--reason", "seen on every device", "--yes", "--digest", &digest];
         world.ctl(Role::Qa, &[&more[..], &both[..]].concat())
     };
     sign("approve", "FW-22").unwrap();

@@ -202,19 +202,13 @@ fn att_1_bad_documents_and_images_are_refused_and_a_good_release_still_passes() 
             "not-approved",
             "only approved",
         );
-        let error = world
-            .ctl(
-                Role::Operator,
-                &["approve", "FW-1", "--role", role.name(), "--key", &world.key(role.user()), "--reason", "x"],
-            )
-            .unwrap_err()
-            .to_string();
+        let digest = world.manifest_digest("FW-1").unwrap();
+        let signer = ["--role", role.name(), "--key", &world.key(role.user()), "--reason", "x"];
+        let by_operator = [&["approve", "FW-1"][..], &signer, &["--yes", "--digest", &digest]].concat();
+        let error = world.ctl(Role::Operator, &by_operator).unwrap_err().to_string();
         assert!(error.contains("permission"), "{error}");
         let other = Role::APPROVERS[usize::from(role == Role::Clinical)];
-        let error = world
-            .ctl(role, &["approve", "FW-1", "--role", role.name(), "--key", &world.key(other.user()), "--reason", "x"])
-            .unwrap_err()
-            .to_string();
+        let error = world.approve_with("FW-1", role, &world.key(other.user())).unwrap_err().to_string();
         assert!(error.contains("approval-refused"), "{error}");
         world.approve("FW-1", role).unwrap();
         let error = world.approve("FW-1", role).unwrap_err().to_string();

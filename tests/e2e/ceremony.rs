@@ -52,9 +52,19 @@ fn p11_200a2_a_key_ceremony_is_guided_step_by_step_and_no_key_leaves_its_owner()
     std::fs::copy(own.join("regulatory.pub"), ceremony.join("public/regulatory.pub")).unwrap();
 
     let (root, roster) = (path(&ceremony.join("root-1.mdfm")), path(&ceremony.join("roster-1.mdfm")));
-    let sign =
-        |file: &str, owner: &str| world.offline(&["trust", "sign", file, "--key", &path(&own.join(owner))]).unwrap();
+    let digest = |file: &str| {
+        world.offline(&["trust", "inspect", file]).unwrap()["digest"].as_str().expect("a digest").to_owned()
+    };
+    let sign_with = |file: &str, owner: &str, more: &[&str]| {
+        let (key, digest) = (path(&own.join(owner)), digest(file));
+        let confirmed = ["trust", "sign", file, "--key", &key, "--yes", "--digest", &digest];
+        world.offline(&[&confirmed[..], more].concat())
+    };
+    let sign = |file: &str, owner: &str| sign_with(file, owner, &["--accept-weaker"]).unwrap();
     assert!(texts(&again(), "next")[0].contains("2 of root-1, root-2, root-3"));
+    // The ceremony's root names no witness, which is marked.
+    let unmarked = sign_with(&root, "root-1", &[]).unwrap_err().to_string();
+    assert!(unmarked.contains("marked WEAKER"), "{unmarked}");
     sign(&root, "qa");
     sign(&root, "root-3");
     assert!(texts(&again(), "next")[0].contains("needs 2"), "one signature, and one that does not count");
@@ -93,8 +103,8 @@ fn p11_200a2_a_key_ceremony_is_guided_step_by_step_and_no_key_leaves_its_owner()
     world.offline(&["keys", "new", &path(&own.join("registrar-2"))]).unwrap();
     let next = path(&dir.join("root-2.mdfm"));
     let registrar = path(&own.join("registrar-2.pub"));
-    let rotate = ["trust", "rotate", "--from", &root, "--out", &next, "--registrar", &registrar];
-    world.offline(&[&rotate[..], &["--sign", &path(&own.join("root-2"))]].concat()).unwrap();
+    world.offline(&["trust", "rotate", "--from", &root, "--out", &next, "--registrar", &registrar]).unwrap();
+    sign_with(&next, "root-2", &["--accept-weaker", "--previous", &root]).unwrap();
     let verify = |more: &[&str]| world.offline(&[&["trust", "verify", &root, &next][..], more].concat());
     assert!(verify(&["--pin", &pin]).unwrap_err().to_string().contains("root-2.mdfm does not hold"));
     sign(&next, "root-3");

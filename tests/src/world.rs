@@ -430,7 +430,6 @@ impl World {
         let vkey = self.text("coordinator/log.vkey");
         let witnesses: Vec<String> =
             (1..=self.layout.witnesses).map(|w| format!("{}/witness.vkey", self.witness_dir(w))).collect();
-        let keys = ["root-1", "root-2"].map(|name| self.key(name));
         let [public_root_1, public_root_2, public_release, public_registrar] =
             ["root-1", "root-2", "release", "registrar"].map(|name| self.public(name));
         let mut ceremony = vec![
@@ -452,15 +451,12 @@ impl World {
             &online,
             "--log-vkey",
             &vkey,
-            "--sign",
-            &keys[0],
-            "--sign",
-            &keys[1],
         ];
         for witness in &witnesses {
             ceremony.extend(["--witness", witness]);
         }
         self.offline(&ceremony)?;
+        self.sign_file(&root, &["root-1", "root-2"], &[])?;
         self.login(Role::Admin)?;
         self.ctl(Role::Admin, &["trust", "publish", &root])?;
         for role in Role::CREATED {
@@ -495,8 +491,8 @@ impl World {
         for person in people {
             arguments.extend(["--person".into(), person]);
         }
-        arguments.extend(["--sign".into(), self.key("registrar")]);
         self.offline(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
+        self.sign_file(&roster, &["registrar"], &[])?;
         self.ctl(Role::Admin, &["trust", "publish", &roster])?;
         Ok(())
     }

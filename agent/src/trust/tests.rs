@@ -311,3 +311,30 @@ fn another_root_than_the_pinned_one_never_enrols() {
     assert!(Trust::enrol(&[], first.digest()).is_err());
     assert!(Trust::enrol(&[frame(&root(1), &[1])], first.digest()).is_err(), "one of two root signatures");
 }
+
+#[test]
+fn sec_5_a_dropped_release_is_taken_with_a_new_approval() {
+    let mut gateway = Gateway::enrolled();
+    let signed = signed(&manifest(), &[10]);
+    let (digest, evidence) = gateway.log.release(&signed, SUBMITTER, &approvals(signed.digest()));
+    let taken = gateway.trust.take_release(digest, &wire::encode(&evidence));
+    gateway.keep(taken);
+    let taken = gateway.trust.take_directive(&frame(&directive(1, install(digest)), &[COORDINATOR]));
+    gateway.keep(taken);
+    let mut changed = roster();
+    changed.version = 2;
+    changed.entries[1].revoked = Some(Revocation { at: NOW, log_size: 0 });
+    let taken = gateway.trust.take_roster(&frame(&changed, &[11]));
+    gateway.keep(taken);
+    assert_eq!(gateway.trust.missing_releases(), BTreeSet::from([digest]), "it asks for the release again");
+    let old = gateway.trust.take_release(digest, &wire::encode(&evidence));
+    assert!(reason(old).contains("user-qa"));
+    let mut again = approvals(signed.digest());
+    again[1] = (mdfm_shared::fixture::approval(digest, "user-three-roles", mdfm_shared::trust::Role::Qa), key(24));
+    let (_, evidence) = gateway.log.release(&signed, SUBMITTER, &again);
+    let taken = gateway.trust.take_release(digest, &wire::encode(&evidence));
+    gateway.keep(taken);
+    for trust in [&gateway.trust, &gateway.restarted()] {
+        assert!(trust.wish(&device(), false).is_some());
+    }
+}

@@ -14,6 +14,7 @@ use totp_rs::{Builder, Secret, Totp};
 use crate::client::{Client, write_secret};
 use crate::keys;
 use crate::output::{Output, text};
+use crate::trust::confirm::Confirmation;
 
 /// Where a code comes from.
 #[derive(Debug, Clone, Args)]
@@ -202,6 +203,8 @@ pub(crate) struct Signing {
     /// Why, in your words.
     #[arg(long)]
     pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) confirmation: Confirmation,
 }
 
 impl Signing {

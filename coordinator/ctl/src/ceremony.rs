@@ -8,11 +8,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use mdfm_shared::id::UserId;
+use mdfm_shared::limits::TRUST_LIFETIME_DEFAULT_MS;
 use mdfm_shared::manifest::is_label;
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::{KeySet, SecretKey, Signed};
 use mdfm_shared::time::UtcMillis;
-use mdfm_shared::trust::{ApprovalPolicy, Role, Roster, RosterEntry, TrustRoot, TrustedRoot, Witnesses};
+use mdfm_shared::trust::{ApprovalPolicy, Freshness, Role, Roster, RosterEntry, TrustRoot, TrustedRoot, Witnesses};
 use mdfm_shared::wire;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -20,11 +21,12 @@ use serde_json::{Value, json};
 use crate::client::{Client, write_secret};
 use crate::keys;
 use crate::output::Output;
-use crate::trust::{self, Trusted};
+use crate::trust::confirm::Shown;
+use crate::trust::{self, Trusted, weighed};
 
 const DAY_MS: u64 = 86_400_000;
 const ROOT_DAYS: u64 = 1_095;
-const ROSTER_DAYS: u64 = 365;
+const ENTRY_DAYS: u64 = 365;
 const PLAN: &str = "ceremony.json";
 const ROOT: &str = "root-1.mdfm";
 const ROSTER: &str = "roster-1.mdfm";
@@ -126,6 +128,8 @@ impl Plan {
 struct Steps {
     done: Vec<String>,
     next: Vec<String>,
+    /// What is to be signed or was signed now, with every field.
+    documents: Vec<Shown>,
 }
 
 struct Ceremony<'a> {
@@ -151,10 +155,12 @@ pub(crate) async fn run(out: &Output, session: &Path, options: Init) -> anyhow::
         let trial = ceremony
             .plan
             .trial
-            .then_some("THIS IS A TRIAL: all keys lie in one folder; start anew before a patient is near");
+            .then_some("THIS IS A TRIAL: all keys lie in one folder; start again before a patient is near");
+        let documents = steps.documents.iter().map(|shown| format!("{}\n", shown.text()));
         trial
             .map(str::to_owned)
             .into_iter()
+            .chain(documents)
             .chain(done)
             .chain(next)
             .chain([end.to_owned()])
@@ -276,7 +282,9 @@ impl Ceremony<'_> {
                 approvals: ApprovalPolicy::seed(),
             };
             let mut signed = Signed::sign(&document, &[])?;
+            // A trial signs with keys that it made itself just now: nobody's signature is given for them.
             if self.plan.trial {
+                self.steps.documents.push(weighed(&document, signed.digest(), None));
                 for owner in self.plan.roots() {
                     signed.add_signature(&self.trial_key(&owner)?);
                 }
@@ -292,6 +300,7 @@ impl Ceremony<'_> {
             Err(error) => {
                 let owners: Vec<String> = self.plan.roots().collect();
                 let (file, of) = (file.display(), owners.join(", "));
+                self.steps.documents.push(weighed(&signed.decode_unverified()?, signed.digest(), None));
                 self.next(format!(
                     "{} of {of}: look at it with mdfmctl trust inspect {file}, then mdfmctl trust sign {file} --key KEY ({error})",
                     self.plan.root_threshold
@@ -314,18 +323,23 @@ impl Ceremony<'_> {
                     roles: vec![approver.role],
                     key: keys::public(&self.public_text(approver.user.as_str()))?,
                     valid_from,
-                    valid_until: valid_from.plus_ms(ROSTER_DAYS * DAY_MS),
+                    valid_until: valid_from.plus_ms(ENTRY_DAYS * DAY_MS),
                     revoked: None,
                 })
             };
             let entries = self.plan.approvers.iter().map(entry).collect::<anyhow::Result<_>>()?;
-            let mut signed = Signed::sign(&Roster { version: 1, entries, freshness: None }, &[])?;
+            let issued_at = now();
+            let expires_at = issued_at.plus_ms(TRUST_LIFETIME_DEFAULT_MS);
+            let freshness = Some(Freshness { issued_at, expires_at, withdrawals_version: 0 });
+            let document = Roster { version: 1, entries, freshness };
+            let mut signed = Signed::sign(&document, &[])?;
             if self.plan.trial {
+                self.steps.documents.push(weighed(&document, signed.digest(), None));
                 signed.add_signature(&self.trial_key("registrar")?);
             }
             mdfm_service::atomic_write(&file, &wire::encode(&signed))?;
         }
-        let Trusted::Roster(signed) = Trusted::read(&file)? else { bail!("{} is no roster", file.display()) };
+        let signed = Trusted::read_roster(&file)?;
         let held = TrustedRoot::pinned(root, root.digest())?;
         match signed.verify(held.registrar_keys()) {
             Ok(_) => {
@@ -333,6 +347,7 @@ impl Ceremony<'_> {
                 Ok(Some(signed))
             }
             Err(error) => {
+                self.steps.documents.push(weighed(&signed.decode_unverified()?, signed.digest(), None));
                 let file = file.display();
                 self.next(format!(
                     "the registrar: mdfmctl trust inspect {file}, then mdfmctl trust sign {file} --key KEY ({error})"

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
+use mdfm_shared::digest::Digest;
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::Signed;
 use mdfm_shared::trust::Validation;
@@ -324,27 +325,39 @@ pub(crate) async fn watch(out: &Output, client: &Client, options: Watch) -> anyh
 pub(crate) async fn validate(out: &Output, client: &Client, options: Validate) -> anyhow::Result<()> {
     let path = format!("/api/v1/deployments/{}", options.deployment);
     let signature = format!("{path}/validations/signature");
-    if let Some(view) = options.signing.with_kept_key(client, &signature, json!({})).await? {
+    let Signing { role, reason, confirmation, .. } = &options.signing;
+    let view = client.get(&path).await?;
+    let phase = view["currentPhase"].as_u64().and_then(|p| u32::try_from(p).ok()).context("no current phase")?;
+    let current = phase.checked_sub(1).context("no current phase")?;
+    let named: Digest = text(&view["manifestDigest"]).parse()?;
+    let validation = |_: &Value, manifest| {
+        ensure!(
+            manifest == named,
+            "nothing was signed: the deployment brings another manifest than the release has now"
+        );
+        Ok(Validation {
+            deployment: options.deployment.parse()?,
+            phase: current,
+            manifest,
+            role: *role,
+            user: client.user_id().parse()?,
+            printed_name: client.printed_name().to_owned(),
+            meaning: format!(
+                "I validate phase {phase} ({}) as {role}",
+                text(&view["phases"][current as usize]["name"])
+            ),
+            reason: reason.clone(),
+            at: crate::firmware::now(),
+        })
+    };
+    let firmware = text(&view["firmwareId"]);
+    let validation = crate::firmware::confirm_for(client, &firmware, confirmation, validation).await?;
+    let shown = json!({ "manifestDigest": validation.manifest });
+    if let Some(view) = options.signing.with_kept_key(client, &signature, shown).await? {
         out.answer(&view, || render(&view));
         return Ok(());
     }
-    let Signing { role, reason, .. } = &options.signing;
-    let key = options.signing.own_key()?;
-    let view = client.get(&path).await?;
-    let phase = view["currentPhase"].as_u64().and_then(|p| u32::try_from(p).ok()).context("no current phase")?;
-    let spec = &view["phases"][phase as usize - 1];
-    let validation = Validation {
-        deployment: options.deployment.parse()?,
-        phase: phase - 1,
-        manifest: text(&view["manifestDigest"]).parse()?,
-        role: *role,
-        user: client.user_id().parse()?,
-        printed_name: client.printed_name().to_owned(),
-        meaning: format!("I validate phase {phase} ({}) as {role}", text(&spec["name"])),
-        reason: reason.clone(),
-        at: crate::firmware::now(),
-    };
-    let signed = Signed::sign(&validation, &[&key])?;
+    let signed = Signed::sign(&validation, &[&options.signing.own_key()?])?;
     let body = json!({ "document": document_text(&signed) });
     let view = client.post(&format!("{path}/validations"), &body).await?;
     out.answer(&view, || render(&view));

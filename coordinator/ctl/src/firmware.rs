@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
 use futures_util::stream;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -24,6 +24,9 @@ use crate::delta::{self, Delta};
 use crate::fleet;
 use crate::keys;
 use crate::output::{Output, text};
+use crate::trust::confirm::{Confirmation, Shown};
+use crate::trust::describe::Describe;
+use crate::trust::joined;
 
 const CHUNK_BYTES: usize = 256 * 1024;
 
@@ -63,7 +66,7 @@ pub(crate) struct Upload {
     /// An image of a device with several components, as NAME=FILE; once for each, in the order of installation.
     #[arg(long = "component", value_name = "NAME=FILE", value_parser = component)]
     components: Vec<(String, PathBuf)>,
-    /// Firmware id; made up when absent.
+    /// Firmware id; a random one if absent.
     #[arg(long)]
     id: Option<String>,
     /// Device model.
@@ -111,6 +114,8 @@ pub(crate) struct Upload {
     /// Secret keys of the release role.
     #[arg(long = "release-key", required = true)]
     release_keys: Vec<PathBuf>,
+    #[command(flatten)]
+    confirmation: Confirmation,
 }
 
 /// Sign an approval with your own key.
@@ -204,6 +209,15 @@ fn show(out: &Output, view: &Value) {
                 text(&approval["logIndex"]),
             ));
         }
+        for lost in view["lostApprovals"].as_array().into_iter().flatten() {
+            lines.push(format!(
+                "the approval by {} as {} of {} no longer counts: {}",
+                text(&lost["printedName"]),
+                text(&lost["role"]),
+                text(&lost["signedAt"]),
+                text(&lost["reason"]),
+            ));
+        }
         if view["missingApprovals"].as_array().is_some_and(|m| !m.is_empty()) {
             lines.push(format!("missing approvals: {}", text(&view["missingApprovals"])));
         }
@@ -277,8 +291,25 @@ fn pieces(files: &[PathBuf], bar: ProgressBar) -> anyhow::Result<reqwest::Body> 
     })))
 }
 
+impl Upload {
+    fn class(&self) -> FirmwareClass {
+        match (self.emergency, self.recall) {
+            (true, _) => FirmwareClass::Emergency,
+            (false, true) => FirmwareClass::Recall,
+            (false, false) => FirmwareClass::Standard,
+        }
+    }
+}
+
+fn random_id() -> anyhow::Result<String> {
+    let mut bytes = [0; 6];
+    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    Ok(format!("fw-{}", hex::encode(bytes)))
+}
+
 async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Result<()> {
     let secrets = options.release_keys.iter().map(|f| keys::secret(f)).collect::<Result<Vec<_>, _>>()?;
+    let class = options.class();
     let named = match options.image {
         Some(image) => vec![("main".to_owned(), image)],
         None => options.components,
@@ -301,12 +332,36 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
         error_budget: options.error_budget,
         silence_limit_ms: milliseconds("--silence-seconds", options.silence_seconds)?,
     };
+    let firmware = match &options.id {
+        Some(id) => id.clone(),
+        None => random_id()?,
+    };
+    let manifest = Manifest {
+        firmware_id: firmware.parse()?,
+        model: options.model.clone(),
+        hardware_revisions: options.hardware,
+        version: options.version.clone(),
+        release_number: options.release_number,
+        security_version: options.security_version,
+        class,
+        sha256,
+        components,
+        deltas: deltas.clone(),
+        minimum_release: options.minimum_release,
+        health,
+        extra_approvals: Vec::new(),
+        sbom_sha256: sbom.as_deref().map(Digest::of),
+        recall_window_ms: None,
+    };
+    manifest.check()?;
+    // Everything but the images comes from this command line: their digest is what a script can know beforehand.
+    let shown = Shown { digest_of: "images' SHA-256", ..Shown::new(&manifest, sha256, now()) };
+    options.confirmation.ask(&shown)?;
     let body = json!({
-        "firmwareId": options.id, "version": options.version, "deviceModel": options.model,
+        "firmwareId": firmware, "version": options.version, "deviceModel": options.model,
         "releaseNotes": options.notes, "approvalRequired": true,
     });
-    let created = client.post("/api/v1/firmware", &body).await?;
-    let firmware = text(&created["firmwareId"]);
+    client.post("/api/v1/firmware", &body).await?;
 
     let bar = if out.json { ProgressBar::hidden() } else { ProgressBar::new(size_bytes) };
     bar.set_style(ProgressStyle::with_template("{bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}")?);
@@ -325,28 +380,6 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
         client.send(request.body(pieces(std::slice::from_ref(file), ProgressBar::hidden())?)).await?;
     }
 
-    let manifest = Manifest {
-        firmware_id: firmware.parse()?,
-        model: options.model,
-        hardware_revisions: options.hardware,
-        version: options.version,
-        release_number: options.release_number,
-        security_version: options.security_version,
-        class: match (options.emergency, options.recall) {
-            (true, _) => FirmwareClass::Emergency,
-            (false, true) => FirmwareClass::Recall,
-            (false, false) => FirmwareClass::Standard,
-        },
-        sha256,
-        components,
-        deltas,
-        minimum_release: options.minimum_release,
-        health,
-        extra_approvals: Vec::new(),
-        sbom_sha256: sbom.as_deref().map(Digest::of),
-        recall_window_ms: None,
-    };
-    manifest.check()?;
     let signed = Signed::sign(&manifest, &secrets.iter().collect::<Vec<_>>())?;
     let path = format!("/api/v1/firmware/{firmware}/manifest");
     let mut view = client.put(&path, &json!({ "document": document_text(&signed) })).await?;
@@ -357,34 +390,63 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
     Ok(())
 }
 
+/// The manifest that the coordinator shows, once its digest is shown to be the one that is signed.
+fn checked_manifest(view: &Value) -> anyhow::Result<(Manifest, Digest)> {
+    let named: Digest = view["manifestDigest"]
+        .as_str()
+        .with_context(|| format!("firmware {} has no manifest yet", text(&view["firmwareId"])))?
+        .parse()?;
+    let manifest: Manifest = serde_json::from_value(view["manifest"].clone())
+        .context("the coordinator's manifest cannot be read; this mdfmctl may be older than the coordinator")?;
+    let found = Signed::sign(&manifest, &[])?.digest();
+    ensure!(
+        found == named,
+        "nothing was signed: the coordinator shows a manifest with digest {found} and names {named}; do not sign, and \
+         inform your administrator"
+    );
+    Ok((manifest, named))
+}
+
+/// Shows what is signed for a release, and asks: the signature's own fields, and the manifest that they name by its digest.
+pub(crate) async fn confirm_for<T: Describe>(
+    client: &Client,
+    firmware: &str,
+    confirmation: &Confirmation,
+    document: impl FnOnce(&Value, Digest) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let view = client.get(&format!("/api/v1/firmware/{firmware}")).await?;
+    let (manifest, digest) = checked_manifest(&view)?;
+    let document = document(&view, digest)?;
+    let shown = Shown { digest_of: "manifest digest", ..Shown::new(&document, digest, now()) };
+    confirmation.ask(&joined(shown, "the manifest", manifest.describe(now())))?;
+    Ok(document)
+}
+
 pub(crate) async fn approve(out: &Output, client: &Client, options: Approve) -> anyhow::Result<()> {
-    let what = json!({ "firmwareId": options.firmware });
+    let Signing { role, reason, confirmation, .. } = &options.signing;
+    let approval = |view: &Value, manifest| {
+        Ok(Approval {
+            manifest,
+            role: *role,
+            user: client.user_id().parse()?,
+            printed_name: client.printed_name().to_owned(),
+            meaning: format!(
+                "I approve {} {} for {} as {role}",
+                text(&view["firmwareId"]),
+                text(&view["version"]),
+                text(&view["deviceModel"])
+            ),
+            reason: reason.clone(),
+            at: now(),
+        })
+    };
+    let approval = confirm_for(client, &options.firmware, confirmation, approval).await?;
+    let what = json!({ "firmwareId": options.firmware, "manifestDigest": approval.manifest });
     if let Some(view) = options.signing.with_kept_key(client, "/api/v1/approvals/signature", what).await? {
         show(out, &view);
         return Ok(());
     }
-    let Signing { role, reason, .. } = &options.signing;
-    let key = options.signing.own_key()?;
-    let view = client.get(&format!("/api/v1/firmware/{}", options.firmware)).await?;
-    let manifest: Digest = view["manifestDigest"]
-        .as_str()
-        .with_context(|| format!("firmware {} has no manifest yet", options.firmware))?
-        .parse()?;
-    let approval = Approval {
-        manifest,
-        role: *role,
-        user: client.user_id().parse()?,
-        printed_name: client.printed_name().to_owned(),
-        meaning: format!(
-            "I approve {} {} for {} as {role}",
-            text(&view["firmwareId"]),
-            text(&view["version"]),
-            text(&view["deviceModel"])
-        ),
-        reason: reason.clone(),
-        at: now(),
-    };
-    let signed = Signed::sign(&approval, &[&key])?;
+    let signed = Signed::sign(&approval, &[&options.signing.own_key()?])?;
     let body = json!({ "firmwareId": options.firmware, "document": document_text(&signed) });
     let view = client.post("/api/v1/approvals", &body).await?;
     show(out, &view);

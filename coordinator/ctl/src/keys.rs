@@ -17,10 +17,18 @@ pub(crate) enum Action {
         /// Where to write the secret key; must not exist.
         file: PathBuf,
     },
+    /// Shows a public key and its id, to compare with the ids that `trust inspect` shows.
+    Show {
+        /// The key, or the file with it.
+        key: String,
+    },
 }
 
 pub(crate) fn run(out: &Output, action: Action) -> anyhow::Result<()> {
-    let Action::New { file } = action;
+    let file = match action {
+        Action::New { file } => file,
+        Action::Show { key } => return show(out, &key),
+    };
     if file.exists() {
         bail!("{} exists already; keys are never overwritten", file.display());
     }
@@ -33,6 +41,15 @@ pub(crate) fn run(out: &Output, action: Action) -> anyhow::Result<()> {
     std::fs::write(&public_file, format!("{public}\n"))?;
     out.answer(&json!({ "publicKey": public, "keyId": key.public().id().0 }), || {
         format!("secret key in {}, keep it safe; public key {public}", file.display())
+    });
+    Ok(())
+}
+
+fn show(out: &Output, key: &str) -> anyhow::Result<()> {
+    let key = public(key)?;
+    let (short, id) = (key.id().to_string(), key.id().0);
+    out.answer(&json!({ "publicKey": key.to_string(), "keyId": id }), || {
+        format!("public key {key}\nid         {short} (in full {id})")
     });
     Ok(())
 }

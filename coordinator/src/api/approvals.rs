@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, FirmwareId, UserId};
 use mdfm_shared::sign::{SecretKey, Signed};
 use mdfm_shared::trust::{Approval, Role, Validation};
@@ -74,6 +75,20 @@ pub(crate) struct Signing {
     reason: String,
     password: String,
     code: String,
+    /// The digest of the manifest that the signer was shown; the signature is refused if the release has another.
+    #[schema(value_type = Option<String>)]
+    manifest_digest: Option<Digest>,
+}
+
+/// Refuses a signature under something else than its signer was shown.
+fn check_shown(shown: Option<Digest>, held: Digest) -> Result<(), Refusal> {
+    match shown {
+        Some(shown) if shown != held => {
+            let detail = format!("you were shown manifest {shown}, the release has {held}; look at it again");
+            Err(Refusal::conflict("changed-meanwhile", detail))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Somebody who signs with the key that the coordinator keeps for them.
@@ -124,6 +139,9 @@ pub(super) async fn sign(
             format!("firmware {firmware} has no signed manifest yet; there is nothing to approve"),
         )
     })?;
+    if let Err(refusal) = check_shown(wish.manifest_digest, manifest.digest) {
+        return Err(origin.deny(&api, caller.actor, "firmware.approve", &object, refusal).await);
+    }
     let approval = Approval {
         manifest: manifest.digest,
         role,
@@ -148,6 +166,9 @@ pub(crate) struct PhaseSigning {
     reason: String,
     password: String,
     code: String,
+    /// The digest of the manifest that the signer was shown; the signature is refused if the deployment brings another.
+    #[schema(value_type = Option<String>)]
+    manifest_digest: Option<Digest>,
 }
 
 /// Signs the validation of the current phase, whose gate has held, with the signer's own key, as an approval is signed.
@@ -167,6 +188,7 @@ pub(super) async fn sign_validation(
     let validation = {
         let state = api.runner.state();
         let held = state.need_deployment(&deployment)?;
+        check_shown(wish.manifest_digest, held.plan.manifest)?;
         let name = held.plan.spec.phases.get(held.current as usize).map_or("", |phase| &phase.name);
         Validation {
             deployment: deployment.clone(),

@@ -20,7 +20,7 @@ use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, document, fresh_id, id};
 use super::{Api, Problem};
 use crate::domain::access::Permission;
-use crate::domain::firmware::{Firmware, FirmwareStatus, SbomComponent};
+use crate::domain::firmware::{Firmware, FirmwareStatus, LostApproval, SbomComponent};
 use crate::domain::refusal::Class;
 use crate::domain::{Command, Refusal};
 
@@ -56,6 +56,33 @@ pub(crate) struct ApprovalView {
     log_index: u64,
 }
 
+/// An approval that no longer counts, because the roster or the trust root changed.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LostApprovalView {
+    role: String,
+    user_id: String,
+    printed_name: String,
+    signed_at: String,
+    log_index: u64,
+    /// Why it no longer counts.
+    reason: String,
+}
+
+impl LostApprovalView {
+    fn of(lost: &LostApproval) -> Self {
+        let LostApproval { role, user, printed_name, at, log_index, reason } = lost;
+        Self {
+            role: role.to_string(),
+            user_id: user.to_string(),
+            printed_name: printed_name.clone(),
+            signed_at: at.to_string(),
+            log_index: *log_index,
+            reason: reason.clone(),
+        }
+    }
+}
+
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FirmwareView {
@@ -72,6 +99,8 @@ pub(crate) struct FirmwareView {
     #[schema(value_type = Option<Object>)]
     manifest: Option<Manifest>,
     approvals: Vec<ApprovalView>,
+    /// Approvals that were given and no longer count; each must be given again.
+    lost_approvals: Vec<LostApprovalView>,
     missing_approvals: Vec<String>,
     /// When the time for the missing approvals runs out.
     approvals_until: Option<String>,
@@ -125,6 +154,7 @@ pub(super) fn view(api: &Api, id: &FirmwareId, firmware: &Firmware) -> FirmwareV
                 log_index: a.log_index,
             })
             .collect(),
+        lost_approvals: firmware.lost.iter().map(LostApprovalView::of).collect(),
         missing_approvals: missing,
         rejection: firmware.rejection.clone(),
     }

@@ -104,6 +104,8 @@ pub(crate) struct Desk {
     next_look: UtcMillis,
     next_sweep: UtcMillis,
     has_swept: bool,
+    /// Whether roster or root may have changed since the approvals were last judged; true after a start.
+    trust_changed: bool,
     /// Gateways whose wishes may have changed.
     changed: BTreeSet<GatewayId>,
 }
@@ -156,6 +158,7 @@ impl Desk {
             next_look: UtcMillis(0),
             next_sweep: UtcMillis(0),
             has_swept: false,
+            trust_changed: true,
             changed: BTreeSet::new(),
         }
     }
@@ -315,8 +318,19 @@ impl Desk {
     /// What the fleet must hear because of an event, and whose directives may have to change.
     fn announce(&mut self, state: &State, round: &mut Round, event: &Event) {
         match event {
-            Event::TrustRootAdded { .. } => round.outbound.push(Outbound::TrustRoot(state.roots.len() - 1)),
-            Event::RosterAdded { .. } => round.outbound.push(Outbound::Roster),
+            Event::TrustRootAdded { .. } => {
+                self.trust_changed = true;
+                round.outbound.push(Outbound::TrustRoot(state.roots.len() - 1));
+            }
+            Event::RosterAdded { .. } => {
+                self.trust_changed = true;
+                round.outbound.push(Outbound::Roster);
+            }
+            // Approvals that were lost and given again: gateways dropped the evidence and need the new one.
+            Event::FirmwareApproved { firmware } => {
+                let running = state.deployments.values().find(|d| d.plan.firmware == *firmware && d.is_active());
+                round.outbound.extend(running.map(|d| Outbound::Release(d.plan.manifest)));
+            }
             Event::GatewayRevoked { gateway } => {
                 round.revoked += 1;
                 if let Some(held) = state.gateways.get(gateway) {
@@ -473,6 +487,11 @@ impl Desk {
 
     /// Lets the engine do what follows, then signs directives for the gateways whose wishes changed.
     fn follow(&mut self, state: &mut State, round: &mut Round, now: UtcMillis) -> Result<(), DeskError> {
+        if std::mem::take(&mut self.trust_changed) {
+            for proposal in firmware::recheck(state) {
+                self.record(state, round, now, None, proposal)?;
+            }
+        }
         for _ in 0..ENGINE_ROUNDS_MAX {
             let proposals = rollout::step::step(state, now);
             if proposals.is_empty() {

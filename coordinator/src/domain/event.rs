@@ -7,7 +7,7 @@ use mdfm_shared::trust::Role;
 use serde::{Deserialize, Serialize};
 
 use super::access::AccessRole;
-use super::firmware::SbomComponent;
+use super::firmware::{LostApproval, SbomComponent};
 use super::fleet::{Anomaly, Particulars};
 use super::incident::IncidentChange;
 use super::notice::Webhook;
@@ -191,6 +191,11 @@ pub(crate) enum Event {
     },
     ApprovalsExpired {
         firmware: FirmwareId,
+    },
+    /// Approvals no longer count under the roster and the root of today; the release waits for them again.
+    ApprovalsLost {
+        firmware: FirmwareId,
+        lost: Vec<LostApproval>,
     },
     FirmwareWithdrawn {
         firmware: FirmwareId,

@@ -7,9 +7,9 @@ use mdfm_shared::id::{FirmwareId, UserId};
 use mdfm_shared::limits::{DELTAS_MAX, IMAGE_BYTES_MAX, TEXT_CHARS_MAX};
 use mdfm_shared::manifest::{FirmwareClass, Manifest, is_label};
 use mdfm_shared::record::{Actor, document_text, person};
-use mdfm_shared::sign::Signed;
+use mdfm_shared::sign::{Signature, Signed};
 use mdfm_shared::time::UtcMillis;
-use mdfm_shared::trust::{Approval, Role, check_approval, missing_roles, start_by};
+use mdfm_shared::trust::{Approval, Role, Roster, RosterEntry, check_approval, missing_roles, start_by};
 use serde::{Deserialize, Serialize};
 
 use super::{Event, Proposal, Refusal, State, people};
@@ -59,6 +59,9 @@ pub(crate) struct Firmware {
     pub(crate) deltas: BTreeMap<Digest, u64>,
     pub(crate) manifest: Option<AttachedManifest>,
     pub(crate) approvals: BTreeMap<Role, GivenApproval>,
+    /// Approvals that were given and no longer count, until they are given again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lost: Vec<LostApproval>,
     pub(crate) rejection: Option<String>,
     /// When approvals were asked for.
     pub(crate) requested_at: UtcMillis,
@@ -101,6 +104,22 @@ pub(crate) struct GivenApproval {
     pub(crate) at: UtcMillis,
     /// Where it stands in the log.
     pub(crate) log_index: u64,
+    /// The signatures of the document; empty in states that were kept before they were noted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) signatures: Vec<Signature>,
+}
+
+/// An approval that no longer counts: the roster or the trust root changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LostApproval {
+    pub(crate) role: Role,
+    pub(crate) user: UserId,
+    pub(crate) printed_name: String,
+    pub(crate) at: UtcMillis,
+    pub(crate) log_index: u64,
+    /// Why it no longer counts.
+    pub(crate) reason: String,
 }
 
 fn need_status(firmware: &Firmware, id: &FirmwareId, needed: FirmwareStatus) -> Result<(), Refusal> {
@@ -201,6 +220,12 @@ pub(super) fn attach_manifest(
         let detail = format!("patch {} of {} bytes was not uploaded", delta.sha256, delta.size_bytes);
         return Err(Refusal::invalid("deltas", detail));
     }
+    let running = state.deployments.iter().find(|(_, d)| d.plan.firmware == *id && d.is_active());
+    if let Some((deployment, _)) = running.filter(|(_, d)| d.plan.manifest != signed.digest()) {
+        let detail =
+            format!("deployment {deployment} brings the manifest approved before; abort it or roll it back first");
+        return Err(Refusal::conflict("firmware-in-deployment", detail));
+    }
     let clash = state.firmware.iter().find(|(other, f)| {
         *other != id
             && f.manifest.as_ref().is_some_and(|m| {
@@ -300,9 +325,11 @@ pub(super) fn reject(
     let firmware = state.need_firmware(id)?;
     need_status(firmware, id, FirmwareStatus::PendingApproval)?;
     let roster = state.need_roster()?;
-    let holds = roster.entries.iter().any(|e| e.user.as_str() == actor.id && e.roles.contains(&role));
-    if !holds {
-        return Err(Refusal::forbidden("not-on-roster", format!("{} is not on the roster as {role}", actor.id)));
+    let may_sign =
+        |e: &RosterEntry| e.user.as_str() == actor.id && e.roles.contains(&role) && e.is_valid(now, state.log_size);
+    if !roster.entries.iter().any(may_sign) {
+        let detail = format!("{} has no authority as {role} on the roster of today", actor.id);
+        return Err(Refusal::forbidden("not-on-roster", detail));
     }
     people::may_sign(state, now, person(&actor.id))?;
     if reason.trim().is_empty() || reason.chars().count() > TEXT_CHARS_MAX {
@@ -333,19 +360,48 @@ pub(super) fn withdraw(state: &State, id: &FirmwareId, reason: &str) -> Result<E
     Ok(Event::FirmwareWithdrawn { firmware: id.clone() })
 }
 
-/// Whether every approval of an approved release still counts under the roster of today: agents ask the same.
+/// Why an approval does not count under the roster; `None` if it counts. Agents ask the same of its document.
+fn lost_because(roster: &Roster, role: Role, given: &GivenApproval) -> Option<String> {
+    let at = (given.at, given.log_index);
+    // Without the signatures, which older states did not keep, every entry of the person may be the one.
+    let stands = |e: &RosterEntry| {
+        e.user == given.user
+            && e.roles.contains(&role)
+            && e.printed_name == given.printed_name
+            && e.is_valid(given.at, given.log_index)
+            && (given.signatures.is_empty() || given.signatures.iter().any(|s| s.key == e.key.id()))
+    };
+    if roster.entries.iter().any(stands) {
+        return None;
+    }
+    let entry = roster.entry_for(&given.user, role, &given.signatures, &given.printed_name, at);
+    Some(match entry.map(|e| e.revoked) {
+        None => format!("{} is not on the roster as {role} any more", given.user),
+        Some(Some(revoked)) => {
+            format!("{} was revoked from {} and log size {} on", given.user, revoked.at, revoked.log_size)
+        }
+        Some(None) => format!("no roster entry of {} covers {} with this key and name", given.user, given.at),
+    })
+}
+
+/// Whether every approval of a release that a deployment brings still counts.
 ///
 /// # Errors
-/// Whose approval counts no longer.
+/// Whose approval counts no longer, or that the release waits for approvals again.
 pub(crate) fn approvals_stand(state: &State, id: &FirmwareId) -> Result<(), Refusal> {
     let (firmware, roster) = (state.need_firmware(id)?, state.need_roster()?);
+    let gone = |detail| Err(Refusal::conflict("approval-lost", detail));
+    if let Some(lost) = firmware.lost.first() {
+        return gone(lost.words(id));
+    }
+    match firmware.status {
+        // A recall withdraws the release; what becomes of its deployments is the recall's.
+        FirmwareStatus::Approved | FirmwareStatus::Withdrawn => {}
+        status => return gone(format!("firmware {id} is {status:?}: its approvals must be given again")),
+    }
     for (role, given) in &firmware.approvals {
-        let stands =
-            roster.entries_of(&given.user).any(|e| e.roles.contains(role) && e.is_valid(given.at, given.log_index));
-        if !stands {
-            let detail =
-                format!("the approval of {id} by {} as {role} no longer counts: the roster changed", given.user);
-            return Err(Refusal::conflict("approval-lost", detail));
+        if let Some(reason) = lost_because(roster, *role, given) {
+            return gone(given.lost(*role, reason).words(id));
         }
     }
     Ok(())
@@ -367,6 +423,64 @@ pub(crate) fn may_start(state: &State, now: UtcMillis, id: &FirmwareId) -> Resul
         }
         Some(_) | None => Ok(()),
     }
+}
+
+impl GivenApproval {
+    fn lost(&self, role: Role, reason: String) -> LostApproval {
+        let Self { user, printed_name, at, log_index, meaning: _, reason: _, signatures: _ } = self;
+        let (user, printed_name) = (user.clone(), printed_name.clone());
+        LostApproval { role, user, printed_name, at: *at, log_index: *log_index, reason }
+    }
+}
+
+impl LostApproval {
+    fn words(&self, id: &FirmwareId) -> String {
+        let Self { role, user, reason, .. } = self;
+        format!("the approval of {id} by {user} as {role} no longer counts: {reason}; {role} must approve again")
+    }
+}
+
+/// What a change of roster or root does to the releases that have approvals or collect them. An approval that no longer counts
+/// is taken off the release, which waits for it again.
+pub(crate) fn recheck(state: &State) -> Vec<Proposal> {
+    let (Some(root), Some(roster)) = (state.trusted_root(), state.roster.as_ref()) else { return Vec::new() };
+    let change = |(id, firmware): (&FirmwareId, &Firmware)| {
+        let is_approved = match firmware.status {
+            FirmwareStatus::Approved => true,
+            FirmwareStatus::PendingApproval => false,
+            _ => return None,
+        };
+        let manifest = &firmware.manifest.as_ref()?.manifest;
+        let judged = |(role, given): (&Role, &GivenApproval)| {
+            lost_because(roster, *role, given).map(|reason| given.lost(*role, reason))
+        };
+        let mut lost: Vec<LostApproval> = firmware.approvals.iter().filter_map(judged).collect();
+        if !lost.is_empty() && manifest.class == FirmwareClass::Emergency {
+            // Emergency approvals must lie within one window: those that still count cannot be joined by later ones.
+            let others = firmware.approvals.iter().filter(|(role, _)| lost.iter().all(|l| l.role != **role));
+            let reason = || "emergency approvals must all lie within one window".to_owned();
+            let others: Vec<LostApproval> = others.map(|(role, given)| given.lost(*role, reason())).collect();
+            lost.extend(others);
+        }
+        let mut missing = missing_roles(&root.approvals, manifest, []);
+        missing.retain(|role| !firmware.approvals.contains_key(role) || lost.iter().any(|l| l.role == *role));
+        let object = format!("firmware/{id}");
+        if !lost.is_empty() || (is_approved && !missing.is_empty()) {
+            let mut words: Vec<String> = lost.iter().map(|l| l.words(id)).collect();
+            if lost.is_empty() {
+                let roles: Vec<String> = missing.iter().map(ToString::to_string).collect();
+                words.push(format!("the trust root demands the approval of {} too", roles.join(", ")));
+            }
+            let event = Event::ApprovalsLost { firmware: id.clone(), lost };
+            return Some(Proposal::new("firmware.approvals.lost", object, event).because(words.join("; ")));
+        }
+        // A root that demands fewer roles may leave nothing to wait for.
+        (!is_approved && missing.is_empty()).then(|| {
+            Proposal::new("firmware.approved", object, Event::FirmwareApproved { firmware: id.clone() })
+                .because("every needed approval stands in the log")
+        })
+    };
+    state.firmware.iter().filter_map(change).collect()
 }
 
 /// Releases whose time for approvals has run out.

@@ -124,6 +124,9 @@ pub(crate) enum Command {
     },
     AddRoster {
         roster: Signed<Roster>,
+        /// Whether the roster may drop or narrow entries of the past.
+        accept_alterations: bool,
+        reason: Option<String>,
     },
     RegisterHospital {
         hospital: HospitalId,
@@ -462,7 +465,9 @@ pub(crate) fn decide(
             Ok(vec![Proposal::new(action, object, firmware::withdraw(state, firmware, reason)?).because(reason)])
         }
         Command::AddTrustRoot { root } => trust::add_root(state, root),
-        Command::AddRoster { roster } => trust::add_roster(state, roster),
+        Command::AddRoster { roster, accept_alterations, reason } => {
+            trust::add_roster(state, now, roster, *accept_alterations, reason.as_deref())
+        }
         Command::RegisterHospital { hospital, name, cohort, timezone } => {
             one(fleet::register_hospital(state, hospital, name, cohort.as_deref(), timezone.as_deref())?)
         }

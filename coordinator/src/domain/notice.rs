@@ -189,6 +189,10 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
         Event::ManifestAttached { firmware, .. } => {
             vec![notice(NoticeKind::ApprovalRequested, format!("firmware {firmware} waits for your approval"))]
         }
+        Event::ApprovalsLost { firmware, .. } => {
+            let subject = format!("firmware {firmware} waits for your approval again");
+            vec![notice(NoticeKind::ApprovalRequested, subject)]
+        }
         Event::FirmwareApproved { firmware } => {
             vec![notice(NoticeKind::ReleaseApproved, format!("firmware {firmware} is approved"))]
         }

@@ -28,7 +28,7 @@ use super::recall::Recall;
 use super::retention::{self, Disposal, Hold, Terms};
 use super::rollout::{Change, Deployment, Status};
 use super::settings::Settings;
-use super::{Event, Refusal};
+use super::{Event, Refusal, trust};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Session {
@@ -319,6 +319,7 @@ impl State {
                     deltas: BTreeMap::new(),
                     manifest: None,
                     approvals: BTreeMap::new(),
+                    lost: Vec::new(),
                     rejection: None,
                     requested_at: at,
                     sbom: Vec::new(),
@@ -340,12 +341,14 @@ impl State {
                 held.status = FirmwareStatus::PendingApproval;
                 // Whatever was signed before was signed for something else.
                 held.approvals.clear();
+                held.lost.clear();
                 held.rejection = None;
                 held.requested_at = at;
                 held.sbom.clear();
             }
             Event::ApprovalSigned { firmware, role, user } => {
-                let approval = record.document::<Approval>()?.decode_unverified()?;
+                let signed = record.document::<Approval>()?;
+                let approval = signed.decode_unverified()?;
                 let given = GivenApproval {
                     user,
                     printed_name: approval.printed_name,
@@ -353,8 +356,11 @@ impl State {
                     reason: approval.reason,
                     at: approval.at,
                     log_index: index,
+                    signatures: signed.signatures().to_vec(),
                 };
-                known(&mut self.firmware, &firmware)?.approvals.insert(role, given);
+                let held = known(&mut self.firmware, &firmware)?;
+                held.lost.retain(|l| l.role != role);
+                held.approvals.insert(role, given);
             }
             Event::FirmwareRejected { firmware, role, user, reason } => {
                 let held = known(&mut self.firmware, &firmware)?;
@@ -368,6 +374,17 @@ impl State {
                 let held = known(&mut self.firmware, &firmware)?;
                 held.status = FirmwareStatus::ApprovalExpired;
                 held.approvals.clear();
+                held.lost.clear();
+            }
+            Event::ApprovalsLost { firmware, lost } => {
+                let held = known(&mut self.firmware, &firmware)?;
+                held.status = FirmwareStatus::PendingApproval;
+                held.requested_at = at;
+                for approval in lost {
+                    held.approvals.remove(&approval.role);
+                    held.lost.retain(|l| l.role != approval.role);
+                    held.lost.push(approval);
+                }
             }
             Event::FirmwareWithdrawn { firmware } => {
                 known(&mut self.firmware, &firmware)?.status = FirmwareStatus::Withdrawn;
@@ -661,6 +678,7 @@ impl State {
             }
             "recall" => serde_json::to_value(self.recalls.get(&id.parse().ok()?)?).ok(),
             "group" => self.groups.get(&id.parse().ok()?).map(Group::view),
+            "trust" => trust::view(self, id),
             "settings" => serde_json::to_value(&self.settings).ok(),
             "webhook" => serde_json::to_value(self.webhooks.get(id)?).ok(),
             "incident" => serde_json::to_value(self.incidents.get(&id.parse().ok()?)?).ok(),

@@ -23,6 +23,9 @@ struct Desk {
 fn user(id: &str) -> Actor {
     Actor { kind: ActorKind::User, id: id.into(), roles: vec![] }
 }
+fn add_roster(roster: Signed<Roster>) -> Command {
+    Command::AddRoster { roster, accept_alterations: true, reason: None }
+}
 fn firmware() -> FirmwareId {
     "FW-1".parse().expect("a good id")
 }
@@ -45,7 +48,7 @@ impl Desk {
         for account in accounts_of(&roster().entries) {
             desk.give("admin", account);
         }
-        desk.give("admin", Command::AddRoster { roster: signed(&roster(), &[11]) });
+        desk.give("admin", add_roster(signed(&roster(), &[11])));
         let create = Command::CreateFirmware {
             firmware: firmware(),
             version: manifest().version,
@@ -300,12 +303,12 @@ fn p11_200_expired_and_revoked_approvers_do_not_count() {
     changed.version = 2;
     changed.entries[0].valid_until = NOW;
     changed.entries[1].revoked = Some(Revocation { at: NOW.plus_ms(1), log_size: desk.state.log_size });
-    desk.give("admin", Command::AddRoster { roster: signed(&changed, &[11]) });
+    desk.give("admin", add_roster(signed(&changed, &[11])));
     for (name, role, n) in &APPROVERS[..2] {
         desk.refuses(name, approve(name, *role, *n), "approval-refused", "was not valid");
     }
     desk.give("user-regulatory", approve("user-regulatory", Role::Regulatory, 23));
-    desk.refuses("admin", Command::AddRoster { roster: signed(&changed, &[11]) }, "roster-refused", "not above");
+    desk.refuses("admin", add_roster(signed(&changed, &[11])), "roster-refused", "not above");
 }
 
 #[test]

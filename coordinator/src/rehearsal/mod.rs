@@ -489,7 +489,10 @@ fn commands(state: &State, now: UtcMillis, act: Act) -> Result<Vec<Command>, Ref
             let is_new = |e: &RosterEntry| !state.users.contains_key(&e.user);
             let people = roster.decode_unverified().map(|r| r.entries).unwrap_or_default();
             let accounts = accounts_of(people.iter().filter(|e| is_new(e)));
-            return Ok(accounts.into_iter().chain([Command::AddRoster { roster }]).collect());
+            return Ok(accounts
+                .into_iter()
+                .chain([Command::AddRoster { roster, accept_alterations: true, reason: None }])
+                .collect());
         }
         Act::Hospital { hospital, cohort } => {
             let name = hospital.to_string();

@@ -6,6 +6,7 @@ mod release;
 mod rollback_order;
 mod root;
 mod roster;
+mod roster_change;
 mod withdrawal;
 
 use std::fmt;
@@ -21,6 +22,7 @@ pub use release::{
 pub use rollback_order::{OrderError, OrderSigner, RollbackOrder, RollbackOrderEvidence, VerifiedOrder};
 pub use root::{ApprovalPolicy, RoleKeys, RootError, TrustRoot, TrustedRoot, Witnesses};
 pub use roster::{Freshness, Revocation, Roster, RosterEntry, RosterError};
+pub use roster_change::{RosterChange, RosterEffect};
 pub use withdrawal::{Withdrawal, WithdrawalError, Withdrawals};
 
 /// A role in which a person signs.

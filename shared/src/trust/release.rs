@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Approval, ApprovalPolicy, Role, Roster, RosterEntry, TrustedRoot};
+use super::{Approval, ApprovalPolicy, Role, Roster, TrustedRoot};
 use crate::digest::Digest;
 use crate::id::UserId;
 use crate::limits::{APPROVALS_MAX, PROOF_HASHES_MAX};
@@ -180,11 +180,8 @@ pub fn check_approval(
     log_index: u64,
 ) -> Result<Verified<Approval>, ApprovalError> {
     let claimed = signed.decode_unverified()?;
-    let on_roster: Vec<&RosterEntry> =
-        roster.entries_of(&claimed.user).filter(|e| e.roles.contains(&claimed.role)).collect();
-    let Some(entry) =
-        on_roster.iter().find(|e| signed.signatures().iter().any(|s| s.key == e.key.id())).or(on_roster.first())
-    else {
+    let (name, signed_at) = (&claimed.printed_name, (claimed.at, log_index));
+    let Some(entry) = roster.entry_for(&claimed.user, claimed.role, signed.signatures(), name, signed_at) else {
         return Err(ApprovalError::NotOnRoster { user: claimed.user, role: claimed.role });
     };
     let approval = signed.verify(&KeySet::single(entry.key.clone()))?;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Role, TrustedRoot};
 use crate::id::UserId;
-use crate::limits::{ROSTER_ENTRIES_MAX, TRUST_LIFETIME_MAX_MS};
-use crate::sign::{Document, PublicKey, SignError, Signed, Verified};
+use crate::limits::{ROSTER_ENTRIES_MAX, SIGNATURES_MAX, TRUST_LIFETIME_MAX_MS};
+use crate::sign::{Document, PublicKey, SignError, Signature, Signed, Verified};
 use crate::time::UtcMillis;
 
 /// The end of a person's authority, by time and by place in the log.
@@ -154,6 +154,26 @@ impl Roster {
     /// The entries of one person; more than one after a change of key.
     pub fn entries_of<'a>(&'a self, user: &'a UserId) -> impl Iterator<Item = &'a RosterEntry> {
         self.entries.iter().filter(move |e| e.user == *user)
+    }
+
+    /// The entry that a signature stands on: of `user` in `role`, with one of these signatures. A key may stand there twice, for example
+    /// before and after a change of name: an entry that counts at that time and place in the log under that name goes first.
+    /// An entry that is returned need not count: the caller checks it. `None` if the person never had the role.
+    pub fn entry_for<'a>(
+        &'a self,
+        user: &UserId,
+        role: Role,
+        signatures: &[Signature],
+        printed_name: &str,
+        (at, log_index): (UtcMillis, u64),
+    ) -> Option<&'a RosterEntry> {
+        let fit = |e: &RosterEntry| {
+            let valid = e.is_valid(at, log_index);
+            let signed = signatures.iter().take(SIGNATURES_MAX).any(|s| s.key == e.key.id());
+            (signed, valid && e.printed_name == printed_name, valid)
+        };
+        // `max_by_key` returns the last of equals; the first is the older entry, as before there were several.
+        self.entries.iter().rev().filter(|e| e.user == *user && e.roles.contains(&role)).max_by_key(|e| fit(e))
     }
 
     /// The people who could sign in `role` at `at`.

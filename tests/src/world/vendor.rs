@@ -4,11 +4,22 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
+use mdfm_shared::digest::Digest;
 use serde_json::{Value, json};
 
 use super::World;
 use crate::people::Role;
 use crate::process::program;
+
+/// The SHA-256 of the images that a command line names, one behind the other.
+fn images_digest(images: &[&str]) -> anyhow::Result<String> {
+    let mut all = Vec::new();
+    for image in images {
+        let file = image.strip_prefix("--component=").and_then(|c| c.split_once('=')).map_or(*image, |(_, file)| file);
+        all.extend(std::fs::read(file).with_context(|| format!("reading {file}"))?);
+    }
+    Ok(Digest::of(&all).to_string())
+}
 
 impl World {
     /// Signs somebody in.
@@ -154,9 +165,10 @@ impl World {
         more: &[&str],
     ) -> anyhow::Result<Value> {
         let (release, key) = (release.to_string(), self.key("release"));
+        let sha256 = images_digest(images)?;
         let what = ["--id", id, "--version", version, "--release-number", &release];
         let fits = ["--model", "CardiacMonitor-X200", "--hardware", "B", "--notes", "for the test"];
-        let rest = ["--silence-seconds", "15", "--release-key", &key];
+        let rest = ["--silence-seconds", "15", "--release-key", &key, "--yes", "--digest", &sha256];
         self.ctl(Role::Operator, &[&["firmware", "upload"], images, &what, &fits, &rest, more].concat())
     }
 
@@ -202,10 +214,38 @@ impl World {
     /// # Errors
     /// What the command says.
     pub fn approve(&self, id: &str, role: Role) -> anyhow::Result<Value> {
-        self.ctl(
-            role,
-            &["approve", id, "--role", role.name(), "--key", &self.key(role.user()), "--reason", "tested and reviewed"],
-        )
+        self.approve_with(id, role, &self.key(role.user()))
+    }
+
+    /// Gives one approval with the key in a file.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn approve_with(&self, id: &str, role: Role, key: &str) -> anyhow::Result<Value> {
+        let digest = self.manifest_digest(id)?;
+        let signer = ["--role", role.name(), "--key", key, "--reason", "tested and reviewed"];
+        self.ctl(role, &[&["approve", id][..], &signer, &["--yes", "--digest", &digest]].concat())
+    }
+
+    /// The digest of a release's manifest, which approvals and validations are confirmed by.
+    ///
+    /// # Errors
+    /// What the command says, or the release has no manifest.
+    pub fn manifest_digest(&self, id: &str) -> anyhow::Result<String> {
+        let view = self.ctl(Role::Operator, &["firmware", "show", id])?;
+        Ok(view["manifestDigest"].as_str().context("the release has no manifest")?.to_owned())
+    }
+
+    /// Signs a document in a file with keys by name, as a script does: by its digest, whatever is marked as weaker.
+    ///
+    /// # Errors
+    /// What the commands say.
+    pub fn sign_file(&self, file: &str, keys: &[&str], more: &[&str]) -> anyhow::Result<Value> {
+        let digest = self.offline(&["trust", "inspect", file])?["digest"].as_str().context("a digest")?.to_owned();
+        let keys: Vec<String> = keys.iter().map(|name| format!("--key={}", self.key(name))).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let confirmed = ["--yes", "--accept-weaker", "--digest", &digest];
+        self.offline(&[&["trust", "sign", file], &keys[..], &confirmed, more].concat())
     }
 
     /// Uploads a release of another class or security version and collects the approvals that it needs.
@@ -280,10 +320,9 @@ impl World {
             return Ok(false);
         }
         let role = Role::APPROVERS.into_iter().find(|r| phase["validationRole"] == r.name()).context("a known role")?;
-        self.ctl(
-            role,
-            &["validate", id, "--role", role.name(), "--key", &self.key(role.user()), "--reason", "phase went well"],
-        )?;
+        let (key, digest) = (self.key(role.user()), view["manifestDigest"].as_str().context("a digest")?);
+        let signer = ["--role", role.name(), "--key", &key, "--reason", "phase went well"];
+        self.ctl(role, &[&["validate", id][..], &signer, &["--yes", "--digest", digest]].concat())?;
         Ok(true)
     }
 

@@ -1,33 +1,141 @@
-//! Signed trust documents in files: shown to whoever is about to sign, signed by one more, checked.
+//! Signed documents in files: shown to whoever is about to sign, signed by one more, checked.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+use clap::{Args, ValueEnum};
 use mdfm_shared::digest::Digest;
-use mdfm_shared::sign::{KeyId, PublicKey, Signed};
-use mdfm_shared::trust::{RoleKeys, Roster, TrustRoot, TrustedRoot};
+use mdfm_shared::manifest::Manifest;
+use mdfm_shared::record::decode_document;
+use mdfm_shared::sign::{KeyId, KeySet, PublicKey, SecretKey, SignError, Signed};
+use mdfm_shared::trust::{Approval, RollbackOrder, Roster, TrustRoot, TrustedRoot, Validation, Withdrawals};
 use mdfm_shared::wire;
 use serde_json::{Value, json};
 
+use super::confirm::{Confirmation, Shown};
+use super::describe::{self, Describe, Line};
+use super::now;
+use super::weaker::{Marks, Weigh};
+use crate::client::Client;
 use crate::keys;
 use crate::output::Output;
 
-/// A signed trust document.
+/// A signed document of any kind.
 pub(crate) enum Trusted {
     Root(Signed<TrustRoot>),
     Roster(Signed<Roster>),
+    Withdrawals(Signed<Withdrawals>),
+    RollbackOrder(Signed<RollbackOrder>),
+    Manifest(Signed<Manifest>),
+    Approval(Signed<Approval>),
+    Validation(Signed<Validation>),
+}
+
+/// The kinds of documents, as the command line names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    TrustRoot,
+    Roster,
+    Withdrawals,
+    RollbackOrder,
+    Manifest,
+    Approval,
+    Validation,
+}
+
+/// Does the same with a document of any kind.
+macro_rules! each {
+    ($document:expr, $signed:ident => $then:expr) => {
+        match $document {
+            Trusted::Root($signed) => $then,
+            Trusted::Roster($signed) => $then,
+            Trusted::Withdrawals($signed) => $then,
+            Trusted::RollbackOrder($signed) => $then,
+            Trusted::Manifest($signed) => $then,
+            Trusted::Approval($signed) => $then,
+            Trusted::Validation($signed) => $then,
+        }
+    };
+}
+
+/// With what a document is compared.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Compare {
+    /// The document before this one, from a source that you trust; else the coordinator is asked for it, if you are signed in.
+    #[arg(long, value_name = "FILE")]
+    previous: Option<PathBuf>,
+    /// What the file is, where that is not clear.
+    #[arg(long)]
+    kind: Option<Kind>,
+}
+
+/// The document before, and where it comes from.
+pub(crate) struct Before<T> {
+    pub(crate) document: T,
+    pub(crate) source: String,
+}
+
+fn decoded<T: Describe>(frame: &[u8]) -> Option<Signed<T>> {
+    wire::decode::<Signed<T>>(frame).ok().filter(|s| s.decode_unverified().is_ok())
 }
 
 impl Trusted {
-    /// Reads a file; the payload tells which it is: exactly one of the two decodes.
+    /// Reads a file; the payload decides which kind it is, unless it could be two.
     pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
+        Self::read_as(file, None)
+    }
+
+    pub(crate) fn read_as(file: &Path, wanted: Option<Kind>) -> anyhow::Result<Self> {
         let frame = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
-        let root = wire::decode::<Signed<TrustRoot>>(&frame).ok().filter(|s| s.decode_unverified().is_ok());
-        let roster = wire::decode::<Signed<Roster>>(&frame).ok().filter(|s| s.decode_unverified().is_ok());
-        match (root, roster) {
-            (Some(root), None) => Ok(Self::Root(root)),
-            (None, Some(roster)) => Ok(Self::Roster(roster)),
-            _ => bail!("{} is neither a signed trust root nor a signed roster", file.display()),
+        let mut fits = Self::candidates(&frame);
+        fits.retain(|document| wanted.is_none_or(|kind| document.kind() == kind));
+        match (fits.pop(), fits.is_empty()) {
+            (Some(document), true) => Ok(document),
+            (Some(last), false) => {
+                let kinds: Vec<&str> = fits.iter().chain([&last]).map(Self::kind_name).collect();
+                bail!("{} could be several documents ({}): name one with --kind", file.display(), kinds.join(", "))
+            }
+            (None, _) => bail!("{} is not a signed document of this product", file.display()),
+        }
+    }
+
+    /// Every kind that a frame decodes as.
+    fn candidates(frame: &[u8]) -> Vec<Self> {
+        [
+            decoded(frame).map(Self::Root),
+            decoded(frame).map(Self::Roster),
+            decoded(frame).map(Self::Withdrawals),
+            decoded(frame).map(Self::RollbackOrder),
+            decoded(frame).map(Self::Manifest),
+            decoded(frame).map(Self::Approval),
+            decoded(frame).map(Self::Validation),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Root(_) => Kind::TrustRoot,
+            Self::Roster(_) => Kind::Roster,
+            Self::Withdrawals(_) => Kind::Withdrawals,
+            Self::RollbackOrder(_) => Kind::RollbackOrder,
+            Self::Manifest(_) => Kind::Manifest,
+            Self::Approval(_) => Kind::Approval,
+            Self::Validation(_) => Kind::Validation,
+        }
+    }
+
+    pub(crate) fn kind_name(&self) -> &'static str {
+        match self.kind() {
+            Kind::TrustRoot => "trust root",
+            Kind::Roster => "roster",
+            Kind::Withdrawals => "withdrawals",
+            Kind::RollbackOrder => "rollback order",
+            Kind::Manifest => "manifest",
+            Kind::Approval => "approval",
+            Kind::Validation => "validation",
         }
     }
 
@@ -35,98 +143,224 @@ impl Trusted {
     pub(crate) fn read_root(file: &Path) -> anyhow::Result<Signed<TrustRoot>> {
         match Self::read(file)? {
             Self::Root(root) => Ok(root),
-            Self::Roster(_) => bail!("{} is a roster, not a trust root", file.display()),
+            other => bail!("{} is a {}, not a trust root", file.display(), other.kind_name()),
         }
+    }
+
+    /// Reads a roster.
+    pub(crate) fn read_roster(file: &Path) -> anyhow::Result<Signed<Roster>> {
+        match Self::read(file)? {
+            Self::Roster(roster) => Ok(roster),
+            other => bail!("{} is a {}, not a roster", file.display(), other.kind_name()),
+        }
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        each!(self, signed => signed.digest())
+    }
+
+    fn signers(&self) -> Vec<KeyId> {
+        each!(self, signed => signed.signatures().iter().map(|s| s.key).collect())
+    }
+
+    fn add_signature(&mut self, key: &SecretKey) {
+        each!(self, signed => signed.add_signature(key));
     }
 
     fn write(&self, file: &Path) -> anyhow::Result<()> {
-        let frame = match self {
-            Self::Root(root) => wire::encode(root),
-            Self::Roster(roster) => wire::encode(roster),
-        };
+        let frame = each!(self, signed => wire::encode(signed));
         mdfm_service::atomic_write(file, &frame).with_context(|| format!("writing {}", file.display()))
     }
 
-    /// What it says, and who signed it.
-    fn view(&self) -> anyhow::Result<Value> {
-        let signers = |ids: Vec<KeyId>| ids.into_iter().map(|id| id.0.to_string()).collect::<Vec<_>>();
-        match self {
-            Self::Root(signed) => Ok(json!({
-                "kind": "trust root", "digest": signed.digest(), "content": signed.decode_unverified()?,
-                "signedBy": signers(signed.signatures().iter().map(|s| s.key).collect()),
-            })),
-            Self::Roster(signed) => Ok(json!({
-                "kind": "roster", "digest": signed.digest(), "content": signed.decode_unverified()?,
-                "signedBy": signers(signed.signatures().iter().map(|s| s.key).collect()),
-            })),
-        }
-    }
-
-    /// The same for a person.
-    fn words(&self) -> anyhow::Result<String> {
-        let has = |signatures: &[KeyId], key: &PublicKey| if signatures.contains(&key.id()) { "signed" } else { "-" };
-        let mut lines = Vec::new();
-        match self {
+    /// The document with everything that a signer has to see.
+    pub(crate) async fn show(&self, session: &Path, compare: &Compare) -> anyhow::Result<Shown> {
+        let now = now();
+        Ok(match self {
             Self::Root(signed) => {
-                let (root, signatures): (TrustRoot, Vec<KeyId>) =
-                    (signed.decode_unverified()?, signed.signatures().iter().map(|s| s.key).collect());
-                lines.push(format!("trust root {}, digest {}", root.version, signed.digest()));
-                lines.push(format!("expires {}", root.expires_at));
-                for (name, role) in roles(&root) {
-                    lines.push(format!("{name}: {} of {}", role.threshold, role.keys.len()));
-                    lines.extend(role.keys.iter().map(|key| format!("  {key}  {}", has(&signatures, key))));
-                }
-                lines.push(format!("audit log {}", root.log));
-                lines.push(format!("witnesses: {} of {}", root.witnesses.threshold, root.witnesses.keys.len()));
+                let root = signed.decode_unverified()?;
+                let before = compare.root_before(session, root.version).await?;
+                let shown = weighed(&root, signed.digest(), before.as_ref());
+                with_root_signatures(shown, signed, &root, before.as_ref().map(|b| &b.document))
             }
             Self::Roster(signed) => {
                 let roster = signed.decode_unverified()?;
-                lines.push(format!("roster {}, digest {}", roster.version, signed.digest()));
-                for entry in &roster.entries {
-                    let roles: Vec<String> = entry.roles.iter().map(ToString::to_string).collect();
-                    let until =
-                        entry.revoked.as_ref().map_or(format!("until {}", entry.valid_until), |_| "revoked".into());
-                    let (user, name, key) = (&entry.user, &entry.printed_name, &entry.key);
-                    lines.push(format!("{user} ({name}) as {}, {until}, key {key}", roles.join(", ")));
-                }
-                lines.push(format!("signatures: {}", signed.signatures().len()));
+                let before = compare.roster_before(session, roster.version).await?;
+                weighed(&roster, signed.digest(), before.as_ref())
             }
-        }
-        Ok(lines.join("\n"))
+            Self::Withdrawals(signed) => {
+                let withdrawals = signed.decode_unverified()?;
+                let before = compare.withdrawals_before(session, withdrawals.version).await?;
+                weighed(&withdrawals, signed.digest(), before.as_ref())
+            }
+            Self::RollbackOrder(signed) => weighed(&signed.decode_unverified()?, signed.digest(), None),
+            Self::Manifest(signed) => Shown::new(&signed.decode_unverified()?, signed.digest(), now),
+            Self::Approval(signed) => Shown::new(&signed.decode_unverified()?, signed.digest(), now),
+            Self::Validation(signed) => Shown::new(&signed.decode_unverified()?, signed.digest(), now),
+        })
+    }
+
+    /// The document as JSON, with who signed it.
+    fn view(&self, shown: &Shown) -> anyhow::Result<Value> {
+        let content = each!(self, signed => serde_json::to_value(signed.decode_unverified()?)?);
+        let signers: Vec<String> = self.signers().into_iter().map(|id| id.0.to_string()).collect();
+        let mut view = json!({
+            "kind": self.kind_name(), "digest": self.digest(), "content": content, "signedBy": signers,
+        });
+        view["shown"] = serde_json::to_value(shown)?;
+        Ok(view)
+    }
+
+    /// The document as text, with who signed it.
+    fn words(&self, shown: &Shown) -> String {
+        let signers: Vec<String> = self.signers().iter().map(ToString::to_string).collect();
+        let signers = if signers.is_empty() { "nobody yet".to_owned() } else { signers.join(", ") };
+        format!("{}\nsigned with the keys of id: {signers}", shown.text())
     }
 }
 
-fn roles(root: &TrustRoot) -> [(&'static str, &RoleKeys); 4] {
-    [
-        ("root", &root.root),
-        ("release", &root.release),
-        ("registrar", &root.registrar),
-        ("coordinator", &root.coordinator),
-    ]
+/// A document beside the one before it.
+pub(crate) fn weighed<T: Describe + Weigh>(document: &T, digest: Digest, before: Option<&Before<T>>) -> Shown {
+    let now = now();
+    let marks: Marks = document.weigh(before.map(|b| &b.document), now);
+    Shown { marks, compared_with: before.map(|b| b.source.clone()), ..Shown::new(document, digest, now) }
+}
+
+/// Shows which root keys have signed, each signature checked.
+fn with_root_signatures(
+    mut shown: Shown,
+    signed: &Signed<TrustRoot>,
+    root: &TrustRoot,
+    before: Option<&TrustRoot>,
+) -> Shown {
+    let state = |key: &PublicKey| match signed.verify(&KeySet::single(key.clone())) {
+        Ok(_) => "signed",
+        Err(SignError::BadSignature { .. }) => "BAD SIGNATURE",
+        Err(_) => "not yet",
+    };
+    let mut section = |label: &str, role: &[PublicKey]| {
+        for key in role {
+            let value = format!("{} of key id {}", state(key), key.id());
+            shown.lines.push(Line { depth: 0, label: label.to_owned(), value });
+        }
+    };
+    section("root signature", &root.root.keys);
+    let gone = |key: &&PublicKey| !root.root.keys.contains(key);
+    let old: Vec<PublicKey> = before.into_iter().flat_map(|b| &b.root.keys).filter(gone).cloned().collect();
+    section("earlier root key", &old);
+    shown
+}
+
+impl Compare {
+    async fn held(session: &Path) -> Option<Value> {
+        Client::open(session).ok()?.get("/api/v1/trust").await.ok()
+    }
+
+    fn file(&self) -> Option<String> {
+        self.previous.as_ref().map(|file| file.display().to_string())
+    }
+
+    async fn root_before(&self, session: &Path, version: u64) -> anyhow::Result<Option<Before<TrustRoot>>> {
+        if let (Some(file), Some(source)) = (&self.previous, self.file()) {
+            return Ok(Some(Before { document: Self::root_file(file)?, source }));
+        }
+        if version <= 1 {
+            return Ok(None);
+        }
+        let held = Self::held(session).await.unwrap_or_default();
+        let roots = held["roots"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let roots =
+            roots.filter_map(|text| decode_document::<TrustRoot>("trust root", text).ok()?.decode_unverified().ok());
+        let document = roots.into_iter().find(|root| root.version.checked_add(1) == Some(version));
+        Ok(document.map(|document| Before { source: format!("{} of the coordinator", document.title()), document }))
+    }
+
+    fn root_file(file: &Path) -> anyhow::Result<TrustRoot> {
+        Ok(Trusted::read_root(file)?.decode_unverified()?)
+    }
+
+    async fn roster_before(&self, session: &Path, version: u64) -> anyhow::Result<Option<Before<Roster>>> {
+        if let (Some(file), Some(source)) = (&self.previous, self.file()) {
+            return Ok(Some(Before { document: Trusted::read_roster(file)?.decode_unverified()?, source }));
+        }
+        if version <= 1 {
+            return Ok(None);
+        }
+        let document = held_roster(&Self::held(session).await.unwrap_or_default());
+        let document = document.filter(|roster| roster.version < version);
+        Ok(document.map(|document| Before { source: format!("{} of the coordinator", document.title()), document }))
+    }
+
+    async fn withdrawals_before(&self, session: &Path, version: u64) -> anyhow::Result<Option<Before<Withdrawals>>> {
+        if let (Some(file), Some(source)) = (&self.previous, self.file()) {
+            let Trusted::Withdrawals(signed) = Trusted::read_as(file, Some(Kind::Withdrawals))? else {
+                bail!("{source} does not hold withdrawals");
+            };
+            return Ok(Some(Before { document: signed.decode_unverified()?, source }));
+        }
+        if version <= 1 {
+            return Ok(None);
+        }
+        let held = Self::held(session).await.unwrap_or_default();
+        let signed = held["withdrawals"].as_str().map(|text| decode_document::<Withdrawals>("withdrawals", text));
+        let document = signed.and_then(|s| s.ok()?.decode_unverified().ok()).filter(|w| w.version < version);
+        Ok(document.map(|document| Before { source: format!("{} of the coordinator", document.title()), document }))
+    }
+}
+
+/// The roster in the coordinator's answer about its trust documents.
+pub(crate) fn held_roster(trust: &Value) -> Option<Roster> {
+    decode_document::<Roster>("roster", trust["roster"].as_str()?).ok()?.decode_unverified().ok()
 }
 
 /// Shows a file.
-pub(super) fn inspect(out: &Output, file: &Path) -> anyhow::Result<()> {
-    let document = Trusted::read(file)?;
-    let words = document.words()?;
-    out.answer(&document.view()?, || words);
+pub(super) async fn inspect(out: &Output, session: &Path, file: &Path, compare: &Compare) -> anyhow::Result<()> {
+    let document = Trusted::read_as(file, compare.kind)?;
+    let shown = document.show(session, compare).await?;
+    out.answer(&document.view(&shown)?, || document.words(&shown));
     Ok(())
 }
 
-/// Adds a signature to a file, after showing what is signed.
-pub(super) fn co_sign(out: &Output, file: &Path, key_files: &[PathBuf]) -> anyhow::Result<()> {
-    let mut document = Trusted::read(file)?;
-    for key in key_files {
-        let key = keys::secret(key)?;
-        match &mut document {
-            Trusted::Root(root) => root.add_signature(&key),
-            Trusted::Roster(roster) => roster.add_signature(&key),
-        }
-    }
+/// Shows a file, asks, and only then adds signatures to it.
+pub(super) async fn co_sign(
+    out: &Output,
+    session: &Path,
+    file: &Path,
+    key_files: &[PathBuf],
+    compare: &Compare,
+    confirmation: &Confirmation,
+) -> anyhow::Result<()> {
+    let mut document = Trusted::read_as(file, compare.kind)?;
+    let secrets = key_files.iter().map(|key| keys::secret(key)).collect::<anyhow::Result<Vec<_>>>()?;
+    let shown = document.show(session, compare).await?;
+    confirmation.ask(&shown)?;
+    // The bytes that were shown are signed, whatever happened to the file meanwhile.
+    secrets.iter().for_each(|key| document.add_signature(key));
     document.write(file)?;
-    let words = document.words()?;
-    out.answer(&document.view()?, || format!("signed:\n{words}"));
+    let (kind, digest) = (document.kind_name(), document.digest());
+    let signers: Vec<String> = document.signers().iter().map(ToString::to_string).collect();
+    out.answer(&document.view(&shown)?, || {
+        format!("{kind} {digest} signed; signatures by the keys of id {}", signers.join(", "))
+    });
     Ok(())
+}
+
+/// Writes a new document: without keys unsigned, for `trust sign`; with keys after it was shown and confirmed.
+pub(super) fn create<T: Describe>(
+    document: &T,
+    shown: &Shown,
+    key_files: &[PathBuf],
+    confirmation: &Confirmation,
+    out: &Path,
+) -> anyhow::Result<Signed<T>> {
+    let secrets = key_files.iter().map(|f| keys::secret(f)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut signed = Signed::sign(document, &[])?;
+    ensure!(signed.digest() == shown.digest, "what was shown is not what is to be signed; this is a defect");
+    if !secrets.is_empty() {
+        confirmation.ask(shown)?;
+        secrets.iter().for_each(|key| signed.add_signature(key));
+    }
+    mdfm_service::atomic_write(out, &wire::encode(&signed)).with_context(|| format!("writing {}", out.display()))?;
+    Ok(signed)
 }
 
 /// Checks a chain of roots, the first by its digest, and a roster under the last of them.
@@ -148,22 +382,33 @@ pub(super) fn verify(
         first.get_or_insert(signed.digest());
     }
     let held = held.context("name at least one trust root")?;
-    let people = match roster.map(Trusted::read).transpose()? {
+    let people = match roster.map(Trusted::read_roster).transpose()? {
         None => None,
-        Some(Trusted::Roster(signed)) => {
+        Some(signed) => {
             let verified =
                 signed.verify(held.registrar_keys()).context("the roster does not hold under the last root")?;
             Some(verified.entries.len())
         }
-        Some(Trusted::Root(_)) => bail!("what was named as the roster is a trust root"),
     };
     let view =
         json!({ "rootVersion": held.version, "firstRootDigest": first, "pinned": pin.is_some(), "people": people });
     out.answer(&view, || {
         let first = first.map(|d| d.to_string()).unwrap_or_default();
-        let pinned = if pin.is_some() { "as pinned" } else { "NOT pinned: compare its digest with what you were told" };
-        let people = people.map(|n| format!("; the roster of {n} people holds")).unwrap_or_default();
+        let pinned =
+            if pin.is_some() { "as pinned" } else { "NOT pinned: compare its digest with the ceremony's minutes" };
+        let people = people.map(|n| format!("; the roster of {n} entries holds")).unwrap_or_default();
         format!("trust root {} holds; the first has digest {first}, {pinned}{people}", held.version)
     });
     Ok(())
 }
+
+/// The lines of one document and of another below it, as one.
+pub(crate) fn joined(mut shown: Shown, title: &str, lines: Vec<Line>) -> Shown {
+    shown.lines.push(Line { depth: 0, label: String::new(), value: String::new() });
+    shown.lines.push(Line { depth: 0, label: describe::escape(title), value: String::new() });
+    shown.lines.extend(lines.into_iter().map(|line| Line { depth: line.depth + 1, ..line }));
+    shown
+}
+
+#[cfg(test)]
+mod tests;

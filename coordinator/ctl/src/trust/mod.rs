@@ -1,6 +1,10 @@
-//! Trust roots and rosters: made and signed offline, then published.
+//! Trust documents: made and signed offline, then published. Nothing is signed before its signer saw all of it.
 
+pub(crate) mod confirm;
+pub(crate) mod describe;
 mod files;
+mod roster;
+mod weaker;
 
 use std::path::{Path, PathBuf};
 
@@ -8,22 +12,24 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::record::document_text;
-use mdfm_shared::sign::{Document, PublicKey, Signed};
+use mdfm_shared::sign::{PublicKey, Signed};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::{NoteKey, WitnessKey, WitnessPolicy};
-use mdfm_shared::trust::{ApprovalPolicy, Role, RoleKeys, Roster, RosterEntry, TrustRoot, Witnesses};
-use mdfm_shared::wire;
-use serde_json::json;
+use mdfm_shared::trust::{ApprovalPolicy, RoleKeys, Roster, TrustRoot, Witnesses};
+use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::keys;
 use crate::output::Output;
+use confirm::Confirmation;
+use files::{Before, Compare};
 
-pub(crate) use files::Trusted;
+pub(crate) use files::{Trusted, joined, weighed};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
-    /// Makes a trust root and signs it with the given root keys. The next version needs the old and the new keys.
+    /// Makes a trust root; the owners of the root keys sign it, here or with `sign`. The next version needs the old and the new
+    /// keys: `rotate` makes it.
     Root {
         /// Where to write it.
         #[arg(long)]
@@ -67,40 +73,32 @@ pub(crate) enum Action {
         /// Secret root keys to sign with; others add theirs with `sign`.
         #[arg(long = "sign")]
         sign: Vec<PathBuf>,
+        #[command(flatten)]
+        confirmation: Confirmation,
     },
-    /// Makes a roster of the people who may approve, and signs it as registrar.
-    Roster {
-        /// Where to write it.
-        #[arg(long)]
-        out: PathBuf,
-        /// Version; above the published one.
-        #[arg(long)]
-        version: u64,
-        /// One person: `user-id|Printed Name|Role,Role|public key or file`.
-        #[arg(long = "person", required = true)]
-        people: Vec<String>,
-        /// Days until the entries expire.
-        #[arg(long, default_value_t = 365)]
-        days: u32,
-        /// Secret registrar keys to sign with.
-        #[arg(long = "sign", required = true)]
-        sign: Vec<PathBuf>,
-    },
-    /// Makes the next version of a trust root: what is not named stays. It needs the signatures of the old and of the new root keys; sign here with
-    /// those that are at hand, and let the others add theirs with `sign`.
+    /// Makes the roster of the people who may approve: the first one, or the next from the one before.
+    Roster(Box<roster::Options>),
+    /// Makes the next version of a trust root: what is not named stays. It needs the signatures of the old and of the new root
+    /// keys; sign here with those that are at hand, and let the others add theirs with `sign`.
     Rotate(Box<Rotation>),
-    /// Adds your signature to a trust root or roster in a file, and shows what you have signed.
+    /// Shows a document in a file, what is weaker in it, asks, and then adds your signature.
     Sign {
         /// The file.
         file: PathBuf,
         /// Your secret key.
         #[arg(long = "key", required = true)]
         key: Vec<PathBuf>,
+        #[command(flatten)]
+        compare: Compare,
+        #[command(flatten)]
+        confirmation: Confirmation,
     },
-    /// Shows a trust root or roster in a file, and who has signed it; works offline.
+    /// Shows every field of a document in a file, what is weaker in it, and who has signed it; works offline.
     Inspect {
         /// The file.
         file: PathBuf,
+        #[command(flatten)]
+        compare: Compare,
     },
     /// Checks trust roots from the first to the last, and a roster under the last; works offline.
     Verify {
@@ -118,6 +116,15 @@ pub(crate) enum Action {
     Publish {
         /// The file.
         file: PathBuf,
+        /// Why, for the record of a roster.
+        #[arg(long)]
+        reason: Option<String>,
+        /// Publish a roster that drops or narrows entries of the past, after a confirmation: approvals that stand on them no
+        /// longer count.
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        confirmation: Confirmation,
     },
     /// Shows what the coordinator holds.
     Show,
@@ -168,11 +175,12 @@ pub(crate) struct Rotation {
     /// Secret root keys to sign with.
     #[arg(long = "sign")]
     sign: Vec<PathBuf>,
+    #[command(flatten)]
+    confirmation: Confirmation,
 }
 
 impl Rotation {
-    fn next(&self) -> anyhow::Result<TrustRoot> {
-        let before = Trusted::read_root(&self.from)?.decode_unverified()?;
+    fn next(&self, before: TrustRoot) -> anyhow::Result<TrustRoot> {
         let changed = |texts: &[String], threshold: Option<u16>, held: RoleKeys| -> anyhow::Result<RoleKeys> {
             let keys = if texts.is_empty() { held.keys } else { public_keys(texts)? };
             let role = RoleKeys { keys, threshold: threshold.unwrap_or(held.threshold) };
@@ -190,7 +198,7 @@ impl Rotation {
         };
         let coordinator: Vec<String> = self.coordinator.iter().cloned().collect();
         Ok(TrustRoot {
-            version: before.version + 1,
+            version: before.version.checked_add(1).context("there is no version after this one")?,
             expires_at: now().plus_ms(u64::from(self.days) * DAY_MS),
             root: changed(&self.root, self.root_threshold, before.root)?,
             release: changed(&self.release, self.release_threshold, before.release)?,
@@ -205,15 +213,8 @@ impl Rotation {
 
 const DAY_MS: u64 = 86_400_000;
 
-fn now() -> UtcMillis {
+pub(crate) fn now() -> UtcMillis {
     UtcMillis(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0))
-}
-
-fn sign<T: Document>(document: &T, key_files: &[PathBuf], out: &Path) -> anyhow::Result<Signed<T>> {
-    let secrets = key_files.iter().map(|f| keys::secret(f)).collect::<Result<Vec<_>, _>>()?;
-    let signed = Signed::sign(document, &secrets.iter().collect::<Vec<_>>())?;
-    std::fs::write(out, wire::encode(&signed)).with_context(|| format!("writing {}", out.display()))?;
-    Ok(signed)
 }
 
 fn public_keys(texts: &[String]) -> anyhow::Result<Vec<PublicKey>> {
@@ -250,22 +251,6 @@ fn witnesses(texts: &[String], threshold: Option<u16>) -> anyhow::Result<Witness
     Ok(Witnesses { keys, threshold })
 }
 
-fn person(text: &str, from: UtcMillis, days: u32) -> anyhow::Result<RosterEntry> {
-    let parts: Vec<&str> = text.split('|').map(str::trim).collect();
-    let [user, printed_name, roles, key] = parts.as_slice() else {
-        bail!("a person is written user-id|Printed Name|Role,Role|public key or file, found {text:?}");
-    };
-    Ok(RosterEntry {
-        user: user.parse()?,
-        printed_name: (*printed_name).to_owned(),
-        roles: roles.split(',').map(|r| r.trim().parse::<Role>()).collect::<Result<_, _>>()?,
-        key: keys::public(key)?,
-        valid_from: from,
-        valid_until: from.plus_ms(u64::from(days) * DAY_MS),
-        revoked: None,
-    })
-}
-
 pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow::Result<()> {
     match action {
         Action::Root {
@@ -283,6 +268,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             witness,
             witness_threshold,
             sign: key_files,
+            confirmation,
         } => {
             let log = verifier_key(&log_vkey)?;
             let document = TrustRoot {
@@ -296,61 +282,107 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
                 witnesses: witnesses(&witness, witness_threshold)?,
                 approvals: ApprovalPolicy::seed(),
             };
-            let signed = sign(&document, &key_files, &file)?;
-            out.answer(&json!({ "version": version, "digest": signed.digest() }), || {
-                format!("trust root {version} with digest {} in {}", signed.digest(), file.display())
-            });
+            let shown = weighed(&document, Signed::sign(&document, &[])?.digest(), None);
+            let signed = files::create(&document, &shown, &key_files, &confirmation, &file)?;
+            made(out, &file, version, &signed, &shown);
             Ok(())
         }
-        Action::Roster { out: file, version, people, days, sign: key_files } => {
-            // A day back: an approver's clock may be behind.
-            let from = UtcMillis(now().0.saturating_sub(DAY_MS));
-            let entries = people.iter().map(|p| person(p, from, days)).collect::<Result<Vec<_>, _>>()?;
-            let count = entries.len();
-            sign(&Roster { version, entries, freshness: None }, &key_files, &file)?;
-            out.answer(&json!({ "version": version, "people": count }), || {
-                format!("roster {version} of {count} people in {}", file.display())
-            });
-            Ok(())
-        }
+        Action::Roster(options) => roster::make(out, session, *options).await,
         Action::Rotate(rotation) => {
-            let document = rotation.next()?;
-            let signed = sign(&document, &rotation.sign, &rotation.out)?;
-            let (version, file) = (document.version, rotation.out.display());
-            out.answer(&json!({ "version": version, "digest": signed.digest() }), || {
-                format!(
-                    "trust root {version} with digest {} in {file}; `trust inspect` shows who has signed",
-                    signed.digest()
-                )
-            });
+            let before = Trusted::read_root(&rotation.from)?.decode_unverified()?;
+            let before = Before { document: before, source: rotation.from.display().to_string() };
+            let document = rotation.next(before.document.clone())?;
+            let shown = weighed(&document, Signed::sign(&document, &[])?.digest(), Some(&before));
+            let signed = files::create(&document, &shown, &rotation.sign, &rotation.confirmation, &rotation.out)?;
+            made(out, &rotation.out, document.version, &signed, &shown);
             Ok(())
         }
-        Action::Sign { file, key } => files::co_sign(out, &file, &key),
-        Action::Inspect { file } => files::inspect(out, &file),
+        Action::Sign { file, key, compare, confirmation } => {
+            files::co_sign(out, session, &file, &key, &compare, &confirmation).await
+        }
+        Action::Inspect { file, compare } => files::inspect(out, session, &file, &compare).await,
         Action::Verify { roots, pin, roster } => files::verify(out, &roots, pin, roster.as_deref()),
-        Action::Publish { file } => {
+        Action::Publish { file, reason, force, confirmation } => {
             let client = Client::open(session)?;
-            let (path, document) = match Trusted::read(&file)? {
-                Trusted::Root(root) => ("/api/v1/trust/roots", document_text(&root)),
-                Trusted::Roster(roster) => ("/api/v1/trust/rosters", document_text(&roster)),
-            };
-            client.post(path, &json!({ "document": document })).await?;
+            match Trusted::read(&file)? {
+                Trusted::Root(root) => {
+                    client.post("/api/v1/trust/roots", &json!({ "document": document_text(&root) })).await?;
+                }
+                Trusted::Roster(roster) => {
+                    publish_roster(&client, &roster, reason.as_deref(), force, &confirmation).await?;
+                }
+                other => {
+                    bail!("{} is a {}, which is not published with this command", file.display(), other.kind_name())
+                }
+            }
             out.answer(&json!({ "published": file }), || format!("published {}", file.display()));
             Ok(())
         }
         Action::Show => {
             let view = Client::open(session)?.get("/api/v1/trust").await?;
-            out.answer(&view, || {
-                let text = |key: &str| crate::output::text(&view[key]);
-                format!(
-                    "trust root {} (first: {})\nroster {}\naudit log {}",
-                    text("rootVersion"),
-                    text("firstRootDigest"),
-                    text("rosterVersion"),
-                    text("logKey")
-                )
-            });
+            out.answer(&view, || held(&view));
             Ok(())
         }
     }
+}
+
+/// Answers that a trust root was made, and what its owners do next.
+fn made(out: &Output, file: &Path, version: u64, signed: &Signed<TrustRoot>, shown: &confirm::Shown) {
+    let (digest, signatures, file) = (signed.digest(), signed.signatures().len(), file.display());
+    let view = json!({ "version": version, "digest": digest, "signatures": signatures, "shown": shown });
+    out.answer(&view, || {
+        let done = format!("trust root {version} with digest {digest} in {file}");
+        let next = format!("each owner of a root key signs it: mdfmctl trust sign {file} --key KEY");
+        if signatures > 0 { format!("{done}\n{next}") } else { format!("{}\n\n{done}\n{next}", shown.text()) }
+    });
+}
+
+/// Publishes a roster; one that alters the past only by force, after it was shown.
+async fn publish_roster(
+    client: &Client,
+    roster: &Signed<Roster>,
+    reason: Option<&str>,
+    force: bool,
+    confirmation: &Confirmation,
+) -> anyhow::Result<()> {
+    let document = roster.decode_unverified()?;
+    if force {
+        let held = files::held_roster(&client.get("/api/v1/trust").await?);
+        let before =
+            held.map(|held| Before { source: format!("roster {} of the coordinator", held.version), document: held });
+        confirmation.ask(&weighed(&document, roster.digest(), before.as_ref()))?;
+    }
+    let body = json!({ "document": document_text(roster), "acceptAlterations": force, "reason": reason });
+    client.post("/api/v1/trust/rosters", &body).await?;
+    Ok(())
+}
+
+/// What the coordinator holds, for people.
+fn held(view: &Value) -> String {
+    let text = |key: &str| crate::output::text(&view[key]);
+    let mut lines = vec![
+        format!("trust root {} (first: {})", text("rootVersion"), text("firstRootDigest")),
+        format!("  expires   {}", text("rootExpiresAt")),
+        format!("roster {}", text("rosterVersion")),
+        format!("  made      {}", text("rosterIssuedAt")),
+        format!("  expires   {}", text("rosterExpiresAt")),
+    ];
+    for entry in view["rosterEntries"].as_array().into_iter().flatten() {
+        let text = |key: &str| crate::output::text(&entry[key]);
+        let state = match (&entry["revoked"], entry["validNow"].as_bool()) {
+            (Value::Null, Some(true)) => format!("until {}", text("validUntil")),
+            (Value::Null, _) => format!("from {} until {}, not today", text("validFrom"), text("validUntil")),
+            (revoked, _) => format!("REVOKED from {} on", crate::output::text(&revoked["at"])),
+        };
+        lines.push(format!(
+            "  {} ({}) as {}, key {}",
+            text("userId"),
+            text("printedName"),
+            text("roles"),
+            text("keyId")
+        ));
+        lines.push(format!("    {state}"));
+    }
+    lines.push(format!("audit log {}", text("logKey")));
+    lines.join("\n")
 }

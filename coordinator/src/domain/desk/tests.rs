@@ -5,7 +5,7 @@ use mdfm_shared::fixture::{NOW, SUBMITTER, approval, key, manifest, roster, sign
 use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, HospitalId, RecallId};
 use mdfm_shared::manifest::{FirmwareClass, Manifest};
 use mdfm_shared::telemetry::{Event as Reported, EventKind, FirmwareReport, InstallState, TelemetryBatch};
-use mdfm_shared::trust::{Revocation, Role};
+use mdfm_shared::trust::{Revocation, Role, Roster};
 
 use super::super::access::AccessRole;
 use super::super::firmware::{FirmwareStatus, SbomComponent};
@@ -56,7 +56,7 @@ impl Office {
         for account in accounts_of(&roster().entries) {
             office.give("admin", account);
         }
-        office.give("admin", Command::AddRoster { roster: signed(&roster(), &[11]) });
+        office.give("admin", add_roster(signed(&roster(), &[11])));
         for h in 1..=4 {
             let (hospital, gateway) = (id(&format!("H-{h}")), id(&format!("GW-{h}")));
             let cohort = (h == 1).then(|| "pilot".to_owned());
@@ -211,6 +211,9 @@ impl Office {
     }
 }
 
+fn add_roster(roster: Signed<Roster>) -> Command {
+    Command::AddRoster { roster, accept_alterations: false, reason: None }
+}
 fn device(h: usize, d: usize) -> DeviceId {
     id(&format!("DEV-{h}-{d}"))
 }
@@ -562,7 +565,7 @@ fn an_approval_that_no_longer_counts_stops_what_runs_and_what_would_start() {
     let mut changed = roster();
     changed.version = 2;
     changed.entries[1].revoked = Some(Revocation { at: UtcMillis(0), log_size: 0 });
-    office.give("admin", Command::AddRoster { roster: signed(&changed, &[11]) });
+    office.give("admin", add_roster(signed(&changed, &[11])));
     let status = &office.deployment("D-1").status;
     assert!(
         matches!(status, Status::Paused { reason } if reason.contains("approval of FW-22 by user-qa as QA no longer counts")),
@@ -902,3 +905,4 @@ mod retention;
 mod signers;
 mod steps;
 mod trail;
+mod trust;

@@ -38,10 +38,10 @@ pub(crate) fn validate(
     let deployment = state.need_deployment(id)?;
     let refuse = |e: &dyn std::fmt::Display| Refusal::document("validation-refused", e);
     let claimed = signed.decode_unverified().map_err(|e| refuse(&e))?;
-    let roster = state.need_roster()?;
+    let (roster, signed_at) = (state.need_roster()?, (claimed.at, state.log_size));
     let entry = roster
-        .entries_of(&claimed.user)
-        .find(|e| e.roles.contains(&claimed.role) && e.is_valid(claimed.at, state.log_size))
+        .entry_for(&claimed.user, claimed.role, signed.signatures(), &claimed.printed_name, signed_at)
+        .filter(|e| e.is_valid(claimed.at, state.log_size))
         .ok_or_else(|| refuse(&format!("{} is not on the roster as {}", claimed.user, claimed.role)))?;
     let validation = signed.verify(&KeySet::single(entry.key.clone())).map_err(|e| refuse(&e))?;
     if validation.user.as_str() != actor.id {

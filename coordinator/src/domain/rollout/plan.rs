@@ -321,6 +321,9 @@ fn need_deployable<'a>(
     request: &DeploymentRequest,
 ) -> Result<(&'a Firmware, &'a AttachedManifest), Refusal> {
     let firmware = state.need_firmware(&request.firmware)?;
+    if !firmware.lost.is_empty() {
+        firmware::approvals_stand(state, &request.firmware)?;
+    }
     let (FirmwareStatus::Approved, Some(attached)) = (firmware.status, &firmware.manifest) else {
         let detail =
             format!("firmware {} is {:?}; only approved firmware is deployed", request.firmware, firmware.status);

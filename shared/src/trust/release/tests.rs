@@ -230,3 +230,21 @@ fn att_12_a_release_counts_only_under_a_checkpoint_that_the_witnesses_have_seen(
     let signed = crate::fixture::signed(&bad, &[1, 2]);
     assert_eq!(TrustedRoot::pinned(&signed, signed.digest()).err(), Some(RootError::Witnesses));
 }
+
+#[test]
+fn sec_5_one_key_in_two_entries_counts_in_each_ones_time() {
+    // The person changed their name after the approval and kept the key; later they sign under the new name.
+    let mut case = Case::good();
+    let mut renamed = case.roster.entries[0].clone();
+    case.roster.entries[0].valid_until = NOW.plus_ms(1_000);
+    renamed.valid_from = NOW.plus_ms(1_000);
+    renamed.printed_name = "Another Name".into();
+    case.roster.entries.push(renamed);
+    case.verify().expect("the old entry supports the old approval");
+    case.approvals[0].0.at = NOW.plus_ms(2_000);
+    assert!(case.verify().is_err(), "the old name ended");
+    case.approvals[0].0.printed_name = "Another Name".into();
+    case.verify().expect("the new entry supports the new approval");
+    case.approvals[0].0.at = NOW;
+    assert!(case.verify().is_err(), "the new name had not begun");
+}

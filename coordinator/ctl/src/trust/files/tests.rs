@@ -1,0 +1,193 @@
+//! Documents in files: every kind is known for what it is, and everything in it is shown.
+
+use mdfm_shared::fixture::{NOW, approval, manifest, role, root, roster, signed};
+use mdfm_shared::trust::{ApprovalPolicy, Freshness, OrderSigner, Revocation, Role, Withdrawal, Witnesses};
+
+use super::*;
+
+fn withdrawals() -> Withdrawals {
+    let releases = vec![Withdrawal { manifest: Digest([7; 32]), reason: "alarm limits lost".into(), at: NOW }];
+    Withdrawals { version: 1, issued_at: NOW, expires_at: NOW.plus_ms(1_000), releases }
+}
+
+fn order() -> RollbackOrder {
+    RollbackOrder {
+        label: "recall-1".into(),
+        releases: vec![Digest([7; 32])],
+        devices: vec!["DEV-1".parse().expect("good id")],
+        below_floor: true,
+        meaning: "I order the devices back".into(),
+        reason: "alarm limits lost".into(),
+        issued_at: NOW,
+        expires_at: NOW.plus_ms(1_000),
+        signers: vec![OrderSigner {
+            user: "user-clinical".parse().expect("good id"),
+            printed_name: "Clara Clinical".into(),
+            role: Role::Clinical,
+        }],
+    }
+}
+
+fn validation() -> Validation {
+    let Approval { manifest, role, user, printed_name, meaning, reason, at } =
+        approval(Digest([7; 32]), "user-qa", Role::Qa);
+    let deployment = "dep-1".parse().expect("good id");
+    Validation { deployment, phase: 0, manifest, role, user, printed_name, meaning, reason, at }
+}
+
+fn text<T: Describe + Weigh>(document: &T, before: Option<T>) -> String {
+    let before = before.map(|document| Before { document, source: "the one before".into() });
+    weighed(document, Digest([1; 32]), before.as_ref()).text()
+}
+
+#[test]
+fn sec_6_a_file_is_known_for_the_kind_that_it_is() {
+    let fresh = Roster {
+        freshness: Some(Freshness { issued_at: NOW, expires_at: NOW.plus_ms(1), withdrawals_version: 3 }),
+        ..roster()
+    };
+    for (frame, kind) in [
+        (wire::encode(&signed(&root(1), &[1])), Kind::TrustRoot),
+        (wire::encode(&signed(&roster(), &[11])), Kind::Roster),
+        (wire::encode(&signed(&fresh, &[])), Kind::Roster),
+        (wire::encode(&signed(&withdrawals(), &[10])), Kind::Withdrawals),
+        (wire::encode(&signed(&order(), &[21])), Kind::RollbackOrder),
+        (wire::encode(&signed(&manifest(), &[10])), Kind::Manifest),
+        (wire::encode(&signed(&approval(Digest([7; 32]), "user-qa", Role::Qa), &[22])), Kind::Approval),
+        (wire::encode(&signed(&validation(), &[22])), Kind::Validation),
+    ] {
+        let kinds: Vec<Kind> = Trusted::candidates(&frame).iter().map(Trusted::kind).collect();
+        assert_eq!(kinds, [kind]);
+    }
+    assert!(Trusted::candidates(b"").is_empty() && Trusted::candidates(&[1; 400]).is_empty());
+}
+
+#[test]
+fn sec_6_every_field_of_a_root_is_shown() {
+    let mut document = root(1);
+    document.witnesses = Witnesses { keys: vec!["witness.example+key".into()], threshold: 1 };
+    document.approvals = ApprovalPolicy { emergency_window_ms: 5_400_000, ..ApprovalPolicy::seed() };
+    let text = text(&document, None);
+    let keys = [1, 2, 3, 10, 11, 12].map(|n| mdfm_shared::fixture::key(n).public());
+    for key in &keys {
+        assert!(text.contains(&key.to_string()) && text.contains(&key.id().to_string()), "{key}: {text}");
+    }
+    for words in [
+        "2 of 3 keys must sign",
+        "witness.example+key",
+        "1 must have cosigned the log; 1 named",
+        "Clinical, QA, Regulatory",
+        "emergency release     Clinical, Regulatory",
+        "1.50 hours (5,400,000 ms) between first and last approval",
+        "far beyond the year 9999",
+        "log.example+",
+    ] {
+        assert!(text.replace("\n                          ", "").contains(words), "{words}: {text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+}
+
+/// The attack as it was made: Clinical alone, for 31,000 years, beside the honest root.
+#[test]
+fn sec_6_a_weak_policy_is_marked() {
+    let honest = TrustRoot { expires_at: now().plus_ms(3 * 365 * 86_400_000), ..root(1) };
+    let policy = ApprovalPolicy {
+        standard: vec![Role::Clinical],
+        emergency: vec![Role::Clinical],
+        emergency_window_ms: 31_000 * 365 * 86_400_000,
+    };
+    let weak =
+        TrustRoot { version: 2, approvals: policy, expires_at: now().plus_ms(31_001 * 365 * 86_400_000), ..root(2) };
+    let marks = weak.weigh(Some(&honest), now());
+    for words in [
+        "the trust root lasts 31,001 years",
+        "standard and recall releases need no approval of QA, Regulatory; the rule demands it",
+        "emergency releases need no approval of Regulatory any more",
+        "emergency approvals may lie 271,560,000 hours apart; the rule is 4 hours",
+    ] {
+        assert!(marks.weaker.iter().any(|w| w.contains(words)), "{words}: {marks:?}");
+    }
+    assert!(text(&weak, Some(honest)).contains("WEAKER:"));
+}
+
+#[test]
+fn sec_6_each_weakening_of_a_root_has_its_line() {
+    let mut before = TrustRoot { expires_at: now().plus_ms(86_400_000), ..root(1) };
+    before.witnesses = Witnesses { keys: vec!["w1".into(), "w2".into()], threshold: 2 };
+    let honest = TrustRoot { version: 2, ..before.clone() };
+    assert_eq!(honest.weigh(Some(&before), now()), Marks::default(), "nothing changed");
+    type Case = (&'static str, fn(&mut TrustRoot));
+    let cases: [Case; 10] = [
+        ("does not follow version 1", |r| r.version = 3),
+        ("has expired already", |r| r.expires_at = NOW),
+        ("2 were needed before", |r| r.root.threshold = 1),
+        ("the rule is at least 2", |r| r.root.threshold = 1),
+        ("is of the release role and of the coordinator role", |r| r.coordinator = role(&[10], 1)),
+        ("no witness must have seen the audit log", |r| r.witnesses.threshold = 0),
+        ("1 witnesses are enough", |r| r.witnesses.threshold = 1),
+        ("need no approval of QA", |r| r.approvals.standard.retain(|role| *role != Role::Qa)),
+        ("need no approval of Regulatory any more", |r| r.approvals.emergency = vec![Role::Clinical]),
+        ("apart, before 4 hours", |r| r.approvals.emergency_window_ms += 1),
+    ];
+    for (words, change) in cases {
+        let mut changed = honest.clone();
+        change(&mut changed);
+        let marks = changed.weigh(Some(&before), now());
+        assert!(marks.weaker.iter().any(|w| w.contains(words)), "{words}: {marks:?}");
+    }
+    let mut moved = honest.clone();
+    (moved.registrar, moved.log) = (role(&[40], 1), "another".into());
+    let marks = moved.weigh(Some(&before), now());
+    assert_eq!((marks.weaker.len(), marks.changed.len()), (0, 3), "{marks:?}");
+    assert!(honest.weigh(None, now()).weaker[0].contains("not compared"), "a second root alone cannot be judged");
+}
+
+#[test]
+fn sec_6_a_roster_shows_people_and_what_changed() {
+    let mut before = roster();
+    before.freshness =
+        Some(Freshness { issued_at: now(), expires_at: now().plus_ms(1_000_000), withdrawals_version: 2 });
+    before.entries.iter_mut().for_each(|e| e.valid_until = now().plus_ms(86_400_000));
+    let mut after = Roster { version: 2, ..before.clone() };
+    after.entries[0].revoked = Some(Revocation { at: NOW, log_size: 12_345 });
+    after.entries[1].printed_name = "Somebody \u{1b}[2JElse\u{202e}".into();
+    after.freshness =
+        Some(Freshness { issued_at: now(), expires_at: now().plus_ms(200 * 86_400_000), withdrawals_version: 1 });
+    let text = text(&after, Some(before));
+    for words in [
+        "user-three-roles (user-three-roles Printed) as Clinical, QA, Regulatory",
+        "signatures dated 2023-11-14T22:13:20.000Z",
+        "position 12,345 of the log or later",
+        "WEAKER:  user-qa as QA: the printed name",
+        "CHANGED: user-clinical as Clinical: revoked",
+        "WEAKER:  the roster lasts 200 days; the rule is at most 90 days",
+        "WEAKER:  withdrawals 1 are enough, 2 were demanded before",
+        "\\u{1b}[2JElse\\u{202e}",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'));
+}
+
+#[test]
+fn sec_6_the_other_documents_show_every_field() {
+    let order = text(&order(), None);
+    for words in ["recall-1", "DEV-1", "YES, devices may go below it", "alarm limits lost", "Clara Clinical", "WEAKER:"]
+    {
+        assert!(order.contains(words), "{words}: {order}");
+    }
+    let held = Withdrawals { releases: vec![], ..withdrawals() };
+    let next = Withdrawals { version: 2, ..withdrawals() };
+    let shown = text(&next, Some(held.clone()));
+    assert!(shown.contains(&Digest([7; 32]).to_string()) && shown.contains("is withdrawn:"), "{shown}");
+    let dropped = text(&Withdrawals { version: 2, ..held }, Some(withdrawals()));
+    assert!(dropped.contains("is no longer withdrawn"), "{dropped}");
+    let manifest = Shown::new(&manifest(), Digest([1; 32]), NOW).text();
+    for words in
+        ["CardiacMonitor-X200", "standard release", "component", "errors tolerated", "recall window", "14 days"]
+    {
+        assert!(manifest.contains(words), "{words}: {manifest}");
+    }
+    let validation = Shown::new(&validation(), Digest([1; 32]), NOW).text();
+    assert!(validation.contains("dep-1") && validation.contains("I approve as QA"), "{validation}");
+}
