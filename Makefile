@@ -41,6 +41,7 @@ FROM ?= 0
 sim: tools ## a thousand worlds in virtual time, the safety rules asked after every event (SEEDS=n FROM=n)
 	$(CARGO) build --workspace --all-targets --locked
 	target/debug/mdfm-sim world --seeds $(SEEDS) --from $(FROM)
+	target/debug/mdfm-sim world --hostile --seeds 300 --from $(FROM)
 
 sim-soak: tools ## as many worlds as wished with the optimised program (SEEDS=100000 FROM=1000)
 	$(CARGO) build --release --locked --package mdfm-simulators

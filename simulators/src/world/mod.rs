@@ -36,6 +36,9 @@ pub(crate) struct Arguments {
     /// One scenario from a TOML file instead.
     #[arg(long)]
     scenario: Option<PathBuf>,
+    /// Put an adversary into each world: one who holds a gateway, one who holds the coordinator's keys, clocks set back.
+    #[arg(long)]
+    hostile: bool,
     /// Print what happens, line by line.
     #[arg(long)]
     transcript: bool,
@@ -145,7 +148,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// One world; a failing one is shrunk, written down and printed.
 fn one(arguments: &Arguments, seed: u64, sum: &Mutex<Sum>) {
-    let scenario = Scenario::random(seed);
+    let scenario = if arguments.hostile { Scenario::hostile(seed) } else { Scenario::random(seed) };
     let mut outcome = run::run(&scenario);
     if seed.is_multiple_of(TWICE_EVERY) && run::run(&scenario).transcript != outcome.transcript {
         outcome.broken = Some(oracle::Broken::new("invariant 8: the same seed gave another run"));
@@ -223,6 +226,19 @@ mod tests {
             let scenario = std::fs::read_to_string(&file).expect("reads");
             let (story, broken) = rehearse(&scenario).expect("a good scenario");
             assert_eq!(broken, None, "{}\n{story}", file.display());
+        }
+    }
+
+    /// Adversaries with every run of the tests; `make sim` makes up more.
+    #[test]
+    fn sec_3_adversaries_reach_no_further_than_they_may() {
+        for seed in 0..30 {
+            let scenario = Scenario::hostile(seed);
+            let outcome = run::run(&scenario);
+            assert_eq!(outcome.broken, None, "seed {seed}\n{}", outcome.transcript.join("\n"));
+            if seed < 3 {
+                assert_eq!(run::run(&scenario).transcript, outcome.transcript, "seed {seed}");
+            }
         }
     }
 

@@ -6,11 +6,11 @@ use mdfm_agent::rehearsal::Agent;
 use mdfm_coordinator::rehearsal::DeploymentReport;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId};
-use mdfm_shared::record::{AuditRecord, Outcome};
+use mdfm_shared::record::{ActorKind, AuditRecord, Outcome};
 use mdfm_shared::telemetry::{EventKind, InstallState, TelemetryBatch};
 use mdfm_shared::time::UtcMillis;
 
-use super::scenario::{Flaw, Scenario};
+use super::scenario::{Adversary, Flaw, Scenario};
 use super::setup::{self, START};
 
 /// From the start of a rollback to its end, or to an alarm, while the device can be reached (the seed).
@@ -66,6 +66,11 @@ pub(super) struct Oracle {
     /// Devices that the log says were told to boot a new slot.
     logged_activations: BTreeMap<DeviceId, u64>,
     ordered: BTreeMap<DeviceId, BTreeSet<Digest>>,
+    adversary: Option<Adversary>,
+    /// The hospital of the gateway that the adversary holds, where its word may move nobody else.
+    confined: Option<HospitalId>,
+    /// Whether a person has ordered anything back.
+    ordered_by_a_person: bool,
 }
 
 /// The weekly windows, in the API's JSON, that are these spans after the start of the world.
@@ -85,6 +90,15 @@ pub(super) fn windows_json(windows_s: &[(u64, u64)]) -> String {
         })
         .collect();
     format!("[{}]", windows.join(","))
+}
+
+/// The hospital in which the adversary's word must stay: no plan of the world reaches further.
+fn confined(scenario: &Scenario) -> Option<HospitalId> {
+    let Some(Adversary::Gateway { gateway, .. }) = scenario.adversary else { return None };
+    let reaches_all =
+        |json: &str| json.contains(r#""criticalReach": "deployment""#) || json.contains(r#""autoRollback": true"#);
+    let hospital = (gateway - 1) / scenario.fleet.gateways_per_hospital + 1;
+    (!scenario.deploy.iter().any(|d| reaches_all(&d.json))).then(|| format!("H-{hospital}").parse().expect("a good id"))
 }
 
 impl Oracle {
@@ -108,6 +122,9 @@ impl Oracle {
             committed: BTreeMap::new(),
             logged_activations: BTreeMap::new(),
             ordered: BTreeMap::new(),
+            adversary: scenario.adversary,
+            confined: confined(scenario),
+            ordered_by_a_person: false,
         }
     }
 
@@ -121,6 +138,12 @@ impl Oracle {
             return Ok(());
         }
         match record.action.as_str() {
+            // Orders for one hospital move that hospital alone.
+            "deployment.rollback" | "deployment.abort" if record.actor.kind == ActorKind::User => {
+                let reaches_all = |e: &serde_json::Value| e.to_string().contains("rollbackStarted");
+                self.ordered_by_a_person |=
+                    record.action == "deployment.abort" || record.event.as_ref().is_some_and(reaches_all);
+            }
             "firmware.approve" => {
                 let Some(firmware) = record.object.strip_prefix("firmware/").and_then(|f| f.parse().ok()) else {
                     return Ok(());
@@ -178,6 +201,11 @@ impl Oracle {
             "invariant 1: {device} is activated on {firmware:?}, which is not approved"
         );
         must!(!in_use, "invariant 2: {device} is activated in use");
+        if matches!(self.adversary, Some(Adversary::Coordinator { .. })) {
+            // Whoever holds the online key decides where and when, but never what.
+            self.ordered.entry(device.clone()).or_default().insert(sha256);
+            return Ok(());
+        }
         must!(open, "invariant 4: {device} in {hospital} is activated outside every opened phase");
         if !self.windows.is_empty() && !self.anytime {
             let inside = |(from, until): &(UtcMillis, UtcMillis)| {
@@ -190,8 +218,14 @@ impl Oracle {
     }
 
     /// An agent orders a device back.
-    pub(super) fn way_back(&self, device: &DeviceId, in_use: bool) -> Result<(), Broken> {
+    pub(super) fn way_back(&self, device: &DeviceId, hospital: &HospitalId, in_use: bool) -> Result<(), Broken> {
         must!(!in_use, "invariant 2: {device} is rolled back in use");
+        if let Some(confined) = &self.confined {
+            must!(
+                hospital == confined || self.ordered_by_a_person,
+                "DESIGN 10.1: {device} in {hospital} goes back on the word of one gateway in {confined}"
+            );
+        }
         Ok(())
     }
 
@@ -232,7 +266,26 @@ impl Oracle {
     }
 
     /// A deployment after the calm.
-    pub(super) fn ended(&self, id: &DeploymentId, report: &DeploymentReport) -> Result<(), Broken> {
+    pub(super) fn ended(
+        &self,
+        id: &DeploymentId,
+        report: &DeploymentReport,
+        is_hostile: &dyn Fn(&DeviceId) -> bool,
+    ) -> Result<(), Broken> {
+        if matches!(self.adversary, Some(Adversary::Coordinator { .. })) {
+            return Ok(());
+        }
+        let others_are_done = report.devices.iter().filter(|(device, _)| !is_hostile(device)).all(|(_, p)| {
+            let settled = p.state.is_none_or(InstallState::is_settled);
+            settled && (report.status == "aborting" || p.state != Some(InstallState::Confirmed))
+        });
+        if matches!(report.status, "rollingBack" | "aborting")
+            && report.devices.keys().any(is_hostile)
+            && others_are_done
+        {
+            // One gateway that never answers keeps its own devices waiting, and nobody else's.
+            return Ok(());
+        }
         let ended = matches!(report.status, "completed" | "rolledBack" | "aborted" | "superseded");
         must!(
             ended,
@@ -241,7 +294,7 @@ impl Oracle {
             report.reason,
             report.current + 1
         );
-        for (device, progress) in &report.devices {
+        for (device, progress) in report.devices.iter().filter(|(device, _)| !is_hostile(device)) {
             must!(
                 progress.open || progress.state.is_none(),
                 "invariant 4: {device} of {id} is {:?} and its phase {} was never opened",

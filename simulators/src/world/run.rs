@@ -5,6 +5,7 @@
 //! a write, which then is on disk or is not (batches are atomic); wall clocks of gateways jump. Devices reboot, are unplugged,
 //! carry patients and run flawed firmware. What must hold all the same stands in `oracle.rs`.
 
+mod adversary;
 mod faults;
 mod line;
 mod people;
@@ -62,6 +63,7 @@ enum Event {
     Upload(usize),
     Deploy(usize),
     People,
+    Adversary,
     Calm,
 }
 
@@ -161,6 +163,9 @@ pub(super) struct World<'a> {
     logged: usize,
     calm: bool,
     oracle: Oracle,
+    malice: adversary::Malice,
+    /// Hospitals that a person took out of a deployment because of the adversary.
+    left_out: BTreeSet<(usize, HospitalId)>,
     transcript: Vec<String>,
     activations: u64,
     rollbacks: u64,
@@ -223,6 +228,8 @@ impl<'a> World<'a> {
             logged: 0,
             calm: false,
             oracle: Oracle::new(scenario),
+            malice: adversary::Malice::new(scenario.seed),
+            left_out: BTreeSet::new(),
             transcript: Vec::new(),
             activations: 0,
             rollbacks: 0,
@@ -355,6 +362,7 @@ impl<'a> World<'a> {
         }
         self.after(0, Event::CoordinatorTick);
         self.after(PEOPLE_MS, Event::People);
+        self.await_adversary();
         self.after(self.scenario.stormy_s * 1_000, Event::Calm);
     }
 
@@ -464,6 +472,7 @@ impl<'a> World<'a> {
                 self.people()?;
                 self.after(PEOPLE_MS, Event::People);
             }
+            Event::Adversary => self.adversary()?,
             Event::Calm => {
                 self.calm = true;
                 self.say("world", "from here on the world behaves");
@@ -568,7 +577,10 @@ impl<'a> World<'a> {
                 let hospital = g.hospital.clone();
                 self.oracle.activation(device, &hospital, *sha256, open, reported_in_use, clock)
             }
-            Order::Rollback { .. } => self.oracle.way_back(device, reported_in_use),
+            Order::Rollback { .. } => {
+                let hospital = g.hospital.clone();
+                self.oracle.way_back(device, &hospital, reported_in_use)
+            }
             _ => Ok(()),
         }
     }
@@ -590,10 +602,11 @@ impl<'a> World<'a> {
 
     fn start_agent(&mut self, gateway: usize) -> Result<(), Broken> {
         let now = self.clocks(gateway);
-        let g = &mut self.gateways[gateway];
-        if g.agent.is_some() {
+        let g = &self.gateways[gateway];
+        if g.agent.is_some() || self.hostile() == Some(gateway) {
             return Ok(());
         }
+        let g = &mut self.gateways[gateway];
         g.life += 1;
         g.heard.clear();
         g.wanted.clear();
@@ -724,14 +737,19 @@ impl<'a> World<'a> {
         for i in 0..self.deployments.len() {
             let Some(deployment) = self.deployments[i].clone() else { continue };
             let Some(report) = self.coordinator.deployment(&deployment) else { continue };
-            self.oracle.ended(&deployment, &report)?;
+            let hostile = self.hostile().map(|g| &self.gateways[g].devices);
+            self.oracle.ended(&deployment, &report, &|device| hostile.is_some_and(|d| d.contains_key(device)))?;
         }
-        for gateway in &self.gateways {
+        let hostile = self.hostile();
+        for (n, gateway) in self.gateways.iter().enumerate() {
+            if hostile == Some(n) {
+                continue;
+            }
             let agent = gateway.agent.as_ref().ok_or_else(|| Broken::new(&format!("{} is not running", gateway.id)))?;
             let committed = self.coordinator.committed(&gateway.id).map_or(0, |(_, sequence)| sequence);
             self.oracle.drained(&gateway.id, agent, committed)?;
         }
-        for (n, site) in self.sites.iter().enumerate() {
+        for (n, site) in self.sites.iter().enumerate().filter(|(_, s)| hostile != Some(s.gateway)) {
             let flaws = Self::flaw_of(&self.flaws, n);
             let running = site.device.running(&flaws).sha256;
             let flaw = flaws(running);

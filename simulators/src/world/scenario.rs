@@ -26,6 +26,9 @@ pub(super) struct Scenario {
     pub(super) fleet: Fleet,
     #[serde(default)]
     pub(super) network: Network,
+    /// Who means harm, if anybody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) adversary: Option<Adversary>,
     /// Releases, the first with release number 22.
     #[serde(default)]
     pub(super) release: Vec<Release>,
@@ -50,6 +53,18 @@ pub(super) struct Fleet {
     /// How far the clocks of gateways run too fast or too slow, in millionths; each has its own part of it.
     #[serde(default)]
     pub(super) drift_ppm_max: u32,
+}
+
+/// Who means harm. Numbers are 1 for the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "who", rename_all = "camelCase")]
+pub(super) enum Adversary {
+    /// Holds one gateway with its key from then on: its agent is gone, its word is the adversary's.
+    Gateway { gateway: usize, from_s: u64 },
+    /// Holds the coordinator's keys and speaks to every gateway beside the real coordinator.
+    Coordinator { from_s: u64 },
+    /// Sets clocks back; the events say which and how far.
+    Clocks,
 }
 
 /// The line between gateways and coordinator.
@@ -207,6 +222,9 @@ impl Scenario {
                 deploy.release
             );
         }
+        if let Some(Adversary::Gateway { gateway, .. }) = scenario.adversary {
+            anyhow::ensure!((1..=scenario.gateways()).contains(&gateway), "there is no gateway {gateway}");
+        }
         for happening in &scenario.event {
             for (what, n) in happening.what.numbers() {
                 let most = match what {
@@ -256,6 +274,7 @@ impl Scenario {
             calm_s: 1_500,
             fleet,
             network,
+            adversary: None,
             release: Vec::new(),
             deploy: Vec::new(),
             event: Vec::new(),
@@ -287,6 +306,46 @@ impl Scenario {
             scenario.event.push(Happening { at_s, what });
         }
         scenario.event.sort_by_key(|e| e.at_s);
+        scenario
+    }
+
+    /// A made-up world with an adversary, who is the only cause of trouble where the rules ask for the cause.
+    pub(super) fn hostile(seed: u64) -> Self {
+        let mut scenario = Self::random(seed);
+        let mut rng = Rng::new(seed, 3);
+        scenario.about = format!("made up from seed {seed}, with an adversary");
+        let from_s = rng.between(1, 500);
+        match seed % 3 {
+            0 => {
+                scenario.fleet.hospitals = scenario.fleet.hospitals.max(2);
+                scenario.network = Network { delay_ms_max: 200, ..Network::default() };
+                scenario.fleet.windows_s = scenario.fleet.windows_s.iter().map(|_| (1, 7_200)).take(1).collect();
+                scenario.release.iter_mut().for_each(|r| r.flaw.clear());
+                scenario.event.retain(|e| {
+                    matches!(
+                        e.what,
+                        What::Patient { .. }
+                            | What::BrokerForgets
+                            | What::CoordinatorKilled { .. }
+                            | What::CoordinatorCutWhileWriting { .. }
+                    )
+                });
+                let gateway = rng.between(1, scenario.gateways() as u64) as usize;
+                scenario.adversary = Some(Adversary::Gateway { gateway, from_s });
+            }
+            1 => scenario.adversary = Some(Adversary::Coordinator { from_s }),
+            _ => {
+                scenario.adversary = Some(Adversary::Clocks);
+                for _ in 0..rng.between(1, 4) {
+                    let gateway = rng.between(1, scenario.gateways() as u64) as usize;
+                    // An hour, a day, a year, ten years, give or take.
+                    let by_s = -(*rng.pick(&[3_600, 86_400, 31_536_000, 315_360_000]) + rng.between(0, 1_800) as i64);
+                    let at_s = rng.between(1, scenario.stormy_s);
+                    scenario.event.push(Happening { at_s, what: What::ClockJump { gateway, by_s } });
+                }
+                scenario.event.sort_by_key(|e| e.at_s);
+            }
+        }
         scenario
     }
 }
@@ -368,6 +427,8 @@ mod tests {
             let scenario = Scenario::random(seed);
             assert_eq!(Scenario::parse(&scenario.to_toml()).expect("reads"), scenario, "seed {seed}");
             assert_eq!(Scenario::random(seed), scenario);
+            let hostile = Scenario::hostile(seed);
+            assert_eq!(Scenario::parse(&hostile.to_toml()).expect("reads"), hostile, "seed {seed}");
         }
     }
 

@@ -387,8 +387,8 @@ pub(crate) fn draft(
         by_hospital.keys().map(|h| (h.clone(), state.hospitals.get(h).and_then(|h| h.cohort.clone()))).collect();
     let hospital_phase = assign(&attached.digest, &request.spec.phases, &hospitals);
     let members = place(&attached.digest, &request.spec.phases, &by_hospital, &hospital_phase);
-    let first_failure = first_failure(state, request, attached, &members);
     let raises_security = raises_security(state, attached, &members);
+    let first_failure = first_failure(request.spec.auto_rollback, raises_security);
     let count = members.iter().map(|m| m.devices.len()).sum::<usize>();
     let plan = digest(request, attached.digest, first_failure, &members);
     if let Some(pinned) = request.pinned.filter(|pinned| *pinned != plan) {
@@ -413,13 +413,8 @@ pub(crate) fn draft(
 }
 
 /// A release that closes a hole must not be undone by its first failure (`decisions/0005`).
-fn first_failure(
-    state: &State,
-    request: &DeploymentRequest,
-    attached: &AttachedManifest,
-    members: &[Members],
-) -> FirstFailure {
-    match (request.spec.auto_rollback, raises_security(state, attached, members)) {
+fn first_failure(auto_rollback: bool, raises_security: bool) -> FirstFailure {
+    match (auto_rollback, raises_security) {
         (false, _) => FirstFailure::ByGate,
         (true, true) => FirstFailure::Hold,
         (true, false) => FirstFailure::RollBack,

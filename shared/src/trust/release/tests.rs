@@ -173,6 +173,22 @@ fn seed_strat_emergency_needs_two_roles_inside_the_window() {
 }
 
 #[test]
+fn sec_8_an_emergency_release_has_a_last_day() {
+    let mut case = Case::good();
+    let standard = case.verify().expect("a good release");
+    assert_eq!(standard.start_by(), None);
+    case.manifest.class = FirmwareClass::Emergency;
+    let digest = Signed::sign(&case.manifest, &[]).expect("small").digest();
+    let later = NOW.plus_ms(3_600_000);
+    case.approvals = vec![
+        (Approval { at: later, ..approval(digest, "user-clinical", Role::Clinical) }, key(21)),
+        (approval(digest, "user-regulatory", Role::Regulatory), key(23)),
+    ];
+    let emergency = case.verify().expect("a good release");
+    assert_eq!(emergency.start_by(), Some(later.plus_ms(EMERGENCY_START_MS)), "a week after the last approval");
+}
+
+#[test]
 fn a_manifest_can_ask_for_more_approvals_but_never_for_fewer() {
     let mut case = Case::good();
     case.manifest.class = FirmwareClass::Emergency;

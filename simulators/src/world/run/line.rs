@@ -2,6 +2,7 @@
 
 use mdfm_coordinator::rehearsal::Message;
 use mdfm_shared::record::AuditRecord;
+use mdfm_shared::telemetry::TelemetryBatch;
 use mdfm_shared::wire::Topic;
 
 use super::super::oracle::Broken;
@@ -96,6 +97,11 @@ impl World<'_> {
         self.logged += records.len();
         for record in records {
             self.oracle.record(&record)?;
+            if record.action == "telemetry.commit"
+                && let Ok(batch) = record.document::<TelemetryBatch>()
+            {
+                self.note_head(&batch);
+            }
             if record.action.starts_with("deployment.") || record.action.starts_with("firmware.app") {
                 let reason = record.reason.clone().unwrap_or_default();
                 self.say(&record.actor.id, &format!("{} {}: {reason}", record.action, record.object));

@@ -100,7 +100,21 @@ impl World<'_> {
                     self.act("operator", Act::Consent { deployment: deployment.clone(), hospital })?;
                 }
             }
-            if self.calm && report.status == "paused" {
+            if let (true, Some(hostile)) = (self.calm, self.hostile()) {
+                // Somebody finds out whose word it was: the hospital leaves the deployment, the others go on.
+                let hospital = self.gateways[hostile].hospital.clone();
+                if matches!(report.status, "running" | "paused") && self.left_out.insert((i, hospital.clone())) {
+                    let act = Act::RollBackHospital { deployment: deployment.clone(), hospital };
+                    self.act("operator", act)?;
+                }
+                if report.status == "paused" {
+                    // A phase of which nobody is left proves nothing: what is done stays, and that is all.
+                    let is_empty = report.reason.contains("was taken out of it");
+                    let deployment = deployment.clone();
+                    let act = if is_empty { Act::Abort { deployment } } else { Act::Resume { deployment } };
+                    self.act("operator", act)?;
+                }
+            } else if self.calm && report.status == "paused" {
                 self.act("operator", Act::RollBack { deployment: deployment.clone() })?;
             }
         }

@@ -264,7 +264,7 @@ fn sec_3_devices_that_went_back_by_order_may_take_it_again() {
 }
 
 #[test]
-fn sec_3_clinical_and_regulatory_hear_of_it_whatever_the_rules_say() {
+fn sec_3_clinical_and_regulatory_are_always_notified() {
     let mut office = reached("");
     let rules = vec![NoticeRule {
         kinds: vec![NoticeKind::DutyOpened],
