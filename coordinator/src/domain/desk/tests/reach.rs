@@ -47,7 +47,7 @@ impl Office {
         self.attempt("operator", back)
     }
 
-    fn resume(&mut self) -> Result<(), Refusal> {
+    fn resume_first(&mut self) -> Result<(), Refusal> {
         self.attempt("operator", Command::Resume { deployment: id("D-1"), reason: "sensor, not firmware".into() })
     }
 
@@ -90,7 +90,7 @@ fn sec_3_one_source_sends_back_its_hospital_and_holds_the_rest() {
     assert!(office.is_held() && (1..=3).all(|h| office.actions(h) == HELD));
     // A person lets it go on: without the hospital, and with its failures named.
     office.follow_back(4, "D-1");
-    office.resume().expect("a person decides");
+    office.resume_first().expect("a person decides");
     assert!((1..=3).all(|h| office.actions(h) == ON) && office.actions(4) == BACK);
     office.live(HOUR_MS);
     office.live(HOUR_MS);
@@ -111,7 +111,7 @@ fn sec_3_a_second_hospital_rolls_back_every_opened_phase() {
     // Also after somebody took the first one for a false alarm.
     let mut office = reached("");
     office.fault(4, 1, Severity::Critical);
-    office.resume().expect("a person decides");
+    office.resume_first().expect("a person decides");
     office.fault(2, 1, Severity::Critical);
     assert!(office.is_called_back());
     // And by a person's order alone.
@@ -358,10 +358,10 @@ fn sec_8_an_emergency_begins_soon_after_its_last_approval() {
     // A pause is no way around: agents begin nothing after a week, and nobody resumes.
     office.give("operator", Command::Pause { deployment: id("D-1"), reason: "lunch".into() });
     office.pass(DAY_MS);
-    office.resume().expect("still an emergency");
+    office.resume_first().expect("still an emergency");
     office.give("operator", Command::Pause { deployment: id("D-1"), reason: "lunch".into() });
     office.pass(6 * DAY_MS);
-    let refusal = office.resume().expect_err("no emergency any more");
+    let refusal = office.resume_first().expect_err("no emergency any more");
     assert_eq!(refusal.code, "emergency-late", "{refusal}");
     office.order(Scope::Deployment, OrderedBack::Safety).expect("the way back is open");
 }
