@@ -7,6 +7,7 @@ mod adapters;
 mod api;
 mod attack_admission;
 mod attack_reach;
+mod attack_sign_in;
 mod audit;
 mod bad_input;
 mod ceremony;

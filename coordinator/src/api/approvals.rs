@@ -72,7 +72,9 @@ pub(crate) struct Signing {
     /// `Clinical`, `QA` or `Regulatory`.
     role: String,
     reason: String,
+    #[schema(format = Password)]
     password: String,
+    #[schema(format = Password)]
     code: String,
 }
 
@@ -146,7 +148,9 @@ pub(crate) struct PhaseSigning {
     /// `Clinical`, `QA` or `Regulatory`: the role that the phase asks for.
     role: String,
     reason: String,
+    #[schema(format = Password)]
     password: String,
+    #[schema(format = Password)]
     code: String,
 }
 
