@@ -16,8 +16,9 @@ const NOTES: [&str; 2] = ["checkpoint", "published"];
 /// Directories of files that never change once they are there.
 const PLAIN_DIRS: [&str; 3] = ["credentials", "images", "disposals"];
 /// Files of the data directory itself; the keys among them are secrets.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "images.key",
+    "marks.key",
     "ca.pem",
     "server.pem",
     "online.pub",

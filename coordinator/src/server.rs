@@ -15,7 +15,7 @@ use mdfm_shared::tlog::NoteSigner;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::access::{Breached, Idle, LoginGuard, Oidc, RequestRates, hash_password};
+use crate::access::{Breached, Idle, LoginGuard, MarkKey, Oidc, RequestRates, hash_password};
 use crate::api::{self, Api, Requests};
 use crate::broker::{self, BrokerAccess, DoorCounts, DoorLimits, FrontDoor, GatewayLimits, Login, Tls};
 use crate::config::{Config, DEFAULT_TOML, ExternalBroker};
@@ -153,6 +153,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
 }
 
+/// Keeps a password verifier of nobody's.
+fn keep_decoy(credentials: &CredentialStore) -> anyhow::Result<()> {
+    let mut password = [0; 16];
+    getrandom::fill(&mut password).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    Ok(credentials.keep_decoy(&hash_password(&hex::encode(password))?)?)
+}
+
 fn fresh_key() -> anyhow::Result<SecretKey> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
@@ -185,6 +192,7 @@ fn init(data: &Path, names: &[String], log_origin: &str, admin: &str, password_f
         ("online.pub", &online.public().to_string()),
         ("log.vkey", &signer.key().to_vkey()),
         ("images.key", &image_key),
+        ("marks.key", &MarkKey::fresh_text().map_err(|e| anyhow::anyhow!("no randomness: {e}"))?),
     ] {
         atomic_write(&data.join(file), text.as_bytes()).with_context(|| format!("writing {file}"))?;
     }
@@ -227,6 +235,18 @@ fn read(data: &Path, file: &str) -> Result<String, Stop> {
 /// A secret of the data directory, or the credential of that name.
 fn secret(data: &Path, file: &str) -> Result<String, Stop> {
     mdfm_service::read_secret(&mdfm_service::credential_or(&format!("mdfm-coordinator.{file}"), data.join(file)))
+}
+
+/// The key of marks in the log; made where a data directory is of before there was one.
+fn mark_key(data: &Path) -> anyhow::Result<MarkKey> {
+    const FILE: &str = "marks.key";
+    if !mdfm_service::credential_or("mdfm-coordinator.marks.key", data.join(FILE)).exists() {
+        let text = MarkKey::fresh_text().map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+        atomic_write(&data.join(FILE), text.as_bytes()).with_context(|| format!("writing {FILE}"))?;
+    }
+    let text = secret(data, FILE)?;
+    Ok(MarkKey::from_text(&text)
+        .ok_or_else(|| Stop::new(Exit::NoState, "marks.key is not a key: 64 hexadecimal digits"))?)
 }
 
 fn server_certificate(data: &Path) -> Result<Pem, Stop> {
@@ -316,6 +336,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
     syslog::start(config.syslog.as_ref(), runner.clone(), data, &config.public_url)?;
     let traces = traces::start(config.traces.as_ref(), runner.clone(), search.clone(), data)?;
     let credentials = CredentialStore::open(&data.join("credentials"))?;
+    keep_decoy(&credentials)?;
     let notices = notify::start(runner.clone(), &config, credentials.clone())?;
     let rates = Arc::new(RequestRates::new(config.requests_per_second));
     let router = api::router(Api {
@@ -327,6 +348,8 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         authority: Arc::new(authority),
         public_url: config.public_url.clone(),
         logins: Arc::new(LoginGuard::default()),
+        sign_ins: Arc::default(),
+        marks: mark_key(data)?,
         rates: Arc::clone(&rates),
         pending: Arc::default(),
         answers: Arc::default(),

@@ -62,10 +62,11 @@ pub struct RequestMark {
     /// Its place in a trace: `traceparent` of W3C Trace Context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
-    /// Digest of its caller and of the key under which it is done once.
+    /// Mark of its caller and of the key under which it is done once: HMAC-SHA-256 under a secret of the coordinator; a plain digest in records
+    /// of before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Digest>,
-    /// Digest of its method, path and body, where it has a key.
+    /// The same of its method, path and body without secrets, where it has a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Digest>,
 }

@@ -168,15 +168,20 @@ fn p11_200a1_both_factors_open_each_code_once_and_a_recovery_code_too() {
     let recovery = std::fs::read_to_string(dir.join("sessions/clinical.recovery")).unwrap();
     let recovery = recovery.lines().next().unwrap().to_uppercase().replace('-', " ");
     assert_eq!(with(json!({ "recoveryCode": recovery })).0, 201, "typed as people type");
-    assert_eq!(code(&with(json!({ "recoveryCode": recovery }))), "wrong-code");
-    assert_eq!(code(&with(json!({ "recoveryCode": "aaaa-aaaa-aaaa-aaaa" }))), "wrong-code");
+    assert_eq!(code(&with(json!({ "recoveryCode": recovery }))), "wrong-credentials");
+    assert_eq!(code(&with(json!({ "recoveryCode": "aaaa-aaaa-aaaa-aaaa" }))), "wrong-credentials");
 
     // Five guesses in a row lock the name, for who knows the password too, and the lock is in the log.
     let guess = json!({ "userId": "qa", "password": "a guess that is wrong" });
     let guesses: Vec<String> = (0..6).map(|_| code(&sign_in(&world, &guess)).to_owned()).collect();
     assert_eq!(guesses[3..], ["wrong-credentials", "locked", "locked"]);
+    assert_eq!(
+        code(&sign_in(&world, &json!({ "userId": "qa", "password": PASSWORD }))),
+        "locked",
+        "the password alone"
+    );
     let right = json!({ "userId": "qa", "password": PASSWORD, "code": one_time_code(&world, "qa", 1) });
-    assert_eq!(code(&sign_in(&world, &right)), "locked");
+    assert_eq!(sign_in(&world, &right).0, 201, "both factors are nobody's guess");
 
     // Without a second factor nobody decides anything, whatever their role.
     world.ctl(Role::Admin, &["users", "remove-second-factor", "operator", "--reason", "telephone lost"]).unwrap();
@@ -397,7 +402,8 @@ fn p11_300c_who_is_disabled_is_out_at_once_and_tokens_do_what_they_say_and_no_mo
     let admin = api(&world, "admin");
     let reason = json!({ "reason": "left the company" });
     assert_eq!(code(&admin.json("POST", "/api/v1/users/admin/disable", &reason).unwrap()), "own-account");
-    assert_eq!(admin.json("POST", "/api/v1/users/operator/disable", &reason).unwrap().0, 204);
+    let ended = admin.json("POST", "/api/v1/users/operator/disable", &reason).unwrap();
+    assert_eq!((ended.0, &ended.1["tokensEnded"]), (200, &json!(1)), "{ended:?}");
     for who in [&operator, &machine] {
         assert_eq!(code(&who.json("GET", "/api/v1/devices", &Value::Null).unwrap()), "no-session");
     }

@@ -8,6 +8,7 @@ mod api;
 mod attack_admission;
 mod attack_outputs;
 mod attack_reach;
+mod attack_sign_in;
 mod attack_trust;
 mod audit;
 mod bad_input;

@@ -87,12 +87,15 @@ fn fda_cyb_log_security_events_reach_the_monitoring_in_order_also_those_while_it
     let stranger = Api::with_session(world.session(Role::Admin).as_ref()).unwrap().anonymous();
     let body = json!({ "userId": "admin\n<13>1 forged", "password": "guess guess guess" });
     assert_eq!(stranger.json("POST", "/api/v1/sessions", &body).unwrap().0, 401);
+    world.ctl(Role::Admin, &["users", "sign-out", "qa", "--reason", "x\n<13>1 forged"]).unwrap();
     // Only now is there somebody who listens.
     let receiver = Receiver::start(&world, port);
     let has = |words: &'static str| {
         wait_for(words, Duration::from_secs(30), || Ok(events(&dir).iter().any(|e| e.contains(words)).then_some(())))
     };
     has("|session.open|[mdfm@32473").unwrap();
+    // A name without an account is written as a mark: it may be a password in the wrong place.
+    has("user/unknown-").unwrap();
     has("forged").unwrap();
     world.ctl(Role::Admin, &["users", "sign-out", "qa", "--reason", "before"]).unwrap();
     has("|user.sessions.end|").unwrap();

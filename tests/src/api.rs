@@ -69,6 +69,16 @@ impl Api {
         Self { token: None, ..self.clone() }
     }
 
+    /// The same client, calling from another address of this machine, such as 127.0.0.2.
+    ///
+    /// # Errors
+    /// The client cannot be made.
+    pub fn from_address(&self, address: std::net::IpAddr) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().tls_backend_preconfigured((*self.tls).clone());
+        let http = http.timeout(Duration::from_secs(20)).local_address(address).build()?;
+        Ok(Self { http, ..self.clone() })
+    }
+
     /// The same client with another bearer token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {

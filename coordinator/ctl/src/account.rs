@@ -63,11 +63,12 @@ pub(crate) enum Key {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tokens {
-    /// Makes a token for a machine.
+    /// Makes a token for a machine. The second factor must have been shown within the last minutes (second-factor show).
     Create {
         /// What it is for.
         name: String,
-        /// One of your own permissions, for example `submitFirmware`, `manageFleet`, `read`, `readAll`, `readAudit`; once for each.
+        /// One of your own permissions that are not for people alone (users permissions), for example `submitFirmware`, `manageFleet`, `read`,
+        /// `readAll`, `readAudit`; once for each.
         #[arg(long = "permission", required = true)]
         permissions: Vec<String>,
         /// Until when, RFC 3339; a year at most.
@@ -78,11 +79,21 @@ pub(crate) enum Tokens {
         out: Option<PathBuf>,
     },
     /// Lists your tokens.
-    List,
+    List {
+        /// Those of everybody.
+        #[arg(long)]
+        all: bool,
+    },
     /// Revokes a token, at once.
     Revoke {
         /// Token id.
         token: String,
+        /// Whose it is, where it is not yours.
+        #[arg(long, requires = "reason")]
+        user: Option<String>,
+        /// Why, where it is not yours.
+        #[arg(long, requires = "user")]
+        reason: Option<String>,
     },
 }
 
@@ -292,18 +303,39 @@ pub(crate) async fn tokens(out: &Output, client: &Client, action: Tokens) -> any
                 format!("token {} until {}: {}", text(&view["tokenId"]), text(&view["expiresAt"]), text(kept))
             });
         }
-        Tokens::List => {
-            let rows = client.get("/api/v1/me/tokens").await?;
-            let columns =
-                [("TOKEN", "/tokenId"), ("NAME", "/name"), ("PERMISSIONS", "/permissions"), ("EXPIRES", "/expiresAt")];
+        Tokens::List { all } => {
+            let rows = if all { client.list("/api/v1/tokens").await? } else { client.get("/api/v1/me/tokens").await? };
+            let columns = [
+                ("TOKEN", "/tokenId"),
+                ("USER", "/userId"),
+                ("NAME", "/name"),
+                ("PERMISSIONS", "/permissions"),
+                ("MADE", "/madeAt"),
+                ("EXPIRES", "/expiresAt"),
+            ];
             out.table(&rows, &columns);
         }
-        Tokens::Revoke { token } => {
-            client.delete(&format!("/api/v1/me/tokens/{token}"), &Value::Null).await?;
+        Tokens::Revoke { token, user, reason } => {
+            let id = token_id(&token)?;
+            match user {
+                Some(user) => {
+                    let path = format!("/api/v1/users/{user}/tokens/{id}");
+                    client.delete(&path, &json!({ "reason": reason.unwrap_or_default() })).await?
+                }
+                None => client.delete(&format!("/api/v1/me/tokens/{id}"), &Value::Null).await?,
+            };
             out.answer(&json!({ "revoked": token }), || format!("token {token} revoked"));
         }
     }
     Ok(())
+}
+
+/// A token's id. The token itself is a secret, which is not sent as a part of an address.
+fn token_id(text: &str) -> anyhow::Result<&str> {
+    if text.starts_with("mdfm_") {
+        bail!("that is a token itself, which is a secret; give its id (mdfmctl tokens list)");
+    }
+    Ok(text)
 }
 
 pub(crate) async fn change_password(out: &Output, client: &Client, options: Password) -> anyhow::Result<()> {

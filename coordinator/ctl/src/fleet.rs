@@ -78,7 +78,7 @@ pub(crate) enum Users {
     Link {
         #[command(flatten)]
         who: Standing,
-        /// The provider's identifier of the person (`sub`); without it the link is taken away.
+        /// The identifier of the person (`sub`) at the provider that is configured now; without it the link is taken away.
         #[arg(long)]
         subject: Option<String>,
     },
@@ -91,11 +91,11 @@ pub(crate) enum Users {
     Disable(Standing),
     /// Enables an account that was disabled.
     Enable(Standing),
-    /// Ends every session of somebody.
+    /// Ends every session and every token of somebody.
     SignOut(Standing),
-    /// Takes away a second factor that was lost, and with it the signing key.
+    /// Takes away a second factor that was lost, and with it the signing key, sessions and tokens.
     RemoveSecondFactor(Standing),
-    /// Gives somebody another password; their signing key is retired.
+    /// Gives somebody another password; their sessions and tokens end, and their signing key is retired.
     ResetPassword {
         #[command(flatten)]
         who: Standing,
@@ -175,7 +175,8 @@ pub(crate) enum Gateways {
         #[arg(long)]
         hospital: String,
     },
-    /// Makes a one-time enrolment token.
+    /// Makes a one-time enrolment token. For a gateway that is enrolled, which whoever uses the token replaces, the second factor must have been
+    /// shown within the last minutes, and administrators and operators are notified.
     Token {
         /// Gateway id.
         gateway: String,
@@ -277,6 +278,20 @@ fn done(out: &Output, what: &str, id: &str) {
     out.answer(&json!({ what: id }), || format!("{what} {id}"));
 }
 
+/// What was done to an account, and what ended by it.
+fn done_with(out: &Output, word: &str, user: &str, ended: &Value) {
+    let mut answer = json!({ word: user });
+    if let (Some(answer), Some(ended)) = (answer.as_object_mut(), ended.as_object()) {
+        answer.extend(ended.clone());
+    }
+    out.answer(&answer, || {
+        let count = |name: &str| ended[name].as_u64().unwrap_or(0);
+        let key = if ended["signingKeyRetired"] == true { "; the signing key is retired" } else { "" };
+        let (sessions, tokens) = (count("sessionsEnded"), count("tokensEnded"));
+        format!("{word} {user}; ended: {sessions} sessions, {tokens} tokens{key}")
+    });
+}
+
 pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyhow::Result<()> {
     match action {
         Users::Add { user, name, roles, hospital, password_file } => {
@@ -314,8 +329,8 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
         }
         Users::Roles { user, roles, hospital, reason } => {
             let body = json!({ "roles": roles, "hospitalId": hospital, "reason": reason });
-            client.put(&format!("/api/v1/users/{user}/roles"), &body).await?;
-            done(out, "changed", &user);
+            let ended = client.put(&format!("/api/v1/users/{user}/roles"), &body).await?;
+            done_with(out, "changed", &user, &ended);
         }
         Users::Verify { who, evidence } => {
             let body = json!({ "evidence": evidence, "reason": who.reason });
@@ -344,8 +359,8 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
         }
         Users::ResetPassword { who, password_file } => {
             let body = json!({ "newPassword": password(&password_file)?, "reason": who.reason });
-            client.put(&format!("/api/v1/users/{}/password", who.user), &body).await?;
-            done(out, "given another password", &who.user);
+            let ended = client.put(&format!("/api/v1/users/{}/password", who.user), &body).await?;
+            done_with(out, "given another password", &who.user, &ended);
         }
     }
     Ok(())
@@ -360,8 +375,8 @@ async fn stand(
     who: &Standing,
 ) -> anyhow::Result<()> {
     let request = client.request(method, &format!("/api/v1/users/{}/{what}", who.user));
-    client.send(request.json(&json!({ "reason": who.reason }))).await?;
-    done(out, word, &who.user);
+    let ended = client.send(request.json(&json!({ "reason": who.reason }))).await?;
+    done_with(out, word, &who.user, &ended);
     Ok(())
 }
 

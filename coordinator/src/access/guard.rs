@@ -1,4 +1,4 @@
-//! What is counted about callers and kept nowhere: wrong passwords, requests, and when a session was last used.
+//! What is counted about callers and kept nowhere: attempts to sign in by address, requests, and when a session was last used.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -9,78 +9,46 @@ use mdfm_service::{Bucket, network};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::time::UtcMillis;
 
-/// Wrong passwords in a row before a name is locked.
-const FAILURES_MAX: u32 = 5;
-/// For how long it is locked the first time; twice as long after each five wrong ones more, four times over.
-const LOCK_MS: u64 = 60_000;
-const DOUBLINGS_MAX: u32 = 4;
-/// Without a wrong password for so long the row is over.
-const ROW_MS: u64 = 86_400_000;
-/// Names remembered; strangers can invent any number.
-const NAMES_MAX: usize = 10_000;
-/// Sign-ins from one network within [`LOCK_MS`] that are checked beside each other; those beyond it one after the other.
+/// Addresses remembered.
+const ADDRESSES_MAX: usize = 10_000;
+/// Sign-ins from one network within [`TRIES_MS`] that are checked beside each other; those beyond it one after the other.
 const TRIES_UNSUSPECTED: u32 = 5;
-/// Sign-ins tried from one network within [`LOCK_MS`].
+/// Sign-ins tried from one network within [`TRIES_MS`].
 const TRIES_PER_ADDRESS_MAX: u32 = 60;
+const TRIES_MS: u64 = 60_000;
 
-/// Counts wrong passwords by name, and tries by network; volatile, a restart forgives.
+/// Counts attempts to sign in by network; volatile, a restart forgives.
 #[derive(Default)]
 pub(crate) struct LoginGuard {
-    names: Mutex<BTreeMap<String, (u32, UtcMillis)>>,
     addresses: Mutex<BTreeMap<String, (u32, UtcMillis)>>,
 }
 
 impl LoginGuard {
-    /// Whether the name is locked now.
-    pub(crate) fn is_locked(&self, name: &str, now: UtcMillis) -> bool {
-        let counts = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.get(name).is_some_and(|(n, at)| now.since_ms(*at) < lock_ms(*n))
-    }
-
-    /// Notes the outcome of a try; gives whether the name is locked because of it.
-    pub(crate) fn note(&self, name: &str, now: UtcMillis, succeeded: bool) -> bool {
-        let mut counts = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if succeeded {
-            counts.remove(name);
-            return false;
-        }
-        count(&mut counts, name, now, ROW_MS) >= FAILURES_MAX
-    }
-
     /// Whether the network has tried more sign-ins than it may without waiting for its turn: whoever guesses takes one place to check passwords, and
     /// leaves the others to people.
     pub(crate) fn is_suspect(&self, address: IpAddr, now: UtcMillis) -> bool {
         let counts = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         let held = counts.get(&network(address).to_string());
-        held.is_some_and(|(n, at)| *n > TRIES_UNSUSPECTED && now.since_ms(*at) < LOCK_MS)
+        held.is_some_and(|(n, at)| *n > TRIES_UNSUSPECTED && now.since_ms(*at) < TRIES_MS)
     }
 
     /// Whether this address may try once more. Addresses of one network count as one.
     pub(crate) fn admits(&self, address: IpAddr, now: UtcMillis) -> bool {
         let mut counts = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        count(&mut counts, &network(address).to_string(), now, LOCK_MS) <= TRIES_PER_ADDRESS_MAX
+        count(&mut counts, &network(address).to_string(), now) <= TRIES_PER_ADDRESS_MAX
     }
 }
 
-/// For how long a name is locked after so many wrong passwords in a row.
-fn lock_ms(failures: u32) -> u64 {
-    match (failures / FAILURES_MAX).checked_sub(1) {
-        Some(more) => LOCK_MS << more.min(DOUBLINGS_MAX),
-        None => 0,
+/// One more attempt from this address, whose count begins again when none came for a minute.
+fn count(counts: &mut BTreeMap<String, (u32, UtcMillis)>, address: &str, now: UtcMillis) -> u32 {
+    if counts.len() >= ADDRESSES_MAX {
+        counts.retain(|_, (_, at)| now.since_ms(*at) < TRIES_MS);
     }
-}
-
-/// One more in the row of this name, which ends when nothing came for `row_ms`.
-fn count(counts: &mut BTreeMap<String, (u32, UtcMillis)>, name: &str, now: UtcMillis, row_ms: u64) -> u32 {
-    if counts.len() >= NAMES_MAX {
-        // Who is locked stays so: otherwise a crowd of invented names would set free the one.
-        counts.retain(|_, (n, at)| now.since_ms(*at) < lock_ms(*n));
-    }
-    let (n, at) = counts.entry(name.to_owned()).or_insert((0, now));
-    if now.since_ms(*at) >= row_ms {
+    let (n, at) = counts.entry(address.to_owned()).or_insert((0, now));
+    if now.since_ms(*at) >= TRIES_MS {
         *n = 0;
     }
-    *n += 1;
+    *n = n.saturating_add(1);
     *at = now;
     *n
 }
@@ -230,48 +198,6 @@ mod tests {
     }
 
     #[test]
-    fn p11_300d_five_wrong_passwords_lock_a_name_for_a_minute() {
-        let guard = LoginGuard::default();
-        let t = UtcMillis(1_000_000);
-        for n in 1..=FAILURES_MAX {
-            assert!(!guard.is_locked("user-a", t));
-            assert_eq!(guard.note("user-a", t, false), n == FAILURES_MAX);
-        }
-        assert!(guard.is_locked("user-a", t.plus_ms(LOCK_MS - 1)));
-        assert!(!guard.is_locked("user-b", t));
-        assert!(!guard.is_locked("user-a", t.plus_ms(LOCK_MS)));
-        guard.note("user-a", t, true);
-        assert!(!guard.is_locked("user-a", t));
-    }
-
-    /// Whoever knows the password and guesses codes gets a few dozen guesses a day.
-    #[test]
-    fn p11_300d_each_five_more_lock_for_longer_up_to_a_quarter_of_an_hour() {
-        let guard = LoginGuard::default();
-        let (mut now, mut guesses) = (UtcMillis(1_000_000), 0);
-        let end = now.plus_ms(ROW_MS);
-        while now < end {
-            if guard.is_locked("user-a", now) {
-                now = now.plus_ms(1_000);
-            } else {
-                guard.note("user-a", now, false);
-                guesses += 1;
-            }
-        }
-        assert!((90..=130).contains(&guesses), "{guesses} guesses in a day");
-        assert!(!guard.is_locked("user-a", end.plus_ms(LOCK_MS << DOUBLINGS_MAX)), "and the owner gets in again");
-    }
-
-    #[test]
-    fn p11_300d_invented_names_do_not_set_a_locked_one_free() {
-        let guard = LoginGuard::default();
-        let t = UtcMillis(1_000_000);
-        (0..FAILURES_MAX).for_each(|_| _ = guard.note("user-a", t, false));
-        (0..2 * NAMES_MAX).for_each(|n| _ = guard.note(&format!("made-up-{n}"), t, false));
-        assert!(guard.is_locked("user-a", t));
-    }
-
-    #[test]
     fn p11_300d_an_address_that_tries_and_tries_is_not_heard() {
         let guard = LoginGuard::default();
         let t = UtcMillis(1_000_000);
@@ -280,7 +206,7 @@ mod tests {
         assert!(!guard.admits(ip(9), t));
         assert!(guard.admits(ip(8), t));
         assert!(guard.is_suspect(ip(9), t) && !guard.is_suspect(ip(8), t));
-        assert!(guard.admits(ip(9), t.plus_ms(LOCK_MS)));
+        assert!(guard.admits(ip(9), t.plus_ms(TRIES_MS)));
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 mod breached;
 mod guard;
+mod marks;
 mod oidc;
 mod password;
 mod second_factor;
+mod sign_in;
 mod signing_key;
 
 use mdfm_shared::digest::Digest;
@@ -14,13 +16,15 @@ use serde::Deserialize;
 
 pub(crate) use breached::Breached;
 pub(crate) use guard::{Idle, LoginGuard, RequestRates, TooMany};
+pub(crate) use marks::MarkKey;
 pub(crate) use oidc::{Oidc, OidcConfig, is_loopback};
-pub(crate) use password::{PasswordError, hash_password, spend_verification_time, verify_password};
+pub(crate) use password::{PASSWORD_CHARS_MAX, PasswordError, hash_password, verify_password};
 pub(crate) use second_factor::{Pending, new_recovery_codes, recovery_digest, step_of};
+pub(crate) use sign_in::{Attempt, Factor as ShownFactor, InSession, SignIn, SignIns};
 pub(crate) use signing_key::{seal, unseal};
 
 use crate::domain::State;
-use crate::domain::access::{AccessRole, Permission};
+use crate::domain::access::{AccessRole, By, Permission};
 
 /// Whether people need a second factor for what decides over firmware, people or trust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -64,6 +68,8 @@ pub(crate) struct Caller {
 pub(crate) enum Denied {
     /// The role does not carry the permission, or the token.
     Permission,
+    /// A token asks for what only a person decides.
+    Person,
     /// No second factor is set up.
     NoSecondFactor,
     /// The second factor was not shown, or too long ago.
@@ -98,28 +104,95 @@ impl Caller {
         matches!(self.right, Right::Session { .. })
     }
 
-    /// Whether the second factor was shown lately in this session.
+    /// Whether the second factor was ever shown in this session: nobody who holds less has it.
+    pub(crate) fn is_proven(&self) -> bool {
+        matches!(self.right, Right::Session { shown_at: Some(_), .. })
+    }
+
+    /// Checks that the second factor was shown in this session within the last minutes, whatever the policy says.
+    pub(crate) fn shows_factor(&self, policy: &SessionPolicy, now: UtcMillis) -> Result<(), Denied> {
+        match self.right {
+            Right::Token { .. } => Err(Denied::Person),
+            Right::Session { has_factor: false, .. } => Err(Denied::NoSecondFactor),
+            Right::Session { .. } if self.has_shown_factor(policy, now) => Ok(()),
+            Right::Session { .. } => Err(Denied::StepUp),
+        }
+    }
+
+    /// Whether the second factor was shown in this session within the last minutes.
     pub(crate) fn has_shown_factor(&self, policy: &SessionPolicy, now: UtcMillis) -> bool {
         matches!(self.right, Right::Session { shown_at: Some(at), .. } if now.since_ms(at) < policy.step_up_ms)
     }
 
-    /// Whether the caller may do what needs `permission`, now.
-    pub(crate) fn may(&self, permission: Permission, policy: &SessionPolicy, now: UtcMillis) -> Result<(), Denied> {
+    /// Whether the caller may do what needs `permission`, now, and is known by what that permission or the route (`by`) demands.
+    pub(crate) fn may(
+        &self,
+        permission: Permission,
+        by: By,
+        policy: &SessionPolicy,
+        now: UtcMillis,
+    ) -> Result<(), Denied> {
         if !self.roles.iter().any(|r| permission.is_granted_to(*r)) {
             return Err(Denied::Permission);
         }
-        match &self.right {
-            Right::Token { permissions } if permissions.contains(&permission) && !permission.needs_person() => Ok(()),
-            Right::Token { .. } => Err(Denied::Permission),
-            Right::Session { .. } if !permission.is_critical() => Ok(()),
-            Right::Session { has_factor: false, .. } => match policy.second_factor {
-                SecondFactorPolicy::Required => Err(Denied::NoSecondFactor),
-                SecondFactorPolicy::Optional => Ok(()),
-            },
-            Right::Session { shown_at, .. } => match shown_at {
-                Some(at) if now.since_ms(*at) < policy.step_up_ms => Ok(()),
-                _ => Err(Denied::StepUp),
-            },
+        match (&self.right, by.max(permission.by())) {
+            (Right::Token { permissions }, _) if !permissions.contains(&permission) => Err(Denied::Permission),
+            (Right::Token { .. } | Right::Session { .. }, By::Token) | (Right::Session { .. }, By::Person) => Ok(()),
+            (Right::Token { .. }, By::Person | By::Factor) => Err(Denied::Person),
+            (Right::Session { has_factor: false, .. }, By::Factor)
+                if policy.second_factor == SecondFactorPolicy::Optional =>
+            {
+                Ok(())
+            }
+            (Right::Session { .. }, By::Factor) => self.shows_factor(policy, now),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UtcMillis = UtcMillis(10_000_000);
+
+    fn policy(second_factor: SecondFactorPolicy) -> SessionPolicy {
+        SessionPolicy { second_factor, session_ms: 1, idle_ms: 1, step_up_ms: 900_000 }
+    }
+
+    fn caller(right: Right) -> Caller {
+        let actor = Actor { kind: ActorKind::User, id: "op".into(), roles: vec![] };
+        Caller { actor, roles: vec![AccessRole::Operator], token_sha256: Digest::of(b"x"), right }
+    }
+
+    #[test]
+    fn sec_4_what_each_caller_may_by_what_they_are_known() {
+        let session = |shown_at, has_factor| caller(Right::Session { shown_at, has_factor });
+        let ago = |ms: u64| Some(UtcMillis(NOW.0 - ms));
+        let token = caller(Right::Token { permissions: vec![Permission::ManageFleet, Permission::Recall] });
+        // Who asks; the answers for a token's, a person's and a critical decision.
+        let table = [
+            (&token, [true, false, false]),
+            (&session(None, false), [true, true, false]),
+            (&session(None, true), [true, true, false]),
+            (&session(ago(900_000), true), [true, true, false]),
+            (&session(ago(899_999), true), [true, true, true]),
+        ];
+        for (who, expected) in table {
+            let may = |by| who.may(Permission::ManageFleet, by, &policy(SecondFactorPolicy::Required), NOW).is_ok();
+            assert_eq!([By::Token, By::Person, By::Factor].map(may), expected, "{who:?}");
+            assert_eq!(who.shows_factor(&policy(SecondFactorPolicy::Optional), NOW).is_ok(), expected[2], "{who:?}");
+            // What a permission demands by itself no route takes away.
+            assert_eq!(
+                who.may(Permission::Recall, By::Token, &policy(SecondFactorPolicy::Required), NOW).is_ok(),
+                expected[1]
+            );
+        }
+        let optional = policy(SecondFactorPolicy::Optional);
+        let may = |who: &Caller| who.may(Permission::ManageFleet, By::Factor, &optional, NOW).is_ok();
+        assert_eq!((may(&session(None, false)), may(&session(None, true)), may(&token)), (true, false, false));
+        assert!(
+            session(ago(1), true).may(Permission::ManageUsers, By::Token, &optional, NOW).is_err(),
+            "another's role"
+        );
     }
 }

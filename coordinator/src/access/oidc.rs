@@ -14,8 +14,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::time::UtcMillis;
 use reqwest::Client;
-use serde::Deserialize;
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::https;
 
@@ -25,8 +26,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// For so long somebody may take to sign in at the provider.
 const FLOW_MS: u64 = 10 * 60_000;
-/// Sign-ins on their way at once; above that the oldest must begin anew.
-const FLOWS_MAX: usize = 1_000;
+/// Bytes of a flow as its caller holds it.
+const FLOW_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of an address to come back to.
+const REDIRECT_BYTES_MAX: usize = 2 * 1024;
+/// Flows that were taken up, remembered until they are over; the oldest go first, and the provider takes each code once anyway.
+const USED_MAX: usize = 100_000;
 /// How far the clocks of provider and coordinator may differ, in seconds.
 const LEEWAY_S: u64 = 60;
 /// Signatures that count: none without a key of the provider's own, and none that the client's secret could make.
@@ -72,7 +77,8 @@ struct Provider {
     jwks_uri: String,
 }
 
-#[derive(Debug, Clone)]
+/// A sign-in on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Flow {
     began: UtcMillis,
     state: String,
@@ -88,6 +94,58 @@ pub(crate) struct Begun {
     pub(crate) flow: String,
     pub(crate) authorization_url: String,
 }
+
+/// Sign-ins on their way are held by those who began them, sealed under a key of this process: nothing is kept for a stranger, so nobody can
+/// crowd out anybody's.
+struct Flows {
+    key: LessSafeKey,
+    used: Mutex<BTreeMap<Digest, UtcMillis>>,
+}
+
+impl Flows {
+    fn new() -> anyhow::Result<Self> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+        let key = UnboundKey::new(&CHACHA20_POLY1305, &bytes).map_err(|_| anyhow::anyhow!("no key"))?;
+        Ok(Self { key: LessSafeKey::new(key), used: Mutex::default() })
+    }
+
+    fn seal(&self, flow: &Flow) -> anyhow::Result<String> {
+        let mut nonce = [0; NONCE_LEN];
+        getrandom::fill(&mut nonce).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+        let mut sealed = serde_json::to_vec(flow)?;
+        let sealing = Nonce::assume_unique_for_key(nonce);
+        let sealed_all = self.key.seal_in_place_append_tag(sealing, Aad::from(FLOW_PURPOSE), &mut sealed);
+        sealed_all.map_err(|_| anyhow::anyhow!("the flow cannot be sealed"))?;
+        Ok(URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat()))
+    }
+
+    /// Opens a flow of this process that is not over; each once.
+    fn take(&self, text: &str, now: UtcMillis) -> Option<Flow> {
+        if text.len() > FLOW_BYTES_MAX {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (nonce, sealed) = bytes.split_at_checked(NONCE_LEN)?;
+        let (nonce, mut sealed) = (Nonce::try_assume_unique_for_key(nonce).ok()?, sealed.to_vec());
+        let opened = self.key.open_in_place(nonce, Aad::from(FLOW_PURPOSE), &mut sealed).ok()?;
+        let flow: Flow = serde_json::from_slice(opened).ok()?;
+        if now.since_ms(flow.began) >= FLOW_MS {
+            return None;
+        }
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.retain(|_, began| now.since_ms(*began) < FLOW_MS);
+        if used.len() >= USED_MAX
+            && let Some(oldest) = used.iter().min_by_key(|(_, began)| **began).map(|(id, _)| *id)
+        {
+            used.remove(&oldest);
+        }
+        used.insert(Digest::of(&bytes), flow.began).is_none().then_some(flow)
+    }
+}
+
+/// What the key of flows seals.
+const FLOW_PURPOSE: &[u8] = b"mdfm sign-in by OpenID Connect v1";
 
 #[derive(Deserialize)]
 struct Tokens {
@@ -116,7 +174,7 @@ pub(crate) struct Oidc {
     config: OidcConfig,
     secret: Option<String>,
     client: Client,
-    flows: Mutex<BTreeMap<Digest, Flow>>,
+    flows: Flows,
 }
 
 fn random() -> anyhow::Result<String> {
@@ -130,7 +188,7 @@ impl Oidc {
         let client = https::client("oidc.ca_file", &config.issuer, config.ca_file.as_deref(), PATIENCE)?;
         let secret = config.client_secret_file.as_deref().map(mdfm_service::read_secret).transpose()?;
         let secret = secret.map(|text| text.trim().to_owned());
-        Ok(Self { config: config.clone(), secret, client, flows: Mutex::default() })
+        Ok(Self { config: config.clone(), secret, client, flows: Flows::new()? })
     }
 
     /// The provider's identifier.
@@ -140,6 +198,9 @@ impl Oidc {
 
     /// Whether the provider may send people back there.
     pub(crate) fn may_return_to(&self, redirect_uri: &str) -> bool {
+        if redirect_uri.len() > REDIRECT_BYTES_MAX {
+            return false;
+        }
         is_loopback(redirect_uri) || self.config.redirect_uris.iter().any(|uri| uri == redirect_uri)
     }
 
@@ -171,7 +232,7 @@ impl Oidc {
     /// The provider cannot be asked.
     pub(crate) async fn begin(&self, redirect_uri: &str, now: UtcMillis) -> anyhow::Result<Begun> {
         let provider = self.provider().await?;
-        let (flow, state, nonce, verifier) = (random()?, random()?, random()?, random()?);
+        let (state, nonce, verifier) = (random()?, random()?, random()?);
         let challenge = URL_SAFE_NO_PAD.encode(Digest::of(verifier.as_bytes()).0);
         let query = serde_urlencoded::to_string([
             ("response_type", "code"),
@@ -185,14 +246,8 @@ impl Oidc {
         ])?;
         let joint = if provider.authorization_endpoint.contains('?') { '&' } else { '?' };
         let authorization_url = format!("{}{joint}{query}", provider.authorization_endpoint);
-        let mut flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
-        flows.retain(|_, f| now.since_ms(f.began) < FLOW_MS);
-        while flows.len() >= FLOWS_MAX {
-            let oldest = flows.iter().min_by_key(|(_, f)| f.began).map(|(id, _)| *id);
-            oldest.map(|id| flows.remove(&id));
-        }
-        let kept = Flow { began: now, state, nonce, verifier, redirect_uri: redirect_uri.to_owned() };
-        flows.insert(Digest::of(flow.as_bytes()), kept);
+        let flow = Flow { began: now, state, nonce, verifier, redirect_uri: redirect_uri.to_owned() };
+        let flow = self.flows.seal(&flow)?;
         Ok(Begun { flow, authorization_url })
     }
 
@@ -201,8 +256,7 @@ impl Oidc {
     /// # Errors
     /// Why it does not count.
     pub(crate) async fn finish(&self, flow: &str, state: &str, code: &str, now: UtcMillis) -> anyhow::Result<String> {
-        let taken = self.flows.lock().unwrap_or_else(PoisonError::into_inner).remove(&Digest::of(flow.as_bytes()));
-        let flow = taken.filter(|f| now.since_ms(f.began) < FLOW_MS).context("the sign-in is over, or unknown")?;
+        let flow = self.flows.take(flow, now).context("the sign-in is over, or unknown")?;
         ensure!(flow.state == state, "the sign-in came back with a state that is not its own");
         let provider = self.provider().await?;
         let mut form = vec![
@@ -274,6 +328,31 @@ mod tests {
             redirect_uris: vec!["https://firmware.example/signed-in".into()],
         })
         .expect("builds")
+    }
+
+    /// Nothing is kept of a flow that was begun, so there is nothing that a crowd could push out.
+    #[test]
+    fn sec_20_no_crowd_of_sign_ins_ends_the_one_of_another() {
+        let (flows, began) = (Flows::new().expect("randomness"), UtcMillis(1_000_000));
+        let flow = |state: &str| Flow {
+            began,
+            state: state.into(),
+            nonce: "n".into(),
+            verifier: "v".into(),
+            redirect_uri: "http://127.0.0.1:1/".into(),
+        };
+        let mine = flows.seal(&flow("mine")).expect("seals");
+        let crowd: Vec<String> = (0..5_000).map(|n| flows.seal(&flow(&n.to_string())).expect("seals")).collect();
+        assert!(flows.used.lock().expect("whole").is_empty(), "nothing is kept of them");
+        crowd.iter().take(2_000).for_each(|other| assert!(flows.take(other, began).is_some()));
+        assert_eq!(flows.take(&mine, began.plus_ms(FLOW_MS - 1)), Some(flow("mine")));
+        assert_eq!(flows.take(&mine, began.plus_ms(FLOW_MS - 1)), None, "each once");
+        let late = flows.seal(&flow("late")).expect("seals");
+        assert_eq!(flows.take(&late, began.plus_ms(FLOW_MS)), None, "it is over");
+        let other = Flows::new().expect("randomness").seal(&flow("other")).expect("seals");
+        for bad in [other.as_str(), "", "made up", &late[..late.len() - 2], &"A".repeat(2 * FLOW_BYTES_MAX)] {
+            assert_eq!(flows.take(bad, began), None, "{bad}");
+        }
     }
 
     #[test]

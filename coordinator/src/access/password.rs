@@ -7,12 +7,12 @@ use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 /// Shortest password.
 const CHARS_MIN: usize = 12;
 /// Longest password; more only costs time.
-const CHARS_MAX: usize = 256;
+pub(crate) const PASSWORD_CHARS_MAX: usize = 256;
 
 /// Why a password is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PasswordError {
-    #[error("a password has {CHARS_MIN} to {CHARS_MAX} characters")]
+    #[error("a password has {CHARS_MIN} to {PASSWORD_CHARS_MAX} characters")]
     Length,
     #[error("the password cannot be hashed")]
     Hash,
@@ -24,7 +24,7 @@ pub(crate) enum PasswordError {
 
 /// Hashes a new password; takes tens of milliseconds of a core.
 pub(crate) fn hash_password(password: &str) -> Result<String, PasswordError> {
-    if !(CHARS_MIN..=CHARS_MAX).contains(&password.chars().count()) {
+    if !(CHARS_MIN..=PASSWORD_CHARS_MAX).contains(&password.chars().count()) {
         return Err(PasswordError::Length);
     }
     let mut salt = [0; 16];
@@ -34,21 +34,46 @@ pub(crate) fn hash_password(password: &str) -> Result<String, PasswordError> {
     Ok(hash.to_string())
 }
 
-/// Whether `password` has this hash; takes as long as hashing.
+/// Whether `password` has this hash. Takes as long for every password and every hash, those that are not valid too: the time of the answer
+/// says nothing about an account.
 pub(crate) fn verify_password(password: &str, hash: &str) -> bool {
-    password.chars().count() <= CHARS_MAX
-        && PasswordHash::new(hash)
-            .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
-}
-
-/// Takes as long as verifying, for names that do not exist: the time of the answer tells nothing.
-pub(crate) fn spend_verification_time(password: &str) {
-    let _ = Argon2::default().hash_password_with_salt(password.as_bytes(), &[0; 16]);
+    match PasswordHash::new(hash) {
+        Ok(hash) => Argon2::default().verify_password(password.as_bytes(), &hash).is_ok(),
+        Err(_) => {
+            let _ = Argon2::default().hash_password_with_salt(password.as_bytes(), &[0; 16]);
+            false
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The work of the hash is done whatever the password and the hash are; nothing returns early.
+    #[test]
+    fn sec_16_every_password_and_hash_costs_the_same_work() {
+        let hash = hash_password("correct horse battery").expect("long enough");
+        let spent = |password: &str, hash: &str| {
+            let of = || {
+                let began = std::time::Instant::now();
+                assert!(!verify_password(password, hash));
+                began.elapsed()
+            };
+            (0..5).map(|_| of()).min().expect("some")
+        };
+        let known = spent("another password", &hash);
+        let long = "x".repeat(10 * PASSWORD_CHARS_MAX);
+        for (what, took) in [
+            ("a long password", spent(&long, &hash)),
+            ("no account", spent("another password", "nonsense")),
+            ("neither", spent(&long, "nonsense")),
+            ("an empty password", spent("", &hash)),
+        ] {
+            // An early return is a thousand times as fast; machines under load are not exact.
+            assert!(took * 4 > known && known * 4 > took, "{what}: {took:?}, a known name {known:?}");
+        }
+    }
 
     #[test]
     fn only_the_password_itself_verifies() {

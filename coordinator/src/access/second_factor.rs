@@ -16,8 +16,8 @@ const SECRET_BYTES: usize = 20;
 const PENDING_MS: u64 = 10 * 60_000;
 /// People who set one up at the same time.
 const PENDING_MAX: usize = 1_000;
-/// Letters of a recovery code: 80 bits.
-const RECOVERY_BYTES: usize = 10;
+/// Random bytes of a recovery code: 120 bits, because the log has its plain digest, and outsiders have the log.
+const RECOVERY_BYTES: usize = 15;
 
 /// The time step whose code this is, one step of tolerance to each side; none if it is none.
 pub(crate) fn step_of(secret: &str, code: &str, now: UtcMillis) -> Option<u64> {

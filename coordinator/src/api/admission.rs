@@ -132,6 +132,7 @@ const ROWS: &[(Class, &[Row])] = &[
         ("POST", "/api/v1/users/{user}/disable"),
         ("PUT", "/api/v1/users/{user}/password"),
         ("POST", "/api/v1/users/{user}/sign-out"),
+        ("DELETE", "/api/v1/users/{user}/tokens/{token}"),
     ]),
     (Class::Person, PERSON),
 ];
@@ -228,6 +229,7 @@ const PERSON: &[Row] = &[
     ("GET", "/api/v1/roles"),
     ("GET", "/api/v1/settings"),
     ("PUT", "/api/v1/settings"),
+    ("GET", "/api/v1/tokens"),
     ("GET", "/api/v1/trust"),
     ("GET", "/api/v1/users"),
     ("POST", "/api/v1/users"),

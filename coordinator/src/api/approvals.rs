@@ -73,7 +73,9 @@ pub(crate) struct Signing {
     /// `Clinical`, `QA` or `Regulatory`.
     role: String,
     reason: String,
+    #[schema(format = Password)]
     password: String,
+    #[schema(format = Password)]
     code: String,
     /// The digest of the manifest that the signer was shown; the signature is refused if the release has another.
     #[schema(value_type = Option<String>)]
@@ -164,7 +166,9 @@ pub(crate) struct PhaseSigning {
     /// `Clinical`, `QA` or `Regulatory`: the role that the phase asks for.
     role: String,
     reason: String,
+    #[schema(format = Password)]
     password: String,
+    #[schema(format = Password)]
     code: String,
     /// The digest of the manifest that the signer was shown; the signature is refused if the deployment brings another.
     #[schema(value_type = Option<String>)]

@@ -23,6 +23,7 @@ use crate::clock;
 use crate::domain::access::Permission;
 use crate::domain::rollout::plan::{self, Draft};
 use crate::domain::rollout::request::DeploymentJson;
+use crate::domain::rollout::sight::{is_seen_by, status_for, validation_for};
 use crate::domain::rollout::spec::ConsentRule;
 use crate::domain::rollout::{
     CriticalReach, Deployment, Duty, FirstFailure, GateRecord, GivenValidation, OrderedBack, PhaseSpec, PhaseStatus,
@@ -229,17 +230,6 @@ fn plan_view(state: &domain::State, draft: Draft) -> PlanView {
     }
 }
 
-/// The status; what happened in other hospitals is not for the staff of one.
-fn status_for(deployment: &Deployment, own: Option<&HospitalId>) -> Status {
-    let is_own = |own: &HospitalId| deployment.contained.keys().all(|h| h == own);
-    match (&deployment.status, own) {
-        (Status::Paused { .. }, Some(own)) if !is_own(own) => {
-            Status::Paused { reason: "held after a fault in another hospital".to_owned() }
-        }
-        (status, _) => status.clone(),
-    }
-}
-
 fn contained(deployment: &Deployment, sees: &dyn Fn(&HospitalId) -> bool) -> Vec<ContainedView> {
     deployment
         .contained
@@ -367,7 +357,7 @@ fn view(state: &domain::State, id: &DeploymentId, deployment: &Deployment, own: 
         status: phase.status.clone(),
         devices: phase.tally,
         gate: phase.gate.clone(),
-        validation: phase.validation.clone(),
+        validation: phase.validation.as_ref().map(|given| validation_for(given, own)),
     });
     let consents = deployment
         .hospitals
@@ -383,11 +373,11 @@ fn view(state: &domain::State, id: &DeploymentId, deployment: &Deployment, own: 
         firmware_id: deployment.plan.firmware.to_string(),
         manifest_digest: deployment.plan.manifest.to_string(),
         strategy: spec.strategy,
-        group_id: spec.group.as_ref().map(ToString::to_string),
+        group_id: spec.group.as_ref().filter(|_| own.is_none()).map(ToString::to_string),
         plan_digest: deployment.plan.plan.to_string(),
         created_by: deployment.plan.created_by.clone(),
         created_at: deployment.created_at.to_string(),
-        status: status_for(deployment, own),
+        status: status_for(state, deployment, own),
         first_failure: deployment.plan.first_failure,
         critical_reach: spec.critical_reach(),
         raises_security: deployment.only_a_person_rolls_back(),
@@ -404,7 +394,9 @@ fn view(state: &domain::State, id: &DeploymentId, deployment: &Deployment, own: 
 pub(super) fn find(api: &Api, caller: &Caller, id: &DeploymentId) -> Result<axum::Json<DeploymentView>, Problem> {
     let state = api.runner.state();
     let own = state.hospital_of_user(&caller.actor.id);
-    Ok(axum::Json(view(&state, id, state.need_deployment(id)?, own)))
+    let held = state.deployments.get(id).filter(|held| is_seen_by(held, own));
+    let held = held.ok_or_else(|| domain::Refusal::not_found("deployment", id))?;
+    Ok(axum::Json(view(&state, id, held, own)))
 }
 
 #[derive(Deserialize)]
@@ -454,7 +446,7 @@ pub(super) async fn list(
     query.page(
         "/api/v1/deployments",
         &state.deployments,
-        |_, _| true,
+        |_, deployment| is_seen_by(deployment, own),
         |id, d| DeploymentView { devices: Vec::new(), ..view(&state, id, d, own) },
     )
 }

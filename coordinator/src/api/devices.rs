@@ -20,7 +20,7 @@ use super::request::{Json, Origin, Path, Query, given, id, parsed, tagged};
 use super::{Api, Problem, fhir};
 use crate::access::Caller;
 use crate::clock;
-use crate::domain::access::Permission;
+use crate::domain::access::{By, Permission};
 use crate::domain::fleet::{self, Device, DeviceChange, NewDevice};
 use crate::domain::presence::{Presence, Reach};
 use crate::domain::recall::Quarantine;
@@ -265,7 +265,9 @@ pub(super) async fn change(
     Json(patch): Json<DevicePatch>,
 ) -> Result<Response, Problem> {
     let object = format!("device/{device}");
-    let caller = origin.need(&api, Permission::ManageFleet, "device.change", &object).await?;
+    // Who moves a device decides whose gateway commands it.
+    let by = if patch.hospital_id.is_some() || patch.gateway_id.is_some() { By::Person } else { By::Token };
+    let caller = origin.need_by(&api, Permission::ManageFleet, by, "device.change", &object).await?;
     let device: DeviceId = id("device", &device)?;
     let change = DeviceChange {
         serial: patch.serial_number,

@@ -15,7 +15,7 @@ use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, id};
 use super::{Api, Problem};
 use crate::clock;
-use crate::domain::access::Permission;
+use crate::domain::access::{By, Permission};
 use crate::domain::fleet::AnomalyKind;
 use crate::domain::presence::Standing;
 use crate::domain::{Command, Refusal};
@@ -141,7 +141,8 @@ pub(super) async fn list(
     )
 }
 
-/// Makes a one-time enrolment token; a new one replaces an unused one.
+/// Makes a one-time enrolment token; a new one replaces an unused one. Whoever uses one for a gateway that is enrolled replaces that gateway:
+/// this needs a person who has just shown the second factor, and administrators and operators are notified.
 #[utoipa::path(post, path = "/api/v1/gateways/{gateway}/enrolment-tokens",
     responses((status = 201, body = TokenView), (status = 409, body = Problem)))]
 pub(super) async fn issue_token(
@@ -149,12 +150,16 @@ pub(super) async fn issue_token(
     origin: Origin,
     Path(gateway): Path<String>,
 ) -> Result<(StatusCode, axum::Json<TokenView>), Problem> {
-    let caller = origin.need(&api, Permission::ManageFleet, "gateway.token", &format!("gateway/{gateway}")).await?;
+    let object = format!("gateway/{gateway}");
+    let caller = origin.need(&api, Permission::ManageFleet, "gateway.token", &object).await?;
     let gateway: GatewayId = id("gateway", &gateway)?;
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|e| Problem::internal("no randomness", &e))?;
     let expires_at = clock::now().plus_ms(TOKEN_MS);
-    let command = Command::IssueToken { gateway: gateway.clone(), secret_sha256: Digest::of(&secret), expires_at };
+    // The core refuses a token for a gateway that is enrolled, unless a person has just shown the second factor.
+    let replaces = caller.may(Permission::ManageFleet, By::Factor, &api.sessions, clock::now()).is_ok();
+    let command =
+        Command::IssueToken { gateway: gateway.clone(), secret_sha256: Digest::of(&secret), expires_at, replaces };
     origin.submit(&api, &caller, command).await?;
     let trust_root = api
         .runner

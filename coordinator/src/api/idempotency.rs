@@ -1,5 +1,6 @@
 //! A POST that comes again with the same `Idempotency-Key` gets the first answer again, and is not done again. Answers are kept in memory,
-//! bounded; that a request was carried out stands in the log, so that it is not done again after a restart either.
+//! bounded; that a request was carried out stands in the log, so that it is not done again after a restart either. The log has marks of key and
+//! content under a key that is not in it, and secrets of a body are in no mark.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,13 +13,15 @@ use axum::response::{IntoResponse, Response};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::record::RequestMark;
 use mdfm_shared::time::UtcMillis;
+use serde_json::Value;
 
 use super::body::unreadable;
 use super::request::Origin;
 use super::{Api, Problem};
+use crate::access::MarkKey;
 use crate::clock;
 use crate::domain::Refusal;
-use crate::domain::done::{Done, KEPT_MS};
+use crate::domain::done::{Done, DoneRequests, KEPT_MS};
 use crate::domain::refusal::Class;
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -98,14 +101,71 @@ impl Answers {
     }
 }
 
+/// Fields of bodies that are secrets, at whatever depth. A test finds them all in the OpenAPI document.
+pub(super) const SECRET_FIELDS: [&str; 7] =
+    ["password", "newPassword", "code", "recoveryCode", "secret", "flow", "state"];
+
+/// A body without its secrets.
+fn without_secrets(body: &[u8]) -> Vec<u8> {
+    fn strip(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.retain(|name, _| !SECRET_FIELDS.contains(&name.as_str()));
+                fields.values_mut().for_each(strip);
+            }
+            Value::Array(items) => items.iter_mut().for_each(strip),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    match serde_json::from_slice::<Value>(body) {
+        Ok(mut value @ (Value::Object(_) | Value::Array(_))) => {
+            strip(&mut value);
+            serde_json::to_vec(&value).unwrap_or_default()
+        }
+        // A list of devices as CSV, for example.
+        _ => body.to_vec(),
+    }
+}
+
+/// What is known of a request by its marks.
+struct Marks {
+    /// Of caller and key.
+    id: Digest,
+    /// Of all that was sent, kept in memory alone.
+    request: Digest,
+    /// Of what was sent without its secrets, for the log.
+    content: Digest,
+    /// As coordinators of before marks had a key wrote caller and key, and what was sent.
+    plain: (Digest, Digest),
+}
+
+impl Marks {
+    fn new(key: &MarkKey, caller: &str, header: &str, target: &str, body: &[u8]) -> Self {
+        let named = format!("{caller}\n{header}");
+        let target = target.as_bytes();
+        Self {
+            id: key.mark("request key", &[named.as_bytes()]),
+            request: key.mark("request", &[target, body]),
+            content: key.mark("request content", &[target, &without_secrets(body)]),
+            plain: (Digest::of(named.as_bytes()), Digest::of(&[target, b"\n", body].concat())),
+        }
+    }
+
+    /// What was done under this key, and whether it was this request.
+    fn find<'a>(&self, done: &'a DoneRequests, now: UtcMillis) -> Option<(&'a Done, bool)> {
+        let keyed = done.find(&self.id, now).map(|done| (done, done.content == self.content));
+        keyed.or_else(|| done.find(&self.plain.0, now).map(|done| (done, done.content == self.plain.1)))
+    }
+}
+
 /// Whether answers of this route are kept: not those with secrets in them.
 fn is_kept(path: &str) -> bool {
     !path.starts_with("/api/v1/me") && !path.starts_with("/api/v1/sessions") && !path.ends_with("/enrolment-tokens")
 }
 
 /// What is said of a request that was carried out by a coordinator that is not there any more to give its answer.
-fn refusal_of(done: &Done, content: Digest) -> Refusal {
-    if done.content != content {
+fn refusal_of(done: &Done, is_same: bool) -> Refusal {
+    if !is_same {
         return reused();
     }
     let Done { at, action, object, .. } = done;
@@ -134,24 +194,24 @@ pub(super) async fn once(
     let (Some(key), Some(caller)) = (key, key.and_then(|_| origin.peek(api))) else {
         return Ok(next.run(request).await);
     };
-    let key = key.to_str().ok().filter(|k| (1..=KEY_CHARS_MAX).contains(&k.len()));
+    let key = key.to_str().ok().filter(|k| (1..=KEY_CHARS_MAX).contains(&k.len())).map(str::to_owned);
     let key = key.ok_or_else(|| {
         Refusal::invalid("Idempotency-Key", format!("must be 1 to {KEY_CHARS_MAX} letters, digits or signs"))
     })?;
-    let id = Digest::of(format!("{}\n{key}", caller.actor.id).as_bytes());
     let (mut parts, body) = request.into_parts();
     let body = to_bytes(body, body_bytes_max).await.map_err(|e| Problem::from(unreadable(&e)))?;
-    let content = Digest::of(&[format!("{} {}\n", parts.method, parts.uri).as_bytes(), &body].concat());
-    let now = clock::now();
-    if let Some(answer) = api.answers.begin(id, content, now)? {
+    let target = format!("{} {}", parts.method, parts.uri);
+    let marks = Marks::new(&api.marks, &caller.actor.id, &key, &target, &body);
+    let (id, now) = (marks.id, clock::now());
+    if let Some(answer) = api.answers.begin(id, marks.request, now)? {
         return Ok(answer);
     }
     let under_way = UnderWay(Arc::clone(&api.answers), id);
-    if let Some(done) = api.runner.state().done.find(&id, now) {
-        return Err(refusal_of(done, content).into());
+    if let Some((done, is_same)) = marks.find(&api.runner.state().done, now) {
+        return Err(refusal_of(done, is_same).into());
     }
     let mark = parts.extensions.get::<RequestMark>().cloned().unwrap_or_default();
-    parts.extensions.insert(RequestMark { key: Some(id), content: Some(content), ..mark });
+    parts.extensions.insert(RequestMark { key: Some(id), content: Some(marks.content), ..mark });
     // Whoever asked may go away before the answer, and ask again: what is begun is carried to its end without them.
     let carried_out = tokio::spawn(async move {
         let (parts, body) = next.run(Request::from_parts(parts, Body::from(body))).await.into_parts();
@@ -168,6 +228,8 @@ pub(super) async fn once(
 
 #[cfg(test)]
 mod tests {
+    use mdfm_shared::record::{Actor, ActorKind, AuditRecord, Outcome};
+
     use super::*;
 
     #[test]
@@ -189,10 +251,52 @@ mod tests {
         let content = Digest::of(b"POST /x {}");
         let done =
             Done { content, at: UtcMillis(0), action: "hospital.register".into(), object: "hospital/H-1".into() };
-        let refusal = refusal_of(&done, content);
+        let refusal = refusal_of(&done, true);
         assert_eq!(refusal.code, "done-before");
         assert!(refusal.detail.contains("hospital.register of hospital/H-1"), "{refusal}");
-        assert_eq!(refusal_of(&done, Digest::of(b"POST /x {1}")).code, "idempotency-key-reused");
+        assert_eq!(refusal_of(&done, false).code, "idempotency-key-reused");
+    }
+
+    fn marks(body: &[u8]) -> Marks {
+        let key = MarkKey::from_text(&"7".repeat(64)).expect("a key");
+        Marks::new(&key, "qa", "k-1", "POST /api/v1/approvals/signature", body)
+    }
+
+    #[test]
+    fn sec_2_marks_for_the_log_have_no_secret_in_them() {
+        let body = br#"{"firmwareId":"FW-1","password":"a","code":"1","more":[{"secret":"b","kept":1}]}"#;
+        let other = br#"{"firmwareId":"FW-1","password":"c","code":"2","more":[{"secret":"d","kept":1}]}"#;
+        let text = String::from_utf8(without_secrets(body)).expect("text");
+        assert_eq!(text, r#"{"firmwareId":"FW-1","more":[{"kept":1}]}"#);
+        assert_eq!(marks(body).content, marks(other).content);
+        assert_ne!(marks(body).request, marks(other).request, "in memory it is another request");
+        assert_ne!(marks(body).content, marks(br#"{"firmwareId":"FW-2"}"#).content);
+        assert_eq!(
+            without_secrets(b"deviceId,code\nD-1,2"),
+            b"deviceId,code\nD-1,2",
+            "no JSON: as it is, under the key"
+        );
+        let written = [marks(body).id, marks(body).content];
+        assert!(!written.contains(&marks(body).plain.0) && !written.contains(&marks(body).plain.1));
+    }
+
+    #[test]
+    fn sec_2_requests_that_old_records_name_are_not_done_again() {
+        let body = br#"{"hospitalId":"H-1","name":"One"}"#;
+        let (old, new, at) = (marks(body).plain, marks(body), UtcMillis(1_000));
+        let record = |key, content| {
+            let actor = Actor { kind: ActorKind::User, id: "qa".into(), roles: vec![] };
+            let mark = RequestMark { key: Some(key), content: Some(content), ..RequestMark::default() };
+            let record = AuditRecord::new(at, &actor, "hospital.register", "hospital/H-1", Outcome::Accepted);
+            AuditRecord { request: Some(mark), ..record }
+        };
+        for written in [record(old.0, old.1), record(new.id, new.content)] {
+            let mut done = DoneRequests::default();
+            done.note(&written);
+            assert!(marks(body).find(&done, at).is_some_and(|(_, is_same)| is_same));
+            assert!(marks(b"{}").find(&done, at).is_some_and(|(_, is_same)| !is_same));
+            assert!(marks(body).find(&done, at.plus_ms(KEPT_MS)).is_none());
+        }
     }
 
     #[test]

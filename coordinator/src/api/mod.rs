@@ -47,7 +47,7 @@ use mdfm_audit::SearchIndex;
 use mdfm_shared::sign::SecretKey;
 use tokio::sync::Semaphore;
 
-use crate::access::{Breached, Idle, LoginGuard, Oidc, Pending, RequestRates, SessionPolicy};
+use crate::access::{Breached, Idle, LoginGuard, MarkKey, Oidc, Pending, RequestRates, SessionPolicy, SignIns};
 use crate::broker::DoorCounts;
 use crate::fleet_link::Counts;
 use crate::notify::Book;
@@ -74,6 +74,10 @@ pub(crate) struct Api {
     pub(crate) authority: Arc<Pem>,
     pub(crate) public_url: String,
     pub(crate) logins: Arc<LoginGuard>,
+    /// What is counted about guesses of passwords and codes.
+    pub(crate) sign_ins: Arc<SignIns>,
+    /// The key of marks in the log.
+    pub(crate) marks: MarkKey,
     pub(crate) rates: Arc<RequestRates>,
     /// Second factors that were handed out and not shown yet.
     pub(crate) pending: Arc<Pending>,

@@ -1,8 +1,11 @@
 //! What people do with their own accounts, and administrators with those of others: second factors, passwords, roles, standing, tokens for
 //! machines, signing keys.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::UserId;
 use mdfm_shared::sign::SecretKey;
@@ -10,19 +13,23 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::gateways::Reason;
-use super::request::{Json, Origin, Path, fresh_id, id, time};
-use super::sessions::{Factor, is_password, show};
+use super::list::ListQuery;
+use super::request::{Json, Origin, Path, Query, TOKEN_PREFIX, fresh_id, id, time};
+use super::sessions::{Factor, counted_in, is_password, show};
 use super::{Api, Problem};
-use crate::access::{Caller, PasswordError, hash_password, new_recovery_codes, seal, step_of, unseal};
+use crate::access::{
+    Caller, PasswordError, ShownFactor, SignIn, hash_password, new_recovery_codes, seal, step_of, unseal,
+};
 use crate::clock;
 use crate::domain::access::{AccessRole, Permission, User};
-use crate::domain::people::{PersonChange, may_sign};
+use crate::domain::people::{PersonChange, Token, may_sign};
 use crate::domain::{Command, Refusal};
 
 /// The account's own password, asked for again.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct OwnPassword {
+    #[schema(format = Password)]
     password: String,
 }
 
@@ -47,7 +54,7 @@ fn internal(error: getrandom::Error) -> Problem {
 }
 
 impl Origin {
-    /// The caller's own account, whose password was given again; wrong ones count like those at the door.
+    /// The caller's own account, whose password was given again; wrong ones count in the session.
     async fn need_password(
         &self,
         api: &Api,
@@ -55,15 +62,14 @@ impl Origin {
         password: String,
     ) -> Result<(Caller, UserId, User), Problem> {
         let (caller, id) = self.need_self(api, action).await?;
-        let now = clock::now();
         let user = api.runner.state().users.get(&id).cloned();
         let right = is_password(api, user.as_ref(), password).await;
-        let locked = api.logins.is_locked(id.as_str(), now);
-        match user.filter(|_| right && !locked) {
+        let given = if right { ShownFactor::NotSetUp } else { ShownFactor::Wrong };
+        let verdict = api.sign_ins.in_session(clock::now(), counted_in(&caller, &id), given);
+        match user.filter(|_| verdict == SignIn::Opened) {
             Some(user) => Ok((caller, id, user)),
             None => {
-                let was_last = api.logins.note(id.as_str(), now, false);
-                let cause = if locked || was_last { "locked" } else { "wrong-password" };
+                let cause = if matches!(verdict, SignIn::Locks | SignIn::Locked) { "locked" } else { "wrong-password" };
                 let refusal = Refusal::forbidden(cause, "the password is wrong, or too many tries; wait a minute");
                 Err(self.deny(api, caller.actor, action, &format!("user/{id}"), refusal).await)
             }
@@ -89,9 +95,61 @@ impl Origin {
         change: PersonChange,
         reason: String,
     ) -> Result<StatusCode, Problem> {
-        let caller = self.need(api, Permission::ManageUsers, change.action(), &format!("user/{user}")).await?;
-        self.change(api, &caller, id("userId", user)?, change, Some(reason)).await?;
+        drop(self.end_access(api, user, change, reason).await?);
         Ok(StatusCode::NO_CONTENT)
+    }
+
+    /// The same, with what ended by it.
+    async fn end_access(
+        &self,
+        api: &Api,
+        user: &str,
+        change: PersonChange,
+        reason: String,
+    ) -> Result<axum::Json<EndedView>, Problem> {
+        let caller = self.need(api, Permission::ManageUsers, change.action(), &format!("user/{user}")).await?;
+        let id: UserId = id("userId", user)?;
+        let before = Access::of(api, &id);
+        self.change(api, &caller, id.clone(), change, Some(reason)).await?;
+        Ok(axum::Json(before.ended(api, &id)))
+    }
+}
+
+/// What ended by a change of somebody's standing.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EndedView {
+    sessions_ended: usize,
+    tokens_ended: usize,
+    /// The person makes a new one, and the registrar puts it on the roster.
+    signing_key_retired: bool,
+}
+
+/// What somebody has before such a change.
+struct Access {
+    sessions: usize,
+    tokens: usize,
+    has_key: bool,
+}
+
+impl Access {
+    fn of(api: &Api, id: &UserId) -> Self {
+        let state = api.runner.state();
+        let (sessions, tokens) = state.access_of(id, clock::now());
+        Self { sessions, tokens, has_key: state.users.get(id).is_some_and(|u| u.signing_key.is_some()) }
+    }
+
+    /// What of it is gone.
+    fn ended(&self, api: &Api, id: &UserId) -> EndedView {
+        let now = Self::of(api, id);
+        if now.sessions < self.sessions {
+            api.pending.end(id);
+        }
+        EndedView {
+            sessions_ended: self.sessions.saturating_sub(now.sessions),
+            tokens_ended: self.tokens.saturating_sub(now.tokens),
+            signing_key_retired: self.has_key && !now.has_key,
+        }
     }
 }
 
@@ -118,6 +176,7 @@ pub(super) async fn begin_factor(
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct FirstCode {
+    #[schema(format = Password)]
     code: String,
 }
 
@@ -135,9 +194,10 @@ pub(super) async fn confirm_factor(
     let Some(secret) = api.pending.get(&id, now) else {
         return Err(Refusal::conflict("nothing-pending", "begin with POST /api/v1/me/second-factor").into());
     };
-    let locked = api.logins.is_locked(id.as_str(), now);
-    let Some(step) = step_of(&secret, &first.code, now).filter(|_| !locked) else {
-        api.logins.note(id.as_str(), now, false);
+    let step = step_of(&secret, &first.code, now);
+    let given = if step.is_some() { ShownFactor::NotSetUp } else { ShownFactor::Wrong };
+    let verdict = api.sign_ins.in_session(now, counted_in(&caller, &id), given);
+    let Some(step) = step.filter(|_| verdict == SignIn::Opened) else {
         let refusal = Refusal::forbidden("wrong-code", "the code is wrong; is the clock of the authenticator right?");
         return Err(origin.deny(&api, caller.actor, action, &format!("user/{id}"), refusal).await);
     };
@@ -154,7 +214,9 @@ pub(super) async fn confirm_factor(
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct PasswordChange {
+    #[schema(format = Password)]
     password: String,
+    #[schema(format = Password)]
     new_password: String,
 }
 
@@ -215,7 +277,9 @@ fn forget(api: &Api, before: &User) {
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct BothFactors {
+    #[schema(format = Password)]
     pub(super) password: String,
+    #[schema(format = Password)]
     pub(super) code: String,
 }
 
@@ -260,7 +324,7 @@ impl Origin {
     ) -> Result<(Caller, UserId, User), Problem> {
         let (caller, id, user) = self.need_password(api, action, both.password.clone()).await?;
         let factor = Factor { code: Some(both.code.clone()), recovery_code: None };
-        let proof = show(api, self, &caller.actor, &id, &factor, action).await?;
+        let proof = show(api, self, &caller, &id, &factor, action).await?;
         let change = PersonChange::SecondFactorShown { session: caller.token_sha256, proof };
         let command = Command::ChangePerson { user: id.clone(), change, reason: None };
         // Whatever the request depends on, it is not this.
@@ -339,15 +403,19 @@ pub(crate) struct NewToken {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TokenView {
     token_id: String,
+    /// Whose it is.
+    user_id: String,
     name: String,
     permissions: Vec<Permission>,
+    made_at: Option<String>,
     expires_at: String,
     /// Send it as `Authorization: Bearer …`; shown once, when it is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
 }
 
-/// Makes a token for a machine: with some of one's own permissions, for at most a year, never for what only people decide.
+/// Makes a token for a machine: with some of one's own permissions, for at most a year, never for what only people decide. The second factor
+/// must have been shown within the last minutes.
 #[utoipa::path(post, path = "/api/v1/me/tokens", request_body = NewToken,
     responses((status = 201, body = TokenView), (status = 403, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn make_token(
@@ -355,11 +423,11 @@ pub(super) async fn make_token(
     origin: Origin,
     Json(new): Json<NewToken>,
 ) -> Result<(StatusCode, axum::Json<TokenView>), Problem> {
-    let (caller, user) = origin.need_self(&api, "token.create").await?;
+    let (caller, user) = origin.need_shown(&api, "token.create").await?;
     let expires_at = time("expiresAt", &new.expires_at)?;
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(internal)?;
-    let token = format!("mdfm_{}", hex::encode(secret));
+    let token = format!("{TOKEN_PREFIX}{}", hex::encode(secret));
     let token_id = fresh_id::<mdfm_shared::id::FirmwareId>("token-")?.to_string();
     let change = PersonChange::TokenMade {
         token_sha256: Digest::of(token.as_bytes()),
@@ -369,8 +437,22 @@ pub(super) async fn make_token(
         expires_at,
     };
     origin.change(&api, &caller, user, change, None).await?;
-    let (name, permissions, expires_at) = (new.name, new.permissions, expires_at.to_string());
-    Ok((StatusCode::CREATED, axum::Json(TokenView { token_id, name, permissions, expires_at, token: Some(token) })))
+    let state = api.runner.state();
+    let made =
+        state.tokens.values().find(|t| t.id == token_id).ok_or_else(|| Refusal::not_found("token", &token_id))?;
+    Ok((StatusCode::CREATED, axum::Json(TokenView { token: Some(token), ..token_view(made) })))
+}
+
+fn token_view(token: &Token) -> TokenView {
+    TokenView {
+        token_id: token.id.clone(),
+        user_id: token.user.to_string(),
+        name: token.name.clone(),
+        permissions: token.permissions.clone(),
+        made_at: token.made_at.map(|at| at.to_string()),
+        expires_at: token.expires_at.to_string(),
+        token: None,
+    }
 }
 
 /// Lists one's own tokens.
@@ -378,15 +460,33 @@ pub(super) async fn make_token(
 pub(super) async fn list_tokens(State(api): State<Api>, origin: Origin) -> Result<axum::Json<Vec<TokenView>>, Problem> {
     let (_, user) = origin.need_self(&api, "token.list").await?;
     let state = api.runner.state();
-    let own = state.tokens.values().filter(|t| t.user == user);
-    let view = own.map(|t| TokenView {
-        token_id: t.id.clone(),
-        name: t.name.clone(),
-        permissions: t.permissions.clone(),
-        expires_at: t.expires_at.to_string(),
-        token: None,
-    });
-    Ok(axum::Json(view.collect()))
+    Ok(axum::Json(state.tokens.values().filter(|t| t.user == user).map(token_view).collect()))
+}
+
+/// Lists the tokens of everybody, those that have expired among them until they are forgotten.
+#[utoipa::path(get, path = "/api/v1/tokens", params(ListQuery),
+    responses((status = 200, body = Vec<TokenView>), (status = 422, body = Problem)))]
+pub(super) async fn all_tokens(
+    State(api): State<Api>,
+    origin: Origin,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
+    origin.need(&api, Permission::ReadAudit, "token.list", "token").await?;
+    let state = api.runner.state();
+    let by_id: BTreeMap<String, Token> = state.tokens.values().map(|t| (t.id.clone(), t.clone())).collect();
+    query.page("/api/v1/tokens", &by_id, |_, _| true, |_, token| token_view(token))
+}
+
+/// Revokes a token of somebody else, at once.
+#[utoipa::path(delete, path = "/api/v1/users/{user}/tokens/{token}", request_body = Reason,
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn revoke_token_of(
+    State(api): State<Api>,
+    origin: Origin,
+    Path((user, token)): Path<(String, String)>,
+    Json(why): Json<Reason>,
+) -> Result<StatusCode, Problem> {
+    origin.administer(&api, &user, PersonChange::TokenRevoked { id: token }, why.reason).await
 }
 
 /// Revokes one of one's own tokens, at once.
@@ -475,29 +575,29 @@ pub(super) async fn set_address(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Gives somebody other roles, at once.
+/// Gives somebody other roles, at once; a role less ends their tokens.
 #[utoipa::path(put, path = "/api/v1/users/{user}/roles", request_body = NewRoles,
-    responses((status = 204), (status = 403, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = EndedView), (status = 403, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn set_roles(
     State(api): State<Api>,
     origin: Origin,
     Path(user): Path<String>,
     Json(new): Json<NewRoles>,
-) -> Result<StatusCode, Problem> {
+) -> Result<axum::Json<EndedView>, Problem> {
     let hospital = new.hospital_id.as_deref().map(|h| id("hospitalId", h)).transpose()?;
-    origin.administer(&api, &user, PersonChange::RolesSet { roles: new.roles, hospital }, new.reason).await
+    origin.end_access(&api, &user, PersonChange::RolesSet { roles: new.roles, hospital }, new.reason).await
 }
 
 /// Disables an account: sessions and tokens end at once, the id stays taken.
 #[utoipa::path(post, path = "/api/v1/users/{user}/disable", request_body = Reason,
-    responses((status = 204), (status = 403, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 200, body = EndedView), (status = 403, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn disable(
     State(api): State<Api>,
     origin: Origin,
     Path(user): Path<String>,
     Json(why): Json<Reason>,
-) -> Result<StatusCode, Problem> {
-    origin.administer(&api, &user, PersonChange::Disabled, why.reason).await
+) -> Result<axum::Json<EndedView>, Problem> {
+    origin.end_access(&api, &user, PersonChange::Disabled, why.reason).await
 }
 
 /// Enables an account that was disabled.
@@ -512,29 +612,29 @@ pub(super) async fn enable(
     origin.administer(&api, &user, PersonChange::Enabled, why.reason).await
 }
 
-/// Ends every session of somebody.
+/// Ends every session and every token of somebody.
 #[utoipa::path(post, path = "/api/v1/users/{user}/sign-out", request_body = Reason,
-    responses((status = 204), (status = 403, body = Problem)))]
+    responses((status = 200, body = EndedView), (status = 403, body = Problem)))]
 pub(super) async fn sign_out(
     State(api): State<Api>,
     origin: Origin,
     Path(user): Path<String>,
     Json(why): Json<Reason>,
-) -> Result<StatusCode, Problem> {
-    origin.administer(&api, &user, PersonChange::SessionsEnded, why.reason).await
+) -> Result<axum::Json<EndedView>, Problem> {
+    origin.end_access(&api, &user, PersonChange::SessionsEnded, why.reason).await
 }
 
-/// Takes away a second factor that was lost, and with it the signing key; the person sets up another.
+/// Takes away a second factor that was lost, and with it the signing key, sessions and tokens; the person sets up another.
 #[utoipa::path(delete, path = "/api/v1/users/{user}/second-factor", request_body = Reason,
-    responses((status = 204), (status = 403, body = Problem)))]
+    responses((status = 200, body = EndedView), (status = 403, body = Problem)))]
 pub(super) async fn remove_factor(
     State(api): State<Api>,
     origin: Origin,
     Path(user): Path<String>,
     Json(why): Json<Reason>,
-) -> Result<StatusCode, Problem> {
+) -> Result<axum::Json<EndedView>, Problem> {
     let before = user.parse::<UserId>().ok().and_then(|id| api.runner.state().users.get(&id).cloned());
-    let done = origin.administer(&api, &user, PersonChange::SecondFactorRemoved, why.reason).await?;
+    let done = origin.end_access(&api, &user, PersonChange::SecondFactorRemoved, why.reason).await?;
     if let Some(before) = before {
         before.second_factor.iter().for_each(|factor| api.credentials.forget(factor.secret));
         before.signing_key.iter().for_each(|key| api.credentials.forget(key.sealed));
@@ -545,29 +645,31 @@ pub(super) async fn remove_factor(
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct PasswordReset {
+    #[schema(format = Password)]
     new_password: String,
     reason: String,
 }
 
-/// Gives somebody another password; their sessions end, and their signing key is retired.
+/// Gives somebody another password; their sessions and tokens end, and their signing key is retired.
 #[utoipa::path(put, path = "/api/v1/users/{user}/password", request_body = PasswordReset,
-    responses((status = 204), (status = 403, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = EndedView), (status = 403, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn reset_password(
     State(api): State<Api>,
     origin: Origin,
     Path(user): Path<String>,
     Json(wish): Json<PasswordReset>,
-) -> Result<StatusCode, Problem> {
+) -> Result<axum::Json<EndedView>, Problem> {
     let object = format!("user/{user}");
     let caller = origin.need(&api, Permission::ManageUsers, "user.password.reset", &object).await?;
     let id: UserId = id("userId", &user)?;
     let before = api.runner.state().users.get(&id).cloned();
+    let access = Access::of(&api, &id);
     let credential = keep_password(&api, wish.new_password).await?;
     let change = PersonChange::PasswordSet { credential, own: None, resealed: None };
-    if let Err(problem) = origin.change(&api, &caller, id, change, Some(wish.reason)).await {
+    if let Err(problem) = origin.change(&api, &caller, id.clone(), change, Some(wish.reason)).await {
         api.credentials.forget(credential);
         return Err(problem);
     }
     before.iter().for_each(|before| forget(&api, before));
-    Ok(StatusCode::NO_CONTENT)
+    Ok(axum::Json(access.ended(&api, &id)))
 }

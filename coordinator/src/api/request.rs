@@ -17,7 +17,7 @@ use super::{Api, Problem};
 use crate::access::{Caller, Denied};
 use crate::broker::Peer;
 use crate::clock;
-use crate::domain::access::Permission;
+use crate::domain::access::{By, Permission};
 use crate::domain::desk::Wish;
 use crate::domain::refusal::Class;
 use crate::domain::{Command, Refusal, State, precondition};
@@ -35,7 +35,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         let Whole(bytes) = Whole::from_request(request, state).await?;
         serde_json::from_slice(&bytes).map(Json).map_err(|e| {
             let class = if e.is_data() { Class::Invalid } else { Class::Malformed };
-            Refusal::new(class, "malformed-json", format!("the body is not the JSON that this call takes: {e}")).into()
+            let detail = format!("the body is not the JSON that this call takes: {}", without_values(&e));
+            Refusal::new(class, "malformed-json", detail).into()
         })
     }
 }
@@ -119,9 +120,21 @@ impl Origin {
         action: &'static str,
         object: &str,
     ) -> Result<Caller, Problem> {
+        self.need_by(api, permission, permission.by(), action, object).await
+    }
+
+    /// The same for a caller who must be known by at least `by`.
+    pub(super) async fn need_by(
+        &self,
+        api: &Api,
+        permission: Permission,
+        by: By,
+        action: &'static str,
+        object: &str,
+    ) -> Result<Caller, Problem> {
         let now = clock::now();
         let (actor, refusal) = match self.caller(api, now) {
-            Some(caller) => match caller.may(permission, &api.sessions, now) {
+            Some(caller) => match caller.may(permission, by, &api.sessions, now) {
                 Ok(()) => return Ok(caller),
                 Err(denied) => {
                     let refusal = refusal_of(&denied, &caller, permission);
@@ -170,6 +183,18 @@ impl Origin {
         Ok((caller, user))
     }
 
+    /// The same, where the person has just shown the second factor, whatever the policy says.
+    pub(super) async fn need_shown(&self, api: &Api, action: &'static str) -> Result<(Caller, UserId), Problem> {
+        let (caller, user) = self.need_self(api, action).await?;
+        match caller.shows_factor(&api.sessions, clock::now()) {
+            Ok(()) => Ok((caller, user)),
+            Err(denied) => {
+                let refusal = refusal_of(&denied, &caller, Permission::Read);
+                Err(self.deny(api, caller.actor, action, "user/self", refusal).await)
+            }
+        }
+    }
+
     /// The gateway whose certificate the connection carries.
     pub(super) async fn need_gateway(&self, api: &Api, action: &'static str) -> Result<GatewayId, Problem> {
         match &self.peer.gateway {
@@ -208,7 +233,7 @@ impl Origin {
         object: &str,
         refusal: Refusal,
     ) -> Problem {
-        let command = Command::Denied { action, object: object.to_owned(), refusal: refusal.clone() };
+        let command = Command::Denied { action, object: without_tokens(object), refusal: refusal.clone() };
         // The refusal comes back as the answer; recording it was the point.
         let _ = api.runner.submit_wish(self.wish(actor, command)).await;
         Problem::recorded(refusal)
@@ -221,8 +246,13 @@ impl Origin {
         self.deny(api, actor, "request", object, refusal).await;
     }
 
-    /// Hands a command of this caller to the core.
+    /// Hands a command of this caller to the core, if their session or token still stands: a body may take hours to come.
     pub(super) async fn submit(&self, api: &Api, caller: &Caller, command: Command) -> Result<(), Problem> {
+        if self.peek(api).is_none_or(|now| now.token_sha256 != caller.token_sha256) {
+            let refusal = Refusal::new(Class::Unauthenticated, "no-session", "the session or token ended meanwhile");
+            let (action, object) = command.describe();
+            return Err(self.deny(api, caller.actor.clone(), action, &object, refusal).await);
+        }
         let wish = Wish { expects: self.expects.clone(), ..self.wish(caller.actor.clone(), command) };
         api.runner.submit_wish(wish).await.map_err(Problem::recorded)
     }
@@ -235,6 +265,10 @@ fn refusal_of(denied: &Denied, caller: &Caller, permission: Permission) -> Refus
             let detail = format!("{} ({roles}) lacks the permission {permission:?}", caller.actor.id);
             Refusal::forbidden("permission", detail)
         }
+        Denied::Person => {
+            let detail = "no token decides this: a person in a session does (mdfmctl login)";
+            Refusal::forbidden("person", detail)
+        }
         Denied::NoSecondFactor => {
             let detail = "this needs a second factor; set one up first (mdfmctl second-factor enrol)";
             Refusal::forbidden("second-factor", detail)
@@ -245,6 +279,43 @@ fn refusal_of(denied: &Denied, caller: &Caller, permission: Permission) -> Refus
         }
     }
 }
+
+/// What begins a token for a machine, and the hexadecimal digits that follow.
+pub(super) const TOKEN_PREFIX: &str = "mdfm_";
+const TOKEN_HEX_CHARS: usize = 64;
+
+/// The text without tokens for machines, which somebody may have given in place of an id: what this returns enters the log.
+pub(super) fn without_tokens(text: &str) -> String {
+    let mut parts = text.split(TOKEN_PREFIX);
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let secret = part.chars().take_while(char::is_ascii_hexdigit).count().min(TOKEN_HEX_CHARS);
+        shown += TOKEN_PREFIX;
+        shown += if secret >= TOKEN_HEX_CHARS / 4 { "…" } else { &part[..secret] };
+        shown += &part[secret..];
+    }
+    shown
+}
+
+/// Why a body is not what a call takes, without the values in it: one of them may be a password, and the answer enters the log.
+fn without_values(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if !error.is_data() {
+        // Errors of syntax name no value.
+        return text;
+    }
+    let names = ["unknown field", "missing field", "duplicate field"];
+    if names.iter().any(|begin| text.starts_with(begin)) {
+        return text.chars().take(DETAIL_CHARS_MAX).collect();
+    }
+    match text.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("invalid value, expected {expected}"),
+        None => format!("invalid value at line {} column {}", error.line(), error.column()),
+    }
+}
+
+/// Characters of such a text.
+const DETAIL_CHARS_MAX: usize = 512;
 
 /// Tells `null` from what is left out.
 pub(super) fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
@@ -282,4 +353,50 @@ pub(super) fn time(field: &str, text: &str) -> Result<UtcMillis, Problem> {
     let at: jiff::Timestamp =
         text.parse().map_err(|_| Refusal::invalid(field, "must be a time such as 2027-03-01T12:00:00Z"))?;
     Ok(UtcMillis(u64::try_from(at.as_millisecond()).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[test]
+    fn sec_2_a_token_in_a_path_is_not_repeated() {
+        let token = format!("{TOKEN_PREFIX}{}", "0f".repeat(32));
+        for (given, shown) in [
+            (format!("DELETE /api/v1/me/tokens/{token}"), "DELETE /api/v1/me/tokens/mdfm_…"),
+            (format!("{token}/{token}x"), "mdfm_…/mdfm_…x"),
+            (token[..40].to_owned(), "mdfm_…"),
+            ("user/mdfm_admin".to_owned(), "user/mdfm_admin"),
+            ("gateway/GW-1".to_owned(), "gateway/GW-1"),
+        ] {
+            assert_eq!(without_tokens(&given), shown);
+        }
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its errors are looked at")]
+    struct Body {
+        password: String,
+        count: u8,
+    }
+
+    #[test]
+    fn sec_2_an_answer_to_a_bad_body_repeats_no_value() {
+        for (body, words) in [
+            (r#"{"password": 918273645, "count": 1}"#, "expected a string"),
+            (r#"{"password": "a", "count": "918273645"}"#, "expected u8"),
+            (r#""918273645""#, "expected struct Body"),
+            (r#"{"password": ["918273645, expected nothing"]}"#, "expected a string"),
+            (r#"{"count": 918273645}"#, "expected u8"),
+            (r#"{"password": "918273645""#, "EOF"),
+            (r#"{"more": "918273645"}"#, "unknown field `more`"),
+        ] {
+            let error = serde_json::from_str::<Body>(body).expect_err("not such a body");
+            let text = without_values(&error);
+            assert!(text.contains(words) && !text.contains("918273645"), "{body}: {text}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Who may call which route: one row for each, and nothing without a row. Looked at before a request's body is read; the handlers ask again with
 //! the object in hand.
 
-use crate::domain::access::Permission;
+use crate::domain::access::{By, Permission};
 
 /// Whom a route is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,8 +12,12 @@ pub(super) enum Right {
     Gateway,
     /// People, in a session, for what is their own.
     Own,
-    /// Whoever has the permission.
+    /// People who have just shown the second factor, for what is their own and acts for them later.
+    OwnShown,
+    /// Whoever has the permission: for reading.
     Needs(Permission),
+    /// Whoever has the permission and is known by at least this: for everything that changes something.
+    Decides(Permission, By),
 }
 
 impl Right {
@@ -22,10 +26,21 @@ impl Right {
         match self {
             Self::Anybody => "anybody".into(),
             Self::Gateway => "gateway".into(),
-            Self::Own => "own".into(),
-            Self::Needs(permission) => {
+            Self::Own | Self::OwnShown => "own".into(),
+            Self::Needs(permission) | Self::Decides(permission, _) => {
                 serde_json::to_value(permission).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
             }
+        }
+    }
+
+    /// By what a caller must be known; `None` for routes that are for no person.
+    pub(super) fn by(self) -> Option<By> {
+        match self {
+            Self::Anybody | Self::Gateway => None,
+            Self::Own => Some(By::Person),
+            Self::OwnShown => Some(By::Factor),
+            Self::Needs(permission) => Some(permission.by()),
+            Self::Decides(permission, by) => Some(by.max(permission.by())),
         }
     }
 }
@@ -60,11 +75,13 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("GET", "/api/v1/me", "user.show"),
         ("GET", "/api/v1/me/notices", "notice.list"),
         ("POST", "/api/v1/me/notices/read", "notice.read"),
-        ("POST", "/api/v1/me/tokens", "token.create"),
         ("GET", "/api/v1/me/tokens", "token.list"),
         ("DELETE", "/api/v1/me/tokens/{token}", "token.revoke"),
         ("POST", "/api/v1/sessions/current/second-factor", "session.step-up"),
         ("DELETE", "/api/v1/sessions/current", "session.close"),
+    ]),
+    (Right::OwnShown, &[
+        ("POST", "/api/v1/me/tokens", "token.create"),
     ]),
     (Right::Needs(Permission::Read), &[
         ("GET", "/api/v1/compliance/log/proofs/{index}", "audit.proof"),
@@ -113,12 +130,15 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("GET", "/api/v1/firmware/{firmware}/history", "firmware.history"),
         ("GET", "/api/v1/users", "user.list"),
         ("GET", "/api/v1/users/{user}", "user.show"),
+        ("GET", "/api/v1/tokens", "token.list"),
     ]),
     (Right::Needs(Permission::ManageUsers), &[
         ("GET", "/api/v1/webhooks", "webhook.list"),
+        ("GET", "/api/v1/notices/dead-letters", "notice.dead-letters"),
+    ]),
+    (Right::Decides(Permission::ManageUsers, By::Factor), &[
         ("PUT", "/api/v1/webhooks/{webhook}", "webhook.set"),
         ("DELETE", "/api/v1/webhooks/{webhook}", "webhook.remove"),
-        ("GET", "/api/v1/notices/dead-letters", "notice.dead-letters"),
         ("POST", "/api/v1/notices/dead-letters/{delivery}/retry", "notice.retry"),
         ("PUT", "/api/v1/settings", "settings.set"),
         ("PUT", "/api/v1/users/{user}/identity", "user.identity.verify"),
@@ -131,73 +151,86 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("DELETE", "/api/v1/users/{user}/second-factor", "user.second-factor.remove"),
         ("PUT", "/api/v1/users/{user}/password", "user.password.reset"),
         ("POST", "/api/v1/users", "user.create"),
+        ("DELETE", "/api/v1/users/{user}/tokens/{token}", "token.revoke"),
     ]),
-    (Right::Needs(Permission::ManageTrust), &[
+    (Right::Decides(Permission::ManageTrust, By::Factor), &[
         ("POST", "/api/v1/trust/roots", "trust.root.add"),
         ("POST", "/api/v1/trust/rosters", "trust.roster.add"),
     ]),
     (Right::Needs(Permission::ManageFleet), &[
         ("GET", "/api/v1/gateways/{gateway}/bundle", "gateway.bundle"),
+    ]),
+    (Right::Decides(Permission::ManageFleet, By::Token), &[
         ("POST", "/api/v1/gateways/{gateway}/telemetry", "gateway.telemetry"),
         ("POST", "/api/v1/devices", "device.register"),
         ("POST", "/api/v1/devices/import", "device.register"),
         ("PATCH", "/api/v1/devices/{device}", "device.change"),
-        ("POST", "/api/v1/devices/{device}/retirement", "device.retire"),
         ("POST", "/api/v1/gateways", "gateway.register"),
         ("POST", "/api/v1/gateways/{gateway}/enrolment-tokens", "gateway.token"),
-        ("POST", "/api/v1/gateways/{gateway}/revocation", "gateway.revoke"),
         ("POST", "/api/v1/hospitals", "hospital.register"),
         ("PATCH", "/api/v1/hospitals/{hospital}", "hospital.change"),
-        ("PUT", "/api/v1/hospitals/{hospital}/policy", "hospital.policy"),
         ("PUT", "/api/v1/groups/{group}", "group.set"),
         ("DELETE", "/api/v1/groups/{group}", "group.remove"),
     ]),
-    (Right::Needs(Permission::SubmitFirmware), &[
+    (Right::Decides(Permission::ManageFleet, By::Person), &[
+        ("POST", "/api/v1/devices/{device}/retirement", "device.retire"),
+        ("PUT", "/api/v1/hospitals/{hospital}/policy", "hospital.policy"),
+    ]),
+    (Right::Decides(Permission::ManageFleet, By::Factor), &[
+        ("POST", "/api/v1/gateways/{gateway}/revocation", "gateway.revoke"),
+    ]),
+    (Right::Decides(Permission::SubmitFirmware, By::Token), &[
         ("POST", "/api/v1/firmware", "firmware.create"),
         ("PUT", "/api/v1/firmware/{firmware}/image", "firmware.image"),
         ("PUT", "/api/v1/firmware/{firmware}/deltas/{sha256}", "firmware.delta"),
         ("PUT", "/api/v1/firmware/{firmware}/manifest", "firmware.manifest"),
         ("PUT", "/api/v1/firmware/{firmware}/sbom", "firmware.sbom"),
     ]),
-    (Right::Needs(Permission::Approve), &[
+    (Right::Decides(Permission::Approve, By::Factor), &[
         ("POST", "/api/v1/approvals", "firmware.approve"),
         ("POST", "/api/v1/deployments/{deployment}/validations", "deployment.validate"),
         ("POST", "/api/v1/firmware/{firmware}/rejection", "firmware.reject"),
     ]),
-    (Right::Needs(Permission::Deploy), &[
+    (Right::Decides(Permission::Deploy, By::Factor), &[
         ("POST", "/api/v1/deployments", "deployment.create"),
         ("POST", "/api/v1/deployments/{deployment}/resume", "deployment.resume"),
     ]),
-    (Right::Needs(Permission::Stop), &[
+    (Right::Decides(Permission::Stop, By::Token), &[
         ("POST", "/api/v1/deployments/{deployment}/pause", "deployment.pause"),
+    ]),
+    (Right::Decides(Permission::Stop, By::Person), &[
         ("POST", "/api/v1/deployments/{deployment}/abort", "deployment.abort"),
     ]),
-    (Right::Needs(Permission::RollBack), &[
+    (Right::Decides(Permission::RollBack, By::Factor), &[
         ("POST", "/api/v1/deployments/{deployment}/rollback", "deployment.rollback"),
     ]),
-    (Right::Needs(Permission::Consent), &[
+    (Right::Decides(Permission::Consent, By::Person), &[
         ("PUT", "/api/v1/deployments/{deployment}/consents/{hospital}", "deployment.consent"),
         ("DELETE", "/api/v1/deployments/{deployment}/consents/{hospital}", "deployment.consent.withdraw"),
     ]),
-    (Right::Needs(Permission::ReportIncident), &[
+    (Right::Decides(Permission::ReportIncident, By::Token), &[
         ("POST", "/api/v1/incidents", "incident.open"),
         ("POST", "/api/v1/incidents/{incident}/notes", "incident.note"),
     ]),
-    (Right::Needs(Permission::Recall), &[
-        ("POST", "/api/v1/firmware/{firmware}/withdrawal", "firmware.withdraw"),
+    (Right::Decides(Permission::Recall, By::Person), &[
         ("PUT", "/api/v1/incidents/{incident}/decision", "incident.decide"),
         ("PUT", "/api/v1/incidents/{incident}/report", "incident.report"),
         ("POST", "/api/v1/incidents/{incident}/closure", "incident.close"),
         ("POST", "/api/v1/deployments/{deployment}/duties/{duty}", "deployment.duty.fulfil"),
-        ("POST", "/api/v1/recalls", "recall.open"),
         ("POST", "/api/v1/recalls/{recall}/closure", "recall.close"),
     ]),
-    (Right::Needs(Permission::Retain), &[
-        ("PUT", "/api/v1/compliance/retention", "retention.set"),
+    (Right::Decides(Permission::Recall, By::Factor), &[
+        ("POST", "/api/v1/firmware/{firmware}/withdrawal", "firmware.withdraw"),
+        ("POST", "/api/v1/recalls", "recall.open"),
+    ]),
+    (Right::Decides(Permission::Retain, By::Person), &[
         ("POST", "/api/v1/compliance/holds", "hold.place"),
+    ]),
+    (Right::Decides(Permission::Retain, By::Factor), &[
+        ("PUT", "/api/v1/compliance/retention", "retention.set"),
         ("POST", "/api/v1/compliance/holds/{hold}/release", "hold.release"),
     ]),
-    (Right::Needs(Permission::Dispose), &[
+    (Right::Decides(Permission::Dispose, By::Factor), &[
         ("POST", "/api/v1/compliance/disposals", "disposal.propose"),
         ("POST", "/api/v1/compliance/disposals/{disposal}/confirmation", "disposal.confirm"),
     ]),

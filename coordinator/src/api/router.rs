@@ -20,7 +20,7 @@ use super::admission::{self, Class as Admission};
 use super::body::paced;
 use super::idempotency;
 use super::problem::{TOO_MANY_REQUESTS, Unrecorded};
-use super::request::Origin;
+use super::request::{Origin, without_tokens};
 use super::rights::{self, Right};
 use super::{
     Api, Problem, agent, approvals, bundles, compliance, deployments, devices, evidence, firmware, fleet_link,
@@ -29,6 +29,7 @@ use super::{
 };
 use crate::access::TooMany;
 use crate::domain::Refusal;
+use crate::domain::access::By;
 use crate::domain::refusal::Class;
 use crate::domain::urgency::Room;
 use crate::runner::{anonymous, gateway_actor, no_room};
@@ -83,6 +84,8 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(people::make_key))
         .routes(routes!(people::make_token, people::list_tokens))
         .routes(routes!(people::revoke_token))
+        .routes(routes!(people::all_tokens))
+        .routes(routes!(people::revoke_token_of))
         .routes(routes!(people::set_address))
         .routes(routes!(people::set_roles))
         .routes(routes!(people::verify_identity))
@@ -211,10 +214,15 @@ fn described(mut document: Value) -> Value {
         operation["security"] = match right {
             Right::Anybody => json!([]),
             Right::Gateway => json!([{ "gateway": [] }]),
-            Right::Own => json!([{ "session": [] }]),
-            Right::Needs(permission) if permission.needs_person() => json!([{ "session": [] }]),
-            Right::Needs(_) => json!([{ "session": [] }, { "token": [] }]),
+            Right::Own | Right::OwnShown | Right::Needs(_) | Right::Decides(..) => {
+                if right.by() == Some(By::Token) {
+                    json!([{ "session": [] }, { "token": [] }])
+                } else {
+                    json!([{ "session": [] }])
+                }
+            }
         };
+        operation["x-by"] = json!(right.by());
     }
     if let Some(paths) = document["paths"].as_object_mut() {
         // A rest of a path is a parameter like others: OpenAPI has no other.
@@ -262,7 +270,11 @@ async fn admit(api: &Api, origin: &Origin, method: &Method, path: &str, object: 
         Some((Right::Anybody, _)) => {}
         Some((Right::Gateway, action)) => drop(origin.need_gateway(api, action).await?),
         Some((Right::Own, action)) => drop(origin.need_self(api, action).await?),
+        Some((Right::OwnShown, action)) => drop(origin.need_shown(api, action).await?),
         Some((Right::Needs(permission), action)) => drop(origin.need(api, permission, action, object).await?),
+        Some((Right::Decides(permission, by), action)) => {
+            drop(origin.need_by(api, permission, by, action, object).await?);
+        }
         // The path does not take the method: that is said further in.
         None => {}
     }
@@ -337,7 +349,7 @@ fn is_read(method: &Method) -> bool {
 async fn guard(State(api): State<Api>, mut origin: Origin, mut request: Request, next: Next) -> Response {
     let (began, method) = (Instant::now(), request.method().clone());
     let reads = is_read(&method);
-    let path: String = request.uri().path().chars().take(OBJECT_CHARS_MAX).collect();
+    let path: String = without_tokens(request.uri().path()).chars().take(OBJECT_CHARS_MAX).collect();
     let call = begin(&api, &request, &path, !reads);
     if let Some(call) = &call {
         let mark = RequestMark { trace: Some(call.mark()), ..RequestMark::default() };
@@ -399,6 +411,130 @@ mod tests {
             let right = rights::of(method, path).map(|(right, _)| right);
             let is_open = matches!(right, None | Some(Right::Anybody)) && path != admission::SOCKET_PATH;
             assert_eq!(class.body_bytes_max().is_some(), is_open, "{method} {path}: strangers send little");
+        }
+    }
+
+    /// Written down once more and apart from the table: by what a caller must be known for everything that changes something.
+    const BY_TOKEN: &[&str] = &[
+        "POST /api/v1/gateways/{gateway}/telemetry",
+        "POST /api/v1/devices",
+        "POST /api/v1/devices/import",
+        "PATCH /api/v1/devices/{device}",
+        "POST /api/v1/gateways",
+        // For a gateway that is enrolled the core demands a person who has just shown the second factor.
+        "POST /api/v1/gateways/{gateway}/enrolment-tokens",
+        "POST /api/v1/hospitals",
+        "PATCH /api/v1/hospitals/{hospital}",
+        "PUT /api/v1/groups/{group}",
+        "DELETE /api/v1/groups/{group}",
+        "POST /api/v1/firmware",
+        "PUT /api/v1/firmware/{firmware}/image",
+        "PUT /api/v1/firmware/{firmware}/deltas/{sha256}",
+        "PUT /api/v1/firmware/{firmware}/manifest",
+        "PUT /api/v1/firmware/{firmware}/sbom",
+        "POST /api/v1/deployments/{deployment}/pause",
+        "POST /api/v1/incidents",
+        "POST /api/v1/incidents/{incident}/notes",
+    ];
+    const BY_PERSON: &[&str] = &[
+        "POST /api/v1/devices/{device}/retirement",
+        "PUT /api/v1/hospitals/{hospital}/policy",
+        "POST /api/v1/deployments/{deployment}/abort",
+        "PUT /api/v1/deployments/{deployment}/consents/{hospital}",
+        "DELETE /api/v1/deployments/{deployment}/consents/{hospital}",
+        "POST /api/v1/deployments/{deployment}/duties/{duty}",
+        "PUT /api/v1/incidents/{incident}/decision",
+        "PUT /api/v1/incidents/{incident}/report",
+        "POST /api/v1/incidents/{incident}/closure",
+        "POST /api/v1/recalls/{recall}/closure",
+        "POST /api/v1/compliance/holds",
+        // With both factors in the body.
+        "POST /api/v1/approvals/signature",
+        "POST /api/v1/deployments/{deployment}/validations/signature",
+        "POST /api/v1/me/signing-key",
+        // With the password in the body, and the second factor shown where there is one.
+        "POST /api/v1/me/second-factor",
+        "POST /api/v1/me/second-factor/confirmation",
+        "PUT /api/v1/me/password",
+        "PUT /api/v1/me/address",
+        "POST /api/v1/me/notices/read",
+        "DELETE /api/v1/me/tokens/{token}",
+        "POST /api/v1/sessions/current/second-factor",
+        "DELETE /api/v1/sessions/current",
+    ];
+
+    #[test]
+    fn sec_4_every_route_that_writes_says_who_decides() {
+        for (right, (method, path, _)) in rights::all() {
+            let route = format!("{method} {path}");
+            match (right, method) {
+                (Right::Anybody | Right::Gateway, _) => {}
+                (_, "GET") => {
+                    assert!(matches!(right, Right::Own | Right::Needs(_)), "{route} reads, so it decides nothing");
+                }
+                _ => {
+                    assert!(!matches!(right, Right::Needs(_)), "{route} changes something: say who decides");
+                    // What nobody has thought of needs a person who has just shown the second factor.
+                    let expected = match route.as_str() {
+                        route if BY_TOKEN.contains(&route) => By::Token,
+                        route if BY_PERSON.contains(&route) => By::Person,
+                        _ => By::Factor,
+                    };
+                    assert_eq!(right.by(), Some(expected), "{route}");
+                    if let Right::Decides(permission, by) = right {
+                        assert!(by >= permission.by(), "{route}: {permission:?} alone demands more");
+                    }
+                }
+            }
+        }
+    }
+
+    /// The properties of every body of the document: its route, its name, and whether it is marked as a secret.
+    fn body_fields(document: &Value) -> Vec<(String, String, bool)> {
+        fn collect(document: &Value, schema: &Value, depth: u32, found: &mut Vec<(String, bool)>) {
+            if depth > 8 {
+                return;
+            }
+            if let Some(name) = schema["$ref"].as_str().and_then(|r| r.strip_prefix("#/components/schemas/")) {
+                return collect(document, &document["components"]["schemas"][name], depth + 1, found);
+            }
+            for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+                found.push((name.clone(), property["format"] == "password"));
+                collect(document, property, depth + 1, found);
+            }
+            for part in ["oneOf", "allOf", "anyOf"] {
+                let parts = schema[part].as_array().into_iter().flatten();
+                parts.for_each(|part| collect(document, part, depth + 1, found));
+            }
+            if schema["items"].is_object() {
+                collect(document, &schema["items"], depth + 1, found);
+            }
+        }
+        let mut fields = Vec::new();
+        for (path, item) in document["paths"].as_object().into_iter().flatten() {
+            for (method, operation) in item.as_object().into_iter().flatten() {
+                let mut found = Vec::new();
+                let content = operation["requestBody"]["content"].as_object();
+                content.into_iter().flatten().for_each(|(_, c)| collect(document, &c["schema"], 0, &mut found));
+                let route = format!("{} {path}", method.to_uppercase());
+                fields.extend(found.into_iter().map(|(name, is_secret)| (route.clone(), name, is_secret)));
+            }
+        }
+        fields
+    }
+
+    #[test]
+    fn sec_2_every_secret_of_a_body_is_named_as_one() {
+        let (_, document) = documented().split_for_parts();
+        let fields = body_fields(&described(serde_json::to_value(&document).expect("encodes")));
+        let secrets: Vec<_> = fields.iter().filter(|(_, _, is_secret)| *is_secret).collect();
+        assert!(secrets.len() >= 20, "{secrets:?}");
+        for (route, name, is_secret) in &fields {
+            let is_named = idempotency::SECRET_FIELDS.contains(&name.as_str());
+            assert_eq!(*is_secret, is_named, "{route}: {name} is marked as a secret or named as one, but not both");
+            let sounds_secret =
+                ["password", "secret", "token", "code", "key"].iter().any(|w| name.to_lowercase().contains(w));
+            assert!(*is_secret || !sounds_secret || name == "passwordDays", "{route}: {name} sounds like a secret");
         }
     }
 

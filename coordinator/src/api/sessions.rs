@@ -10,10 +10,12 @@ use utoipa::ToSchema;
 
 use super::request::{Json, Origin};
 use super::{Api, Problem};
-use crate::access::{recovery_digest, spend_verification_time, step_of, verify_password};
+use crate::access::{
+    Attempt, Caller, InSession, PASSWORD_CHARS_MAX, ShownFactor, SignIn, recovery_digest, step_of, verify_password,
+};
 use crate::clock;
 use crate::domain::access::{AccessRole, Permission, User};
-use crate::domain::people::{PersonChange, Proof, check_proof};
+use crate::domain::people::{PersonChange, Proof, check_proof, network};
 use crate::domain::refusal::Class;
 use crate::domain::{Command, Refusal};
 use crate::runner::anonymous;
@@ -22,12 +24,15 @@ use crate::runner::anonymous;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Credentials {
     user_id: String,
+    #[schema(format = Password)]
     password: String,
     /// A code of now, where a second factor is set up.
     #[serde(default)]
+    #[schema(format = Password)]
     code: Option<String>,
     /// In place of a code, where the second factor was lost.
     #[serde(default)]
+    #[schema(format = Password)]
     recovery_code: Option<String>,
 }
 
@@ -36,8 +41,10 @@ pub(crate) struct Credentials {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Factor {
     #[serde(default)]
+    #[schema(format = Password)]
     pub(super) code: Option<String>,
     #[serde(default)]
+    #[schema(format = Password)]
     pub(super) recovery_code: Option<String>,
 }
 
@@ -54,78 +61,121 @@ pub(crate) struct SessionView {
     second_factor: bool,
 }
 
-/// Whether this is the user's password; takes as long for a user who does not exist.
+/// Whether this is the user's password. A user who does not exist costs the same work: a file is read and checked, and a hash computed.
 pub(super) async fn is_password(api: &Api, user: Option<&User>, password: String) -> bool {
     let (credential, verifiers) = (user.map(|u| u.credential), api.credentials.clone());
     let Ok(_place) = api.hashing.acquire().await else { return false };
-    let verify = move || match credential.map(|c| verifiers.read(c)) {
-        Some(Ok(hash)) => verify_password(&password, &hash),
-        Some(Err(error)) => {
+    let verify = move || {
+        let held = credential.map_or_else(|| verifiers.read_decoy(), |c| verifiers.read(c));
+        if let (Some(_), Err(error)) = (credential, &held) {
             tracing::error!(%error, "a password verifier cannot be read; its owner cannot sign in");
-            spend_verification_time(&password);
-            false
         }
-        None => {
-            spend_verification_time(&password);
-            false
-        }
+        verify_password(&password, &held.unwrap_or_default()) && credential.is_some()
     };
     tokio::task::spawn_blocking(verify).await.unwrap_or(false)
 }
 
-/// What a second factor shows; none where it shows nothing.
-pub(super) fn proof_of(api: &Api, user: &User, factor: &Factor) -> Option<Proof> {
-    if let Some(code) = &factor.recovery_code {
-        return Some(Proof::Recovery(recovery_digest(code)));
+/// A second factor of nobody's, so that names without an account cost the same work.
+const DECOY_SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+
+/// What was given of a second factor, and the proof for the core where there is one.
+pub(super) fn shown(api: &Api, user: Option<&User>, factor: &Factor) -> (ShownFactor, Option<Proof>) {
+    let secret = match user.and_then(|u| u.second_factor.as_ref()) {
+        Some(held) => api.credentials.read(held.secret),
+        None => api.credentials.read_decoy().map(|_| DECOY_SECRET.to_owned()),
+    };
+    let step = match (&secret, &factor.code) {
+        (Ok(secret), Some(code)) => step_of(secret, code, clock::now()),
+        _ => None,
+    };
+    let recovery = factor.recovery_code.as_deref().map(recovery_digest);
+    let Some(user) = user else { return (ShownFactor::Wrong, None) };
+    if user.second_factor.is_none() {
+        return (ShownFactor::NotSetUp, None);
     }
-    let held = user.second_factor.as_ref()?;
-    let secret = api.credentials.read(held.secret);
-    let secret = secret.inspect_err(|error| tracing::error!(%error, "a second factor cannot be read")).ok()?;
-    step_of(&secret, factor.code.as_deref()?, clock::now()).map(Proof::Code)
+    if let Err(error) = &secret {
+        tracing::error!(%error, "a second factor cannot be read");
+    }
+    let proof = recovery.map(Proof::Recovery).or(step.map(Proof::Code));
+    let found = match proof.map(|proof| (proof, check_proof(user, proof))) {
+        _ if factor.code.is_none() && factor.recovery_code.is_none() => ShownFactor::Missing,
+        Some((_, Ok(()))) => ShownFactor::Right,
+        Some((Proof::Code(_), Err(_))) => ShownFactor::Used,
+        Some((Proof::Recovery(_), Err(_))) | None => ShownFactor::Wrong,
+    };
+    (found, proof)
 }
+
+/// Refuses what can be no sign-in before it is looked up whose it would be: the answer is the same for every name.
+fn check_length(credentials: &Credentials) -> Result<(), Refusal> {
+    let chars = |text: &Option<String>| text.as_ref().map_or(0, |t| t.chars().count());
+    for (field, found, most) in [
+        ("userId", credentials.user_id.chars().count(), USER_CHARS_MAX),
+        ("password", credentials.password.chars().count(), PASSWORD_CHARS_MAX),
+        ("code", chars(&credentials.code), CODE_CHARS_MAX),
+        ("recoveryCode", chars(&credentials.recovery_code), CODE_CHARS_MAX),
+    ] {
+        if found > most {
+            return Err(Refusal::invalid(field, format!("must have at most {most} characters")));
+        }
+    }
+    Ok(())
+}
+
+/// Characters of a user id, and of a code.
+const USER_CHARS_MAX: usize = 64;
+const CODE_CHARS_MAX: usize = 128;
 
 /// Signs in with user id and password, and the second factor where one is set up.
 #[utoipa::path(post, path = "/api/v1/sessions", request_body = Credentials,
-    responses((status = 201, body = SessionView), (status = 401, body = Problem), (status = 429, body = Problem)))]
+    responses((status = 201, body = SessionView), (status = 401, body = Problem), (status = 422, body = Problem),
+        (status = 429, body = Problem)))]
 pub(super) async fn open(
     State(api): State<Api>,
     origin: Origin,
     Json(credentials): Json<Credentials>,
 ) -> Result<(StatusCode, axum::Json<SessionView>), Problem> {
     let now = clock::now();
-    let claimed: String = credentials.user_id.chars().take(64).collect();
-    let object = format!("user/{claimed}");
+    let claimed = credentials.user_id.clone();
+    let user =
+        claimed.parse::<UserId>().ok().and_then(|id| Some((id.clone(), api.runner.state().users.get(&id)?.clone())));
+    // People type their password where the name belongs: a name without an account enters the log as a keyed mark.
+    let marked = format!("unknown-{}", api.marks.mark("name", &[claimed.as_bytes()]).short());
+    let named = if user.is_some() { claimed.clone() } else { marked };
+    let object = format!("user/{}", named.chars().take(USER_CHARS_MAX).collect::<String>());
     if !api.logins.admits(origin.peer.address.ip(), now) {
         let refusal =
             Refusal::new(Class::TooOften, "too-many-tries", "too many tries from this address; wait a minute");
-        return Err(origin.deny(&api, anonymous(&claimed), "session.open", &object, refusal).await);
+        return Err(origin.deny(&api, anonymous(&named), "session.open", &object, refusal).await);
     }
-    let user =
-        claimed.parse::<UserId>().ok().and_then(|id| Some((id.clone(), api.runner.state().users.get(&id)?.clone())));
-    let locked = api.logins.is_locked(&claimed, now);
+    check_length(&credentials)?;
     let is_suspect = api.logins.is_suspect(origin.peer.address.ip(), now);
     let _turn = if is_suspect { api.suspects.acquire().await.ok() } else { None };
-    let verified = is_password(&api, user.as_ref().map(|(_, u)| u), credentials.password).await;
-    let known = user.filter(|_| verified && !locked);
     let factor = Factor { code: credentials.code, recovery_code: credentials.recovery_code };
-    let proof = known.as_ref().and_then(|(_, user)| proof_of(&api, user, &factor));
-    let gave_factor = factor.code.is_some() || factor.recovery_code.is_some();
-    let Some((id, user)) = known.filter(|(_, u)| u.second_factor.is_none() || !gave_factor || proof.is_some()) else {
-        let was_last = !locked && api.logins.note(&claimed, now, false);
-        let cause = if locked || was_last { "locked" } else { "wrong-credentials" };
-        let detail = "user id, password or code is wrong, or too many tries; wait a minute and try again";
-        let refusal = Refusal::new(Class::Unauthenticated, cause, detail);
-        return Err(origin.deny(&api, anonymous(&claimed), "session.open", &object, refusal).await);
+    let account = user.as_ref().map(|(_, user)| user);
+    let is_password = is_password(&api, account, credentials.password).await;
+    let (found, proof) = shown(&api, account, &factor);
+    let network = network(origin.peer.address.ip());
+    let attempt = Attempt {
+        name: &claimed,
+        network: &network,
+        is_familiar: account.is_some_and(|u| u.networks.contains(&network)),
+        is_password,
+        factor: found,
     };
-    let proof = proof.filter(|_| user.second_factor.is_some());
-    let opened = let_in(&api, &origin, id, user, proof, None).await;
-    match &opened {
-        Ok(_) => drop(api.logins.note(&claimed, now, true)),
-        // A recovery code that is none is a guess like any other; a code asked for is not.
-        Err(_) if gave_factor => drop(api.logins.note(&claimed, now, false)),
-        Err(_) => {}
+    match (api.sign_ins.sign_in(now, &attempt), user) {
+        // The core says what is missing: a code, or another one.
+        (SignIn::Opened | SignIn::NeedsCode | SignIn::UsedCode, Some((id, user))) => {
+            let_in(&api, &origin, id, user, proof, None).await
+        }
+        (verdict, _) => {
+            let cause = if matches!(verdict, SignIn::Locks | SignIn::Locked) { "locked" } else { "wrong-credentials" };
+            let detail = "user id, password or code is wrong, or too many tries; give password and code together, or wait a minute and \
+                          try again";
+            let refusal = Refusal::new(Class::Unauthenticated, cause, detail);
+            Err(origin.deny(&api, anonymous(&named), "session.open", &object, refusal).await)
+        }
     }
-    opened
 }
 
 /// Opens a session for somebody who has shown who they are.
@@ -166,35 +216,38 @@ pub(super) async fn step_up(
     Json(factor): Json<Factor>,
 ) -> Result<StatusCode, Problem> {
     let (caller, id) = origin.need_self(&api, "session.step-up").await?;
-    let proof = show(&api, &origin, &caller.actor, &id, &factor, "session.step-up").await?;
+    let proof = show(&api, &origin, &caller, &id, &factor, "session.step-up").await?;
     let change = PersonChange::SecondFactorShown { session: caller.token_sha256, proof };
     origin.submit(&api, &caller, Command::ChangePerson { user: id, change, reason: None }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A second factor of the caller's; wrong ones count like wrong passwords.
+/// In which row wrong passwords and codes of a session are counted.
+pub(super) fn counted_in<'a>(caller: &Caller, id: &'a UserId) -> InSession<'a> {
+    if caller.is_proven() { InSession::Proven(caller.token_sha256) } else { InSession::Unproven(id.as_str()) }
+}
+
+/// A second factor of the caller's; wrong ones count against this session alone, or against all that have shown none.
 pub(super) async fn show(
     api: &Api,
     origin: &Origin,
-    actor: &Actor,
+    caller: &Caller,
     id: &UserId,
     factor: &Factor,
     action: &'static str,
 ) -> Result<Proof, Problem> {
-    let now = clock::now();
-    let locked = api.logins.is_locked(id.as_str(), now);
-    let user = api.runner.state().users.get(id).cloned().filter(|_| !locked);
-    let proof = user.as_ref().and_then(|user| proof_of(api, user, factor));
-    let taken = user.zip(proof).is_some_and(|(user, proof)| check_proof(&user, proof).is_ok());
-    // A code that was used already ends no row of wrong ones, and begins none.
-    let counts = taken || !matches!(proof, Some(Proof::Code(_)));
-    let is_locked = locked || (counts && api.logins.note(id.as_str(), now, taken));
-    match proof.filter(|proof| taken || matches!(proof, Proof::Code(_))) {
+    let user = api.runner.state().users.get(id).cloned();
+    let (found, proof) = shown(api, user.as_ref(), factor);
+    let found = if found == ShownFactor::NotSetUp { ShownFactor::Missing } else { found };
+    let verdict = api.sign_ins.in_session(clock::now(), counted_in(caller, id), found);
+    match proof.filter(|_| matches!(verdict, SignIn::Opened | SignIn::UsedCode)) {
+        // That a code was used already is for the core to say.
         Some(proof) => Ok(proof),
         None => {
+            let cause = if matches!(verdict, SignIn::Locks | SignIn::Locked) { "locked" } else { "wrong-code" };
             let detail = "the code is wrong, or no second factor is set up, or too many tries; wait a minute";
-            let refusal = Refusal::forbidden(if is_locked { "locked" } else { "wrong-code" }, detail);
-            Err(origin.deny(api, actor.clone(), action, &format!("user/{id}"), refusal).await)
+            let refusal = Refusal::forbidden(cause, detail);
+            Err(origin.deny(api, caller.actor.clone(), action, &format!("user/{id}"), refusal).await)
         }
     }
 }

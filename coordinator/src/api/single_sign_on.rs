@@ -80,8 +80,11 @@ pub(super) async fn begin(
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Completion {
+    #[schema(format = Password)]
     flow: String,
+    #[schema(format = Password)]
     state: String,
+    #[schema(format = Password)]
     code: String,
 }
 
@@ -102,18 +105,20 @@ pub(super) async fn complete(
     let subject = match oidc.finish(&back.flow, &back.state, &back.code, now).await {
         Ok(subject) => subject,
         Err(error) => {
-            let refusal = refused(format!("the sign-in does not count: {error:#}; begin anew"));
+            let refusal = refused(format!("the sign-in does not count: {error}; begin again"));
             return Err(origin.deny(&api, anonymous(&address), ACTION, "session", refusal).await);
         }
     };
     let found = {
         let state = api.runner.state();
-        state.users.iter().find(|(_, u)| u.subject.as_ref() == Some(&subject)).map(|(id, u)| (id.clone(), u.clone()))
+        state.linked(oidc.issuer(), &subject).map(|(id, u)| (id.clone(), u.clone()))
     };
     let Some((id, user)) = found else {
         let shown: String = subject.chars().take(64).collect();
-        let detail =
-            format!("nobody here is {shown:?} of the provider; an administrator links accounts (mdfmctl users link)");
+        let detail = format!(
+            "nobody here is {shown:?} of {}; an administrator links accounts (mdfmctl users link)",
+            oidc.issuer()
+        );
         return Err(origin.deny(&api, anonymous(&shown), ACTION, "session", refused(detail)).await);
     };
     let_in(&api, &origin, id, user, None, Some(oidc.issuer().to_owned())).await
@@ -128,7 +133,7 @@ pub(crate) struct Link {
     reason: String,
 }
 
-/// Links an account with the OpenID provider's.
+/// Links an account with that of the OpenID provider which is configured now; after a change of provider it must be linked again.
 #[utoipa::path(put, path = "/api/v1/users/{user}/subject", request_body = Link,
     responses((status = 204), (status = 403, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn link(
@@ -138,5 +143,13 @@ pub(super) async fn link(
     Json(link): Json<Link>,
 ) -> Result<StatusCode, Problem> {
     let _: UserId = super::request::id("userId", &user)?;
-    origin.administer(&api, &user, PersonChange::SubjectLinked { subject: link.subject }, link.reason).await
+    let issuer = match (&link.subject, &api.oidc) {
+        (None, _) => None,
+        (Some(_), Some(oidc)) => Some(oidc.issuer().to_owned()),
+        (Some(_), None) => {
+            let detail = "a subject is somebody only together with its provider; configure the provider first ([oidc])";
+            return Err(Refusal::conflict("no-provider", detail).into());
+        }
+    };
+    origin.administer(&api, &user, PersonChange::SubjectLinked { subject: link.subject, issuer }, link.reason).await
 }

@@ -23,6 +23,7 @@ pub(crate) struct NewUser {
     /// The hospital of a user with the role HospitalStaff.
     #[serde(default)]
     hospital_id: Option<String>,
+    #[schema(format = Password)]
     password: String,
 }
 

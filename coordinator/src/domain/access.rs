@@ -42,6 +42,18 @@ impl AccessRole {
     }
 }
 
+/// By what a caller must be known for a decision; each includes the ones before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum By {
+    /// A token for a machine is enough.
+    Token,
+    /// A person in a session.
+    Person,
+    /// A person who has shown the second factor in this session within the last minutes (`step_up_minutes`).
+    Factor,
+}
+
 /// What a route needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -101,7 +113,18 @@ impl Permission {
 
     /// What no token for a machine carries.
     pub(crate) fn needs_person(self) -> bool {
-        self.is_critical() || matches!(self, Self::Consent | Self::Retain)
+        self.is_critical() || matches!(self, Self::Consent | Self::Retain | Self::Recall)
+    }
+
+    /// The least by which a caller must be known for anything that needs this permission; a route may demand more.
+    pub(crate) fn by(self) -> By {
+        if self.is_critical() {
+            By::Factor
+        } else if self.needs_person() {
+            By::Person
+        } else {
+            By::Token
+        }
     }
 
     /// Whether `role` carries this permission.
@@ -139,8 +162,14 @@ pub(crate) struct User {
     /// Without it nobody signs.
     pub(crate) identity: Option<Identity>,
     pub(crate) trained_until: Option<UtcMillis>,
-    /// Whom the OpenID provider calls so.
+    /// The person's identifier at the OpenID provider (`sub`).
     pub(crate) subject: Option<String>,
+    /// The provider that `subject` belongs to; `None` for a link that was made before links named it.
+    #[serde(default)]
+    pub(crate) issuer: Option<String>,
+    /// Networks from which the person opened sessions, the newest last.
+    #[serde(default)]
+    pub(crate) networks: Vec<String>,
     /// Where the person gets mail.
     pub(crate) email: Option<String>,
     /// May do nothing any more; the id stays taken.
@@ -198,6 +227,11 @@ pub(super) fn open_session(
 ) -> Result<Event, Refusal> {
     let user = state.users.get(id).filter(|u| !u.disabled);
     let user = user.ok_or_else(|| Refusal::forbidden("disabled", format!("{id} may not sign in")))?;
+    if let Some(issuer) = issuer
+        && !state.is_linked(user, issuer)
+    {
+        return Err(Refusal::forbidden("single-sign-on", format!("{id} is not linked with {issuer}")));
+    }
     match proof {
         Some(proof) => check_proof(user, proof)?,
         // The provider has asked as it sees fit; what is critical asks again.

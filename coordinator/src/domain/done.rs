@@ -16,7 +16,7 @@ const KEYS_MAX: usize = 20_000;
 /// What became of a request, as its first record says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Done {
-    /// Digest of method, path and body.
+    /// Mark of method, path and body without its secrets.
     pub(crate) content: Digest,
     pub(crate) at: UtcMillis,
     pub(crate) action: String,
@@ -38,7 +38,7 @@ impl DoneRequests {
     }
 
     /// Notes the request behind an accepted record; of several records the first counts.
-    pub(super) fn note(&mut self, record: &AuditRecord) {
+    pub(crate) fn note(&mut self, record: &AuditRecord) {
         let mark = record.request.as_ref();
         let Some((key, content)) = mark.and_then(|mark| mark.key.zip(mark.content)) else { return };
         let at = UtcMillis(record.at_ms);

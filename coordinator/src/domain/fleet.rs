@@ -417,8 +417,16 @@ pub(super) fn issue_token(
     gateway: &GatewayId,
     secret_sha256: Digest,
     expires_at: UtcMillis,
+    replaces: bool,
 ) -> Result<Event, Refusal> {
     let held = state.need_gateway(gateway)?;
+    if held.credentials.is_some() && !replaces {
+        let detail = format!(
+            "gateway {gateway} is enrolled, and whoever uses a token replaces it: only a person who has just shown the second factor \
+             makes one (mdfmctl second-factor show)"
+        );
+        return Err(Refusal::forbidden("gateway-enrolled", detail));
+    }
     if held.revoked {
         return Err(Refusal::conflict(
             "gateway-revoked",

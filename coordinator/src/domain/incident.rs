@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::rollout::duty::working_days_after;
+use super::rollout::sight;
 use super::{Event, Refusal, State};
 
 const DAY_MS: u64 = 86_400_000;
@@ -193,7 +194,10 @@ pub(super) fn decide(
             }
             hospitals.insert(hospital.clone());
         }
-        reported.deployment.iter().try_for_each(|d| state.need_deployment(d).map(drop))?;
+        reported.deployment.iter().try_for_each(|d| match state.need_deployment(d)? {
+            held if sight::is_seen_by(held, own) => Ok(()),
+            _ => Err(Refusal::not_found("deployment", d)),
+        })?;
         return event(IncidentChange::Opened { reported: reported.clone(), hospitals, by }, None);
     }
     let held = state.incidents.get(id).filter(|held| held.is_seen_by(own));

@@ -161,6 +161,8 @@ pub(crate) enum Command {
         gateway: GatewayId,
         secret_sha256: Digest,
         expires_at: UtcMillis,
+        /// Whether it may be for a gateway that is enrolled, which whoever uses the token replaces.
+        replaces: bool,
     },
     Enrol {
         gateway: GatewayId,
@@ -480,8 +482,8 @@ pub(crate) fn decide(
         Command::SetGroup { group, set, reason } => group::set(state, group, set, reason),
         Command::RemoveGroup { group, reason } => group::remove(state, group, reason),
         Command::RegisterGateway { gateway, hospital } => one(fleet::register_gateway(state, gateway, hospital)?),
-        Command::IssueToken { gateway, secret_sha256, expires_at } => {
-            one(fleet::issue_token(state, gateway, *secret_sha256, *expires_at)?)
+        Command::IssueToken { gateway, secret_sha256, expires_at, replaces } => {
+            one(fleet::issue_token(state, gateway, *secret_sha256, *expires_at, *replaces)?)
         }
         Command::Enrol { gateway, secret_sha256, telemetry_key, certificate_sha256 } => {
             one(fleet::enrol(state, now, gateway, *secret_sha256, telemetry_key, *certificate_sha256)?)

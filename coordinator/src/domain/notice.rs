@@ -46,6 +46,8 @@ pub(crate) enum NoticeKind {
     /// Somebody else changed one's own account.
     AccountChanged,
     GatewayAnomaly,
+    /// A gateway that is enrolled can be replaced, or has been: somebody made an enrolment token for it, or used one.
+    GatewayReplaced,
     StoreDamaged,
 }
 
@@ -85,7 +87,7 @@ pub(crate) fn default_rules() -> Vec<NoticeRule> {
         rule(&[K::DeploymentRollingBack], &[Operator, Clinical, HospitalStaff], true),
         rule(&[K::DutyOpened, K::RecallOpened, K::IncidentOpened], &[Regulatory], true),
         rule(&[K::AccountLocked, K::StoreDamaged], &[Admin], true),
-        rule(&[K::GatewayAnomaly], &[Admin, Operator], true),
+        rule(&[K::GatewayAnomaly, K::GatewayReplaced], &[Admin, Operator], true),
     ]
 }
 
@@ -179,6 +181,8 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
     if record.outcome == Outcome::Refused {
         // What one tries at the account of another locks that account.
         let is_lock = record.reason.as_deref().is_some_and(|r| r.starts_with("locked:"));
+        // Of names that strangers invent nobody needs to hear.
+        let is_lock = is_lock && state.view(object).is_some();
         let subject = || format!("{object} is locked after wrong passwords or codes");
         return if is_lock { vec![notice(NoticeKind::AccountLocked, subject())] } else { Vec::new() };
     }
@@ -222,6 +226,17 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
                 kind => format!("the telemetry of gateway {gateway} is not as it must be: {kind:?}"),
             };
             vec![notice(NoticeKind::GatewayAnomaly, subject)]
+        }
+        Event::EnrolmentTokenIssued { gateway, .. } if was_enrolled(record) => {
+            let by = &record.actor.id;
+            let subject = format!(
+                "{by} made an enrolment token for gateway {gateway}, which is enrolled: who uses it replaces it"
+            );
+            vec![notice(NoticeKind::GatewayReplaced, subject)]
+        }
+        Event::GatewayEnrolled { gateway, .. } if was_enrolled(record) => {
+            let subject = format!("gateway {gateway} was enrolled again: what held its certificate before is shut out");
+            vec![notice(NoticeKind::GatewayReplaced, subject)]
         }
         Event::StoreDamaged { damage } => {
             let subject = format!("the audit log is damaged on disk: {}", damage.file);
@@ -291,6 +306,11 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
     }
 }
 
+/// Whether the gateway of a record was enrolled before it.
+fn was_enrolled(record: &AuditRecord) -> bool {
+    record.before.as_ref().is_some_and(|before| before["enrolled"] == true)
+}
+
 /// Keeps what strangers or broken gateways can cause at will from flooding people: one notice of a kind about an object in a while.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Quiet {
@@ -331,7 +351,11 @@ fn concerns(hospitals: &[HospitalId], notice: &Notice) -> bool {
 /// Who is told, and who of them by mail too.
 pub(crate) fn recipients(state: &State, notice: &Notice) -> BTreeMap<UserId, bool> {
     let mut told = BTreeMap::new();
-    let rules = state.settings.notices.iter().filter(|r| r.kinds.contains(&notice.kind));
+    let own = &state.settings.notices;
+    // That a gateway is replaced is never nobody's business: rules may be older than this kind.
+    let defaults = default_rules();
+    let is_unnamed = notice.kind == NoticeKind::GatewayReplaced && !own.iter().any(|r| r.kinds.contains(&notice.kind));
+    let rules = if is_unnamed { &defaults } else { own }.iter().filter(|r| r.kinds.contains(&notice.kind));
     for rule in rules.filter(|r| concerns(&r.hospitals, notice)) {
         let users = state.users.iter().filter(|(_, u)| !u.disabled && u.roles.iter().any(|r| rule.roles.contains(r)));
         for (id, user) in users {

@@ -1,7 +1,8 @@
 //! What happens to people's accounts: second factors, passwords, roles, standing, sessions, tokens for machines, signing keys. Secrets are
 //! not here: the state names them by digest, and the files are kept beside the log (decision 0003).
 
-use std::collections::BTreeSet;
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{HospitalId, UserId};
@@ -11,6 +12,7 @@ use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 
 use super::access::{AccessRole, Permission, User, check_roles};
+use super::state::Session;
 use super::{Refusal, State};
 
 /// Codes by which somebody without their second factor gets in once each.
@@ -54,6 +56,9 @@ pub(crate) struct Token {
     pub(crate) name: String,
     pub(crate) permissions: Vec<Permission>,
     pub(crate) expires_at: UtcMillis,
+    /// `None` for a token in a state that was kept before tokens had this.
+    #[serde(default)]
+    pub(crate) made_at: Option<UtcMillis>,
 }
 
 /// That somebody's identity was verified before they may sign.
@@ -105,8 +110,13 @@ pub(crate) enum PersonChange {
     IdentityVerified { by: String, evidence: String },
     /// Trained for the task until then (21 CFR 11.10(i)).
     TrainingConfirmed { until: UtcMillis },
-    /// Whom the OpenID provider calls so; none for no single sign-on.
-    SubjectLinked { subject: Option<String> },
+    /// The person's identifier at the OpenID provider `issuer`; without a subject there is no single sign-on. A link without an issuer is of
+    /// a time before links named it.
+    SubjectLinked {
+        subject: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        issuer: Option<String>,
+    },
     /// Where the person gets mail; none for no mail.
     AddressSet { email: Option<String> },
 }
@@ -219,12 +229,17 @@ pub(super) fn decide(
         PersonChange::TrainingConfirmed { until } if *until <= now || until.0 > now.0 + TRAINING_MS_MAX => {
             Err(Refusal::invalid("trainedUntil", "must be within ten years from now"))
         }
-        PersonChange::SubjectLinked { subject: Some(subject) } => {
+        PersonChange::SubjectLinked { subject: Some(subject), issuer } => {
             // A subject has at most 255 ASCII characters (OpenID Connect Core 1.0 §2).
             if subject.is_empty() || subject.len() > 255 || !subject.chars().all(|c| c.is_ascii_graphic()) {
                 return Err(Refusal::invalid("subject", "must be 1 to 255 visible ASCII characters"));
             }
-            match state.users.iter().find(|(other, u)| *other != id && u.subject.as_ref() == Some(subject)) {
+            // A subject is somebody only together with the provider that gave it (OpenID Connect Core 1.0 §2).
+            let is_same = |held: &User| {
+                let (held_by, new) = (held.issuer.as_ref().or(state.oidc_issuer.as_ref()), issuer.as_ref());
+                held.subject.as_ref() == Some(subject) && (held_by.is_none() || new.is_none() || held_by == new)
+            };
+            match state.users.iter().find(|(other, u)| *other != id && is_same(u)) {
                 Some((other, _)) => {
                     Err(Refusal::conflict("subject-taken", format!("{other} is linked with it already")))
                 }
@@ -236,7 +251,9 @@ pub(super) fn decide(
         }
         PersonChange::TokenRevoked { id: token } => {
             let held = state.tokens.values().any(|t| t.user == *id && t.id == *token);
-            if held { Ok(()) } else { Err(Refusal::not_found("token", token)) }
+            // Somebody may have given the token itself: what they gave is not repeated, because the answer enters the log.
+            let detail = format!("{id} has no token with this id; mdfmctl tokens list shows the ids");
+            if held { Ok(()) } else { Err(Refusal::new(super::refusal::Class::NotFound, "not-found", detail)) }
         }
         _ => Ok(()),
     }
@@ -306,6 +323,9 @@ pub(super) fn apply(state: &mut State, at: UtcMillis, id: &UserId, change: Perso
     let user = state.users.get_mut(id)?;
     match change {
         PersonChange::SecondFactorSet { secret, recovery, step, session } => {
+            // What another session showed was the factor that has been replaced.
+            let own = state.sessions.values_mut().filter(|s| s.user == *id);
+            own.for_each(|s| s.shown_at = None);
             user.second_factor = Some(SecondFactor { secret, last_step: step, recovery });
             if let Some(session) = state.sessions.get_mut(&session) {
                 session.shown_at = Some(at);
@@ -321,30 +341,38 @@ pub(super) fn apply(state: &mut State, at: UtcMillis, id: &UserId, change: Perso
             user.second_factor = None;
             // What was released with both factors is not released with one.
             user.signing_key = None;
-            state.sessions.retain(|_, s| s.user != *id);
+            end_all(&mut state.sessions, &mut state.tokens, id);
         }
         PersonChange::PasswordSet { credential, own, resealed } => {
             user.credential = credential;
             user.password_set_at = at;
+            if own.is_none() {
+                state.tokens.retain(|_, t| t.user != *id);
+            }
             // What is sealed under the password before opens for nobody any more.
             let key = user.signing_key.take();
             user.signing_key = key.zip(resealed).map(|(key, sealed)| SigningKey { sealed, ..key });
             state.sessions.retain(|token, s| s.user != *id || own == Some(*token));
         }
         PersonChange::RolesSet { roles, hospital } => {
+            // A role that comes back later brings no token with it.
+            if user.hospital != hospital || user.roles.iter().any(|role| !roles.contains(role)) {
+                state.tokens.retain(|_, t| t.user != *id);
+            }
             user.roles = roles;
             user.hospital = hospital;
         }
         PersonChange::Disabled => {
             user.disabled = true;
-            state.sessions.retain(|_, s| s.user != *id);
-            state.tokens.retain(|_, t| t.user != *id);
+            end_all(&mut state.sessions, &mut state.tokens, id);
         }
         PersonChange::Enabled => user.disabled = false,
-        PersonChange::SessionsEnded => state.sessions.retain(|_, s| s.user != *id),
+        PersonChange::SessionsEnded => end_all(&mut state.sessions, &mut state.tokens, id),
         PersonChange::TokenMade { token_sha256, id: token, name, permissions, expires_at } => {
             state.tokens.retain(|_, t| t.expires_at > at);
-            state.tokens.insert(token_sha256, Token { user: id.clone(), id: token, name, permissions, expires_at });
+            let made_at = Some(at);
+            let new = Token { user: id.clone(), id: token, name, permissions, expires_at, made_at };
+            state.tokens.insert(token_sha256, new);
         }
         PersonChange::TokenRevoked { id: token } => state.tokens.retain(|_, t| t.user != *id || t.id != token),
         PersonChange::SigningKeySet { public_key, sealed } => {
@@ -352,10 +380,64 @@ pub(super) fn apply(state: &mut State, at: UtcMillis, id: &UserId, change: Perso
         }
         PersonChange::IdentityVerified { by, evidence } => user.identity = Some(Identity { by, evidence, at }),
         PersonChange::TrainingConfirmed { until } => user.trained_until = Some(until),
-        PersonChange::SubjectLinked { subject } => user.subject = subject,
+        PersonChange::SubjectLinked { subject, issuer } => {
+            // Whoever came in through the link that was there before is somebody else now.
+            if user.subject.is_some() && (&user.subject, &user.issuer) != (&subject, &issuer) {
+                end_all(&mut state.sessions, &mut state.tokens, id);
+            }
+            (user.issuer, user.subject) = (issuer.filter(|_| subject.is_some()), subject);
+        }
         PersonChange::AddressSet { email } => user.email = email,
     }
     Some(())
+}
+
+/// Ends every session and every token of a person.
+fn end_all(sessions: &mut BTreeMap<Digest, Session>, tokens: &mut BTreeMap<Digest, Token>, id: &UserId) {
+    sessions.retain(|_, s| s.user != *id);
+    tokens.retain(|_, t| t.user != *id);
+}
+
+/// Networks remembered for one person.
+const NETWORKS_MAX: usize = 8;
+
+/// The network of an address: an IPv4 address itself, the first 64 bits of an IPv6 address.
+pub(crate) fn network(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).to_string(),
+        v4 @ IpAddr::V4(_) => v4.to_string(),
+    }
+}
+
+/// Notes from which network a person opened a session. `address` is as records have it.
+pub(super) fn note_network(user: &mut User, address: Option<&str>) {
+    let Some(Ok(address)) = address.map(str::parse::<SocketAddr>) else { return };
+    let network = network(address.ip());
+    user.networks.retain(|held| *held != network);
+    user.networks.push(network);
+    let over = user.networks.len().saturating_sub(NETWORKS_MAX);
+    user.networks.drain(..over);
+}
+
+impl State {
+    /// Whether a person's link belongs to this OpenID provider. A link of before links named their provider belongs to the first provider
+    /// that the log shows: after a change of provider it must be made again.
+    pub(crate) fn is_linked(&self, user: &User, issuer: &str) -> bool {
+        let held = user.issuer.as_ref().or(self.oidc_issuer.as_ref());
+        user.subject.is_some() && held.is_none_or(|held| held == issuer)
+    }
+
+    /// The person whom this OpenID provider calls `subject`.
+    pub(crate) fn linked(&self, issuer: &str, subject: &str) -> Option<(&UserId, &User)> {
+        self.users.iter().find(|(_, u)| u.subject.as_deref() == Some(subject) && self.is_linked(u, issuer))
+    }
+
+    /// How many sessions and tokens a person has at `now`.
+    pub(crate) fn access_of(&self, id: &UserId, now: UtcMillis) -> (usize, usize) {
+        let sessions = self.sessions.values().filter(|s| s.user == *id && s.expires_at > now).count();
+        let tokens = self.tokens.values().filter(|t| t.user == *id && t.expires_at > now).count();
+        (sessions, tokens)
+    }
 }
 
 /// Notes that a proof was taken.

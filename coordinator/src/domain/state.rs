@@ -81,6 +81,9 @@ pub(crate) struct State {
     pub(crate) incidents: BTreeMap<IncidentId, Incident>,
     pub(crate) groups: BTreeMap<GroupId, Group>,
     pub(crate) done: DoneRequests,
+    /// The OpenID provider that links without one belong to: the first by which somebody signed in.
+    #[serde(default)]
+    pub(crate) oidc_issuer: Option<String>,
 }
 
 /// Why a log cannot be replayed; the coordinator does not start on such a log.
@@ -151,15 +154,23 @@ impl State {
                     identity: None,
                     trained_until: None,
                     subject: None,
+                    issuer: None,
+                    networks: Vec::new(),
                     email: None,
                     disabled: false,
                 };
                 self.users.insert(user, new);
             }
-            Event::SessionOpened { user, token_sha256, expires_at, proof, .. } => {
+            Event::SessionOpened { user, token_sha256, expires_at, proof, issuer } => {
                 self.sessions.retain(|_, s| s.expires_at > at);
+                if let Some(issuer) = issuer {
+                    self.oidc_issuer.get_or_insert(issuer);
+                }
                 if let Some(proof) = proof {
                     people::spend(known(&mut self.users, &user)?, proof);
+                }
+                if let Some(held) = self.users.get_mut(&user) {
+                    people::note_network(held, record.address.as_deref());
                 }
                 let shown_at = proof.map(|_| at);
                 self.sessions.insert(token_sha256, Session { user, opened_at: at, expires_at, shown_at });
@@ -643,7 +654,7 @@ impl State {
                     "secondFactor": user.second_factor.is_some(), "passwordSetAt": user.password_set_at.to_string(),
                     "signingKey": user.signing_key.as_ref().map(|k| &k.public_key), "identity": user.identity,
                     "trainedUntil": user.trained_until.map(|t| t.to_string()), "email": user.email,
-                    "subject": user.subject,
+                    "subject": user.subject, "issuer": user.issuer,
                 }))
             }
             "hospital" => serde_json::to_value(self.hospitals.get(&id.parse().ok()?)?).ok(),

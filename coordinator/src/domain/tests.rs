@@ -103,7 +103,7 @@ impl Desk {
     fn enrol(&mut self) {
         let secret_sha256 = Digest([9; 32]);
         let expires_at = self.now.plus_ms(1_000);
-        self.give("operator", Command::IssueToken { gateway: gateway(), secret_sha256, expires_at });
+        self.give("operator", Command::IssueToken { gateway: gateway(), secret_sha256, expires_at, replaces: true });
         self.give("GW-1", enrolment(secret_sha256));
     }
 
@@ -338,14 +338,15 @@ fn p11_10h_an_enrolment_token_works_once_in_its_time() {
     desk.refuses("GW-1", enrolment(Digest([9; 32])), "enrolment-refused", "used or expired");
     let secret_sha256 = Digest([10; 32]);
     let expires_at = desk.now.plus_ms(1_000);
-    desk.give("operator", Command::IssueToken { gateway: gateway(), secret_sha256, expires_at });
+    desk.give("operator", Command::IssueToken { gateway: gateway(), secret_sha256, expires_at, replaces: true });
     desk.refuses("GW-1", enrolment(Digest([11; 32])), "enrolment-refused", "unknown");
     desk.now = expires_at;
     desk.refuses("GW-1", enrolment(secret_sha256), "enrolment-refused", "expired");
     desk.enrol();
     assert_eq!(desk.state.gateways[&gateway()].chain.epoch, 2, "a new enrolment is a new chain");
     desk.give("operator", Command::RevokeGateway { gateway: gateway(), reason: "stolen".into() });
-    let again = Command::IssueToken { gateway: gateway(), secret_sha256, expires_at: desk.now.plus_ms(9) };
+    let again =
+        Command::IssueToken { gateway: gateway(), secret_sha256, expires_at: desk.now.plus_ms(9), replaces: true };
     desk.refuses("operator", again, "gateway-revoked", "for good");
     desk.refuses("GW-1", telemetry(&batch(1, Digest([0; 32]), vec![]), GATEWAY_KEY), "gateway-revoked", "revoked");
 }

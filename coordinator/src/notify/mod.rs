@@ -25,7 +25,7 @@ pub(crate) use webhook::new_secret as new_webhook_secret;
 use crate::clock;
 use crate::config::Config;
 use crate::domain::State;
-use crate::domain::notice::{self, Notice, NoticeKind, Quiet};
+use crate::domain::notice::{self, Notice, NoticeKind, Quiet, Webhook};
 use crate::outward::Outward;
 use crate::runner::Runner;
 use crate::store::CredentialStore;
@@ -127,12 +127,22 @@ fn following(state: &State, quiet: &mut Quiet, index: u64, record: &AuditRecord,
             }
             following.inbox.push((user, id.clone(), told));
         }
-        for (webhook, _) in notice::webhooks(state, &notice) {
-            let delivery = delivery(Receiver::Webhook(webhook.clone()), told(&notice.detail));
+        for (webhook, hook) in notice::webhooks(state, &notice) {
+            let told = scoped(told(&notice.detail), &notice, hook);
+            let delivery = delivery(Receiver::Webhook(webhook.clone()), told);
             following.deliveries.push((format!("{id}-webhook-{webhook}"), delivery));
         }
     }
     following
+}
+
+/// A webhook for some hospitals learns nothing of others: neither which they are, nor a reason that may name their devices.
+fn scoped(told: Told, notice: &Notice, hook: &Webhook) -> Told {
+    if hook.hospitals.is_empty() || notice.hospitals.iter().all(|h| hook.hospitals.contains(h)) {
+        return told;
+    }
+    let own = notice.hospitals.iter().filter(|h| hook.hospitals.contains(h)).map(ToString::to_string).collect();
+    Told { detail: String::new(), hospitals: own, ..told }
 }
 
 /// A reason may name other hospitals: their staff read the subject alone.
@@ -320,6 +330,39 @@ impl Office {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sec_19_a_webhook_for_a_hospital_learns_of_no_other() {
+        let hospital = |name: &str| name.parse().expect("a good id");
+        let (at, detail) = (UtcMillis(1), "critical error on DEV-2".to_owned());
+        let notice = |hospitals: &[&str]| Notice {
+            kind: NoticeKind::DeploymentPaused,
+            at,
+            object: "deployment/D-1".into(),
+            subject: "deployment D-1 is paused".into(),
+            detail: detail.clone(),
+            hospitals: hospitals.iter().map(|h| hospital(h)).collect(),
+            person: None,
+        };
+        let hook = |hospitals: &[&str]| Webhook {
+            url: "https://x".into(),
+            kinds: vec![],
+            hospitals: hospitals.iter().map(|h| hospital(h)).collect(),
+            secret: mdfm_shared::digest::Digest([1; 32]),
+        };
+        let sent = |notice: &Notice, hook: &Webhook| {
+            let hospitals = notice.hospitals.iter().map(ToString::to_string).collect();
+            let (kind, object, subject) = (notice.kind, notice.object.clone(), notice.subject.clone());
+            let told =
+                Told { kind, at, object, subject, detail: notice.detail.clone(), hospitals, log_index: 1, read: false };
+            let Told { detail, hospitals, .. } = scoped(told, notice, hook);
+            (detail, hospitals)
+        };
+        let both = notice(&["H-1", "H-2"]);
+        assert_eq!(sent(&both, &hook(&["H-1"])), (String::new(), vec!["H-1".to_owned()]));
+        assert_eq!(sent(&both, &hook(&[])), (detail.clone(), vec!["H-1".to_owned(), "H-2".to_owned()]));
+        assert_eq!(sent(&notice(&["H-1"]), &hook(&["H-1"])), (detail.clone(), vec!["H-1".to_owned()]));
+    }
 
     #[test]
     fn a_receiver_that_hangs_takes_its_own_places_alone() {

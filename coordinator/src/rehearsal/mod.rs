@@ -509,7 +509,7 @@ fn commands(state: &State, now: UtcMillis, act: Act) -> Result<Vec<Command>, Ref
             let certificate_sha256 = secret_sha256;
             return Ok(vec![
                 Command::RegisterGateway { gateway: gateway.clone(), hospital },
-                Command::IssueToken { gateway: gateway.clone(), secret_sha256, expires_at },
+                Command::IssueToken { gateway: gateway.clone(), secret_sha256, expires_at, replaces: false },
                 Command::Enrol { gateway, secret_sha256, telemetry_key: key, certificate_sha256 },
             ]);
         }

@@ -76,7 +76,10 @@ impl Office {
         let gateway: GatewayId = id(&format!("GW-{h}"));
         let secret_sha256 = Digest([h as u8; 32]);
         let expires_at = self.now.plus_ms(1_000);
-        self.give("operator", Command::IssueToken { gateway: gateway.clone(), secret_sha256, expires_at });
+        self.give(
+            "operator",
+            Command::IssueToken { gateway: gateway.clone(), secret_sha256, expires_at, replaces: false },
+        );
         let telemetry_key = key(50 + h as u8).public();
         self.give("x", Command::Enrol { gateway, secret_sha256, telemetry_key, certificate_sha256: Digest([8; 32]) });
     }
@@ -903,6 +906,7 @@ mod notices;
 mod reach;
 mod retention;
 mod signers;
+mod standing;
 mod steps;
 mod trail;
 mod trust;

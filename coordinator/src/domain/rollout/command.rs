@@ -9,7 +9,7 @@ use mdfm_shared::trust::Validation;
 
 use super::super::{Event, Heard, Proposal, Refusal, State, firmware, people};
 use super::duty::Fulfilment;
-use super::{Change, Consent, GivenValidation, OrderedBack, PhaseStatus, Scope, Status};
+use super::{Change, Consent, Deployment, GivenValidation, OrderedBack, PhaseStatus, Scope, Status, sight};
 
 fn changed(action: &'static str, deployment: &DeploymentId, change: Change) -> Proposal {
     let event = Event::DeploymentChanged { deployment: deployment.clone(), change };
@@ -24,7 +24,19 @@ fn need_reason(reason: &str) -> Result<(), Refusal> {
 }
 
 fn wrong_step(deployment: &DeploymentId, status: &Status, wish: &str) -> Refusal {
-    Refusal::conflict("wrong-step", format!("deployment {deployment} is {status:?} and cannot be {wish}"))
+    // By its name alone: the reason may name devices that the reader does not see.
+    let name = match status {
+        Status::Planned => "planned",
+        Status::Running => "running",
+        Status::Paused { .. } => "paused",
+        Status::RollingBack { .. } => "being rolled back",
+        Status::RolledBack { .. } => "rolled back",
+        Status::Aborting { .. } => "being aborted",
+        Status::Aborted { .. } => "aborted",
+        Status::Superseded { .. } => "superseded",
+        Status::Completed => "complete",
+    };
+    Refusal::conflict("wrong-step", format!("deployment {deployment} is {name} and cannot be {wish}"))
 }
 
 /// A signature that lets the current phase pass.
@@ -127,6 +139,13 @@ pub(crate) fn abort(state: &State, actor: &Actor, id: &DeploymentId, reason: &st
     }
 }
 
+/// The deployment, as far as the actor may know of it: staff of a hospital know of those that have devices of theirs.
+fn need_seen<'a>(state: &'a State, actor: &Actor, id: &DeploymentId) -> Result<&'a Deployment, Refusal> {
+    let deployment = state.need_deployment(id)?;
+    let is_seen = sight::is_seen_by(deployment, state.hospital_of_user(&actor.id));
+    if is_seen { Ok(deployment) } else { Err(Refusal::not_found("deployment", id)) }
+}
+
 /// Staff of a hospital decide about their own hospital alone.
 fn check_reach(state: &State, actor: &Actor, hospital: Option<&HospitalId>) -> Result<(), Refusal> {
     let Some(own) = state.hospital_of_user(&actor.id) else { return Ok(()) };
@@ -150,15 +169,19 @@ pub(crate) fn roll_back(
     if cause == OrderedBack::Contained {
         return Err(Refusal::invalid("cause", "must be safety or operational"));
     }
-    let deployment = state.need_deployment(id)?;
+    let deployment = need_seen(state, actor, id)?;
+    let is_scoped = state.hospital_of_user(&actor.id).is_some();
     let hospital = match scope {
         Scope::Device { device } => {
-            if !deployment.devices.contains_key(device) {
+            let is_own = check_reach(state, actor, state.devices.get(device).map(|d| &d.hospital)).is_ok();
+            // To people of one hospital a device elsewhere is as if it were not there.
+            if !deployment.devices.contains_key(device) || (is_scoped && !is_own) {
                 return Err(Refusal::not_found("device in this deployment", device));
             }
             Some(&state.need_device(device)?.hospital)
         }
         Scope::Hospital { hospital } => {
+            check_reach(state, actor, Some(hospital))?;
             if !deployment.hospitals.contains_key(hospital) {
                 return Err(Refusal::not_found("hospital in this deployment", hospital));
             }
@@ -180,7 +203,8 @@ pub(crate) fn roll_back(
             let newer =
                 deployment.devices.keys().find(|d| state.latest_deployment(d).is_some_and(|(latest, _)| latest != id));
             if let Some(device) = newer {
-                let detail = format!("device {device} has since moved to a newer deployment; roll that one back");
+                let device = if is_scoped { "one".to_owned() } else { format!("device {device}") };
+                let detail = format!("{device} has since moved to a newer deployment; roll that one back");
                 return Err(Refusal::conflict("superseded", detail));
             }
         }
@@ -211,12 +235,12 @@ pub(crate) fn consent(
     reason: &str,
 ) -> Result<Vec<Proposal>, Refusal> {
     need_reason(reason)?;
-    let deployment = state.need_deployment(id)?;
+    let deployment = need_seen(state, actor, id)?;
+    check_reach(state, actor, Some(hospital))?;
     let part = deployment
         .hospitals
         .get(hospital)
         .ok_or_else(|| Refusal::not_found("hospital in this deployment", hospital))?;
-    check_reach(state, actor, Some(hospital))?;
     if !deployment.is_active() {
         return Err(wrong_step(id, &deployment.status, "consented to"));
     }

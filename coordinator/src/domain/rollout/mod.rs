@@ -6,6 +6,7 @@ pub(crate) mod duty;
 pub(crate) mod gate;
 pub(crate) mod plan;
 pub(crate) mod request;
+pub(crate) mod sight;
 pub(crate) mod spec;
 pub(crate) mod step;
 pub(crate) mod tally;

@@ -151,7 +151,8 @@ fn sec_23_a_gateway_enrolled_again_ends_its_old_connections() {
     let mut office = Office::new();
     let secret_sha256 = Digest([99; 32]);
     let expires_at = office.now.plus_ms(1_000);
-    office.give("operator", Command::IssueToken { gateway: id("GW-1"), secret_sha256, expires_at });
+    let token = Command::IssueToken { gateway: id("GW-1"), secret_sha256, expires_at, replaces: true };
+    office.give("operator", token);
     let telemetry_key = key(51).public();
     let enrol =
         Command::Enrol { gateway: id("GW-1"), secret_sha256, telemetry_key, certificate_sha256: Digest([7; 32]) };

@@ -1,0 +1,50 @@
+//! What people of one hospital may see of a deployment. The vendor's people see all of it.
+
+use mdfm_shared::id::{DeviceId, HospitalId};
+
+use super::super::State;
+use super::{Deployment, GivenValidation, Status};
+
+/// What stands in place of a reason that was written for the vendor's people.
+const UNSAID: &str = "the vendor's operations staff know the reason";
+
+/// What is said of a fault in another hospital.
+const ELSEWHERE: &str = "held after a fault in another hospital";
+
+/// Whether a reader may know of a deployment: people of a hospital (`own`) if devices of theirs are part of it, everybody else of each.
+pub(crate) fn is_seen_by(deployment: &Deployment, own: Option<&HospitalId>) -> bool {
+    own.is_none_or(|own| deployment.hospitals.contains_key(own))
+}
+
+/// Where a deployment stands, in words that its reader may see. A reason may name any device: for people of one hospital it is made from what is
+/// known of their own devices alone.
+pub(crate) fn status_for(state: &State, deployment: &Deployment, own: Option<&HospitalId>) -> Status {
+    let Some(own) = own else { return deployment.status.clone() };
+    let is_own = |device: &DeviceId| state.devices.get(device).is_some_and(|d| d.hospital == *own);
+    let critical =
+        deployment.devices.iter().filter_map(|(device, progress)| Some((device, progress.critical.as_ref()?)));
+    let mut known: Vec<String> = critical
+        .filter(|(device, _)| is_own(device))
+        .map(|(device, text)| format!("critical error on {device}: {text}"))
+        .collect();
+    if deployment.contained.keys().any(|hospital| hospital != own) {
+        known.push(ELSEWHERE.to_owned());
+    }
+    let reason = if known.is_empty() { UNSAID.to_owned() } else { known.join("; ") };
+    match &deployment.status {
+        Status::Paused { .. } => Status::Paused { reason },
+        Status::RollingBack { .. } => Status::RollingBack { reason },
+        Status::RolledBack { .. } => Status::RolledBack { reason },
+        Status::Aborting { .. } => Status::Aborting { reason },
+        Status::Aborted { .. } => Status::Aborted { reason },
+        status @ (Status::Planned | Status::Running | Status::Superseded { .. } | Status::Completed) => status.clone(),
+    }
+}
+
+/// A signature without its reason, which is written for the vendor's people.
+pub(crate) fn validation_for(given: &GivenValidation, own: Option<&HospitalId>) -> GivenValidation {
+    match own {
+        None => given.clone(),
+        Some(_) => GivenValidation { reason: String::new(), ..given.clone() },
+    }
+}
