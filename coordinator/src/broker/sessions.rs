@@ -187,14 +187,11 @@ impl Place {
     pub(super) fn sent(&self, packets: usize, bytes: usize) -> Duration {
         let now = Instant::now();
         let mut inner = self.sessions.inner();
-        let held = inner.gateways.get_mut(&self.gateway);
-        let held = held.map(|held| {
-            if let Some(current) = held.current.as_mut().filter(|c| c.number == self.number) {
-                current.last_packet = now;
-            }
-            held
-        });
-        held.map_or(Duration::ZERO, |h| h.packets.take(now, packets).max(h.bytes.take(now, bytes)))
+        let Some(held) = inner.gateways.get_mut(&self.gateway) else { return Duration::ZERO };
+        if let Some(current) = held.current.as_mut().filter(|c| c.number == self.number) {
+            current.last_packet = now;
+        }
+        held.packets.take(now, packets).max(held.bytes.take(now, bytes))
     }
 
     /// Adds a filter, or takes it away. Returns false for one that has no room, or for a release that is not the gateway's business.
