@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::HttpBody as _;
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
@@ -248,10 +248,14 @@ pub(crate) fn router(api: Api) -> Router {
         tracing::error!(%error, "the API's page cannot be made");
         String::new()
     });
-    let page = ([(header::CONTENT_SECURITY_POLICY, page::POLICY)], axum::response::Html(shown));
+    // Encoded once: whoever asks again and again costs no more than the sending.
+    let document = Bytes::from(serde_json::to_vec(&document).unwrap_or_default());
+    let document = ([(header::CONTENT_TYPE, "application/json")], document);
+    let policy = (header::CONTENT_SECURITY_POLICY, page::POLICY);
+    let page = ([policy, (header::CONTENT_TYPE, "text/html; charset=utf-8")], Bytes::from(shown));
     router
         .route(PAGE, get(move || std::future::ready(page.clone())))
-        .route(DOCUMENT, get(move || std::future::ready(axum::Json(document.clone()))))
+        .route(DOCUMENT, get(move || std::future::ready(document.clone())))
         .fallback(|| {
             std::future::ready(Problem::from(Refusal::not_found("resource at this path; see", "/api/v1/openapi.json")))
         })
