@@ -438,16 +438,16 @@ fn sec_12_heartbeats_are_answered_with_what_is_lacking() {
     let order = order(&office, &[], &[device(1, 1)]);
     office.give("operator", post(&order, &[21]));
     let wanted = Outbound::RollbackOrders(gateway.clone());
-    assert_eq!(beat(&mut office, 6, Some((1, none))), [wanted.clone()]);
+    assert_eq!(beat(&mut office, 6, Some((1, none))), std::slice::from_ref(&wanted));
     let frame = Digest([5; 32]);
     let orders = authority::orders_for(&office.state, &gateway, office.now);
     office.presence.orders_sent(office.now, &gateway, orders, frame);
     assert!(beat(&mut office, 7, Some((1, none))).is_empty(), "on its way");
     office.now = office.now.plus_ms(5_000);
-    assert_eq!(beat(&mut office, 8, Some((1, none))), [wanted.clone()]);
+    assert_eq!(beat(&mut office, 8, Some((1, none))), std::slice::from_ref(&wanted));
     assert!(beat(&mut office, 9, Some((1, frame))).is_empty());
     office.now = office.now.plus_ms(DAY_MS);
-    assert_eq!(beat(&mut office, 10, Some((1, frame))), [wanted.clone()], "proved again every day");
+    assert_eq!(beat(&mut office, 10, Some((1, frame))), std::slice::from_ref(&wanted), "proved again every day");
     office.pass(31 * DAY_MS);
     assert_eq!(beat(&mut office, 11, Some((1, frame))), [wanted], "the end of the order too");
 }
