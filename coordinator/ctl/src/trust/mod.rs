@@ -323,7 +323,11 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             out.answer(&view, || {
                 let text = |key: &str| crate::output::text(&view[key]);
                 let mut lines = vec![held(&view)];
-                lines.push(format!("withdrawals {}, expire {}", text("withdrawalsVersion"), text("withdrawalsExpiresAt")));
+                lines.push(format!(
+                    "withdrawals {}, expire {}",
+                    text("withdrawalsVersion"),
+                    text("withdrawalsExpiresAt")
+                ));
                 lines.push(format!("newest checkpoint cosigned {}", text("cosignedAt")));
                 let warnings = view["warnings"].as_array().into_iter().flatten();
                 lines.extend(warnings.map(|w| format!("warning: {}", crate::output::text(w))));

@@ -55,7 +55,7 @@ fn fresh_roster(office: &Office, version: u64, days: u64, withdrawals_version: u
     let freshness =
         Freshness { issued_at: office.now, expires_at: office.now.plus_ms(days * DAY_MS), withdrawals_version };
     let roster = Roster { version, freshness: Some(freshness), ..roster() };
-    Command::AddRoster { roster: signed(&roster, &[11]) }
+    Command::AddRoster { roster: signed(&roster, &[11]), accept_alterations: true, reason: None }
 }
 
 /// What the desk sends while a command is carried out.
@@ -150,7 +150,11 @@ fn sec_12_deployments_need_a_fresh_roster_and_withdrawals() {
     office.pass(41 * DAY_MS);
     let resume = Command::Resume { deployment: id("D-1"), reason: "no doubt".into() };
     office.refuses("operator", resume.clone(), "trust-not-fresh", "roster 2 expired at");
-    let endless = Command::AddRoster { roster: signed(&Roster { version: 3, ..roster() }, &[11]) };
+    let endless = Command::AddRoster {
+        roster: signed(&Roster { version: 3, ..roster() }, &[11]),
+        accept_alterations: true,
+        reason: None,
+    };
     office.refuses("admin", endless, "roster-refused", "no expiry");
     office.give("admin", fresh_roster(&office, 3, 90, 1));
     office.give("operator", resume);
@@ -167,7 +171,8 @@ fn sec_12_withdrawals_of_a_revoked_signer_are_void() {
     office.give("user-qa", add(&withdrawals(&office, 1, &[bad]), &[22]));
     let mut changed = Roster { version: 2, ..roster() };
     changed.entries[1].revoked = Some(Revocation { at: office.now.plus_ms(1), log_size: 1_000 });
-    office.give("admin", Command::AddRoster { roster: signed(&changed, &[11]) });
+    office
+        .give("admin", Command::AddRoster { roster: signed(&changed, &[11]), accept_alterations: true, reason: None });
     assert_eq!(office.state.authority.published_version(), 0, "agents have dropped them");
     let refused = authority::need_fresh(&office.state, office.now).expect_err("nothing new is started");
     assert!(refused.detail.contains("may no longer sign"), "{refused}");
