@@ -297,7 +297,7 @@ struct Worker {
     limits: Limits,
     next_checkpoint: UtcMillis,
     checkpoints: watch::Sender<Option<String>>,
-    /// Releases announced before a published checkpoint covered them.
+    /// Releases and rollback orders announced before a published checkpoint covered them.
     unproved: Vec<Outbound>,
     /// Size of the log when the state was last kept.
     kept_size: u64,
@@ -473,10 +473,10 @@ impl Worker {
         Ok(waited)
     }
 
-    /// Signs a checkpoint when one is due, or at once when a release was announced: its proofs need one. Where witnesses must
+    /// Signs a checkpoint when one is due, or at once when a release or an order was announced: its proofs need one. Where witnesses must
     /// see it first, it is published when they have.
     fn checkpoint(&mut self, round: &mut Round, now: UtcMillis, policy: &WitnessPolicy) {
-        let released = |o: &Outbound| matches!(o, Outbound::Release(_));
+        let released = |o: &Outbound| matches!(o, Outbound::Release(_) | Outbound::RollbackOrders(_));
         if !round.outbound.iter().any(released) && now < self.next_checkpoint {
             return;
         }
@@ -484,7 +484,11 @@ impl Worker {
         let (checkpoint, note) =
             self.log.sign_checkpoint().unwrap_or_else(|error| die("the log's checkpoint cannot be signed", &error));
         if policy.threshold() > 0 {
-            self.unproved.extend(round.outbound.iter().filter(|o| released(o)).cloned());
+            for outbound in round.outbound.iter().filter(|o| released(o)) {
+                if !self.unproved.contains(outbound) {
+                    self.unproved.push(outbound.clone());
+                }
+            }
         } else if self.log.reader().published().is_none_or(|(held, _)| held.size != checkpoint.size) {
             self.publish(&note);
             round.outbound.insert(0, Outbound::Checkpoint(note.clone()));

@@ -25,6 +25,7 @@ fn roles_with(right: &str) -> &'static [&'static str] {
         "stop" => &["operator", "clinical", "regulatory"],
         "rollBack" => &["operator", "clinical", "regulatory", "nurse"],
         "consent" => &["operator", "nurse"],
+        "publishAuthority" => &["admin", "operator", "clinical", "qa", "regulatory"],
         "recall" => &["operator", "regulatory"],
         "reportIncident" => &["operator", "clinical", "qa", "regulatory", "nurse"],
         "retain" | "dispose" => &["admin", "regulatory"],

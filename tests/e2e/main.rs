@@ -29,6 +29,7 @@ mod recall;
 mod single_sign_on;
 mod stolen_coordinator;
 mod strategies;
+mod withdrawals;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};

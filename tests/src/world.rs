@@ -38,6 +38,8 @@ pub struct Layout {
     pub boot_ms: u64,
     /// Witnesses of the audit log; agents then demand that all of them cosigned.
     pub witnesses: usize,
+    /// Whether roster and withdrawals expire, as in a real installation.
+    pub fresh: bool,
     /// More lines of the coordinator's configuration.
     pub more_config: String,
     /// More lines of every agent's configuration.
@@ -89,6 +91,7 @@ impl Default for Layout {
             more_agent_config: String::new(),
             boot_ms: 200,
             witnesses: 0,
+            fresh: false,
             more_config: String::new(),
         }
     }
@@ -494,6 +497,10 @@ impl World {
         self.offline(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
         self.sign_file(&roster, &["registrar"], &[])?;
         self.ctl(Role::Admin, &["trust", "publish", &roster])?;
+        if self.layout.fresh {
+            self.publish_roster(2, 90, 1, |_| {})?;
+            self.ctl(Role::Operator, &["withdrawals", "renew", "--key", &self.key("release")])?;
+        }
         Ok(())
     }
 

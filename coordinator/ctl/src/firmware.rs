@@ -27,6 +27,7 @@ use crate::output::{Output, text};
 use crate::trust::confirm::{Confirmation, Shown};
 use crate::trust::describe::Describe;
 use crate::trust::joined;
+use crate::withdrawals::{self, Signature};
 
 const CHUNK_BYTES: usize = 256 * 1024;
 
@@ -38,13 +39,18 @@ pub(crate) enum Action {
     Delta(Delta),
     /// Lists releases.
     List,
-    /// Takes a release back: no new deployment may use it.
+    /// Takes a release back: no new deployment may use it. With a key, also for the fleet: gateways activate it no more.
     Withdraw {
         /// Firmware id.
         firmware: String,
         /// Why.
         #[arg(long)]
         reason: String,
+        /// Days until the signed withdrawals expire.
+        #[arg(long, default_value_t = 90)]
+        days: u64,
+        #[command(flatten)]
+        signature: Signature,
     },
     /// Shows what happened to a release, newest first: who submitted, approved, rejected and deployed it.
     History {
@@ -111,6 +117,9 @@ pub(crate) struct Upload {
     /// Longest silence on trial, in seconds.
     #[arg(long, default_value_t = 60.0)]
     silence_seconds: f64,
+    /// Days after its confirmation in which a device may be recalled without a rollback order; 14 unless given, at most 90.
+    #[arg(long)]
+    recall_window_days: Option<u32>,
     /// Secret keys of the release role.
     #[arg(long = "release-key", required = true)]
     release_keys: Vec<PathBuf>,
@@ -167,10 +176,20 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             out.table(&rows, &columns);
             Ok(())
         }
-        Action::Withdraw { firmware, reason } => {
+        Action::Withdraw { firmware, reason, days, signature } => {
+            let client = Client::open(session)?;
+            if withdrawals::sign_next(out, &client, Some(&firmware), &reason, days, &signature).await? {
+                return Ok(());
+            }
             let path = format!("/api/v1/firmware/{firmware}/withdrawal");
-            let view = Client::open(session)?.post(&path, &json!({ "reason": reason })).await?;
-            out.answer(&view, || format!("{firmware} is withdrawn"));
+            let view = client.post(&path, &json!({ "reason": reason })).await?;
+            out.answer(&view, || match view["withdrawal"].as_str() {
+                Some(standing) => format!(
+                    "{firmware}: {}; sign it: firmware withdraw with --key or --password-file",
+                    text(&standing.into())
+                ),
+                None => format!("{firmware} is withdrawn"),
+            });
             Ok(())
         }
         Action::History { firmware } => {
@@ -217,6 +236,15 @@ fn show(out: &Output, view: &Value) {
                 text(&lost["signedAt"]),
                 text(&lost["reason"]),
             ));
+        }
+        if !view["recallWindowDays"].is_null() {
+            let days = text(&view["recallWindowDays"]);
+            lines.push(format!(
+                "recall window: {days} days after its confirmation a device goes back by a rollback order alone"
+            ));
+        }
+        if let Some(standing) = view["withdrawal"].as_str() {
+            lines.push(format!("withdrawal: {}", text(&standing.into())));
         }
         if view["missingApprovals"].as_array().is_some_and(|m| !m.is_empty()) {
             lines.push(format!("missing approvals: {}", text(&view["missingApprovals"])));
@@ -351,7 +379,7 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
         health,
         extra_approvals: Vec::new(),
         sbom_sha256: sbom.as_deref().map(Digest::of),
-        recall_window_ms: None,
+        recall_window_ms: options.recall_window_days.map(|days| u64::from(days) * 86_400_000),
     };
     manifest.check()?;
     // Everything but the images comes from this command line: their digest is what a script can know beforehand.

@@ -18,9 +18,11 @@ mod output;
 mod recalls;
 mod reports;
 mod retention;
+mod rollback_orders;
 mod settings;
 mod single_sign_on;
 mod trust;
+mod withdrawals;
 
 use std::path::PathBuf;
 
@@ -129,6 +131,12 @@ enum Action {
     /// Recalls: find the devices concerned, follow them to the last.
     #[command(subcommand)]
     Recalls(recalls::Recalls),
+    /// Rollback orders: let devices go back after their recall window, or below their security floor.
+    #[command(subcommand)]
+    RollbackOrders(rollback_orders::Action),
+    /// Withdrawals: releases that gateways activate no more.
+    #[command(subcommand)]
+    Withdrawals(withdrawals::Action),
     /// Reports for inspectors and authorities: make, verify offline.
     #[command(subcommand)]
     Report(reports::Action),
@@ -170,6 +178,8 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
                     | Action::Trust(_)
                     | Action::Audit(_)
                     | Action::Report(_)
+                    | Action::RollbackOrders(rollback_orders::Action::Sign { .. })
+                    | Action::Withdrawals(withdrawals::Action::Sign { .. })
                     | Action::Firmware(firmware::Action::Delta(_))
             ) =>
         {
@@ -211,6 +221,8 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Action::Webhooks(action) => notices::webhooks(&out, &Client::open(&file)?, action).await,
         Action::Settings(action) => settings::run(&out, &Client::open(&file)?, action).await,
         Action::Recalls(action) => recalls::run(&out, &Client::open(&file)?, action).await,
+        Action::RollbackOrders(action) => rollback_orders::run(&out, &file, action).await,
+        Action::Withdrawals(action) => withdrawals::run(&out, &file, action).await,
         Action::Report(action) => reports::run(&out, &file, action).await,
         Action::Retention(action) => retention::run(&out, &file, action).await,
         Action::Audit(action) => audit::run(&out, &file, action).await,

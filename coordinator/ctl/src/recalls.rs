@@ -65,13 +65,27 @@ fn render(view: &Value) -> String {
         Some(by) => format!("\n  closed by {by} on {}", text(&view["closedAt"])),
         None => format!("\n  {} devices still run the firmware", left.len()),
     });
+    let waiting = ["order", "orderByTwoRoles"].map(|kind| view["needs"][kind].as_u64().unwrap_or(0));
+    if waiting != [0, 0] {
+        lines.push_str(&format!(
+            "\n  {} wait for a rollback order, {} for one by two roles: mdfmctl rollback-orders make --recall {}",
+            waiting[0],
+            waiting[1],
+            text(&view["recallId"])
+        ));
+    }
     for device in left {
         lines.push_str(&format!(
-            "\n  {} in {} runs {}, last seen {}",
+            "\n  {} in {} runs {}, last seen {}{}",
             text(&device["deviceId"]),
             text(&device["hospitalId"]),
             text(&device["firmwareVersion"]),
-            device["lastSeen"].as_str().unwrap_or("not since the coordinator started")
+            device["lastSeen"].as_str().unwrap_or("not since the coordinator started"),
+            match (view["needs"].is_null(), device["orderId"].as_str()) {
+                (true, _) => String::new(),
+                (false, Some(order)) => format!("; has rollback order {}", text(&order.into())),
+                (false, None) => format!("; {}", text(&device["needWords"])),
+            }
         ));
     }
     lines

@@ -94,15 +94,15 @@ fn check_shown(shown: Option<Digest>, held: Digest) -> Result<(), Refusal> {
 }
 
 /// Somebody who signs with the key that the coordinator keeps for them.
-struct Signer {
-    caller: Caller,
-    user: UserId,
-    printed_name: String,
-    key: SecretKey,
+pub(super) struct Signer {
+    pub(super) caller: Caller,
+    pub(super) user: UserId,
+    pub(super) printed_name: String,
+    pub(super) key: SecretKey,
 }
 
 /// The caller with their own key, which opens for a password and a second factor given with this very signature (21 CFR 11.200(a)).
-async fn signer(
+pub(super) async fn signer(
     api: &Api,
     origin: &Origin,
     action: &'static str,

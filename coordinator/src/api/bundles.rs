@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use super::agent::serve_image;
 use super::request::{Json, Origin, Path, Query, id};
 use super::{Api, Problem};
+use crate::clock;
 use crate::domain::access::Permission;
 use crate::domain::{Command, Refusal, dispatch, telemetry};
 use crate::runner::gateway_actor;
@@ -47,7 +48,7 @@ pub(super) async fn compose(
         let state = api.runner.state();
         state.need_gateway(&gateway)?;
         let newest = log.published().map_or(0, |(checkpoint, _)| checkpoint.size);
-        (dispatch::bundle(&state, log, &gateway), newest)
+        (dispatch::bundle(&state, log, &gateway, clock::now()), newest)
     };
     if bundle.messages.is_empty() {
         return Err(Refusal::conflict("nothing-published", "no trust documents are published yet").into());

@@ -21,6 +21,7 @@ use super::{Api, Problem};
 use crate::access::Caller;
 use crate::clock;
 use crate::domain::access::Permission;
+use crate::domain::authority;
 use crate::domain::rollout::plan::{self, Draft};
 use crate::domain::rollout::request::DeploymentJson;
 use crate::domain::rollout::sight::{is_seen_by, status_for, validation_for};
@@ -74,8 +75,10 @@ pub(crate) struct DeviceProgressView {
     ordered_back: Option<OrderedBack>,
     /// Left the release by order: that does not count as its failure.
     left_by_order: bool,
-    /// Called back, and refused for the sake of its security floor.
+    /// Called back, and refused: it waits for a rollback order.
     stays: bool,
+    /// What it needs to go back, where it was called back and stays.
+    return_need: Option<String>,
     firmware_version: String,
     rollback_ms: Option<u64>,
 }
@@ -105,7 +108,7 @@ pub(crate) struct ContainedView {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WaitingView {
-    /// `decision`, `signature`, `monitoring`, `consent` or `devices`.
+    /// `decision`, `signature`, `monitoring`, `consent`, `rollbackOrder` or `devices`.
     what: &'static str,
     since: Option<String>,
     /// When it ends without anybody's act.
@@ -315,11 +318,19 @@ fn waiting(
         }
         _ => {}
     }
+    let staying = deployment.devices.iter().filter(|(_, p)| p.stays);
+    let staying = staying.filter_map(|(d, _)| state.devices.get(d)).filter(|d| sees(&d.hospital)).count();
+    if staying > 0 {
+        let how = vec!["mdfmctl rollback-orders make ... (signed by Clinical or Regulatory)".to_owned()];
+        let order = view("rollbackOrder", None, &["Clinical", "Regulatory"], how);
+        all.push(WaitingView { held_devices: u32::try_from(staying).unwrap_or(u32::MAX), ..order });
+    }
     all
 }
 
 /// A deployment as `own` hospital's people see it; as everybody else without one.
 fn view(state: &domain::State, id: &DeploymentId, deployment: &Deployment, own: Option<&HospitalId>) -> DeploymentView {
+    let now = clock::now();
     let sees = |hospital: &HospitalId| own.is_none_or(|own| own == hospital);
     let mut hospitals: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
     let mut devices = Vec::new();
@@ -338,6 +349,7 @@ fn view(state: &domain::State, id: &DeploymentId, deployment: &Deployment, own: 
             ordered_back: progress.ordered_back,
             left_by_order: progress.left_by_order,
             stays: progress.stays,
+            return_need: progress.stays.then(|| authority::need_of(state, held, now).words()),
             firmware_version: held.firmware_version.clone(),
             rollback_ms: install.and_then(|i| i.rollback_ms),
         });

@@ -22,7 +22,7 @@ use super::{Api, Problem};
 use crate::domain::access::Permission;
 use crate::domain::firmware::{Firmware, FirmwareStatus, LostApproval, SbomComponent};
 use crate::domain::refusal::Class;
-use crate::domain::{Command, Refusal};
+use crate::domain::{Command, Refusal, State as Domain};
 
 /// A firmware to create, in the seed's spelling.
 #[derive(Deserialize, ToSchema)]
@@ -105,6 +105,10 @@ pub(crate) struct FirmwareView {
     /// When the time for the missing approvals runs out.
     approvals_until: Option<String>,
     rejection: Option<String>,
+    /// The days after its confirmation in which a device returns from this release on the coordinator's directive alone.
+    recall_window_days: Option<f64>,
+    /// Whether a withdrawal is signed for the fleet, and why; `null` if it is not withdrawn.
+    withdrawal: Option<String>,
     /// Parts of the bill of materials on record.
     sbom_components: usize,
 }
@@ -130,6 +134,8 @@ pub(super) fn view(api: &Api, id: &FirmwareId, firmware: &Firmware) -> FirmwareV
     let until = state.trusted_root().filter(|_| pending);
     FirmwareView {
         approvals_until: until.map(|r| firmware.approvals_until(r.approvals.emergency_window_ms).to_string()),
+        recall_window_days: firmware.manifest.as_ref().map(|m| m.manifest.recall_window() as f64 / 86_400_000.0),
+        withdrawal: withdrawal(&state, firmware),
         sbom_components: firmware.sbom.len(),
         firmware_id: id.to_string(),
         version: firmware.version.clone(),
@@ -158,6 +164,16 @@ pub(super) fn view(api: &Api, id: &FirmwareId, firmware: &Firmware) -> FirmwareV
         missing_approvals: missing,
         rejection: firmware.rejection.clone(),
     }
+}
+
+/// Where the withdrawal of a release stands.
+fn withdrawal(state: &Domain, firmware: &Firmware) -> Option<String> {
+    let manifest = firmware.manifest.as_ref()?.digest;
+    let held = state.authority.withdrawals.as_ref();
+    if let Some((held, signed)) = held.and_then(|held| Some((held, held.of(manifest)?))) {
+        return Some(format!("signed for the fleet (withdrawals version {}): {}", held.version, signed.reason));
+    }
+    (firmware.status == FirmwareStatus::Withdrawn).then(|| "withdrawn here, not yet signed for the fleet".to_owned())
 }
 
 fn find(api: &Api, id: &FirmwareId) -> Result<axum::Json<FirmwareView>, Problem> {

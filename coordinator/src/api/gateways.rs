@@ -40,6 +40,8 @@ pub(crate) struct GatewayView {
     /// Highest committed telemetry batch.
     telemetry_sequence: u64,
     directive_serial: u64,
+    /// The signed withdrawals that it holds, as it reported last; `null` before its first report of them.
+    withdrawals_version: Option<u64>,
     /// `online`, `silent`, `offline`, or `unknown` while it was not heard of since this coordinator started.
     #[schema(value_type = String)]
     presence: Standing,
@@ -123,6 +125,7 @@ pub(super) async fn list(
                 revoked: g.revoked,
                 telemetry_sequence: g.chain.sequence,
                 directive_serial: g.directive.as_ref().map_or(0, |d| d.serial),
+                withdrawals_version: presence.withdrawals_version(id),
                 findings: g.anomalies.iter().filter(|a| g.stands(a)).count(),
                 anomalies: g
                     .anomalies

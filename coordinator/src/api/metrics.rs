@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use mdfm_shared::time::UtcMillis;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -18,10 +19,12 @@ use serde_json::Value;
 
 use super::fleet_link::fleet_link;
 use super::request::Origin;
+use super::trust::cosigned_at;
 use super::{Api, Problem};
 use crate::clock;
 use crate::domain::State as Fleet;
 use crate::domain::access::Permission;
+use crate::domain::authority::{self, Concern};
 use crate::traces::SpanCounts;
 
 type Labels = Vec<(&'static str, String)>;
@@ -113,7 +116,39 @@ fn counts(registry: &mut Registry, prefix: &str, view: &impl Serialize) {
     }
 }
 
-fn fleet(registry: &mut Registry, state: &Fleet) {
+/// How fresh the trust documents are, and what waits for a signature.
+fn authority(registry: &mut Registry, state: &Fleet, now: UtcMillis) {
+    let mut expiry = BTreeMap::from([("roster".to_owned(), 0), ("withdrawals".to_owned(), 0)]);
+    for standing in authority::standings(state) {
+        let document = if standing.concern == Concern::Roster { "roster" } else { "withdrawals" };
+        if let Some(at) = standing.expires_at {
+            expiry.insert(document.to_owned(), usize::try_from(at.0 / 1_000).unwrap_or(usize::MAX));
+        }
+    }
+    let help = "When a trust document expires, in seconds since 1970; 0 if it does not";
+    gauges(registry, "trust_expires_timestamp_seconds", help, "document", expiry);
+    let fresh = usize::from(authority::need_fresh(state, now).is_ok());
+    gauge(
+        registry,
+        "trust_fresh",
+        "Whether deployments can start: 1, or 0 when a trust document has expired or is missing",
+        fresh,
+    );
+    gauge(
+        registry,
+        "withdrawals_unsigned",
+        "Releases withdrawn here and not yet signed for the fleet",
+        authority::unsigned(state).count(),
+    );
+    gauge(registry, "rollback_orders", "Rollback orders in force", state.authority.in_force(now).count());
+    let waiting: u32 = state.deployments.values().map(|d| d.sum(|t| t.stays)).sum();
+    let help = "Devices that were called back and wait for a rollback order";
+    gauge(registry, "devices_awaiting_order", help, waiting as usize);
+    let behind = usize::try_from(state.last_record_at.since_ms(now) / 1_000).unwrap_or(usize::MAX);
+    gauge(registry, "clock_behind_seconds", "Time by which the clock is behind the last record", behind);
+}
+
+fn fleet(registry: &mut Registry, state: &Fleet, now: UtcMillis) {
     gauge(registry, "log_entries", "Entries of the audit log", usize::try_from(state.log_size).unwrap_or(usize::MAX));
     gauge(registry, "hospitals", "Hospitals", state.hospitals.len());
     let in_service = state.devices.values().filter(|d| d.retired_at.is_none());
@@ -127,6 +162,7 @@ fn fleet(registry: &mut Registry, state: &Fleet) {
     gauge(registry, "recalls_open", "Recalls that are not closed", open);
     let findings = state.gateways.values().map(|g| g.anomalies.iter().filter(|a| g.stands(a)).count()).sum();
     gauge(registry, "telemetry_findings", "Findings about gateways' telemetry that stand", findings);
+    authority(registry, state, now);
     gauge(registry, "sessions", "Sessions that have not ended", state.sessions.len());
 }
 
@@ -138,7 +174,15 @@ pub(super) async fn metrics(State(api): State<Api>, origin: Origin) -> Result<Re
     registry.register("http_requests", "Requests answered", api.requests.answered.clone());
     registry.register("http_request_seconds", "Time to answer", api.requests.seconds.clone());
     let state = api.runner.state();
-    fleet(&mut registry, &state);
+    fleet(&mut registry, &state, clock::now());
+    let cosigned = cosigned_at(&state, &api.runner.log);
+    let age = cosigned.map_or(0, |at| usize::try_from(clock::now().since_ms(at) / 1_000).unwrap_or(usize::MAX));
+    gauge(
+        &mut registry,
+        "cosignature_age_seconds",
+        "Age of the newest published checkpoint's cosignatures; 0 without witnesses",
+        age,
+    );
     let link = fleet_link(&api, &state, clock::now());
     gauges(&mut registry, "gateways", "Enrolled gateways by where they stand", "presence", link.presence());
     let (issued, followed) = link.directives();

@@ -30,6 +30,7 @@ mod reports;
 mod request;
 mod retention;
 mod rights;
+mod rollback_orders;
 mod router;
 mod sessions;
 mod settings;

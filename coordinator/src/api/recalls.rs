@@ -13,6 +13,7 @@ use super::{Api, Problem};
 use crate::clock;
 use crate::domain::Command;
 use crate::domain::access::Permission;
+use crate::domain::authority::{self, ReturnNeed};
 use crate::domain::recall::{self, Criteria, Recall, RecallAction};
 
 /// A device that nothing was heard of for so long is shown as away.
@@ -53,6 +54,27 @@ pub(crate) struct OutstandingView {
     /// When its gateway last reported it; none since the coordinator started.
     last_seen: Option<String>,
     away: bool,
+    /// What it needs to go back: nothing while on trial or within the recall window, else a rollback order.
+    #[schema(value_type = Object)]
+    need: ReturnNeed,
+    /// The same in words.
+    need_words: String,
+    /// The rollback order in force that lets it go back.
+    order_id: Option<String>,
+}
+
+/// How many of the devices need what to go back.
+#[derive(Default, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NeedsView {
+    /// Go back on the coordinator's directive alone.
+    none: u32,
+    /// Have the rollback order that they need.
+    ordered: u32,
+    /// Wait for a rollback order.
+    order: u32,
+    /// Wait for a rollback order by two roles that names them: the firmware before is below their security floor.
+    order_by_two_roles: u32,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -70,6 +92,8 @@ pub(crate) struct RecallView {
     found: u32,
     /// Devices that run it still, also those that came back or were registered later.
     outstanding: Vec<OutstandingView>,
+    /// What they need to go back; `null` if the recall does not send them back.
+    needs: Option<NeedsView>,
     closed_by: Option<String>,
     closed_at: Option<String>,
 }
@@ -79,17 +103,32 @@ fn view(api: &Api, id: &RecallId, recall: &Recall) -> RecallView {
     let now = clock::now();
     let presence = api.runner.presence();
     let left = if recall.closed.is_some() { Vec::new() } else { recall::outstanding(&state, recall) };
-    let outstanding = left.into_iter().filter_map(|device| {
-        let held = state.devices.get(&device)?;
+    let mut needs = NeedsView::default();
+    let mut outstanding = Vec::new();
+    for device in left {
+        let Some(held) = state.devices.get(&device) else { continue };
+        let need = authority::need_of(&state, held, now);
+        let runs = held.install.as_ref().map(|i| i.manifest);
+        let order = runs.filter(|_| need.is_order());
+        let order = order.and_then(|manifest| state.authority.covering(&device, manifest, need, now));
+        *match (need, order) {
+            (ReturnNeed::OnTrial | ReturnNeed::WithinWindow { .. }, _) => &mut needs.none,
+            (_, Some(_)) => &mut needs.ordered,
+            (ReturnNeed::Order, None) => &mut needs.order,
+            (ReturnNeed::OrderByTwoRoles, None) => &mut needs.order_by_two_roles,
+        } += 1;
         let last = presence.last_attached(&device);
-        Some(OutstandingView {
+        outstanding.push(OutstandingView {
             hospital_id: held.hospital.to_string(),
             firmware_version: held.firmware_version.clone(),
             last_seen: last.map(|at| at.to_string()),
             away: last.is_none_or(|at| now.since_ms(at) > AWAY_MS),
             device_id: device.to_string(),
-        })
-    });
+            need,
+            need_words: need.words(),
+            order_id: order.map(ToString::to_string),
+        });
+    }
     RecallView {
         recall_id: id.to_string(),
         criteria: recall.criteria.clone(),
@@ -99,7 +138,8 @@ fn view(api: &Api, id: &RecallId, recall: &Recall) -> RecallView {
         opened_at: recall.opened_at.to_string(),
         firmware: recall.firmware.iter().map(ToString::to_string).collect(),
         found: recall.found,
-        outstanding: outstanding.collect(),
+        outstanding,
+        needs: (recall.action == RecallAction::RollBack && recall.closed.is_none()).then_some(needs),
         closed_by: recall.closed.as_ref().map(|(by, _)| by.clone()),
         closed_at: recall.closed.as_ref().map(|(_, at)| at.to_string()),
     }

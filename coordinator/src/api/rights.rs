@@ -67,6 +67,8 @@ const RIGHTS: &[(Right, &[Route])] = &[
     (Right::Own, &[
         ("POST", "/api/v1/approvals/signature", "firmware.approve"),
         ("POST", "/api/v1/deployments/{deployment}/validations/signature", "deployment.validate"),
+        ("POST", "/api/v1/rollback-orders/signature", "rollback-order.add"),
+        ("POST", "/api/v1/trust/withdrawals/signature", "trust.withdrawals.add"),
         ("POST", "/api/v1/me/second-factor", "user.second-factor.set"),
         ("POST", "/api/v1/me/second-factor/confirmation", "user.second-factor.set"),
         ("PUT", "/api/v1/me/address", "user.address.set"),
@@ -114,6 +116,9 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("GET", "/api/v1/settings", "settings.show"),
         ("GET", "/api/v1/recalls", "recall.list"),
         ("GET", "/api/v1/recalls/{recall}", "recall.show"),
+        ("GET", "/api/v1/rollback-orders", "rollback-order.list"),
+        ("GET", "/api/v1/rollback-orders/{order}", "rollback-order.show"),
+        ("POST", "/api/v1/rollback-orders/preview", "rollback-order.preview"),
     ]),
     (Right::Needs(Permission::ReadAudit), &[
         ("GET", "/api/v1/compliance/audit-logs", "audit.search"),
@@ -222,6 +227,10 @@ const RIGHTS: &[(Right, &[Route])] = &[
     (Right::Decides(Permission::Recall, By::Factor), &[
         ("POST", "/api/v1/firmware/{firmware}/withdrawal", "firmware.withdraw"),
         ("POST", "/api/v1/recalls", "recall.open"),
+    ]),
+    (Right::Decides(Permission::PublishAuthority, By::Factor), &[
+        ("POST", "/api/v1/rollback-orders", "rollback-order.add"),
+        ("POST", "/api/v1/trust/withdrawals", "trust.withdrawals.add"),
     ]),
     (Right::Decides(Permission::Retain, By::Person), &[
         ("POST", "/api/v1/compliance/holds", "hold.place"),

@@ -25,7 +25,7 @@ use super::rights::{self, Right};
 use super::{
     Api, Problem, agent, approvals, bundles, compliance, deployments, devices, evidence, firmware, fleet_link,
     gateways, groups, history, hospitals, incidents, metrics, notices, page, people, recalls, reports, retention,
-    sessions, settings, single_sign_on, trust, users, watch, webhooks,
+    rollback_orders, sessions, settings, single_sign_on, trust, users, watch, webhooks,
 };
 use crate::access::TooMany;
 use crate::domain::Refusal;
@@ -156,6 +156,12 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(trust::show))
         .routes(routes!(trust::add_root))
         .routes(routes!(trust::add_roster))
+        .routes(routes!(trust::add_withdrawals))
+        .routes(routes!(trust::sign_withdrawals))
+        .routes(routes!(rollback_orders::add, rollback_orders::list))
+        .routes(routes!(rollback_orders::preview))
+        .routes(routes!(rollback_orders::sign))
+        .routes(routes!(rollback_orders::show))
         .routes(routes!(compliance::search))
         .routes(routes!(compliance::checkpoint))
         .routes(routes!(compliance::proof))

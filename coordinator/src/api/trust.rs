@@ -2,17 +2,24 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use mdfm_audit::LogReader;
+use mdfm_shared::digest::Digest;
+use mdfm_shared::id::FirmwareId;
+use mdfm_shared::limits::TRUST_LIFETIME_DEFAULT_MS;
+use mdfm_shared::sign::Signed;
 use mdfm_shared::time::UtcMillis;
-use mdfm_shared::trust::RosterEntry;
+use mdfm_shared::trust::{RosterEntry, Withdrawal, Withdrawals};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::approvals::signer;
 use super::firmware::SignedDocument;
-use super::request::{Json, Origin, document};
+use super::people::BothFactors;
+use super::request::{Json, Origin, document, id};
 use super::{Api, Problem};
 use crate::clock;
-use crate::domain::Command;
 use crate::domain::access::Permission;
+use crate::domain::{Command, Refusal, State as Domain, authority};
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -35,6 +42,32 @@ pub(crate) struct TrustView {
     roster_withdrawals_version: Option<u64>,
     /// Who may sign, those of the past too.
     roster_entries: Vec<RosterEntryView>,
+    /// 0 before the first.
+    withdrawals_version: u64,
+    withdrawals_expires_at: Option<String>,
+    /// Base64 of the frame of the signed withdrawals.
+    withdrawals: Option<String>,
+    /// What they name.
+    withdrawn: Vec<WithdrawnView>,
+    /// Releases that are withdrawn here and not yet signed for the fleet: gateways would still activate them.
+    unsigned: Vec<String>,
+    /// When witnesses cosigned the newest published checkpoint; `null` if no witness is named.
+    cosigned_at: Option<String>,
+    /// What expires soon, has expired or is missing, and what to do.
+    warnings: Vec<String>,
+    /// Why no deployment can start; `null` if one can.
+    not_fresh: Option<String>,
+}
+
+/// A release that must not be activated any more.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WithdrawnView {
+    manifest_digest: String,
+    /// `null` for a release that is unknown here.
+    firmware_id: Option<String>,
+    reason: String,
+    at: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -99,10 +132,26 @@ pub(crate) struct NewRoster {
 #[utoipa::path(get, path = "/api/v1/trust", responses((status = 200, body = TrustView)))]
 pub(super) async fn show(State(api): State<Api>, origin: Origin) -> Result<axum::Json<TrustView>, Problem> {
     origin.need(&api, Permission::Read, "trust.show", "trust").await?;
-    let state = api.runner.state();
-    let (now, freshness) = (clock::now(), state.roster.as_ref().and_then(|r| r.freshness));
+    let (state, now) = (api.runner.state(), clock::now());
+    Ok(axum::Json(view(&state, &api.runner.log, now)))
+}
+
+fn view(state: &Domain, log: &LogReader, now: UtcMillis) -> TrustView {
+    let freshness = state.roster.as_ref().and_then(|r| r.freshness);
     let entries = state.roster.iter().flat_map(|r| &r.entries);
-    Ok(axum::Json(TrustView {
+    let withdrawals = state.authority.withdrawals.as_ref();
+    let release = |manifest: Digest| {
+        let found = state.firmware.iter().find(|(_, f)| f.manifest.as_ref().is_some_and(|m| m.digest == manifest));
+        found.map(|(id, _)| id.to_string())
+    };
+    let withdrawn = withdrawals.iter().flat_map(|held| &held.releases).map(|w| WithdrawnView {
+        manifest_digest: w.manifest.to_string(),
+        firmware_id: release(w.manifest),
+        reason: w.reason.clone(),
+        at: w.at.to_string(),
+    });
+    let warnings = authority::standings(state).into_iter().filter(|s| s.days_left(now).is_some());
+    TrustView {
         root_version: state.trusted_root().map_or(0, |r| r.version),
         first_root_digest: state.first_root_digest.map(|d| d.to_string()),
         roster_version: state.roster.as_ref().map_or(0, |r| r.version),
@@ -114,7 +163,21 @@ pub(super) async fn show(State(api): State<Api>, origin: Origin) -> Result<axum:
         roster_expires_at: freshness.map(|f| f.expires_at.to_string()),
         roster_withdrawals_version: freshness.map(|f| f.withdrawals_version),
         roster_entries: entries.map(|e| RosterEntryView::of(e, now, state.log_size)).collect(),
-    }))
+        withdrawals_version: withdrawals.map_or(0, |held| held.version),
+        withdrawals_expires_at: withdrawals.map(|held| held.expires_at.to_string()),
+        withdrawals: state.authority.withdrawals_document.clone(),
+        withdrawn: withdrawn.collect(),
+        unsigned: authority::unsigned(state).map(|(id, _)| id.to_string()).collect(),
+        cosigned_at: cosigned_at(state, log).map(|at| at.to_string()),
+        warnings: warnings.map(|s| s.words(now)).collect(),
+        not_fresh: authority::need_fresh(state, now).err().map(|refusal| refusal.detail),
+    }
+}
+
+/// When enough witnesses had cosigned the newest published checkpoint.
+pub(super) fn cosigned_at(state: &Domain, log: &LogReader) -> Option<UtcMillis> {
+    let (_, note) = log.published()?;
+    state.trusted_root()?.witnesses().cosigned_at(note.as_bytes()).ok()?
 }
 
 /// Adds the next trust root.
@@ -144,4 +207,80 @@ pub(super) async fn add_roster(
     let roster = document("document", &text)?;
     origin.submit(&api, &caller, Command::AddRoster { roster, accept_alterations, reason }).await?;
     Ok(StatusCode::CREATED)
+}
+
+/// Adds signed withdrawals, the version after the ones held: what they name is never activated any more.
+#[utoipa::path(post, path = "/api/v1/trust/withdrawals", request_body = SignedDocument,
+    responses((status = 201, body = TrustView), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn add_withdrawals(
+    State(api): State<Api>,
+    origin: Origin,
+    Json(body): Json<SignedDocument>,
+) -> Result<(StatusCode, axum::Json<TrustView>), Problem> {
+    const ACTION: &str = "trust.withdrawals.add";
+    let caller = origin.need(&api, Permission::PublishAuthority, ACTION, "trust/withdrawals").await?;
+    let withdrawals = match document("document", &body.document) {
+        Ok(withdrawals) => withdrawals,
+        Err(refusal) => return Err(origin.deny(&api, caller.actor, ACTION, "trust/withdrawals", refusal).await),
+    };
+    origin.submit(&api, &caller, Command::AddWithdrawals { withdrawals }).await?;
+    Ok((StatusCode::CREATED, axum::Json(view(&api.runner.state(), &api.runner.log, clock::now()))))
+}
+
+/// What somebody withdraws with the key that the coordinator keeps for them, and both of their factors.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct WithdrawalSigning {
+    /// The release; absent to renew what is held.
+    #[serde(default)]
+    firmware_id: Option<String>,
+    reason: String,
+    /// Days until the document expires; 90 unless given.
+    #[serde(default)]
+    days: Option<u32>,
+    password: String,
+    code: String,
+}
+
+/// Signs the next withdrawals with the caller's own key: the ones held and one release more, or the same ones with a new expiry.
+#[utoipa::path(post, path = "/api/v1/trust/withdrawals/signature", request_body = WithdrawalSigning,
+    responses((status = 201, body = TrustView), (status = 403, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn sign_withdrawals(
+    State(api): State<Api>,
+    origin: Origin,
+    Json(signing): Json<WithdrawalSigning>,
+) -> Result<(StatusCode, axum::Json<TrustView>), Problem> {
+    const ACTION: &str = "trust.withdrawals.add";
+    let both = BothFactors { password: signing.password, code: signing.code };
+    let signer = signer(&api, &origin, ACTION, "trust/withdrawals", both).await?;
+    let firmware: Option<FirmwareId> = signing.firmware_id.map(|text| id("firmwareId", &text)).transpose()?;
+    let lifetime_ms = signing.days.map_or(TRUST_LIFETIME_DEFAULT_MS, |days| u64::from(days) * 86_400_000);
+    let next = next_withdrawals(&api.runner.state(), clock::now(), lifetime_ms, firmware.as_ref(), &signing.reason)?;
+    let withdrawals = Signed::sign(&next, &[&signer.key]).map_err(|e| Refusal::document("withdrawals-refused", e))?;
+    origin.submit(&api, &signer.caller, Command::AddWithdrawals { withdrawals }).await?;
+    Ok((StatusCode::CREATED, axum::Json(view(&api.runner.state(), &api.runner.log, clock::now()))))
+}
+
+/// The withdrawals that follow the ones held, with one release more if there is one to add.
+fn next_withdrawals(
+    state: &Domain,
+    now: UtcMillis,
+    lifetime_ms: u64,
+    firmware: Option<&FirmwareId>,
+    reason: &str,
+) -> Result<Withdrawals, Refusal> {
+    let held = state.authority.withdrawals.as_ref();
+    let mut releases = held.map(|h| h.releases.clone()).unwrap_or_default();
+    if let Some(id) = firmware {
+        let manifest = state.need_firmware(id)?.manifest.as_ref();
+        let no_manifest =
+            || Refusal::conflict("wrong-step", format!("firmware {id} has no signed manifest to withdraw"));
+        let manifest = manifest.ok_or_else(no_manifest)?.digest;
+        if held.is_some_and(|h| h.of(manifest).is_some()) {
+            return Err(Refusal::conflict("wrong-step", format!("firmware {id} is withdrawn for the fleet already")));
+        }
+        releases.push(Withdrawal { manifest, reason: reason.to_owned(), at: now });
+    }
+    let version = held.map_or(1, |h| h.version + 1);
+    Ok(Withdrawals { version, issued_at: now, expires_at: now.plus_ms(lifetime_ms), releases })
 }

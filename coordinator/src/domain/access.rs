@@ -69,6 +69,8 @@ pub(crate) enum Permission {
     RollBack,
     Consent,
     Recall,
+    /// Post signed withdrawals and rollback orders; who may sign them is written in the trust documents.
+    PublishAuthority,
     /// Report what went wrong with a device.
     ReportIncident,
     /// What concerns one's own hospital, for people who belong to one; else everything.
@@ -84,7 +86,7 @@ pub(crate) enum Permission {
 
 impl Permission {
     /// Every permission.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::ManageUsers,
         Self::ManageTrust,
         Self::ManageFleet,
@@ -95,6 +97,7 @@ impl Permission {
         Self::RollBack,
         Self::Consent,
         Self::Recall,
+        Self::PublishAuthority,
         Self::ReportIncident,
         Self::Read,
         Self::ReadAll,
@@ -107,7 +110,13 @@ impl Permission {
     pub(crate) fn is_critical(self) -> bool {
         matches!(
             self,
-            Self::ManageUsers | Self::ManageTrust | Self::Approve | Self::Deploy | Self::RollBack | Self::Dispose
+            Self::ManageUsers
+                | Self::ManageTrust
+                | Self::Approve
+                | Self::Deploy
+                | Self::RollBack
+                | Self::PublishAuthority
+                | Self::Dispose
         )
     }
 
@@ -138,6 +147,7 @@ impl Permission {
             Self::RollBack => matches!(role, Operator | Clinical | Regulatory | HospitalStaff),
             Self::Consent => matches!(role, Operator | HospitalStaff),
             Self::Recall => matches!(role, Operator | Regulatory),
+            Self::PublishAuthority => matches!(role, Admin | Operator | Clinical | Qa | Regulatory),
             Self::ReportIncident => !matches!(role, Admin | Auditor),
             Self::Read => true,
             Self::ReadAll => !matches!(role, HospitalStaff),

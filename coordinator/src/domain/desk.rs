@@ -19,7 +19,9 @@ use super::rollout::{self, Change, PhaseStatus, Scope, Status};
 use super::state::ReplayError;
 use super::telemetry::ChainWatch;
 use super::urgency::{Room, Urgency};
-use super::{Command, Event, Heard, Proposal, Refusal, State, directive, firmware, precondition, refusal, telemetry};
+use super::{
+    Command, Event, Heard, Proposal, Refusal, State, authority, directive, firmware, precondition, refusal, telemetry,
+};
 
 /// Rounds of the engine after one batch; more would be a loop of its own making.
 const ENGINE_ROUNDS_MAX: usize = 1_000;
@@ -37,6 +39,10 @@ const RECORD_COST_BYTES: usize = 1_024;
 const SERIAL_COST_BYTES: usize = 64 * 1024;
 /// Bytes that one gateway may add to the audit log in a day, where the configuration does not say.
 pub(crate) const GATEWAY_BYTES_PER_DAY: u64 = 128 << 20;
+/// A clock that is behind the last record by less is not reported: time servers correct by as much.
+const CLOCK_NEWS_MS: u64 = 1_000;
+/// Time between two compositions of the evidence that agents are handed, where witnesses are named: cosignatures age.
+const REFRESH_MS: u64 = 12 * 3_600_000;
 /// Missed monitoring intervals after which a device on a closely watched deployment counts as silent.
 const INTERVALS_MISSED: u64 = 3;
 
@@ -47,6 +53,9 @@ pub(crate) enum Outbound {
     Release(Digest),
     TrustRoot(usize),
     Roster,
+    Withdrawals,
+    /// The rollback orders for the devices of one gateway.
+    RollbackOrders(GatewayId),
     Checkpoint(String),
     /// Everything that the broker should hold: messages were passed over because too many waited.
     Everything,
@@ -103,6 +112,7 @@ pub(crate) struct Desk {
     chains: ChainWatch,
     next_look: UtcMillis,
     next_sweep: UtcMillis,
+    next_refresh: UtcMillis,
     has_swept: bool,
     /// Whether roster or root may have changed since the approvals were last judged; true after a start.
     trust_changed: bool,
@@ -157,6 +167,7 @@ impl Desk {
             chains: ChainWatch::default(),
             next_look: UtcMillis(0),
             next_sweep: UtcMillis(0),
+            next_refresh: started_at.plus_ms(REFRESH_MS),
             has_swept: false,
             trust_changed: true,
             changed: BTreeSet::new(),
@@ -206,21 +217,49 @@ impl Desk {
         presence: &Presence,
         wishes: &[Wish],
     ) -> Result<Round, DeskError> {
+        // Timers follow the clock; what is recorded never goes back (DESIGN §10.4).
+        let (clock, now) = (now, now.max(state.last_record_at));
         let mut round = Round::default();
+        self.watch_clock(state, &mut round, clock)?;
         for wish in wishes {
             let answer = self.take(state, &mut round, now, wish)?;
             round.answers.push(answer);
         }
-        if now >= self.next_look {
-            self.next_look = now.plus_ms(LOOK_MS);
-            self.watch_liveness(state, &mut round, now, presence)?;
-            for proposal in firmware::expire(state, now) {
+        if is_due(&mut self.next_look, clock, LOOK_MS) {
+            self.watch_liveness(state, &mut round, (clock, now), presence)?;
+            let mut due = firmware::expire(state, now);
+            due.extend(authority::expire(state, now));
+            due.extend(authority::warn(state, now));
+            for proposal in due {
                 self.record(state, &mut round, now, None, proposal)?;
             }
             self.record_counted(state, &mut round, now, false)?;
         }
-        self.follow(state, &mut round, now)?;
+        if is_due(&mut self.next_refresh, clock, REFRESH_MS) {
+            refresh(state, &mut round, now);
+        }
+        self.follow(state, &mut round, (clock, now))?;
         Ok(round)
+    }
+
+    /// Says once that the clock is behind the last record, and once that it has caught up.
+    fn watch_clock(&mut self, state: &mut State, round: &mut Round, clock: UtcMillis) -> Result<(), DeskError> {
+        let (last, behind_ms) = (state.last_record_at, state.last_record_at.since_ms(clock));
+        let proposal = match state.clock_behind {
+            false if behind_ms > CLOCK_NEWS_MS => {
+                let reason = format!(
+                    "the clock says {clock}, the last record is of {last}: records get that time until the clock has caught up; \
+                     check the time service of this computer"
+                );
+                Proposal::new("clock.behind", "clock", Event::ClockBehind { behind_ms }).because(reason)
+            }
+            true if behind_ms == 0 => {
+                let reason = format!("the clock has caught up with the last record ({last})");
+                Proposal::new("clock.caught-up", "clock", Event::ClockCaughtUp).because(reason)
+            }
+            _ => return Ok(()),
+        };
+        self.record(state, round, clock.max(last), None, proposal)
     }
 
     fn take(
@@ -330,6 +369,13 @@ impl Desk {
             Event::FirmwareApproved { firmware } => {
                 let running = state.deployments.values().find(|d| d.plan.firmware == *firmware && d.is_active());
                 round.outbound.extend(running.map(|d| Outbound::Release(d.plan.manifest)));
+            }
+            Event::WithdrawalsAdded { .. } => round.outbound.push(Outbound::Withdrawals),
+            Event::RollbackOrderAdded { order, .. } | Event::RollbackOrderExpired { order } => {
+                if let Some(held) = state.authority.orders.get(order) {
+                    let gateways = authority::gateways_of(state, &held.order);
+                    round.outbound.extend(gateways.into_iter().map(Outbound::RollbackOrders));
+                }
             }
             Event::GatewayRevoked { gateway } => {
                 round.revoked += 1;
@@ -486,7 +532,12 @@ impl Desk {
     }
 
     /// Lets the engine do what follows, then signs directives for the gateways whose wishes changed.
-    fn follow(&mut self, state: &mut State, round: &mut Round, now: UtcMillis) -> Result<(), DeskError> {
+    fn follow(
+        &mut self,
+        state: &mut State,
+        round: &mut Round,
+        (clock, now): (UtcMillis, UtcMillis),
+    ) -> Result<(), DeskError> {
         if std::mem::take(&mut self.trust_changed) {
             for proposal in firmware::recheck(state) {
                 self.record(state, round, now, None, proposal)?;
@@ -501,8 +552,7 @@ impl Desk {
                 self.record(state, round, now, None, proposal)?;
             }
         }
-        if now >= self.next_sweep {
-            self.next_sweep = now.plus_ms(SWEEP_MS);
+        if is_due(&mut self.next_sweep, clock, SWEEP_MS) {
             self.sweep(state, now);
         }
         for gateway in std::mem::take(&mut self.changed) {
@@ -559,7 +609,7 @@ impl Desk {
         &mut self,
         state: &mut State,
         round: &mut Round,
-        now: UtcMillis,
+        (clock, now): (UtcMillis, UtcMillis),
         presence: &Presence,
     ) -> Result<(), DeskError> {
         let mut commands = Vec::new();
@@ -579,7 +629,7 @@ impl Desk {
                 }
                 let last_seen = presence.last_attached(device).unwrap_or_default();
                 let known = last_seen.max(self.started_at).max(since);
-                let silent = now.since_ms(known) > limit_ms;
+                let silent = clock.since_ms(known) > limit_ms;
                 let heard = match (silent, progress.silent) {
                     (true, false) => Heard::Silent,
                     (false, true) if last_seen > self.started_at => Heard::Again,
@@ -595,6 +645,27 @@ impl Desk {
         }
         Ok(())
     }
+}
+
+/// Whether something that is done every `every_ms` is due; then it is scheduled again. A clock that was set back does not stop it.
+fn is_due(next: &mut UtcMillis, clock: UtcMillis, every_ms: u64) -> bool {
+    let due = clock >= *next || next.since_ms(clock) > every_ms;
+    if due {
+        *next = clock.plus_ms(every_ms);
+    }
+    due
+}
+
+/// Hands out all evidence again under the newest checkpoint where witnesses are named: agents take none whose cosignatures are old.
+fn refresh(state: &State, round: &mut Round, now: UtcMillis) {
+    if state.trusted_root().is_none_or(|root| root.witnesses().threshold() == 0) {
+        return;
+    }
+    let releases: BTreeSet<Digest> = state.deployments.values().map(|d| d.plan.manifest).collect();
+    round.outbound.extend(releases.into_iter().map(Outbound::Release));
+    let gateways: BTreeSet<GatewayId> =
+        state.authority.in_force(now).flat_map(|(_, held)| authority::gateways_of(state, &held.order)).collect();
+    round.outbound.extend(gateways.into_iter().map(Outbound::RollbackOrders));
 }
 
 /// A record as a line of the journal, with fields to search by; what every gateway does all day only at level debug.

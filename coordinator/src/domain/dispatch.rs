@@ -7,13 +7,15 @@ use base64::engine::general_purpose::STANDARD;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{Action, CommitAck, Directive};
 use mdfm_shared::id::GatewayId;
+use mdfm_shared::limits::FRAME_BYTES_MAX;
 use mdfm_shared::sign::Signed;
+use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::{Checkpoint, Hash};
-use mdfm_shared::trust::{LoggedRecord, ReleaseEvidence};
+use mdfm_shared::trust::{LoggedRecord, ReleaseEvidence, RollbackOrderEvidence};
 use mdfm_shared::wire::{self, Topic};
 
-use super::State;
 use super::desk::Outbound;
+use super::{State, authority};
 
 /// The audit log as far as messages need it.
 pub(crate) trait LogSource {
@@ -26,7 +28,12 @@ pub(crate) trait LogSource {
 }
 
 /// The message for `outbound`, to be retained; none while there is nothing to send.
-pub(crate) fn message(state: &State, log: &impl LogSource, outbound: &Outbound) -> Option<(Topic, Vec<u8>)> {
+pub(crate) fn message(
+    state: &State,
+    log: &impl LogSource,
+    now: UtcMillis,
+    outbound: &Outbound,
+) -> Option<(Topic, Vec<u8>)> {
     let frame = |document: &String| STANDARD.decode(document).ok();
     Some(match outbound {
         Outbound::Directive(gateway) => {
@@ -35,6 +42,10 @@ pub(crate) fn message(state: &State, log: &impl LogSource, outbound: &Outbound) 
         }
         Outbound::TrustRoot(i) => (Topic::TrustRoot(*i as u64 + 1), frame(state.roots.get(*i)?)?),
         Outbound::Roster => (Topic::Roster, frame(state.roster_document.as_ref()?)?),
+        Outbound::Withdrawals => (Topic::Withdrawals, frame(state.authority.withdrawals_document.as_ref()?)?),
+        Outbound::RollbackOrders(gateway) => {
+            (Topic::RollbackOrders(gateway.clone()), rollback_orders(state, log, gateway, now)?)
+        }
         Outbound::Checkpoint(note) => (Topic::Checkpoint, note.clone().into_bytes()),
         Outbound::Release(manifest) => (Topic::Release(*manifest), wire::encode(&evidence(state, log, *manifest)?)),
         Outbound::Everything => return None,
@@ -43,12 +54,16 @@ pub(crate) fn message(state: &State, log: &impl LogSource, outbound: &Outbound) 
 
 /// What the broker should hold for everybody. The directive of each gateway is not among it: a gateway's first heartbeat says
 /// which one it has, so a fleet that comes back is told only what it lacks.
-pub(crate) fn everything(state: &State, log: &impl LogSource) -> Vec<Outbound> {
+pub(crate) fn everything(state: &State, log: &impl LogSource, now: UtcMillis) -> Vec<Outbound> {
     let mut messages: Vec<Outbound> = (0..state.roots.len()).map(Outbound::TrustRoot).collect();
     messages.extend(state.roster.as_ref().map(|_| Outbound::Roster));
+    messages.extend((state.authority.published_version() > 0).then_some(Outbound::Withdrawals));
     messages.extend(log.newest().map(|(_, note)| Outbound::Checkpoint(note)));
     let releases: BTreeSet<Digest> = state.deployments.values().map(|d| d.plan.manifest).collect();
     messages.extend(releases.into_iter().map(Outbound::Release));
+    let ordered: BTreeSet<GatewayId> =
+        state.authority.in_force(now).flat_map(|(_, held)| authority::gateways_of(state, &held.order)).collect();
+    messages.extend(ordered.into_iter().map(Outbound::RollbackOrders));
     messages
 }
 
@@ -61,7 +76,7 @@ pub(crate) struct Bundle {
 }
 
 /// Everything that a gateway needs, in the order in which it can take it, and the images that its directive leads to.
-pub(crate) fn bundle(state: &State, log: &impl LogSource, gateway: &GatewayId) -> Bundle {
+pub(crate) fn bundle(state: &State, log: &impl LogSource, gateway: &GatewayId, now: UtcMillis) -> Bundle {
     let named: BTreeSet<Digest> = state
         .gateways
         .get(gateway)
@@ -79,8 +94,13 @@ pub(crate) fn bundle(state: &State, log: &impl LogSource, gateway: &GatewayId) -
         .collect();
     let mut outbound: Vec<Outbound> = (0..state.roots.len()).map(Outbound::TrustRoot).collect();
     outbound.extend(state.roster.as_ref().map(|_| Outbound::Roster));
+    // Older agents pass over topics that they do not know.
+    outbound.extend((state.authority.published_version() > 0).then_some(Outbound::Withdrawals));
     outbound.extend(log.newest().map(|(_, note)| Outbound::Checkpoint(note)));
     outbound.extend(named.iter().copied().map(Outbound::Release));
+    if !authority::orders_for(state, gateway, now).is_empty() {
+        outbound.push(Outbound::RollbackOrders(gateway.clone()));
+    }
     outbound.push(Outbound::Directive(gateway.clone()));
     let image = |manifest: &Digest| {
         let is_named = |f: &&super::firmware::Firmware| f.manifest.as_ref().is_some_and(|m| m.digest == *manifest);
@@ -88,7 +108,7 @@ pub(crate) fn bundle(state: &State, log: &impl LogSource, gateway: &GatewayId) -
     };
     let images: BTreeSet<(Digest, u64)> = named.iter().filter_map(image).collect();
     Bundle {
-        messages: outbound.iter().filter_map(|o| message(state, log, o)).collect(),
+        messages: outbound.iter().filter_map(|o| message(state, log, now, o)).collect(),
         images: images.into_iter().collect(),
     }
 }
@@ -99,17 +119,39 @@ pub(crate) fn acknowledgement(state: &State, gateway: &GatewayId) -> Option<Comm
     Some(CommitAck { gateway: gateway.clone(), epoch: chain.epoch, sequence: chain.sequence, log_size: state.log_size })
 }
 
+/// One entry of the log with its proof under the log of that size.
+fn logged(log: &impl LogSource, index: u64, size: u64) -> Option<LoggedRecord> {
+    Some(LoggedRecord { index, bytes: log.bytes_of(index)?, proof: log.proof_of(index, size)? })
+}
+
 /// A release with its approvals and their proofs under the newest checkpoint.
 fn evidence(state: &State, log: &impl LogSource, manifest: Digest) -> Option<ReleaseEvidence> {
     let firmware = state.firmware.values().find(|f| f.manifest.as_ref().is_some_and(|m| m.digest == manifest))?;
     let (checkpoint, note) = log.newest()?;
-    let logged = |index: u64| {
-        let bytes = log.bytes_of(index)?;
-        Some(LoggedRecord { index, bytes, proof: log.proof_of(index, checkpoint.size)? })
-    };
+    let logged = |index: u64| logged(log, index, checkpoint.size);
     Some(ReleaseEvidence {
         checkpoint: note,
         manifest: logged(firmware.manifest.as_ref()?.log_index)?,
         approvals: firmware.approvals.values().map(|a| logged(a.log_index)).collect::<Option<_>>()?,
     })
+}
+
+/// The frame of the rollback orders for a gateway, each with its proof under the newest checkpoint; `None` while that does not
+/// cover one of them.
+fn rollback_orders(state: &State, log: &impl LogSource, gateway: &GatewayId, now: UtcMillis) -> Option<Vec<u8>> {
+    let meant = authority::orders_for(state, gateway, now);
+    let mut indexes: Vec<u64> = meant.iter().filter_map(|d| Some(state.authority.orders.get(d)?.log_index)).collect();
+    indexes.sort_unstable_by(|a, b| b.cmp(a));
+    let prove = |index: &u64| {
+        let (checkpoint, note) = log.newest()?;
+        Some(RollbackOrderEvidence { checkpoint: note, order: logged(log, *index, checkpoint.size)? })
+    };
+    let mut orders = indexes.iter().map(prove).collect::<Option<Vec<_>>>()?;
+    loop {
+        let frame = wire::encode(&orders);
+        // Six orders of the largest kind fit; should they not, the oldest goes.
+        if frame.len() <= FRAME_BYTES_MAX || orders.pop().is_none() {
+            return Some(frame);
+        }
+    }
 }

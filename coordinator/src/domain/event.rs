@@ -7,6 +7,7 @@ use mdfm_shared::trust::Role;
 use serde::{Deserialize, Serialize};
 
 use super::access::AccessRole;
+use super::authority::Concern;
 use super::firmware::{LostApproval, SbomComponent};
 use super::fleet::{Anomaly, Particulars};
 use super::incident::IncidentChange;
@@ -84,6 +85,30 @@ pub(crate) enum Event {
     RosterAdded {
         version: u64,
     },
+    /// The record carries the signed withdrawals.
+    WithdrawalsAdded {
+        version: u64,
+    },
+    /// The record carries the signed order.
+    RollbackOrderAdded {
+        order: Digest,
+        label: String,
+        by: String,
+    },
+    RollbackOrderExpired {
+        order: Digest,
+    },
+    /// A trust document expires, has expired or is missing; `days` are left.
+    TrustWarned {
+        concern: Concern,
+        version: u64,
+        days: u32,
+    },
+    /// The coordinator's clock is behind the last record: records get that record's time until it has caught up.
+    ClockBehind {
+        behind_ms: u64,
+    },
+    ClockCaughtUp,
     HospitalRegistered {
         hospital: HospitalId,
         name: String,

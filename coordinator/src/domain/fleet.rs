@@ -193,6 +193,9 @@ pub(crate) struct Device {
     pub(crate) running_sha256: Option<Digest>,
     /// Security version of what it runs, as reported.
     pub(crate) running_security_version: Option<u32>,
+    /// What it ran before that, as reported: where a rollback leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) previous: Option<Previous>,
     pub(crate) install: Option<Install>,
     /// Security version below which the device accepts nothing more.
     pub(crate) security_floor: u32,
@@ -216,6 +219,7 @@ impl Device {
             firmware_version,
             running_sha256: None,
             running_security_version: None,
+            previous: None,
             install: None,
             security_floor: 0,
             last_error: None,
@@ -223,6 +227,15 @@ impl Device {
             retired_at: None,
         }
     }
+}
+
+/// Firmware that a device ran before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Previous {
+    pub(crate) version: String,
+    pub(crate) sha256: Digest,
+    pub(crate) security_version: u32,
 }
 
 /// The last installation that the gateway reported.
@@ -235,6 +248,9 @@ pub(crate) struct Install {
     pub(crate) since: UtcMillis,
     /// From the start of the last rollback to its end, once it ended.
     pub(crate) rollback_ms: Option<u64>,
+    /// When it was confirmed first: reports that repeat it do not move it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) confirmed_at: Option<UtcMillis>,
 }
 
 /// A device to register.

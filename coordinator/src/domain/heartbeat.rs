@@ -7,7 +7,7 @@ use mdfm_shared::time::UtcMillis;
 
 use super::desk::Outbound;
 use super::presence::Presence;
-use super::{Command, Refusal, State};
+use super::{Command, Refusal, State, authority};
 
 /// What follows from a heartbeat.
 #[derive(Debug, Default)]
@@ -71,6 +71,7 @@ pub(crate) fn hear(
     if state.roster.as_ref().is_some_and(|r| r.version > heartbeat.roster_version) {
         answer.outbound.push(Outbound::Roster);
     }
+    trust(state, presence, now, gateway, heartbeat, &mut answer);
     for manifest in &heartbeat.missing_releases {
         if state.deployments.values().any(|d| d.plan.manifest == *manifest) {
             answer.outbound.push(Outbound::Release(*manifest));
@@ -86,4 +87,29 @@ pub(crate) fn hear(
         answer.outbound.push(Outbound::Directive(gateway.clone()));
     }
     Ok(answer)
+}
+
+/// What a gateway lacks of withdrawals and rollback orders.
+fn trust(
+    state: &State,
+    presence: &mut Presence,
+    now: UtcMillis,
+    gateway: &GatewayId,
+    heartbeat: &Heartbeat,
+    answer: &mut Answer,
+) {
+    let version = state.authority.published_version();
+    let orders = authority::orders_for(state, gateway, now);
+    let Some(held) = heartbeat.held_trust else {
+        // It has none, or it is of an older program, which does not know of them.
+        if (version > 0 || !orders.is_empty()) && presence.is_trust_due_unasked(now, gateway) {
+            answer.outbound.extend((version > 0).then_some(Outbound::Withdrawals));
+            answer.outbound.extend((!orders.is_empty()).then(|| Outbound::RollbackOrders(gateway.clone())));
+        }
+        return;
+    };
+    answer.outbound.extend((version > held.withdrawals_version).then_some(Outbound::Withdrawals));
+    if presence.are_orders_due(now, gateway, &orders, held.rollback_orders) {
+        answer.outbound.push(Outbound::RollbackOrders(gateway.clone()));
+    }
 }

@@ -4,6 +4,7 @@
 //! is the only place where the state moves, live and in replay alike.
 
 pub(crate) mod access;
+pub(crate) mod authority;
 pub(crate) mod budget;
 pub(crate) mod desk;
 pub(crate) mod directive;
@@ -40,7 +41,7 @@ use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::Actor;
 use mdfm_shared::sign::{PublicKey, Signed};
 use mdfm_shared::time::UtcMillis;
-use mdfm_shared::trust::{Approval, Role, Roster, TrustRoot, Validation};
+use mdfm_shared::trust::{Approval, Role, RollbackOrder, Roster, TrustRoot, Validation, Withdrawals};
 
 pub(crate) use event::Event;
 pub(crate) use refusal::Refusal;
@@ -127,6 +128,12 @@ pub(crate) enum Command {
         /// Whether the roster may drop or narrow entries of the past.
         accept_alterations: bool,
         reason: Option<String>,
+    },
+    AddWithdrawals {
+        withdrawals: Signed<Withdrawals>,
+    },
+    AddRollbackOrder {
+        order: Signed<RollbackOrder>,
     },
     RegisterHospital {
         hospital: HospitalId,
@@ -338,6 +345,8 @@ impl Command {
             Self::WithdrawFirmware { firmware, .. } => ("firmware.withdraw", format!("firmware/{firmware}")),
             Self::AddTrustRoot { .. } => ("trust.root.add", "trust/root".into()),
             Self::AddRoster { .. } => ("trust.roster.add", "trust/roster".into()),
+            Self::AddWithdrawals { .. } => ("trust.withdrawals.add", "trust/withdrawals".into()),
+            Self::AddRollbackOrder { order } => ("rollback-order.add", format!("rollback-order/{}", order.digest())),
             Self::RegisterHospital { hospital, .. } => ("hospital.register", format!("hospital/{hospital}")),
             Self::SetHospitalPolicy { hospital, .. } => ("hospital.policy", format!("hospital/{hospital}")),
             Self::ChangeHospital { hospital, .. } => ("hospital.change", format!("hospital/{hospital}")),
@@ -470,6 +479,8 @@ pub(crate) fn decide(
         Command::AddRoster { roster, accept_alterations, reason } => {
             trust::add_roster(state, now, roster, *accept_alterations, reason.as_deref())
         }
+        Command::AddWithdrawals { withdrawals } => authority::add_withdrawals(state, now, withdrawals),
+        Command::AddRollbackOrder { order } => authority::add_order(state, now, actor, order),
         Command::RegisterHospital { hospital, name, cohort, timezone } => {
             one(fleet::register_hospital(state, hospital, name, cohort.as_deref(), timezone.as_deref())?)
         }

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::access::AccessRole;
+use super::authority::Concern;
 use super::fleet::AnomalyKind;
 use super::incident::IncidentChange;
 use super::rollout::Change;
 use super::rollout::spec::ConsentRule;
-use super::{Event, Refusal, State};
+use super::{Event, Refusal, State, authority, recall};
 
 /// What a notice is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -49,7 +50,24 @@ pub(crate) enum NoticeKind {
     /// A gateway that is enrolled can be replaced, or has been: somebody made an enrolment token for it, or used one.
     GatewayReplaced,
     StoreDamaged,
+    /// Roster or withdrawals expire, have expired or are missing.
+    TrustExpiring,
+    /// A release was withdrawn here, and no signed document withdraws it for the fleet.
+    WithdrawalUnsigned,
+    /// Devices that were called back wait for a rollback order.
+    RollbackOrderNeeded,
+    /// The coordinator's clock is behind the last record.
+    ClockBehind,
 }
+
+/// Kinds that rules written before them do not name: until a rule does, the rule that is there by default counts.
+const LATER: [NoticeKind; 5] = [
+    NoticeKind::GatewayReplaced,
+    NoticeKind::TrustExpiring,
+    NoticeKind::WithdrawalUnsigned,
+    NoticeKind::RollbackOrderNeeded,
+    NoticeKind::ClockBehind,
+];
 
 /// Who is told of what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -88,6 +106,10 @@ pub(crate) fn default_rules() -> Vec<NoticeRule> {
         rule(&[K::DutyOpened, K::RecallOpened, K::IncidentOpened], &[Regulatory], true),
         rule(&[K::AccountLocked, K::StoreDamaged], &[Admin], true),
         rule(&[K::GatewayAnomaly, K::GatewayReplaced], &[Admin, Operator], true),
+        rule(&[K::TrustExpiring], &[Admin, Regulatory], true),
+        rule(&[K::WithdrawalUnsigned], &[Clinical, Qa, Regulatory], true),
+        rule(&[K::RollbackOrderNeeded], &[Clinical, Regulatory], true),
+        rule(&[K::ClockBehind], &[Admin], true),
     ]
 }
 
@@ -207,14 +229,47 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
             vec![notice(NoticeKind::ApprovalExpired, format!("the time for approvals of firmware {firmware} ran out"))]
         }
         Event::FirmwareWithdrawn { firmware } => {
-            vec![notice(NoticeKind::ReleaseWithdrawn, format!("firmware {firmware} was withdrawn"))]
+            let mut notices = vec![notice(NoticeKind::ReleaseWithdrawn, format!("firmware {firmware} was withdrawn"))];
+            if authority::unsigned(state).any(|(id, _)| *id == firmware) {
+                let subject = format!(
+                    "firmware {firmware} is withdrawn here and not yet signed for the fleet: sign with mdfmctl firmware withdraw"
+                );
+                notices.push(notice(NoticeKind::WithdrawalUnsigned, subject));
+            }
+            notices
+        }
+        Event::TrustWarned { concern, version, days } => {
+            let subject = match (concern, days) {
+                (Concern::Roster, 0) => format!("roster {version} has expired: gateways start nothing new"),
+                (Concern::Roster, days) => format!("roster {version} expires in less than {days} days"),
+                (Concern::Withdrawals, 0) => format!("withdrawals {version} have expired: gateways start nothing new"),
+                (Concern::Withdrawals, days) => format!("withdrawals {version} expire in less than {days} days"),
+                (Concern::WithdrawalsVoid, _) => {
+                    format!("withdrawals {version} are signed by somebody who may no longer sign")
+                }
+                (Concern::WithdrawalsMissing, _) => {
+                    format!("the roster demands withdrawals {version}, which are missing")
+                }
+            };
+            vec![notice(NoticeKind::TrustExpiring, subject)]
+        }
+        Event::ClockBehind { behind_ms } => {
+            let subject = format!("the coordinator's clock is {} s behind its last record", behind_ms / 1_000);
+            vec![notice(NoticeKind::ClockBehind, subject)]
         }
         Event::DeploymentCreated(new) => {
             let subject = format!("deployment {} of firmware {} was started", new.deployment, new.firmware);
             vec![notice(NoticeKind::DeploymentStarted, subject)]
         }
-        Event::RecallOpened { recall, .. } => {
-            vec![notice(NoticeKind::RecallOpened, format!("recall {recall} was opened"))]
+        Event::RecallOpened { recall, opened } => {
+            let mut notices = vec![notice(NoticeKind::RecallOpened, format!("recall {recall} was opened"))];
+            let at = UtcMillis(record.at_ms);
+            let waiting = recall::awaiting_order(state, &opened, at);
+            if waiting > 0 {
+                let subject = format!("recall {recall}: {waiting} devices go back by a rollback order alone; sign one");
+                notices.push(notice(NoticeKind::RollbackOrderNeeded, subject));
+            }
+            notices
         }
         Event::IncidentChanged { incident, change: IncidentChange::Opened { hospitals, .. } } => {
             let subject = format!("incident {incident} was reported");
@@ -289,6 +344,15 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
                 }
                 Change::Paused { .. } => (NoticeKind::DeploymentPaused, "is paused"),
                 Change::RollbackStarted { .. } => (NoticeKind::DeploymentRollingBack, "is rolled back"),
+                Change::RolledBack if deployment.sum(|t| t.stays) > 0 => {
+                    let waiting = deployment.sum(|t| t.stays);
+                    let hospitals: BTreeSet<HospitalId> = deployment.hospitals.keys().cloned().collect();
+                    let ended = notice(NoticeKind::DeploymentEnded, format!("deployment {id} has been rolled back"));
+                    let subject =
+                        format!("deployment {id}: {waiting} devices stay until a rollback order lets them go back");
+                    let needed = notice(NoticeKind::RollbackOrderNeeded, subject);
+                    return [ended, needed].map(|n| Notice { hospitals: hospitals.clone(), ..n }).into();
+                }
                 Change::RolledBack => (NoticeKind::DeploymentEnded, "has been rolled back"),
                 Change::AbortFinished => (NoticeKind::DeploymentEnded, "has been aborted"),
                 Change::Superseded { .. } => (NoticeKind::DeploymentEnded, "was superseded"),
@@ -351,11 +415,9 @@ fn concerns(hospitals: &[HospitalId], notice: &Notice) -> bool {
 /// Who is told, and who of them by mail too.
 pub(crate) fn recipients(state: &State, notice: &Notice) -> BTreeMap<UserId, bool> {
     let mut told = BTreeMap::new();
-    let own = &state.settings.notices;
-    // That a gateway is replaced is never nobody's business: rules may be older than this kind.
-    let defaults = default_rules();
-    let is_unnamed = notice.kind == NoticeKind::GatewayReplaced && !own.iter().any(|r| r.kinds.contains(&notice.kind));
-    let rules = if is_unnamed { &defaults } else { own }.iter().filter(|r| r.kinds.contains(&notice.kind));
+    let named = state.settings.notices.iter().any(|r| r.kinds.contains(&notice.kind));
+    let default = if !named && LATER.contains(&notice.kind) { default_rules() } else { Vec::new() };
+    let rules = state.settings.notices.iter().chain(&default).filter(|r| r.kinds.contains(&notice.kind));
     for rule in rules.filter(|r| concerns(&r.hospitals, notice)) {
         let users = state.users.iter().filter(|(_, u)| !u.disabled && u.roles.iter().any(|r| rule.roles.contains(r)));
         for (id, user) in users {

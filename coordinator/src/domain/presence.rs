@@ -4,8 +4,9 @@
 //! The word of the broker that a connection broke shows a gateway offline at once; it proves nothing, so only signed heartbeats
 //! say that a device is there, and only their absence makes it silent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeviceId, GatewayId};
 use mdfm_shared::telemetry::{DeviceHeartbeat, Heartbeat, InstallState};
 use mdfm_shared::time::UtcMillis;
@@ -19,6 +20,13 @@ const SILENT_MS_MIN: u64 = 30_000;
 const SILENT_MS_MAX: u64 = MISSED * 3_600_000;
 /// A directive sent so recently is on its way; the gateway's next heartbeat shows whether it came.
 const ON_ITS_WAY_MS: u64 = 2_000;
+
+/// The digest that a gateway names before its first rollback orders.
+const NO_ORDERS: Digest = Digest([0; 32]);
+/// Orders are proved again under a newer checkpoint after this time.
+const ORDERS_REFRESH_MS: u64 = 24 * 3_600_000;
+/// Time between two unasked sends of withdrawals and orders to a gateway that says nothing of what it holds: an old agent never does.
+const UNASKED_MS: u64 = 10 * 60_000;
 
 /// Where a gateway stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -64,6 +72,20 @@ struct Gateway {
     checkpoint_size: u64,
     /// Directive sent because a heartbeat showed that it was missing, and when.
     sent: Option<(u64, UtcMillis)>,
+    /// The frame of rollback orders that was sent last.
+    orders: Option<SentOrders>,
+    /// When withdrawals or orders were last sent to a gateway that says nothing of what it holds.
+    trust_sent_at: Option<UtcMillis>,
+    /// Newest withdrawals that it holds, as it said last.
+    withdrawals_version: Option<u64>,
+}
+
+/// Rollback orders that went to a gateway.
+#[derive(Debug, Clone)]
+struct SentOrders {
+    orders: BTreeSet<Digest>,
+    frame: Digest,
+    at: UtcMillis,
 }
 
 /// What was heard of one device.
@@ -107,6 +129,7 @@ impl Presence {
         held.heard_at = Some(now);
         held.serial = heartbeat.directive_serial;
         held.checkpoint_size = heartbeat.checkpoint_size;
+        held.withdrawals_version = heartbeat.held_trust.map(|trust| trust.withdrawals_version);
         true
     }
 
@@ -151,6 +174,47 @@ impl Presence {
             held.sent = Some((serial, now));
         }
         !on_its_way
+    }
+
+    /// The withdrawals that a gateway holds, as it said last; `None` if it has said nothing of them.
+    pub(crate) fn withdrawals_version(&self, gateway: &GatewayId) -> Option<u64> {
+        self.gateways.get(gateway)?.withdrawals_version
+    }
+
+    /// Notes the frame of rollback orders that went to a gateway.
+    pub(crate) fn orders_sent(&mut self, now: UtcMillis, gateway: &GatewayId, orders: BTreeSet<Digest>, frame: Digest) {
+        entry(&mut self.gateways, gateway).orders = Some(SentOrders { orders, frame, at: now });
+    }
+
+    /// Whether the orders `wanted` for a gateway are to be sent, which holds the frame with digest `held`; zeroes for none.
+    pub(crate) fn are_orders_due(
+        &self,
+        now: UtcMillis,
+        gateway: &GatewayId,
+        wanted: &BTreeSet<Digest>,
+        held: Digest,
+    ) -> bool {
+        match self.gateways.get(gateway).and_then(|g| g.orders.as_ref()) {
+            None => !wanted.is_empty() || held != NO_ORDERS,
+            Some(sent) if sent.orders != *wanted => true,
+            Some(sent) => {
+                let age_ms = now.since_ms(sent.at);
+                let lacks = held != sent.frame && !(wanted.is_empty() && held == NO_ORDERS);
+                // A clock that went back must not hold it for ever.
+                (lacks && (age_ms >= ON_ITS_WAY_MS || sent.at > now))
+                    || (!wanted.is_empty() && age_ms >= ORDERS_REFRESH_MS)
+            }
+        }
+    }
+
+    /// Whether withdrawals or orders are to be sent to a gateway that says nothing of what it holds; notes that they are.
+    pub(crate) fn is_trust_due_unasked(&mut self, now: UtcMillis, gateway: &GatewayId) -> bool {
+        let held = entry(&mut self.gateways, gateway);
+        let due = held.trust_sent_at.is_none_or(|at| at > now || now.since_ms(at) >= UNASKED_MS);
+        if due {
+            held.trust_sent_at = Some(now);
+        }
+        due
     }
 
     /// When the device was reported attached last, since this coordinator started.
@@ -231,6 +295,7 @@ mod tests {
             missing_releases: vec![],
             outbox_depth: 0,
             devices: vec![],
+            held_trust: None,
         }
     }
     fn standing(presence: &Presence, ms: u64) -> Standing {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fleet::Device;
 use super::rollout::{Change, Status};
-use super::{Event, Proposal, Refusal, State};
+use super::{Event, Proposal, Refusal, State, authority};
 
 /// Version labels in one recall.
 const VERSIONS_MAX: usize = 100;
@@ -140,6 +140,20 @@ pub(crate) fn outstanding(state: &State, recall: &Recall) -> Vec<DeviceId> {
     let concerned = Concerned::of(state, recall);
     let hit = |(id, device): &(&DeviceId, &Device)| concerned.has(state, &recall.criteria, id, device);
     state.devices.iter().filter(hit).map(|(id, _)| id.clone()).collect()
+}
+
+/// How many of the devices of a recall go back by a rollback order alone, and have none.
+pub(crate) fn awaiting_order(state: &State, recall: &Recall, now: UtcMillis) -> usize {
+    if recall.action != RecallAction::RollBack {
+        return 0;
+    }
+    let waits = |id: &DeviceId| {
+        let Some(device) = state.devices.get(id) else { return false };
+        let need = authority::need_of(state, device, now);
+        let runs = device.install.as_ref().map(|i| i.manifest);
+        need.is_order() && runs.is_none_or(|m| state.authority.covering(id, m, need, now).is_none())
+    };
+    outstanding(state, recall).iter().filter(|id| waits(id)).count()
 }
 
 /// The open recalls, ready to be asked about many devices.

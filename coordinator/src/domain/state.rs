@@ -12,14 +12,17 @@ use mdfm_shared::record::{AuditRecord, Outcome, RecordError, person};
 use mdfm_shared::sign::SignError;
 use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, REFUSED_ROLLBACK, TelemetryBatch};
 use mdfm_shared::time::UtcMillis;
-use mdfm_shared::trust::{Approval, RootError, Roster, TrustRoot, TrustedRoot};
+use mdfm_shared::trust::{Approval, RollbackOrder, RootError, Roster, TrustRoot, TrustedRoot, Withdrawals};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::access::User;
+use super::authority::{self, Authority, HeldOrder};
 use super::done::DoneRequests;
 use super::firmware::{AttachedManifest, Firmware, FirmwareStatus, GivenApproval};
-use super::fleet::{Chain, Credentials, Device, Gateway, Hospital, Install, IssuedDirective, NewDevice, PendingToken};
+use super::fleet::{
+    Chain, Credentials, Device, Gateway, Hospital, Install, IssuedDirective, NewDevice, PendingToken, Previous,
+};
 use super::group::{self, Group, Members};
 use super::incident::{self, Incident};
 use super::notice::Webhook;
@@ -84,6 +87,14 @@ pub(crate) struct State {
     /// The OpenID provider that links without one belong to: the first by which somebody signed in.
     #[serde(default)]
     pub(crate) oidc_issuer: Option<String>,
+    #[serde(default)]
+    pub(crate) authority: Authority,
+    /// The latest time in any record: no record is stamped earlier.
+    #[serde(default)]
+    pub(crate) last_record_at: UtcMillis,
+    /// Whether the clock was last found behind that.
+    #[serde(default)]
+    pub(crate) clock_behind: bool,
 }
 
 /// Why a log cannot be replayed; the coordinator does not start on such a log.
@@ -125,6 +136,7 @@ impl State {
     pub(crate) fn apply(&mut self, record: &AuditRecord) -> Result<(), ReplayError> {
         let index = self.log_size;
         self.log_size += 1;
+        self.last_record_at = self.last_record_at.max(UtcMillis(record.at_ms));
         match (&record.event, record.outcome) {
             (Some(event), Outcome::Accepted) => {
                 self.done.note(record);
@@ -210,11 +222,29 @@ impl State {
                 });
                 self.first_root_digest.get_or_insert(digest);
                 self.roots.push(document());
+                self.authority.withdrawals_void = authority::is_void(self);
             }
             Event::RosterAdded { .. } => {
                 self.roster = Some(record.document::<Roster>()?.decode_unverified()?);
                 self.roster_document = Some(document());
+                self.authority.withdrawals_void = authority::is_void(self);
             }
+            Event::WithdrawalsAdded { .. } => {
+                self.authority.withdrawals = Some(record.document::<Withdrawals>()?.decode_unverified()?);
+                self.authority.withdrawals_document = Some(document());
+                self.authority.withdrawals_void = false;
+            }
+            Event::RollbackOrderAdded { order, by, .. } => {
+                let signed = record.document::<RollbackOrder>()?.decode_unverified()?;
+                let held = HeldOrder { order: signed, log_index: index, added_by: by, added_at: at, expired: false };
+                self.authority.orders.insert(order, held);
+            }
+            Event::RollbackOrderExpired { order } => known(&mut self.authority.orders, &order)?.expired = true,
+            Event::TrustWarned { concern, version, days } => {
+                self.authority.warned.insert(concern, (version, days));
+            }
+            Event::ClockBehind { .. } => self.clock_behind = true,
+            Event::ClockCaughtUp => self.clock_behind = false,
             Event::HospitalRegistered { hospital, name, cohort, timezone } => {
                 let new = Hospital { name, cohort, timezone, windows: Vec::new(), consent_required: false };
                 self.hospitals.insert(hospital, new);
@@ -512,6 +542,12 @@ impl State {
             return;
         }
         let set_running = |device: &mut Device, running: &FirmwareReport| {
+            if let (Some(sha256), Some(security_version)) = (device.running_sha256, device.running_security_version)
+                && sha256 != running.sha256
+            {
+                let version = std::mem::take(&mut device.firmware_version);
+                device.previous = Some(Previous { version, sha256, security_version });
+            }
             device.firmware_version = running.version.clone();
             device.running_sha256 = Some(running.sha256);
             device.running_security_version = Some(running.security_version);
@@ -528,12 +564,17 @@ impl State {
                     }
                     _ => None,
                 };
+                let confirmed_at = (*state == InstallState::Confirmed).then(|| {
+                    let before = device.install.as_ref().filter(|i| i.manifest == *manifest);
+                    before.and_then(|i| i.confirmed_at).unwrap_or(event.at)
+                });
                 device.install = Some(Install {
                     state: *state,
                     manifest: *manifest,
                     detail: detail.clone(),
                     since: event.at,
                     rollback_ms,
+                    confirmed_at,
                 });
                 if let Some(deployment) = self.deployments.get_mut(deployment) {
                     deployment.report_state(at, id, *state, detail);
@@ -636,6 +677,9 @@ impl State {
     pub(crate) fn need_group(&self, id: &GroupId) -> Result<&Group, Refusal> {
         self.groups.get(id).ok_or_else(|| Refusal::not_found("group", id))
     }
+    pub(crate) fn need_order(&self, id: &Digest) -> Result<&HeldOrder, Refusal> {
+        self.authority.orders.get(id).ok_or_else(|| Refusal::not_found("rollback order", id))
+    }
     pub(crate) fn need_recall(&self, id: &RecallId) -> Result<&Recall, Refusal> {
         self.recalls.get(id).ok_or_else(|| Refusal::not_found("recall", id))
     }
@@ -688,6 +732,12 @@ impl State {
                 }))
             }
             "recall" => serde_json::to_value(self.recalls.get(&id.parse().ok()?)?).ok(),
+            "rollback-order" => {
+                let held = self.authority.orders.get(&id.parse().ok()?)?;
+                Some(
+                    json!({ "label": held.order.label, "expiresAt": held.order.expires_at.to_string(), "expired": held.expired }),
+                )
+            }
             "group" => self.groups.get(&id.parse().ok()?).map(Group::view),
             "trust" => trust::view(self, id),
             "settings" => serde_json::to_value(&self.settings).ok(),

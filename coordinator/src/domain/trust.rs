@@ -6,7 +6,7 @@ use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{RoleKeys, Roster, RosterEffect, RosterEntry, TrustRoot, TrustedRoot};
 use serde_json::{Value, json};
 
-use super::{Event, Proposal, Refusal, State};
+use super::{Event, Proposal, Refusal, State, authority};
 
 pub(super) fn add_root(state: &State, root: &Signed<TrustRoot>) -> Result<Vec<Proposal>, Refusal> {
     let refuse = |e| Refusal::document("trust-root-refused", e);
@@ -35,6 +35,7 @@ pub(super) fn add_roster(
     let root = state.need_root()?;
     let held = state.roster.as_ref();
     let accepted = Roster::accept(roster, root, held).map_err(|e| Refusal::document("roster-refused", e))?;
+    authority::check_roster(&accepted, now)?;
     if reason.is_some_and(|r| r.trim().is_empty() || r.chars().count() > REASON_CHARS_MAX) {
         return Err(Refusal::invalid("reason", format!("must be 1 to {REASON_CHARS_MAX} characters")));
     }

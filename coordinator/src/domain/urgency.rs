@@ -66,6 +66,8 @@ impl Command {
             // They revoke signers and keys.
             | Self::AddTrustRoot { .. }
             | Self::AddRoster { .. }
+            | Self::AddWithdrawals { .. }
+            | Self::AddRollbackOrder { .. }
             // What the coordinator itself finds, and the end of a disposal that makes room.
             | Self::NoteLiveness { .. }
             | Self::NoteClone { .. }

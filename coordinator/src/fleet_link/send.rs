@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use mdfm_shared::digest::Digest;
 use mdfm_shared::wire::Topic;
 use rumqttc::{AsyncClient, QoS};
 use tokio::sync::mpsc;
 
+use crate::clock;
 use crate::domain::desk::Outbound;
-use crate::domain::dispatch;
+use crate::domain::{authority, dispatch};
 use crate::runner::Runner;
 
 /// Messages that may wait to be sent.
@@ -83,9 +85,14 @@ impl Sender {
     }
 
     async fn deliver(&mut self, outbound: Outbound) {
-        let message = dispatch::message(&self.runner.state(), &self.runner.log, &outbound);
+        let now = clock::now();
+        let message = dispatch::message(&self.runner.state(), &self.runner.log, now, &outbound);
         match message {
             Some((topic, payload)) => {
+                if let Outbound::RollbackOrders(gateway) = &outbound {
+                    let orders = authority::orders_for(&self.runner.state(), gateway, now);
+                    self.runner.presence().orders_sent(now, gateway, orders, Digest::of(&payload));
+                }
                 if !matches!(outbound, Outbound::Directive(_)) {
                     self.published.insert(topic.to_string(), Instant::now());
                 }
@@ -99,6 +106,8 @@ impl Sender {
         let topic = match &outbound {
             Outbound::TrustRoot(i) => Some(Topic::TrustRoot(*i as u64 + 1)),
             Outbound::Roster => Some(Topic::Roster),
+            Outbound::Withdrawals => Some(Topic::Withdrawals),
+            Outbound::RollbackOrders(gateway) => Some(Topic::RollbackOrders(gateway.clone())),
             Outbound::Release(manifest) => Some(Topic::Release(*manifest)),
             Outbound::Directive(_) | Outbound::Checkpoint(_) | Outbound::Everything => None,
         };
@@ -109,7 +118,7 @@ impl Sender {
     }
 
     async fn everything(&mut self) {
-        let messages = dispatch::everything(&self.runner.state(), &self.runner.log);
+        let messages = dispatch::everything(&self.runner.state(), &self.runner.log, clock::now());
         for message in messages {
             self.deliver(message).await;
         }

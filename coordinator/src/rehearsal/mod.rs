@@ -25,7 +25,7 @@ use crate::domain::presence::Presence;
 use crate::domain::rollout::request::{DeploymentJson, WindowJson};
 use crate::domain::rollout::spec::ConsentRule;
 use crate::domain::rollout::{Deployment, OrderedBack, PhaseStatus, Scope, Status};
-use crate::domain::{Command, Refusal, State, heartbeat, telemetry};
+use crate::domain::{Command, Refusal, State, authority, heartbeat, telemetry};
 
 pub use engine::{Engine, StatusEvent};
 
@@ -260,13 +260,18 @@ impl Coordinator {
 
     /// The broker forgot everything: everything is told again.
     pub fn tell_everything(&mut self) {
-        for outbound in dispatch::everything(&self.state, &self.log) {
+        for outbound in dispatch::everything(&self.state, &self.log, self.state.last_record_at) {
             self.tell(&outbound);
         }
     }
 
     fn tell(&mut self, outbound: &Outbound) {
-        if let Some((topic, payload)) = dispatch::message(&self.state, &self.log, outbound) {
+        let now = self.state.last_record_at;
+        if let Some((topic, payload)) = dispatch::message(&self.state, &self.log, now, outbound) {
+            if let Outbound::RollbackOrders(gateway) = outbound {
+                let orders = authority::orders_for(&self.state, gateway, now);
+                self.presence.orders_sent(now, gateway, orders, Digest::of(&payload));
+            }
             self.messages.push(Message { topic, retained: true, payload });
         }
     }
@@ -290,7 +295,7 @@ impl Coordinator {
             return unanswered();
         }
         round.entries.into_iter().for_each(|e| self.log.append(e));
-        let released = round.outbound.iter().any(|o| matches!(o, Outbound::Release(_)));
+        let released = round.outbound.iter().any(|o| matches!(o, Outbound::Release(_) | Outbound::RollbackOrders(_)));
         if released || now >= self.next_checkpoint {
             self.next_checkpoint = now.plus_ms(CHECKPOINT_INTERVAL_MS);
             if let Some(note) = self.log.sign() {
@@ -395,7 +400,10 @@ impl Coordinator {
     /// The frames of the trust roots, version 1 first.
     pub fn trust_roots(&self) -> Vec<Vec<u8>> {
         let messages = (0..self.state.roots.len()).map(Outbound::TrustRoot);
-        messages.filter_map(|o| dispatch::message(&self.state, &self.log, &o)).map(|(_, frame)| frame).collect()
+        messages
+            .filter_map(|o| dispatch::message(&self.state, &self.log, self.state.last_record_at, &o))
+            .map(|(_, frame)| frame)
+            .collect()
     }
 
     /// Highest committed batch of a gateway: epoch and sequence.

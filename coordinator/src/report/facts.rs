@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Kind, ReportError, Source};
 use crate::domain::Refusal;
-use crate::domain::recall;
 use crate::domain::rollout::Deployment;
+use crate::domain::{authority, recall};
 
 /// Records in one audit extract at most.
 const EXTRACT_MAX: usize = 100_000;
@@ -133,7 +133,13 @@ fn firmware(source: &Source<'_>, id: &str) -> Result<Facts, ReportError> {
             "minimumRelease": m.manifest.minimum_release,
             "sbomSha256": m.manifest.sbom_sha256,
             "probationMs": m.manifest.health.probation_ms,
+            "recallWindowDays": m.manifest.recall_window() / 86_400_000,
         })),
+        "withdrawal": manifest.and_then(|m| {
+            let signed = source.state.authority.withdrawals.as_ref()?;
+            let found = signed.of(m.digest)?;
+            Some(json!({ "version": signed.version, "reason": found.reason, "at": found.at.to_string() }))
+        }),
         "components": components, "sbom": sbom, "approvals": approvals,
         "table": table(&columns, rows_of(&history, &columns)), "history": history,
     })))
@@ -566,6 +572,17 @@ fn correction(source: &Source<'_>, id: &str) -> Result<Facts, ReportError> {
         }
     };
     let (rows, consignees) = consignees(source, &devices);
+    let concerns = |order: &mdfm_shared::trust::RollbackOrder| {
+        authority::devices_of(source.state, order).any(|(id, _)| devices.contains(id))
+    };
+    let orders = source.state.authority.orders.values().filter(|held| concerns(&held.order)).map(|held| {
+        let signers = held.order.signers.iter().map(|s| format!("{} ({})", s.printed_name, s.role)).collect::<Vec<_>>();
+        json!({
+            "label": held.order.label, "reason": held.order.reason, "issuedAt": held.order.issued_at.to_string(),
+            "expiresAt": held.order.expires_at.to_string(), "signers": signers.join(", "), "entry": held.log_index,
+        })
+    });
+    let orders: Vec<Value> = orders.collect();
     let missing = [
         "registration number of the firm, report number and type (21 CFR 806.10(c)(1))",
         "name, address and telephone of the manufacturer and of the person responsible (c)(2)",
@@ -578,7 +595,7 @@ fn correction(source: &Source<'_>, id: &str) -> Result<Facts, ReportError> {
     let columns = ["device", "model", "serial", "udi", "hospital", "firmwareVersion"];
     Ok(object(json!({
         "title": format!("Draft: report of a correction or removal: {id}"),
-        "correction": what, "consignees": consignees, "missing": missing, "devices": rows.len(),
+        "correction": what, "consignees": consignees, "orders": orders, "missing": missing, "devices": rows.len(),
         "table": table(&columns, rows_of(&rows, &columns)), "rows": rows,
     })))
 }

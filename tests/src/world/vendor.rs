@@ -5,6 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
 use mdfm_shared::digest::Digest;
+use mdfm_shared::sign::{SecretKey, Signed};
+use mdfm_shared::time::UtcMillis;
+use mdfm_shared::trust::{Freshness, Roster, RosterEntry};
+use mdfm_shared::wire;
 use serde_json::{Value, json};
 
 use super::World;
@@ -65,6 +69,33 @@ impl World {
             std::fs::write(&recovery, codes.join("\n"))?;
         }
         Ok(view)
+    }
+
+    /// Signs and publishes the roster of this version: the first one with a validity of so many days, the lowest version of the
+    /// withdrawals beside it, and what `change` makes of its entries.
+    ///
+    /// # Errors
+    /// The documents do not fit, or what the command says.
+    pub fn publish_roster(
+        &self,
+        version: u64,
+        days: u64,
+        withdrawals_version: u64,
+        change: impl FnOnce(&mut Vec<RosterEntry>),
+    ) -> anyhow::Result<()> {
+        let first: Signed<Roster> = wire::decode(&std::fs::read(self.path("roster-1.mdfm"))?)?;
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+        let issued_at = UtcMillis(u64::try_from(since.as_millis())?);
+        let expires_at = issued_at.plus_ms(days * 86_400_000);
+        let mut roster = first.decode_unverified()?;
+        roster.version = version;
+        roster.freshness = Some(Freshness { issued_at, expires_at, withdrawals_version });
+        change(&mut roster.entries);
+        let key = SecretKey::from_secret_text(&std::fs::read_to_string(self.key("registrar"))?)?;
+        let file = self.path(&format!("roster-{version}.mdfm"));
+        std::fs::write(&file, wire::encode(&Signed::sign(&roster, &[&key])?))?;
+        self.ctl(Role::Admin, &["trust", "publish", &file.display().to_string()])?;
+        Ok(())
     }
 
     /// Makes a user of a hospital's own staff and signs them in.

@@ -320,7 +320,25 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
         }
         Action::Show => {
             let view = Client::open(session)?.get("/api/v1/trust").await?;
-            out.answer(&view, || held(&view));
+            out.answer(&view, || {
+                let text = |key: &str| crate::output::text(&view[key]);
+                let mut lines = vec![held(&view)];
+                lines.push(format!(
+                    "withdrawals {}, expire {}",
+                    text("withdrawalsVersion"),
+                    text("withdrawalsExpiresAt")
+                ));
+                lines.push(format!("newest checkpoint cosigned {}", text("cosignedAt")));
+                let warnings = view["warnings"].as_array().into_iter().flatten();
+                lines.extend(warnings.map(|w| format!("warning: {}", crate::output::text(w))));
+                if !view["notFresh"].is_null() {
+                    lines.push(format!("no deployment can start: {}", text("notFresh")));
+                }
+                if view["unsigned"].as_array().is_some_and(|u| !u.is_empty()) {
+                    lines.push(format!("withdrawn here, not yet signed for the fleet: {}", text("unsigned")));
+                }
+                lines.join("\n")
+            });
             Ok(())
         }
     }

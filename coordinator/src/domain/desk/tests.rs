@@ -897,6 +897,7 @@ fn fda_806_a_recall_by_udi_alone_ends_with_the_last_device() {
     office.give("operator", close);
 }
 
+mod authority;
 mod budgets;
 pub(crate) mod example;
 mod groups;

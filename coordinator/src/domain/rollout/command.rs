@@ -7,7 +7,7 @@ use mdfm_shared::sign::{KeySet, Signed};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::Validation;
 
-use super::super::{Event, Heard, Proposal, Refusal, State, firmware, people};
+use super::super::{Event, Heard, Proposal, Refusal, State, authority, firmware, people};
 use super::duty::Fulfilment;
 use super::{Change, Consent, Deployment, GivenValidation, OrderedBack, PhaseStatus, Scope, Status, sight};
 
@@ -121,6 +121,7 @@ pub(crate) fn resume(state: &State, now: UtcMillis, id: &DeploymentId, reason: &
         Status::Paused { .. } => {
             firmware::approvals_stand(state, &deployment.plan.firmware)?;
             firmware::may_start(state, now, &deployment.plan.firmware)?;
+            authority::need_fresh(state, now)?;
             Ok(vec![changed("deployment.resume", id, Change::Resumed).because(reason)])
         }
         status => Err(wrong_step(id, status, "resumed")),

@@ -168,7 +168,7 @@ pub(crate) struct DeviceProgress {
     pub(crate) critical: Option<Box<str>>,
     pub(crate) silent: bool,
     pub(crate) ordered_back: Option<OrderedBack>,
-    /// Called back, and refused: the firmware before is below its security floor.
+    /// Called back, and refused: it waits for a rollback order.
     pub(crate) stays: bool,
     /// Since when it has been observed on the new firmware, in milliseconds after the deployment began.
     pub(crate) observed_since_ms: Option<u64>,

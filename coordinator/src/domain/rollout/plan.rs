@@ -15,7 +15,7 @@ use mdfm_shared::time::UtcMillis;
 use super::super::firmware::{self, AttachedManifest, Firmware, FirmwareStatus};
 use super::super::fleet::Device;
 use super::super::group;
-use super::super::{Event, Proposal, Refusal, State, recall};
+use super::super::{Event, Proposal, Refusal, State, authority, recall};
 use super::spec::{Membership, Spec, WindowRule};
 use super::{
     Change, DeploymentRequest, DeviceProgress, FirstFailure, Members, NewDeployment, PhaseSpec, Reach, Status,
@@ -358,6 +358,7 @@ pub(crate) fn draft(
     }
     request.spec.check()?;
     let (firmware, attached) = need_deployable(state, now, request)?;
+    authority::need_fresh(state, now)?;
     let devices = targets(state, request, &firmware.model)?;
     let superseded = conflicts(state, request, attached, &devices.iter().collect())?;
     let mut by_hospital: BTreeMap<HospitalId, Vec<DeviceId>> = BTreeMap::new();

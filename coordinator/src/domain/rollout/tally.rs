@@ -39,7 +39,7 @@ pub(crate) struct Tally {
     pub(crate) away: u32,
     /// Need hands.
     pub(crate) alarms: u32,
-    /// Called back, and refused for the sake of their security floor.
+    /// Called back, and refused: they wait for a rollback order.
     pub(crate) stays: u32,
     /// Withdrawn because their hospital went back after a fault on one gateway of it.
     #[serde(default)]
