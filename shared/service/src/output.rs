@@ -36,6 +36,15 @@ pub fn note(words: impl fmt::Display) {
     let _ = io::stderr().write_all((on_one_line(words) + "\n").as_bytes());
 }
 
+/// Prints lines on standard error that the program has put together; each is escaped on its own.
+pub fn notes(words: impl fmt::Display) {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write!(Escaping::<_, true>(&mut out), "{words}");
+    // Where even standard error is closed nobody is left to read it.
+    let _ = io::stderr().write_all((out + "\n").as_bytes());
+}
+
 fn on_one_line(words: impl fmt::Display) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
