@@ -473,7 +473,8 @@ pub(super) async fn make(out: &Output, session: &Path, options: Options) -> anyh
         .map(|change| escape(&change.what))
         .collect();
     if !altered.is_empty() || (before.is_none() && version != 1) {
-        let named = if altered.is_empty() { "every entry of the rosters before".to_owned() } else { altered.join("; ") };
+        let named =
+            if altered.is_empty() { "every entry of the rosters before".to_owned() } else { altered.join("; ") };
         ensure!(
             options.force,
             "this roster drops or narrows entries of the past ({named}); nothing was made, --force makes it all the same"
