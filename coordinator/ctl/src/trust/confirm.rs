@@ -1,9 +1,10 @@
 //! What stands before every signature: the whole document, what is weaker in it, and a typed confirmation.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 
 use anyhow::{bail, ensure};
 use clap::Args;
+use mdfm_service::output;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::time::UtcMillis;
 
@@ -76,7 +77,7 @@ impl Confirmation {
     pub(crate) fn ask(&self, shown: &Shown) -> anyhow::Result<()> {
         let stdin = std::io::stdin();
         let is_terminal = stdin.is_terminal();
-        self.ask_with(shown, is_terminal, &mut stdin.lock(), &mut mdfm_service::output::questions())
+        self.ask_with(shown, is_terminal, &mut stdin.lock(), &mut |text| output::notes(text))
     }
 
     fn ask_with(
@@ -84,9 +85,9 @@ impl Confirmation {
         shown: &Shown,
         is_terminal: bool,
         input: &mut impl BufRead,
-        output: &mut impl Write,
+        show: &mut dyn FnMut(&str),
     ) -> anyhow::Result<()> {
-        writeln!(output, "{}", shown.text())?;
+        show(&shown.text());
         let digest = shown.digest;
         if let Some(expected) = self.digest {
             ensure!(expected == digest, "nothing was signed: the digest is {digest}, --digest names {expected}");
@@ -106,7 +107,7 @@ impl Confirmation {
         let prefix: String = digest.to_string().chars().take(TYPED_CHARS).collect();
         let expected = if weaker == 0 { prefix } else { format!("weaker {prefix}") };
         let warning = if weaker == 0 { String::new() } else { format!("{weaker} lines are marked WEAKER. ") };
-        confirm(&format!("{warning}To sign, type: {expected}"), &expected, input, output)
+        confirm(&format!("{warning}To sign, type: {expected}"), &expected, input, show)
     }
 }
 
@@ -114,17 +115,11 @@ impl Confirmation {
 pub(crate) fn ask_word(question: &str, expected: &str) -> anyhow::Result<()> {
     let stdin = std::io::stdin();
     ensure!(stdin.is_terminal(), "nothing was done: this is confirmed on a terminal");
-    confirm(
-        &format!("{question} Type: {expected}"),
-        expected,
-        &mut stdin.lock(),
-        &mut mdfm_service::output::questions(),
-    )
+    confirm(&format!("{question} Type: {expected}"), expected, &mut stdin.lock(), &mut |text| output::notes(text))
 }
 
-fn confirm(question: &str, expected: &str, input: &mut impl BufRead, output: &mut impl Write) -> anyhow::Result<()> {
-    write!(output, "{question}\n> ")?;
-    output.flush()?;
+fn confirm(question: &str, expected: &str, input: &mut impl BufRead, show: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
+    show(question);
     let mut answer = String::new();
     std::io::Read::take(input, ANSWER_BYTES_MAX).read_line(&mut answer)?;
     if answer.split_whitespace().collect::<Vec<_>>().join(" ") != expected {
@@ -150,9 +145,10 @@ mod tests {
         }
     }
     fn ask(confirmation: &Confirmation, shown: &Shown, terminal: bool, typed: &str) -> Result<String, String> {
-        let mut output = Vec::new();
-        let answer = confirmation.ask_with(shown, terminal, &mut typed.as_bytes(), &mut output);
-        answer.map(|()| String::from_utf8(output).expect("text")).map_err(|e| e.to_string())
+        let mut output = String::new();
+        let mut show = |text: &str| output.push_str(text);
+        let answer = confirmation.ask_with(shown, terminal, &mut typed.as_bytes(), &mut show);
+        answer.map(|()| output).map_err(|e| e.to_string())
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use mdfm_shared::limits::RECALL_WINDOW_DEFAULT_MS;
 use mdfm_shared::manifest::{Component, DeltaVariant, FirmwareClass, HealthPolicy, Manifest};
 use mdfm_shared::sign::{Document, PublicKey};
+use mdfm_shared::text::printable;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{
     Approval, ApprovalPolicy, Freshness, OrderSigner, Revocation, Role, RoleKeys, RollbackOrder, Roster, RosterEntry,
@@ -35,22 +36,9 @@ pub(crate) trait Describe: Document {
     fn describe(&self, now: UtcMillis) -> Vec<Line>;
 }
 
-/// Text from a document, without what moves the cursor or the direction of writing.
+/// Text from a document on one line, as a terminal may get it.
 pub(crate) fn escape(text: &str) -> String {
-    let is_hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-    };
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_hidden(c) {
-            escaped.extend(c.escape_unicode());
-        } else {
-            escaped.push(c);
-        }
-    }
-    escaped
+    printable(text).into_owned()
 }
 
 /// A number with commas.

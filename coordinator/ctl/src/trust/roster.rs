@@ -473,12 +473,18 @@ pub(super) async fn make(out: &Output, session: &Path, options: Options) -> anyh
         .map(|change| escape(&change.what))
         .collect();
     if !altered.is_empty() || (before.is_none() && version != 1) {
-        let list: Vec<String> = altered.iter().flat_map(|what| marked("-", what)).collect();
-        let list = if list.is_empty() { "  - every entry of the rosters before".to_owned() } else { list.join("\n") };
-        let what = format!("this roster drops or narrows entries of the past:\n{list}");
-        ensure!(options.force, "{what}\nnothing was made; --force makes it all the same");
-        let question =
-            format!("{what}\nApprovals that stand on them will no longer count, and their deployments pause.");
+        let named =
+            if altered.is_empty() { "every entry of the rosters before".to_owned() } else { altered.join("; ") };
+        ensure!(
+            options.force,
+            "this roster drops or narrows entries of the past ({named}); nothing was made, --force makes it all the same"
+        );
+        let list: Vec<String> = named.split("; ").flat_map(|what| marked("-", what)).collect();
+        let question = format!(
+            "this roster drops or narrows entries of the past:\n{}\nApprovals that stand on them will no longer count, and \
+             their deployments pause.",
+            list.join("\n")
+        );
         confirm::ask_word(&question, "alter the past")?;
     }
     let shown = weighed(&roster, mdfm_shared::sign::Signed::sign(&roster, &[])?.digest(), before.as_ref());
