@@ -740,6 +740,7 @@ impl<S: Store> Gateway<S> {
             missing_releases: self.trust.missing_releases().into_iter().collect(),
             outbox_depth: self.outbox.depth(),
             devices: devices.collect(),
+            held_trust: None,
         };
         let signed = Signed::sign(&heartbeat, &[&self.who.key])?;
         let topic = Topic::Heartbeat(self.who.gateway.clone());

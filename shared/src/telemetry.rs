@@ -290,10 +290,39 @@ pub struct Heartbeat {
     pub outbox_depth: u64,
     /// Its devices.
     pub devices: Vec<DeviceHeartbeat>,
+    /// What else it holds; `None` from a gateway that has not yet received withdrawals or rollback orders, because a coordinator
+    /// that publishes neither cannot decode this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_trust: Option<HeldTrust>,
 }
 
 impl Document for Heartbeat {
     const TYPE: &'static str = "heartbeat";
+    const ADDED_FIELDS: usize = 1;
+}
+
+/// The authority documents that a gateway holds, and its trusted time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldTrust {
+    /// Newest withdrawals held; 0 if none are held.
+    pub withdrawals_version: u64,
+    /// SHA-256 of the newest frame of rollback orders that was processed; zeroes before the first.
+    pub rollback_orders: Digest,
+    /// The gateway's time.
+    pub clock: ClockReport,
+}
+
+/// A gateway's wall clock against its high-water mark of trusted time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClockReport {
+    /// The latest time that the gateway has verified or committed.
+    pub mark: UtcMillis,
+    /// Milliseconds by which the wall clock lies behind `mark`; 0 if it does not.
+    pub behind_ms: u64,
+    /// Whether clock and mark agree closely enough for new activations.
+    pub is_trusted: bool,
 }
 
 impl Heartbeat {

@@ -231,6 +231,7 @@ mod tests {
             missing_releases: vec![],
             outbox_depth: 0,
             devices: vec![],
+            held_trust: None,
         }
     }
     fn standing(presence: &Presence, ms: u64) -> Standing {

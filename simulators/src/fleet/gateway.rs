@@ -220,6 +220,7 @@ impl Gateway {
             missing_releases: Vec::new(),
             outbox_depth: inner.under_way.len() as u64,
             devices: devices.collect(),
+            held_trust: None,
         };
         Ok(wire::encode(&Signed::sign(&heartbeat, &[&self.key])?))
     }
