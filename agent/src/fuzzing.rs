@@ -5,11 +5,14 @@ use std::sync::OnceLock;
 use mdfm_shared::tlog::NoteKey;
 
 use crate::config::Config;
-use crate::{device, image, local, store};
+use crate::{device, image, installer, local, store, trust, trusted_time};
 
-/// The agent's state file with these bytes in it, and a boot record.
+/// The agent's state file, each kind of record in it, and a boot record.
 pub fn state(bytes: &[u8]) {
     store::fuzz(bytes);
+    installer::fuzz(bytes);
+    trust::fuzz(bytes);
+    trusted_time::fuzz(bytes);
     device::fuzz_record(bytes);
 }
 

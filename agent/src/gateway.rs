@@ -12,7 +12,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeviceId, GatewayId};
 use mdfm_shared::limits::{DETAIL_CHARS_MAX, LABEL_CHARS_MAX};
 use mdfm_shared::sign::{SecretKey, SignError, Signed};
-use mdfm_shared::telemetry::{DeviceHeartbeat, EventKind, Heartbeat, InstallState};
+use mdfm_shared::telemetry::{ClockReport, DeviceHeartbeat, EventKind, Heartbeat, HeldTrust, InstallState};
 use mdfm_shared::text;
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 use mdfm_shared::tlog::Hash;
@@ -21,7 +21,8 @@ use mdfm_shared::wire::{self, FrameError, Topic};
 use crate::image::Image;
 use crate::installer::{BootId, Effect, Input, Installer, Journal, Now};
 use crate::store::{Class, Outbox, OutboxLimits, Store, StoreError, Write, shorten};
-use crate::trust::{Question, Refused, Taken, Trust};
+use crate::trust::{Bar, Question, Refused, Taken, Trust};
+use crate::trusted_time::TrustedTime;
 
 use budget::Budget;
 pub(crate) use on_site::Reply;
@@ -172,6 +173,11 @@ pub(crate) struct Gateway<S> {
     who: Who,
     store: S,
     trust: Trust,
+    time: TrustedTime,
+    /// Why nothing new is started now.
+    bars: BTreeSet<Bar>,
+    /// Whether withdrawals or rollback orders came over this connection: the coordinator understands what is reported of them.
+    hears_authority: bool,
     outbox: Outbox,
     devices: BTreeMap<DeviceId, DeviceState>,
     connected: bool,
@@ -243,6 +249,12 @@ impl<S: Store> Gateway<S> {
         boot: BootId,
         now: Now,
     ) -> Result<Self, GatewayError> {
+        let switched = Trust::switch(&store, who.trust_root, false)?;
+        if !switched.is_empty() {
+            tracing::warn!("the documents of another trust root are put aside");
+            store.commit(switched)?;
+        }
+        let (time, time_damaged) = TrustedTime::load(&store, boot)?;
         let trust = Trust::load(&store, who.gateway.clone(), who.trust_root)?;
         let (outbox, mut writes) = Outbox::load(&store, who.gateway.clone(), who.key.clone(), who.epoch, who.outbox)?;
         let decode = |what: &str| {
@@ -257,10 +269,13 @@ impl<S: Store> Gateway<S> {
         let mut states = BTreeMap::new();
         for Seat { device, slot_is_here } in devices {
             let key = journal_key(&device);
-            let journal = match store.get(&key)? {
-                Some(bytes) => wire::decode::<Journal>(&bytes).map_err(decode(&key))?,
+            let mut journal = match store.get(&key)? {
+                Some(bytes) => Journal::decode(&bytes).map_err(decode(&key))?,
                 None => Journal::new(),
             };
+            if journal.date_confirmation(time.trusted(now).utc) {
+                writes.push((key, Some(wire::encode(&journal))));
+            }
             let installer = Installer::new(journal, boot, now.mono, start << STARTS_SHIFT);
             let state =
                 DeviceState { installer, report: None, staging: false, slot_is_here, budget: Budget::new(now.mono) };
@@ -271,6 +286,9 @@ impl<S: Store> Gateway<S> {
             who,
             store,
             trust,
+            time,
+            bars: BTreeSet::new(),
+            hears_authority: false,
             outbox,
             devices: states,
             connected: false,
@@ -294,6 +312,13 @@ impl<S: Store> Gateway<S> {
             [EventKind::AgentStarted { version: env!("CARGO_PKG_VERSION").into() }],
             Vec::new(),
         )?;
+        gateway.take_up_besides(now)?;
+        if time_damaged {
+            let reason =
+                "the record of trusted time does not decode; it begins again with the documents that are held".into();
+            gateway.refuse(now, None, &Refused { what: "clock", reason })?;
+        }
+        gateway.judge_time(now)?;
         for device in gateway.ids() {
             let effects = gateway.devices[&device].installer.resume();
             gateway.run_effects(now.mono, &device, effects);
@@ -381,6 +406,7 @@ impl<S: Store> Gateway<S> {
         mut writes: Vec<Write>,
     ) -> Result<(), GatewayError> {
         let events: Vec<_> = events.into_iter().map(|e| (device.cloned(), shorten(e))).collect();
+        let at = self.time.stamp(now);
         for (_, event) in &events {
             tracing::info!(
                 gateway = %self.who.gateway,
@@ -390,14 +416,15 @@ impl<S: Store> Gateway<S> {
                 "{event}"
             );
             self.recent_bytes += words(event);
-            self.recent.push_back((now.utc, device.cloned(), event.clone()));
+            self.recent.push_back((at, device.cloned(), event.clone()));
             while self.recent.len() > RECENT_MAX || self.recent_bytes > RECENT_BYTES_MAX {
                 let Some((_, _, oldest)) = self.recent.pop_front() else { break };
                 self.recent_bytes = self.recent_bytes.saturating_sub(words(&oldest));
             }
         }
-        writes.extend(self.outbox.add(now.utc, events)?);
+        writes.extend(self.outbox.add(at, events)?);
         if !writes.is_empty() {
+            writes.push(self.time.commit(now));
             self.store.commit(writes)?;
         }
         Ok(())
@@ -465,7 +492,7 @@ impl<S: Store> Gateway<S> {
     /// Gives one input to one installer: journal first, effects after.
     fn input(&mut self, now: Now, device: &DeviceId, input: Input) -> Result<(), GatewayError> {
         let Some(state) = self.devices.get_mut(device) else { return Ok(()) };
-        let outcome = state.installer.step(now, input);
+        let outcome = state.installer.step(self.time.trusted(now), input);
         let effects = outcome.persist(|journal, mut events| {
             let write = journal.map(|j| (journal_key(device), Some(wire::encode(j))));
             // What the installation does is always recorded; what the device says about itself, within its budget.
@@ -600,6 +627,7 @@ impl<S: Store> Gateway<S> {
     /// The connection to the coordinator stands.
     pub(crate) fn link_up(&mut self, now: Now) {
         self.connected = true;
+        self.hears_authority = false;
         self.outputs.push_back(Output::Hello);
         self.outputs.extend(self.trust.missing_releases().into_iter().map(Output::WantRelease));
         self.outbox.reconnected(now.mono);
@@ -613,22 +641,31 @@ impl<S: Store> Gateway<S> {
 
     /// A message from the coordinator, or from whoever holds its place.
     pub(crate) fn message(&mut self, now: Now, topic: &str, payload: &[u8]) -> Result<(), GatewayError> {
+        self.hears_authority |= matches!(Topic::parse(topic), Some(Topic::Withdrawals | Topic::RollbackOrders(_)));
         // One question at a time; the heartbeat and the next checkpoint bring the rest again.
-        if let Some(question) = self.take(now, topic, payload)?
-            && self.asking.is_none()
-        {
+        let question = self.take(now, topic, payload)?;
+        self.ask(question);
+        Ok(())
+    }
+
+    fn ask(&mut self, question: Option<Box<Question>>) {
+        if let Some(question) = question.filter(|_| self.asking.is_none()) {
             let (old, new) = (question.old.size, question.new.size);
             self.outputs.push_back(Output::AskConsistency { old, new });
             self.asking = Some(question);
         }
-        Ok(())
     }
 
     /// Takes a document, refuses it, or gives the question about the log that must be answered first.
     fn take(&mut self, now: Now, topic: &str, payload: &[u8]) -> Result<Option<Box<Question>>, GatewayError> {
+        let trusted = self.time.trusted(now).utc;
         let taken = match Topic::parse(topic) {
             Some(Topic::TrustRoot(_)) => self.trust.take_root(payload),
             Some(Topic::Roster) => self.trust.take_roster(payload),
+            Some(Topic::Withdrawals) => self.trust.take_withdrawals(payload, trusted),
+            Some(Topic::RollbackOrders(gateway)) if gateway == self.who.gateway => {
+                self.trust.take_orders(payload, trusted)
+            }
             Some(Topic::Directive(_)) => self.trust.take_directive(payload),
             Some(Topic::Checkpoint) => self.trust.take_checkpoint(payload),
             Some(Topic::Release(digest)) => {
@@ -636,7 +673,7 @@ impl<S: Store> Gateway<S> {
                 if self.trust.roster_version() == 0 {
                     return Ok(None);
                 }
-                self.trust.take_release(digest, payload)
+                self.trust.take_release(digest, payload, trusted)
             }
             Some(Topic::Ack(_)) => match self.trust.take_ack(payload) {
                 Ok(ack) => {
@@ -648,41 +685,101 @@ impl<S: Store> Gateway<S> {
             },
             _ => return Ok(None),
         };
-        match taken {
-            Ok(Taken::Nothing) => {}
-            Ok(Taken::Accepted(writes)) => self.accepted(now, writes)?,
-            Ok(Taken::Asks(question)) => return Ok(Some(question)),
-            Err(refused) => self.refuse(now, None, &refused)?,
+        self.taken(now, taken)
+    }
+
+    /// Makes durable what was accepted, reports what was refused, and gives the question that must be answered first.
+    fn taken(&mut self, now: Now, taken: Result<Taken, Refused>) -> Result<Option<Box<Question>>, GatewayError> {
+        let question = match taken {
+            Ok(Taken::Nothing) => None,
+            Ok(Taken::Accepted(writes)) => {
+                self.take_up_besides(now)?;
+                self.accepted(now, writes)?;
+                None
+            }
+            Ok(Taken::Asks(question)) => Some(question),
+            Err(refused) => {
+                self.refuse(now, None, &refused)?;
+                None
+            }
+        };
+        self.take_up_besides(now)?;
+        Ok(question)
+    }
+
+    /// Makes durable, reports and counts what came beside a document.
+    fn take_up_besides(&mut self, now: Now) -> Result<(), GatewayError> {
+        let besides = self.trust.drain();
+        for signed_at in besides.signed_times {
+            if let Some(reason) = self.time.verified(now, signed_at) {
+                self.refuse(now, None, &Refused { what: "clock", reason })?;
+            }
         }
-        Ok(None)
+        if !besides.writes.is_empty() {
+            self.record(now, None, [], besides.writes)?;
+        }
+        for problem in besides.problems {
+            self.refuse(now, None, &problem)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the clocks and at what expires: reports what begins to keep anything new from being started, and lets the installers
+    /// know of every change.
+    fn judge_time(&mut self, now: Now) -> Result<(), GatewayError> {
+        if let Some(reason) = self.time.compare(now) {
+            self.refuse(now, None, &Refused { what: "clock", reason })?;
+        }
+        let trusted = self.time.trusted(now).utc;
+        let (warnings, write) = self.trust.due_warnings(trusted);
+        let warnings: Vec<EventKind> =
+            warnings.into_iter().map(|reason| EventKind::Refused { what: "trust".into(), reason }).collect();
+        if !warnings.is_empty() {
+            self.record(now, None, warnings, write.into_iter().collect())?;
+        }
+        let bars = self.trust.bars(now.utc, trusted);
+        let before = self.bars.clone();
+        for (bar, reason) in bars.iter().filter(|(bar, _)| !before.contains(bar)) {
+            let reason = format!("{reason}; until then nothing new is started");
+            self.refuse(now, None, &Refused { what: bar.what(), reason })?;
+        }
+        let bars: BTreeSet<Bar> = bars.into_iter().map(|(bar, _)| bar).collect();
+        if bars != before {
+            self.bars = bars;
+            self.wish_all(now)?;
+        }
+        Ok(())
     }
 
     fn accepted(&mut self, now: Now, writes: Vec<Write>) -> Result<(), GatewayError> {
         self.record(now, None, [], writes)?;
         self.outputs.extend(self.trust.missing_releases().into_iter().map(Output::WantRelease));
         self.next_heartbeat = now.mono.plus_ms(NEWS_MS).min(self.next_heartbeat);
+        self.judge_time(now)?;
         self.wish_all(now)
     }
 
     /// The answer to the question that stands; none if it could not be had.
     pub(crate) fn consistency(&mut self, now: Now, proof: Option<&[Hash]>) -> Result<(), GatewayError> {
-        match (self.asking.take(), proof) {
-            (Some(question), Some(proof)) => self.answer(now, *question, proof),
-            _ => Ok(()),
+        if let (Some(question), Some(proof)) = (self.asking.take(), proof) {
+            let next = self.answer(now, *question, proof)?;
+            self.ask(next);
         }
+        Ok(())
     }
 
-    fn answer(&mut self, now: Now, question: Question, proof: &[Hash]) -> Result<(), GatewayError> {
-        match self.trust.answer(question, proof) {
-            Ok(writes) => self.accepted(now, writes),
-            Err(refused) => self.refuse(now, None, &refused),
-        }
+    /// Takes the answer to a question; gives the next one, where a message raised several.
+    fn answer(&mut self, now: Now, question: Question, proof: &[Hash]) -> Result<Option<Box<Question>>, GatewayError> {
+        let taken = self.trust.answer(question, proof, self.time.trusted(now).utc);
+        self.taken(now, taken)
     }
 
     /// Gives every installer what the directive asks now.
     fn wish_all(&mut self, now: Now) -> Result<(), GatewayError> {
         for device in self.ids() {
-            let wish = self.trust.wish(&device, self.devices[&device].slot_is_here);
+            let DeviceState { slot_is_here, installer, .. } = &self.devices[&device];
+            let fallback = installer.journal().fallback_manifest;
+            let wish = self.trust.wish(&device, *slot_is_here, !self.bars.is_empty(), fallback);
             self.input(now, &device, Input::Wish(wish))?;
         }
         Ok(())
@@ -691,6 +788,7 @@ impl<S: Store> Gateway<S> {
     /// What time alone brings: ticks, fetches that are due again, resends, heartbeats.
     pub(crate) fn work(&mut self, now: Now) -> Result<(), GatewayError> {
         self.report_flood(now, None)?;
+        self.judge_time(now)?;
         for device in self.ids() {
             self.report_flood(now, Some(&device))?;
             let due = self.devices[&device].installer.deadline().is_some_and(|(at, _)| at <= now.mono);
@@ -716,7 +814,7 @@ impl<S: Store> Gateway<S> {
     }
 
     fn beat(&mut self, now: Now) -> Result<(), GatewayError> {
-        if self.trust.is_stale(now.utc) {
+        if self.trust.is_stale(self.time.trusted(now).utc) {
             let reason =
                 "the directive has run out and the coordinator has not renewed it; nothing new is started".into();
             self.refuse(now, None, &Refused { what: "directive", reason })?;
@@ -740,12 +838,24 @@ impl<S: Store> Gateway<S> {
             missing_releases: self.trust.missing_releases().into_iter().collect(),
             outbox_depth: self.outbox.depth(),
             devices: devices.collect(),
-            held_trust: None,
+            held_trust: self.hears_authority.then(|| self.held_trust(now)),
         };
         let signed = Signed::sign(&heartbeat, &[&self.who.key])?;
         let topic = Topic::Heartbeat(self.who.gateway.clone());
         self.outputs.push_back(Output::Publish(topic, wire::encode(&signed)));
         Ok(())
+    }
+
+    fn held_trust(&self, now: Now) -> HeldTrust {
+        HeldTrust {
+            withdrawals_version: self.trust.withdrawals_version(),
+            rollback_orders: self.trust.orders_frame(),
+            clock: ClockReport {
+                mark: self.time.mark(now),
+                behind_ms: self.time.behind_ms(now),
+                is_trusted: self.time.is_trusted(now),
+            },
+        }
     }
 
     /// When [`Self::work`] has something to do without any other cause; none while nothing waits for time.
@@ -759,5 +869,7 @@ impl<S: Store> Gateway<S> {
     }
 }
 
+#[cfg(test)]
+mod authority_tests;
 #[cfg(test)]
 mod tests;

@@ -24,5 +24,6 @@ mod runner;
 mod service;
 mod store;
 mod trust;
+mod trusted_time;
 
 pub use service::{Arguments, run};

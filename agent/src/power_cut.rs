@@ -1,6 +1,6 @@
 //! The whole of a gateway with a device on one disk, and the power cut at every single change of that disk: during an installation, a
-//! confirmation, a rollback by the device's own fault, one by order, the taking of a trust root, commits of the outbox and the
-//! cleaning of the cache. After each cut the gateway starts again and must end where it ends without one.
+//! confirmation, a rollback by the device's own fault, one by a directive and a rollback order, the taking of a trust root and of
+//! withdrawals, commits of the outbox and the cleaning of the cache. After each cut the gateway starts again and must end where it ends without one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -12,12 +12,14 @@ use mdfm_shared::device::Command;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{Action, CommitAck, DeviceDirective, Directive};
 use mdfm_shared::fixture::{
-    Log, NOW, SUBMITTER, approvals, key, log_signer, manifest, role, root, roster, signed, signed_root,
+    Log, NOW, SUBMITTER, approvals, key, log_signer, manifest, record, role, root, roster, signed, signed_root,
 };
 use mdfm_shared::id::{DeviceId, GatewayId};
+use mdfm_shared::record::Outcome as LogOutcome;
 use mdfm_shared::sign::{KeySet, Signed};
-use mdfm_shared::telemetry::{EventKind, InstallState, TelemetryBatch};
+use mdfm_shared::telemetry::{EventKind, InstallState, NEEDS_ROLLBACK_ORDER, TelemetryBatch};
 use mdfm_shared::time::MonotonicMs;
+use mdfm_shared::trust::{OrderSigner, Role, RollbackOrder, Withdrawal, Withdrawals};
 use mdfm_shared::wire::{self, Topic};
 use tokio::sync::mpsc;
 
@@ -80,6 +82,8 @@ struct Vendor {
     releases: BTreeMap<u8, (Digest, Vec<u8>)>,
     root: Option<Vec<u8>>,
     directive: Option<Vec<u8>>,
+    withdrawals: Option<Vec<u8>>,
+    orders: Option<Vec<u8>>,
     serial: u64,
     /// Sequence and digest of the last batch.
     received: (u64, Digest),
@@ -93,11 +97,13 @@ impl Vendor {
             releases: BTreeMap::new(),
             root: None,
             directive: None,
+            withdrawals: None,
+            orders: None,
             serial: 0,
             received: (0, Digest([0; 32])),
             events: Vec::new(),
         };
-        for n in [2, BAD] {
+        for n in [2, BAD, 4, 5] {
             let mut manifest = manifest();
             manifest.firmware_id = format!("FW-{n}").parse().expect("a good id");
             manifest.version = format!("2.{n}.0");
@@ -107,6 +113,8 @@ impl Vendor {
             manifest.components[0].size_bytes = IMAGE_BYTES as u64;
             manifest.health.probation_ms = 2_000;
             manifest.health.silence_limit_ms = 30_000;
+            // The way back from it by the directive alone ends at once.
+            manifest.recall_window_ms = Some(0);
             let signed = signed(&manifest, &[10]);
             let (digest, evidence) = vendor.log.release(&signed, SUBMITTER, &approvals(signed.digest()));
             vendor.releases.insert(n, (digest, wire::encode(&evidence)));
@@ -135,6 +143,36 @@ impl Vendor {
 
     fn digest(&self, n: u8) -> Digest {
         self.releases[&n].0
+    }
+
+    /// Two people let the device leave release 4.
+    fn order_back(&mut self) {
+        let signer = |user: &str, role| OrderSigner {
+            user: user.parse().expect("a good id"),
+            printed_name: format!("{user} Printed"),
+            role,
+        };
+        let order = RollbackOrder {
+            label: "recall-1".into(),
+            releases: vec![self.digest(4)],
+            devices: vec![device_id()],
+            below_floor: false,
+            meaning: "I order the devices back".into(),
+            reason: "alarm limits lost".into(),
+            issued_at: NOW,
+            expires_at: NOW.plus_ms(86_400_000),
+            signers: vec![signer("user-clinical", Role::Clinical), signer("user-regulatory", Role::Regulatory)],
+        };
+        let at = self.log.append(record("user-clinical", &signed(&order, &[21, 23]), LogOutcome::Accepted));
+        self.orders = Some(wire::encode(&vec![self.log.order_evidence(at)]));
+    }
+
+    /// Release `n` is withdrawn.
+    fn withdraw(&mut self, n: u8) {
+        let withdrawal = Withdrawal { manifest: self.digest(n), reason: "alarm limits lost".into(), at: NOW };
+        let expires_at = NOW.plus_ms(86_400_000);
+        let document = Withdrawals { version: 1, issued_at: NOW, expires_at, releases: vec![withdrawal] };
+        self.withdrawals = Some(wire::encode(&signed(&document, &[10])));
     }
 
     /// Takes telemetry as the coordinator does: each batch once, in the order of its chain.
@@ -328,7 +366,11 @@ impl Site {
     }
 
     fn bytes_of(&self, sha256: Digest) -> Vec<u8> {
-        [2, BAD].map(image).into_iter().find(|bytes| Digest::of(bytes) == sha256).expect("an image of the vendor's")
+        [2, BAD, 4, 5]
+            .map(image)
+            .into_iter()
+            .find(|bytes| Digest::of(bytes) == sha256)
+            .expect("an image of the vendor's")
     }
 
     fn outputs(&mut self, now: Now, running: &mut Running) -> Step {
@@ -390,6 +432,12 @@ impl Site {
             gateway.message(now, &Topic::TrustRoot(2).to_string(), root)?;
         }
         gateway.message(now, &Topic::Roster.to_string(), &wire::encode(&signed(&roster(), &[11])))?;
+        if let Some(withdrawals) = &self.vendor.withdrawals {
+            gateway.message(now, &Topic::Withdrawals.to_string(), withdrawals)?;
+        }
+        if let Some(orders) = &self.vendor.orders {
+            gateway.message(now, &Topic::RollbackOrders(gateway_id()).to_string(), orders)?;
+        }
         if let Some(directive) = &self.vendor.directive {
             gateway.message(now, &Topic::Directive(gateway_id()).to_string(), directive)?;
         }
@@ -413,7 +461,7 @@ impl Site {
 
     /// Every slot that the boot side would start holds, byte for byte, firmware that was approved or came from the factory.
     fn check_bootable(&self) {
-        let good: Vec<Vec<u8>> = [1, 2, BAD].map(image).into();
+        let good: Vec<Vec<u8>> = [1, 2, BAD, 4].map(image).into();
         let record = self.disk.content(Path::new("/slots/boot.json")).unwrap_or_default();
         let Ok(record) = serde_json::from_slice::<serde_json::Value>(&record) else { return };
         for (slot, path) in [("a", "/flash/a"), ("b", "/flash/b")] {
@@ -448,6 +496,23 @@ impl Site {
         panic!("not {wanted:?} in {TICKS_MAX} ticks, but {:?}", self.state());
     }
 
+    /// Goes on until the vendor has it that the device stays, the power may go on the way.
+    fn until_refused(&mut self) {
+        let is_refused =
+            |e: &EventKind| matches!(e, EventKind::Refused { reason, .. } if reason.contains(NEEDS_ROLLBACK_ORDER));
+        for _ in 0..TICKS_MAX {
+            if self.vendor.events.iter().any(is_refused) {
+                return;
+            }
+            self.tick += 1;
+            if let Err(error) = self.step() {
+                assert!(self.disk.is_off(), "without a power cut: {error}");
+                self.lose();
+            }
+        }
+        panic!("the rollback was not refused in {TICKS_MAX} ticks");
+    }
+
     fn lose(&mut self) {
         self.running = None;
         self.disk.power_on();
@@ -470,12 +535,20 @@ impl Site {
         self.vendor.direct("D-2", Action::Install { manifest: self.vendor.digest(BAD) });
         self.told();
         self.until(InstallState::RolledBack, "D-2");
-        self.vendor.direct("D-3", Action::Install { manifest: self.vendor.digest(2) });
+        self.vendor.direct("D-3", Action::Install { manifest: self.vendor.digest(4) });
         self.told();
         self.until(InstallState::Confirmed, "D-3");
-        self.vendor.direct("D-4", Action::Rollback { manifest: self.vendor.digest(2) });
+        // The directive alone moves nothing any more; an order does, when it comes.
+        self.vendor.direct("D-4", Action::Rollback { manifest: self.vendor.digest(4) });
+        self.told();
+        self.until_refused();
+        self.vendor.order_back();
         self.told();
         self.until(InstallState::RolledBack, "D-3");
+        self.vendor.withdraw(5);
+        self.vendor.direct("D-5", Action::Install { manifest: self.vendor.digest(5) });
+        self.told();
+        self.until(InstallState::Failed, "D-5");
     }
 
     /// What must be the same with and without a cut.

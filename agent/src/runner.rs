@@ -259,11 +259,15 @@ impl Agent {
         let stale = status["directiveStale"] == true;
         let directive = format!("serial {}, expires {}", status["directiveSerial"], status["directiveExpiresAt"]);
         let (attached, devices) = (&status["devicesAttached"], &status["devices"]);
+        let bars: Vec<&str> =
+            status["nothingNewBecause"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let authority = if bars.is_empty() { "nothing keeps new releases away".into() } else { bars.join("; ") };
         json!([
             check("clock", clock_ok, format!("{}", now.utc)),
             check("certificate", days > 0, format!("{days} days left")),
             check("line", status["connected"] == true, line.into()),
             check("directive", !stale, directive),
+            check("authority", bars.is_empty(), authority),
             check("disk", free > SELF_TEST_FREE_BYTES_MIN, format!("{} MiB free for images", free >> 20)),
             check("devices", attached == devices, format!("{attached} of {devices} attached")),
         ])

@@ -1,6 +1,9 @@
 //! What this gateway trusts and has been told: trust root, roster, directive, checkpoint, approved releases. Pure; bytes in,
 //! writes for the store out, nothing accepted that does not verify.
 
+mod authority;
+mod kept;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
@@ -10,11 +13,16 @@ use mdfm_shared::limits::PROOF_HASHES_MAX;
 use mdfm_shared::sign::{Signed, Verified};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::{Checkpoint, Hash, verify_consistency};
-use mdfm_shared::trust::{ApprovedRelease, ReleaseEvidence, Roster, TrustRoot, TrustedRoot};
+use mdfm_shared::trust::{
+    ApprovedRelease, ReleaseEvidence, RollbackOrderEvidence, Roster, TrustRoot, TrustedRoot, VerifiedOrder, Withdrawals,
+};
 use mdfm_shared::wire;
 
 use crate::installer::{Target, Wish};
 use crate::store::{Store, StoreError, Write};
+pub(crate) use authority::Bar;
+use authority::{ORDER_PREFIX, WITHDRAWALS_KEY};
+use kept::{Marks, Union};
 
 const ROSTER_KEY: &str = "trust/roster";
 const DIRECTIVE_KEY: &str = "trust/directive";
@@ -46,7 +54,16 @@ pub(crate) struct Question {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Then {
     Advance(String),
-    Accept { digest: Digest, frame: Vec<u8>, advance: Option<String> },
+    Accept {
+        digest: Digest,
+        frame: Vec<u8>,
+        advance: Option<String>,
+    },
+    /// Goes on with the rollback orders of this frame.
+    Orders {
+        frame: Vec<u8>,
+        advance: Option<String>,
+    },
 }
 
 /// What came of a document.
@@ -60,6 +77,17 @@ pub(crate) enum Taken {
     Asks(Box<Question>),
 }
 
+/// What follows beside the document that was taken; to be drained after each.
+#[derive(Debug, Default)]
+pub(crate) struct Besides {
+    /// When newly accepted documents were signed.
+    pub(crate) signed_times: Vec<UtcMillis>,
+    /// Parts of a message that were refused while others were accepted, and documents that could not be taken up at the start.
+    pub(crate) problems: Vec<Refused>,
+    /// Make these durable too.
+    pub(crate) writes: Vec<Write>,
+}
+
 /// Everything that this gateway trusts.
 pub(crate) struct Trust {
     gateway: GatewayId,
@@ -68,6 +96,14 @@ pub(crate) struct Trust {
     directive: Option<Verified<Directive>>,
     checkpoint: Option<(Checkpoint, String)>,
     releases: BTreeMap<Digest, (ApprovedRelease, Vec<u8>)>,
+    withdrawals: Option<Verified<Withdrawals>>,
+    withdrawals_frame: Option<Vec<u8>>,
+    union: Union,
+    orders: BTreeMap<Digest, (VerifiedOrder, RollbackOrderEvidence)>,
+    /// The checkpoint that was last shown to be of the log that is known.
+    shown: Option<Checkpoint>,
+    marks: Marks,
+    besides: Besides,
 }
 
 fn root_key(version: u64) -> String {
@@ -93,39 +129,146 @@ impl Trust {
         if held.is_none() { Err(refuse(&"the coordinator sent no trust root")) } else { Ok(writes) }
     }
 
-    /// Takes up what is on disk, checking every document again.
+    /// The writes that make the documents of the trust root `pinned` this gateway's; see [`kept::switch`].
+    pub(crate) fn switch(store: &impl Store, pinned: Digest, is_enrolment: bool) -> Result<Vec<Write>, StoreError> {
+        kept::switch(store, pinned, is_enrolment)
+    }
+
+    /// Takes up what is on disk, checking every document again. Only the roots must be there: what else is not taken up is put aside and
+    /// reported, and the coordinator sends it again; [`Marks`] keep an older one from its place.
     pub(crate) fn load(store: &impl Store, gateway: GatewayId, pinned: Digest) -> Result<Self, StoreError> {
         let bad = |key: &str| StoreError::Decode { key: key.to_owned() };
         let mut root: Option<TrustedRoot> = None;
+        let mut unfit = Vec::new();
         for (key, frame) in store.scan("trust/root/")? {
-            let signed: Signed<TrustRoot> = wire::decode(&frame).map_err(|_| bad(&key))?;
-            let next = match &root {
-                None => TrustedRoot::pinned(&signed, pinned),
-                Some(root) => root.advance(&signed),
-            };
-            root = Some(next.map_err(|_| bad(&key))?);
+            let signed = wire::decode::<Signed<TrustRoot>>(&frame).map_err(|e| refused("trust")(&e));
+            let next = signed.and_then(|signed| match &root {
+                None => TrustedRoot::pinned(&signed, pinned).map_err(|e| refused("trust")(&e)),
+                Some(root) => root.advance(&signed).map_err(|e| refused("trust")(&e)),
+            });
+            match next {
+                Ok(next) => root = Some(next),
+                Err(_) if root.is_none() => return Err(bad(&key)),
+                // Left by an enrolment onto another root in an earlier version.
+                Err(problem) => unfit.push((key, frame, problem)),
+            }
         }
         let root = root.ok_or_else(|| bad("trust/root"))?;
-        let mut trust =
-            Self { gateway, root, roster: None, directive: None, checkpoint: None, releases: BTreeMap::new() };
+        let (marks, marks_damaged) = Marks::load(store)?;
+        let (union, union_damaged) = Union::load(store)?;
+        let mut trust = Self {
+            gateway,
+            root,
+            roster: None,
+            directive: None,
+            checkpoint: None,
+            releases: BTreeMap::new(),
+            withdrawals: None,
+            withdrawals_frame: None,
+            union,
+            orders: BTreeMap::new(),
+            shown: None,
+            marks,
+            besides: Besides::default(),
+        };
+        for (key, frame, problem) in unfit {
+            trust.keep_or_put_aside(&key, frame, Err(problem));
+        }
+        if marks_damaged || union_damaged {
+            let reason =
+                "the record of what was taken before does not decode; it begins again with the documents that are held";
+            trust.besides.problems.push(refused("trust")(&reason));
+        }
         if let Some(frame) = store.get(ROSTER_KEY)? {
-            trust.take_roster(&frame).map_err(|_| bad(ROSTER_KEY))?;
+            let taken = trust.load_roster(&frame);
+            trust.keep_or_put_aside(ROSTER_KEY, frame, taken);
+        }
+        if let Some(frame) = store.get(WITHDRAWALS_KEY)? {
+            trust.withdrawals_frame = Some(frame.clone());
+            let problem = "they no longer verify under root and roster";
+            let taken = if trust.recheck_withdrawals() { Ok(()) } else { Err(refused("withdrawals")(&problem)) };
+            trust.keep_or_put_aside(WITHDRAWALS_KEY, frame, taken);
         }
         if let Some(note) = store.get(CHECKPOINT_KEY)? {
-            let checkpoint = Checkpoint::open(&note, trust.root.log_key()).map_err(|_| bad(CHECKPOINT_KEY))?;
-            trust.checkpoint = Some((checkpoint, String::from_utf8_lossy(&note).into_owned()));
+            let opened = Checkpoint::open(&note, trust.root.log_key()).map_err(|e| refused("checkpoint")(&e));
+            let taken = opened.map(|checkpoint| {
+                trust.checkpoint = Some((checkpoint, String::from_utf8_lossy(&note).into_owned()));
+            });
+            trust.keep_or_put_aside(CHECKPOINT_KEY, note, taken);
+        }
+        if trust.checkpoint.is_none() {
+            trust.checkpoint = trust.marks.lost_checkpoint().map(|checkpoint| (checkpoint, String::new()));
         }
         if let Some(frame) = store.get(DIRECTIVE_KEY)? {
-            trust.take_directive(&frame).map_err(|_| bad(DIRECTIVE_KEY))?;
+            let taken = trust.verify_directive(&frame).map(|directive| trust.directive = Some(directive));
+            trust.keep_or_put_aside(DIRECTIVE_KEY, frame, taken);
         }
         for (key, frame) in store.scan(RELEASE_PREFIX)? {
-            let digest: Digest = key.trim_start_matches(RELEASE_PREFIX).parse().map_err(|_| bad(&key))?;
+            let Ok(digest) = key.trim_start_matches(RELEASE_PREFIX).parse::<Digest>() else { continue };
             // A release whose approver has been revoked since then is simply not taken up again.
             if let Ok(release) = trust.verify_release(digest, &frame) {
                 trust.releases.insert(digest, (release, frame));
             }
         }
+        for (key, frame) in store.scan(ORDER_PREFIX)? {
+            let evidence = wire::decode::<RollbackOrderEvidence>(&frame).map_err(|e| refused("rollbackOrder")(&e));
+            let taken = evidence.and_then(|evidence| {
+                let verified = trust.verify_order(&evidence)?;
+                trust.orders.insert(verified.order().digest(), (verified, evidence));
+                Ok(())
+            });
+            if taken.is_err() {
+                trust.marks.orders_frame = None;
+            }
+            trust.keep_or_put_aside(&key, frame, taken);
+        }
+        trust.take_up_marks();
         Ok(trust)
+    }
+
+    fn load_roster(&mut self, frame: &[u8]) -> Result<(), Refused> {
+        let refuse = refused("trust");
+        let signed: Signed<Roster> = wire::decode(frame).map_err(|e| refuse(&e))?;
+        self.roster = Some(Roster::accept(&signed, &self.root, None).map_err(|e| refuse(&e))?);
+        Ok(())
+    }
+
+    /// A document from disk that is not taken up any more must not keep the agent from starting.
+    fn keep_or_put_aside(&mut self, key: &str, bytes: Vec<u8>, taken: Result<(), Refused>) {
+        if let Err(Refused { what, reason }) = taken {
+            let reason = format!("{key} on disk is put aside: {reason}; the coordinator sends it again");
+            self.besides.problems.push(Refused { what, reason });
+            self.besides.writes.extend(kept::aside(key, bytes));
+        }
+    }
+
+    /// State of earlier versions has no marks: they begin with the documents that are held. The times of these count as seen.
+    fn take_up_marks(&mut self) {
+        self.marks.checkpoint = self.checkpoint.as_ref().map(|(c, _)| (c.origin.clone(), c.size, c.root));
+        if let Some(directive) = &self.directive {
+            self.marks.directive = Some((self.gateway.clone(), directive.serial, directive.digest()));
+            self.besides.signed_times.push(directive.issued_at);
+        }
+        if let Some(roster) = &self.roster {
+            self.marks.roster_version = self.marks.roster_version.max(roster.version);
+            self.marks.freshness = roster.freshness.or(self.marks.freshness);
+            self.besides.signed_times.extend(roster.freshness.map(|f| f.issued_at));
+        }
+        if let Some(withdrawals) = &self.withdrawals {
+            self.marks.withdrawals_version = self.marks.withdrawals_version.max(withdrawals.version);
+            self.besides.signed_times.push(withdrawals.issued_at);
+            let union = self.union.clone();
+            self.union.add(withdrawals);
+            if self.union != union {
+                self.besides.writes.push(self.union.write());
+            }
+        }
+        self.besides.writes.push(self.marks.write());
+    }
+
+    /// What followed beside the documents that were taken since the last time.
+    pub(crate) fn drain(&mut self) -> Besides {
+        std::mem::take(&mut self.besides)
     }
 
     pub(crate) fn root_version(&self) -> u64 {
@@ -155,18 +298,33 @@ impl Trust {
         // What the new root does not vouch for goes, here and on disk; the coordinator sends what holds.
         if self.roster.as_ref().is_some_and(|r| !self.root.registrar_keys().is_met_by(r.signers())) {
             self.roster = None;
+            // Another registrar counts its rosters as it likes; those of the former one no longer verify.
+            (self.marks.roster_version, self.marks.freshness) = (0, None);
             writes.push((ROSTER_KEY.to_owned(), None));
         }
         if self.directive.as_ref().is_some_and(|d| !self.root.coordinator_keys().is_met_by(d.signers())) {
             self.directive = None;
+            // Another key counts its directives from the start; those of the former one no longer verify.
+            self.marks.directive = None;
             writes.push((DIRECTIVE_KEY.to_owned(), None));
         }
         if self.root.log != log_key {
-            self.checkpoint = None;
+            (self.checkpoint, self.marks.checkpoint) = (None, None);
             writes.push((CHECKPOINT_KEY.to_owned(), None));
         }
-        writes.extend(self.recheck_releases());
+        writes.extend(self.recheck());
         Ok(Taken::Accepted(writes))
+    }
+
+    /// Drops whatever root and roster no longer support.
+    fn recheck(&mut self) -> Vec<Write> {
+        let mut writes = self.recheck_releases();
+        writes.extend(self.recheck_orders());
+        if !self.recheck_withdrawals() {
+            writes.push((WITHDRAWALS_KEY.to_owned(), None));
+        }
+        writes.push(self.marks.write());
+        writes
     }
 
     /// Drops the releases that root and roster no longer support.
@@ -190,11 +348,33 @@ impl Trust {
         if self.roster.as_ref().is_some_and(|held| held.digest() == signed.digest()) {
             return Ok(Taken::Nothing);
         }
-        let roster = Roster::accept(&signed, &self.root, self.roster.as_deref()).map_err(|e| refuse(&e))?;
+        let lost = self.marks.lost_roster();
+        let held = self.roster.as_deref().or(lost.as_ref());
+        let roster = Roster::accept(&signed, &self.root, held).map_err(|e| refuse(&e))?;
+        self.besides.signed_times.extend(roster.freshness.map(|f| f.issued_at));
+        (self.marks.roster_version, self.marks.freshness) = (roster.version, roster.freshness);
         self.roster = Some(roster);
         let mut writes = vec![(ROSTER_KEY.to_owned(), Some(frame.to_vec()))];
-        writes.extend(self.recheck_releases());
+        writes.extend(self.recheck());
         Ok(Taken::Accepted(writes))
+    }
+
+    /// Verifies a directive for this gateway, whatever came before it.
+    fn verify_directive(&self, frame: &[u8]) -> Result<Verified<Directive>, Refused> {
+        let refuse = refused("directive");
+        let signed: Signed<Directive> = wire::decode(frame).map_err(|e| refuse(&e))?;
+        let directive = signed.verify(self.root.coordinator_keys()).map_err(|e| refuse(&e))?;
+        if directive.gateway != self.gateway {
+            return Err(refuse(&format!("it is for gateway {}, this is {}", directive.gateway, self.gateway)));
+        }
+        let devices: BTreeSet<&DeviceId> = directive.devices.iter().map(|d| &d.device).collect();
+        if !directive.is_bounded() {
+            return Err(refuse(&"it has more devices or windows than a directive may have"));
+        }
+        if devices.len() != directive.devices.len() {
+            return Err(refuse(&"it names a device twice"));
+        }
+        Ok(directive)
     }
 
     /// Takes a newer directive for this gateway.
@@ -204,23 +384,19 @@ impl Trust {
         if self.directive.as_ref().is_some_and(|held| held.digest() == signed.digest()) {
             return Ok(Taken::Nothing);
         }
-        let directive = signed.verify(self.root.coordinator_keys()).map_err(|e| refuse(&e))?;
-        if directive.gateway != self.gateway {
-            return Err(refuse(&format!("it is for gateway {}, this is {}", directive.gateway, self.gateway)));
+        let directive = self.verify_directive(frame)?;
+        if let Some((_, held, digest)) = self.marks.directive.as_ref().filter(|(g, ..)| *g == self.gateway) {
+            // One that was lost comes again as it was.
+            let is_the_lost_one = self.directive.is_none() && *digest == directive.digest();
+            if directive.serial <= *held && !is_the_lost_one {
+                let found = directive.serial;
+                return Err(refuse(&format!("serial {found} is not above {held}: an old directive was replayed")));
+            }
         }
-        if directive.serial <= self.directive_serial() {
-            let (found, held) = (directive.serial, self.directive_serial());
-            return Err(refuse(&format!("serial {found} is not above {held}: an old directive was replayed")));
-        }
-        let devices: BTreeSet<&DeviceId> = directive.devices.iter().map(|d| &d.device).collect();
-        if !directive.is_bounded() {
-            return Err(refuse(&"it has more devices or windows than a directive may have"));
-        }
-        if devices.len() != directive.devices.len() {
-            return Err(refuse(&"it names a device twice"));
-        }
+        self.besides.signed_times.push(directive.issued_at);
+        self.marks.directive = Some((self.gateway.clone(), directive.serial, directive.digest()));
         self.directive = Some(directive);
-        Ok(Taken::Accepted(vec![(DIRECTIVE_KEY.to_owned(), Some(frame.to_vec()))]))
+        Ok(Taken::Accepted(vec![(DIRECTIVE_KEY.to_owned(), Some(frame.to_vec())), self.marks.write()]))
     }
 
     /// Checks a commit ack.
@@ -249,9 +425,13 @@ impl Trust {
     }
 
     fn advance(&mut self, checkpoint: Checkpoint, note: String) -> Vec<Write> {
+        if let Ok(Some(at)) = self.root.witnesses().cosigned_at(note.as_bytes()) {
+            self.besides.signed_times.push(at);
+        }
         let write = (CHECKPOINT_KEY.to_owned(), Some(note.clone().into_bytes()));
+        self.marks.checkpoint = Some((checkpoint.origin.clone(), checkpoint.size, checkpoint.root));
         self.checkpoint = Some((checkpoint, note));
-        vec![write]
+        vec![write, self.marks.write()]
     }
 
     fn verify_release(&self, digest: Digest, frame: &[u8]) -> Result<ApprovedRelease, Refused> {
@@ -262,11 +442,12 @@ impl Trust {
     }
 
     /// Takes the evidence of a release, once its checkpoint is shown to be of the log that this gateway knows.
-    pub(crate) fn take_release(&mut self, digest: Digest, frame: &[u8]) -> Result<Taken, Refused> {
+    pub(crate) fn take_release(&mut self, digest: Digest, frame: &[u8], now: UtcMillis) -> Result<Taken, Refused> {
         if self.releases.contains_key(&digest) {
             return Ok(Taken::Nothing);
         }
         let release = self.verify_release(digest, frame)?;
+        self.check_cosignature_age(release.cosigned_at(), now)?;
         let found = release.checkpoint().clone();
         let evidence: ReleaseEvidence = wire::decode(frame).map_err(|e| refused("release")(&e))?;
         let frame = frame.to_vec();
@@ -303,11 +484,11 @@ impl Trust {
         writes
     }
 
-    /// Takes the answer to a question.
+    /// Takes the answer to a question; several rollback orders may raise the next one.
     ///
     /// # Errors
     /// The proof does not hold: the log was forked, or the answer tampered with. Nothing is accepted.
-    pub(crate) fn answer(&mut self, question: Question, proof: &[Hash]) -> Result<Vec<Write>, Refused> {
+    pub(crate) fn answer(&mut self, question: Question, proof: &[Hash], now: UtcMillis) -> Result<Taken, Refused> {
         let Question { old, new, then } = question;
         let refuse = refused("checkpoint");
         if proof.len() > PROOF_HASHES_MAX {
@@ -322,15 +503,24 @@ impl Trust {
         // The world may have moved while the question was out: judge again from what is held now.
         let still_held = self.checkpoint.as_ref().is_some_and(|(c, _)| *c == old || *c == new);
         if !still_held {
-            return Ok(Vec::new());
+            return Ok(Taken::Nothing);
         }
         match then {
-            Then::Advance(note) => Ok(self.advance(new, note)),
+            Then::Advance(note) => Ok(Taken::Accepted(self.advance(new, note))),
             Then::Accept { digest, frame, advance } => {
                 let release = self.verify_release(digest, &frame)?;
                 let mut writes = advance.map_or_else(Vec::new, |note| self.advance(new, note));
                 writes.extend(self.hold(digest, release, frame));
-                Ok(writes)
+                Ok(Taken::Accepted(writes))
+            }
+            Then::Orders { frame, advance } => {
+                // Where the log moved on meanwhile the older of the two is the orders'.
+                self.shown = Some(if advance.is_some() { new.clone() } else { old });
+                let writes = advance.map_or_else(Vec::new, |note| self.advance(new, note));
+                self.besides.writes.extend(writes);
+                let taken = self.take_orders(&frame, now);
+                self.shown = None;
+                taken
             }
         }
     }
@@ -358,7 +548,14 @@ impl Trust {
     /// What the directive asks of a device; none while evidence is missing.
     ///
     /// An image that no other device of this gateway needs may stream straight into a slot that lies here.
-    pub(crate) fn wish(&self, device: &DeviceId, slot_is_here: bool) -> Option<Wish> {
+    /// While `is_barred` nothing new is activated: what is asked for is prepared and held.
+    pub(crate) fn wish(
+        &self,
+        device: &DeviceId,
+        slot_is_here: bool,
+        is_barred: bool,
+        fallback: Option<Digest>,
+    ) -> Option<Wish> {
         let directive = self.directive.as_ref()?;
         let entry = directive.devices.iter().find(|d| d.device == *device)?;
         let target = |manifest: Digest, windows: Option<(Vec<Window>, Finish)>| {
@@ -372,15 +569,21 @@ impl Trust {
                 deployment: entry.deployment.clone(),
                 security_floor: entry.security_floor,
                 expires_at: directive.expires_at.min(self.root.expires_at),
+                withdrawn: self.withdrawn(manifest).cloned(),
             })
         };
+        let install = |target| if is_barred { Wish::Hold(target) } else { Wish::Install(target) };
         match &entry.action {
-            Action::Install { manifest } => target(*manifest, None).map(Wish::Install),
+            Action::Install { manifest } => target(*manifest, None).map(install),
             Action::InstallWithin { manifest, windows, finish } => {
-                target(*manifest, Some((windows.clone(), *finish))).map(Wish::Install)
+                target(*manifest, Some((windows.clone(), *finish))).map(install)
             }
             Action::Hold { manifest } => target(*manifest, None).map(Wish::Hold),
-            Action::Rollback { manifest } => Some(Wish::Rollback { manifest: *manifest }),
+            Action::Rollback { manifest } => {
+                let authorities = self.authorities(device, *manifest);
+                let fallback_withdrawn = fallback.and_then(|before| self.withdrawn(before)).cloned();
+                Some(Wish::Rollback { manifest: *manifest, authorities, fallback_withdrawn })
+            }
         }
     }
 
@@ -406,6 +609,12 @@ fn same_size_same_root(held: &Checkpoint, found: &Checkpoint) -> Result<(), Refu
         return Err(Refused { what: "checkpoint", reason });
     }
     Ok(())
+}
+
+/// What is kept beside the documents, with these bytes in it.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    kept::fuzz(bytes);
 }
 
 #[cfg(test)]

@@ -86,8 +86,11 @@ pub struct FirmwareReport {
     pub sha256: Digest,
 }
 
-/// [`EventKind::Refused::what`] of a device that was called back and stays: the firmware before is below its security floor.
+/// [`EventKind::Refused::what`] of a device that was called back and stays: the firmware before is below its security floor, the
+/// recall window has ended, or there is no other firmware.
 pub const REFUSED_ROLLBACK: &str = "rollback";
+/// Part of the reason of a [`REFUSED_ROLLBACK`] that a rollback order, signed by people, would end.
+pub const NEEDS_ROLLBACK_ORDER: &str = "it needs a rollback order";
 /// [`EventKind::Refused::what`] of a device that failed too often to be given another release.
 pub const REFUSED_QUARANTINE: &str = "quarantine";
 /// [`EventKind::Refused::what`] of a summary: so many events of a device, or of the gateway, are counted and not kept.
@@ -139,8 +142,8 @@ pub enum EventKind {
     },
     /// Something that came from the coordinator or a device was refused.
     Refused {
-        /// What was refused: `directive`, `release`, `checkpoint`, `trust`, `image`, `device`, `rollback`, `quarantine`,
-        /// `flood`.
+        /// What was refused: `directive`, `release`, `checkpoint`, `trust`, `withdrawals`, `rollbackOrder`, `image`, `delta`, `device`,
+        /// `rollback`, `quarantine`, `flood`; or what keeps anything new from being started: `clock`, `trust`, `withdrawals`.
         what: String,
         /// Why and what to do.
         reason: String,
@@ -217,7 +220,7 @@ impl fmt::Display for EventKind {
 pub struct Event {
     /// The device that it is about; none for the gateway itself.
     pub device: Option<DeviceId>,
-    /// The gateway's wall clock, for people; order comes from epoch, sequence and position.
+    /// The gateway's wall clock, never before a time that is proved; for people: order comes from epoch, sequence and position.
     pub at: UtcMillis,
     /// What happened.
     pub kind: EventKind,

@@ -6,6 +6,7 @@ mod access;
 mod adapters;
 mod api;
 mod attack_admission;
+mod attack_authority;
 mod attack_outputs;
 mod attack_reach;
 mod attack_sign_in;

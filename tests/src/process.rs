@@ -51,15 +51,27 @@ impl Process {
     /// # Errors
     /// It cannot be started.
     pub fn start_later(name: &str, arguments: &[String], log: &Path, years: u32) -> anyhow::Result<Self> {
-        let output = OpenOptions::new().create(true).append(true).open(log)?;
         // The one program that is not ours.
         let path = if name == "mosquitto" { PathBuf::from("/usr/sbin/mosquitto") } else { program(name)? };
         let mut command = Command::new(path);
         if years > 0 {
-            let library = format!("/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1", std::env::consts::ARCH);
-            anyhow::ensure!(Path::new(&library).exists(), "{library} is missing; run `make test-tools`");
-            command.env("LD_PRELOAD", library).env("FAKETIME", format!("+{years}y")).env("DONT_FAKE_MONOTONIC", "1");
+            set_clock(&mut command, &format!("+{years}y"))?;
         }
+        Self::spawn(command, arguments, log, name)
+    }
+
+    /// As [`Self::start`], with a wall clock moved by this offset, for example `-20d`; empty for the real one.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_at(name: &str, arguments: &[String], log: &Path, clock: &str) -> anyhow::Result<Self> {
+        let mut command = Command::new(program(name)?);
+        set_clock(&mut command, clock)?;
+        Self::spawn(command, arguments, log, name)
+    }
+
+    fn spawn(mut command: Command, arguments: &[String], log: &Path, name: &str) -> anyhow::Result<Self> {
+        let output = OpenOptions::new().create(true).append(true).open(log)?;
         let child = command
             .args(arguments)
             .stdin(Stdio::null())
@@ -104,6 +116,19 @@ impl Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Moves the wall clock of a program by an offset, for example `-20d`, and leaves the monotonic one; empty for the real clock.
+///
+/// # Errors
+/// The Debian package `faketime` is missing.
+pub(crate) fn set_clock(command: &mut Command, offset: &str) -> anyhow::Result<()> {
+    if !offset.is_empty() {
+        let library = format!("/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1", std::env::consts::ARCH);
+        anyhow::ensure!(Path::new(&library).exists(), "{library} is missing; run `make test-tools`");
+        command.env("LD_PRELOAD", library).env("FAKETIME", offset).env("DONT_FAKE_MONOTONIC", "1");
+    }
+    Ok(())
 }
 
 impl Drop for Process {

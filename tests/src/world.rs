@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use crate::lossy::{self, Losses};
-use crate::process::{Process, free_port, program};
+use crate::process::{Process, free_port, program, set_clock};
 use crate::{Role, wait_for};
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -44,6 +44,8 @@ pub struct Layout {
     pub more_config: String,
     /// More lines of every agent's configuration.
     pub more_agent_config: String,
+    /// By how much everybody's wall clock is moved, for example `-20d`; empty for the real one. It may be changed between starts.
+    pub clock: String,
 }
 
 /// How an agent reaches a device that does not speak MQTT.
@@ -93,6 +95,7 @@ impl Default for Layout {
             witnesses: 0,
             fresh: false,
             more_config: String::new(),
+            clock: String::new(),
         }
     }
 }
@@ -233,7 +236,9 @@ impl World {
     fn install_coordinator(&self) -> anyhow::Result<()> {
         let password = self.path("password");
         std::fs::write(&password, PASSWORD)?;
-        let output = Command::new(program("mdfm-coordinator")?)
+        let mut command = Command::new(program("mdfm-coordinator")?);
+        set_clock(&mut command, &self.layout.clock)?;
+        let output = command
             .args(["init", "--data", &self.text("coordinator"), "--name", "localhost", "--name", "127.0.0.1"])
             .args(["--log-origin", "demo.mdfm.example/log", "--admin-password-file", &self.text("password")])
             .output()?;
@@ -398,7 +403,10 @@ impl World {
         let arguments = texts(["serve", "--config", &self.text("coordinator.toml")]);
         let log = self.path("logs/coordinator.log");
         let said_before = std::fs::read(&log).map_or(0, |bytes| bytes.len());
-        let mut process = Process::start_later("mdfm-coordinator", &arguments, &log, years)?;
+        let mut process = match years {
+            0 => Process::start_at("mdfm-coordinator", &arguments, &log, &self.layout.clock)?,
+            _ => Process::start_later("mdfm-coordinator", &arguments, &log, years)?,
+        };
         wait_for("the coordinator to serve", Duration::from_secs(20), || {
             let said = std::fs::read(&log)?;
             let said = String::from_utf8_lossy(&said[said_before..]).into_owned();
@@ -550,7 +558,9 @@ impl World {
         std::fs::write(self.path(&format!("agent-{h:03}.toml")), config)?;
         let token = self.text(&format!("{gateway}.token"));
         self.ctl(Role::Operator, &["gateways", "token", &gateway, "--out", &token])?;
-        let output = Command::new(program("mdfm-agent")?)
+        let mut command = Command::new(program("mdfm-agent")?);
+        set_clock(&mut command, &self.layout.clock)?;
+        let output = command
             .args(["--config", &self.text(&format!("agent-{h:03}.toml")), "enrol", "--token-file", &token])
             .output()?;
         ensure!(output.status.success(), "enrolment failed: {}", String::from_utf8_lossy(&output.stderr));
@@ -584,7 +594,7 @@ impl World {
     pub fn start_agent(&mut self, h: usize) -> anyhow::Result<()> {
         let arguments = texts(["--config", &self.text(&format!("agent-{h:03}.toml")), "run"]);
         let log = self.path(&format!("logs/agent-{h:03}.log"));
-        self.agents.insert(h, Process::start("mdfm-agent", &arguments, &log)?);
+        self.agents.insert(h, Process::start_at("mdfm-agent", &arguments, &log, &self.layout.clock)?);
         Ok(())
     }
 

@@ -44,6 +44,9 @@ impl DeviceState {
             "quarantined": journal.is_quarantined(),
             "failuresInARow": journal.failures,
             "securityFloor": journal.security_floor,
+            "confirmedAt": journal.confirmed_at.map(|at| at.to_string()),
+            "recallEndsAt": journal.recall_ends_at().map(|at| at.to_string()),
+            "rollbackRefused": self.installer.why_it_stays(now),
             "model": report.map(|r| &r.model),
             "serial": report.map(|r| &r.serial),
             "hardware": report.map(|r| &r.hardware),
@@ -142,7 +145,12 @@ impl<S: Store> Gateway<S> {
         let refusals = self.refused_so_far;
         let command = format!("import a proof that the audit log of size {} became that of size {}", sizes.0, sizes.1);
         self.record(now, None, [EventKind::LocalAction { command, uid }], Vec::new())?;
-        self.answer(now, *question, proof)?;
+        let next = self.answer(now, *question, proof)?;
+        if let Some(question) = next {
+            let sizes = json!({ "old": question.old.size, "new": question.new.size });
+            self.import_asking = Some(question);
+            return Ok(Ok(("needs another proof from the bundle".into(), sizes)));
+        }
         if self.refused_so_far != refusals {
             return Ok(Err(self.last_refusal.clone()));
         }
@@ -164,13 +172,28 @@ impl<S: Store> Gateway<S> {
     /// How the gateway is.
     pub(crate) fn status(&self, now: Now) -> Value {
         let directive = self.trust.directive();
+        let trusted = self.time.trusted(now);
+        let bars = self.trust.bars(now.utc, trusted.utc).into_iter().map(|(_, reason)| reason);
+        let expiries = self.trust.expiries(trusted.utc);
+        let ends = |name: &str| expiries.iter().find(|e| e.name == name).map(|e| e.expires_at.to_string());
+        let stays = self.devices.iter().filter_map(|(id, d)| Some((id, d.installer.why_it_stays(trusted)?)));
         json!({
             "gateway": self.who.gateway,
             "version": env!("CARGO_PKG_VERSION"),
             "connected": self.connected,
             "directiveSerial": self.trust.directive_serial(),
             "directiveExpiresAt": directive.map(|d| d.expires_at.to_string()),
-            "directiveStale": self.trust.is_stale(now.utc),
+            "directiveStale": self.trust.is_stale(trusted.utc),
+            "nothingNewBecause": bars.collect::<Vec<_>>(),
+            "warnings": expiries.iter().filter_map(|e| e.warning(trusted.utc)).collect::<Vec<_>>(),
+            "rollbacksRefused": stays.map(|(id, why)| format!("{id}: {why}")).collect::<Vec<_>>(),
+            "trustedTime": trusted.utc.to_string(),
+            "clockBehindSeconds": self.time.behind_ms(now) / 1_000,
+            "rosterExpiresAt": ends("approver roster"),
+            "withdrawalsVersion": self.trust.withdrawals_version(),
+            "withdrawalsExpireAt": ends("withdrawals"),
+            "withdrawnReleases": self.trust.withdrawn_count(),
+            "rollbackOrders": self.trust.order_labels(trusted.utc),
             "rootVersion": self.trust.root_version(),
             "rosterVersion": self.trust.roster_version(),
             "checkpointSize": self.trust.checkpoint_size(),
@@ -184,7 +207,7 @@ impl<S: Store> Gateway<S> {
     /// How the devices are, or one of them.
     pub(crate) fn device_views(&self, now: Now, only: Option<&DeviceId>) -> Reply {
         let chosen = self.devices.iter().filter(|(id, _)| only.is_none_or(|o| o == *id));
-        let views: Vec<Value> = chosen.map(|(id, d)| d.view(now, id)).collect();
+        let views: Vec<Value> = chosen.map(|(id, d)| d.view(self.time.trusted(now), id)).collect();
         match only {
             Some(device) if views.is_empty() => Err(unknown(device)),
             _ => Ok((String::new(), json!(views))),

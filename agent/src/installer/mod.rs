@@ -18,6 +18,8 @@ use mdfm_shared::telemetry::EventKind;
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 
 use crate::image::Image;
+#[cfg(fuzzing)]
+pub(crate) use state::fuzz;
 pub(crate) use state::{BootId, Journal};
 pub(crate) use step::Installer;
 
@@ -26,7 +28,7 @@ pub(crate) use step::Installer;
 pub struct Now {
     /// Counts on within one boot of the gateway, over suspend too.
     pub mono: MonotonicMs,
-    /// May jump.
+    /// May jump; inside the gateway it is held to trusted time first.
     pub utc: UtcMillis,
 }
 
@@ -41,7 +43,24 @@ pub(crate) enum Wish {
     Rollback {
         /// Digest of the manifest to leave.
         manifest: Digest,
+        /// The orders by which people let this device leave it.
+        authorities: Vec<Authority>,
+        /// Why the release before, to which the device would return, was withdrawn; `None` if it was not.
+        fallback_withdrawn: Option<String>,
     },
+}
+
+/// A verified rollback order that covers one device and one release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Authority {
+    /// Digest of the order: a device follows it once.
+    pub(crate) order: Digest,
+    /// Its name for people.
+    pub(crate) label: String,
+    /// Whether the device may return below its security floor.
+    pub(crate) below_floor: bool,
+    /// Past this time it starts nothing.
+    pub(crate) expires_at: UtcMillis,
 }
 
 /// A release as an installer needs it, made only from an approved one.
@@ -61,12 +80,15 @@ pub(crate) struct Target {
     /// Whether the image flows from the network straight into the slot, which lies on this gateway; else it is verified in the
     /// cache first.
     pub(crate) streams: bool,
+    /// Why the release was withdrawn; `None` if it was not. A withdrawn one is never activated.
+    pub(crate) withdrawn: Option<String>,
 }
 
 impl Target {
     /// Whether work of `need_ms` may begin `at`.
     fn may_begin(&self, at: UtcMillis, need_ms: u64) -> bool {
-        at < self.expires_at
+        self.withdrawn.is_none()
+            && at < self.expires_at
             && self.windows.as_ref().is_none_or(|(windows, finish)| {
                 let need_ms = if *finish == Finish::Inside { need_ms } else { 0 };
                 windows.iter().any(|w| w.holds(at, need_ms))

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::DeploymentId;
+use mdfm_shared::limits::RECALL_WINDOW_DEFAULT_MS;
 use mdfm_shared::manifest::HealthPolicy;
 use mdfm_shared::telemetry::{FirmwareReport, InstallState};
-use mdfm_shared::time::MonotonicMs;
+use mdfm_shared::time::{MonotonicMs, UtcMillis};
+use mdfm_shared::wire::{self, FrameError};
 use serde::{Deserialize, Serialize};
 
 use crate::image::Image;
@@ -77,7 +79,20 @@ pub(crate) struct Journal {
     pub(crate) held: Option<String>,
     /// Installations in a row that ended with a way back because of the device.
     pub(crate) failures: u32,
+    /// Trusted time at which the device confirmed the plan's firmware.
+    pub(crate) confirmed_at: Option<UtcMillis>,
+    /// Time after that in which the directive alone may call it back, from the manifest.
+    pub(crate) recall_window_ms: Option<u64>,
+    /// The rollback orders that this device has followed, the newest last: each is good for one way back.
+    pub(crate) orders_done: Vec<Digest>,
+    /// The release of the plan's fallback, where this agent installed it.
+    pub(crate) fallback_manifest: Option<Digest>,
 }
+
+/// Fields at the end that journals of earlier versions lack; each of them begins as one zero byte.
+const ADDED_FIELDS: usize = 4;
+/// Rollback orders remembered; they expire long before so many were followed.
+const ORDERS_DONE_MAX: usize = 64;
 
 /// After so many failed installations in a row nothing is installed until somebody on site has looked.
 pub(crate) const QUARANTINE_FAILURES: u32 = 3;
@@ -94,7 +109,51 @@ impl Journal {
             security_floor: 0,
             held: None,
             failures: 0,
+            confirmed_at: None,
+            recall_window_ms: None,
+            orders_done: Vec::new(),
+            fallback_manifest: None,
         }
+    }
+
+    /// Decodes a journal of this or an earlier version.
+    ///
+    /// # Errors
+    /// It is not a journal.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
+        let mut bytes = bytes.to_vec();
+        let mut decoded = wire::decode(&bytes);
+        for _ in 0..ADDED_FIELDS {
+            if decoded.is_ok() {
+                break;
+            }
+            bytes.push(0);
+            decoded = wire::decode(&bytes);
+        }
+        decoded
+    }
+
+    /// A device that was confirmed before confirmations were dated: its recall window begins now. Returns whether it was one.
+    pub(crate) fn date_confirmation(&mut self, now: UtcMillis) -> bool {
+        let is_undated = self.phase == Phase::Confirmed && self.confirmed_at.is_none();
+        if is_undated {
+            self.confirmed_at = Some(now);
+            self.recall_window_ms.get_or_insert(RECALL_WINDOW_DEFAULT_MS);
+        }
+        is_undated
+    }
+
+    /// The end of the time in which the directive alone may call the device back from what it has confirmed.
+    pub(crate) fn recall_ends_at(&self) -> Option<UtcMillis> {
+        let window_ms = self.recall_window_ms.unwrap_or(RECALL_WINDOW_DEFAULT_MS);
+        self.confirmed_at.filter(|_| self.phase == Phase::Confirmed).map(|at| at.plus_ms(window_ms))
+    }
+
+    /// Remembers an order that is followed.
+    pub(crate) fn follow_order(&mut self, order: Digest) {
+        self.orders_done.push(order);
+        let surplus = self.orders_done.len().saturating_sub(ORDERS_DONE_MAX);
+        self.orders_done.drain(..surplus);
     }
 
     /// Whether the device failed too often to be given another release.
@@ -118,4 +177,10 @@ impl Journal {
             Phase::RollbackFailed => InstallState::RollbackFailed,
         }
     }
+}
+
+/// A journal with these bytes in it.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let _ = Journal::decode(bytes);
 }

@@ -3,14 +3,16 @@
 
 use mdfm_shared::device::{Command, ComponentImage, Fault, Order, Refusal, Report, WRONG_DIGEST};
 use mdfm_shared::digest::Digest;
+use mdfm_shared::limits::CLOCK_TOLERANCE_MS;
 use mdfm_shared::manifest::Component;
 use mdfm_shared::telemetry::{
-    EventKind, FirmwareReport, InstallState, REFUSED_QUARANTINE, REFUSED_ROLLBACK, ROLLBACK_ORDERED, Severity,
+    EventKind, FirmwareReport, InstallState, NEEDS_ROLLBACK_ORDER, REFUSED_QUARANTINE, REFUSED_ROLLBACK,
+    ROLLBACK_ORDERED, Severity,
 };
-use mdfm_shared::time::MonotonicMs;
+use mdfm_shared::time::{MonotonicMs, UtcMillis};
 
 use super::state::{BootId, Journal, Phase, Plan, QUARANTINE_FAILURES, Stamp};
-use super::{Effect, Input, Now, OnSite, Outcome, Target, Wish};
+use super::{Authority, Effect, Input, Now, OnSite, Outcome, Target, Wish};
 use crate::image::Image;
 
 /// An order that the device does not seem to have followed is given again after this time.
@@ -503,7 +505,7 @@ impl Installer {
         if !report.confirmed {
             return false;
         }
-        let floor = self.journal.security_floor.max(target.security_floor.min(confirmed.security_version));
+        let floor = self.journal.security_floor.max(target.security_floor.min(self.floor_max(now, &confirmed)));
         if floor != self.journal.security_floor {
             self.journal.security_floor = floor;
             step.dirty = true;
@@ -518,6 +520,10 @@ impl Installer {
             security_version: target.manifest.security_version,
             sha256: target.manifest.sha256,
         };
+        let already = report.running.sha256 == firmware.sha256;
+        if let Some(reason) = target.withdrawn.as_ref().filter(|_| !already) {
+            return self.refuse(&target, confirmed, format!("withdrawn, nothing was activated: {reason}"), step);
+        }
         if self.journal.is_quarantined() {
             let problem = "in quarantine after several failed installations; release it on site (mdfm-agent release)";
             return self.refuse(&target, confirmed, problem.into(), step);
@@ -530,9 +536,14 @@ impl Installer {
                 format!("approved as an emergency, to be started until {until}: a release that QA approved is needed");
             return self.refuse(&target, confirmed, problem, step);
         }
-        let already = report.running.sha256 == firmware.sha256;
-        self.set_plan(&target, firmware, confirmed);
+        // Another deployment of what was confirmed before changes neither the way back nor how long the directive alone may order it.
+        let before = self.journal.plan.clone().filter(|p| {
+            already && self.journal.phase == Phase::Confirmed && p.image.firmware.sha256 == firmware.sha256
+        });
+        let confirmed_at = before.as_ref().and(self.journal.confirmed_at).unwrap_or(now.utc);
+        self.set_plan(&target, firmware, before.map_or(confirmed, |p| p.fallback));
         if already {
+            self.journal.confirmed_at = Some(confirmed_at);
             self.journal.confirmed = self.journal.plan.as_ref().map(|p| p.image.firmware.clone());
             self.enter(Phase::Confirmed, "the device runs this release already".into(), step);
         } else {
@@ -561,6 +572,15 @@ impl Installer {
             several => several.iter().map(component).collect(),
         };
         let (size_bytes, streams) = (target.manifest.size_bytes(), target.streams);
+        self.journal.confirmed_at = None;
+        self.journal.fallback_manifest = match (&self.journal.phase, &self.journal.plan) {
+            (Phase::Confirmed, Some(before)) if before.image.firmware.sha256 == fallback.sha256 => {
+                Some(before.manifest)
+            }
+            // Nothing else was confirmed since: the fallback is the one before, or the same release came in another deployment.
+            _ => self.journal.fallback_manifest,
+        };
+        self.journal.recall_window_ms = Some(target.manifest.recall_window());
         self.image_ready = None;
         self.wrong_digests = 0;
         self.journal.plan = Some(Plan {
@@ -582,6 +602,14 @@ impl Installer {
     /// Whether the release being prepared is still wished for; if not, the device stays as it is.
     fn cancelled(&mut self, step: &mut Step) -> bool {
         let Some(plan) = &self.journal.plan else { return false };
+        if let Some(Wish::Install(target) | Wish::Hold(target)) = &self.wish
+            && let Some(reason) = target.withdrawn.as_ref().filter(|_| target.digest == plan.manifest)
+        {
+            let detail = format!("withdrawn before activation: {reason}");
+            step.effects.push(Effect::StopStaging);
+            self.enter(Phase::Failed, detail, step);
+            return true;
+        }
         let wished = match &self.wish {
             // Before the first directive after a start nothing is known: go on preparing, which touches nothing that runs.
             None => true,
@@ -765,6 +793,7 @@ impl Installer {
         }
         if report.confirmed {
             self.journal.confirmed = Some(plan.image.firmware);
+            self.journal.confirmed_at = Some(now.utc);
             self.journal.failures = 0;
             let detail = format!("healthy for {} ms, made permanent", plan.health.probation_ms);
             self.enter(Phase::Confirmed, detail, step);
@@ -776,27 +805,87 @@ impl Installer {
 
     /// Whether the coordinator wants this release left.
     fn is_called_back(&self, plan: &Plan) -> bool {
-        matches!(&self.wish, Some(Wish::Rollback { manifest }) if *manifest == plan.manifest)
+        matches!(&self.wish, Some(Wish::Rollback { manifest, .. }) if *manifest == plan.manifest)
     }
 
-    /// Confirmed: does the coordinator want this release left? Only towards the firmware before it, and not below the floor.
+    /// Whether the directive alone may call the device back from what it has confirmed. A confirmation that lies in the future was
+    /// dated by a wrong clock, and opens nothing.
+    fn recall_is_open(&self, now: Now) -> bool {
+        let is_past = self.journal.confirmed_at.is_some_and(|at| at.since_ms(now.utc) <= CLOCK_TOLERANCE_MS);
+        is_past && self.journal.recall_ends_at().is_some_and(|end| now.utc < end)
+    }
+
+    /// The floor that a directive may raise at most: the security version that the device has confirmed, once the recall window has
+    /// ended; until then that of the firmware before, so that the online key alone takes no way back from a device.
+    fn floor_max(&self, now: Now, confirmed: &FirmwareReport) -> u32 {
+        let before =
+            self.journal.plan.as_ref().filter(|_| self.journal.phase == Phase::Confirmed && self.recall_is_open(now));
+        let found = before.map_or(u32::MAX, |plan| plan.fallback.security_version);
+        found.min(confirmed.security_version)
+    }
+
+    /// The rollback order by which the device may leave its confirmed release; `None` if it needs none.
+    ///
+    /// # Errors
+    /// Why it stays, in words that do not change with time.
+    fn authority_to_leave(&self, now: Now, plan: &Plan) -> Result<Option<Authority>, String> {
+        if plan.fallback.sha256 == plan.image.firmware.sha256 {
+            return Err("rollback refused: no other firmware was installed before".into());
+        }
+        let (found, floor) = (plan.fallback.security_version, self.journal.security_floor);
+        let is_below = found < floor;
+        let Some(Wish::Rollback { authorities, fallback_withdrawn, .. }) = &self.wish else { return Ok(None) };
+        if !is_below && fallback_withdrawn.is_none() && self.recall_is_open(now) {
+            return Ok(None);
+        }
+        let counts = |a: &&Authority| {
+            now.utc < a.expires_at && (a.below_floor || !is_below) && !self.journal.orders_done.contains(&a.order)
+        };
+        if let Some(authority) = authorities.iter().find(counts) {
+            return Ok(Some(authority.clone()));
+        }
+        let ended_at = self.journal.recall_ends_at().unwrap_or(UtcMillis(0));
+        Err(if is_below {
+            format!(
+                "rollback refused: security version {found} of the firmware before is below the floor {floor}; {NEEDS_ROLLBACK_ORDER} \
+                 that names this device and allows it to go below its floor"
+            )
+        } else if let Some(reason) = fallback_withdrawn.as_ref().filter(|_| self.recall_is_open(now)) {
+            format!("rollback refused: the firmware before was withdrawn ({reason}); {NEEDS_ROLLBACK_ORDER}")
+        } else {
+            format!(
+                "rollback refused: the time in which the coordinator alone may order this device back ended at {ended_at}; \
+                 {NEEDS_ROLLBACK_ORDER}"
+            )
+        })
+    }
+
+    /// Why the device stays although the coordinator calls it back; `None` if it does not stay.
+    pub(crate) fn why_it_stays(&self, now: Now) -> Option<String> {
+        let plan =
+            self.journal.plan.as_ref().filter(|p| self.journal.phase == Phase::Confirmed && self.is_called_back(p))?;
+        self.authority_to_leave(now, plan).err()
+    }
+
+    /// Confirmed: does the coordinator want this release left? Only towards the firmware before it; on its word alone only within the
+    /// recall window and not below the floor, otherwise by a rollback order (DESIGN §10.2).
     fn consider_leaving(&mut self, now: Now, step: &mut Step) -> bool {
         let Some(plan) = self.journal.plan.clone() else { return false };
         if !self.is_called_back(&plan) || self.is_in_use() || !self.is_attached(now.mono) {
             return false;
         }
-        if plan.fallback.security_version < self.journal.security_floor {
-            let (found, floor) = (plan.fallback.security_version, self.journal.security_floor);
-            let detail =
-                format!("rollback refused: security version {found} of the firmware before is below the floor {floor}");
-            if self.journal.detail != detail {
+        match self.authority_to_leave(now, &plan) {
+            Ok(None) => self.go_back(now, Cause::Order, ROLLBACK_ORDERED.into(), step),
+            Ok(Some(authority)) => {
+                self.journal.follow_order(authority.order);
+                self.go_back(now, Cause::Order, format!("{ROLLBACK_ORDERED}: {}", authority.label), step);
+            }
+            Err(detail) if self.journal.detail == detail => return false,
+            Err(detail) => {
                 step.events.push(EventKind::Refused { what: REFUSED_ROLLBACK.into(), reason: detail.clone() });
                 self.enter(Phase::Confirmed, detail, step);
-                return true;
             }
-            return false;
         }
-        self.go_back(now, Cause::Order, ROLLBACK_ORDERED.into(), step);
         true
     }
 

@@ -9,8 +9,247 @@ use proptest::prelude::*;
 use super::*;
 use bench::{Bench, DAY_MS, Device, Flaw, MESSAGE_AGE_MS_MAX, START_UTC, firmware, target, target_within};
 
+/// An order by which the device may leave its release.
+fn authority(n: u8, below_floor: bool) -> Authority {
+    let expires_at = START_UTC.plus_ms(300 * DAY_MS);
+    Authority { order: Digest([n; 32]), label: format!("recall-{n}"), below_floor, expires_at }
+}
+
+fn wish_rollback_by(n: u8, authorities: Vec<Authority>) -> Option<Wish> {
+    Some(Wish::Rollback { manifest: target(n).digest, authorities, fallback_withdrawn: None })
+}
+
+fn withdrawn(n: u8) -> Target {
+    Target { withdrawn: Some("alarm limits lost".into()), ..target(n) }
+}
+
+/// A device that confirmed release 2 so many days ago.
+fn confirmed_for(days: u64) -> Bench {
+    let mut bench = Bench::on_trial(Flaw::None);
+    bench.live(10_000);
+    assert_eq!(bench.state(), InstallState::Confirmed);
+    bench.pass(days * DAY_MS);
+    bench.report();
+    bench
+}
+
+fn refusals(bench: &Bench) -> Vec<String> {
+    let reason = |e: &EventKind| match e {
+        EventKind::Refused { what, reason } if what == "rollback" => Some(reason.clone()),
+        _ => None,
+    };
+    bench.events.iter().filter_map(reason).collect()
+}
+
+#[test]
+fn sec_12_the_online_key_alone_undoes_no_old_confirmation() {
+    for (days, is_back) in [(13, true), (15, false), (400, false)] {
+        let mut bench = confirmed_for(days);
+        bench.wish(wish_rollback(2));
+        bench.live(5_000);
+        bench.reboot();
+        bench.live(5_000);
+        assert_eq!(bench.state() == InstallState::RolledBack, is_back, "after {days} days: {}", bench.disk.detail);
+        if !is_back {
+            assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
+            let said = refusals(&bench);
+            assert_eq!(said.len(), 1, "reported once: {said:?}");
+            assert!(said[0].contains(mdfm_shared::telemetry::NEEDS_ROLLBACK_ORDER), "{}", said[0]);
+            assert_eq!(bench.installer.why_it_stays(bench.now), Some(said[0].clone()));
+            bench.wish(Some(Wish::Install(Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(3) })));
+            bench.live(20_000);
+            assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
+        }
+    }
+}
+
+#[test]
+fn sec_12_a_rollback_order_ends_the_refusal_once() {
+    let mut bench = confirmed_for(30);
+    bench.wish(wish_rollback(2));
+    bench.live(5_000);
+    assert_eq!(bench.state(), InstallState::Confirmed);
+    let expired = Authority { expires_at: START_UTC.plus_ms(DAY_MS), ..authority(1, false) };
+    bench.wish(wish_rollback_by(2, vec![expired]));
+    bench.live(5_000);
+    assert_eq!(bench.state(), InstallState::Confirmed, "an expired order does not count");
+    bench.wish(wish_rollback_by(2, vec![authority(1, false)]));
+    bench.live(5_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
+    assert!(bench.disk.detail.contains("rollback ordered: recall-1"), "{}", bench.disk.detail);
+    // Another release, confirmed long ago: the same order does not count again, another one does.
+    let fresh = Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(3) };
+    bench.wish(Some(Wish::Install(fresh)));
+    bench.live(20_000);
+    bench.pass(30 * DAY_MS);
+    bench.wish(wish_rollback_by(3, vec![authority(1, false)]));
+    bench.reboot();
+    bench.live(5_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
+    bench.wish(wish_rollback_by(3, vec![authority(1, false), authority(2, false)]));
+    bench.live(5_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
+}
+
+#[test]
+fn sec_12_below_the_floor_takes_an_order_that_says_so() {
+    let mut bench = confirmed_for(15);
+    bench.wish(Some(Wish::Install(Target { security_floor: 99, ..target(2) })));
+    bench.live(1_000);
+    assert_eq!(bench.disk.security_floor, 2);
+    for orders in [vec![], vec![authority(1, false)]] {
+        bench.wish(wish_rollback_by(2, orders));
+        bench.live(5_000);
+        assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
+        assert!(bench.disk.detail.contains("below the floor 2"), "{}", bench.disk.detail);
+    }
+    bench.wish(wish_rollback_by(2, vec![authority(2, true)]));
+    bench.live(5_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
+    assert_eq!(bench.disk.security_floor, 2, "the floor stays where it was");
+}
+
+#[test]
+fn sec_12_the_online_key_alone_strands_no_device() {
+    let mut bench = confirmed_for(1);
+    bench.wish(Some(Wish::Install(Target { security_floor: 99, ..target(2) })));
+    bench.live(5_000);
+    assert_eq!(bench.disk.security_floor, 1, "the way back stays open while the recall window is");
+    bench.wish(wish_rollback(2));
+    bench.live(5_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
+}
+
+#[test]
+fn sec_12_the_same_release_again_opens_no_new_window() {
+    let mut bench = confirmed_for(30);
+    let again = |n: u8| Target { deployment: format!("D-9{n}").parse().expect("a good id"), ..target(2) };
+    bench.wish(Some(Wish::Install(again(1))));
+    bench.live(5_000);
+    assert_eq!((bench.state(), bench.device.boots), (InstallState::Confirmed, 2));
+    bench.wish(wish_rollback(2));
+    bench.live(5_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
+    bench.wish(wish_rollback_by(2, vec![authority(1, false)]));
+    bench.live(5_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)), "still known");
+}
+
+#[test]
+fn sec_12_a_device_without_other_firmware_stays() {
+    let mut bench = Bench::new(Flaw::None);
+    bench.device.permanent = firmware(2);
+    bench.report();
+    bench.wish(Some(Wish::Install(target(2))));
+    bench.live(5_000);
+    assert_eq!(bench.state(), InstallState::Confirmed);
+    bench.wish(wish_rollback_by(2, vec![authority(1, true)]));
+    bench.live(5_000);
+    assert_eq!((bench.state(), bench.orders), (InstallState::Confirmed, 0));
+    assert!(refusals(&bench)[0].contains("no other firmware"), "{:?}", refusals(&bench));
+}
+
+#[test]
+fn sec_12_no_return_to_withdrawn_firmware_by_the_online_key() {
+    let mut bench = confirmed_for(1);
+    bench.wish(Some(Wish::Install(target(3))));
+    bench.live(20_000);
+    assert_eq!(bench.disk.fallback_manifest, Some(target(2).digest));
+    let by = |authorities| Wish::Rollback {
+        manifest: target(3).digest,
+        authorities,
+        fallback_withdrawn: Some("alarm limits lost".into()),
+    };
+    bench.wish(Some(by(vec![])));
+    bench.live(5_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
+    assert!(refusals(&bench)[0].contains("was withdrawn"), "{:?}", refusals(&bench));
+    bench.wish(Some(by(vec![authority(1, false)])));
+    bench.live(5_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(2)));
+}
+
+#[test]
+fn sec_12_a_withdrawn_release_is_never_activated() {
+    for staged_before in [false, true] {
+        let mut bench = Bench::new(Flaw::None);
+        bench.report();
+        if staged_before {
+            bench.wish(Some(Wish::Hold(target(2))));
+            bench.live(5_000);
+            assert_eq!(bench.state(), InstallState::Staged);
+        }
+        bench.wish(Some(Wish::Install(withdrawn(2))));
+        bench.live(20_000);
+        bench.reboot();
+        bench.live(20_000);
+        assert_eq!((bench.state(), bench.device.boots), (InstallState::Failed, 1));
+        assert!(bench.disk.detail.contains("withdrawn") && bench.disk.detail.contains("alarm limits lost"));
+        bench.wish(Some(Wish::Install(target(3))));
+        bench.live(20_000);
+        assert_eq!(bench.state(), InstallState::Confirmed, "a good release after it is taken");
+    }
+}
+
+#[test]
+fn sec_12_a_withdrawal_stops_a_boot_that_has_not_begun() {
+    let mut bench = Bench::new(Flaw::None);
+    bench.report();
+    bench.wish(Some(Wish::Hold(target(2))));
+    bench.live(5_000);
+    bench.line = false;
+    bench.wish(Some(Wish::Install(target(2))));
+    assert_eq!(bench.state(), InstallState::Activating);
+    bench.line = true;
+    bench.wish(Some(Wish::Install(withdrawn(2))));
+    bench.live(60_000);
+    assert_eq!((bench.state(), bench.device.boots), (InstallState::Failed, 1));
+}
+
+#[test]
+fn sec_12_a_withdrawal_touches_no_device_that_runs_it() {
+    let mut bench = Bench::on_trial(Flaw::None);
+    bench.live(1_000);
+    assert_eq!(bench.state(), InstallState::Probation);
+    bench.wish(Some(Wish::Install(withdrawn(2))));
+    bench.live(10_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
+    let other = Target { deployment: "D-9".parse().expect("a good id"), ..withdrawn(2) };
+    bench.wish(Some(Wish::Install(other)));
+    bench.live(10_000);
+    assert_eq!((bench.state(), bench.device.boots), (InstallState::Confirmed, 2));
+}
+
+#[test]
+fn sec_12_journals_of_earlier_versions_load_and_are_dated() {
+    let bench = confirmed_for(0);
+    let undated = Journal { confirmed_at: None, recall_window_ms: None, ..bench.disk.clone() };
+    let bytes = mdfm_shared::wire::encode(&undated);
+    // Earlier versions wrote everything but the last four fields, each of which begins as one zero byte.
+    let (old, added) = bytes.split_at(bytes.len() - 4);
+    assert_eq!(added, [0; 4]);
+    let mut loaded = Journal::decode(old).expect("an old journal");
+    assert_eq!(loaded, undated);
+    assert!(Journal::decode(&old[..old.len() - 1]).is_err() || old.len() < 2, "a shorter one was never written");
+    let now = START_UTC.plus_ms(DAY_MS);
+    assert!(loaded.date_confirmation(now) && !loaded.date_confirmation(now.plus_ms(1)));
+    assert_eq!(loaded.recall_ends_at(), Some(now.plus_ms(14 * DAY_MS)));
+    assert_eq!(Journal::decode(&mdfm_shared::wire::encode(&loaded)), Ok(loaded));
+    let bytes = mdfm_shared::wire::encode(&Journal::new());
+    assert_eq!(Journal::decode(&bytes[..bytes.len() - 4]), Ok(Journal::new()));
+}
+
+#[test]
+fn sec_13_a_confirmation_dated_by_a_wrong_clock_opens_nothing() {
+    let mut bench = confirmed_for(0);
+    bench.now.utc = UtcMillis(START_UTC.0 - 3 * DAY_MS);
+    bench.wish(wish_rollback(2));
+    bench.live(5_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
+}
+
 fn wish_rollback(n: u8) -> Option<Wish> {
-    Some(Wish::Rollback { manifest: target(n).digest })
+    Some(Wish::Rollback { manifest: target(n).digest, authorities: Vec::new(), fallback_withdrawn: None })
 }
 
 #[test]
@@ -402,8 +641,7 @@ fn sec_8_an_old_emergency_release_is_not_begun() {
 
 #[test]
 fn no_rollback_below_the_security_floor() {
-    let mut bench = Bench::on_trial(Flaw::None);
-    bench.live(10_000);
+    let mut bench = confirmed_for(15);
     // The floor rises to what the device has confirmed, never above.
     bench.wish(Some(Wish::Install(Target { security_floor: 99, ..target(2) })));
     bench.live(1_000);

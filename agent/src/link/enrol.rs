@@ -116,7 +116,7 @@ pub(crate) async fn enrol(state_dir: &Path, road: &Road, token: &str, again: boo
     }
     let response: EnrolmentResponse = serde_json::from_slice(&body)?;
     let roots: Vec<Vec<u8>> = response.trust_roots.iter().map(|r| STANDARD.decode(r)).collect::<Result<_, _>>()?;
-    let writes = Trust::enrol(&roots, token.trust_root)?;
+    let roots = Trust::enrol(&roots, token.trust_root)?;
     let disk: DiskHandle = std::sync::Arc::new(Real);
     let state = state_dir.join("state");
     let mut store = match LogStore::open(&disk, &state) {
@@ -126,6 +126,10 @@ pub(crate) async fn enrol(state_dir: &Path, road: &Road, token: &str, again: boo
         }
         opened => opened?,
     };
+    // The documents of another trust root are put aside first; journals and outbox stay. Should the identity below not be written, the
+    // next start under the old one takes them back.
+    let mut writes = Trust::switch(&store, token.trust_root, true)?;
+    writes.extend(roots);
     store.commit(writes)?;
     let identity = Identity {
         gateway: token.gateway.clone(),

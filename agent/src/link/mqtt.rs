@@ -1,6 +1,7 @@
 //! MQTT to the coordinator. What cannot be sent now is not queued here: the outbox and the next heartbeat send it again.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -8,7 +9,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::limits::MQTT_PACKET_BYTES_MAX;
 use mdfm_shared::wire::Topic;
-use rumqttc::{AsyncClient, Event, EventLoop, Incoming, LastWill, QoS};
+use rumqttc::{AsyncClient, Event, EventLoop, Incoming, LastWill, Outgoing, QoS, SubscribeFilter};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -23,6 +24,78 @@ const PAUSE_LAST_MS: u64 = 15_000;
 const GOOD_CONNECTION: Duration = Duration::from_secs(2);
 /// A device fault reaches the coordinator within this even over a dead connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Connections in a row that must end before the newer topics are granted, until they are left out.
+const REFUSALS_MAX: u32 = 2;
+/// After that they are asked for again: the coordinator may have been updated.
+const REFUSED_PAUSE: Duration = Duration::from_secs(3_600);
+
+/// Whether the coordinator grants the topics that earlier versions do not know. Those end the connection of an agent that subscribes to
+/// them, which must not go on for ever.
+#[derive(Debug, Default)]
+struct NewerTopics {
+    /// Whether this connection asks for them.
+    is_asked: bool,
+    /// Subscriptions that went out over this connection.
+    sent: usize,
+    /// The packet that asks for them, until it is answered.
+    packet: Option<u16>,
+    refusals: u32,
+    ask_after: Option<Instant>,
+}
+
+impl NewerTopics {
+    /// A connection begins; returns whether to ask.
+    fn begin(&mut self, now: Instant) -> bool {
+        (self.sent, self.packet) = (0, None);
+        self.is_asked = self.ask_after.is_none_or(|at| now >= at);
+        self.is_asked
+    }
+
+    /// A subscription goes out; that of the newer topics is the one behind the `basic` others.
+    fn sent(&mut self, packet: u16, basic: usize) {
+        self.sent += 1;
+        if self.is_asked && self.sent == basic + 1 {
+            self.packet = Some(packet);
+        }
+    }
+
+    /// The coordinator answered a subscription: whatever it said, it goes on.
+    fn answered(&mut self, packet: u16) {
+        if self.packet == Some(packet) {
+            (self.packet, self.refusals, self.ask_after) = (None, 0, None);
+        }
+    }
+
+    /// The connection ended; returns whether the newer topics are left out from now on.
+    fn ended(&mut self, now: Instant) -> bool {
+        if self.packet.take().is_none() {
+            return false;
+        }
+        self.refusals += 1;
+        let is_refused = self.refusals >= REFUSALS_MAX;
+        if is_refused {
+            (self.refusals, self.ask_after) = (0, Some(now + REFUSED_PAUSE));
+        }
+        is_refused
+    }
+}
+
+/// Shared by both halves of the link.
+#[derive(Clone, Default)]
+struct Newer(Arc<Mutex<NewerTopics>>);
+
+impl Newer {
+    fn get(&self) -> MutexGuard<'_, NewerTopics> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The filters that every coordinator grants.
+fn basic_filters(gateway: &GatewayId) -> Vec<String> {
+    let newer = Topic::authority_filters(gateway);
+    Topic::agent_filters(gateway).into_iter().filter(|f| !newer.contains(f)).collect()
+}
 
 /// What the link tells the runner.
 #[derive(Debug)]
@@ -40,6 +113,7 @@ pub(crate) struct FleetLink {
     client: AsyncClient,
     gateway: GatewayId,
     polling: JoinHandle<()>,
+    newer: Newer,
     _relay: Relay,
 }
 
@@ -77,14 +151,21 @@ impl FleetLink {
         options.set_max_packet_size(MQTT_PACKET_BYTES_MAX, MQTT_PACKET_BYTES_MAX);
         options.set_last_will(LastWill::new(&presence, "offline", QoS::AtLeastOnce, true));
         let (client, event_loop) = AsyncClient::new(options, 128);
-        let polling = tokio::spawn(poll(event_loop, events));
-        Ok(Self { client, gateway, polling, _relay: relay })
+        let newer = Newer::default();
+        let polling = tokio::spawn(poll(event_loop, events, newer.clone(), basic_filters(&gateway).len()));
+        Ok(Self { client, gateway, polling, newer, _relay: relay })
     }
 
     /// Subscribes to everything that this gateway needs and says that it is there.
     pub(crate) fn hello(&self) {
-        for filter in Topic::agent_filters(&self.gateway) {
+        for filter in basic_filters(&self.gateway) {
             self.subscribe(filter);
+        }
+        if self.newer.get().begin(Instant::now()) {
+            let filters = Topic::authority_filters(&self.gateway).map(|f| SubscribeFilter::new(f, QoS::AtLeastOnce));
+            if let Err(error) = self.client.try_subscribe_many(filters) {
+                tracing::debug!(%error, "subscription put off to the next connection");
+            }
         }
         self.publish(&Topic::Presence(self.gateway.clone()), true, b"online".to_vec());
     }
@@ -110,7 +191,7 @@ impl FleetLink {
     }
 }
 
-async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>) {
+async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>, newer: Newer, basic: usize) {
     let mut pause_ms = PAUSE_FIRST_MS;
     let mut up_since = None;
     loop {
@@ -123,8 +204,21 @@ async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>) {
             Ok(Event::Incoming(Incoming::Publish(publish))) => {
                 FleetEvent::Message { topic: publish.topic, payload: publish.payload.to_vec() }
             }
+            Ok(Event::Outgoing(Outgoing::Subscribe(packet))) => {
+                newer.get().sent(packet, basic);
+                continue;
+            }
+            Ok(Event::Incoming(Incoming::SubAck(answer))) => {
+                newer.get().answered(answer.pkid);
+                continue;
+            }
             Ok(_) => continue,
             Err(error) => {
+                if newer.get().ended(Instant::now()) {
+                    tracing::warn!(
+                        "this coordinator does not publish withdrawals or rollback orders; asking again in an hour"
+                    );
+                }
                 tracing::warn!(%error, "no connection to the coordinator; going on alone and trying again");
                 // What was in flight is sent again from the outbox, in order.
                 event_loop.clean();
@@ -158,6 +252,32 @@ fn jitter(ms: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sec_12_newer_topics_end_no_connection_for_ever() {
+        let (mut newer, start) = (NewerTopics::default(), Instant::now());
+        let connect = |newer: &mut NewerTopics, now: Instant| {
+            let asks = newer.begin(now);
+            (1..=5 + u16::from(asks)).for_each(|packet| newer.sent(packet, 5));
+            (1..=5).for_each(|packet| newer.answered(packet));
+            asks
+        };
+        assert!(connect(&mut newer, start) && !newer.ended(start));
+        assert!(connect(&mut newer, start) && newer.ended(start), "the second connection in a row was ended");
+        assert!(!connect(&mut newer, start) && !newer.ended(start));
+        let later = start + REFUSED_PAUSE;
+        assert!(connect(&mut newer, later), "asked for again");
+        newer.answered(6);
+        assert!(!newer.ended(later));
+        for _ in 0..5 {
+            assert!(connect(&mut newer, later));
+            newer.answered(6);
+            assert!(!newer.ended(later), "a connection that breaks later says nothing");
+        }
+        let basic = basic_filters(&"GW-1".parse().expect("a good id"));
+        assert_eq!(basic.len(), 5);
+        assert!(basic.iter().all(|f| !f.contains("withdrawals") && !f.contains("rollback-orders")));
+    }
 
     #[test]
     fn urls_give_host_and_port() {

@@ -119,7 +119,8 @@ fn waiting_key(number: u64) -> String {
 }
 
 impl Outbox {
-    /// Loads what is in the store. A new epoch starts a new chain with nothing sealed; events that were not yet sealed go into it.
+    /// Loads what is in the store. A new epoch starts a new chain with nothing sealed. What the old one still held goes into it: events
+    /// that were sealed and not acknowledged first, because the batches around them fit no other chain or key, then those that wait.
     pub(crate) fn load(
         store: &impl Store,
         gateway: GatewayId,
@@ -134,6 +135,7 @@ impl Outbox {
         let stored = store.scan("outbox/")?;
         let mut writes = Vec::new();
         let mut pending = BTreeMap::new();
+        let mut unsealed = Vec::new();
         let chain = match held.filter(|c| c.epoch == epoch) {
             Some(chain) => {
                 for (key, bytes) in stored {
@@ -143,7 +145,13 @@ impl Outbox {
                 chain
             }
             None => {
-                writes.extend(stored.into_iter().map(|(key, _)| (key, None)));
+                for (key, bytes) in stored {
+                    // What this gateway wrote itself.
+                    let batch =
+                        wire::decode::<Signed<TelemetryBatch>>(&bytes).ok().and_then(|b| b.decode_unverified().ok());
+                    unsealed.extend(batch.into_iter().flat_map(|b| b.events).map(Waiting::Event));
+                    writes.push((key, None));
+                }
                 Chain { epoch, sequence: 0, last: Digest([0; 32]) }
             }
         };
@@ -154,6 +162,18 @@ impl Outbox {
                 return Err(StoreError::Decode { key });
             };
             waiting.insert(number, Item { waiting: decoded, bytes: bytes.len() as u64, stored: true, is_new: false });
+        }
+        if !unsealed.is_empty() {
+            // They are older than what waits, and so come first.
+            writes.extend(waiting.keys().map(|number| (waiting_key(*number), None)));
+            let first = waiting.last_key_value().map_or(0, |(n, _)| n + 1);
+            let later = std::mem::take(&mut waiting).into_values().map(|item: Item| item.waiting);
+            for (number, waits) in (first..).zip(unsealed.into_iter().chain(later)) {
+                let encoded = wire::encode(&waits);
+                let item = Item { waiting: waits, bytes: encoded.len() as u64, stored: true, is_new: false };
+                waiting.insert(number, item);
+                writes.push((waiting_key(number), Some(encoded)));
+            }
         }
         let bytes = pending.values().sum::<u64>() + waiting.values().map(|i| i.bytes).sum::<u64>();
         let next_waiting = waiting.last_key_value().map_or(0, |(n, _)| n + 1);
@@ -548,7 +568,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_is_bounded_and_a_new_epoch_starts_clean() {
+    fn sec_14_a_new_epoch_takes_over_what_was_not_acknowledged() {
         let mut store = Memory::default();
         let gateway: GatewayId = "GW-1".parse().expect("good id");
         let key = SecretKey::from_seed([1; 32]);
@@ -566,7 +586,7 @@ mod tests {
         };
         store.commit(writes).expect("commits");
         assert_eq!(next.made(), 0, "the sealed ones were of another chain");
-        let left = WINDOW_BATCHES as usize * BATCH_EVENTS_MAX - 3 * BATCH_EVENTS_MAX;
+        let left = WINDOW_BATCHES as usize * 2 * BATCH_EVENTS_MAX - 3 * BATCH_EVENTS_MAX;
         let writes = next.settle(UtcMillis(6)).expect("signs");
         store.commit(writes).expect("commits");
         let acknowledged = |outbox: &mut Outbox, store: &mut Memory| {
@@ -578,7 +598,7 @@ mod tests {
             events += batches(&store, &mut next, T).iter().map(|(_, b)| b.events.len()).sum::<usize>();
             acknowledged(&mut next, &mut store);
         }
-        assert_eq!(events, left, "what was not sealed goes into the new chain");
+        assert_eq!(events, left, "what was not acknowledged goes into the new chain");
     }
 
     fn fault(severity: Severity, n: u64) -> (Option<DeviceId>, EventKind) {

@@ -114,6 +114,12 @@ impl Topic {
         format!("{PREFIX}#")
     }
 
+    /// Those of [`Self::agent_filters`] that coordinators of earlier versions do not know; they end the connection of an agent that
+    /// subscribes to them.
+    pub fn authority_filters(gateway: &GatewayId) -> [String; 2] {
+        [Self::Withdrawals.to_string(), Self::RollbackOrders(gateway.clone()).to_string()]
+    }
+
     /// The filters that an agent subscribes to; releases are added one by one as directives name them.
     pub fn agent_filters(gateway: &GatewayId) -> [String; 7] {
         [

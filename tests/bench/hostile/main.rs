@@ -230,6 +230,7 @@ impl Bench {
             checkpoint_size: 0,
             missing_releases: vec![],
             outbox_depth: 0,
+            held_trust: None,
             devices: vec![],
         };
         let frame = wire::encode(&Signed::sign(&heartbeat, &[&secret])?);

@@ -7,7 +7,8 @@ use mdfm_shared::bundle;
 use mdfm_shared::directive::{CommitAck, Directive};
 use mdfm_shared::sign::{Document, Signed};
 use mdfm_shared::tlog::{Checkpoint, NoteKey};
-use mdfm_shared::trust::{ReleaseEvidence, Roster, TrustRoot};
+use mdfm_shared::telemetry::Heartbeat;
+use mdfm_shared::trust::{ReleaseEvidence, RollbackOrder, RollbackOrderEvidence, Roster, TrustRoot, Withdrawals};
 use mdfm_shared::wire::{self, Topic};
 
 fn signed<T: Document>(bytes: &[u8]) {
@@ -21,6 +22,16 @@ fuzz_target!(|bytes: &[u8]| {
     signed::<Roster>(bytes);
     signed::<Directive>(bytes);
     signed::<CommitAck>(bytes);
+    signed::<Withdrawals>(bytes);
+    signed::<Heartbeat>(bytes);
+    if let Ok(order) = wire::decode::<Signed<RollbackOrder>>(bytes) {
+        let _ = order.decode_unverified().map(|order| order.check());
+    }
+    if let Ok(orders) = wire::decode::<Vec<RollbackOrderEvidence>>(bytes) {
+        for evidence in orders {
+            let _ = Checkpoint::open(evidence.checkpoint.as_bytes(), mdfm_agent::fuzzing::log_key());
+        }
+    }
     let _ = wire::decode::<ReleaseEvidence>(bytes);
     let _ = bundle::Header::decode(bytes);
     if let Some(prefix) = bytes.first_chunk() {

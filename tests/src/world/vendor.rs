@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::World;
 use crate::people::Role;
-use crate::process::program;
+use crate::process::{program, set_clock};
 
 /// The SHA-256 of the images that a command line names, one behind the other.
 fn images_digest(images: &[&str]) -> anyhow::Result<String> {
@@ -160,7 +160,9 @@ impl World {
     }
 
     fn run_ctl(&self, arguments: &[&str]) -> anyhow::Result<Value> {
-        let output = Command::new(program("mdfmctl")?).args(arguments).output()?;
+        let mut command = Command::new(program("mdfmctl")?);
+        set_clock(&mut command, &self.layout.clock)?;
+        let output = command.args(arguments).output()?;
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr).trim().trim_start_matches("mdfmctl: "));
         }

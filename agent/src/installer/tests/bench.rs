@@ -43,6 +43,7 @@ pub(super) fn target(n: u8) -> Target {
         windows: None,
         start_by: None,
         streams: false,
+        withdrawn: None,
     }
 }
 

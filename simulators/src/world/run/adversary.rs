@@ -126,6 +126,7 @@ impl World<'_> {
             checkpoint_size: 0,
             missing_releases: vec![Digest([9; 32])],
             outbox_depth: 0,
+            held_trust: None,
             devices: self
                 .sites
                 .iter()
