@@ -118,7 +118,6 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("GET", "/api/v1/recalls/{recall}", "recall.show"),
         ("GET", "/api/v1/rollback-orders", "rollback-order.list"),
         ("GET", "/api/v1/rollback-orders/{order}", "rollback-order.show"),
-        ("POST", "/api/v1/rollback-orders/preview", "rollback-order.preview"),
     ]),
     (Right::Needs(Permission::ReadAudit), &[
         ("GET", "/api/v1/compliance/audit-logs", "audit.search"),
@@ -227,6 +226,10 @@ const RIGHTS: &[(Right, &[Route])] = &[
     (Right::Decides(Permission::Recall, By::Factor), &[
         ("POST", "/api/v1/firmware/{firmware}/withdrawal", "firmware.withdraw"),
         ("POST", "/api/v1/recalls", "recall.open"),
+    ]),
+    // It changes nothing.
+    (Right::Decides(Permission::ReadAll, By::Token), &[
+        ("POST", "/api/v1/rollback-orders/preview", "rollback-order.preview"),
     ]),
     (Right::Decides(Permission::PublishAuthority, By::Factor), &[
         ("POST", "/api/v1/rollback-orders", "rollback-order.add"),

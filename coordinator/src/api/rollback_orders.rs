@@ -253,7 +253,9 @@ pub(crate) struct OrderSigning {
     /// Base64 of the frame of the document with the signatures so far.
     #[serde(default)]
     document: Option<String>,
+    #[schema(format = Password)]
     password: String,
+    #[schema(format = Password)]
     code: String,
 }
 

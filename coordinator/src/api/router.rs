@@ -426,6 +426,8 @@ mod tests {
 
     /// Written down once more and apart from the table: by what a caller must be known for everything that changes something.
     const BY_TOKEN: &[&str] = &[
+        // It changes nothing.
+        "POST /api/v1/rollback-orders/preview",
         "POST /api/v1/gateways/{gateway}/telemetry",
         "POST /api/v1/devices",
         "POST /api/v1/devices/import",
@@ -461,6 +463,8 @@ mod tests {
         // With both factors in the body.
         "POST /api/v1/approvals/signature",
         "POST /api/v1/deployments/{deployment}/validations/signature",
+        "POST /api/v1/rollback-orders/signature",
+        "POST /api/v1/trust/withdrawals/signature",
         "POST /api/v1/me/signing-key",
         // With the password in the body, and the second factor shown where there is one.
         "POST /api/v1/me/second-factor",

@@ -238,7 +238,9 @@ pub(crate) struct WithdrawalSigning {
     /// Days until the document expires; 90 unless given.
     #[serde(default)]
     days: Option<u32>,
+    #[schema(format = Password)]
     password: String,
+    #[schema(format = Password)]
     code: String,
 }
 
