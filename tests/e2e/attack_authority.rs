@@ -90,14 +90,24 @@ fn known(world: &World) {
     .unwrap();
 }
 
-fn updates(world: &World, dir: &Path, n: u8) {
+/// A deployment to everybody that takes the place of an earlier one.
+fn plan(supersedes: Option<&str>) -> Value {
+    let mut plan = World::progressive(&hospital_id(1), "PT0S");
+    if let Some(before) = supersedes {
+        plan["supersedes"] = serde_json::json!([before]);
+    }
+    plan
+}
+
+fn updates(world: &World, dir: &Path, n: u8, supersedes: Option<&str>) -> String {
     let (id, version) = (format!("FW-2.{n}.0"), format!("2.{n}.0"));
     world.release(&id, &version, u64::from(n) * 10, &image(dir, n, 200_000), 0.5).unwrap();
-    let deployment = world.deploy(&id, &World::progressive(&hospital_id(1), "PT0S")).unwrap();
+    let deployment = world.deploy(&id, &plan(supersedes)).unwrap();
     let state = |world: &World| world.deployment(&deployment).map(|view| view["devices"][0].clone());
     wait_for("the good update", Duration::from_secs(90), || Ok((state(world)?["state"] == "confirmed").then_some(())))
         .unwrap_or_else(|e| panic!("{e}: {:?}", state(world)));
     assert_eq!(world.boot_record(1, 1).unwrap(), (version, true));
+    deployment
 }
 
 fn manifest_of(world: &World, id: &str) -> Digest {
@@ -122,7 +132,7 @@ fn sec_12_and_13_a_thief_of_key_and_clock_moves_nothing() {
     let layout = Layout { hospitals: 1, devices: 1, clock: "-20d".into(), ..Layout::default() };
     let mut world = World::start(&dir, layout).unwrap();
     known(&world);
-    updates(&world, &dir, 2);
+    let before = updates(&world, &dir, 2, None);
     let first = manifest_of(&world, "FW-2.2.0");
     let roster: Roster = {
         let frame = std::fs::read(dir.join("roster-1.mdfm")).unwrap();
@@ -149,7 +159,7 @@ fn sec_12_and_13_a_thief_of_key_and_clock_moves_nothing() {
     world.on_gateway(1, &["hold", &device, "--reason", "ward round"]).unwrap();
     world.release("FW-2.3.0", "2.3.0", 30, &image(&dir, 3, 200_000), 0.5).unwrap();
     let next = manifest_of(&world, "FW-2.3.0");
-    let deployment = world.deploy("FW-2.3.0", &World::progressive(&hospital_id(1), "PT0S")).unwrap();
+    let deployment = world.deploy("FW-2.3.0", &plan(Some(&before))).unwrap();
     wait_for("the release to be staged", Duration::from_secs(90), || {
         Ok((world.deployment(&deployment)?["devices"][0]["state"] == "staged").then_some(()))
     })
@@ -218,7 +228,7 @@ fn sec_12_and_13_a_thief_of_key_and_clock_moves_nothing() {
     let file = dir.join("roster-4.mdfm");
     std::fs::write(&file, wire::encode(&sign(&dated(4, 0, 60), &world.key("registrar")))).unwrap();
     world.ctl(Role::Admin, &["trust", "publish", &file.display().to_string()]).unwrap();
-    updates(&world, &dir, 4);
+    updates(&world, &dir, 4, Some(&deployment));
     assert_eq!(status(&world)["nothingNewBecause"], serde_json::json!([]));
 }
 
@@ -228,7 +238,7 @@ fn sec_14_enrol_again_onto_a_new_root_starts_and_updates() {
     let dir = fresh_dir("enrol-again");
     let mut world = World::start(&dir, Layout { hospitals: 1, devices: 1, ..Layout::default() }).unwrap();
     known(&world);
-    updates(&world, &dir, 2);
+    updates(&world, &dir, 2, None);
     world.kill_coordinator();
     world.on_gateway(1, &["hold", &device_id(1, 1), "--reason", "the vendor moves"]).unwrap();
     world.kill_agent(1);

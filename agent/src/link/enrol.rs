@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Road, tls_config};
 use crate::disk::{DiskHandle, Real};
-use crate::store::{LogStore, StateLock, Store as _, StoreError};
+use crate::store::{LogStore, StateLock, Store as _, StoreError, owner_write};
 use crate::trust::Trust;
 
 const FILE: &str = "identity.json";
@@ -130,6 +130,10 @@ pub(crate) async fn enrol(state_dir: &Path, road: &Road, token: &str, again: boo
     // next start under the old one takes them back.
     let mut writes = Trust::switch(&store, token.trust_root, true)?;
     writes.extend(roots);
+    // Telemetry on disk was chained under the key of before, whatever epoch the coordinator names.
+    if let Ok(before) = Identity::load(state_dir).and_then(|identity| identity.telemetry_key()) {
+        writes.push(owner_write(before.public().id()));
+    }
     store.commit(writes)?;
     let identity = Identity {
         gateway: token.gateway.clone(),

@@ -14,7 +14,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::CommitAck;
 use mdfm_shared::id::{DeviceId, GatewayId};
 use mdfm_shared::limits::{BATCH_EVENTS_MAX, DETAIL_CHARS_MAX};
-use mdfm_shared::sign::{SecretKey, SignError, Signed};
+use mdfm_shared::sign::{KeyId, KeySet, SecretKey, SignError, Signed};
 use mdfm_shared::telemetry::{Event, EventKind, TelemetryBatch};
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 use mdfm_shared::wire;
@@ -36,6 +36,8 @@ const EMPTIED_EIGHTHS: u64 = 7;
 /// Critical faults of one device that wait in full, the first ones; later ones are counted once the outbox is full.
 const CRITICAL_KEPT: usize = 32;
 const CHAIN_KEY: &str = "outbox-chain";
+/// Whose chain it is: another vendor's coordinator may count its epochs from 1 again.
+const OWNER_KEY: &str = "outbox-key";
 const WAITING_PREFIX: &str = "outbox-wait/";
 
 /// Bounds of the outbox.
@@ -118,8 +120,18 @@ fn waiting_key(number: u64) -> String {
     format!("{WAITING_PREFIX}{number:020}")
 }
 
+/// The write that names the key of the chain on disk.
+pub(crate) fn owner_write(key: KeyId) -> Write {
+    (OWNER_KEY.into(), Some(wire::encode(&key)))
+}
+
+fn is_signed_by(batch: &[u8], key: &SecretKey) -> bool {
+    let signed = wire::decode::<Signed<TelemetryBatch>>(batch);
+    signed.is_ok_and(|signed| signed.verify(&KeySet::single(key.public())).is_ok())
+}
+
 impl Outbox {
-    /// Loads what is in the store. A new epoch starts a new chain with nothing sealed. What the old one still held goes into it: events
+    /// Loads what is in the store. A new epoch, or a new key, starts a new chain with nothing sealed. What the old one still held goes into it: events
     /// that were sealed and not acknowledged first, because the batches around them fit no other chain or key, then those that wait.
     pub(crate) fn load(
         store: &impl Store,
@@ -134,9 +146,19 @@ impl Outbox {
         };
         let stored = store.scan("outbox/")?;
         let mut writes = Vec::new();
+        let own = key.public().id();
+        let owner = store.get(OWNER_KEY)?.map(|bytes| wire::decode::<KeyId>(&bytes).ok());
+        let is_own = match owner {
+            Some(owner) => owner == Some(own),
+            // State of earlier versions: what was signed says it.
+            None => stored.iter().all(|(_, bytes)| is_signed_by(bytes, &key)),
+        };
+        if owner != Some(Some(own)) {
+            writes.push(owner_write(own));
+        }
         let mut pending = BTreeMap::new();
         let mut unsealed = Vec::new();
-        let chain = match held.filter(|c| c.epoch == epoch) {
+        let chain = match held.filter(|c| c.epoch == epoch && is_own) {
             Some(chain) => {
                 for (key, bytes) in stored {
                     let sequence = key.trim_start_matches("outbox/").parse();
@@ -599,6 +621,24 @@ mod tests {
             acknowledged(&mut next, &mut store);
         }
         assert_eq!(events, left, "what was not acknowledged goes into the new chain");
+    }
+
+    #[test]
+    fn sec_14_another_key_starts_a_new_chain_in_the_same_epoch() {
+        let mut store = Memory::default();
+        let mut outbox = load(&store, 1);
+        let writes = outbox.add(UtcMillis(5), event("a")).expect("small");
+        store.commit(writes).expect("commits");
+        let (gateway, key) = ("GW-1".parse().expect("good id"), SecretKey::from_seed([2; 32]));
+        let (mut outbox, writes) =
+            Outbox::load(&store, gateway, key.clone(), 1, OutboxLimits::default()).expect("loads");
+        store.commit(writes).expect("commits");
+        let writes = outbox.add(UtcMillis(6), event("b")).expect("small");
+        store.commit(writes).expect("commits");
+        let sealed = store.scan("outbox/").expect("reads");
+        assert!(!sealed.is_empty() && sealed.iter().all(|(_, bytes)| is_signed_by(bytes, &key)));
+        let events: usize = batches(&store, &mut outbox, T).iter().map(|(_, b)| b.events.len()).sum();
+        assert_eq!(events, 2, "what was not acknowledged is reported under the new key");
     }
 
     fn fault(severity: Severity, n: u64) -> (Option<DeviceId>, EventKind) {
