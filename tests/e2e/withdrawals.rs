@@ -65,8 +65,9 @@ fn sec_12_withdrawals_and_orders_are_signed_by_people() {
     })
     .unwrap();
     let withdraw = |role: Role, key: &str| {
-        let key = world.key(key);
-        world.ctl(role, &["firmware", "withdraw", "FW-2.2.0", "--reason", "drift", "--key", &key])
+        let (key, digest) = (world.key(key), world.manifest_digest("FW-2.2.0").unwrap());
+        let signed = ["--key", &key, "--yes", "--digest", &digest];
+        world.ctl(role, &[&["firmware", "withdraw", "FW-2.2.0", "--reason", "drift"][..], &signed].concat())
     };
     let refused = withdraw(Role::Auditor, "qa").unwrap_err().to_string();
     assert!(refused.contains("permission"), "{refused}");
@@ -81,7 +82,10 @@ fn sec_12_withdrawals_and_orders_are_signed_by_people() {
     let (password, factor) = (dir.join("password").display().to_string(), world.factor("regulatory"));
     let kept = ["--password-file", &password, "--factor-file", &factor];
     let key = world.ctl(Role::Regulatory, &[&["signing-key", "create"][..], &kept].concat()).unwrap();
-    let renew = || world.ctl(Role::Regulatory, &[&["withdrawals", "renew"][..], &kept].concat());
+    let renew = || {
+        let confirmed = ["withdrawals", "renew", "--yes", "--digest", &world.withdrawals_digest().unwrap()];
+        world.ctl(Role::Regulatory, &[&confirmed[..], &kept].concat())
+    };
     let refused = renew().unwrap_err().to_string();
     assert!(refused.contains("one approver of the roster"), "{refused}");
     let public = key["publicKey"].as_str().unwrap().parse().unwrap();
@@ -106,10 +110,16 @@ fn sec_12_withdrawals_and_orders_are_signed_by_people() {
     };
     assert!(make(&["clinical:Clinical"]).unwrap_err().to_string().contains("two roles"));
     make(&["clinical:Clinical", "regulatory:Regulatory"]).unwrap();
-    world.offline(&["rollback-orders", "sign", &order, "--key", &world.key("clinical")]).unwrap();
+    // Below the floor: marked as weaker, and signed by its digest.
+    let digest = world.offline(&["trust", "inspect", &order]).unwrap()["digest"].as_str().unwrap().to_owned();
+    let sign = ["rollback-orders", "sign", &order, "--yes", "--accept-weaker", "--digest", &digest];
+    let key = world.key("clinical");
+    let unseen = world.offline(&["rollback-orders", "sign", &order, "--key", &key]).unwrap_err().to_string();
+    assert!(unseen.contains("nothing was signed"), "{unseen}");
+    world.offline(&[&sign[..], &["--key", &key]].concat()).unwrap();
     let submit = || world.ctl(Role::Clinical, &["rollback-orders", "submit", &order]);
     assert!(submit().unwrap_err().to_string().contains("regulatory had no authority"));
-    let posted = world.ctl(Role::Regulatory, &[&["rollback-orders", "sign", &order][..], &kept].concat()).unwrap();
+    let posted = world.ctl(Role::Regulatory, &[&sign[..], &kept].concat()).unwrap();
     assert_eq!((&posted["isInForce"], &posted["missingSignatures"]), (&json!(true), &json!([])), "{posted}");
     let orders = world.ctl(Role::Operator, &["rollback-orders", "list"]).unwrap();
     assert_eq!(orders[0]["deviceIds"], json!([device]));
@@ -155,9 +165,10 @@ fn sec_12_a_thief_activates_no_withdrawn_release() {
         { "hospitalCohort": "all", "percentage": 100, "monitoringDuration": "PT1H" } ] });
     let deployment = world.deploy("FW-2.2.0", &asking).unwrap();
     state_of(&world, &deployment, "staged");
-    let withdraw =
-        ["firmware", "withdraw", "FW-2.2.0", "--reason", "alarm limits lost", "--key", &world.key("clinical")];
-    world.ctl(Role::Clinical, &withdraw).unwrap();
+    let (key, digest) = (world.key("clinical"), world.manifest_digest("FW-2.2.0").unwrap());
+    let withdraw = ["firmware", "withdraw", "FW-2.2.0", "--reason", "alarm limits lost"];
+    let signed = ["--key", &key, "--yes", "--digest", &digest];
+    world.ctl(Role::Clinical, &[&withdraw[..], &signed].concat()).unwrap();
     wait_for("the gateway to hold the withdrawal", PATIENCE, || {
         Ok((world.ctl(Role::Operator, &["gateways", "list"])?[0]["withdrawalsVersion"] == 2).then_some(()))
     })
@@ -211,7 +222,9 @@ fn sec_12_a_recall_after_the_window_takes_an_order() {
     let order = dir.join("order.mdfm").display().to_string();
     let make = ["rollback-orders", "make", "--recall", id, "--reason", "alarm limits lost", "--out", &order];
     world.ctl(Role::Regulatory, &[&make[..], &["--signer", "regulatory:Regulatory"]].concat()).unwrap();
-    world.offline(&["rollback-orders", "sign", &order, "--key", &world.key("regulatory")]).unwrap();
+    let digest = world.offline(&["trust", "inspect", &order]).unwrap()["digest"].as_str().unwrap().to_owned();
+    let (sign, key) = (["rollback-orders", "sign", &order, "--yes", "--digest", &digest], world.key("regulatory"));
+    world.offline(&[&sign[..], &["--key", &key]].concat()).unwrap();
     world.ctl(Role::Regulatory, &["rollback-orders", "submit", &order]).unwrap();
     wait_for("the device to go back by the order", PATIENCE, || {
         Ok((world.boot_record(1, 1)? == ("2.1.0".to_owned(), true)).then_some(()))

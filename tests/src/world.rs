@@ -507,7 +507,8 @@ impl World {
         self.ctl(Role::Admin, &["trust", "publish", &roster])?;
         if self.layout.fresh {
             self.publish_roster(2, 90, 1, |_| {})?;
-            self.ctl(Role::Operator, &["withdrawals", "renew", "--key", &self.key("release")])?;
+            let (key, digest) = (self.key("release"), self.withdrawals_digest()?);
+            self.ctl(Role::Operator, &["withdrawals", "renew", "--key", &key, "--yes", "--digest", &digest])?;
         }
         Ok(())
     }

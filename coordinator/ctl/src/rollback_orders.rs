@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::output::{Output, text};
+use crate::trust::weighed;
 use crate::withdrawals::{Signature, write};
 
 /// Which devices go back, why, and who signs.
@@ -71,7 +72,7 @@ pub(crate) enum Action {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Adds your signature to the order in a file, and shows what you have signed; works offline with a key file.
+    /// Shows the order in a file, asks, and then adds your signature; works offline with a key file.
     Sign {
         /// The file.
         file: PathBuf,
@@ -164,6 +165,7 @@ async fn sign(out: &Output, session: &Path, file: &Path, signature: &Signature) 
     if signature.keys.is_empty() && signature.password_file.is_none() {
         bail!("a key is needed: --key FILE, or --password-file FILE for the key that the coordinator keeps");
     }
+    signature.confirmation.ask(&weighed(&order, signed.digest(), None))?;
     if !signature.keys.is_empty() {
         signature.add_to(&mut signed)?;
         write(file, &signed)?;

@@ -18,6 +18,8 @@ use crate::client::Client;
 use crate::firmware::now;
 use crate::keys;
 use crate::output::{Output, text};
+use crate::trust::confirm::{Confirmation, Shown};
+use crate::trust::{Before, Compare, Trusted, weighed};
 
 const DAY_MS: u64 = 86_400_000;
 const DAYS: u64 = TRUST_LIFETIME_DEFAULT_MS / DAY_MS;
@@ -33,6 +35,8 @@ pub(crate) struct Signature {
     pub(crate) password_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) code: Code,
+    #[command(flatten)]
+    pub(crate) confirmation: Confirmation,
 }
 
 impl Signature {
@@ -87,13 +91,17 @@ pub(crate) enum Action {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Adds your signature to the document in a file, and shows what you have signed; works offline.
+    /// Shows the document in a file, asks, and then adds your signature; works offline.
     Sign {
         /// The file.
         file: PathBuf,
         /// Your secret key.
         #[arg(long = "key", required = true)]
         keys: Vec<PathBuf>,
+        #[command(flatten)]
+        compare: Compare,
+        #[command(flatten)]
+        confirmation: Confirmation,
     },
     /// Posts the signed document in a file.
     Submit {
@@ -102,13 +110,15 @@ pub(crate) enum Action {
     },
 }
 
-/// The withdrawals that follow the ones that the coordinator holds.
-async fn next(client: &Client, firmware: &[String], reason: &str, days: u64) -> anyhow::Result<Withdrawals> {
+/// The withdrawals that follow the ones that the coordinator holds, and the digest by which their signature is confirmed: of the
+/// manifest that is withdrawn; without one of the withdrawals before, or of nothing if they are the first.
+async fn next(client: &Client, firmware: &[String], reason: &str, days: u64) -> anyhow::Result<(Withdrawals, Shown)> {
     let trust = client.get("/api/v1/trust").await?;
-    let held: Option<Withdrawals> = match trust["withdrawals"].as_str() {
-        Some(frame) => Some(decode_document::<Withdrawals>("withdrawals", frame)?.decode_unverified()?),
-        None => None,
-    };
+    let signed = trust["withdrawals"].as_str().map(|frame| decode_document::<Withdrawals>("withdrawals", frame));
+    let signed = signed.transpose()?;
+    let held = signed.as_ref().map(Signed::decode_unverified).transpose()?;
+    let before = signed.map_or(Digest::of(&[]), |s| s.digest());
+    let (mut confirmed, mut digest_of) = (before, "SHA-256 of the withdrawals before");
     let at = now();
     let mut releases = held.as_ref().map(|h| h.releases.clone()).unwrap_or_default();
     for id in firmware {
@@ -119,10 +129,19 @@ async fn next(client: &Client, firmware: &[String], reason: &str, days: u64) -> 
         if releases.iter().any(|w| w.manifest == manifest) {
             bail!("firmware {id} is withdrawn for the fleet already");
         }
+        (confirmed, digest_of) = (manifest, "digest of the withdrawn manifest");
         releases.push(Withdrawal { manifest, reason: reason.to_owned(), at });
     }
-    let version = held.map_or(1, |h| h.version + 1);
-    Ok(Withdrawals { version, issued_at: at, expires_at: at.plus_ms(days.saturating_mul(DAY_MS)), releases })
+    let version = match &held {
+        Some(held) => held.version.checked_add(1).context("there is no version after this one")?,
+        None => 1,
+    };
+    let expires_at = at.plus_ms(days.saturating_mul(DAY_MS));
+    let document = Withdrawals { version, issued_at: at, expires_at, releases };
+    let before =
+        held.map(|held| Before { source: format!("withdrawals {} of the coordinator", held.version), document: held });
+    let shown = Shown { digest_of, ..weighed(&document, confirmed, before.as_ref()) };
+    Ok((document, shown))
 }
 
 /// What a document says, one line for each release.
@@ -154,6 +173,12 @@ pub(crate) async fn sign_next(
     days: u64,
     signature: &Signature,
 ) -> anyhow::Result<bool> {
+    if signature.keys.is_empty() && signature.password_file.is_none() {
+        return Ok(false);
+    }
+    let named: Vec<String> = firmware.map(str::to_owned).into_iter().collect();
+    let (document, shown) = next(client, &named, reason, days).await?;
+    signature.confirmation.ask(&shown)?;
     let body = json!({ "firmwareId": firmware, "reason": reason, "days": days });
     if let Some(view) = signature.with_kept_key(client, "/api/v1/trust/withdrawals/signature", body).await? {
         out.answer(&view, || {
@@ -162,11 +187,7 @@ pub(crate) async fn sign_next(
         });
         return Ok(true);
     }
-    if signature.keys.is_empty() {
-        return Ok(false);
-    }
-    let named: Vec<String> = firmware.map(str::to_owned).into_iter().collect();
-    let mut signed = Signed::sign(&next(client, &named, reason, days).await?, &[])?;
+    let mut signed = Signed::sign(&document, &[])?;
     signature.add_to(&mut signed)?;
     post(out, client, &signed).await?;
     Ok(true)
@@ -210,17 +231,17 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             }
         }
         Action::Make { firmware, reason, days, out: file } => {
-            let document = next(&Client::open(session)?, &firmware, &reason, days).await?;
+            let (document, _) = next(&Client::open(session)?, &firmware, &reason, days).await?;
             write(&file, &Signed::sign(&document, &[])?)?;
             out.answer(&json!({ "file": file, "content": document }), || {
                 format!("{}\nwritten to {}; sign it with mdfmctl withdrawals sign", words(&document), file.display())
             });
         }
-        Action::Sign { file, keys } => {
+        Action::Sign { file, keys, compare, confirmation } => {
             let mut signed = read(&file)?;
-            for key in &keys {
-                signed.add_signature(&keys::secret(key)?);
-            }
+            let secrets = keys.iter().map(|key| keys::secret(key)).collect::<anyhow::Result<Vec<_>>>()?;
+            confirmation.ask(&Trusted::Withdrawals(signed.clone()).show(session, &compare).await?)?;
+            secrets.iter().for_each(|key| signed.add_signature(key));
             write(&file, &signed)?;
             let document = signed.decode_unverified()?;
             let answer = json!({ "file": file, "content": document, "signatures": signed.signatures().len() });

@@ -5,9 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
 use mdfm_shared::digest::Digest;
+use mdfm_shared::record::decode_document;
 use mdfm_shared::sign::{SecretKey, Signed};
 use mdfm_shared::time::UtcMillis;
-use mdfm_shared::trust::{Freshness, Roster, RosterEntry};
+use mdfm_shared::trust::{Freshness, Roster, RosterEntry, Withdrawals};
 use mdfm_shared::wire;
 use serde_json::{Value, json};
 
@@ -267,6 +268,16 @@ impl World {
     pub fn manifest_digest(&self, id: &str) -> anyhow::Result<String> {
         let view = self.ctl(Role::Operator, &["firmware", "show", id])?;
         Ok(view["manifestDigest"].as_str().context("the release has no manifest")?.to_owned())
+    }
+
+    /// The digest of the withdrawals that the coordinator holds, by which a renewal is confirmed; of nothing before the first.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn withdrawals_digest(&self) -> anyhow::Result<String> {
+        let trust = self.ctl(Role::Operator, &["trust", "show"])?;
+        let held = trust["withdrawals"].as_str().map(|text| decode_document::<Withdrawals>("withdrawals", text));
+        Ok(held.transpose()?.map_or(Digest::of(&[]), |signed| signed.digest()).to_string())
     }
 
     /// Signs a document in a file with keys by name, as a script does: by its digest, whatever is marked as weaker.

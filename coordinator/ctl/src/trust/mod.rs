@@ -22,9 +22,8 @@ use crate::client::Client;
 use crate::keys;
 use crate::output::Output;
 use confirm::Confirmation;
-use files::{Before, Compare};
 
-pub(crate) use files::{Trusted, joined, weighed};
+pub(crate) use files::{Before, Compare, Trusted, joined, weighed};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {

@@ -98,10 +98,13 @@ pub(crate) struct Options {
     confirmation: Confirmation,
 }
 
+/// Id, printed name, roles and key of a person to add.
+type Person = (UserId, String, Vec<Role>, PublicKey);
+
 /// The changes of a roster, checked.
 #[derive(Debug, Default)]
 struct Edits {
-    people: Vec<(UserId, String, Vec<Role>, PublicKey)>,
+    people: Vec<Person>,
     revoke: Vec<UserId>,
     revocation: Option<Revocation>,
     replace_key: Vec<(UserId, PublicKey)>,
@@ -134,7 +137,7 @@ fn name(text: &str) -> anyhow::Result<String> {
     Ok(text.to_owned())
 }
 
-fn person(text: &str) -> anyhow::Result<(UserId, String, Vec<Role>, PublicKey)> {
+fn person(text: &str) -> anyhow::Result<Person> {
     let parts: Vec<&str> = text.split('|').map(str::trim).collect();
     let [user, printed_name, roles, key] = parts.as_slice() else {
         bail!("a person is written user-id|Printed Name|Role,Role|public key or file, found {text:?}");
@@ -144,7 +147,7 @@ fn person(text: &str) -> anyhow::Result<(UserId, String, Vec<Role>, PublicKey)> 
 }
 
 /// The people of one argument: a person, or a file with one a line; lines that begin with `#` are comments.
-fn people(text: &str) -> anyhow::Result<Vec<(UserId, String, Vec<Role>, PublicKey)>> {
+fn people(text: &str) -> anyhow::Result<Vec<Person>> {
     if text.contains('|') {
         return Ok(vec![person(text)?]);
     }
