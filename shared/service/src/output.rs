@@ -36,6 +36,27 @@ pub fn note(words: impl fmt::Display) {
     let _ = io::stderr().write_all((on_one_line(words) + "\n").as_bytes());
 }
 
+/// Standard error for questions to whoever types: what is written to it is escaped, but for line breaks.
+pub fn questions() -> impl Write {
+    Questions(io::stderr())
+}
+
+struct Questions<W>(W);
+
+impl<W: Write> Write for Questions<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut out = String::new();
+        // Writing to a string cannot fail.
+        let _ = write!(Escaping::<_, true>(&mut out), "{}", String::from_utf8_lossy(bytes));
+        self.0.write_all(out.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 fn on_one_line(words: impl fmt::Display) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.

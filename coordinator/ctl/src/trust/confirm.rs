@@ -76,7 +76,7 @@ impl Confirmation {
     pub(crate) fn ask(&self, shown: &Shown) -> anyhow::Result<()> {
         let stdin = std::io::stdin();
         let is_terminal = stdin.is_terminal();
-        self.ask_with(shown, is_terminal, &mut stdin.lock(), &mut std::io::stderr())
+        self.ask_with(shown, is_terminal, &mut stdin.lock(), &mut mdfm_service::output::questions())
     }
 
     fn ask_with(
@@ -114,7 +114,12 @@ impl Confirmation {
 pub(crate) fn ask_word(question: &str, expected: &str) -> anyhow::Result<()> {
     let stdin = std::io::stdin();
     ensure!(stdin.is_terminal(), "nothing was done: this is confirmed on a terminal");
-    confirm(&format!("{question} Type: {expected}"), expected, &mut stdin.lock(), &mut std::io::stderr())
+    confirm(
+        &format!("{question} Type: {expected}"),
+        expected,
+        &mut stdin.lock(),
+        &mut mdfm_service::output::questions(),
+    )
 }
 
 fn confirm(question: &str, expected: &str, input: &mut impl BufRead, output: &mut impl Write) -> anyhow::Result<()> {
