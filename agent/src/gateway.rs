@@ -389,18 +389,23 @@ impl<S: Store> Gateway<S> {
                 event = event.name(),
                 "{event}"
             );
-            self.recent_bytes += words(event);
-            self.recent.push_back((now.utc, device.cloned(), event.clone()));
-            while self.recent.len() > RECENT_MAX || self.recent_bytes > RECENT_BYTES_MAX {
-                let Some((_, _, oldest)) = self.recent.pop_front() else { break };
-                self.recent_bytes = self.recent_bytes.saturating_sub(words(&oldest));
-            }
+            self.remember(now, device, event.clone());
         }
         writes.extend(self.outbox.add(now.utc, events)?);
         if !writes.is_empty() {
             self.store.commit(writes)?;
         }
         Ok(())
+    }
+
+    /// Keeps an event for whoever asks on site.
+    fn remember(&mut self, now: Now, device: Option<&DeviceId>, event: EventKind) {
+        self.recent_bytes += words(&event);
+        self.recent.push_back((now.utc, device.cloned(), event));
+        while self.recent.len() > RECENT_MAX || self.recent_bytes > RECENT_BYTES_MAX {
+            let Some((_, _, oldest)) = self.recent.pop_front() else { break };
+            self.recent_bytes = self.recent_bytes.saturating_sub(words(&oldest));
+        }
     }
 
     /// Records a refusal: the same one once in a while, and only within the budget of its source.
@@ -458,6 +463,7 @@ impl<S: Store> Gateway<S> {
             counts = %counts,
             "more events than one source may have recorded; the rest is counted"
         );
+        self.remember(now, device, counts.event(span.0, span.1));
         let writes = self.outbox.count(span, device, &counts)?;
         Ok(self.store.commit(writes)?)
     }

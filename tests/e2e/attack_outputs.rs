@@ -137,7 +137,8 @@ fn sec_17_no_escape_sequence_of_a_device_reaches_a_terminal() {
     let mut world = World::start(&dir, Layout { hospitals: 1, devices: 2, ..Layout::default() }).unwrap();
     world.kill_device(1, 2);
     let id = device_id(1, 2);
-    let mut stream = as_device(&world, 1, 2).unwrap();
+    let mut stream =
+        wait_for("the agent to listen", Duration::from_secs(40), || Ok(as_device(&world, 1, 2).ok())).unwrap();
     stream.write_all(&fault(&id, "error", HOSTILE)).unwrap();
     let hostile = serde_json::json!({ "model": HOSTILE });
     stream.write_all(&mqtt::publish(&format!("mdfm-device/v1/{id}/report"), hostile.to_string().as_bytes())).unwrap();
