@@ -110,6 +110,9 @@ fn sec_10_an_offline_gateway_outlives_a_flooding_device() {
     let file = std::fs::metadata(world.agent_state(1).join("state/state.log")).unwrap().len();
     assert!(file < 8 << 20, "{file} bytes");
 
+    let logs = world.on_gateway(1, &["logs", "--limit", "2000"]).unwrap();
+    assert!(logs.contains("flood") && logs.contains("are counted and not kept"), "{logs}");
+
     // It starts again, everything that waited arrives once, and the flood is counted in a few records.
     world.kill_agent(1);
     world.start_agent(1).unwrap();
@@ -124,10 +127,7 @@ fn sec_10_an_offline_gateway_outlives_a_flooding_device() {
         .ctl(Role::Auditor, &["audit", "search", "--action", "telemetry.commit", "--newest", "--limit", "500"])
         .unwrap();
     let records = page["records"].as_array().unwrap();
-    let events: Vec<String> =
-        records.iter().flat_map(|r| r["events"].as_array().into_iter().flatten().map(ToString::to_string)).collect();
     assert!(records.len() < 250, "{} records of telemetry", records.len());
-    assert!(events.iter().any(|e| e.contains("flood")) || page.to_string().contains("flood"), "the cut is counted");
     update(&world, &dir, "2.3.0", 23, 1);
 }
 
