@@ -415,12 +415,7 @@ impl<S: Store> Gateway<S> {
                 event = event.name(),
                 "{event}"
             );
-            self.recent_bytes += words(event);
-            self.recent.push_back((at, device.cloned(), event.clone()));
-            while self.recent.len() > RECENT_MAX || self.recent_bytes > RECENT_BYTES_MAX {
-                let Some((_, _, oldest)) = self.recent.pop_front() else { break };
-                self.recent_bytes = self.recent_bytes.saturating_sub(words(&oldest));
-            }
+            self.remember(at, device, event.clone());
         }
         writes.extend(self.outbox.add(at, events)?);
         if !writes.is_empty() {
@@ -428,6 +423,16 @@ impl<S: Store> Gateway<S> {
             self.store.commit(writes)?;
         }
         Ok(())
+    }
+
+    /// Keeps an event for whoever asks on site.
+    fn remember(&mut self, at: UtcMillis, device: Option<&DeviceId>, event: EventKind) {
+        self.recent_bytes += words(&event);
+        self.recent.push_back((at, device.cloned(), event));
+        while self.recent.len() > RECENT_MAX || self.recent_bytes > RECENT_BYTES_MAX {
+            let Some((_, _, oldest)) = self.recent.pop_front() else { break };
+            self.recent_bytes = self.recent_bytes.saturating_sub(words(&oldest));
+        }
     }
 
     /// Records a refusal: the same one once in a while, and only within the budget of its source.
@@ -485,6 +490,7 @@ impl<S: Store> Gateway<S> {
             counts = %counts,
             "more events than one source may have recorded; the rest is counted"
         );
+        self.remember(self.time.stamp(now), device, counts.event(span.0, span.1));
         let writes = self.outbox.count(span, device, &counts)?;
         Ok(self.store.commit(writes)?)
     }

@@ -70,7 +70,7 @@ impl<W: fmt::Write, const LINES: bool> fmt::Write for Escaping<W, LINES> {
     }
 }
 
-/// JSON text for a terminal: what is inside strings and unsafe becomes `\uXXXX`, which is the same JSON. Line breaks and indentation
+/// JSON text for a terminal: what is inside strings and unsafe becomes its escape sequence (RFC 8259), which is the same JSON. Line breaks and indentation
 /// between the values stay.
 pub fn printable_json(json: &str) -> Cow<'_, str> {
     let is_layout = |c: char| matches!(c, '\n' | ' ');
@@ -85,12 +85,14 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
 }
 
 /// JSON text for the inside of a `script` element of a page: nothing in it can end the element, begin a comment or an element, or be a
-/// line break to a script. It is the same JSON.
+/// line break to a script, and nothing changes how the page's source reads. It is the same JSON.
 pub fn json_for_html(json: &str) -> String {
     let mut out = String::with_capacity(json.len() + 16);
     for c in json.chars() {
         match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => push_json_escape(&mut out, c),
+            '\n' => out.push(c),
+            '<' | '>' | '&' => push_json_escape(&mut out, c),
+            c if is_unsafe(c) => push_json_escape(&mut out, c),
             c => out.push(c),
         }
     }

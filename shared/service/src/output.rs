@@ -20,7 +20,7 @@ pub fn lines(words: impl fmt::Display) {
     write_out(&(out + "\n"));
 }
 
-/// Prints JSON: the same value, with what a terminal may not get written as `\uXXXX`.
+/// Prints JSON: the same value, with what a terminal may not get escaped as RFC 8259 has it.
 pub fn json(json: impl fmt::Display) {
     write_out(&(text::printable_json(&json.to_string()).into_owned() + "\n"));
 }

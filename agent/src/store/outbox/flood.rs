@@ -87,7 +87,7 @@ impl Counts {
     }
 
     /// The event that says so. It is of a kind that every coordinator knows.
-    pub(super) fn event(&self, from: UtcMillis, to: UtcMillis) -> EventKind {
+    pub(crate) fn event(&self, from: UtcMillis, to: UtcMillis) -> EventKind {
         let reason = format!("{} events between {from} and {to} are counted and not kept: {self}", self.total());
         EventKind::Refused { what: REFUSED_FLOOD.into(), reason }
     }
