@@ -888,13 +888,11 @@ fn sec_10_a_device_that_contradicts_itself_makes_few_events() {
     bench.wish(Some(Wish::Hold(target(2))));
     bench.live(5_000);
     assert_eq!(bench.state(), InstallState::Staged);
-    bench.wish(Some(Wish::Install(target(2))));
     // Now it has the image and now it has not, ten times a second for a day.
     for n in 0..864_000_u32 {
         bench.now.mono = bench.now.mono.plus_ms(100);
         bench.device.other = n.is_multiple_of(2).then(|| (firmware(2), true));
-        let mut report = bench.device.report().expect("it speaks");
-        report.in_use = n.is_multiple_of(2);
+        let report = bench.device.report().expect("it speaks");
         bench.input(Input::Report(report));
         bench.input(Input::ImageReady(firmware(2).sha256));
         if bench.state() == InstallState::Failed {
