@@ -110,8 +110,7 @@ fn is_public_v6(v6: Ipv6Addr) -> bool {
     // Only 2000::/3 is given out; of it not Teredo and other protocol assignments, documentation.
     let [first, second, ..] = v6.segments();
     let is_global = first & 0xe000 == 0x2000;
-    let is_special =
-        (first == 0x2001 && second < 0x200) || (first == 0x2001 && second == 0xdb8) || first & 0xfff0 == 0x3ff0;
+    let is_special = (first == 0x2001 && (second < 0x200 || second == 0xdb8)) || first & 0xfff0 == 0x3ff0;
     is_global && !is_special
 }
 

@@ -48,7 +48,8 @@ fn enrolled(dir: &Path) {
 fn report(boot_count: u64, words: &str) -> Report {
     let running =
         FirmwareReport { version: words.into(), release_number: 1, security_version: 1, sha256: Digest([1; 32]) };
-    let staged = StagedReport { sha256: Digest([9; 32]), written_bytes: boot_count, complete: boot_count % 2 == 0 };
+    let staged =
+        StagedReport { sha256: Digest([9; 32]), written_bytes: boot_count, complete: boot_count.is_multiple_of(2) };
     Report {
         model: words.into(),
         serial: words.into(),
@@ -56,8 +57,8 @@ fn report(boot_count: u64, words: &str) -> Report {
         boot_count,
         running,
         confirmed: true,
-        secure_boot: boot_count % 3 == 0,
-        in_use: boot_count % 5 == 0,
+        secure_boot: boot_count.is_multiple_of(3),
+        in_use: boot_count.is_multiple_of(5),
         staged: Some(staged),
         last_order: boot_count,
         last_refusal: Some(Refusal { order: boot_count, code: words.into(), message: words.into() }),

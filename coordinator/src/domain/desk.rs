@@ -323,7 +323,10 @@ impl Desk {
         );
         let view = |state: &State| if shows_change { state.view(&proposal.object) } else { None };
         // What gateways get to verify says who signed what; the rest of the story stands in a record of its own, right behind.
-        let goes_to_gateways = matches!(proposal.event, Event::ManifestAttached { .. } | Event::ApprovalSigned { .. });
+        let goes_to_gateways = matches!(
+            proposal.event,
+            Event::ManifestAttached { .. } | Event::ApprovalSigned { .. } | Event::RollbackOrderAdded { .. }
+        );
         let mut record = AuditRecord {
             site: state.site_of(&proposal.object).or_else(|| site_of_new(&proposal.event)).map(|h| h.to_string()),
             address: wish.and_then(|wish| wish.address.clone()),

@@ -162,7 +162,7 @@ fn sec_5_a_roster_that_alters_the_past_is_refused_unless_accepted() {
     office.give("admin", forced);
     assert!(office.is_paused_for("D-1", "user-qa is not on the roster as QA any more"));
     let kept = office.entries.iter().filter_map(|e| AuditRecord::from_bytes(e).ok());
-    let record = kept.filter(|r| r.action == "trust.roster.add").last().expect("recorded");
+    let record = kept.rev().find(|r| r.action == "trust.roster.add").expect("recorded");
     assert_eq!(record.reason.as_deref(), Some("wrong person: user-qa as QA: the entry is dropped"));
 }
 
