@@ -226,14 +226,12 @@ impl Trust {
     /// Drops the orders that root and roster no longer support.
     pub(super) fn recheck_orders(&mut self) -> Vec<Write> {
         let mut writes = Vec::new();
+        // The coordinator sends the newest frame again: an order that did not verify may do so now.
+        self.marks.orders_frame = None;
         for (digest, (_, evidence)) in std::mem::take(&mut self.orders) {
             match self.verify_order(&evidence) {
                 Ok(verified) => drop(self.orders.insert(digest, (verified, evidence))),
-                Err(_) => {
-                    writes.push((format!("{ORDER_PREFIX}{digest}"), None));
-                    // The coordinator may send it again, for the next roster to decide.
-                    self.marks.orders_frame = None;
-                }
+                Err(_) => writes.push((format!("{ORDER_PREFIX}{digest}"), None)),
             }
         }
         writes
