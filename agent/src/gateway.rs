@@ -378,6 +378,11 @@ impl<S: Store> Gateway<S> {
         Some(self.devices.get_mut(device)?.installer.next_order())
     }
 
+    /// The time by which windows and expiries are judged: never below what was proved.
+    pub(crate) fn trusted_time(&self, now: Now) -> UtcMillis {
+        self.time.trusted(now).utc
+    }
+
     /// Batches made so far, and how many wait for an ack.
     pub(crate) fn outbox(&self) -> (u64, u64) {
         (self.outbox.made(), self.outbox.depth())

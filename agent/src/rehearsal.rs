@@ -5,7 +5,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeviceId, GatewayId};
 use mdfm_shared::sign::SecretKey;
 use mdfm_shared::telemetry::InstallState;
-use mdfm_shared::time::MonotonicMs;
+use mdfm_shared::time::{MonotonicMs, UtcMillis};
 use mdfm_shared::tlog::Hash;
 
 use crate::gateway::{Gateway, Seat, Who};
@@ -132,6 +132,10 @@ impl Agent {
     /// Batches of telemetry made so far, and how many of them wait for the coordinator's word.
     pub fn outbox(&self) -> (u64, u64) {
         self.0.outbox()
+    }
+    /// The time by which the gateway judges windows and expiries.
+    pub fn trusted_time(&self, now: Now) -> UtcMillis {
+        self.0.trusted_time(now)
     }
     /// The disk as it is now.
     pub fn disk(&self) -> Memory {

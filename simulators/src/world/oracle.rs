@@ -185,7 +185,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// An agent orders a device to boot a new image. `clock` is the gateway's own.
+    /// An agent orders a device to boot a new image. `clock` is the gateway's trusted time.
     pub(super) fn activation(
         &mut self,
         device: &DeviceId,

@@ -565,7 +565,9 @@ impl<'a> World<'a> {
     fn check_order(&mut self, gateway: usize, device: &DeviceId, command: &Command) -> Result<(), Broken> {
         let g = &self.gateways[gateway];
         let reported_in_use = g.heard.get(device).is_some_and(|r| r.in_use);
-        let clock = self.clocks(gateway).utc;
+        // A clock set back opens no window again: the agent judges by trusted time, which never falls below what was proved.
+        let now = self.clocks(gateway);
+        let clock = g.agent.as_ref().map_or(now.utc, |agent| agent.trusted_time(now));
         match &command.what {
             Order::Activate { sha256 } => {
                 let open = self

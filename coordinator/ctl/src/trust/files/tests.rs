@@ -96,8 +96,12 @@ fn sec_6_a_weak_policy_is_marked() {
         emergency: vec![Role::Clinical],
         emergency_window_ms: 31_000 * 365 * 86_400_000,
     };
-    let weak =
-        TrustRoot { version: 2, approvals: policy, expires_at: now().plus_ms(31_001 * 365 * 86_400_000), ..root(2) };
+    let weak = TrustRoot {
+        version: 2,
+        approvals: policy,
+        expires_at: now().plus_ms((31_001 * 365 + 1) * 86_400_000),
+        ..root(2)
+    };
     let marks = weak.weigh(Some(&honest), now());
     for words in [
         "the trust root lasts 31,001 years",
