@@ -19,6 +19,11 @@ use crate::disk::{DiskHandle, Real};
 use crate::store::{LogStore, StateLock, Store as _, StoreError, owner_write};
 use crate::trust::Trust;
 
+/// Times that an enrolment is asked for while the coordinator answers that there are too many.
+const BUSY_TRIES_MAX: u32 = 30;
+/// Longest pause between two of them, in seconds.
+const BUSY_PAUSE_S_MAX: u64 = 10;
+
 const FILE: &str = "identity.json";
 /// Bytes of an answer to an enrolment.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -104,7 +109,18 @@ pub(crate) async fn enrol(state_dir: &Path, road: &Road, token: &str, again: boo
         .timeout(std::time::Duration::from_secs(30))
         .build()?;
     let url = format!("{}/agent/v1/enrolments", token.url);
-    let answer = http.post(&url).json(&request).send().await.with_context(|| format!("reaching {url}"))?;
+    let mut tries = 1;
+    let answer = loop {
+        let answer = http.post(&url).json(&request).send().await.with_context(|| format!("reaching {url}"))?;
+        // Many gateways behind one address share its rate; nothing was done with the token then.
+        if answer.status() != reqwest::StatusCode::TOO_MANY_REQUESTS || tries >= BUSY_TRIES_MAX {
+            break answer;
+        }
+        let pause_s = retry_after_s(answer.headers());
+        tracing::info!(tries, pause_s, "the coordinator has too many enrolments from this network; trying again");
+        tokio::time::sleep(std::time::Duration::from_secs(pause_s)).await;
+        tries += 1;
+    };
     let status = answer.status();
     let body = answer.bytes().await?;
     if body.len() > ANSWER_BYTES_MAX {
@@ -147,4 +163,10 @@ pub(crate) async fn enrol(state_dir: &Path, road: &Road, token: &str, again: boo
     };
     atomic_write(&state_dir.join(FILE), &serde_json::to_vec(&identity)?)?;
     Ok(token.gateway)
+}
+
+/// The pause that an answer asks for, in seconds: 1 to [`BUSY_PAUSE_S_MAX`].
+fn retry_after_s(headers: &reqwest::header::HeaderMap) -> u64 {
+    let seconds = headers.get(reqwest::header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    seconds.unwrap_or(1).clamp(1, BUSY_PAUSE_S_MAX)
 }
