@@ -92,20 +92,12 @@ fn known(world: &World) {
     .unwrap();
 }
 
-/// A deployment to everybody that takes the place of an earlier one.
-fn plan(supersedes: Option<&str>) -> Value {
-    let mut plan = World::progressive(&hospital_id(1), "PT0S");
-    if let Some(before) = supersedes {
-        plan["supersedes"] = serde_json::json!([before]);
-    }
-    plan
-}
-
-fn updates(world: &World, dir: &Path, n: u8, supersedes: Option<&str>) -> String {
+fn updates(world: &World, dir: &Path, n: u8, before: Option<&str>) -> String {
     let (id, version) = (format!("FW-2.{n}.0"), format!("2.{n}.0"));
     world.release(&id, &version, u64::from(n) * 10, &image(dir, n, 200_000), 0.5).unwrap();
-    // The one before may have ended meanwhile.
-    let deployment = world.deploy(&id, &plan(supersedes)).or_else(|_| world.deploy(&id, &plan(None))).unwrap();
+    let plan = World::progressive(&hospital_id(1), "PT0S");
+    let deployment =
+        before.map_or_else(|| world.deploy(&id, &plan), |before| world.deploy_instead(&id, &plan, before)).unwrap();
     let state = |world: &World| world.deployment(&deployment).map(|view| view["devices"][0].clone());
     wait_for("the good update", Duration::from_secs(90), || Ok((state(world)?["state"] == "confirmed").then_some(())))
         .unwrap_or_else(|e| panic!("{e}: {:?}", state(world)));
@@ -162,7 +154,7 @@ fn sec_12_and_13_a_thief_of_key_and_clock_moves_nothing() {
     world.on_gateway(1, &["hold", &device, "--reason", "ward round"]).unwrap();
     world.release("FW-2.3.0", "2.3.0", 30, &image(&dir, 3, 200_000), 0.5).unwrap();
     let next = manifest_of(&world, "FW-2.3.0");
-    let deployment = world.deploy("FW-2.3.0", &plan(Some(&before))).unwrap();
+    let deployment = world.deploy_instead("FW-2.3.0", &World::progressive(&hospital_id(1), "PT0S"), &before).unwrap();
     wait_for("the release to be staged", Duration::from_secs(90), || {
         Ok((world.deployment(&deployment)?["devices"][0]["state"] == "staged").then_some(()))
     })

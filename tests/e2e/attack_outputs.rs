@@ -58,26 +58,25 @@ fn resident_kib(pid: u32) -> u64 {
 }
 
 fn update(world: &World, dir: &Path, version: &str, release: u64, hospital: usize) -> String {
-    update_instead(world, dir, version, release, hospital, &[])
+    update_instead(world, dir, version, release, hospital, None)
 }
 
-/// The same in place of deployments that are still under way.
+/// The same in place of a deployment that may still be under way.
 fn update_instead(
     world: &World,
     dir: &Path,
     version: &str,
     release: u64,
     hospital: usize,
-    supersedes: &[&str],
+    before: Option<&str>,
 ) -> String {
     let image = image(dir, u8::try_from(release).unwrap(), 200_000);
     let firmware = format!("FW-{version}");
     world.release(&firmware, version, release, &image, 0.2).unwrap();
-    let mut plan = World::progressive(&hospital_id(hospital), "PT0S");
-    plan["supersedes"] = serde_json::json!(supersedes);
-    // The one before may have ended meanwhile.
-    let alone = World::progressive(&hospital_id(hospital), "PT0S");
-    let id = world.deploy(&firmware, &plan).or_else(|_| world.deploy(&firmware, &alone)).unwrap();
+    let plan = World::progressive(&hospital_id(hospital), "PT0S");
+    let id = before
+        .map_or_else(|| world.deploy(&firmware, &plan), |before| world.deploy_instead(&firmware, &plan, before))
+        .unwrap();
     wait_for("the device to be updated", Duration::from_secs(120), || {
         let view = world.deployment(&id)?;
         let device =
@@ -146,7 +145,7 @@ fn sec_10_an_offline_gateway_outlives_a_flooding_device() {
     let records = page["records"].as_array().unwrap();
     assert!(records.len() < 250, "{} records of telemetry", records.len());
     // The faults of the flood hold the first deployment until a person decides.
-    update_instead(&world, &dir, "2.3.0", 23, 1, &[&first]);
+    update_instead(&world, &dir, "2.3.0", 23, 1, Some(&first));
 }
 
 #[test]

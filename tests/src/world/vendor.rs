@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use mdfm_shared::digest::Digest;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use super::World;
 use crate::people::Role;
 use crate::process::{program, set_clock};
+use crate::wait_for;
 
 /// The SHA-256 of the images that a command line names, one behind the other.
 fn images_digest(images: &[&str]) -> anyhow::Result<String> {
@@ -328,6 +330,24 @@ impl World {
         std::fs::write(&file, plan.to_string())?;
         let view = self.ctl(Role::Operator, &["deploy", "--firmware", id, &file.display().to_string()])?;
         Ok(view["deploymentId"].as_str().context("a deployment id")?.to_owned())
+    }
+
+    /// [`World::deploy`] in place of `before`, whatever becomes of that meanwhile: it may run, have ended, or be on its way back.
+    ///
+    /// # Errors
+    /// What the command said last, if it says so for two minutes.
+    pub fn deploy_instead(&self, id: &str, plan: &Value, before: &str) -> anyhow::Result<String> {
+        let mut instead = plan.clone();
+        instead["supersedes"] = json!([before]);
+        let mut said = anyhow::anyhow!("not tried");
+        wait_for("the deployment to be taken", Duration::from_secs(120), || {
+            match self.deploy(id, &instead).or_else(|first| self.deploy(id, plan).context(first)) {
+                Ok(deployment) => return Ok(Some(deployment)),
+                Err(refused) => said = refused,
+            }
+            Ok(None)
+        })
+        .map_err(|late| said.context(late))
     }
 
     /// The seed's three phases with `pilot` as the named pilot hospital and `monitoring` (ISO 8601) as the monitoring time.
