@@ -76,6 +76,19 @@ pub enum Output {
     Order(DeviceId, Command),
 }
 
+/// The documents by which a gateway judges who may decide what, for virtual worlds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Version of the roster; 0 before the first.
+    pub roster: u64,
+    /// Version of the withdrawals; 0 before the first.
+    pub withdrawals: u64,
+    /// Serial of the directive, and when it was signed.
+    pub directive: Option<(u64, UtcMillis)>,
+    /// Digests of the rollback orders.
+    pub orders: Vec<Digest>,
+}
+
 /// What became of a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fetched {
@@ -383,6 +396,21 @@ impl<S: Store> Gateway<S> {
         self.time.trusted(now).utc
     }
 
+    /// The authority that is held now.
+    pub(crate) fn held(&self) -> Held {
+        Held {
+            roster: self.trust.roster_version(),
+            withdrawals: self.trust.withdrawals_version(),
+            directive: self.trust.directive().map(|d| (d.serial, d.issued_at)),
+            orders: self.trust.order_digests().collect(),
+        }
+    }
+
+    /// Whether the release with this manifest is withdrawn for this gateway.
+    pub(crate) fn is_withdrawn(&self, manifest: Digest) -> bool {
+        self.trust.withdrawn(manifest).is_some()
+    }
+
     /// Batches made so far, and how many wait for an ack.
     pub(crate) fn outbox(&self) -> (u64, u64) {
         (self.outbox.made(), self.outbox.depth())
@@ -496,7 +524,8 @@ impl<S: Store> Gateway<S> {
             "more events than one source may have recorded; the rest is counted"
         );
         self.remember(self.time.stamp(now), device, counts.event(span.0, span.1));
-        let writes = self.outbox.count(span, device, &counts)?;
+        let mut writes = self.outbox.count(span, device, &counts)?;
+        writes.push(self.time.commit(now));
         Ok(self.store.commit(writes)?)
     }
 

@@ -12,7 +12,7 @@ use crate::gateway::{Gateway, Seat, Who};
 use crate::store::{OutboxLimits, Store, StoreError};
 use crate::trust::Trust;
 
-pub use crate::gateway::{Fetched, GatewayError, Output};
+pub use crate::gateway::{Fetched, GatewayError, Held, Output};
 pub use crate::image::Image;
 pub use crate::installer::Now;
 pub use crate::store::memory::{LastBatch, Memory};
@@ -136,6 +136,14 @@ impl Agent {
     /// The time by which the gateway judges windows and expiries.
     pub fn trusted_time(&self, now: Now) -> UtcMillis {
         self.0.trusted_time(now)
+    }
+    /// The authority by which it judges.
+    pub fn held(&self) -> Held {
+        self.0.held()
+    }
+    /// Whether a release was ever withdrawn for this gateway.
+    pub fn is_withdrawn(&self, manifest: Digest) -> bool {
+        self.0.is_withdrawn(manifest)
     }
     /// The disk as it is now.
     pub fn disk(&self) -> Memory {

@@ -135,6 +135,11 @@ impl Trust {
         self.marks.orders_frame.unwrap_or(Digest([0; 32]))
     }
 
+    /// Digests of the orders that are held.
+    pub(crate) fn order_digests(&self) -> impl Iterator<Item = Digest> {
+        self.orders.keys().copied()
+    }
+
     pub(super) fn verify_order(&self, evidence: &RollbackOrderEvidence) -> Result<VerifiedOrder, Refused> {
         let refuse = refused("rollbackOrder");
         let roster = self.roster.as_ref().ok_or_else(|| refuse(&"no approver roster has arrived yet"))?;

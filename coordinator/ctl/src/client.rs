@@ -271,7 +271,7 @@ pub(crate) async fn logout(out: &Output, file: &Path) -> anyhow::Result<()> {
 
 /// Writes a file that only its owner may read.
 pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create(true)
@@ -279,6 +279,10 @@ pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         .mode(0o600)
         .open(path)
         .with_context(|| format!("writing {}", path.display()))?;
+    // A file that was there keeps its mode otherwise, and others could read what is written now.
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))
+        .with_context(|| format!("making {} readable by its owner only", path.display()))?;
     file.write_all(bytes)?;
+    file.sync_all()?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use mdfm_shared::sign::{PublicKey, SecretKey, Signed};
 use mdfm_shared::telemetry::{InstallState, TelemetryBatch};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::{Checkpoint, Hash, NoteSigner, Tree};
-use mdfm_shared::trust::{Approval, Role, Roster, RosterEntry, TrustRoot, Validation};
+use mdfm_shared::trust::{Approval, Role, RollbackOrder, Roster, RosterEntry, TrustRoot, Validation, Withdrawals};
 use mdfm_shared::wire::{self, Topic};
 
 use crate::domain::access::AccessRole;
@@ -55,6 +55,10 @@ pub enum Act {
     TrustRoot(Signed<TrustRoot>),
     /// Publishes a roster.
     Roster(Signed<Roster>),
+    /// Publishes withdrawals.
+    Withdrawals(Signed<Withdrawals>),
+    /// Publishes an order to go back.
+    RollbackOrder(Signed<RollbackOrder>),
     /// Registers a hospital.
     Hospital { hospital: HospitalId, cohort: Option<String> },
     /// Sets its windows, in the API's JSON, and whether its staff want to be asked.
@@ -502,6 +506,8 @@ fn commands(state: &State, now: UtcMillis, act: Act) -> Result<Vec<Command>, Ref
                 .chain([Command::AddRoster { roster, accept_alterations: true, reason: None }])
                 .collect());
         }
+        Act::Withdrawals(withdrawals) => Command::AddWithdrawals { withdrawals },
+        Act::RollbackOrder(order) => Command::AddRollbackOrder { order },
         Act::Hospital { hospital, cohort } => {
             let name = hospital.to_string();
             Command::RegisterHospital { hospital, name, cohort, timezone: None }

@@ -10,6 +10,7 @@ use mdfm_shared::record::{ActorKind, AuditRecord, Outcome};
 use mdfm_shared::telemetry::{EventKind, InstallState, TelemetryBatch};
 use mdfm_shared::time::UtcMillis;
 
+use super::authority::Authority;
 use super::scenario::{Adversary, Flaw, Scenario};
 use super::setup::{self, START};
 
@@ -71,6 +72,8 @@ pub(super) struct Oracle {
     confined: Option<HospitalId>,
     /// Whether a person has ordered anything back.
     ordered_by_a_person: bool,
+    /// Who may decide what.
+    pub(super) authority: Authority,
 }
 
 /// The weekly windows, in the API's JSON, that are these spans after the start of the world.
@@ -108,6 +111,11 @@ impl Oracle {
             let manifest = setup::manifest(i + 1, release);
             (manifest.sha256, manifest.firmware_id)
         });
+        let mut authority = Authority::default();
+        for (i, release) in scenario.release.iter().enumerate() {
+            let manifest = setup::manifest(i + 1, release);
+            authority.release(manifest.sha256, setup::signed_manifest(&manifest).digest(), manifest.recall_window());
+        }
         Self {
             windows: scenario.fleet.windows_s.iter().map(span).collect(),
             anytime: scenario
@@ -125,6 +133,7 @@ impl Oracle {
             adversary: scenario.adversary,
             confined: confined(scenario),
             ordered_by_a_person: false,
+            authority,
         }
     }
 

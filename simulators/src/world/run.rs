@@ -8,6 +8,7 @@
 mod adversary;
 mod faults;
 mod line;
+mod papers;
 mod people;
 
 use std::cmp::Reverse;
@@ -21,7 +22,7 @@ use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId, HospitalId};
 use mdfm_shared::telemetry::{FirmwareReport, InstallState};
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 use mdfm_shared::tlog::Hash;
-use mdfm_shared::trust::Role;
+use mdfm_shared::trust::{Role, Withdrawals};
 use mdfm_shared::wire::Topic;
 
 use super::device::{Device, Obeyed};
@@ -64,6 +65,7 @@ enum Event {
     Deploy(usize),
     People,
     Adversary,
+    Paper(papers::Paper),
     Calm,
 }
 
@@ -163,6 +165,9 @@ pub(super) struct World<'a> {
     logged: usize,
     calm: bool,
     oracle: Oracle,
+    /// The newest withdrawals that were signed, and the version of the newest roster.
+    withdrawals: Option<Withdrawals>,
+    roster_version: u64,
     malice: adversary::Malice,
     /// Hospitals that a person took out of a deployment because of the adversary.
     left_out: BTreeSet<(usize, HospitalId)>,
@@ -228,6 +233,8 @@ impl<'a> World<'a> {
             logged: 0,
             calm: false,
             oracle: Oracle::new(scenario),
+            withdrawals: None,
+            roster_version: 0,
             malice: adversary::Malice::new(scenario.seed),
             left_out: BTreeSet::new(),
             transcript: Vec::new(),
@@ -279,7 +286,11 @@ impl<'a> World<'a> {
         let must =
             |done: Result<bool, Broken>| assert!(matches!(done, Ok(true)), "the installation is accepted: {done:?}");
         must(self.act("admin", Act::TrustRoot(setup::trust_root())));
-        must(self.act("admin", Act::Roster(setup::roster())));
+        if self.scenario.authority.is_some() {
+            must(self.renew(None));
+        } else {
+            must(self.act("admin", Act::Roster(setup::roster(1, None))));
+        }
         let fleet = self.scenario.fleet.clone();
         let pinned = setup::trust_root().digest();
         let roots = self.coordinator.trust_roots();
@@ -363,6 +374,7 @@ impl<'a> World<'a> {
         self.after(0, Event::CoordinatorTick);
         self.after(PEOPLE_MS, Event::People);
         self.await_adversary();
+        self.await_papers();
         self.after(self.scenario.stormy_s * 1_000, Event::Calm);
     }
 
@@ -473,6 +485,7 @@ impl<'a> World<'a> {
                 self.after(PEOPLE_MS, Event::People);
             }
             Event::Adversary => self.adversary()?,
+            Event::Paper(paper) => self.sign_paper(paper)?,
             Event::Calm => {
                 self.calm = true;
                 self.say("world", "from here on the world behaves");
@@ -576,7 +589,11 @@ impl<'a> World<'a> {
                     .flatten()
                     .filter_map(|d| self.coordinator.deployment(d))
                     .any(|d| d.devices.get(device).is_some_and(|p| p.open));
-                let hospital = g.hospital.clone();
+                if let Some(agent) = &g.agent {
+                    let (id, held) = (g.id.clone(), agent.held());
+                    self.oracle.authority.activation(&id, device, *sha256, &held, (now, clock))?;
+                }
+                let hospital = self.gateways[gateway].hospital.clone();
                 self.oracle.activation(device, &hospital, *sha256, open, reported_in_use, clock)
             }
             Order::Rollback { .. } => {
@@ -590,11 +607,20 @@ impl<'a> World<'a> {
     /// Writes down how the installations moved, and lets the oracle see it.
     fn note_states(&mut self, gateway: usize) -> Result<(), Broken> {
         let Some(agent) = &self.gateways[gateway].agent else { return Ok(()) };
+        let (now, boot) = (self.clocks(gateway), self.gateways[gateway].boot);
+        let (held, trusted) = (agent.held(), agent.trusted_time(now));
+        let id = &self.gateways[gateway].id;
+        self.oracle.authority.after(id, &held, |manifest| agent.is_withdrawn(manifest), (now, trusted), boot)?;
         let states: Vec<(DeviceId, InstallState)> = agent.states().map(|(id, s)| (id.clone(), s)).collect();
         for (device, state) in states {
             let site = &self.sites[self.gateways[gateway].devices[&device]];
             let free = !site.device.in_use && site.plugged;
             if let Some(before) = self.oracle.state(&device, state, self.now_ms, free)? {
+                let running = {
+                    let flaws = Self::flaw_of(&self.flaws, self.gateways[gateway].devices[&device]);
+                    site.device.running(&flaws).sha256
+                };
+                self.oracle.authority.moved(&device, (before, state), running, &held, trusted)?;
                 self.rollbacks += u64::from(state == InstallState::RolledBack);
                 self.say(device.as_str(), &format!("{before:?} -> {state:?}"));
             }

@@ -90,7 +90,7 @@ fn install(arguments: &Arguments) -> anyhow::Result<Fleet> {
     let mut engine = Engine::default();
     let mut rng = Rng::new(arguments.seed, 3);
     engine.act(START, "admin", Act::TrustRoot(setup::trust_root()))?;
-    engine.act(START, "admin", Act::Roster(setup::roster()))?;
+    engine.act(START, "admin", Act::Roster(setup::roster(1, None)))?;
     let hospitals: Vec<HospitalId> =
         (0..arguments.hospitals).map(|h| id(&format!("H-{h:05}"))).collect::<Result<_, _>>()?;
     for (h, hospital) in hospitals.iter().enumerate() {
@@ -124,6 +124,7 @@ fn install(arguments: &Arguments) -> anyhow::Result<Fleet> {
         approve_after_s: 0,
         withheld: Vec::new(),
         security_version: 1,
+        recall_window_s: None,
         flaw: Vec::new(),
     };
     let manifest = setup::manifest(1, &release);

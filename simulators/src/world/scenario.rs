@@ -29,6 +29,9 @@ pub(super) struct Scenario {
     /// Who means harm, if anybody does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) adversary: Option<Adversary>,
+    /// How long documents of authority live, and what people withdraw or order back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) authority: Option<Authority>,
     /// Releases, the first with release number 22.
     #[serde(default)]
     pub(super) release: Vec<Release>,
@@ -67,6 +70,22 @@ pub(super) enum Adversary {
     Clocks,
 }
 
+/// What people sign beside approvals. Without it a world has one roster that never expires, and no withdrawals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Authority {
+    /// Roster and withdrawals expire so long after they were signed.
+    pub(super) life_s: u64,
+    /// When the next version of both is signed.
+    pub(super) renewals_s: Vec<u64>,
+    /// When which release is withdrawn, 1 for the first.
+    #[serde(default)]
+    pub(super) withdraw: Vec<(u64, usize)>,
+    /// When which release is ordered back whatever its recall window says.
+    #[serde(default)]
+    pub(super) order_back: Vec<(u64, usize)>,
+}
+
 /// The line between gateways and coordinator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -96,6 +115,9 @@ pub(super) struct Release {
     #[serde(default)]
     pub(super) withheld: Vec<String>,
     pub(super) security_version: u32,
+    /// Recall window of the manifest; the default of the product without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) recall_window_s: Option<u64>,
     /// What is wrong with it, by device (1 for the first of the fleet).
     #[serde(default)]
     pub(super) flaw: Vec<(usize, Flaw)>,
@@ -222,6 +244,9 @@ impl Scenario {
                 deploy.release
             );
         }
+        for (_, release) in scenario.authority.iter().flat_map(|a| a.withdraw.iter().chain(&a.order_back)) {
+            anyhow::ensure!((1..=scenario.release.len()).contains(release), "there is no release {release}");
+        }
         if let Some(Adversary::Gateway { gateway, .. }) = scenario.adversary {
             anyhow::ensure!((1..=scenario.gateways()).contains(&gateway), "there is no gateway {gateway}");
         }
@@ -275,6 +300,7 @@ impl Scenario {
             fleet,
             network,
             adversary: None,
+            authority: None,
             release: Vec::new(),
             deploy: Vec::new(),
             event: Vec::new(),
@@ -289,6 +315,7 @@ impl Scenario {
                 class: if strategy == "Emergency" { "emergency" } else { "standard" }.into(),
                 approve_after_s: rng.between(0, 20),
                 withheld: if rng.one_in(12) { vec!["Regulatory".into()] } else { Vec::new() },
+                recall_window_s: None,
                 security_version: if rng.one_in(2) { 1 } else { 2 + n as u32 },
                 flaw: random_flaws(&mut rng, devices),
             });
@@ -346,7 +373,31 @@ impl Scenario {
                 scenario.event.sort_by_key(|e| e.at_s);
             }
         }
+        if rng.one_in(2) {
+            scenario.add_authority(&mut rng);
+        }
         scenario
+    }
+
+    /// Documents that expire, releases that are withdrawn, recall windows that end, orders that reach further.
+    fn add_authority(&mut self, rng: &mut Rng) {
+        let life_s = rng.between(200, 900);
+        let mut renewals_s = Vec::new();
+        let mut at_s = 0;
+        while at_s < self.stormy_s {
+            // Mostly in time, at times too late.
+            at_s += life_s * rng.between(50, 130) / 100;
+            renewals_s.push(at_s.min(self.stormy_s));
+        }
+        let releases = self.release.len();
+        let mut some = |one_in: u64| {
+            let at_s = rng.between(100, self.stormy_s);
+            let release = rng.between(1, releases as u64) as usize;
+            rng.one_in(one_in).then_some((at_s, release)).into_iter().collect()
+        };
+        let (withdraw, order_back) = (some(2), some(3));
+        self.release.iter_mut().for_each(|r| r.recall_window_s = Some(rng.between(0, 300)));
+        self.authority = Some(Authority { life_s, renewals_s, withdraw, order_back });
     }
 }
 

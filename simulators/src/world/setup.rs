@@ -8,7 +8,10 @@ use mdfm_shared::sign::{Document, SecretKey, Signed};
 use mdfm_shared::telemetry::FirmwareReport;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::NoteSigner;
-use mdfm_shared::trust::{Approval, ApprovalPolicy, Role, RoleKeys, Roster, RosterEntry, TrustRoot};
+use mdfm_shared::trust::{
+    Approval, ApprovalPolicy, Freshness, OrderSigner, Role, RoleKeys, RollbackOrder, Roster, RosterEntry, TrustRoot,
+    Withdrawals,
+};
 
 use super::device::{HARDWARE, MODEL};
 use super::scenario::Release;
@@ -65,7 +68,7 @@ pub(super) fn approver(role: Role) -> (&'static str, SecretKey) {
     }
 }
 
-pub(super) fn roster() -> Signed<Roster> {
+pub(super) fn roster(version: u64, freshness: Option<Freshness>) -> Signed<Roster> {
     let entries = Role::ALL
         .into_iter()
         .map(|role| {
@@ -81,7 +84,31 @@ pub(super) fn roster() -> Signed<Roster> {
             }
         })
         .collect();
-    signed(&Roster { version: 1, entries, freshness: None }, REGISTRAR)
+    signed(&Roster { version, entries, freshness }, REGISTRAR)
+}
+
+/// Withdrawals as the registrar signs them.
+pub(super) fn withdrawals(withdrawals: &Withdrawals) -> Signed<Withdrawals> {
+    signed(withdrawals, REGISTRAR)
+}
+
+/// The order of one person in role to go back from a release.
+pub(super) fn rollback_order(release: usize, manifest: Digest, at: UtcMillis) -> Signed<RollbackOrder> {
+    let role = Role::Clinical;
+    let (user, key) = approver(role);
+    let signer = OrderSigner { user: user.parse().expect("a good id"), printed_name: user.to_owned(), role };
+    let order = RollbackOrder {
+        label: format!("recall of release {release}"),
+        releases: vec![manifest],
+        devices: Vec::new(),
+        below_floor: false,
+        meaning: "I order these devices back".into(),
+        reason: "rehearsed".into(),
+        issued_at: at,
+        expires_at: at.plus_ms(86_400_000),
+        signers: vec![signer],
+    };
+    Signed::sign(&order, &[&key]).expect("small documents")
 }
 
 /// What devices left the factory with.
@@ -131,7 +158,7 @@ pub(super) fn manifest(n: usize, release: &Release) -> Manifest {
         health: HealthPolicy { probation_ms: 20_000, error_budget: 0, silence_limit_ms: 30_000 },
         extra_approvals: Vec::new(),
         sbom_sha256: None,
-        recall_window_ms: None,
+        recall_window_ms: release.recall_window_s.map(|s| s * 1_000),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Somebody who means harm: one holds a gateway with its key and says what it likes, the other holds the coordinator's keys and
-//! orders what it likes. Whatever they do, `oracle.rs` says how far it may reach.
+//! orders what it likes and keeps documents back. Whatever they do, `oracle.rs` says how far it may reach.
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{Action, DeviceDirective, Directive, Finish, Window};
@@ -71,6 +71,16 @@ impl World<'_> {
             Some(Adversary::Coordinator { .. }) => self.order_harm(),
             Some(Adversary::Clocks) | None => Ok(()),
         }
+    }
+
+    /// Whoever holds the coordinator's machine keeps documents back: rosters, withdrawals and orders mostly.
+    pub(super) fn withholds(&mut self, topic: &str) -> bool {
+        let Some(Adversary::Coordinator { from_s }) = self.scenario.adversary else { return false };
+        let is_told = matches!(
+            Topic::parse(topic),
+            Some(Topic::Roster | Topic::Withdrawals | Topic::RollbackOrders(_) | Topic::Ack(_))
+        );
+        !self.calm && self.now_ms >= from_s * 1_000 && is_told && !self.malice.rng.one_in(4)
     }
 
     /// A batch of the gateway that the adversary holds became part of the log.

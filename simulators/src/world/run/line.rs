@@ -40,6 +40,9 @@ impl World<'_> {
 
     pub(super) fn send_down(&mut self, gateway: usize, topic: &str, payload: &[u8]) {
         let Some(connection) = self.gateways[gateway].connection else { return };
+        if self.withholds(topic) {
+            return;
+        }
         for delay in self.fates() {
             let delay = self.in_order(gateway, 0, delay);
             let (topic, payload) = (topic.to_owned(), payload.to_vec());
@@ -57,13 +60,17 @@ impl World<'_> {
     }
 
     pub(super) fn deliver_retained(&mut self, gateway: usize) {
-        let own = Topic::Directive(self.gateways[gateway].id.clone()).to_string();
+        let id = self.gateways[gateway].id.clone();
+        let own = [Topic::Directive(id.clone()), Topic::RollbackOrders(id)].map(|topic| topic.to_string());
         let all: Vec<(String, Vec<u8>)> = self
             .retained
             .iter()
             .filter(|(topic, _)| {
-                **topic == own
-                    || matches!(Topic::parse(topic), Some(Topic::TrustRoot(_) | Topic::Roster | Topic::Checkpoint))
+                own.contains(topic)
+                    || matches!(
+                        Topic::parse(topic),
+                        Some(Topic::TrustRoot(_) | Topic::Roster | Topic::Withdrawals | Topic::Checkpoint)
+                    )
             })
             .map(|(topic, payload)| (topic.clone(), payload.clone()))
             .collect();
@@ -81,7 +88,7 @@ impl World<'_> {
             }
             for gateway in 0..self.gateways.len() {
                 let hears = match &topic {
-                    Topic::Directive(g) | Topic::Ack(g) => *g == self.gateways[gateway].id,
+                    Topic::Directive(g) | Topic::Ack(g) | Topic::RollbackOrders(g) => *g == self.gateways[gateway].id,
                     Topic::Release(digest) => self.gateways[gateway].wanted.contains(digest),
                     _ => true,
                 };
