@@ -4,7 +4,7 @@
 //! the monotonic clock counted since. It never falls. The *clock* mark is the gateway's own clock at its last commit; a wrong clock
 //! may have raised it, so it yields to a newly signed time that agrees with the wall clock, down to the proved mark and no further.
 
-use mdfm_shared::limits::CLOCK_TOLERANCE_MS;
+use mdfm_shared::limits::{CLOCK_LEAD_MAX_MS, CLOCK_TOLERANCE_MS};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::wire;
 use serde::{Deserialize, Serialize};
@@ -86,13 +86,13 @@ impl TrustedTime {
         (self.kept.boot, self.kept.counted_at) = (self.boot, now.mono);
     }
 
-    /// A document signed at `signed_at` was verified and is newer than what was held. No single signature moves the proved mark
-    /// above the wall clock by more than the tolerance: whoever steals a key cannot stop the gateway with a time far ahead.
+    /// A document signed at `signed_at` was verified and is newer than what was held. No signature moves the proved mark above the wall
+    /// clock by more than a minute, which is far within the tolerance: whoever steals a key cannot stop the gateway with a time ahead.
     /// Returns what to report where the clock mark yields.
     pub(crate) fn verified(&mut self, now: Now, signed_at: UtcMillis) -> Option<String> {
         let before = self.proved(now);
         self.count(now);
-        self.kept.proved = before.max(signed_at.min(now.utc.plus_ms(CLOCK_TOLERANCE_MS)));
+        self.kept.proved = before.max(signed_at.min(now.utc.plus_ms(CLOCK_LEAD_MAX_MS)));
         let agrees =
             signed_at.since_ms(now.utc) <= CLOCK_TOLERANCE_MS && now.utc.since_ms(signed_at) <= CLOCK_TOLERANCE_MS;
         let yields = self.kept.clock.since_ms(now.utc) > CLOCK_TOLERANCE_MS
@@ -196,6 +196,22 @@ mod tests {
         }
         let good = at(200, T.plus_ms(200));
         assert!(time.is_trusted(good), "behind by {} ms", time.behind_ms(good));
+    }
+
+    #[test]
+    fn sec_13_a_signed_time_ahead_leaves_room_for_a_step_back() {
+        let (store, mut time) = proved();
+        for step in 1..=100 {
+            time.verified(at(step, T.plus_ms(step)), T.plus_ms(HOUR_MS - 1_000));
+        }
+        for time in [&time, &load(&store, 2)] {
+            let stepped_back = at(200, ago(30 * 60_000));
+            assert!(time.is_trusted(stepped_back), "behind by {} ms", time.behind_ms(stepped_back));
+        }
+        assert!(
+            time.stamp(at(200, T.plus_ms(200))) <= T.plus_ms(CLOCK_LEAD_MAX_MS + 200),
+            "nor are records dated far ahead"
+        );
     }
 
     #[test]

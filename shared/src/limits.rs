@@ -58,6 +58,8 @@ pub const TRUST_LIFETIME_MAX_MS: u64 = 400 * DAY_MS;
 pub const COSIGNATURE_AGE_MAX_MS: u64 = 7 * DAY_MS;
 /// How far the time of a signed document may lie ahead of the reader's clock.
 pub const CLOCK_TOLERANCE_MS: u64 = 3_600_000;
+/// How far a signed time moves the proved time of a gateway above its own clock at most.
+pub const CLOCK_LEAD_MAX_MS: u64 = 60_000;
 /// Releases that one document of withdrawals names.
 pub const WITHDRAWALS_MAX: usize = 256;
 /// How far the version of accepted withdrawals may lie above the one held: one approver's key cannot use up the numbers.

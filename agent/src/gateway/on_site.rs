@@ -40,6 +40,11 @@ impl DeviceState {
             "writtenBytes": report.and_then(|r| r.staged.as_ref()).map(|s| s.written_bytes),
             "sizeBytes": image.map(|i| i.size_bytes),
             "deployment": journal.plan.as_ref().map(|p| &p.deployment),
+            "refusedRelease": journal.refused.as_ref().map(|r| json!({
+                "manifest": r.manifest,
+                "deployment": r.deployment,
+                "reason": r.reason,
+            })),
             "held": journal.held,
             "quarantined": journal.is_quarantined(),
             "failuresInARow": journal.failures,

@@ -87,10 +87,32 @@ pub(crate) struct Journal {
     pub(crate) orders_done: Vec<Digest>,
     /// The release of the plan's fallback, where this agent installed it.
     pub(crate) fallback_manifest: Option<Digest>,
+    /// What the device confirmed before the plan, while the plan has not touched the device.
+    pub(crate) kept: Option<Box<Kept>>,
+    /// The release and deployment that were refused while something was confirmed, and why.
+    pub(crate) refused: Option<RefusedRelease>,
+}
+
+/// A confirmed installation, to which the journal returns when a later release ends before it touched the device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) plan: Plan,
+    pub(crate) detail: String,
+    pub(crate) confirmed_at: Option<UtcMillis>,
+    pub(crate) recall_window_ms: Option<u64>,
+    pub(crate) fallback_manifest: Option<Digest>,
+}
+
+/// A release that was not installed over a confirmed one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RefusedRelease {
+    pub(crate) manifest: Digest,
+    pub(crate) deployment: DeploymentId,
+    pub(crate) reason: String,
 }
 
 /// Fields at the end that journals of earlier versions lack; each of them begins as one zero byte.
-const ADDED_FIELDS: usize = 4;
+const ADDED_FIELDS: usize = 6;
 /// Rollback orders remembered; they expire long before so many were followed.
 const ORDERS_DONE_MAX: usize = 64;
 
@@ -113,7 +135,51 @@ impl Journal {
             recall_window_ms: None,
             orders_done: Vec::new(),
             fallback_manifest: None,
+            kept: None,
+            refused: None,
         }
+    }
+
+    /// Remembers what is confirmed before another plan takes its place.
+    pub(crate) fn keep_confirmed(&mut self) {
+        if self.phase == Phase::Confirmed
+            && let Some(plan) = &self.plan
+        {
+            self.kept = Some(Box::new(Kept {
+                plan: plan.clone(),
+                detail: self.detail.clone(),
+                confirmed_at: self.confirmed_at,
+                recall_window_ms: self.recall_window_ms,
+                fallback_manifest: self.fallback_manifest,
+            }));
+        }
+    }
+
+    /// The inactive slot may be written from now on: the firmware before is not there any more.
+    pub(crate) fn lose_fallback(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            kept.plan.fallback = kept.plan.image.firmware.clone();
+            kept.fallback_manifest = Some(kept.plan.manifest);
+        }
+    }
+
+    /// Whether something confirmed was kept with the firmware before it.
+    pub(crate) fn has_way_back(&self) -> bool {
+        self.kept.as_ref().is_some_and(|k| k.plan.fallback.sha256 != k.plan.image.firmware.sha256)
+    }
+
+    /// The plan ended before it touched what runs: what was confirmed before is what the device has, with its way back.
+    pub(crate) fn return_to_kept(&mut self, reason: &str) {
+        let (Some(kept), Some(ended)) = (self.kept.take(), &self.plan) else { return };
+        self.refused = Some(RefusedRelease {
+            manifest: ended.manifest,
+            deployment: ended.deployment.clone(),
+            reason: reason.to_owned(),
+        });
+        let Kept { plan, detail, confirmed_at, recall_window_ms, fallback_manifest } = *kept;
+        (self.plan, self.phase, self.detail) = (Some(plan), Phase::Confirmed, detail);
+        (self.confirmed_at, self.recall_window_ms) = (confirmed_at, recall_window_ms);
+        self.fallback_manifest = fallback_manifest;
     }
 
     /// Decodes a journal of this or an earlier version.

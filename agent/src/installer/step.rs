@@ -11,7 +11,7 @@ use mdfm_shared::telemetry::{
 };
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 
-use super::state::{BootId, Journal, Phase, Plan, QUARANTINE_FAILURES, Stamp};
+use super::state::{BootId, Journal, Phase, Plan, QUARANTINE_FAILURES, RefusedRelease, Stamp};
 use super::{Authority, Effect, Input, Now, OnSite, Outcome, Target, Wish};
 use crate::image::Image;
 
@@ -376,8 +376,15 @@ impl Installer {
                 manifest: plan.manifest,
                 deployment: plan.deployment.clone(),
                 running,
-                detail,
+                detail: detail.clone(),
             });
+        }
+        match self.journal.phase {
+            Phase::Fetching => {}
+            Phase::Staging | Phase::Staged => self.journal.lose_fallback(),
+            Phase::Idle | Phase::Failed if self.journal.has_way_back() => self.journal.return_to_kept(&detail),
+            Phase::Idle | Phase::Failed => {}
+            _ => self.journal.kept = None,
         }
     }
 
@@ -451,7 +458,7 @@ impl Installer {
     fn advance(&mut self, now: Now, step: &mut Step) -> bool {
         match self.journal.phase.clone() {
             Phase::Idle | Phase::Failed | Phase::RolledBack => {
-                self.leave_stray_trial(now, step) || self.consider(now, step)
+                self.leave_stray_trial(now, step) || self.is_recalled(step) || self.consider(now, step)
             }
             Phase::Confirmed => self.consider_leaving(now, step) || self.consider(now, step),
             Phase::Fetching => self.runs_already(now, step) || self.cancelled(step) || self.fetched(step),
@@ -482,6 +489,19 @@ impl Installer {
         stray
     }
 
+    /// A later release ended after the slot was written, and the coordinator calls the confirmed one back: that is answered.
+    fn is_recalled(&mut self, step: &mut Step) -> bool {
+        let (Some(kept), Some((_, report))) = (&self.journal.kept, &self.report) else { return false };
+        let runs_it = report.confirmed && report.running.sha256 == kept.plan.image.firmware.sha256;
+        if !runs_it || !self.is_called_back(&kept.plan) {
+            return false;
+        }
+        let reason = self.journal.detail.clone();
+        self.journal.return_to_kept(&reason);
+        step.dirty = true;
+        true
+    }
+
     /// Preparing, and yet the device runs the release: it is watched as if it had just been told to. One that runs something else
     /// on trial goes back first.
     fn runs_already(&mut self, now: Now, step: &mut Step) -> bool {
@@ -510,8 +530,9 @@ impl Installer {
             self.journal.security_floor = floor;
             step.dirty = true;
         }
-        if self.journal.plan.as_ref().is_some_and(|p| p.manifest == target.digest && p.deployment == target.deployment)
-        {
+        let is_plan = |p: &Plan| p.manifest == target.digest && p.deployment == target.deployment;
+        let is_refused = |r: &RefusedRelease| r.manifest == target.digest && r.deployment == target.deployment;
+        if self.journal.plan.as_ref().is_some_and(is_plan) || self.journal.refused.as_ref().is_some_and(is_refused) {
             return false;
         }
         let firmware = FirmwareReport {
@@ -572,6 +593,8 @@ impl Installer {
             several => several.iter().map(component).collect(),
         };
         let (size_bytes, streams) = (target.manifest.size_bytes(), target.streams);
+        self.journal.keep_confirmed();
+        self.journal.refused = None;
         self.journal.confirmed_at = None;
         self.journal.fallback_manifest = match (&self.journal.phase, &self.journal.plan) {
             (Phase::Confirmed, Some(before)) if before.image.firmware.sha256 == fallback.sha256 => {
@@ -592,6 +615,7 @@ impl Installer {
         });
     }
 
+    /// The release is not installed. What is confirmed, and the way back from it, stay as they are.
     fn refuse(&mut self, target: &Target, confirmed: FirmwareReport, problem: String, step: &mut Step) -> bool {
         let untouched = FirmwareReport { version: target.manifest.version.clone(), ..confirmed.clone() };
         self.set_plan(target, untouched, confirmed);

@@ -136,6 +136,67 @@ fn sec_12_the_same_release_again_opens_no_new_window() {
 }
 
 #[test]
+fn sec_12_a_refused_release_takes_away_no_way_back() {
+    let spoilt: [fn(&mut Target); 5] = [
+        |t| t.manifest.release_number = 1,
+        |t| t.manifest.hardware_revisions = vec!["Z".into()],
+        |t| t.withdrawn = Some("alarm limits lost".into()),
+        |t| t.manifest.minimum_release = 99,
+        |t| t.start_by = Some(UtcMillis(1)),
+    ];
+    for spoil in spoilt {
+        let mut bench = confirmed_for(1);
+        let before = bench.disk.clone();
+        let mut target = target(3);
+        spoil(&mut target);
+        bench.wish(Some(Wish::Install(target)));
+        bench.live(5_000);
+        bench.reboot();
+        bench.live(2_000);
+        let failed = |e: &&EventKind| matches!(e, EventKind::StateChanged { state: InstallState::Failed, .. });
+        assert_eq!(bench.events.iter().filter(failed).count(), 1, "reported once");
+        assert_eq!(Journal { refused: None, ..bench.disk.clone() }, before);
+        bench.wish(wish_rollback(2));
+        bench.live(5_000);
+        assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
+        // A good release after all that is taken.
+        bench.wish(Some(Wish::Install(target_again(4))));
+        bench.live(20_000);
+        assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(4)));
+    }
+}
+
+fn target_again(n: u8) -> Target {
+    Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(n) }
+}
+
+#[test]
+fn sec_12_a_cancelled_release_keeps_the_way_back_it_had() {
+    // Cancelled before the slot is written.
+    let mut bench = confirmed_for(1);
+    let _ = bench.installer.step(bench.now, Input::Wish(Some(Wish::Install(target_again(3)))));
+    assert_eq!(bench.installer.journal().state(), InstallState::Fetching);
+    let _ = bench.installer.step(bench.now, Input::Wish(wish_rollback(2)));
+    assert_eq!(bench.installer.journal().state(), InstallState::RollingBack);
+    assert_eq!(bench.installer.journal().plan.as_ref().map(|p| p.fallback.clone()), Some(firmware(1)));
+    // Cancelled after it: the firmware before is gone, and whoever calls it back hears so, once.
+    let mut bench = confirmed_for(1);
+    bench.wish(Some(Wish::Hold(target_again(3))));
+    bench.live(10_000);
+    assert_eq!(bench.state(), InstallState::Staged);
+    bench.wish(wish_rollback(2));
+    bench.live(10_000);
+    bench.reboot();
+    bench.live(10_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
+    let said = refusals(&bench);
+    assert!(said.len() == 1 && said[0].contains("no other firmware was installed before"), "{said:?}");
+    bench.wish(Some(Wish::Install(target_again(4))));
+    bench.live(20_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(4)));
+}
+
+#[test]
 fn sec_12_a_device_without_other_firmware_stays() {
     let mut bench = Bench::new(Flaw::None);
     bench.device.permanent = firmware(2);
@@ -225,18 +286,20 @@ fn sec_12_journals_of_earlier_versions_load_and_are_dated() {
     let bench = confirmed_for(0);
     let undated = Journal { confirmed_at: None, recall_window_ms: None, ..bench.disk.clone() };
     let bytes = mdfm_shared::wire::encode(&undated);
-    // Earlier versions wrote everything but the last four fields, each of which begins as one zero byte.
-    let (old, added) = bytes.split_at(bytes.len() - 4);
-    assert_eq!(added, [0; 4]);
-    let mut loaded = Journal::decode(old).expect("an old journal");
-    assert_eq!(loaded, undated);
-    assert!(Journal::decode(&old[..old.len() - 1]).is_err() || old.len() < 2, "a shorter one was never written");
+    // Earlier versions wrote everything but the last four or two fields, each of which begins as one zero byte.
+    let mut loaded = undated.clone();
+    for added in [6, 2] {
+        let (old, zeros) = bytes.split_at(bytes.len() - added);
+        assert!(zeros.iter().all(|b| *b == 0));
+        loaded = Journal::decode(old).expect("an old journal");
+        assert_eq!(loaded, undated);
+    }
     let now = START_UTC.plus_ms(DAY_MS);
     assert!(loaded.date_confirmation(now) && !loaded.date_confirmation(now.plus_ms(1)));
     assert_eq!(loaded.recall_ends_at(), Some(now.plus_ms(14 * DAY_MS)));
     assert_eq!(Journal::decode(&mdfm_shared::wire::encode(&loaded)), Ok(loaded));
     let bytes = mdfm_shared::wire::encode(&Journal::new());
-    assert_eq!(Journal::decode(&bytes[..bytes.len() - 4]), Ok(Journal::new()));
+    assert_eq!(Journal::decode(&bytes[..bytes.len() - 6]), Ok(Journal::new()));
 }
 
 #[test]
@@ -344,15 +407,19 @@ fn att_2_an_older_release_is_refused_and_a_newer_one_taken() {
     let mut old = target(1);
     old.digest = Digest([77; 32]);
     old.manifest.components[0].sha256 = Digest([78; 32]);
+    let refused = |bench: &Bench| bench.disk.refused.clone().map(|r| r.reason).unwrap_or_default();
     bench.wish(Some(Wish::Install(old.clone())));
-    assert_eq!(bench.state(), InstallState::Failed);
-    assert!(bench.disk.detail.starts_with("downgrade: release number 1"), "{}", bench.disk.detail);
-    // The same with a higher number, but a security version below the floor that the coordinator raised.
+    assert!(refused(&bench).starts_with("downgrade: release number 1"), "{}", refused(&bench));
+    assert!(matches!(bench.events.last(), Some(EventKind::StateChanged { state: InstallState::Failed, .. })));
+    // The same with a higher number, but a security version below the floor that the coordinator raised after the recall window.
+    bench.pass(15 * DAY_MS);
+    bench.report();
     old.digest = Digest([79; 32]);
     old.manifest.release_number = 9;
     old.security_floor = 2;
     bench.wish(Some(Wish::Install(old)));
-    assert!(bench.disk.detail.starts_with("downgrade: security version 1"), "{}", bench.disk.detail);
+    assert!(refused(&bench).starts_with("downgrade: security version 1"), "{}", refused(&bench));
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
     bench.wish(Some(Wish::Install(target(3))));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));

@@ -30,6 +30,8 @@ pub(crate) enum Bar {
     ClockBehind,
     /// A document was signed later than the wall clock says it is.
     SignedAhead,
+    /// No roster is held that the newest trust root vouches for.
+    RosterMissing,
     /// The roster has expired.
     RosterExpired,
     /// The withdrawals have expired.
@@ -43,7 +45,7 @@ impl Bar {
     pub(crate) fn what(self) -> &'static str {
         match self {
             Self::ClockBehind | Self::SignedAhead => "clock",
-            Self::RosterExpired => "trust",
+            Self::RosterMissing | Self::RosterExpired => "trust",
             Self::WithdrawalsExpired | Self::WithdrawalsMissing => "withdrawals",
         }
     }
@@ -111,7 +113,13 @@ impl Trust {
             Some(withdrawals) => self.withdrawals = Some(withdrawals),
             // The next roster decides.
             None if self.roster.is_none() => {}
-            None => (self.withdrawals, self.withdrawals_frame) = (None, None),
+            None => {
+                (self.withdrawals, self.withdrawals_frame) = (None, None);
+                // How far a signer without authority counted binds nobody; the next ones of whoever has it do.
+                self.marks.withdrawals_version = 1;
+                self.union.end();
+                self.besides.writes.push(self.union.write());
+            }
         }
         self.withdrawals_frame.is_some()
     }
@@ -299,6 +307,11 @@ impl Trust {
         if let Some((name, at)) = signed.into_iter().find_map(|(name, at)| Some((name, at.filter(ahead)?))) {
             let text = format!("{name} was signed at {at}, but the clock says {wall}; one of them is wrong");
             bars.push((Bar::SignedAhead, text));
+        }
+        if self.roster.is_none() && self.root.version > 1 {
+            let text =
+                format!("no approver roster holds under trust root {}; the vendor must publish one", self.root.version);
+            bars.push((Bar::RosterMissing, text));
         }
         let freshness = self.roster.as_ref().and_then(|r| r.freshness);
         if let Some(freshness) = freshness.filter(|f| now >= f.expires_at) {

@@ -135,7 +135,7 @@ impl Union {
     }
 
     /// Another trust root begins: its withdrawals need not name these.
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         let ended = std::mem::take(&mut self.current);
         self.earlier.extend(ended);
     }

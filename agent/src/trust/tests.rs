@@ -425,11 +425,47 @@ fn sec_12_withdrawals_outlive_restarts_and_their_signer() {
         assert!(trust.withdrawn(digest).is_some());
         assert_eq!(trust.bars(NOW, NOW).iter().map(|(bar, _)| *bar).collect::<Vec<_>>(), [Bar::WithdrawalsMissing]);
     }
-    let text = reason(gateway.trust.take_withdrawals(&frame(&withdrawals(2, &[]), &[10]), NOW));
-    assert!(text.contains("no longer names"), "{text}");
-    let taken = gateway.trust.take_withdrawals(&frame(&withdrawals(2, &[digest]), &[10]), NOW);
+    // What only that signer named need not be named by others; on this gateway it stays withdrawn.
+    let taken = gateway.trust.take_withdrawals(&frame(&withdrawals(2, &[]), &[10]), NOW);
     assert!(gateway.keep(taken));
     assert_eq!((gateway.bars(0), gateway.restarted().withdrawals_version()), (vec![], 2));
+    assert!(gateway.restarted().withdrawn(digest).is_some());
+    let other = Digest([9; 32]);
+    let taken = gateway.trust.take_withdrawals(&frame(&withdrawals(3, &[other]), &[10]), NOW);
+    assert!(gateway.keep(taken));
+    let text = reason(gateway.trust.take_withdrawals(&frame(&withdrawals(4, &[]), &[10]), NOW));
+    assert!(text.contains("no longer names"), "{text}");
+}
+
+#[test]
+fn sec_12_a_version_far_ahead_binds_only_its_signer() {
+    let mut gateway = Gateway::enrolled();
+    for version in [u64::MAX, 1_025] {
+        let text = reason(gateway.trust.take_withdrawals(&frame(&withdrawals(version, &[]), &[21]), NOW));
+        assert!(text.contains("does not follow"), "{text}");
+    }
+    // Step by step it still gets far ahead of the coordinator's.
+    for step in 1..=40 {
+        let taken = gateway.trust.take_withdrawals(&frame(&withdrawals(step * 1_024, &[Digest([3; 32])]), &[21]), NOW);
+        assert!(gateway.keep(taken));
+    }
+    let mut revoked = roster();
+    revoked.version = 2;
+    revoked.entries[0].revoked = Some(Revocation { at: NOW, log_size: 1_000 });
+    let taken = gateway.trust.take_roster(&frame(&revoked, &[11]));
+    gateway.keep(taken);
+    assert_eq!(gateway.bars(0), [Bar::WithdrawalsMissing], "those that counted are gone");
+    gateway.trust = gateway.restarted();
+    let taken = gateway.trust.take_withdrawals(&frame(&withdrawals(1, &[]), &[10]), NOW);
+    assert!(gateway.keep(taken));
+    assert_eq!((gateway.bars(0), gateway.restarted().withdrawals_version()), (vec![], 1));
+    // A gateway of a fleet that is far along follows its roster.
+    let mut late = Gateway::enrolled();
+    let taken = late.trust.take_roster(&frame(&dated_roster(2, 400, 5_000), &[11]));
+    late.keep(taken);
+    let taken = late.trust.take_withdrawals(&frame(&withdrawals(5_001, &[]), &[10]), NOW);
+    assert!(late.keep(taken));
+    late.still_takes_a_good_release();
 }
 
 #[test]

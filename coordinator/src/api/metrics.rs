@@ -120,7 +120,8 @@ fn counts(registry: &mut Registry, prefix: &str, view: &impl Serialize) {
 fn authority(registry: &mut Registry, state: &Fleet, now: UtcMillis) {
     let mut expiry = BTreeMap::from([("roster".to_owned(), 0), ("withdrawals".to_owned(), 0)]);
     for standing in authority::standings(state) {
-        let document = if standing.concern == Concern::Roster { "roster" } else { "withdrawals" };
+        let is_roster = matches!(standing.concern, Concern::Roster | Concern::RosterVoid);
+        let document = if is_roster { "roster" } else { "withdrawals" };
         if let Some(at) = standing.expires_at {
             expiry.insert(document.to_owned(), usize::try_from(at.0 / 1_000).unwrap_or(usize::MAX));
         }

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::{DeviceId, FirmwareId, GatewayId};
+use mdfm_shared::id::{DeviceId, FirmwareId, GatewayId, UserId};
 use mdfm_shared::limits::{CLOCK_TOLERANCE_MS, RECALL_WINDOW_DEFAULT_MS, ROLLBACK_ORDERS_MAX, TEXT_CHARS_MAX};
 use mdfm_shared::record::{Actor, decode_document, document_text};
-use mdfm_shared::sign::Signed;
+use mdfm_shared::sign::{Document, Signed};
 use mdfm_shared::telemetry::InstallState;
 use mdfm_shared::time::UtcMillis;
-use mdfm_shared::trust::{RollbackOrder, Roster, Withdrawals};
+use mdfm_shared::trust::{Role, RollbackOrder, Roster, RosterEntry, Withdrawals};
 use serde::{Deserialize, Serialize};
 
 use super::firmware::FirmwareStatus;
@@ -56,6 +56,8 @@ pub(crate) enum Concern {
     Withdrawals,
     /// The roster demands newer withdrawals than the ones held.
     WithdrawalsMissing,
+    /// The root changed, and its registrar has not signed the roster: agents have dropped it.
+    RosterVoid,
     /// Root or roster changed, and whoever signed the withdrawals may no longer sign them.
     WithdrawalsVoid,
 }
@@ -69,6 +71,8 @@ pub(crate) struct Authority {
     pub(crate) withdrawals_document: Option<String>,
     /// Whether their signature no longer counts under root and roster: agents have dropped them.
     pub(crate) withdrawals_void: bool,
+    /// Whether the newest trust root's registrar has not signed the roster: agents have dropped it.
+    pub(crate) roster_void: bool,
     /// By the digest of the document.
     pub(crate) orders: BTreeMap<Digest, HeldOrder>,
     /// The version and the days left of the last warning.
@@ -219,6 +223,37 @@ pub(super) fn is_void(state: &State) -> bool {
     !decode_document("trust.withdrawals.add", text).is_ok_and(accept)
 }
 
+/// Whether the roster's signatures do not count under the newest trust root, as agents judge it after a change of the root.
+pub(super) fn is_roster_void(state: &State) -> bool {
+    let (Some(root), Some(text)) = (state.trusted_root(), &state.roster_document) else { return false };
+    let holds = |signed: Signed<Roster>| signed.verify(root.registrar_keys()).is_ok();
+    !decode_document("trust.roster.add", text).is_ok_and(holds)
+}
+
+/// Checks that a person may sign today with the key that made this signature: an authority that has ended signs nothing more, whatever
+/// date stands on it.
+///
+/// # Errors
+/// The roster has no entry for person, role and key that counts now.
+pub(crate) fn need_current<T: Document>(
+    state: &State,
+    now: UtcMillis,
+    signed: &Signed<T>,
+    (user, role, printed_name): (&UserId, Role, &str),
+) -> Result<(), Refusal> {
+    let place = (now, state.log_size);
+    let entry = state.need_roster()?.entry_for(user, role, signed.signatures(), printed_name, place);
+    let counts =
+        |e: &&RosterEntry| e.is_valid(now, state.log_size) && signed.signatures().iter().any(|s| s.key == e.key.id());
+    if entry.filter(counts).is_some() {
+        return Ok(());
+    }
+    let detail = format!(
+        "the authority of {user} as {role} with this key has ended; nothing that is signed with it is taken any more, whatever its date"
+    );
+    Err(Refusal::document("authority-ended", detail))
+}
+
 /// Checks that a roster with an expiry may begin to count now.
 pub(super) fn check_roster(roster: &Roster, now: UtcMillis) -> Result<(), Refusal> {
     match roster.freshness {
@@ -261,6 +296,16 @@ pub(super) fn add_withdrawals(
     let held = state.authority.withdrawals.as_ref();
     let accepted =
         Withdrawals::accept(signed, root, state.roster.as_ref(), held, now).map_err(|e| Refusal::document(CODE, e))?;
+    // Signed by an approver, not by release role or registrar: whoever may sign at its date must still.
+    let signs = |e: &&RosterEntry| signed.signatures().iter().any(|s| s.key == e.key.id());
+    let by_role = signed.verify(root.release_keys()).is_ok() || signed.verify(root.registrar_keys()).is_ok();
+    if let Some(entry) = state.roster.iter().flat_map(|r| &r.entries).find(signs).filter(|_| !by_role) {
+        let roles = state.need_roster()?.entries.iter().filter(|e| e.user == entry.user).flat_map(|e| e.roles.clone());
+        let current = |role| need_current(state, now, signed, (&entry.user, role, &entry.printed_name));
+        let mut tried = roles.map(current);
+        let first = tried.next().unwrap_or(Ok(()));
+        first.or_else(|refusal| tried.find(Result::is_ok).unwrap_or(Err(refusal)))?;
+    }
     let next = held.map_or(1, |h| h.version + 1);
     if accepted.version != next {
         let detail = format!("withdrawals version {} were posted, the next is {next}; sign that one", accepted.version);
@@ -306,6 +351,9 @@ pub(super) fn add_order(
     let roster = state.need_roster()?;
     let order = RollbackOrder::verify(signed, roster, state.log_size).map_err(|e| Refusal::document(CODE, e))?;
     check_times(CODE, order.issued_at, order.expires_at, now)?;
+    for signer in &order.signers {
+        need_current(state, now, signed, (&signer.user, signer.role, &signer.printed_name))?;
+    }
     order.signers.iter().try_for_each(|signer| people::may_sign(state, now, signer.user.as_str()))?;
     for manifest in &order.releases {
         if !state.firmware.values().any(|f| f.manifest.as_ref().is_some_and(|m| m.digest == *manifest)) {
@@ -373,6 +421,9 @@ impl Standing {
             (Concern::Withdrawals, Some(at)) => {
                 format!("withdrawals {version} {}; sign the next ones (mdfmctl withdrawals renew)", when(at))
             }
+            (Concern::RosterVoid, _) => format!(
+                "roster {version} does not hold under the newest trust root; its registrar signs the next one (mdfmctl trust roster --from … --renew)"
+            ),
             (Concern::WithdrawalsVoid, _) => format!(
                 "withdrawals {version} are signed by somebody who may no longer sign; sign the next ones (mdfmctl withdrawals renew)"
             ),
@@ -387,6 +438,8 @@ impl Standing {
 pub(crate) fn standings(state: &State) -> Vec<Standing> {
     let held = state.authority.withdrawals.as_ref();
     let roster = state.roster.as_ref().and_then(|r| Some((r.version, r.freshness?)));
+    let void = state.roster.as_ref().filter(|_| state.authority.roster_void);
+    let void = void.map(|r| Standing { concern: Concern::RosterVoid, version: r.version, expires_at: None });
     let expiry = roster.map(|(version, fresh)| Standing {
         concern: Concern::Roster,
         version,
@@ -399,7 +452,7 @@ pub(crate) fn standings(state: &State) -> Vec<Standing> {
         false => Standing { concern: Concern::Withdrawals, version: h.version, expires_at: Some(h.expires_at) },
         true => Standing { concern: Concern::WithdrawalsVoid, version: h.version, expires_at: None },
     });
-    [expiry, withdrawals, missing].into_iter().flatten().collect()
+    [void.or(expiry), withdrawals, missing].into_iter().flatten().collect()
 }
 
 /// Refuses what agents would not start.
@@ -423,7 +476,7 @@ pub(super) fn warn(state: &State, now: UtcMillis) -> Vec<Proposal> {
     });
     due.map(|(standing, days)| {
         let object = match standing.concern {
-            Concern::Roster => "trust/roster",
+            Concern::Roster | Concern::RosterVoid => "trust/roster",
             Concern::Withdrawals | Concern::WithdrawalsMissing | Concern::WithdrawalsVoid => "trust/withdrawals",
         };
         let reason = standing.words(now);

@@ -12,7 +12,7 @@ use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{Approval, Role, Roster, RosterEntry, check_approval, missing_roles, start_by};
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Proposal, Refusal, State, people};
+use super::{Event, Proposal, Refusal, State, authority, people};
 
 /// How far a signer's clock may run ahead of ours.
 const CLOCK_AHEAD_MS_MAX: u64 = 5 * 60_000;
@@ -260,6 +260,7 @@ pub(super) fn approve(
         return Err(Refusal::forbidden("not-the-signer", detail));
     }
     people::may_sign(state, now, person(&actor.id))?;
+    authority::need_current(state, now, signed, (&approval.user, approval.role, &approval.printed_name))?;
     if approval.user.as_str() == person(&firmware.submitter) {
         return Err(refuse(&format!("{} submitted this firmware and may not approve it", approval.user)));
     }

@@ -40,6 +40,9 @@ pub(crate) struct Gateway {
     pub(crate) directive: Option<IssuedDirective>,
     /// Highest directive serial that the gateway is known to have seen beyond ours; the next one must be above it.
     pub(crate) serial_seen: u64,
+    /// Where in the log it enrolled first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) enrolled_at: Option<u64>,
     /// What was wrong with its telemetry chain, the newest last.
     pub(crate) anomalies: Vec<Anomaly>,
 }
@@ -186,7 +189,7 @@ pub(crate) struct Device {
     /// Unique device identifier (21 CFR 830), as on the label.
     pub(crate) udi: Option<String>,
     pub(crate) hospital: HospitalId,
-    /// The gateway it attaches to; none until one is named or the hospital has exactly one.
+    /// The gateway it attaches to where one is named; otherwise the main one of its hospital.
     pub(crate) gateway: Option<GatewayId>,
     /// What it runs, as registered and then as reported.
     pub(crate) firmware_version: String,
@@ -200,8 +203,11 @@ pub(crate) struct Device {
     /// Security version below which the device accepts nothing more.
     pub(crate) security_floor: u32,
     pub(crate) last_error: Option<String>,
-    /// The newest deployment that it is part of.
+    /// The newest deployment that it is part of, apart from ended ones that never moved it.
     pub(crate) deployment: Option<DeploymentId>,
+    /// The last deployment before that one which moved it to other firmware.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) moved_by: Option<DeploymentId>,
     /// Out of service for good; its records expire from then on.
     pub(crate) retired_at: Option<UtcMillis>,
 }
@@ -224,6 +230,7 @@ impl Device {
             security_floor: 0,
             last_error: None,
             deployment: None,
+            moved_by: None,
             retired_at: None,
         }
     }

@@ -244,6 +244,9 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
                 (Concern::Roster, days) => format!("roster {version} expires in less than {days} days"),
                 (Concern::Withdrawals, 0) => format!("withdrawals {version} have expired: gateways start nothing new"),
                 (Concern::Withdrawals, days) => format!("withdrawals {version} expire in less than {days} days"),
+                (Concern::RosterVoid, _) => {
+                    format!("roster {version} does not hold under the newest trust root: gateways start nothing new")
+                }
                 (Concern::WithdrawalsVoid, _) => {
                     format!("withdrawals {version} are signed by somebody who may no longer sign")
                 }

@@ -29,7 +29,7 @@ use super::notice::Webhook;
 use super::people::{self, Token};
 use super::recall::Recall;
 use super::retention::{self, Disposal, Hold, Terms};
-use super::rollout::{Change, Deployment, Status};
+use super::rollout::{Change, Deployment, DeviceProgress, Status};
 use super::settings::Settings;
 use super::{Event, Refusal, trust};
 
@@ -116,19 +116,24 @@ fn known<'a, K: Ord + std::fmt::Display, V>(map: &'a mut BTreeMap<K, V>, id: &K)
     map.get_mut(id).ok_or_else(|| ReplayError::Unknown(id.to_string()))
 }
 
-type HospitalGateways = BTreeMap<HospitalId, BTreeSet<GatewayId>>;
+/// The gateways of each hospital that are not revoked, and where in the log each enrolled first.
+type HospitalGateways = BTreeMap<HospitalId, BTreeMap<GatewayId, Option<u64>>>;
 
-fn only_gateway<'a>(all: &'a HospitalGateways, hospital: &HospitalId) -> Option<&'a GatewayId> {
-    let mut gateways = all.get(hospital)?.iter();
-    match (gateways.next(), gateways.next()) {
-        (Some(only), None) => Some(only),
+/// The gateway of devices for which nobody named one: the only one of the hospital, or of several the one that enrolled first. Another
+/// that is registered or enrolled later takes no device from it.
+fn main_gateway<'a>(all: &'a HospitalGateways, hospital: &HospitalId) -> Option<&'a GatewayId> {
+    let gateways = all.get(hospital)?;
+    let first = gateways.iter().filter_map(|(id, enrolled)| Some((enrolled.as_ref()?, id))).min();
+    match (first, gateways.keys().next()) {
+        (Some((_, id)), _) => Some(id),
+        (None, Some(only)) if gateways.len() == 1 => Some(only),
         _ => None,
     }
 }
 
-/// The gateway named for a device, or the only one of its hospital.
+/// The gateway named for a device, or the main one of its hospital.
 fn reached_through<'a>(all: &'a HospitalGateways, device: &'a Device) -> Option<&'a GatewayId> {
-    device.gateway.as_ref().or_else(|| only_gateway(all, &device.hospital))
+    device.gateway.as_ref().or_else(|| main_gateway(all, &device.hospital))
 }
 
 impl State {
@@ -223,10 +228,12 @@ impl State {
                 self.first_root_digest.get_or_insert(digest);
                 self.roots.push(document());
                 self.authority.withdrawals_void = authority::is_void(self);
+                self.authority.roster_void = authority::is_roster_void(self);
             }
             Event::RosterAdded { .. } => {
                 self.roster = Some(record.document::<Roster>()?.decode_unverified()?);
                 self.roster_document = Some(document());
+                self.authority.roster_void = false;
                 self.authority.withdrawals_void = authority::is_void(self);
             }
             Event::WithdrawalsAdded { .. } => {
@@ -274,7 +281,7 @@ impl State {
             }
             Event::GatewayRegistered { gateway, hospital } => {
                 let chain = Chain::new(0);
-                self.hospital_gateways.entry(hospital.clone()).or_default().insert(gateway.clone());
+                self.hospital_gateways.entry(hospital.clone()).or_default().insert(gateway.clone(), None);
                 let new = Gateway {
                     hospital,
                     token: None,
@@ -283,6 +290,7 @@ impl State {
                     chain,
                     directive: None,
                     serial_seen: 0,
+                    enrolled_at: None,
                     anomalies: Vec::new(),
                 };
                 self.gateways.insert(gateway, new);
@@ -295,6 +303,9 @@ impl State {
                 held.token = None;
                 held.credentials = Some(Credentials { telemetry_key, certificate_sha256, previous: None });
                 held.chain = Chain::new(epoch);
+                let first = *held.enrolled_at.get_or_insert(index);
+                let all = self.hospital_gateways.entry(held.hospital.clone()).or_default();
+                all.insert(gateway, Some(first));
             }
             Event::CertificateRenewed { gateway, certificate_sha256, previous_sha256, previous_until } => {
                 let held = known(&mut self.gateways, &gateway)?;
@@ -447,9 +458,28 @@ impl State {
                 let held = known(&mut self.deployments, &deployment)?;
                 held.apply(at, &change, &|id| devices.get(id).map(|d| d.hospital.clone()));
                 if let Change::MembersJoined { members } = &change {
-                    for device in members.iter().flat_map(|m| &m.devices) {
-                        if let Some(device) = self.devices.get_mut(device) {
-                            device.deployment = Some(deployment.clone());
+                    for id in members.iter().flat_map(|m| &m.devices) {
+                        let Some(device) = self.devices.get_mut(id) else { continue };
+                        let before = device.deployment.replace(deployment.clone());
+                        let moved = |d: &DeploymentId| {
+                            self.deployments
+                                .get(d)
+                                .and_then(|d| d.devices.get(id))
+                                .is_some_and(DeviceProgress::is_moved)
+                        };
+                        // A deployment that moved it stays the one to go back from until another moves it.
+                        device.moved_by = before.filter(moved).or(device.moved_by.take());
+                    }
+                }
+                let held = known(&mut self.deployments, &deployment)?;
+                if !held.is_active() {
+                    // Devices that it never moved still belong to the deployment that did.
+                    for (id, _) in held.devices.iter().filter(|(_, p)| !p.is_moved()) {
+                        if let Some(device) = self.devices.get_mut(id)
+                            && device.deployment.as_ref() == Some(&deployment)
+                            && device.moved_by.is_some()
+                        {
+                            device.deployment = device.moved_by.take();
                         }
                     }
                 }
@@ -494,7 +524,7 @@ impl State {
     /// Makes anew what follows from gateways and devices.
     pub(super) fn index(&mut self) {
         for (id, gateway) in self.gateways.iter().filter(|(_, g)| !g.revoked) {
-            self.hospital_gateways.entry(gateway.hospital.clone()).or_default().insert(id.clone());
+            self.hospital_gateways.entry(gateway.hospital.clone()).or_default().insert(id.clone(), gateway.enrolled_at);
         }
         let devices: Vec<_> =
             self.devices.iter().map(|(id, d)| (id.clone(), d.hospital.clone(), d.gateway.clone())).collect();
@@ -612,7 +642,7 @@ impl State {
         self.trusted_root.as_ref()
     }
 
-    /// The gateway through which a device is reached: the one named for it, or the only one of its hospital.
+    /// The gateway through which a device is reached: the one named for it, or the main one of its hospital.
     pub(crate) fn gateway_of(&self, id: &DeviceId) -> Option<&GatewayId> {
         reached_through(&self.hospital_gateways, self.devices.get(id)?)
     }
@@ -622,24 +652,24 @@ impl State {
         reached_through(&self.hospital_gateways, device)
     }
 
-    /// The gateway of a hospital that has exactly one.
-    pub(crate) fn only_gateway(&self, hospital: &HospitalId) -> Option<&GatewayId> {
-        only_gateway(&self.hospital_gateways, hospital)
+    /// The gateway of the hospital's devices for which nobody named one.
+    pub(crate) fn main_gateway(&self, hospital: &HospitalId) -> Option<&GatewayId> {
+        main_gateway(&self.hospital_gateways, hospital)
     }
 
     /// The devices that are reached through a gateway.
     pub(crate) fn devices_of(&self, gateway: &GatewayId) -> Vec<DeviceId> {
         let hospital = self.gateways.get(gateway).map(|g| &g.hospital);
-        let only = hospital.filter(|h| self.only_gateway(h) == Some(gateway));
+        let main = hospital.filter(|h| self.main_gateway(h) == Some(gateway));
         let named = self.named_devices.get(gateway).into_iter().flatten();
-        let unnamed = only.and_then(|h| self.unnamed_devices.get(h)).into_iter().flatten();
+        let unnamed = main.and_then(|h| self.unnamed_devices.get(h)).into_iter().flatten();
         let all: BTreeSet<&DeviceId> = named.chain(unnamed).collect();
         all.into_iter().cloned().collect()
     }
 
     /// The gateways of a hospital that are not revoked.
     pub(crate) fn gateways_of(&self, hospital: &HospitalId) -> impl Iterator<Item = &GatewayId> {
-        self.hospital_gateways.get(hospital).into_iter().flatten()
+        self.hospital_gateways.get(hospital).into_iter().flat_map(BTreeMap::keys)
     }
 
     /// The hospital that a user's authority ends at; none for the vendor's people.

@@ -92,8 +92,9 @@ impl Withdrawals {
     ) -> Result<Verified<Self>, WithdrawalError> {
         let found = Self::authorized(signed, root, roster)?;
         let held_version = held.map_or(0, |h| h.version);
-        let is_next =
-            found.version > held_version && (held.is_none() || found.version - held_version <= WITHDRAWALS_STEP_MAX);
+        let demanded = roster.and_then(|r| r.freshness).map_or(0, |f| f.withdrawals_version);
+        let is_next = found.version > held_version
+            && found.version - held_version.max(demanded.min(found.version)) <= WITHDRAWALS_STEP_MAX;
         if !is_next {
             return Err(WithdrawalError::Version { held: held_version, found: found.version });
         }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mdfm_agent::rehearsal::{Held, Now};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeviceId, GatewayId};
-use mdfm_shared::limits::CLOCK_TOLERANCE_MS;
+use mdfm_shared::limits::{CLOCK_LEAD_MAX_MS, CLOCK_TOLERANCE_MS};
 use mdfm_shared::telemetry::InstallState;
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 
@@ -100,8 +100,8 @@ impl Authority {
             && serial > known.directive
         {
             known.directive = serial;
-            // One signature moves no clock by more than the tolerance.
-            let proved = issued_at.min(now.utc.plus_ms(CLOCK_TOLERANCE_MS));
+            // One signature moves no clock by more than a minute.
+            let proved = issued_at.min(now.utc.plus_ms(CLOCK_LEAD_MAX_MS));
             if known.proved.is_none_or(|(before, ..)| proved > before) {
                 known.proved = Some((proved, boot, now.mono));
             }

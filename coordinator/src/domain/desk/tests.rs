@@ -815,7 +815,7 @@ fn p11_10a_whatever_happened_replays_to_the_same_state() {
     let value = |state: &State| serde_json::to_value(state).expect("state encodes");
     assert_eq!(value(&again), value(&office.state));
     let hospital: HospitalId = id("H-2");
-    assert_eq!(again.only_gateway(&hospital), office.state.only_gateway(&hospital), "indexes too");
+    assert_eq!(again.main_gateway(&hospital), office.state.main_gateway(&hospital), "indexes too");
     assert_eq!(again.devices_of(&id("GW-2")), office.state.devices_of(&id("GW-2")));
 }
 

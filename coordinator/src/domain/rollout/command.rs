@@ -61,6 +61,7 @@ pub(crate) fn validate(
         return Err(Refusal::forbidden("not-the-signer", detail));
     }
     people::may_sign(state, now, person(&actor.id))?;
+    authority::need_current(state, now, signed, (&validation.user, validation.role, &validation.printed_name))?;
     if deployment.status != Status::Running {
         return Err(wrong_step(id, &deployment.status, "validated"));
     }

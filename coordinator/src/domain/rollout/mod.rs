@@ -178,6 +178,10 @@ pub(crate) struct DeviceProgress {
 }
 
 impl DeviceProgress {
+    /// Whether the device left the firmware that it ran when the deployment began, or was told to.
+    pub(crate) fn is_moved(&self) -> bool {
+        !matches!(self.state, None | Some(InstallState::Idle | InstallState::Failed))
+    }
     fn new(phase: u32) -> Self {
         Self {
             phase,
