@@ -204,7 +204,7 @@ fn sec_4_no_token_and_no_old_factor_decides_over_the_fleet() {
         json!({ "deviceModel": "CardiacMonitor-X200", "versions": ["2.1.0"], "action": "rollBack", "reason": "x" });
     let why = json!({ "reason": "x" });
     for (method, path, body, expected) in [
-        ("POST", tokens.as_str(), &Value::Null, "gateway-enrolled"),
+        ("POST", tokens.as_str(), &Value::Null, "person"),
         ("POST", revocation.as_str(), &why, "person"),
         ("POST", "/api/v1/recalls", &recall, "permission"),
         ("POST", "/api/v1/deployments/dep-1/abort", &why, "person"),
@@ -217,7 +217,9 @@ fn sec_4_no_token_and_no_old_factor_decides_over_the_fleet() {
     assert_eq!(machine.json("GET", "/api/v1/devices", &Value::Null).unwrap().0, 200, "what it is for it does");
     let new = json!({ "gatewayId": "GW-900", "hospitalId": hospital_id(1) });
     assert_eq!(machine.json("POST", "/api/v1/gateways", &new).unwrap().0, 201);
-    assert_eq!(machine.json("POST", "/api/v1/gateways/GW-900/enrolment-tokens", &Value::Null).unwrap().0, 201);
+    let first = machine.json("POST", "/api/v1/gateways/GW-900/enrolment-tokens", &Value::Null).unwrap();
+    assert_eq!(code(&first), "person", "nor does a token enrol reporters of its own");
+    assert_eq!(operator.json("POST", "/api/v1/gateways/GW-900/enrolment-tokens", &Value::Null).unwrap().0, 201);
 
     // A password alone makes no token, and replaces no gateway.
     let password = world.dir.join("password").display().to_string();

@@ -144,7 +144,7 @@ pub(super) async fn list(
     )
 }
 
-/// Makes a one-time enrolment token; a new one replaces an unused one. Whoever uses one for a gateway that is enrolled replaces that gateway:
+/// Makes a one-time enrolment token; a new one replaces an unused one. A person makes it: the word of an enrolled gateway moves devices. Whoever uses one for a gateway that is enrolled replaces that gateway:
 /// this needs a person who has just shown the second factor, and administrators and operators are notified.
 #[utoipa::path(post, path = "/api/v1/gateways/{gateway}/enrolment-tokens",
     responses((status = 201, body = TokenView), (status = 409, body = Problem)))]

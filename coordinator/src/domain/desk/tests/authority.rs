@@ -270,6 +270,39 @@ fn sec_12_a_recall_past_the_window_waits_for_an_order() {
 }
 
 #[test]
+fn sec_12_a_deployment_that_moved_nobody_hides_no_earlier_one() {
+    let mut office = Office::new();
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    office.confirm(1..=4, "D-1", 22);
+    for ms in [1_000, HOUR_MS, 1_000] {
+        office.live(ms);
+    }
+    office.give("operator", Command::Abort { deployment: id("D-1"), reason: "enough".into() });
+    office.release(23, FirmwareClass::Standard, 3);
+    office.deploy("D-2", &all(23, "")).expect("nothing is in the way");
+    for d in 1..=2 {
+        // Refused before anything was touched, for example as a downgrade.
+        office.report(1, d, "D-2", InstallState::Failed, None);
+    }
+    office.give("operator", Command::Abort { deployment: id("D-2"), reason: "wrong release".into() });
+    for h in 2..=4 {
+        for d in 1..=2 {
+            office.report(h, d, "D-2", InstallState::Idle, None);
+        }
+    }
+    office.live(1_000);
+    assert!(!office.deployment("D-2").is_active(), "{:?}", office.deployment("D-2").status);
+    for h in 1..=4 {
+        for d in 1..=2 {
+            let found = office.state.devices[&device(h, d)].deployment.clone();
+            assert_eq!(found, Some(id("D-1")), "DEV-{h}-{d}");
+        }
+    }
+    office.give("operator", open_recall("R-1"));
+    assert_eq!(office.actions(1), ["rollback"; 2], "the recall reaches what D-1 brought");
+}
+
+#[test]
 fn sec_12_within_the_window_a_recall_needs_no_order() {
     let mut office = Office::new();
     office.deploy("D-1", &all(22, "")).expect("approved");

@@ -6,6 +6,26 @@ use super::super::super::notice::{self, NoticeKind, NoticeRule};
 use super::super::super::settings::Settings;
 use super::*;
 
+#[test]
+fn sec_4_a_second_gateway_takes_no_device_from_the_first() {
+    let mut office = Office::new();
+    let hospital: HospitalId = id("H-1");
+    for (gateway, h) in [("GW-0", 0), ("GW-9", 9)] {
+        office.give("op", Command::RegisterGateway { gateway: id(gateway), hospital: hospital.clone() });
+        assert_eq!(office.state.gateway_of(&device(1, 1)), Some(&id("GW-1")), "registered, not enrolled");
+        office.enrol(h);
+        assert_eq!(office.state.gateway_of(&device(1, 1)), Some(&id("GW-1")), "enrolled later");
+        assert!(office.state.devices_of(&id(gateway)).is_empty());
+    }
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    assert_eq!((office.actions(1).len(), office.actions(9).len()), (2, 0));
+    // A restart changes nothing; the end of the first does.
+    let again = State::from_snapshot(&office.state.to_snapshot().expect("JSON")).expect("a state");
+    assert_eq!(again.gateway_of(&device(1, 1)), Some(&id("GW-1")));
+    office.give("admin", Command::RevokeGateway { gateway: id("GW-1"), reason: "stolen".into() });
+    assert_eq!(office.state.gateway_of(&device(1, 1)), Some(&id("GW-0")));
+}
+
 impl Office {
     fn say(&mut self, h: usize, d: usize, deployment: &str, state: InstallState, detail: &str) {
         let manifest = self.deployment(deployment).plan.manifest;

@@ -204,6 +204,44 @@ fn sec_5_a_root_that_demands_more_asks_for_what_is_missing() {
 }
 
 #[test]
+fn sec_5_a_root_of_another_registrar_voids_the_roster_aloud() {
+    let mut office = Office::new();
+    let mut next = root(2);
+    next.registrar.keys = vec![key(77).public()];
+    office.give("admin", Command::AddTrustRoot { root: signed(&next, &[1, 2]) });
+    let refusal = office.deploy("D-1", &all(22, "")).expect_err("agents have no roster");
+    assert_eq!(refusal.code, "trust-not-fresh", "{refusal}");
+    assert!(refusal.detail.contains("does not hold under the newest trust root"), "{refusal}");
+    office.pass(1_000);
+    let warned = office.entries.iter().filter(|e| String::from_utf8_lossy(e).contains("\"rosterVoid\"")).count();
+    assert_eq!(warned, 1, "people hear of it once");
+    let next = Roster { version: 2, ..roster() };
+    office.give("admin", add_roster(signed(&next, &[77])));
+    office.deploy("D-1", &all(22, "")).expect("the new registrar has signed");
+}
+
+#[test]
+fn sec_5_an_ended_authority_signs_nothing_whatever_the_date() {
+    let mut office = Office::new();
+    let manifest = release(30, FirmwareClass::Standard, 3);
+    office.upload(&manifest);
+    office.pass(60_000);
+    // The key of the QA person is replaced: the entry with the old one ends now.
+    let mut next = Roster { version: 2, ..roster() };
+    let old = next.entries[1].clone();
+    next.entries[1].valid_until = office.now;
+    next.entries.push(RosterEntry { key: key(88).public(), valid_from: office.now, ..old });
+    publish(&mut office, &next);
+    office.pass(10_000);
+    let before_the_end = UtcMillis(office.now.0 - 30_000);
+    let digest = office.firmware(30).manifest.as_ref().expect("attached").digest;
+    let approval = Approval { at: before_the_end, ..approval(digest, "user-qa", Role::Qa) };
+    let back_dated = Command::Approve { firmware: id("FW-30"), approval: signed(&approval, &[22]) };
+    office.refuses("user-qa", back_dated, "authority-ended", "whatever its date");
+    sign(&mut office, 30, "user-qa", Role::Qa, 88).expect("the new key signs");
+}
+
+#[test]
 fn sec_5_no_other_manifest_while_a_deployment_brings_the_old_one() {
     let mut office = Office::new();
     office.deploy("D-1", &all(22, "")).expect("approved");
