@@ -1,3 +1,5 @@
+//! Documents by hand, hostile ones, and those of real tools.
+
 use std::io::Read;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! The order against SemVer, dpkg and rpm, and as an order.
+
 use std::process::Command;
 
 use proptest::prelude::*;
