@@ -13,14 +13,17 @@ pub mod enrol;
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixture;
 pub mod id;
+pub mod json;
 pub mod limits;
 pub mod manifest;
 pub mod record;
 pub mod report;
+pub mod sbom;
 pub mod sign;
 pub mod telemetry;
 pub mod text;
 pub mod time;
 pub mod tlog;
 pub mod trust;
+pub mod version;
 pub mod wire;

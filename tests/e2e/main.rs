@@ -26,6 +26,7 @@ mod monitoring;
 mod network;
 mod notices;
 mod on_site;
+mod parts;
 mod recall;
 mod single_sign_on;
 mod stolen_coordinator;

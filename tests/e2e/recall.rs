@@ -13,8 +13,8 @@ fn fda_806_a_recall_is_followed_to_the_device_that_was_away() {
     let mut world = World::start(&dir, Layout { hospitals: 2, devices: 1, ..Layout::default() }).unwrap();
     let first = image(&dir, 21, 200_000);
     let sbom = dir.join("sbom.json");
-    let parts = json!({ "bomFormat": "CycloneDX", "components": [ { "name": "openssl", "version": "3.0.1" } ] });
-    std::fs::write(&sbom, parts.to_string()).unwrap();
+    // FLD-1, FLD-2: larger than a megabyte, and the part is inside another one.
+    std::fs::write(&sbom, crate::parts::sbom().to_string()).unwrap();
     world.release_as("FW-2.2.0", "2.2.0", 22, &first, &["--sbom", &sbom.display().to_string()]).unwrap();
     let everybody = json!({ "strategy": "Progressive", "phases": [
         { "hospitalCohort": "all", "percentage": 100, "monitoringDuration": "PT1H" } ] });

@@ -34,6 +34,8 @@ const SUBPROTOCOL: &str = "mqtt";
 const STEP: Duration = Duration::from_secs(15);
 /// Where the MQTT client meets the way that is not straight.
 const SOCKET: &str = "uplink.sock";
+/// How the address of a proxy begins.
+const SCHEME: &str = "http://";
 const PIECE_BYTES: usize = 16 * 1024;
 /// Bytes of one WebSocket message.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -65,7 +67,8 @@ impl Drop for Relay {
 }
 
 impl Road {
-    /// From `http://[user:password@]host:port`, or an empty text for none.
+    /// From `http://[user:password@]host:port`, or an empty text for none. Name and password may hold any character, as it is or as `%` and two
+    /// hexadecimal digits; only a colon in the name, and a `%` before two such digits, must be written so. An IPv6 address stands in brackets.
     ///
     /// # Errors
     /// The text is no such address.
@@ -74,13 +77,24 @@ impl Road {
             return Ok(Self { via: None, websocket });
         }
         let bad = || "proxy must be http://host:port, or http://user:password@host:port".to_owned();
-        let url: reqwest::Url = proxy.parse().map_err(|_| bad())?;
-        let plain = url.scheme() == "http" && matches!(url.path(), "" | "/") && url.query().is_none();
+        // A URL's own rules for what is before the host would change or refuse what a password may hold.
+        let rest = proxy.get(..SCHEME.len()).filter(|s| s.eq_ignore_ascii_case(SCHEME)).map(|s| &proxy[s.len()..]);
+        let rest = rest.ok_or_else(bad)?;
+        let (before, host) = rest.rsplit_once('@').map_or((None, rest), |(before, host)| (Some(before), host));
+        let url: reqwest::Url = format!("{SCHEME}{host}").parse().map_err(|_| bad())?;
+        let plain = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
         let (Some(host), Some(port), true) = (url.host_str(), url.port_or_known_default(), plain) else {
             return Err(bad());
         };
-        let credentials = (!url.username().is_empty())
-            .then(|| (url.username().to_owned(), url.password().unwrap_or_default().to_owned()));
+        let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+        let credentials = match before.map(|b| b.split_once(':').unwrap_or((b, ""))) {
+            None | Some(("", _)) => None,
+            Some((user, password)) => Some((decoded(user).ok_or_else(bad)?, decoded(password).ok_or_else(bad)?)),
+        };
+        if credentials.as_ref().is_some_and(|(user, _)| user.contains(':')) {
+            // Basic authentication (RFC 7617 §2) ends the name there.
+            return Err("proxy: a user name has no colon".into());
+        }
         Ok(Self { via: Some(Via { host: host.to_owned(), port, credentials }), websocket })
     }
 
@@ -88,7 +102,8 @@ impl Road {
     pub(crate) fn http(&self) -> anyhow::Result<reqwest::ClientBuilder> {
         let client = reqwest::Client::builder().no_proxy();
         let Some(via) = &self.via else { return Ok(client) };
-        let mut proxy = reqwest::Proxy::all(format!("http://{}:{}", via.host, via.port)).context("the proxy")?;
+        let mut proxy =
+            reqwest::Proxy::all(format!("{SCHEME}{}", authority(&via.host, via.port))).context("the proxy")?;
         if let Some((user, password)) = &via.credentials {
             proxy = proxy.basic_auth(user, password);
         }
@@ -130,7 +145,7 @@ impl Road {
             // Its end is the end of the stream that it became.
             let _ = connection.with_upgrades().await;
         });
-        let to = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        let to = authority(host, port);
         let mut request = hyper::Request::connect(&to).header("host", &to);
         if let Some((user, password)) = &via.credentials {
             let credentials = STANDARD.encode(format!("{user}:{password}"));
@@ -140,6 +155,32 @@ impl Road {
         ensure!(answer.status().is_success(), "the proxy answered {} to CONNECT {to}", answer.status());
         Ok(Box::new(TokioIo::new(hyper::upgrade::on(answer).await.context("the proxy")?)))
     }
+}
+
+/// Host and port, an IPv6 address in brackets.
+fn authority(host: &str, port: u16) -> String {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// A text with `%` and two hexadecimal digits as the bytes that they stand for; `None` if those are not UTF-8.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, more @ ..] = rest {
+        let hex = more.get(..2).filter(|h| *first == b'%' && h.iter().all(u8::is_ascii_hexdigit));
+        match hex.and_then(|h| std::str::from_utf8(h).ok()).and_then(|h| u8::from_str_radix(h, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &more[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = more;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok().filter(|t| !t.chars().any(char::is_control))
 }
 
 /// Bytes both ways.
@@ -210,6 +251,8 @@ async fn pump<S: AsyncRead + AsyncWrite + Unpin>(near: UnixStream, far: WebSocke
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -221,6 +264,80 @@ mod tests {
         assert_eq!(via("http://gw:secret@proxy.ward.example:3128/"), good(Some(("gw".into(), "secret".into()))));
         for bad in ["proxy:3128", "socks5://proxy:1080", "http://proxy:3128/path", "http://", "http://proxy:99999"] {
             assert!(via(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// Listens as a proxy and returns what one client asks of it, as it is written.
+    async fn asked(listener: TcpListener) -> String {
+        asked_of(&listener).await
+    }
+
+    async fn asked_of(listener: &TcpListener) -> String {
+        let (mut stream, _) = listener.accept().await.expect("a client");
+        let mut request = Vec::new();
+        let mut piece = [0; 1_024];
+        while !request.windows(4).any(|w| w == b"\r\n\r\n") {
+            let n = stream.read(&mut piece).await.expect("reads");
+            assert!(n > 0 && request.len() < 8_192, "a whole request");
+            request.extend_from_slice(&piece[..n]);
+        }
+        let _ = stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n").await;
+        String::from_utf8(request).expect("text")
+    }
+
+    /// MQTT and HTTPS (enrolment, images) say the same to the proxy, and it is what the operator meant.
+    #[tokio::test]
+    async fn fld_12_any_password_reaches_the_proxy_as_it_is() {
+        for (written, password) in [
+            ("p@s#s:w\\o r/d?", "p@s#s:w\\o r/d?"),
+            ("p%40s%23s%3Aw%5Co%20r%2fd%3f", "p@s#s:w\\o r/d?"),
+            ("100%", "100%"),
+            ("%zz%4", "%zz%4"),
+            ("pässwörd", "pässwörd"),
+            ("", ""),
+        ] {
+            let expected = format!("Basic {}", STANDARD.encode(format!("g w@ward:{password}"))).to_lowercase();
+            for by_http in [false, true] {
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+                let port = listener.local_addr().expect("bound").port();
+                let road =
+                    Road::new(&format!("http://g%20w%40ward:{written}@127.0.0.1:{port}"), false).expect("a proxy");
+                let asked = tokio::spawn(asked(listener));
+                if by_http {
+                    let client = road.http().expect("builds").tls_certs_only([]).build().expect("builds");
+                    assert!(client.get("https://coordinator.example:8443/").send().await.is_err());
+                } else {
+                    let answer = road.reach("coordinator.example", 8443).await.err().expect("407");
+                    assert!(answer.to_string().contains("407"), "{answer:#}");
+                }
+                let request = asked.await.expect("asked").to_lowercase();
+                assert!(request.starts_with("connect coordinator.example:8443 http/1.1\r\n"), "{request}");
+                assert!(request.contains(&format!("proxy-authorization: {expected}\r\n")), "{written}: {request}");
+            }
+        }
+        assert!(Road::new("http://a%3Ab:c@proxy:3128", false).is_err(), "a colon in the name");
+        assert!(
+            Road::new("http://a:%ff@proxy:3128", false).is_err()
+                && Road::new("http://a:%0d%0a@proxy:3128", false).is_err()
+        );
+    }
+
+    #[tokio::test]
+    async fn fld_13_a_proxy_with_an_ipv6_address_is_reached() {
+        let Ok(listener) = TcpListener::bind("[::1]:0").await else {
+            tracing::warn!("SKIPPED: no IPv6 on this machine");
+            return;
+        };
+        let port = listener.local_addr().expect("bound").port();
+        let road = Road::new(&format!("http://gw:secret@[::1]:{port}/"), true).expect("a proxy");
+        assert_eq!(road.via.as_ref().map(|via| via.host.as_str()), Some("::1"));
+        let first = tokio::spawn(async move { (asked_of(&listener).await, asked_of(&listener).await) });
+        assert!(road.reach("2001:db8::1", 8443).await.is_err());
+        let client = road.http().expect("builds").tls_certs_only([]).build().expect("builds");
+        assert!(client.get("https://[2001:db8::1]:8443/").send().await.is_err());
+        let (by_mqtt, by_http) = first.await.expect("asked");
+        for request in [by_mqtt, by_http] {
+            assert!(request.to_lowercase().starts_with("connect [2001:db8::1]:8443 http/1.1\r\n"), "{request}");
         }
     }
 }

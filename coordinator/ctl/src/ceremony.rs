@@ -180,7 +180,7 @@ fn begin(options: &Init) -> anyhow::Result<Plan> {
             options.dir.display()
         );
         let bytes = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
-        return serde_json::from_slice(&bytes).with_context(|| format!("{} is no plan", file.display()));
+        return mdfm_shared::json::from_slice(&bytes).with_context(|| format!("{} is no plan", file.display()));
     }
     let (Some(online), Some(vkey)) = (&options.coordinator, &options.log_vkey) else {
         bail!("the first call needs --coordinator and --log-vkey, copied from the coordinator's data directory");

@@ -123,7 +123,7 @@ pub(crate) async fn deploy(out: &Output, client: &Client, options: Deploy) -> an
     } else {
         std::fs::read_to_string(&options.plan).with_context(|| format!("reading {}", options.plan.display()))?
     };
-    let mut plan: Value = serde_json::from_str(&plan).context("the plan is not JSON")?;
+    let mut plan: Value = mdfm_shared::json::from_slice(plan.as_bytes()).context("the plan cannot be read")?;
     if let Some(digest) = options.plan_digest {
         plan["planDigest"] = digest.into();
     }

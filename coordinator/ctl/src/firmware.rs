@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use futures_util::stream;
 use indicatif::{ProgressBar, ProgressStyle};
 use mdfm_shared::digest::Digest;
-use mdfm_shared::manifest::{Component, FirmwareClass, HealthPolicy, Manifest};
+use mdfm_shared::manifest::{Component, DeltaVariant, FirmwareClass, HealthPolicy, Manifest};
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::Signed;
 use mdfm_shared::time::UtcMillis;
@@ -24,6 +24,7 @@ use crate::delta::{self, Delta};
 use crate::fleet;
 use crate::keys;
 use crate::output::{Output, text};
+use crate::sbom::{self, Checked};
 use crate::trust::confirm::{Confirmation, Shown};
 use crate::trust::describe::Describe;
 use crate::trust::joined;
@@ -57,6 +58,17 @@ pub(crate) enum Action {
         /// Firmware id.
         firmware: String,
     },
+    /// Shows the parts of a release's bill of materials; with --file it attaches the one that the manifest names, with --save it writes it to a file.
+    Sbom {
+        /// Firmware id.
+        firmware: String,
+        /// The bill of materials to attach.
+        #[arg(long, conflicts_with = "save")]
+        file: Option<PathBuf>,
+        /// Where to write the bill of materials as it was signed.
+        #[arg(long)]
+        save: Option<PathBuf>,
+    },
     /// Shows one release with its approvals.
     Show {
         /// Firmware id.
@@ -72,7 +84,7 @@ pub(crate) struct Upload {
     /// An image of a device with several components, as NAME=FILE; once for each, in the order of installation.
     #[arg(long = "component", value_name = "NAME=FILE", value_parser = component)]
     components: Vec<(String, PathBuf)>,
-    /// Firmware id; a random one if absent.
+    /// Firmware id; a random one if absent. With the id of an upload that ended early, it goes on where that one ended.
     #[arg(long)]
     id: Option<String>,
     /// Device model.
@@ -102,7 +114,7 @@ pub(crate) struct Upload {
     /// A patch made by `firmware delta`: gateways that hold its base need not download the image; once for each base.
     #[arg(long = "delta", value_name = "FILE")]
     deltas: Vec<PathBuf>,
-    /// Software bill of materials, CycloneDX JSON; the manifest names its digest.
+    /// Software bill of materials: CycloneDX 1.2 to 1.7 or SPDX 2.2, 2.3 or 3.0, in JSON, up to 64 MiB; the manifest names its digest.
     #[arg(long)]
     sbom: Option<PathBuf>,
     /// Release notes.
@@ -197,6 +209,14 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             out.table(&page["records"], &fleet::HISTORY);
             Ok(())
         }
+        Action::Sbom { firmware, file, save } => {
+            let client = Client::open(session)?;
+            match (file, save) {
+                (Some(file), _) => sbom::attach(out, &client, &firmware, &file).await,
+                (None, Some(save)) => sbom::save(out, &client, &firmware, &save).await,
+                (None, None) => sbom::show(out, &client, &firmware).await,
+            }
+        }
         Action::Show { firmware } => {
             let view = Client::open(session)?.get(&format!("/api/v1/firmware/{firmware}")).await?;
             show(out, &view);
@@ -246,6 +266,12 @@ fn show(out: &Output, view: &Value) {
         if let Some(standing) = view["withdrawal"].as_str() {
             lines.push(format!("withdrawal: {}", text(&standing.into())));
         }
+        if view["sbomMissing"] == true {
+            lines.push(format!(
+                "its bill of materials is missing: nothing is approved or deployed before it is attached (mdfmctl firmware sbom {} --file FILE)",
+                text(&view["firmwareId"])
+            ));
+        }
         if view["missingApprovals"].as_array().is_some_and(|m| !m.is_empty()) {
             lines.push(format!("missing approvals: {}", text(&view["missingApprovals"])));
         }
@@ -264,14 +290,13 @@ struct Images {
     files: Vec<PathBuf>,
     /// Of all bytes, one file behind the other.
     sha256: Digest,
-    size_bytes: u64,
 }
 
 impl Images {
     /// Reads every file once.
     fn measure(named: Vec<(String, PathBuf)>) -> anyhow::Result<Self> {
         let mut all = Sha256::new();
-        let mut images = Self { components: Vec::new(), files: Vec::new(), sha256: Digest([0; 32]), size_bytes: 0 };
+        let mut images = Self { components: Vec::new(), files: Vec::new(), sha256: Digest([0; 32]) };
         let mut buffer = vec![0; CHUNK_BYTES];
         for (name, path) in named {
             let mut file = std::fs::File::open(&path).with_context(|| format!("opening {}", path.display()))?;
@@ -287,7 +312,6 @@ impl Images {
                 size_bytes += n as u64;
             }
             let sha256 = Digest(hash.finalize().into());
-            images.size_bytes += size_bytes;
             images.components.push(Component { name, sha256, size_bytes });
             images.files.push(path);
         }
@@ -342,11 +366,8 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
         Some(image) => vec![("main".to_owned(), image)],
         None => options.components,
     };
-    let Images { components, files, sha256, size_bytes } = Images::measure(named)?;
-    let sbom = match &options.sbom {
-        Some(path) => Some(std::fs::read(path).with_context(|| format!("reading {}", path.display()))?),
-        None => None,
-    };
+    let Images { components, files, sha256 } = Images::measure(named)?;
+    let sbom = options.sbom.as_deref().map(Checked::read).transpose()?;
     let mut deltas = Vec::new();
     for path in &options.deltas {
         let (header, variant) = delta::measure(path)?;
@@ -378,44 +399,129 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
         minimum_release: options.minimum_release,
         health,
         extra_approvals: Vec::new(),
-        sbom_sha256: sbom.as_deref().map(Digest::of),
+        sbom_sha256: sbom.as_ref().map(|s| s.sha256),
         recall_window_ms: options.recall_window_days.map(|days| u64::from(days) * 86_400_000),
     };
     manifest.check()?;
     // Everything but the images comes from this command line: their digest is what a script can know beforehand.
     let shown = Shown { digest_of: "images' SHA-256", ..Shown::new(&manifest, sha256, now()) };
     options.confirmation.ask(&shown)?;
+    let signed = Signed::sign(&manifest, &secrets.iter().collect::<Vec<_>>())?;
     let body = json!({
         "firmwareId": firmware, "version": options.version, "deviceModel": options.model,
-        "releaseNotes": options.notes, "approvalRequired": true,
+        "releaseNotes": options.notes, "approvalRequired": true, "document": document_text(&signed),
     });
-    client.post("/api/v1/firmware", &body).await?;
-
-    let bar = if out.json { ProgressBar::hidden() } else { ProgressBar::new(size_bytes) };
-    bar.set_style(ProgressStyle::with_template("{bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}")?);
-    let path = format!("/api/v1/firmware/{firmware}/image");
-    let request = client.request(Method::PUT, &path).header("content-type", "application/octet-stream");
-    let request = request.body(pieces(&files, bar.clone())?);
-    let stored = client.send(request).await?;
-    bar.finish_and_clear();
-    if stored["imageSha256"].as_str() != Some(&sha256.to_string()) {
-        bail!("the image changed while it was uploaded: {sha256} here, {} there", text(&stored["imageSha256"]));
-    }
-
-    for (file, variant) in options.deltas.iter().zip(&deltas) {
-        let path = format!("/api/v1/firmware/{firmware}/deltas/{}", variant.sha256);
-        let request = client.request(Method::PUT, &path).header("content-type", "application/octet-stream");
-        client.send(request.body(pieces(std::slice::from_ref(file), ProgressBar::hidden())?)).await?;
-    }
-
-    let signed = Signed::sign(&manifest, &secrets.iter().collect::<Vec<_>>())?;
-    let path = format!("/api/v1/firmware/{firmware}/manifest");
-    let mut view = client.put(&path, &json!({ "document": document_text(&signed) })).await?;
-    if let Some(sbom) = sbom {
-        view = client.put_bytes(&format!("/api/v1/firmware/{firmware}/sbom"), sbom).await?;
-    }
+    let sent =
+        Sent { files: &files, deltas: options.deltas.iter().zip(&deltas).collect(), sbom: sbom.as_ref(), signed };
+    let sending = sent.send(out, client, &manifest, &body).await;
+    let view =
+        sending.with_context(|| format!("the same command with --id {firmware} goes on where this one ended"))?;
     show(out, &view);
     Ok(())
+}
+
+/// What is sent of a release, once all of it is read and signed.
+struct Sent<'a> {
+    files: &'a [PathBuf],
+    deltas: Vec<(&'a PathBuf, &'a DeltaVariant)>,
+    sbom: Option<&'a Checked>,
+    signed: Signed<Manifest>,
+}
+
+/// What an upload that ended early left to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Left {
+    /// Everything.
+    Image,
+    /// The image is there.
+    Manifest,
+    /// The manifest is there.
+    Sbom,
+    /// Nothing.
+    Nothing,
+}
+
+impl Left {
+    /// Judges a release of that id.
+    ///
+    /// # Errors
+    /// It is another one.
+    fn of(view: &Value, manifest: &Manifest, digest: Digest) -> anyhow::Result<Self> {
+        let is = |field: &str, value: &str| view[field].as_str() == Some(value);
+        let id = &manifest.firmware_id;
+        ensure!(
+            is("version", &manifest.version) && is("deviceModel", &manifest.model),
+            "{id} exists already and is {} for {}; choose another --id",
+            text(&view["version"]),
+            text(&view["deviceModel"])
+        );
+        match view["status"].as_str() {
+            Some("awaitingImage") => Ok(Self::Image),
+            Some("awaitingManifest") if is("imageSha256", &manifest.sha256.to_string()) => Ok(Self::Manifest),
+            Some("awaitingManifest") => Ok(Self::Image),
+            _ if !is("manifestDigest", &digest.to_string()) => {
+                bail!("{id} exists already with another manifest; choose another --id")
+            }
+            _ if manifest.sbom_sha256.is_some() && view["sbomComponents"].as_u64() == Some(0) => Ok(Self::Sbom),
+            _ => Ok(Self::Nothing),
+        }
+    }
+}
+
+impl Sent<'_> {
+    /// Sends what is not there yet. The coordinator checks everything that it can before the first byte of the image.
+    async fn send(&self, out: &Output, client: &Client, manifest: &Manifest, body: &Value) -> anyhow::Result<Value> {
+        let firmware = &manifest.firmware_id;
+        let (mut view, left) = match client.post("/api/v1/firmware", body).await {
+            Ok(view) => (view, Left::Image),
+            Err(refusal) => {
+                // Only a release of that id explains the refusal better than the refusal itself.
+                let Ok(view) = client.get(&format!("/api/v1/firmware/{firmware}")).await else { return Err(refusal) };
+                let left = Left::of(&view, manifest, self.signed.digest())?;
+                mdfm_service::output::note(&format!("{firmware} exists already: going on where its upload ended"));
+                (view, left)
+            }
+        };
+        if left <= Left::Image {
+            self.send_image(out, client, manifest).await?;
+        }
+        if left <= Left::Manifest {
+            view = self.send_manifest(client, manifest).await?;
+        }
+        match self.sbom {
+            Some(sbom) if left <= Left::Sbom => sbom.send(client, firmware.as_str()).await,
+            _ => Ok(view),
+        }
+    }
+
+    async fn send_image(&self, out: &Output, client: &Client, manifest: &Manifest) -> anyhow::Result<()> {
+        let (firmware, sha256) = (&manifest.firmware_id, manifest.sha256);
+
+        let bar = if out.json { ProgressBar::hidden() } else { ProgressBar::new(manifest.size_bytes()) };
+        bar.set_style(ProgressStyle::with_template("{bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}")?);
+        let path = format!("/api/v1/firmware/{firmware}/image");
+        let request = client.request(Method::PUT, &path).header("content-type", "application/octet-stream");
+        let request = request.body(pieces(self.files, bar.clone())?);
+        let stored = client.send(request).await?;
+        bar.finish_and_clear();
+        if stored["imageSha256"].as_str() != Some(&sha256.to_string()) {
+            bail!("the image changed while it was uploaded: {sha256} here, {} there", text(&stored["imageSha256"]));
+        }
+
+        Ok(())
+    }
+
+    async fn send_manifest(&self, client: &Client, manifest: &Manifest) -> anyhow::Result<Value> {
+        let firmware = &manifest.firmware_id;
+        for (file, variant) in &self.deltas {
+            let path = format!("/api/v1/firmware/{firmware}/deltas/{}", variant.sha256);
+            let request = client.request(Method::PUT, &path).header("content-type", "application/octet-stream");
+            client.send(request.body(pieces(std::slice::from_ref(*file), ProgressBar::hidden())?)).await?;
+        }
+
+        let path = format!("/api/v1/firmware/{firmware}/manifest");
+        client.put(&path, &json!({ "document": document_text(&self.signed) })).await
+    }
 }
 
 /// The manifest that the coordinator shows, once its digest is shown to be the one that is signed.
@@ -486,4 +592,47 @@ pub(crate) async fn reject(out: &Output, client: &Client, options: Reject) -> an
     let view = client.post(&path, &json!({ "reason": options.reason })).await?;
     show(out, &view);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use mdfm_shared::fixture::manifest;
+
+    use super::*;
+
+    #[test]
+    fn fld_16_an_upload_goes_on_where_it_ended() {
+        let manifest = Manifest { sbom_sha256: Some(Digest([5; 32])), ..manifest() };
+        let digest = Digest([6; 32]);
+        let view = |status: &str, more: Value| {
+            let mut view = json!({
+                "version": manifest.version, "deviceModel": manifest.model, "status": status, "sbomComponents": 0,
+            });
+            view.as_object_mut().expect("object").extend(more.as_object().expect("object").clone());
+            view
+        };
+        let left = |view: &Value| Left::of(view, &manifest, digest);
+        let whole = json!({ "imageSha256": manifest.sha256 });
+        let signed = json!({ "imageSha256": manifest.sha256, "manifestDigest": digest });
+        let done = json!({ "imageSha256": manifest.sha256, "manifestDigest": digest, "sbomComponents": 7 });
+        for (view, expected) in [
+            (view("awaitingImage", json!({})), Left::Image),
+            (view("awaitingManifest", json!({ "imageSha256": Digest([9; 32]) })), Left::Image),
+            (view("awaitingManifest", whole.clone()), Left::Manifest),
+            (view("pendingApproval", signed.clone()), Left::Sbom),
+            (view("pendingApproval", done.clone()), Left::Nothing),
+            (view("approved", done), Left::Nothing),
+        ] {
+            assert_eq!(left(&view).expect("the same release"), expected, "{view}");
+        }
+        for other in [
+            view("awaitingImage", json!({ "version": "9" })),
+            view("awaitingImage", json!({ "deviceModel": "Other" })),
+            view("pendingApproval", json!({ "manifestDigest": Digest([7; 32]) })),
+            view("approved", whole),
+        ] {
+            let error = left(&other).expect_err("another release").to_string();
+            assert!(error.contains("choose another --id"), "{error}");
+        }
+    }
 }

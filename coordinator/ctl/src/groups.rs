@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{ArgGroup, Args, Subcommand};
+use mdfm_shared::json::text_without_mark;
 use serde_json::json;
 
 use crate::client::Client;
@@ -58,7 +59,14 @@ impl Set {
         match &self.devices_file {
             Some(file) => {
                 let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-                Ok(Some(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect()))
+                Ok(Some(
+                    text_without_mark(&text)
+                        .lines()
+                        .map(str::trim)
+                        .filter(|l| !l.is_empty())
+                        .map(str::to_owned)
+                        .collect(),
+                ))
             }
             None => Ok(self.query.is_none().then(|| self.devices.clone())),
         }

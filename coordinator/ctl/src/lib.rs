@@ -19,6 +19,7 @@ mod recalls;
 mod reports;
 mod retention;
 mod rollback_orders;
+mod sbom;
 mod settings;
 mod single_sign_on;
 mod trust;

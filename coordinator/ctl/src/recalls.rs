@@ -29,8 +29,23 @@ pub(crate) enum Recalls {
         #[arg(long)]
         component: Option<String>,
         /// The part's version, if only that one is concerned.
-        #[arg(long, requires = "component")]
+        #[arg(long)]
         component_version: Option<String>,
+        /// The part's group: scope, namespace or vendor.
+        #[arg(long, requires = "component")]
+        component_group: Option<String>,
+        /// Package URL of the part, such as pkg:npm/%40angular/core.
+        #[arg(long)]
+        component_purl: Option<String>,
+        /// CPE name of the part, such as cpe:2.3:a:openssl:openssl:*:*:*:*:*:*:*:*.
+        #[arg(long)]
+        component_cpe: Option<String>,
+        /// Versions of the part between others, such as ">=3.0.0,<3.0.7".
+        #[arg(long, conflicts_with = "component_version")]
+        component_versions: Option<String>,
+        /// Versions of the firmware between others, such as ">=2.0.0,<2.2.1".
+        #[arg(long)]
+        version_range: Option<String>,
         /// quarantine, rollBack or replace.
         #[arg(long)]
         action: String,
@@ -101,12 +116,19 @@ pub(crate) async fn run(out: &Output, client: &Client, action: Recalls) -> anyho
             udi_prefix,
             component,
             component_version,
+            component_group,
+            component_purl,
+            component_cpe,
+            component_versions,
+            version_range,
             action,
             reason,
         } => {
             let body = json!({
                 "deviceModel": model, "releaseFrom": release_from, "releaseTo": release_to, "versions": versions,
                 "udiPrefix": udi_prefix, "component": component, "componentVersion": component_version,
+                "componentGroup": component_group, "componentPurl": component_purl, "componentCpe": component_cpe,
+                "componentVersions": component_versions, "versionRange": version_range,
                 "action": action, "reason": reason,
             });
             client.post("/api/v1/recalls", &body).await?

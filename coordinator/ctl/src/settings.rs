@@ -37,7 +37,7 @@ pub(crate) async fn run(out: &Output, client: &Client, action: Settings) -> anyh
         Settings::Set { file, reason } => {
             let bytes = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
             let mut settings: Value =
-                serde_json::from_slice(&bytes).with_context(|| format!("{} is no JSON", file.display()))?;
+                mdfm_shared::json::from_slice(&bytes).with_context(|| format!("{} is no JSON", file.display()))?;
             let tag = settings.as_object_mut().and_then(|s| s.remove(TAG));
             let body = json!({ "settings": settings, "reason": reason });
             let mut request = client.request(Method::PUT, "/api/v1/settings").json(&body);

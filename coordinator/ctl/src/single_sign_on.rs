@@ -54,8 +54,11 @@ async fn come_back(listener: &TcpListener) -> anyhow::Result<(String, String)> {
             return Ok((state, code));
         }
         if let Some(error) = value("error") {
-            let words: String = error.chars().take(200).collect();
-            bail!("the provider refused: {words}");
+            let words = |text: &str| text.chars().take(300).collect::<String>();
+            match value("error_description") {
+                Some(description) => bail!("the provider refused: {} ({})", words(&description), words(&error)),
+                None => bail!("the provider refused: {}", words(&error)),
+            }
         }
     }
 }

@@ -9,9 +9,11 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use mdfm_shared::digest::Digest;
+use mdfm_shared::text::printable;
 use mdfm_shared::time::UtcMillis;
 use reqwest::Client;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -48,6 +50,9 @@ pub(crate) struct OidcConfig {
     /// Needed where the provider knows the coordinator as a confidential client.
     #[serde(default)]
     pub(crate) client_secret_file: Option<PathBuf>,
+    /// How the secret is shown: `client_secret_basic` or `client_secret_post`; without it as the provider says it can.
+    #[serde(default)]
+    pub(crate) token_endpoint_auth_method: Option<SecretMethod>,
     /// Certificate of the authority that its certificate is from; without it the system's are trusted.
     #[serde(default)]
     pub(crate) ca_file: Option<PathBuf>,
@@ -68,6 +73,17 @@ pub(crate) fn is_loopback(url: &str) -> bool {
     })
 }
 
+/// How the client's secret is shown (OpenID Connect Core 1.0 §9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(crate) enum SecretMethod {
+    /// In the header `Authorization`.
+    #[serde(rename = "client_secret_basic")]
+    Basic,
+    /// In the form.
+    #[serde(rename = "client_secret_post")]
+    Post,
+}
+
 /// The provider's word about itself (OpenID Connect Discovery 1.0 §3).
 #[derive(Debug, Clone, Deserialize)]
 struct Provider {
@@ -75,6 +91,88 @@ struct Provider {
     authorization_endpoint: String,
     token_endpoint: String,
     jwks_uri: String,
+    #[serde(default)]
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+}
+
+impl Provider {
+    /// How the secret is shown; the header where the provider says nothing (OpenID Connect Discovery 1.0 §3).
+    ///
+    /// # Errors
+    /// It takes no secret of a kind that we have.
+    fn secret_method(&self) -> anyhow::Result<SecretMethod> {
+        let Some(methods) = &self.token_endpoint_auth_methods_supported else { return Ok(SecretMethod::Basic) };
+        let has = |name: &str| methods.iter().any(|m| m == name);
+        match (has("client_secret_basic"), has("client_secret_post")) {
+            (true, _) => Ok(SecretMethod::Basic),
+            (false, true) => Ok(SecretMethod::Post),
+            (false, false) => {
+                let named: Vec<String> = methods.iter().take(8).map(|m| words(m)).collect();
+                bail!(
+                    "the provider takes the client's secret by {} alone; none of these is supported",
+                    named.join(", ")
+                )
+            }
+        }
+    }
+}
+
+/// Keys of a set that are looked at.
+const KEYS_MAX: usize = 256;
+/// Keys that are tried on one token.
+const KEYS_TRIED_MAX: usize = 8;
+/// Characters of what the provider says that are repeated.
+const WORDS_CHARS_MAX: usize = 300;
+
+/// What the provider says, short and printable.
+fn words(text: &str) -> String {
+    let text: String = text.chars().take(WORDS_CHARS_MAX).collect();
+    printable(&text).into_owned()
+}
+
+/// An error of the provider (RFC 6749 §5.2).
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ProviderError {
+    error: String,
+    error_description: String,
+}
+
+/// The keys of a provider. Those of an unknown kind are passed over (RFC 7517 §5).
+#[derive(Deserialize)]
+struct Keys {
+    keys: Vec<serde_json::Value>,
+}
+
+impl Keys {
+    /// The keys that may have made a signature of this algorithm and name.
+    fn candidates(&self, algorithm: Algorithm, kid: Option<&str>) -> Vec<Jwk> {
+        let known = self.keys.iter().take(KEYS_MAX).filter(|key| {
+            // A member that is there must say what the token says; the parser knows fewer names than providers.
+            let says = |member: &str, wanted: &str| key.get(member).is_none_or(|v| v.as_str() == Some(wanted));
+            says("use", "sig") && says("alg", &format!("{algorithm:?}")) && kid.is_none_or(|kid| says("kid", kid))
+        });
+        let read = known.filter_map(|key| serde_json::from_value::<Jwk>(key.clone()).ok());
+        let mut fitting: Vec<Jwk> = read.filter(|key| is_of(key, algorithm)).collect();
+        // A key that says its name fits better than one that says none.
+        fitting.sort_by_key(|key| key.common.key_id.is_none());
+        fitting.truncate(KEYS_TRIED_MAX);
+        fitting
+    }
+}
+
+/// Whether a key makes signatures of an algorithm.
+fn is_of(key: &Jwk, algorithm: Algorithm) -> bool {
+    let is_for_signatures = key.common.public_key_use.as_ref().is_none_or(|u| *u == PublicKeyUse::Signature)
+        && key.common.key_operations.as_ref().is_none_or(|o| o.contains(&KeyOperations::Verify));
+    let is_of_its_kind = match (&key.algorithm, algorithm) {
+        (AlgorithmParameters::RSA(_), Algorithm::RS256 | Algorithm::PS256) => true,
+        (AlgorithmParameters::EllipticCurve(key), Algorithm::ES256) => key.curve == EllipticCurve::P256,
+        (AlgorithmParameters::EllipticCurve(key), Algorithm::ES384) => key.curve == EllipticCurve::P384,
+        (AlgorithmParameters::OctetKeyPair(key), Algorithm::EdDSA) => key.curve == EllipticCurve::Ed25519,
+        _ => false,
+    };
+    is_for_signatures && is_of_its_kind
 }
 
 /// A sign-in on its way.
@@ -212,7 +310,12 @@ impl Oidc {
             body.extend_from_slice(&piece);
             ensure!(body.len() <= ANSWER_BYTES_MAX, "the provider's answer has more than {ANSWER_BYTES_MAX} bytes");
         }
-        ensure!(status.is_success(), "the provider answered {status}");
+        if !status.is_success() {
+            let ProviderError { error, error_description } = serde_json::from_slice(&body).unwrap_or_default();
+            let said = [error, error_description].map(|text| words(&text));
+            let said = said.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
+            bail!("the provider answered {status}{}{said}", if said.is_empty() { "" } else { "; it says: " });
+        }
         serde_json::from_slice(&body).context("the provider's answer cannot be read")
     }
 
@@ -267,7 +370,15 @@ impl Oidc {
         ];
         let request = self.client.post(&provider.token_endpoint);
         let request = match &self.secret {
-            Some(secret) => request.basic_auth(encoded(&self.config.client_id)?, Some(encoded(secret)?)),
+            Some(secret) => {
+                match self.config.token_endpoint_auth_method.map_or_else(|| provider.secret_method(), Ok)? {
+                    SecretMethod::Basic => request.basic_auth(encoded(&self.config.client_id)?, Some(encoded(secret)?)),
+                    SecretMethod::Post => {
+                        form.extend([("client_id", self.config.client_id.as_str()), ("client_secret", secret)]);
+                        request
+                    }
+                }
+            }
             None => {
                 form.push(("client_id", &self.config.client_id));
                 request
@@ -276,27 +387,32 @@ impl Oidc {
         let body = serde_urlencoded::to_string(&form)?;
         let request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
         let tokens: Tokens = self.answer(request).await?;
-        let keys: JwkSet = self.answer(self.client.get(&provider.jwks_uri)).await?;
+        let keys: Keys = self.answer(self.client.get(&provider.jwks_uri)).await?;
         self.subject(&tokens.id_token, &keys, &flow.nonce)
     }
 
     /// Checks an ID token (OpenID Connect Core 1.0 §3.1.3.7).
-    fn subject(&self, token: &str, keys: &JwkSet, nonce: &str) -> anyhow::Result<String> {
+    fn subject(&self, token: &str, keys: &Keys, nonce: &str) -> anyhow::Result<String> {
         let header = jsonwebtoken::decode_header(token).context("the ID token cannot be read")?;
         ensure!(ALGORITHMS.contains(&header.alg), "the ID token is signed with {:?}, which does not count", header.alg);
-        let key = match &header.kid {
-            Some(kid) => keys.find(kid),
-            None if keys.keys.len() == 1 => keys.keys.first(),
-            None => None,
-        };
-        let key = DecodingKey::from_jwk(key.context("the ID token's key is none of the provider's")?)?;
+        let candidates = keys.candidates(header.alg, header.kid.as_deref());
+        ensure!(!candidates.is_empty(), "the ID token's key is not one of the provider's");
         let mut validation = Validation::new(header.alg);
         validation.leeway = LEEWAY_S;
         validation.set_audience(&[&self.config.client_id]);
         validation.set_issuer(&[&self.config.issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation).context("the ID token does not count")?;
-        let Claims { sub, aud, azp, nonce: found } = claims.claims;
+        let mut claims = Err(anyhow::anyhow!("no key"));
+        for key in &candidates {
+            let decoded =
+                DecodingKey::from_jwk(key).and_then(|k| jsonwebtoken::decode::<Claims>(token, &k, &validation));
+            let wrong_key = decoded.as_ref().is_err_and(|e| *e.kind() == ErrorKind::InvalidSignature);
+            claims = decoded.context("the ID token does not count");
+            if !wrong_key {
+                break;
+            }
+        }
+        let Claims { sub, aud, azp, nonce: found } = claims?.claims;
         ensure!(found.as_deref() == Some(nonce), "the ID token is for another sign-in");
         let is_ours_alone = match &aud {
             Audience::One(one) => *one == self.config.client_id,
@@ -317,6 +433,8 @@ fn encoded(text: &str) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn oidc() -> Oidc {
@@ -324,6 +442,7 @@ mod tests {
             issuer: "https://id.example".into(),
             client_id: "mdfm".into(),
             client_secret_file: None,
+            token_endpoint_auth_method: None,
             ca_file: None,
             redirect_uris: vec!["https://firmware.example/signed-in".into()],
         })
@@ -377,7 +496,7 @@ mod tests {
 
     #[test]
     fn tokens_without_a_signature_or_signed_with_the_clients_secret_do_not_count() {
-        let (oidc, none) = (oidc(), JwkSet { keys: vec![] });
+        let (oidc, none) = (oidc(), Keys { keys: vec![] });
         let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
         let claims = part(r#"{"iss":"https://id.example","aud":"mdfm","sub":"zoe","exp":99999999999,"nonce":"n"}"#);
         for header in [r#"{"alg":"none"}"#, r#"{"alg":"HS256","kid":"1"}"#, r#"{"alg":"RS256","kid":"1"}"#, "{}"] {
@@ -385,5 +504,177 @@ mod tests {
             assert!(oidc.subject(&token, &none, "n").is_err(), "{header}");
         }
         assert!(oidc.subject("nonsense", &none, "n").is_err());
+    }
+
+    /// A key of a provider, with what it publishes of it.
+    fn key(algorithm: Algorithm) -> (jsonwebtoken::EncodingKey, serde_json::Value) {
+        use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
+        let random = ring::rand::SystemRandom::new();
+        let encoded = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        match algorithm {
+            Algorithm::EdDSA => {
+                let pkcs8 = Ed25519KeyPair::generate_pkcs8(&random).expect("a key");
+                let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).expect("a key");
+                let shown = json!({ "kty": "OKP", "crv": "Ed25519", "x": encoded(pair.public_key().as_ref()) });
+                (jsonwebtoken::EncodingKey::from_ed_der(pkcs8.as_ref()), shown)
+            }
+            _ => {
+                let kind = &ECDSA_P256_SHA256_FIXED_SIGNING;
+                let pkcs8 = EcdsaKeyPair::generate_pkcs8(kind, &random).expect("a key");
+                let pair = EcdsaKeyPair::from_pkcs8(kind, pkcs8.as_ref(), &random).expect("a key");
+                let point = pair.public_key().as_ref();
+                let (x, y) = (encoded(&point[1..33]), encoded(&point[33..]));
+                let shown = json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y });
+                (jsonwebtoken::EncodingKey::from_ec_der(pkcs8.as_ref()), shown)
+            }
+        }
+    }
+
+    fn token(algorithm: Algorithm, kid: Option<&str>, key: &jsonwebtoken::EncodingKey) -> String {
+        let header = jsonwebtoken::Header { kid: kid.map(str::to_owned), ..jsonwebtoken::Header::new(algorithm) };
+        let claims = json!({ "iss": "https://id.example", "aud": "mdfm", "sub": "zoe", "exp": 99_999_999_999_u64, "nonce": "n" });
+        jsonwebtoken::encode(&header, &claims, key).expect("signs")
+    }
+
+    fn with(mut key: serde_json::Value, more: serde_json::Value) -> serde_json::Value {
+        key.as_object_mut().expect("a key").extend(more.as_object().expect("members").clone());
+        key
+    }
+
+    /// RFC 7517 §5: keys of an unknown kind are passed over.
+    #[test]
+    fn fld_3_unknown_keys_of_a_provider_are_passed_over() {
+        let oidc = oidc();
+        for algorithm in [Algorithm::ES256, Algorithm::EdDSA] {
+            let (secret, shown) = key(algorithm);
+            let others = [
+                json!({ "kty": "OKP", "crv": "X25519", "x": "AA", "use": "enc", "alg": "ECDH-ES", "kid": "e" }),
+                json!({ "kty": "EC", "crv": "P-521", "x": "AA", "y": "AA", "alg": "ES512", "kid": "5" }),
+                json!({ "kty": "AKP", "alg": "ML-DSA-65", "pub": "AA", "kid": "m" }),
+                json!({ "kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA", "alg": "ES256K", "kid": "k" }),
+                json!({ "kty": "RSA", "n": "AA", "e": "AQAB", "use": "sig", "alg": "RSA-OAEP-256", "kid": "r" }),
+                json!({ "kid": 5 }),
+                json!("no key"),
+            ];
+            let mut all = others.to_vec();
+            all.push(with(shown, json!({ "kid": "1", "use": "sig" })));
+            let keys: Keys = serde_json::from_value(json!({ "keys": all })).expect("a set");
+            for kid in [Some("1"), None] {
+                let subject =
+                    oidc.subject(&token(algorithm, kid, &secret), &keys, "n").expect("signed by a key of the set");
+                assert_eq!(subject, "zoe");
+            }
+            assert!(oidc.subject(&token(algorithm, Some("e"), &secret), &keys, "n").is_err());
+            let alone: Keys = serde_json::from_value(json!({ "keys": others })).expect("a set");
+            let error = oidc.subject(&token(algorithm, Some("1"), &secret), &alone, "n").expect_err("not there");
+            assert!(error.to_string().contains("not one of the provider's"), "{error}");
+        }
+    }
+
+    #[test]
+    fn fld_3_use_and_alg_choose_among_several_keys() {
+        let oidc = oidc();
+        let ((ours, shown), (theirs, other)) = (key(Algorithm::ES256), key(Algorithm::ES256));
+        let keys = |all: serde_json::Value| serde_json::from_value::<Keys>(json!({ "keys": all })).expect("a set");
+        let same_name = keys(json!([
+            with(other.clone(), json!({ "kid": "1", "use": "enc" })),
+            with(other.clone(), json!({ "kid": "1", "alg": "ECDH-ES" })),
+            with(shown.clone(), json!({ "kid": "1", "use": "sig", "alg": "ES256" })),
+        ]));
+        let of = |secret, kid| token(Algorithm::ES256, kid, secret);
+        assert!(oidc.subject(&of(&ours, Some("1")), &same_name, "n").is_ok());
+        assert!(oidc.subject(&of(&theirs, Some("1")), &same_name, "n").is_err(), "a key for secrecy signs nothing");
+        // Providers that change their key publish both, some without names.
+        let both = keys(json!([other.clone(), shown.clone()]));
+        assert!([&ours, &theirs].into_iter().all(|secret| oidc.subject(&of(secret, None), &both, "n").is_ok()));
+        let (third, _) = key(Algorithm::ES256);
+        assert!(oidc.subject(&of(&third, None), &both, "n").is_err());
+        assert!(oidc.subject(&of(&ours, None), &both, "another").is_err(), "a key that fits is not enough");
+        let for_secrecy = keys(json!([with(shown, json!({ "key_ops": ["deriveKey"] }))]));
+        assert!(oidc.subject(&of(&ours, None), &for_secrecy, "n").is_err());
+    }
+
+    /// A provider that answers the discovery with `methods` and refuses every code; gives what it was sent.
+    async fn refusing_provider(methods: serde_json::Value) -> (String, tokio::task::JoinHandle<String>) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("listens");
+        let issuer = format!("http://127.0.0.1:{}", listener.local_addr().expect("bound").port());
+        let mut discovery = json!({
+            "issuer": issuer, "authorization_endpoint": format!("{issuer}/a"), "token_endpoint": format!("{issuer}/t"),
+            "jwks_uri": format!("{issuer}/k"),
+        });
+        if !methods.is_null() {
+            discovery["token_endpoint_auth_methods_supported"] = methods;
+        }
+        let description = format!("AADSTS7000215: the secret\u{1b}[2J is wrong {}", "x".repeat(10_000));
+        let refusal = json!({ "error": "invalid_client", "error_description": description });
+        let serving = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.expect("a client");
+                let (mut request, mut piece) = (Vec::new(), [0; 4_096]);
+                let is_whole = |request: &[u8]| {
+                    let text = String::from_utf8_lossy(request).to_lowercase();
+                    let length =
+                        text.split("content-length: ").nth(1).and_then(|t| t.split("\r\n").next()?.parse().ok());
+                    text.split_once("\r\n\r\n").is_some_and(|(_, body)| body.len() >= length.unwrap_or(0))
+                };
+                while !is_whole(&request) && request.len() < 64 * 1024 {
+                    let n = stream.read(&mut piece).await.expect("reads");
+                    request.extend_from_slice(&piece[..n]);
+                }
+                let request = String::from_utf8(request).expect("text");
+                let is_token = request.starts_with("POST /t");
+                let (status, body) = if is_token { ("400 Bad Request", &refusal) } else { ("200 OK", &discovery) };
+                let body = body.to_string();
+                let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+                stream.write_all(format!("{head}{body}").as_bytes()).await.expect("writes");
+                if is_token {
+                    return request;
+                }
+            }
+        });
+        (issuer, serving)
+    }
+
+    #[tokio::test]
+    async fn fld_3_secrets_go_as_the_provider_takes_them() {
+        let secret_file = std::env::temp_dir().join(format!("mdfm-oidc-{}", std::process::id()));
+        std::fs::write(&secret_file, "s&cr=t\n").expect("writes");
+        std::fs::set_permissions(&secret_file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("sets");
+        let (basic, post) = (Some(SecretMethod::Basic), Some(SecretMethod::Post));
+        for (methods, configured, in_form) in [
+            (json!(["client_secret_post", "private_key_jwt"]), None, true),
+            (json!(["client_secret_basic", "client_secret_post"]), None, false),
+            (json!(["client_secret_basic", "client_secret_post"]), post, true),
+            (json!(["client_secret_post"]), basic, false),
+            (serde_json::Value::Null, None, false),
+        ] {
+            let (issuer, serving) = refusing_provider(methods.clone()).await;
+            let config = OidcConfig {
+                issuer,
+                client_secret_file: Some(secret_file.clone()),
+                token_endpoint_auth_method: configured,
+                ..oidc().config
+            };
+            let oidc = Oidc::new(&config).expect("builds");
+            let begun = oidc.begin("http://127.0.0.1:1/", UtcMillis(0)).await.expect("begins");
+            let state =
+                begun.authorization_url.split("state=").nth(1).and_then(|t| t.split('&').next()).expect("state");
+            let error = oidc.finish(&begun.flow, state, "code", UtcMillis(1)).await.expect_err("refused").to_string();
+            assert!(error.contains("400") && error.contains("invalid_client: AADSTS7000215: the secret"), "{error}");
+            assert!(error.len() < 1_000 && !error.contains('\u{1b}'), "short and printable: {error}");
+            let request = serving.await.expect("a request");
+            assert_eq!(request.contains("&client_id=mdfm&client_secret=s%26cr%3Dt"), in_form, "{methods}: {request}");
+            assert_eq!(request.to_lowercase().contains("authorization: basic "), !in_form, "{methods}: {request}");
+        }
+        let (issuer, serving) = refusing_provider(json!(["private_key_jwt"])).await;
+        let config = OidcConfig { issuer, client_secret_file: Some(secret_file.clone()), ..oidc().config };
+        let oidc = Oidc::new(&config).expect("builds");
+        let begun = oidc.begin("http://127.0.0.1:1/", UtcMillis(0)).await.expect("begins");
+        let state = begun.authorization_url.split("state=").nth(1).and_then(|t| t.split('&').next()).expect("state");
+        let error = oidc.finish(&begun.flow, state, "code", UtcMillis(1)).await.expect_err("no common method");
+        assert!(error.to_string().contains("private_key_jwt alone"), "{error}");
+        serving.abort();
+        let _ = std::fs::remove_file(secret_file);
     }
 }

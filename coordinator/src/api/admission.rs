@@ -8,6 +8,7 @@ use std::time::Instant;
 use ipnet::IpNet;
 use mdfm_service::network;
 use mdfm_shared::record::person;
+use mdfm_shared::sbom;
 
 use super::Api;
 use super::request::Origin;
@@ -16,6 +17,10 @@ use crate::broker::Peer;
 
 /// Bytes of a body that somebody unknown may send.
 const STRANGERS_BODY_BYTES_MAX: u64 = 16 * 1024;
+/// Bytes of the body of a request of somebody known.
+pub(super) const BODY_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of a list of devices.
+pub(super) const LIST_BYTES_MAX: u64 = 16 << 20;
 /// Of requests_per_second, the part of one network for enrolments and where nothing is known of the path: one in 25.
 const STRICT_PART: u64 = 25;
 /// The part of one network for sign-ins, and of one person for what stops harm. The latter has a count of its own: what the person's machines do
@@ -192,6 +197,8 @@ const PERSON: &[Row] = &[
     ("GET", "/api/v1/firmware/{firmware}/image"),
     ("PUT", "/api/v1/firmware/{firmware}/image"),
     ("PUT", "/api/v1/firmware/{firmware}/manifest"),
+    ("GET", "/api/v1/firmware/{firmware}/parts"),
+    ("GET", "/api/v1/firmware/{firmware}/sbom"),
     ("PUT", "/api/v1/firmware/{firmware}/sbom"),
     ("GET", "/api/v1/fleet-link"),
     ("GET", "/api/v1/gateways"),
@@ -251,6 +258,25 @@ const PERSON: &[Row] = &[
     ("DELETE", "/api/v1/webhooks/{webhook}"),
     ("PUT", "/api/v1/webhooks/{webhook}"),
 ];
+
+/// Routes whose bodies are larger, and by how much; without a number the handler bounds them while they come. A caller gets as far as that only with the
+/// right of the route.
+#[rustfmt::skip]
+const LARGE: &[(Row, Option<u64>)] = &[
+    (("POST", "/api/v1/devices/import"), Some(LIST_BYTES_MAX)),
+    (("PUT", "/api/v1/firmware/{firmware}/deltas/{sha256}"), None),
+    (("PUT", "/api/v1/firmware/{firmware}/image"), None),
+    (("PUT", "/api/v1/firmware/{firmware}/sbom"), Some(sbom::DOCUMENT_BYTES_MAX)),
+];
+
+/// Bytes of the body of a request at most; `None` if its handler bounds it.
+pub(super) fn body_bytes_max(class: Class, method: &str, path: Option<&str>) -> Option<u64> {
+    if let Some(max) = class.body_bytes_max() {
+        return Some(max);
+    }
+    let large = LARGE.iter().find(|((m, p), _)| *m == method && Some(*p) == path);
+    large.map_or(Some(BODY_BYTES_MAX), |(_, max)| *max)
+}
 
 /// The class of a route, by its method and the path that it was registered with.
 pub(super) fn class_of(method: &str, path: Option<&str>) -> Class {
@@ -337,6 +363,24 @@ mod tests {
         }
         assert_eq!(class_of("HEAD", Some("/api/v1/health")), Class::Public);
         assert!(Class::Unknown.body_bytes_max().is_some() && !Class::Unknown.is_taken_without_room());
+    }
+
+    #[test]
+    fn fld_2_large_bodies_are_for_their_routes_alone() {
+        let sbom = "/api/v1/firmware/{firmware}/sbom";
+        for (class, (method, path)) in all() {
+            let max = body_bytes_max(class, method, Some(path));
+            match (method, path) {
+                ("PUT", path) if path == sbom => assert_eq!(max, Some(64 << 20)),
+                ("POST", "/api/v1/devices/import") => assert_eq!(max, Some(16 << 20)),
+                ("PUT", path) if path.ends_with("/image") || path.contains("/deltas/") => assert_eq!(max, None),
+                _ => assert!(max.is_some_and(|max| max <= BODY_BYTES_MAX), "{method} {path}: {max:?}"),
+            }
+        }
+        for class in [Class::Unknown, Class::Public, Class::SignIn, Class::Enrolment] {
+            assert_eq!(body_bytes_max(class, "PUT", Some(sbom)), Some(STRANGERS_BODY_BYTES_MAX));
+        }
+        assert_eq!(body_bytes_max(Class::Person, "GET", Some(sbom)), Some(BODY_BYTES_MAX));
     }
 
     #[test]

@@ -40,9 +40,9 @@ pub(super) async fn inbox(
     Query(query): Query<ListQuery>,
 ) -> Result<Response, Problem> {
     origin.need(&api, Permission::ReadAll, "approval.list", "firmware").await?;
-    let all = api.runner.state().firmware.clone();
+    let state = api.runner.state();
     let waits = |f: &Firmware| f.status == FirmwareStatus::PendingApproval;
-    query.page("/api/v1/approvals", &all, |_, f| waits(f), |id, f| view(&api, id, f))
+    query.page("/api/v1/approvals", &state.firmware, |_, f| waits(f), |id, f| view(&state, id, f))
 }
 
 /// Gives an approval.
@@ -61,8 +61,8 @@ pub(super) async fn approve(
         Err(refusal) => return Err(origin.deny(&api, caller.actor, "firmware.approve", &object, refusal).await),
     };
     origin.submit(&api, &caller, Command::Approve { firmware: firmware.clone(), approval }).await?;
-    let approved = api.runner.state().need_firmware(&firmware)?.clone();
-    Ok((StatusCode::CREATED, axum::Json(view(&api, &firmware, &approved))))
+    let state = api.runner.state();
+    Ok((StatusCode::CREATED, axum::Json(view(&state, &firmware, state.need_firmware(&firmware)?))))
 }
 
 /// What an approver says, and both of their factors.
@@ -155,8 +155,8 @@ pub(super) async fn sign(
     };
     let approval = Signed::sign(&approval, &[&key]).map_err(|e| Refusal::document("approval", e))?;
     origin.submit(&api, &caller, Command::Approve { firmware: firmware.clone(), approval }).await?;
-    let approved = api.runner.state().need_firmware(&firmware)?.clone();
-    Ok((StatusCode::CREATED, axum::Json(view(&api, &firmware, &approved))))
+    let state = api.runner.state();
+    Ok((StatusCode::CREATED, axum::Json(view(&state, &firmware, state.need_firmware(&firmware)?))))
 }
 
 /// What somebody says who validates a phase, and both of their factors.

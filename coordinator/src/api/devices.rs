@@ -17,6 +17,7 @@ use super::compliance::{AuditPage, Paging, about};
 use super::gateways::Reason;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, given, id, parsed, tagged};
+use super::table::Table;
 use super::{Api, Problem, fhir};
 use crate::access::Caller;
 use crate::clock;
@@ -175,7 +176,7 @@ pub(crate) struct ImportView {
     registered: usize,
 }
 
-/// Registers the devices of a CSV file (RFC 4180) with a header line of the fields that registering one device takes. All rows are checked
+/// Registers the devices of a CSV file (RFC 4180; separated by commas, semicolons or tabs, in UTF-8 or UTF-16) with a header line of the fields that registering one device takes. All rows are checked
 /// first: if one is wrong, nothing is registered, and the answer names the rows.
 #[utoipa::path(post, path = "/api/v1/devices/import", params(Import), request_body(content = String, content_type = "text/csv"),
     responses((status = 200, body = ImportView), (status = 422, body = Problem)))]
@@ -206,10 +207,11 @@ pub(super) async fn import(
 
 /// The devices of a CSV file, every one of which could be registered now.
 fn parse_list(state: &domain::State, body: &[u8]) -> Result<Vec<NewDevice>, Problem> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(body);
+    let table = Table::of(body)?;
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(table.delimiter).from_reader(table.text.as_bytes());
     let (mut devices, mut ids, mut wrong) = (Vec::new(), BTreeSet::new(), Vec::new());
-    // The header is line 1.
-    for (row, line) in (2_u64..).zip(reader.deserialize::<DeviceRegistration>()) {
+    for (row, line) in (table.first_row..).zip(reader.deserialize::<DeviceRegistration>()) {
         if devices.len() + wrong.len() >= IMPORT_ROWS_MAX {
             return Err(Refusal::invalid("rows", format!("at most {IMPORT_ROWS_MAX} devices at once")).into());
         }
@@ -226,6 +228,9 @@ fn parse_list(state: &domain::State, body: &[u8]) -> Result<Vec<NewDevice>, Prob
             Ok(new) => devices.push(new),
             Err(problem) => wrong.push(format!("line {row}: {problem}")),
         }
+    }
+    if devices.is_empty() && wrong.is_empty() {
+        return Err(Refusal::invalid("rows", "the list has no row behind its header; nothing was registered").into());
     }
     if wrong.is_empty() {
         return Ok(devices);

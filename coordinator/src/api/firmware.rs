@@ -1,28 +1,34 @@
 //! Firmware: describe, upload the image as a stream, attach the signed manifest, look.
 
-use axum::body::Body;
+use std::io::Read;
+
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use futures_util::StreamExt;
 use mdfm_audit::Field;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::FirmwareId;
 use mdfm_shared::manifest::Manifest;
+use mdfm_shared::sbom::{self, Part, Sbom, SbomError};
 use mdfm_shared::trust::missing_roles;
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, mpsc};
 use utoipa::ToSchema;
 
-use super::body::Whole;
+use super::agent::serve_image;
+use super::body::unreadable;
 use super::compliance::{AuditPage, Paging, about};
 use super::gateways::Reason;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, document, fresh_id, id};
 use super::{Api, Problem};
 use crate::domain::access::Permission;
-use crate::domain::firmware::{Firmware, FirmwareStatus, LostApproval, SbomComponent};
+use crate::domain::firmware::{Firmware, FirmwareStatus, LostApproval, foresee, takes_sbom};
 use crate::domain::refusal::Class;
 use crate::domain::{Command, Refusal, State as Domain};
+use crate::store::Upload;
 
 /// A firmware to create, in the seed's spelling.
 #[derive(Deserialize, ToSchema)]
@@ -38,6 +44,9 @@ pub(crate) struct NewFirmware {
     /// Made up when absent.
     #[serde(default)]
     firmware_id: Option<String>,
+    /// The signed manifest as base64 of its frame, to be checked before anything is uploaded; it is attached after the image.
+    #[serde(default)]
+    document: Option<String>,
 }
 
 fn yes() -> bool {
@@ -111,6 +120,8 @@ pub(crate) struct FirmwareView {
     withdrawal: Option<String>,
     /// Parts of the bill of materials on record.
     sbom_components: usize,
+    /// Whether the bill of materials that the manifest names is still to be attached: until then nothing is approved or deployed.
+    sbom_missing: bool,
 }
 
 /// A signed document as base64 of its frame.
@@ -120,8 +131,7 @@ pub(crate) struct SignedDocument {
     pub(super) document: String,
 }
 
-pub(super) fn view(api: &Api, id: &FirmwareId, firmware: &Firmware) -> FirmwareView {
-    let state = api.runner.state();
+pub(super) fn view(state: &Domain, id: &FirmwareId, firmware: &Firmware) -> FirmwareView {
     let missing = match (state.trusted_root(), &firmware.manifest) {
         (Some(root), Some(attached)) => missing_roles(&root.approvals, &attached.manifest, [])
             .into_iter()
@@ -135,8 +145,9 @@ pub(super) fn view(api: &Api, id: &FirmwareId, firmware: &Firmware) -> FirmwareV
     FirmwareView {
         approvals_until: until.map(|r| firmware.approvals_until(r.approvals.emergency_window_ms).to_string()),
         recall_window_days: firmware.manifest.as_ref().map(|m| m.manifest.recall_window() as f64 / 86_400_000.0),
-        withdrawal: withdrawal(&state, firmware),
+        withdrawal: withdrawal(state, firmware),
         sbom_components: firmware.sbom.len(),
+        sbom_missing: firmware.missing_sbom().is_some(),
         firmware_id: id.to_string(),
         version: firmware.version.clone(),
         device_model: firmware.model.clone(),
@@ -177,8 +188,8 @@ fn withdrawal(state: &Domain, firmware: &Firmware) -> Option<String> {
 }
 
 fn find(api: &Api, id: &FirmwareId) -> Result<axum::Json<FirmwareView>, Problem> {
-    let firmware = api.runner.state().need_firmware(id)?.clone();
-    Ok(axum::Json(view(api, id, &firmware)))
+    let state = api.runner.state();
+    Ok(axum::Json(view(&state, id, state.need_firmware(id)?)))
 }
 
 /// Creates a firmware; the image follows.
@@ -198,6 +209,17 @@ pub(super) async fn create(
         Some(text) => id("firmwareId", text)?,
         None => fresh_id("fw-")?,
     };
+    if let Some(text) = &new.document {
+        let foreseen = document("document", text).and_then(|signed| {
+            let state = api.runner.state();
+            let described = (&firmware, new.version.as_str(), new.device_model.as_str(), new.release_notes.as_str());
+            foresee(&state, &caller.actor, described, &signed, api.images.bytes_max())
+        });
+        if let Err(refusal) = foreseen {
+            let object = format!("firmware/{firmware}");
+            return Err(origin.deny(&api, caller.actor, "firmware.create", &object, refusal).await);
+        }
+    }
     let command = Command::CreateFirmware {
         firmware: firmware.clone(),
         version: new.version,
@@ -325,72 +347,148 @@ pub(super) async fn attach_manifest(
     find(&api, &firmware)
 }
 
-/// A software bill of materials, CycloneDX or SPDX 2 in JSON; what is not needed to find affected devices is not read.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Sbom {
-    Spdx {
-        #[serde(rename = "spdxVersion")]
-        _version: String,
-        packages: Vec<SpdxPackage>,
-    },
-    CycloneDx {
-        #[serde(default)]
-        components: Vec<CycloneDxComponent>,
-    },
+/// Bills of materials that are read at the same time: each costs some megabytes and a thread.
+const SBOMS_AT_ONCE: usize = 4;
+static SBOMS: Semaphore = Semaphore::const_new(SBOMS_AT_ONCE);
+/// Pieces of a body on their way to the reader.
+const PIECES_WAITING: usize = 4;
+
+/// The body as the reader of a bill of materials sees it.
+struct Pieces {
+    receiver: mpsc::Receiver<Result<Bytes, std::io::Error>>,
+    rest: Bytes,
 }
 
-#[derive(Deserialize)]
-struct CycloneDxComponent {
-    name: String,
-    #[serde(default)]
-    version: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SpdxPackage {
-    name: String,
-    #[serde(default)]
-    version_info: Option<String>,
-}
-
-impl Sbom {
-    fn components(self) -> Vec<SbomComponent> {
-        match self {
-            Self::Spdx { packages, .. } => {
-                packages.into_iter().map(|p| SbomComponent { name: p.name, version: p.version_info }).collect()
-            }
-            Self::CycloneDx { components } => {
-                components.into_iter().map(|c| SbomComponent { name: c.name, version: c.version }).collect()
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.rest.is_empty() {
+            match self.receiver.blocking_recv() {
+                Some(piece) => self.rest = piece?,
+                None => return Ok(0),
             }
         }
+        let n = buffer.len().min(self.rest.len());
+        buffer[..n].copy_from_slice(&self.rest.split_to(n));
+        Ok(n)
     }
 }
 
-/// Takes the bill of materials (CycloneDX, or SPDX 2, in JSON) whose digest the signed manifest names; recalls find devices by its parts.
+/// Reads a bill of materials while it comes, and writes it into `upload`: memory does not grow with it. Returns its digest and what it names; the
+/// upload is not finished yet.
+async fn take_sbom(body: Body, upload: &mut Upload) -> Result<Result<Sbom, SbomError>, Problem> {
+    let (sender, receiver) = mpsc::channel(PIECES_WAITING);
+    let reading = tokio::task::spawn_blocking(move || sbom::read(Pieces { receiver, rest: Bytes::new() }));
+    let mut stream = body.into_data_stream();
+    let mut bytes: u64 = 0;
+    while let Some(piece) = stream.next().await {
+        let piece = match piece {
+            Ok(piece) => piece,
+            Err(error) => {
+                // The reader ends with the same error, and nothing of it is kept.
+                let _ = sender.send(Err(std::io::ErrorKind::UnexpectedEof.into())).await;
+                return Err(unreadable(&error).into());
+            }
+        };
+        bytes += piece.len() as u64;
+        if bytes > sbom::DOCUMENT_BYTES_MAX {
+            let detail = format!("a bill of materials has at most {} bytes", sbom::DOCUMENT_BYTES_MAX);
+            return Err(Refusal::new(Class::TooLarge, "sbom-too-large", detail).into());
+        }
+        upload.write(&piece).map_err(|e| Problem::internal("the bill of materials cannot be stored", &e))?;
+        // A reader that has seen enough to refuse takes no more; the rest is passed over.
+        if sender.send(Ok(piece)).await.is_err() {
+            break;
+        }
+    }
+    drop(sender);
+    reading.await.map_err(|e| Problem::internal("the bill of materials cannot be read", &e))
+}
+
+/// Takes the bill of materials (CycloneDX 1.2 to 1.7, SPDX 2.2, 2.3 or 3.0, in JSON, up to 64 MiB) whose digest the signed manifest names; recalls
+/// find devices by its parts. Before it is here, the release is neither approved nor deployed.
 #[utoipa::path(put, path = "/api/v1/firmware/{firmware}/sbom", request_body(content = Vec<u8>, content_type = "application/vnd.cyclonedx+json"),
-    responses((status = 200, body = FirmwareView), (status = 409, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = FirmwareView), (status = 409, body = Problem), (status = 413, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn attach_sbom(
     State(api): State<Api>,
     origin: Origin,
     Path(firmware): Path<String>,
-    Whole(body): Whole,
+    body: Body,
 ) -> Result<axum::Json<FirmwareView>, Problem> {
     let object = format!("firmware/{firmware}");
     let caller = origin.need(&api, Permission::SubmitFirmware, "firmware.sbom", &object).await?;
     let firmware: FirmwareId = id("firmware", &firmware)?;
-    let parsed: Sbom = match serde_json::from_slice(&body) {
+    let awaited = {
+        let state = api.runner.state();
+        takes_sbom(state.need_firmware(&firmware)?, &firmware, None)
+    };
+    if let Err(refusal) = awaited {
+        return Err(origin.deny(&api, caller.actor, "firmware.sbom", &object, refusal).await);
+    }
+    let Ok(_place) = SBOMS.try_acquire() else {
+        let detail = "other bills of materials are being read; try again in a moment";
+        return Err(Refusal::new(Class::Unavailable, "busy", detail).into());
+    };
+    let storage = |e: std::io::Error| Problem::internal("the bill of materials cannot be stored", &e);
+    let name: FirmwareId = fresh_id("sbom-")?;
+    let mut upload = api.images.begin(name.as_str()).map_err(storage)?;
+    let parsed = match take_sbom(body, &mut upload).await? {
         Ok(parsed) => parsed,
-        Err(e) => {
-            let refusal = Refusal::document("malformed-sbom", format!("neither CycloneDX nor SPDX in JSON: {e}"));
+        Err(error) => {
+            let refusal = Refusal::document("malformed-sbom", error);
             return Err(origin.deny(&api, caller.actor, "firmware.sbom", &object, refusal).await);
         }
     };
-    let components = parsed.components();
-    let command = Command::AttachSbom { firmware: firmware.clone(), sha256: Digest::of(&body), components };
+    let sha256 = upload.sha256();
+    let checked = {
+        let state = api.runner.state();
+        takes_sbom(state.need_firmware(&firmware)?, &firmware, Some(sha256))
+    };
+    if let Err(refusal) = checked {
+        return Err(origin.deny(&api, caller.actor, "firmware.sbom", &object, refusal).await);
+    }
+    // The document itself is kept too: parts are what recalls need of it, inspectors and customers ask for all.
+    tokio::task::spawn_blocking(move || upload.finish())
+        .await
+        .map_err(|e| Problem::internal("the bill of materials cannot be stored", &e))?
+        .map_err(storage)?;
+    let command = Command::AttachSbom { firmware: firmware.clone(), sha256, components: parsed.parts };
     origin.submit(&api, &caller, command).await?;
     find(&api, &firmware)
+}
+
+/// The bill of materials of a release, as it was signed. Of those that were attached before documents were kept, only the parts are known.
+#[utoipa::path(get, path = "/api/v1/firmware/{firmware}/sbom",
+    responses((status = 200, content_type = "application/json"), (status = 404, body = Problem)))]
+pub(super) async fn sbom_document(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(firmware): Path<String>,
+) -> Result<Response, Problem> {
+    origin.need(&api, Permission::ReadAll, "firmware.sbom.get", &format!("firmware/{firmware}")).await?;
+    let firmware: FirmwareId = id("firmware", &firmware)?;
+    let named = {
+        let state = api.runner.state();
+        let held = state.need_firmware(&firmware)?;
+        held.manifest.as_ref().and_then(|m| m.manifest.sbom_sha256).filter(|_| !held.sbom.is_empty())
+    };
+    let sha256 = named.ok_or_else(|| Refusal::not_found("bill of materials of firmware", &firmware))?;
+    let mut response = serve_image(&api, sha256, &HeaderMap::new()).await?;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+/// The parts of a release's bill of materials.
+#[utoipa::path(get, path = "/api/v1/firmware/{firmware}/parts",
+    responses((status = 200, body = Vec<Object>), (status = 404, body = Problem)))]
+pub(super) async fn parts(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(firmware): Path<String>,
+) -> Result<axum::Json<Vec<Part>>, Problem> {
+    origin.need(&api, Permission::ReadAll, "firmware.parts", &format!("firmware/{firmware}")).await?;
+    let firmware: FirmwareId = id("firmware", &firmware)?;
+    let state = api.runner.state();
+    Ok(axum::Json(state.need_firmware(&firmware)?.sbom.clone()))
 }
 
 /// Lists firmware.
@@ -402,8 +500,8 @@ pub(super) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Response, Problem> {
     origin.need(&api, Permission::Read, "firmware.list", "firmware").await?;
-    let all = api.runner.state().firmware.clone();
-    query.page("/api/v1/firmware", &all, |_, _| true, |id, f| view(&api, id, f))
+    let state = api.runner.state();
+    query.page("/api/v1/firmware", &state.firmware, |_, _| true, |id, f| view(&state, id, f))
 }
 
 /// Shows one firmware.

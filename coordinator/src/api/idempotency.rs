@@ -117,7 +117,7 @@ fn without_secrets(body: &[u8]) -> Vec<u8> {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
-    match serde_json::from_slice::<Value>(body) {
+    match serde_json::from_slice::<Value>(mdfm_shared::json::without_mark(body)) {
         Ok(mut value @ (Value::Object(_) | Value::Array(_))) => {
             strip(&mut value);
             serde_json::to_vec(&value).unwrap_or_default()

@@ -35,7 +35,7 @@ const SORTED_MAX: usize = 20_000;
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
     /// Conditions, separated by commas, all of which hold: `field=value`, `!=`, `<`, `<=`, `>`, `>=`. A value that ends in `*` is a beginning; one
-    /// with a comma stands in double quotes; `null` is nothing. Fields inside others are written with dots.
+    /// with a comma or a quote stands in double quotes (`\"` and `\\` in them for `"` and `\`); `null` is nothing. Version labels order as docs/versions.md says. Fields inside others are written with dots.
     #[serde(skip_serializing_if = "Option::is_none")]
     filter: Option<String>,
     /// A field; with `-` before it the other way round. By id without.
@@ -76,9 +76,9 @@ fn field<'a>(item: &'a Value, name: &str) -> Result<&'a Value, Refusal> {
     Ok(found)
 }
 
-/// A place in a list: the value that it is sorted by, and the id.
+/// A place in a list: the value that it is sorted by, the id, and the sort for which it holds.
 #[derive(Serialize, Deserialize)]
-struct Cursor(Option<Value>, String);
+struct Cursor(Option<Value>, String, Option<String>);
 
 impl ListQuery {
     /// One answer out of what `sees` lets through of `items`, at the API's `path`.
@@ -104,6 +104,15 @@ impl ListQuery {
                 .ok_or_else(|| wrong("cursor", "is not one of ours"))
         });
         let cursor = cursor.transpose()?;
+        if let Some(Cursor(_, _, sort)) = cursor.as_ref().filter(|cursor| cursor.2 != self.sort) {
+            let of = |sort: &Option<String>| sort.as_ref().map_or("by id".to_owned(), |s| format!("by {s:?}"));
+            let problem = format!(
+                "it is of a list sorted {}, this one is sorted {}; begin without a cursor",
+                of(sort),
+                of(&self.sort)
+            );
+            return Err(Refusal::new(Class::Malformed, "malformed-cursor", format!("cursor: {problem}")).into());
+        }
         let shown = |id: &'a K, item: &'a V| -> Result<Option<Value>, Problem> {
             if !sees(id, item) {
                 return Ok(None);
@@ -149,13 +158,15 @@ fn by_id<'a, K: Id, V>(
 ) -> Result<Page, Problem> {
     let begin = match cursor {
         None => Bound::Unbounded,
-        Some(Cursor(_, last)) => Bound::Excluded(last.parse::<K>().map_err(|_| wrong("cursor", "is not one of ours"))?),
+        Some(Cursor(_, last, _)) => {
+            Bound::Excluded(last.parse::<K>().map_err(|_| wrong("cursor", "is not one of ours"))?)
+        }
     };
     let mut page = Vec::new();
     let mut last: Option<&K> = None;
     for (looked_at, (id, item)) in items.range((begin, Bound::Unbounded)).enumerate() {
         if page.len() == limit || looked_at == LOOKED_AT_MAX {
-            return Ok((page, last.map(|id| Cursor(None, id.to_string()))));
+            return Ok((page, last.map(|id| Cursor(None, id.to_string(), None))));
         }
         last = Some(id);
         page.extend(shown(id, item)?);
@@ -182,22 +193,22 @@ fn by_field<'a, K: Id, V>(
         }
     }
     let direction = |ordering: Ordering| if is_down { ordering.reverse() } else { ordering };
-    found.sort_by(|a, b| direction(order(&a.0, &b.0)).then(a.1.cmp(b.1)));
+    found.sort_by(|a, b| direction(order(name, &a.0, &b.0)).then(a.1.cmp(b.1)));
     let begin = match cursor {
         None => None,
-        Some(Cursor(value, last)) => {
+        Some(Cursor(value, last, _)) => {
             let last = last.parse::<K>().map_err(|_| wrong("cursor", "is not one of ours"))?;
             Some((value.clone().unwrap_or_default(), last))
         }
     };
     let is_behind = |value: &Value, id: &K| {
-        begin.as_ref().is_none_or(|(held, last)| direction(order(value, held)).then(id.cmp(last)).is_gt())
+        begin.as_ref().is_none_or(|(held, last)| direction(order(name, value, held)).then(id.cmp(last)).is_gt())
     };
     let mut behind = found.into_iter().filter(|(value, id, _)| is_behind(value, id));
     let mut page = Vec::new();
     let mut last = None;
     for (value, id, item) in behind.by_ref().take(limit) {
-        last = Some(Cursor(Some(value), id.to_string()));
+        last = Some(Cursor(Some(value), id.to_string(), Some(sort.to_owned())));
         page.push(item);
     }
     Ok((page, last.filter(|_| behind.next().is_some())))
@@ -290,8 +301,8 @@ mod tests {
         };
         for (filter, sort, limit, cursor, says) in [
             ("serial=1", None, None, None, "there is no field \\\"serial\\\"; there are deviceId"),
-            ("deviceId", None, None, None, "is no condition"),
-            ("deviceId!1", None, None, None, "is no condition"),
+            ("deviceId", None, None, None, "is not a condition"),
+            ("deviceId!1", None, None, None, "is not a condition"),
             ("", Some("-nothing"), None, None, "there is no field"),
             ("", None, Some(0), None, "must be 1 to"),
             ("", None, Some(1_001), None, "must be 1 to"),
@@ -303,6 +314,31 @@ mod tests {
             let problem = with(filter, sort, limit, cursor);
             assert!(problem.replace("\\\\", "\\").contains(says), "{problem}; expected {says}");
         }
+    }
+
+    #[test]
+    fn fld_22_a_cursor_is_for_its_own_sort_alone() {
+        let query = |sort: Option<&str>, cursor: Option<String>| ListQuery {
+            filter: None,
+            sort: sort.map(str::to_owned),
+            limit: Some(10),
+            cursor,
+        };
+        let cursor_of = |sort| ask(&query(sort, None)).expect("a page").1.expect("there is more").cursor;
+        for (made, used) in
+            [(None, Some("size")), (Some("size"), None), (Some("size"), Some("-size")), (Some("size"), Some("model"))]
+        {
+            let problem = ask(&query(used, cursor_of(made))).expect_err("another sort");
+            assert!(problem.contains("it is of a list sorted"), "{problem}");
+        }
+        assert_eq!(ask(&query(Some("-size"), cursor_of(Some("-size")))).expect("the same sort").0.len(), 10);
+        assert_eq!(ask(&query(None, cursor_of(None))).expect("the same sort").0.len(), 10);
+    }
+
+    #[test]
+    fn fld_9_lists_sort_versions_as_people_read_them() {
+        let sorted = all("running.version>=2.98,running.version<2.102", Some("running.version"), 3);
+        assert_eq!(sorted, ["DEV-098", "DEV-099", "DEV-100", "DEV-101"]);
     }
 
     proptest! {

@@ -35,6 +35,7 @@ mod router;
 mod sessions;
 mod settings;
 mod single_sign_on;
+mod table;
 mod trust;
 mod users;
 mod watch;

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use mdfm_shared::id::RecallId;
+use mdfm_shared::sbom::PartQuery;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -41,6 +42,21 @@ pub(crate) struct NewRecall {
     component: Option<String>,
     #[serde(default)]
     component_version: Option<String>,
+    /// Group of the part (scope, namespace, vendor).
+    #[serde(default)]
+    component_group: Option<String>,
+    /// Package URL of the part.
+    #[serde(default)]
+    component_purl: Option<String>,
+    /// CPE name of the part.
+    #[serde(default)]
+    component_cpe: Option<String>,
+    /// Versions of the part between others: `>=3.0.0,<3.0.7`.
+    #[serde(default)]
+    component_versions: Option<String>,
+    /// Version labels between others, also of firmware that was never released from here: `>=2.0.0,<2.2.1`.
+    #[serde(default)]
+    version_range: Option<String>,
     action: RecallAction,
     reason: String,
 }
@@ -163,12 +179,23 @@ pub(super) async fn open(
         (None, None) => None,
         (from, to) => Some((from.unwrap_or(0), to.unwrap_or(u64::MAX))),
     };
+    let range = |field: &str, text: &Option<String>| text.as_deref().map(|t| id(field, t)).transpose();
+    let part = PartQuery {
+        name: new.component,
+        group: new.component_group,
+        purl: new.component_purl,
+        cpe: new.component_cpe,
+        version: new.component_version,
+        versions: range("componentVersions", &new.component_versions)?,
+    };
     let criteria = Criteria {
         model: new.device_model,
         releases,
         versions: new.versions,
         udi_prefix: new.udi_prefix,
-        component: new.component.map(|name| (name, new.component_version)),
+        component: None,
+        part: (part != PartQuery::default()).then_some(part),
+        version_range: range("versionRange", &new.version_range)?,
     };
     let recall: RecallId = fresh_id("rec-")?;
     let command = Command::OpenRecall { recall: recall.clone(), criteria, action: new.action, reason: new.reason };

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{GatewayId, UserId};
+use mdfm_shared::json;
 use mdfm_shared::record::{Actor, RequestMark};
 use mdfm_shared::sign::{Document, Signed};
 use mdfm_shared::time::UtcMillis;
@@ -33,7 +34,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let Whole(bytes) = Whole::from_request(request, state).await?;
-        serde_json::from_slice(&bytes).map(Json).map_err(|e| {
+        json::from_slice(&bytes).map(Json).map_err(|e| {
             let class = if e.is_data() { Class::Invalid } else { Class::Malformed };
             let detail = format!("the body is not the JSON that this call takes: {}", without_values(&e));
             Refusal::new(class, "malformed-json", detail).into()
@@ -304,7 +305,7 @@ fn without_values(error: &serde_json::Error) -> String {
         // Errors of syntax name no value.
         return text;
     }
-    let names = ["unknown field", "missing field", "duplicate field"];
+    let names = ["unknown field", "missing field", "duplicate field", json::DUPLICATE_KEY];
     if names.iter().any(|begin| text.starts_with(begin)) {
         return text.chars().take(DETAIL_CHARS_MAX).collect();
     }
@@ -381,6 +382,21 @@ mod tests {
     struct Body {
         password: String,
         count: u8,
+    }
+
+    /// Where an object is read as it is, nothing but the reader itself sees that a key stands twice.
+    #[tokio::test]
+    async fn fld_24_bodies_name_each_key_once_and_may_have_a_mark() {
+        async fn read(body: &[u8]) -> Result<serde_json::Value, String> {
+            let request = axum::http::Request::new(axum::body::Body::from(body.to_vec()));
+            let read = Json::<serde_json::Value>::from_request(request, &()).await;
+            read.map(|Json(value)| value).map_err(|problem| serde_json::to_string(&problem).expect("encodes"))
+        }
+        let twice = read(br#"{"phases":[{"percentage":1,"percentage":100}]}"#).await.expect_err("twice");
+        assert!(twice.contains("duplicate key \\\"percentage\\\"") && twice.contains("line 1"), "{twice}");
+        let secret = read(br#"{"password":"918273645","password":"x"}"#).await.expect_err("twice");
+        assert!(!secret.contains("918273645"), "{secret}");
+        assert_eq!(read(b"\xef\xbb\xbf{\"a\":1}").await.expect("a mark is passed over")["a"], 1);
     }
 
     #[test]

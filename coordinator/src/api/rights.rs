@@ -106,6 +106,8 @@ const RIGHTS: &[(Right, &[Route])] = &[
     (Right::Needs(Permission::ReadAll), &[
         ("GET", "/api/v1/approvals", "approval.list"),
         ("GET", "/api/v1/firmware/{firmware}/image", "firmware.image.get"),
+        ("GET", "/api/v1/firmware/{firmware}/parts", "firmware.parts"),
+        ("GET", "/api/v1/firmware/{firmware}/sbom", "firmware.sbom.get"),
         ("GET", "/api/v1/fleet-link", "fleet-link.read"),
         ("GET", "/api/v1/metrics", "metrics.read"),
         ("GET", "/api/v1/gateways", "gateway.list"),

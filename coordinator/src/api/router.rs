@@ -17,6 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::admission::{self, Class as Admission};
+use super::admission::{BODY_BYTES_MAX, LIST_BYTES_MAX};
 use super::body::paced;
 use super::idempotency;
 use super::problem::{TOO_MANY_REQUESTS, Unrecorded};
@@ -39,10 +40,6 @@ use crate::traces::{Answered, Call};
 const DOCUMENT: &str = "/api/v1/openapi.json";
 /// Where it is as a page.
 const PAGE: &str = "/api/v1/docs";
-/// Bytes in the body of any request but an image upload.
-const BODY_BYTES_MAX: usize = 1 << 20;
-/// Bytes of a list of devices.
-const LIST_BYTES_MAX: usize = 16 << 20;
 /// What every answer says to a browser: nothing here is to be framed, guessed at, kept, or run as a script; and this host speaks TLS alone.
 const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
@@ -68,8 +65,10 @@ fn documented() -> OpenApiRouter<Api> {
     let upload = OpenApiRouter::new()
         .routes(routes!(firmware::upload, bundles::image))
         .routes(routes!(firmware::upload_delta))
+        .routes(routes!(firmware::attach_sbom, firmware::sbom_document))
         .layer(DefaultBodyLimit::disable());
-    let lists = OpenApiRouter::new().routes(routes!(devices::import)).layer(DefaultBodyLimit::max(LIST_BYTES_MAX));
+    let lists =
+        OpenApiRouter::new().routes(routes!(devices::import)).layer(DefaultBodyLimit::max(LIST_BYTES_MAX as usize));
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(sessions::open))
         .routes(routes!(single_sign_on::begin))
@@ -122,7 +121,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(firmware::show))
         .routes(routes!(firmware::history))
         .routes(routes!(firmware::attach_manifest))
-        .routes(routes!(firmware::attach_sbom))
+        .routes(routes!(firmware::parts))
         .routes(routes!(firmware::reject))
         .routes(routes!(firmware::withdraw))
         .routes(routes!(approvals::inbox, approvals::approve))
@@ -185,7 +184,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(agent::renew))
         .routes(routes!(agent::image))
         .routes(routes!(agent::consistency))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX as usize))
         .merge(upload)
         .merge(lists)
 }
@@ -335,12 +334,12 @@ async fn let_in(api: &Api, origin: &Origin, object: &str, request: Request, next
     if !reads && room < Room::Ample && !class.is_taken_without_room() {
         return Err(Problem::recorded(no_room(room)));
     }
-    let limit = class.body_bytes_max();
+    let limit = admission::body_bytes_max(class, request.method().as_str(), matched.as_deref());
     let request = if request.body().is_end_stream() { request } else { request.map(|body| paced(body, limit)) };
     if let Some(path) = matched.filter(|path| path != DOCUMENT && path != PAGE) {
         admit(api, origin, request.method(), &path, object).await?;
     }
-    idempotency::once(api, origin, BODY_BYTES_MAX, request, next).await
+    idempotency::once(api, origin, BODY_BYTES_MAX as usize, request, next).await
 }
 
 /// Begins the span of a request of people or their machines, where somebody wants it.

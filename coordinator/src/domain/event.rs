@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::AccessRole;
 use super::authority::Concern;
-use super::firmware::{LostApproval, SbomComponent};
+use super::firmware::LostApproval;
 use super::fleet::{Anomaly, Particulars};
 use super::incident::IncidentChange;
 use super::notice::Webhook;
@@ -229,7 +229,7 @@ pub(crate) enum Event {
     SbomAttached {
         firmware: FirmwareId,
         sha256: Digest,
-        components: Vec<SbomComponent>,
+        components: Vec<mdfm_shared::sbom::Part>,
     },
     RecallOpened {
         recall: RecallId,

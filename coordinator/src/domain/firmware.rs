@@ -7,11 +7,13 @@ use mdfm_shared::id::{FirmwareId, UserId};
 use mdfm_shared::limits::{DELTAS_MAX, IMAGE_BYTES_MAX, TEXT_CHARS_MAX};
 use mdfm_shared::manifest::{FirmwareClass, Manifest, is_label};
 use mdfm_shared::record::{Actor, document_text, person};
-use mdfm_shared::sign::{Signature, Signed};
+use mdfm_shared::sbom::{PARTS_BYTES_MAX, PARTS_MAX, Part};
+use mdfm_shared::sign::{Signature, Signed, Verified};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{Approval, Role, Roster, RosterEntry, check_approval, missing_roles, start_by};
 use serde::{Deserialize, Serialize};
 
+use super::refusal::Class;
 use super::{Event, Proposal, Refusal, State, authority, people};
 
 /// How far a signer's clock may run ahead of ours.
@@ -66,18 +68,16 @@ pub(crate) struct Firmware {
     /// When approvals were asked for.
     pub(crate) requested_at: UtcMillis,
     /// Parts that the software bill of materials names.
-    pub(crate) sbom: Vec<SbomComponent>,
-}
-
-/// A part in a software bill of materials (CycloneDX `components`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct SbomComponent {
-    pub(crate) name: String,
-    pub(crate) version: Option<String>,
+    pub(crate) sbom: Vec<Part>,
 }
 
 impl Firmware {
+    /// The signed bill of materials that is not here yet: recalls would not find its parts.
+    pub(crate) fn missing_sbom(&self) -> Option<Digest> {
+        let named = self.manifest.as_ref()?.manifest.sbom_sha256;
+        named.filter(|_| self.sbom.is_empty())
+    }
+
     /// When the time for approvals runs out: thirty days, and in an emergency the trust root's window.
     pub(crate) fn approvals_until(&self, emergency_window_ms: u64) -> UtcMillis {
         let emergency = self.manifest.as_ref().is_some_and(|m| m.manifest.class == FirmwareClass::Emergency);
@@ -184,6 +184,64 @@ pub(super) fn store_delta(state: &State, id: &FirmwareId, sha256: Digest, size_b
     Ok(Event::DeltaStored { firmware: id.clone(), sha256, size_bytes })
 }
 
+fn differs(field: &str, found: &str, expected: &str) -> Result<(), Refusal> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Refusal::invalid(field, format!("the manifest says {found:?}, the upload {expected:?}")))
+}
+
+/// Checks everything about a signed manifest that does not need the image: before the first byte is sent, and when it is attached.
+///
+/// # Errors
+/// Why it would not be attached.
+fn check_manifest(
+    state: &State,
+    id: &FirmwareId,
+    model: &str,
+    version: &str,
+    signed: &Signed<Manifest>,
+) -> Result<Verified<Manifest>, Refusal> {
+    let root = state.need_root()?;
+    let manifest = signed.verify(root.release_keys()).map_err(|e| Refusal::document("manifest-signature", e))?;
+    manifest.check().map_err(|e| Refusal::document("manifest-field", e))?;
+    differs("firmwareId", manifest.firmware_id.as_str(), id.as_str())?;
+    differs("model", &manifest.model, model)?;
+    differs("version", &manifest.version, version)?;
+    let clash = state.firmware.iter().find(|(other, f)| {
+        *other != id
+            && f.manifest.as_ref().is_some_and(|m| {
+                m.manifest.model == manifest.model && m.manifest.release_number == manifest.release_number
+            })
+    });
+    if let Some((other, _)) = clash {
+        let detail = format!("release number {} of {} belongs to {other}", manifest.release_number, manifest.model);
+        return Err(Refusal::conflict("release-number-taken", detail));
+    }
+    Ok(manifest)
+}
+
+/// Checks a release before anything of it is stored: its description, and the signed manifest that follows the image.
+///
+/// # Errors
+/// Why it would be refused later.
+pub(crate) fn foresee(
+    state: &State,
+    actor: &Actor,
+    (id, version, model, release_notes): (&FirmwareId, &str, &str, &str),
+    signed: &Signed<Manifest>,
+    image_bytes_max: u64,
+) -> Result<(), Refusal> {
+    create(state, actor, id, version, model, release_notes)?;
+    let manifest = check_manifest(state, id, model, version, signed)?;
+    if manifest.size_bytes() > image_bytes_max {
+        let detail =
+            format!("the image has {} bytes; this coordinator takes {image_bytes_max} at most", manifest.size_bytes());
+        return Err(Refusal::new(Class::TooLarge, "image-too-large", detail));
+    }
+    Ok(())
+}
+
 pub(super) fn attach_manifest(
     state: &State,
     actor: &Actor,
@@ -198,24 +256,13 @@ pub(super) fn attach_manifest(
         FirmwareStatus::ApprovalExpired => {}
         _ => need_status(firmware, id, FirmwareStatus::AwaitingManifest)?,
     }
-    let root = state.need_root()?;
-    let manifest = signed.verify(root.release_keys()).map_err(|e| Refusal::document("manifest-signature", e))?;
-    manifest.check().map_err(|e| Refusal::document("manifest-field", e))?;
+    let manifest = check_manifest(state, id, &firmware.model, &firmware.version, signed)?;
     let (sha256, size_bytes) = firmware.image.ok_or_else(|| Refusal::conflict("wrong-step", "no image stored"))?;
     if manifest.sha256 != sha256 {
         let what = "the manifest does not name the uploaded image";
         return Err(Refusal::digest_mismatch(what, sha256, manifest.sha256));
     }
-    for (field, found, expected) in [
-        ("size", manifest.size_bytes().to_string(), size_bytes.to_string()),
-        ("firmwareId", manifest.firmware_id.to_string(), id.to_string()),
-        ("model", manifest.model.clone(), firmware.model.clone()),
-        ("version", manifest.version.clone(), firmware.version.clone()),
-    ] {
-        if found != expected {
-            return Err(Refusal::invalid(field, format!("the manifest says {found:?}, the upload {expected:?}")));
-        }
-    }
+    differs("size", &manifest.size_bytes().to_string(), &size_bytes.to_string())?;
     if let Some(delta) = manifest.deltas.iter().find(|d| firmware.deltas.get(&d.sha256) != Some(&d.size_bytes)) {
         let detail = format!("patch {} of {} bytes was not uploaded", delta.sha256, delta.size_bytes);
         return Err(Refusal::invalid("deltas", detail));
@@ -225,16 +272,6 @@ pub(super) fn attach_manifest(
         let detail =
             format!("deployment {deployment} brings the manifest approved before; abort it or roll it back first");
         return Err(Refusal::conflict("firmware-in-deployment", detail));
-    }
-    let clash = state.firmware.iter().find(|(other, f)| {
-        *other != id
-            && f.manifest.as_ref().is_some_and(|m| {
-                m.manifest.model == manifest.model && m.manifest.release_number == manifest.release_number
-            })
-    });
-    if let Some((other, _)) = clash {
-        let detail = format!("release number {} of {} belongs to {other}", manifest.release_number, manifest.model);
-        return Err(Refusal::conflict("release-number-taken", detail));
     }
     let event = Event::ManifestAttached { firmware: id.clone(), digest: signed.digest(), submitter: actor.id.clone() };
     Ok(vec![Proposal::new("firmware.manifest", format!("firmware/{id}"), event).with(document_text(signed))])
@@ -249,6 +286,7 @@ pub(super) fn approve(
 ) -> Result<Vec<Proposal>, Refusal> {
     let firmware = state.need_firmware(id)?;
     need_status(firmware, id, FirmwareStatus::PendingApproval)?;
+    need_sbom(firmware, id)?;
     let (root, roster) = (state.need_root()?, state.need_roster()?);
     let attached = firmware.manifest.as_ref().ok_or_else(|| Refusal::conflict("wrong-step", "no manifest"))?;
     let refuse = |e: &dyn std::fmt::Display| Refusal::document("approval-refused", e);
@@ -500,48 +538,71 @@ pub(crate) fn expire(state: &State, now: UtcMillis) -> Vec<Proposal> {
         .collect()
 }
 
-/// Parts in one bill of materials.
-const SBOM_COMPONENTS_MAX: usize = 20_000;
-/// Bytes of names and versions in one record.
+/// Refuses what needs the bill of materials that the manifest of a release names, while it is not here.
+///
+/// # Errors
+/// It is missing.
+pub(crate) fn need_sbom(firmware: &Firmware, id: &FirmwareId) -> Result<(), Refusal> {
+    match firmware.missing_sbom() {
+        Some(sha256) => {
+            let detail = format!(
+                "the bill of materials that the manifest of {id} names (SHA-256 {sha256}) is not here, so no recall would find its \
+                 parts; attach it first (mdfmctl firmware sbom {id} --file FILE)"
+            );
+            Err(Refusal::conflict("sbom-missing", detail))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Bytes of the texts of parts in one record.
 const SBOM_BYTES_MAX: usize = 40_000;
 
-/// Takes the parts of a release's bill of materials, whose digest must be the one that the manifest names.
-pub(super) fn attach_sbom(
-    state: &State,
-    id: &FirmwareId,
-    sha256: Digest,
-    components: &[SbomComponent],
-) -> Result<Vec<Proposal>, Refusal> {
-    let firmware = state.need_firmware(id)?;
+/// Whether a release waits for the bill of materials of this digest; without one, for any.
+///
+/// # Errors
+/// Why it does not.
+pub(crate) fn takes_sbom(firmware: &Firmware, id: &FirmwareId, sha256: Option<Digest>) -> Result<(), Refusal> {
     let attached =
         firmware.manifest.as_ref().ok_or_else(|| Refusal::conflict("wrong-step", "no signed manifest yet"))?;
     match attached.manifest.sbom_sha256 {
-        Some(named) if named == sha256 => {}
         Some(named) => {
-            return Err(Refusal::digest_mismatch("this is not the bill of materials that was signed", sha256, named));
+            if let Some(other) = sha256.filter(|sha256| *sha256 != named) {
+                return Err(Refusal::digest_mismatch(
+                    "this is not the bill of materials that was signed",
+                    other,
+                    named,
+                ));
+            }
         }
         None => return Err(Refusal::conflict("no-sbom", format!("the manifest of {id} names no bill of materials"))),
     }
     if !firmware.sbom.is_empty() {
         return Err(Refusal::conflict("wrong-step", format!("{id} has its bill of materials already")));
     }
-    if components.is_empty() || components.len() > SBOM_COMPONENTS_MAX {
-        return Err(Refusal::invalid("components", format!("must be 1 to {SBOM_COMPONENTS_MAX}")));
+    Ok(())
+}
+
+/// Takes the parts of a release's bill of materials, whose digest must be the one that the manifest names.
+pub(super) fn attach_sbom(
+    state: &State,
+    id: &FirmwareId,
+    sha256: Digest,
+    components: &[Part],
+) -> Result<Vec<Proposal>, Refusal> {
+    takes_sbom(state.need_firmware(id)?, id, Some(sha256))?;
+    if components.is_empty() || components.len() > PARTS_MAX {
+        return Err(Refusal::invalid("components", format!("must be 1 to {PARTS_MAX}")));
     }
-    if let Some(bad) =
-        components.iter().find(|c| !is_label(&c.name) || c.version.as_deref().is_some_and(|v| !is_label(v)))
-    {
-        return Err(Refusal::invalid(
-            "components",
-            format!("{:?}: names and versions must be printable labels", bad.name),
-        ));
+    components.iter().try_for_each(Part::check).map_err(|e| Refusal::invalid("components", e))?;
+    if components.iter().map(Part::bytes).sum::<usize>() > PARTS_BYTES_MAX {
+        return Err(Refusal::invalid("components", format!("at most {PARTS_BYTES_MAX} bytes")));
     }
-    let mut chunks: Vec<Vec<SbomComponent>> = vec![Vec::new()];
+    let mut chunks: Vec<Vec<Part>> = vec![Vec::new()];
     let mut bytes = 0;
     for component in components {
-        // JSON may need six bytes for one.
-        let size = 6 * (component.name.len() + component.version.as_ref().map_or(0, String::len)) + 30;
-        if bytes + size > SBOM_BYTES_MAX {
+        let size = serde_json::to_vec(component).map_err(|e| Refusal::invalid("components", e))?.len() + 1;
+        if bytes + size > SBOM_BYTES_MAX && bytes > 0 {
             chunks.push(Vec::new());
             bytes = 0;
         }

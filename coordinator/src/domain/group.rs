@@ -86,7 +86,7 @@ impl Group {
         match &self.members {
             Members::Listed(devices) => Chosen::Listed(devices),
             // It was checked when it was set; what cannot be read any more finds nothing.
-            Members::Query(query) => match Filter::parse(query) {
+            Members::Query(query) => match Filter::stored(query) {
                 Ok(filter) => Chosen::Query(filter),
                 Err(_) => Chosen::Listed(const { &BTreeSet::new() }),
             },

@@ -254,7 +254,7 @@ pub(crate) enum Command {
     AttachSbom {
         firmware: FirmwareId,
         sha256: Digest,
-        components: Vec<firmware::SbomComponent>,
+        components: Vec<mdfm_shared::sbom::Part>,
     },
     OpenRecall {
         recall: RecallId,

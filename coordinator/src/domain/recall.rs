@@ -7,15 +7,20 @@ use mdfm_shared::id::{DeviceId, FirmwareId, RecallId};
 use mdfm_shared::limits::TEXT_CHARS_MAX;
 use mdfm_shared::manifest::is_label;
 use mdfm_shared::record::Actor;
+use mdfm_shared::sbom::{Part, PartQuery};
 use mdfm_shared::time::UtcMillis;
+use mdfm_shared::version::{self, VersionRange};
 use serde::{Deserialize, Serialize};
 
+use super::firmware::Firmware;
 use super::fleet::Device;
 use super::rollout::{Change, Status};
 use super::{Event, Proposal, Refusal, State, authority};
 
 /// Version labels in one recall.
 const VERSIONS_MAX: usize = 100;
+/// Releases without their bill of materials that a refusal names.
+const MISSING_SHOWN: usize = 10;
 
 /// Which firmware on which devices. All that is given must fit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +35,31 @@ pub(crate) struct Criteria {
     pub(crate) udi_prefix: Option<String>,
     /// A part of the firmware, and its version if only that one is concerned.
     pub(crate) component: Option<(String, Option<String>)>,
+    /// A part of the firmware by more than its name; records before it have `component`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) part: Option<PartQuery>,
+    /// Versions of the firmware between others, also of firmware that was never released from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) version_range: Option<VersionRange>,
+}
+
+impl Criteria {
+    /// The part that is asked for.
+    fn part(&self) -> Option<PartQuery> {
+        let named = || self.component.as_ref().map(|(name, version)| PartQuery::named(name, version.clone()));
+        self.part.clone().or_else(named)
+    }
+
+    /// Whether firmware is named by its version label.
+    fn names_versions(&self) -> bool {
+        !self.versions.is_empty() || self.version_range.is_some()
+    }
+
+    /// Whether a version label is one of those that are named; all are if none is.
+    fn has_version(&self, label: &str) -> bool {
+        (self.versions.is_empty() || self.versions.iter().any(|v| version::compare(v, label).is_eq()))
+            && self.version_range.as_ref().is_none_or(|range| range.holds(label))
+    }
 }
 
 /// What shall become of the devices.
@@ -61,7 +91,8 @@ pub(crate) struct Recall {
 }
 
 /// The firmware that fits.
-fn matching(state: &State, criteria: &Criteria) -> BTreeSet<FirmwareId> {
+pub(super) fn matching(state: &State, criteria: &Criteria) -> BTreeSet<FirmwareId> {
+    let part = criteria.part();
     state
         .firmware
         .iter()
@@ -69,12 +100,8 @@ fn matching(state: &State, criteria: &Criteria) -> BTreeSet<FirmwareId> {
             let number = f.manifest.as_ref().map(|m| m.manifest.release_number);
             f.model == criteria.model
                 && criteria.releases.is_none_or(|(from, to)| number.is_some_and(|n| (from..=to).contains(&n)))
-                && (criteria.versions.is_empty() || criteria.versions.contains(&f.version))
-                && criteria.component.as_ref().is_none_or(|(name, version)| {
-                    f.sbom
-                        .iter()
-                        .any(|c| c.name == *name && version.as_ref().is_none_or(|v| c.version.as_ref() == Some(v)))
-                })
+                && criteria.has_version(&f.version)
+                && part.as_ref().is_none_or(|part| f.sbom.iter().any(|found| part.holds(found)))
         })
         .map(|(id, _)| id.clone())
         .collect()
@@ -82,7 +109,8 @@ fn matching(state: &State, criteria: &Criteria) -> BTreeSet<FirmwareId> {
 
 struct Concerned {
     digests: BTreeSet<Digest>,
-    labels: BTreeSet<String>,
+    /// Whether labels alone name firmware that nobody released from here.
+    by_label: bool,
     /// Images of releases that the recall is not about: who runs one has left it.
     others: BTreeSet<Digest>,
 }
@@ -91,27 +119,28 @@ impl Concerned {
     fn of(state: &State, recall: &Recall) -> Self {
         let known = |id: &FirmwareId| state.firmware.get(id);
         let digests = recall.firmware.iter().filter_map(known).filter_map(|f| f.image.map(|(d, _)| d)).collect();
-        // Labels alone name firmware that nobody released from here; a part or a release number is not known of it.
-        let by_label = recall.criteria.releases.is_none() && recall.criteria.component.is_none();
-        let labels = if by_label { recall.criteria.versions.iter().cloned().collect() } else { BTreeSet::new() };
+        let criteria = &recall.criteria;
+        // A part or a release number is not known of such firmware.
+        let by_label = criteria.releases.is_none() && criteria.part().is_none() && criteria.names_versions();
         let others = state
             .firmware
             .iter()
             .filter(|(id, f)| f.model == recall.criteria.model && !recall.firmware.contains(*id))
             .filter_map(|(_, f)| f.image.map(|(d, _)| d))
             .collect();
-        Self { digests, labels, others }
+        Self { digests, by_label, others }
     }
 
     /// Before a device's first report only its registered version is known.
     fn has(&self, state: &State, criteria: &Criteria, id: &DeviceId, device: &Device) -> bool {
         let left = device.running_sha256.is_some_and(|sha256| self.others.contains(&sha256));
         let every_version =
-            criteria.versions.is_empty() && criteria.releases.is_none() && criteria.component.is_none() && !left;
+            !criteria.names_versions() && criteria.releases.is_none() && criteria.part().is_none() && !left;
+        let is_labelled = || self.by_label && criteria.has_version(&device.firmware_version);
         let running = match device.running_sha256 {
-            Some(sha256) => self.digests.contains(&sha256) || self.labels.contains(&device.firmware_version),
+            Some(sha256) => self.digests.contains(&sha256) || is_labelled(),
             None => {
-                self.labels.contains(&device.firmware_version)
+                is_labelled()
                     || state.firmware.values().any(|f| {
                         f.model == criteria.model
                             && f.version == device.firmware_version
@@ -190,13 +219,26 @@ fn check(state: &State, criteria: &Criteria, reason: &str) -> Result<(), Refusal
     if criteria.udi_prefix.as_ref().is_some_and(|p| !is_label(p)) {
         return Err(Refusal::invalid("udiPrefix", "must be 1 to 128 printable characters"));
     }
-    if let Some((name, _)) = &criteria.component
-        && !state.firmware.values().any(|f| f.sbom.iter().any(|c| c.name == *name))
-    {
-        let problem = format!("no bill of materials on record names {name:?}; attach them with mdfmctl firmware sbom");
-        return Err(Refusal::invalid("component", problem));
+    if let Some(part) = criteria.part() {
+        part.check().map_err(|e| Refusal::invalid("component", e))?;
+        let is_named = |f: &Firmware| f.sbom.iter().any(|found: &Part| part.names(found));
+        if !state.firmware.values().any(is_named) {
+            return Err(Refusal::invalid("component", unknown_part(state, criteria, &part)));
+        }
     }
     Ok(())
+}
+
+/// Why a part is found nowhere, and what to do about it.
+fn unknown_part(state: &State, criteria: &Criteria, part: &PartQuery) -> String {
+    let missing = state.firmware.iter().filter(|(_, f)| f.model == criteria.model && f.missing_sbom().is_some());
+    let missing: Vec<String> = missing.map(|(id, _)| id.to_string()).take(MISSING_SHOWN).collect();
+    let then = if missing.is_empty() {
+        "releases whose manifest names no bill of materials are recalled by release number or version".to_owned()
+    } else {
+        format!("attach those that are missing (mdfmctl firmware sbom): {}", missing.join(", "))
+    };
+    format!("no bill of materials on record names {:?}; {then}", part.words())
 }
 
 /// Opens a recall: the firmware is withdrawn, its deployments end as `action` says.

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub(crate) use credentials::CredentialStore;
-pub(crate) use images::{ImageKey, ImageStore};
+pub(crate) use images::{ImageKey, ImageStore, Upload};
 pub(crate) use read_model::{Kept, ReadModel};
 
 /// Opens a store of which nothing is needed to go on, or makes a new one where it cannot be read; the old one is put aside.

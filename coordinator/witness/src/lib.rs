@@ -123,8 +123,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 fn load(path: &Path) -> anyhow::Result<Config> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let config: Config =
-        toml::from_str(&text).map_err(|e| Stop::new(Exit::Config, format!("{}: {e}", path.display())))?;
+    let config: Config = toml::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text))
+        .map_err(|e| Stop::new(Exit::Config, format!("{}: {e}", path.display())))?;
     if config.logs.is_empty() {
         return Err(Stop::new(Exit::Config, "logs: name the verifier key of at least one log".to_owned()).into());
     }

@@ -15,7 +15,8 @@ pub fn load_config<T: Default>(path: Option<&Path>, parse: impl FnOnce(&str) -> 
     let Some(path) = path else { return Ok(T::default()) };
     let stop = |cause: String| Stop::new(Exit::Config, format!("configuration {}: {cause}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|e| stop(format!("cannot be read: {e}")))?;
-    parse(&text).map_err(stop)
+    // Editors of some systems put a byte-order mark before it.
+    parse(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(stop)
 }
 
 /// Adds the nearest known key to the message of a decoder that refused an unknown one.

@@ -4,11 +4,12 @@ use mdfm_shared::directive::{DeviceDirective, Finish};
 use mdfm_shared::fixture::{NOW, SUBMITTER, approval, key, manifest, roster, signed, signed_root};
 use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, HospitalId, RecallId};
 use mdfm_shared::manifest::{FirmwareClass, Manifest};
+use mdfm_shared::sbom::Part;
 use mdfm_shared::telemetry::{Event as Reported, EventKind, FirmwareReport, InstallState, TelemetryBatch};
 use mdfm_shared::trust::{Revocation, Role, Roster};
 
 use super::super::access::AccessRole;
-use super::super::firmware::{FirmwareStatus, SbomComponent};
+use super::super::firmware::FirmwareStatus;
 use super::super::fleet::NewDevice;
 use super::super::recall::{self, Criteria, RecallAction};
 use super::super::rollout::duty::DutyKind;
@@ -45,6 +46,12 @@ fn release(n: u64, class: FirmwareClass, security_version: u32) -> Manifest {
     manifest.components[0].sha256 = manifest.sha256;
     manifest.sbom_sha256 = Some(Digest([200; 32]));
     manifest
+}
+
+/// The bill of materials that every release of these tests names.
+fn sbom(firmware: FirmwareId) -> Command {
+    let components = vec![Part::new("openssl", Some("3.0.1")), Part::new("zlib", None)];
+    Command::AttachSbom { firmware, sha256: Digest([200; 32]), components }
 }
 
 impl Office {
@@ -93,7 +100,8 @@ impl Office {
         );
         let (sha256, size_bytes) = (manifest.sha256, manifest.size_bytes());
         self.give("uploader", Command::StoreImage { firmware: firmware.clone(), sha256, size_bytes });
-        self.give(SUBMITTER, Command::AttachManifest { firmware, manifest: signed(manifest, &[10]) });
+        self.give(SUBMITTER, Command::AttachManifest { firmware: firmware.clone(), manifest: signed(manifest, &[10]) });
+        self.give("operator", sbom(firmware));
     }
 
     fn approve(&mut self, manifest: &Manifest, role: Role) -> Result<(), Refusal> {
@@ -602,6 +610,7 @@ fn seed_appr_approvals_expire_and_a_changed_manifest_starts_anew() {
     // The same manifest, asked for again: every approval anew, none from before.
     let attach = |m: &Manifest| Command::AttachManifest { firmware: m.firmware_id.clone(), manifest: signed(m, &[10]) };
     office.give(SUBMITTER, attach(&manifest));
+    office.give("operator", sbom(id("FW-40")));
     let old = approval(signed(&manifest, &[10]).digest(), "user-clinical", Role::Clinical);
     let command = Command::Approve { firmware: id("FW-40"), approval: signed(&old, &[21]) };
     office.refuses("user-clinical", command, "approval-refused", "before approvals were asked for");
@@ -610,6 +619,7 @@ fn seed_appr_approvals_expire_and_a_changed_manifest_starts_anew() {
     manifest.health.probation_ms += 1;
     office.give(SUBMITTER, attach(&manifest));
     assert!(office.state.firmware[&id::<FirmwareId>("FW-40")].approvals.is_empty());
+    office.give("operator", sbom(id("FW-40")));
     for role in Role::ALL {
         office.approve(&manifest, role).expect("all anew");
     }
@@ -694,13 +704,9 @@ fn seed_mon_silence_is_noticed_and_so_is_the_return() {
 #[test]
 fn fda_806_a_recall_finds_its_devices_and_follows_them_to_the_last() {
     let mut office = Office::new();
-    let parts = vec![
-        SbomComponent { name: "openssl".into(), version: Some("3.0.1".into()) },
-        SbomComponent { name: "zlib".into(), version: None },
-    ];
-    let sbom = |sha256| Command::AttachSbom { firmware: id("FW-22"), sha256, components: parts.clone() };
+    let sbom =
+        |sha256| Command::AttachSbom { firmware: id("FW-22"), sha256, components: vec![Part::new("openssl", None)] };
     office.refuses("operator", sbom(Digest([1; 32])), "digest-mismatch", "not the bill of materials that was signed");
-    office.give("operator", sbom(Digest([200; 32])));
     office.refuses("operator", sbom(Digest([200; 32])), "wrong-step", "already");
     office.deploy("D-1", &all(22, "")).expect("approved");
     office.confirm(1..=3, "D-1", 22);
@@ -904,6 +910,7 @@ mod groups;
 mod incidents;
 mod least_view;
 mod notices;
+mod parts;
 mod reach;
 mod retention;
 mod signers;

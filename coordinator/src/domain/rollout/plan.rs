@@ -330,6 +330,7 @@ fn need_deployable<'a>(
         return Err(Refusal::conflict("not-approved", detail));
     };
     firmware::approvals_stand(state, &request.firmware)?;
+    firmware::need_sbom(firmware, &request.firmware)?;
     check_class(state, now, &request.spec, &request.firmware, firmware, attached.manifest.class)?;
     if let Some(window_ms) = request.spec.approval_window_ms {
         let times = || firmware.approvals.values().map(|a| a.at.0);

@@ -171,11 +171,16 @@ impl Upload {
         Ok(())
     }
 
+    /// The digest of what came so far.
+    pub(crate) fn sha256(&self) -> Digest {
+        Digest(self.hash.clone().finalize().into())
+    }
+
     /// Makes the image durable under its digest.
     pub(crate) fn finish(mut self) -> io::Result<(Digest, u64)> {
         self.seal(true)?;
         self.file.sync_all()?;
-        let sha256 = Digest(self.hash.clone().finalize().into());
+        let sha256 = self.sha256();
         fs::rename(&self.temporary, self.dir.join(sha256.to_string()))?;
         File::open(&self.dir)?.sync_all()?;
         Ok((sha256, self.size_bytes))

@@ -43,6 +43,8 @@ pub(crate) fn example() -> (State, Vec<Vec<u8>>) {
         versions: vec!["2.22.0".into()],
         releases: None,
         component: None,
+        part: None,
+        version_range: None,
         udi_prefix: None,
     };
     let reason = "pressure drifts | after a week".to_owned();

@@ -111,7 +111,7 @@ fn att_15_groups_that_make_no_sense_are_refused_and_long_lists_fit_the_log() {
         (query(""), "query: must be a condition"),
         (query("ward=3"), "there is no field \"ward\" to ask for; there are deviceId"),
         (query("presence=attached"), "there is no field"),
-        (query("deviceId"), "query: filter: \"deviceId\" is no condition"),
+        (query("deviceId"), "query: filter: at character 1: \"deviceId\" is not a condition"),
         (query(&format!("deviceId={}", "x".repeat(2_000))), "at most 2000 bytes"),
     ] {
         let refusal = office.attempt("operator", set("G", members)).expect_err(words);

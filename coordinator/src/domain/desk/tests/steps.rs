@@ -47,6 +47,7 @@ fn in_state(status: FirmwareStatus, manifest: &Manifest) -> Office {
     }
     if !matches!(status, S::AwaitingImage | S::AwaitingManifest) {
         give(&mut office, "manifest");
+        office.give("operator", sbom(id(FIRMWARE)));
     }
     match status {
         S::Rejected => give(&mut office, "reject"),

@@ -257,6 +257,7 @@ fn sec_5_no_other_manifest_while_a_deployment_brings_the_old_one() {
     let manifest = release(22, FirmwareClass::Standard, 3);
     let attach = Command::AttachManifest { firmware: id("FW-22"), manifest: signed(&manifest, &[10]) };
     office.give(SUBMITTER, attach);
+    office.give("operator", sbom(id("FW-22")));
     for (name, role, n) in [
         ("user-clinical", Role::Clinical, 21),
         ("user-three-roles", Role::Qa, 24),
