@@ -105,6 +105,8 @@ const RIGHTS: &[(Right, &[Route])] = &[
     ]),
     (Right::Needs(Permission::ReadAll), &[
         ("GET", "/api/v1/approvals", "approval.list"),
+        ("GET", "/api/v1/firmware/{firmware}/differences", "firmware.differences"),
+        ("GET", "/api/v1/firmware/{firmware}/differences/{other}", "firmware.differences"),
         ("GET", "/api/v1/firmware/{firmware}/image", "firmware.image.get"),
         ("GET", "/api/v1/fleet-link", "fleet-link.read"),
         ("GET", "/api/v1/metrics", "metrics.read"),
@@ -178,6 +180,7 @@ const RIGHTS: &[(Right, &[Route])] = &[
     ]),
     (Right::Decides(Permission::ManageFleet, By::Person), &[
         ("POST", "/api/v1/devices/{device}/retirement", "device.retire"),
+        ("PATCH", "/api/v1/hospitals/{hospital}/policy", "hospital.policy"),
         ("PUT", "/api/v1/hospitals/{hospital}/policy", "hospital.policy"),
     ]),
     (Right::Decides(Permission::ManageFleet, By::Factor), &[
