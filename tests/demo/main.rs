@@ -1,6 +1,7 @@
 //! The demonstration: one vendor, ten hospitals, forty devices, three firmware releases — one good, one bad, one bad while the
 //! coordinator is gone — and the audit log that proves what happened. Every figure printed is one that was observed.
 
+mod folder;
 mod show;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use mdfm_service::output;
 use mdfm_tests::{Layout, Role, World, device_id, gateway_id, hospital_id, program, wait_for};
 use serde_json::Value;
 
+use folder::Asked;
 use show::{Show, device_field};
 
 const HOSPITALS: usize = 10;
@@ -26,8 +28,13 @@ const FAILS_THIRD: (usize, usize) = (2, 1);
 fn main() -> anyhow::Result<()> {
     let keep = std::env::var("KEEP").is_ok_and(|v| v == "1");
     let dir = std::env::current_dir()?.join("demo-run");
-    if dir.exists() {
-        std::fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
+    match folder::read(std::env::args().skip(1))? {
+        Asked::Run => folder::make(&dir)?,
+        Asked::Stop => return folder::stop(&dir),
+        Asked::Help => {
+            output::constant(folder::HELP);
+            return Ok(());
+        }
     }
     let show = Show::start();
     show.title("Installing: key ceremony, people, 10 hospitals with a gateway each, 40 devices");
@@ -63,6 +70,7 @@ fn main() -> anyhow::Result<()> {
     }
     if keep {
         world.keep_running();
+        folder::note(&dir, &world.process_ids())?;
         look_around(&world);
     }
     outcome
@@ -96,6 +104,13 @@ fn submit(world: &World, show: &Show, id: &str, version: &str, release: u64, pro
     Ok(())
 }
 
+/// Starts a progressive deployment with a pilot hospital, and says how to look at it.
+fn deploy(world: &World, show: &Show, firmware: &str, pilot: usize) -> anyhow::Result<String> {
+    let id = world.deploy(firmware, &World::progressive(&hospital_id(pilot), "PT3S"))?;
+    show.line(&format!("deployment {id} is started; look at it with: mdfmctl watch {id} --follow"));
+    Ok(id)
+}
+
 fn follow(world: &World, show: &Show, id: &str, wanted: &str, limit: Duration) -> anyhow::Result<Value> {
     let mut last = String::new();
     wait_for(&format!("deployment {id} to be {wanted}"), limit, || {
@@ -111,7 +126,7 @@ fn follow(world: &World, show: &Show, id: &str, wanted: &str, limit: Duration) -
 fn first_release(world: &World, show: &Show) -> anyhow::Result<()> {
     show.title("First release: 2.2.0, approved by three people, rolled out 10 % -> 50 % -> 100 %");
     submit(world, show, "FW-2.2.0", "2.2.0", 22, 3.0)?;
-    let id = world.deploy("FW-2.2.0", &World::progressive(&hospital_id(1), "PT3S"))?;
+    let id = deploy(world, show, "FW-2.2.0", 1)?;
     follow(world, show, &id, "completed", Duration::from_secs(240))?;
     expect_versions(world, |_, _| "2.2.0")
 }
@@ -122,7 +137,7 @@ fn second_release(world: &World, show: &Show) -> anyhow::Result<()> {
         "Second release: 2.3.0 makes {failing} fail on trial; expected: local rollback, pilot rolled back"
     ));
     submit(world, show, "FW-2.3.0", "2.3.0", 23, 4.0)?;
-    let id = world.deploy("FW-2.3.0", &World::progressive(&hospital_id(FAILS_SECOND.0), "PT3S"))?;
+    let id = deploy(world, show, "FW-2.3.0", FAILS_SECOND.0)?;
     let view = follow(world, show, &id, "rolledBack", Duration::from_secs(120))?;
     ensure!(device_field(&view, &failing, "state") == Some("rolledBack".into()), "{failing} was not rolled back");
     let touched = view["devices"].as_array().into_iter().flatten().filter(|d| !d["state"].is_null()).count();
@@ -137,7 +152,7 @@ fn third_release(world: &mut World, show: &Show) -> anyhow::Result<()> {
         "Third release: 2.4.0; the coordinator is killed while {failing} is on trial, then {failing} fails"
     ));
     submit(world, show, "FW-2.4.0", "2.4.0", 24, 10.0)?;
-    let id = world.deploy("FW-2.4.0", &World::progressive(&hospital_id(h), "PT3S"))?;
+    let id = deploy(world, show, "FW-2.4.0", h)?;
     let mut last = String::new();
     wait_for("the device to be on trial", Duration::from_secs(60), || {
         let view = world.deployment(&id)?;
@@ -229,7 +244,15 @@ fn summary(world: &World, show: &Show) -> anyhow::Result<()> {
             seconds
         ));
     }
-    show.line("every expected end state was observed");
+    show.line("every expected end state was observed. What was proved:");
+    for proved in [
+        "three people approved each release before any gateway took it",
+        "a device that failed on trial went back by its own gateway, also without a coordinator",
+        "a failed pilot rolled back the pilot and reached no other hospital",
+        "the copy of the audit log verifies offline, and one flipped bit is found",
+    ] {
+        show.line(&format!("  {proved}"));
+    }
     Ok(())
 }
 
@@ -246,7 +269,6 @@ fn look_around(world: &World) {
         gateway_id(1)
     ));
     output::line(format_args!("  touch {}/in-use     (a patient is connected)", world.device_dir(3, 1).display()));
-    let ids: Vec<String> = world.process_ids().iter().map(ToString::to_string).collect();
     output::line("End it with:");
-    output::line(format_args!("  kill {}", ids.join(" ")));
+    output::line("  mdfm-demo stop");
 }

@@ -186,7 +186,7 @@ fn sec_17_no_escape_sequence_of_a_device_reaches_a_terminal() {
         text
     };
     let gateway = gateway_id(1);
-    ctl(&["gateways", "revoke", &format!("NO-{HOSTILE}"), "--reason", HOSTILE]);
+    ctl(&["gateways", "revoke", &format!("NO-{HOSTILE}"), "--yes", "--reason", HOSTILE]);
     ctl(&["hospitals", "add", "HOSP-900", "--name", HOSTILE]);
     wait_for("the fault in the record", Duration::from_secs(30), || {
         Ok(ctl(&["devices", "show", &id]).contains("cm0g").then_some(()))

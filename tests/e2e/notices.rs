@@ -150,7 +150,7 @@ fn a_release_is_told_by_inbox_mail_and_webhook_and_nothing_is_lost_while_nobody_
         assert!(all.iter().any(|n| n["object"] == "firmware/FW-1" && n["read"] == false), "{role:?}: {all:?}");
     }
     assert!(!notices(&world, "auditor").iter().any(|n| n["object"] == "firmware/FW-1"));
-    world.ctl(Role::Qa, &["notices", "read"]).unwrap();
+    world.ctl(Role::Qa, &["notices", "read", "--all"]).unwrap();
     assert!(notices(&world, "qa").iter().all(|n| n["read"] == true));
     let left = world.ctl(Role::Admin, &["notices", "dead-letters"]).unwrap();
     assert!(

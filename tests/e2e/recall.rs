@@ -55,7 +55,7 @@ fn fda_806_a_recall_is_followed_to_the_device_that_was_away() {
     assert_eq!((&recall["found"], &recall["firmware"]), (&json!(2), &json!(["FW-2.2.0"])));
     let recall_id = recall["recallId"].as_str().unwrap();
     let refused = world.deploy("FW-2.2.0", &everybody).unwrap_err().to_string();
-    assert!(refused.contains("Withdrawn"), "{refused}");
+    assert!(refused.contains("withdrawn"), "{refused}");
     assert!(world.device_list().unwrap().iter().all(|d| d["recallId"] == recall_id));
 
     let second = image(&dir, 22, 200_000);

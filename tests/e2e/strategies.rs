@@ -145,7 +145,12 @@ fn seed_strat_scheduled_devices_are_activated_in_their_hospitals_window_alone() 
     let ((day, start), (_, end), (later, _)) = (local(zone, 10), local(zone, 130), local(zone, 3 * 86_400));
     // Registered for the second hospital, given with the deployment for the first.
     let registered = format!("{later} 02:00-06:00 {zone}");
-    world.ctl(Role::Operator, &["hospitals", "policy", &hospital_id(2), "--window", &registered]).unwrap();
+    world
+        .ctl(
+            Role::Operator,
+            &["hospitals", "policy", "change", &hospital_id(2), "--add-window", &registered, "--reason", "agreed"],
+        )
+        .unwrap();
     let plan = json!({
         "strategy": "Scheduled", "pauseOutsideWindow": true,
         "maintenanceWindows": [
@@ -190,7 +195,9 @@ fn seed_strat_progressive_a_pinned_plan_and_a_hospital_that_is_asked() {
     let world = World::start(&dir, Layout { hospitals: 2, devices: 1, ..Layout::default() }).unwrap();
     let image = image(&dir, 16, 200_000);
     world.release("FW-2.2.0", "2.2.0", 22, &image, 1.0).unwrap();
-    world.ctl(Role::Operator, &["hospitals", "policy", &hospital_id(1), "--consent"]).unwrap();
+    world
+        .ctl(Role::Operator, &["hospitals", "policy", "change", &hospital_id(1), "--consent", "--reason", "asked for"])
+        .unwrap();
     let plan = World::progressive(&hospital_id(1), "PT1S");
     let file = dir.join("plan.json");
     std::fs::write(&file, plan.to_string()).unwrap();
@@ -217,7 +224,9 @@ fn seed_strat_progressive_a_pinned_plan_and_a_hospital_that_is_asked() {
     let view = world.ctl_as("nurse", &consent).unwrap();
     assert_eq!(view["consents"][0]["givenBy"], "nurse");
     // The second hospital is asked too, and says so on its own gateway.
-    world.ctl(Role::Operator, &["hospitals", "policy", &hospital_id(2), "--consent"]).unwrap();
+    world
+        .ctl(Role::Operator, &["hospitals", "policy", "change", &hospital_id(2), "--consent", "--reason", "asked for"])
+        .unwrap();
     wait_for("the second hospital to wait", Duration::from_secs(60), || {
         let view = world.deployment(&id)?;
         world.validate_if_due(&id, &view)?;

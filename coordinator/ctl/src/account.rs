@@ -1,9 +1,10 @@
 //! One's own account: second factor, password, signing key, tokens for machines; and, for administrators, the accounts of others.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
 use mdfm_shared::sign::SecretKey;
 use mdfm_shared::trust::Role;
@@ -14,6 +15,8 @@ use totp_rs::{Builder, Secret, Totp};
 use crate::client::{Client, write_secret};
 use crate::keys;
 use crate::output::{Output, text};
+use crate::terminal::ask_secret;
+use crate::times::{self, Toward};
 use crate::trust::confirm::Confirmation;
 
 /// Where a code comes from.
@@ -33,9 +36,9 @@ pub(crate) struct Code {
 pub(crate) enum Factor {
     /// Sets up a second factor.
     Enrol {
-        /// File with your password in its first line; `-` reads standard input.
+        /// File with your password in its first line; `-` reads standard input. Asked for on a terminal if it is not given.
         #[arg(long)]
-        password_file: PathBuf,
+        password_file: Option<PathBuf>,
         /// Keep the secret in this file and show at once that it works, for trials; else put it into an authenticator, and confirm.
         #[arg(long)]
         factor_file: Option<PathBuf>,
@@ -53,9 +56,9 @@ pub(crate) enum Factor {
 pub(crate) enum Key {
     /// Makes a signing key that the coordinator keeps sealed under your password; the registrar puts it on the roster.
     Create {
-        /// File with your password in its first line; `-` reads standard input.
+        /// File with your password in its first line; `-` reads standard input. Asked for on a terminal if it is not given.
         #[arg(long)]
-        password_file: PathBuf,
+        password_file: Option<PathBuf>,
         #[command(flatten)]
         code: Code,
     },
@@ -71,7 +74,7 @@ pub(crate) enum Tokens {
         /// `readAll`, `readAudit`; once for each.
         #[arg(long = "permission", required = true)]
         permissions: Vec<String>,
-        /// Until when, RFC 3339; a year at most.
+        /// Until when: RFC 3339, a date, or a duration from now such as `90d`; a year at most.
         #[arg(long)]
         expires: String,
         /// Where to write it, readable by you alone; printed otherwise.
@@ -100,16 +103,24 @@ pub(crate) enum Tokens {
 /// Changes your password; your other sessions end.
 #[derive(Debug, Args)]
 pub(crate) struct Password {
-    /// File with the present password in its first line.
+    /// File with the present password in its first line; asked for on a terminal if it is not given.
     #[arg(long)]
-    password_file: PathBuf,
-    /// File with the new one.
+    password_file: Option<PathBuf>,
+    /// File with the new one; asked for twice on a terminal if it is not given.
     #[arg(long)]
-    new_password_file: PathBuf,
+    new_password_file: Option<PathBuf>,
+}
+
+/// A password: the first line of a file, or asked for on the terminal if no file is named.
+pub(crate) fn password_of(file: Option<&PathBuf>, what: &str, option: &str) -> anyhow::Result<String> {
+    match file {
+        Some(file) if file.as_os_str() != "-" || !std::io::stdin().is_terminal() => password(file),
+        _ => ask_secret(what, option),
+    }
 }
 
 /// The first line of a file, or of standard input.
-pub(crate) fn password(file: &Path) -> anyhow::Result<String> {
+fn password(file: &Path) -> anyhow::Result<String> {
     let text = if file.as_os_str() == "-" {
         std::io::read_to_string(std::io::stdin())?
     } else {
@@ -194,7 +205,12 @@ pub(crate) async fn with_code(
             answer => return answer,
         }
     }
-    Err(used.unwrap_or_else(|| anyhow::anyhow!("a code of the second factor is needed: --code")))
+    if let Some(used) = used {
+        return Err(used);
+    }
+    let mut body = body.clone();
+    body["code"] = ask_secret("the six digits that your authenticator shows", "--code DIGITS")?.into();
+    client.send(client.request(method, path).json(&body)).await
 }
 
 /// In which role somebody signs, with which key, and why.
@@ -203,10 +219,10 @@ pub(crate) struct Signing {
     /// The role in which you sign: Clinical, QA or Regulatory.
     #[arg(long)]
     pub(crate) role: Role,
-    /// Your secret key file; else the key that the coordinator keeps for you, with your password and second factor.
-    #[arg(long, required_unless_present = "password_file")]
+    /// Your secret key file; without it the key that the coordinator keeps for you signs, with your password and second factor.
+    #[arg(long, conflicts_with_all = ["code", "factor_file"])]
     key: Option<PathBuf>,
-    /// File with your password in its first line; `-` reads standard input.
+    /// File with your password in its first line; `-` reads standard input. Asked for on a terminal if neither it nor a key is given.
     #[arg(long, conflicts_with = "key")]
     password_file: Option<PathBuf>,
     #[command(flatten)]
@@ -226,11 +242,14 @@ impl Signing {
         path: &str,
         what: Value,
     ) -> anyhow::Result<Option<Value>> {
-        let Some(file) = self.password_file.as_ref().filter(|_| self.key.is_none()) else { return Ok(None) };
+        if self.key.is_some() {
+            return Ok(None);
+        }
         let mut body = what;
         body["role"] = self.role.to_string().into();
         body["reason"] = self.reason.as_str().into();
-        body["password"] = password(file)?.into();
+        let file = self.password_file.as_ref();
+        body["password"] = password_of(file, "your password", "--key FILE or --password-file FILE")?.into();
         with_code(client, Method::POST, path, &body, &self.code).await.map(Some)
     }
 
@@ -240,11 +259,38 @@ impl Signing {
     }
 }
 
+/// Who one is here, and with what.
+pub(crate) async fn whoami(out: &Output, client: &Client) -> anyhow::Result<()> {
+    if client.is_token() {
+        let view = json!({ "url": client.url(), "with": "MDFMCTL_TOKEN" });
+        out.answer(&view, || format!("a machine with the token of MDFMCTL_TOKEN, at {}", client.url()));
+        return Ok(());
+    }
+    let mut view = client.get("/api/v1/me").await?;
+    view["url"] = client.url().into();
+    out.answer(&view, || {
+        let staff = view["hospitalId"].as_str().map_or_else(String::new, |h| format!(" of {h}"));
+        let signs = match view["cannotSign"].as_str() {
+            Some(why) => format!("cannot sign: {}", text(&why.into())),
+            None => "can sign".to_owned(),
+        };
+        format!(
+            "{} ({}), {}{staff}, at {}\nsecond factor: {}; {signs}",
+            text(&view["userId"]),
+            text(&view["printedName"]),
+            text(&view["roles"]),
+            client.url(),
+            if view["secondFactor"] == true { "set up" } else { "not set up (mdfmctl second-factor enrol)" },
+        )
+    });
+    Ok(())
+}
+
 pub(crate) async fn factor(out: &Output, client: &Client, action: Factor) -> anyhow::Result<()> {
     match action {
         Factor::Enrol { password_file, factor_file } => {
-            let new =
-                client.post("/api/v1/me/second-factor", &json!({ "password": password(&password_file)? })).await?;
+            let password = password_of(password_file.as_ref(), "your password", "--password-file FILE")?;
+            let new = client.post("/api/v1/me/second-factor", &json!({ "password": password })).await?;
             let Some(file) = factor_file else {
                 out.answer(&new, || {
                     format!(
@@ -282,7 +328,8 @@ async fn confirm(out: &Output, client: &Client, code: &str) -> anyhow::Result<()
 
 pub(crate) async fn key(out: &Output, client: &Client, action: Key) -> anyhow::Result<()> {
     let Key::Create { password_file, code } = action;
-    let body = json!({ "password": password(&password_file)? });
+    let password = password_of(password_file.as_ref(), "your password", "--password-file FILE")?;
+    let body = json!({ "password": password });
     let view = with_code(client, Method::POST, "/api/v1/me/signing-key", &body, &code).await?;
     out.answer(&view, || format!("signing key made; for the roster: {}", text(&view["publicKey"])));
     Ok(())
@@ -291,6 +338,7 @@ pub(crate) async fn key(out: &Output, client: &Client, action: Key) -> anyhow::R
 pub(crate) async fn tokens(out: &Output, client: &Client, action: Tokens) -> anyhow::Result<()> {
     match action {
         Tokens::Create { name, permissions, expires, out: file } => {
+            let expires = times::read(&expires, Toward::Future, jiff::Timestamp::now())?;
             let body = json!({ "name": name, "permissions": permissions, "expiresAt": expires });
             let mut view = client.post("/api/v1/me/tokens", &body).await?;
             if let Some(file) = file {
@@ -339,7 +387,12 @@ fn token_id(text: &str) -> anyhow::Result<&str> {
 }
 
 pub(crate) async fn change_password(out: &Output, client: &Client, options: Password) -> anyhow::Result<()> {
-    let (own, new) = (password(&options.password_file)?, password(&options.new_password_file)?);
+    let own = password_of(options.password_file.as_ref(), "your present password", "--password-file FILE")?;
+    let new = password_of(options.new_password_file.as_ref(), "the new password", "--new-password-file FILE")?;
+    if options.new_password_file.is_none() {
+        let again = ask_secret("the new password again", "--new-password-file FILE")?;
+        ensure!(again == new, "the two are not the same; nothing was changed");
+    }
     if own == new {
         bail!("the new password is the present one");
     }

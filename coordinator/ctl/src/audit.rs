@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, checked};
 use crate::output::{Output, text};
+use crate::times::{self, Toward};
 
 /// The page that verifies evidence in a browser, without a network.
 const PAGE: &str = include_str!("../verifier.html");
@@ -145,17 +146,20 @@ pub(crate) struct Wanted {
     /// Words of the reason.
     #[arg(long)]
     text: Option<String>,
-    /// Not before this time, RFC 3339.
+    /// Not before this time: RFC 3339, a date, or a duration before now such as `1h` or `14d`.
     #[arg(long)]
     since: Option<String>,
-    /// Before this time, RFC 3339.
+    /// Before this time, likewise.
     #[arg(long)]
     until: Option<String>,
 }
 
 impl Wanted {
-    pub(crate) fn query(self) -> Vec<String> {
-        [
+    pub(crate) fn query(self) -> anyhow::Result<Vec<String>> {
+        let now = jiff::Timestamp::now();
+        let time = |text: Option<String>| text.map(|t| times::read(&t, Toward::Past, now)).transpose();
+        let (since, until) = (time(self.since)?, time(self.until)?);
+        let fields = [
             ("action", self.action),
             ("object", self.object),
             ("actor", self.actor),
@@ -168,19 +172,17 @@ impl Wanted {
             ("deployment", self.deployment),
             ("event", self.event),
             ("text", self.text),
-            ("since", self.since),
-            ("until", self.until),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some(format!("{name}={}", encode(&value?))))
-        .collect()
+            ("since", since),
+            ("until", until),
+        ];
+        Ok(fields.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", encode(&value?)))).collect())
     }
 }
 
 pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow::Result<()> {
     match action {
         Action::Search { wanted, newest, from, limit } => {
-            let mut query = wanted.query();
+            let mut query = wanted.query()?;
             query.push(format!("limit={limit}"));
             query.extend(from.map(|from| format!("from={from}")));
             query.extend(newest.then(|| "order=newest".to_owned()));
@@ -230,7 +232,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
         Action::Proof { index, out: file } => proof(out, &Client::open(session)?, index, &file).await,
         Action::Evidence { wanted, out: file, page } => {
             let client = Client::open(session)?;
-            evidence(out, &client, &wanted.query(), &file, page.as_deref()).await
+            evidence(out, &client, &wanted.query()?, &file, page.as_deref()).await
         }
         Action::Page { out: file } => {
             std::fs::write(&file, PAGE).with_context(|| format!("writing {}", file.display()))?;

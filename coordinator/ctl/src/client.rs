@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -28,21 +28,22 @@ const WAIT_S_MAX: u64 = 5;
 use crate::account::{self, Code};
 use crate::output::Output;
 use crate::single_sign_on;
+use crate::terminal::ask_secret;
 
 /// Sign in and keep the session.
 #[derive(Debug, Args)]
 pub(crate) struct Login {
-    /// `https://host:port` of the coordinator.
+    /// `https://host:port` of the coordinator; the one of the last time if it is not given.
+    #[arg(long, env = "MDFMCTL_URL")]
+    url: Option<String>,
+    /// PEM file of the authority that vouches for the coordinator; the one of the last time if it is not given.
+    #[arg(long, env = "MDFMCTL_CA")]
+    ca: Option<PathBuf>,
+    /// User id; the one of the last time if it is not given.
     #[arg(long)]
-    url: String,
-    /// PEM file of the authority that vouches for the coordinator.
-    #[arg(long)]
-    ca: PathBuf,
-    /// User id.
-    #[arg(long, required_unless_present = "sso")]
     user: Option<String>,
-    /// File with the password in its first line; `-` reads standard input.
-    #[arg(long, required_unless_present = "sso")]
+    /// File with the password in its first line; `-` reads standard input. Asked for on a terminal if it is not given.
+    #[arg(long)]
     password_file: Option<PathBuf>,
     /// Sign in with your browser at the OpenID provider of your organisation.
     #[arg(long, conflicts_with_all = ["user", "password_file", "code", "factor_file", "recovery_code"])]
@@ -78,10 +79,32 @@ impl Session {
     }
 }
 
+impl Session {
+    /// The session in a file; `None` if there is no file.
+    fn read(file: &Path) -> anyhow::Result<Option<Self>> {
+        match std::fs::read(file) {
+            Ok(text) => Ok(Some(serde_json::from_slice(&text).context("the session file is damaged; sign in again")?)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
+        }
+    }
+}
+
 /// A signed-in client.
 pub(crate) struct Client {
     http: reqwest::Client,
     session: Session,
+    is_token: bool,
+}
+
+/// A token for a machine, in place of a session.
+const TOKEN: &str = "MDFMCTL_TOKEN";
+/// Where the coordinator is, for a machine without a session file.
+const URL: &str = "MDFMCTL_URL";
+const CA: &str = "MDFMCTL_CA";
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn http(ca_pem: &str) -> anyhow::Result<reqwest::Client> {
@@ -95,14 +118,36 @@ fn http(ca_pem: &str) -> anyhow::Result<reqwest::Client> {
 }
 
 impl Client {
-    /// Takes up the session.
+    /// Takes up the session, or the token that the environment gives.
     pub(crate) fn open(file: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read(file)
-            .with_context(|| format!("reading {}; sign in first (mdfmctl login)", file.display()))?;
-        let session: Session = serde_json::from_slice(&text).context("the session file is damaged; sign in again")?;
-        Ok(Self { http: http(&session.ca_pem)?, session })
+        let Some(token) = environment(TOKEN) else {
+            let session = Session::read(file)?
+                .with_context(|| format!("there is no session in {}; sign in first (mdfmctl login)", file.display()))?;
+            ensure!(!session.token.is_empty(), "you are signed out; sign in again (mdfmctl login)");
+            return Ok(Self { http: http(&session.ca_pem)?, session, is_token: false });
+        };
+        let held = Session::read(file).ok().flatten();
+        let url = environment(URL).or_else(|| held.as_ref().map(|s| s.url.clone()));
+        let url = url.with_context(|| format!("{TOKEN} is set: {URL} must say where the coordinator is"))?;
+        let ca_pem = match environment(CA) {
+            Some(file) => std::fs::read_to_string(&file).with_context(|| format!("reading {file} ({CA})"))?,
+            None => {
+                let held = held.map(|s| s.ca_pem);
+                held.with_context(|| format!("{TOKEN} is set: {CA} must name the file of the coordinator's authority"))?
+            }
+        };
+        let url = url.trim_end_matches('/').to_owned();
+        let session = Session { url, ca_pem, token, user_id: String::new(), printed_name: String::new() };
+        Ok(Self { http: http(&session.ca_pem)?, session, is_token: true })
     }
 
+    /// Whether a machine's token is used, and no session of a person.
+    pub(crate) fn is_token(&self) -> bool {
+        self.is_token
+    }
+    pub(crate) fn url(&self) -> &str {
+        &self.session.url
+    }
     pub(crate) fn user_id(&self) -> &str {
         &self.session.user_id
     }
@@ -168,6 +213,11 @@ impl Client {
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.send(self.request(Method::POST, path).json(body)).await
     }
+    /// Posts JSON as somebody wrote it.
+    pub(crate) async fn post_text(&self, path: &str, json: String) -> anyhow::Result<Value> {
+        let request = self.request(Method::POST, path).header("content-type", "application/json");
+        self.send(request.body(json)).await
+    }
     pub(crate) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.send(self.request(Method::PUT, path).json(body)).await
     }
@@ -216,10 +266,26 @@ pub(crate) async fn checked(answer: reqwest::Response) -> anyhow::Result<reqwest
     let body = answer.bytes().await.unwrap_or_default();
     let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
     let code = problem["type"].as_str().unwrap_or("").trim_start_matches("urn:mdfm:problem:").to_owned();
-    match problem["detail"].as_str() {
-        Some(detail) => bail!("{} ({}, {code})", detail, status.as_u16()),
-        None => bail!("the coordinator answered {status}"),
-    }
+    let detail = match problem["detail"].as_str() {
+        Some(detail) => format!("{} ({}, {code})", detail, status.as_u16()),
+        None => format!("the coordinator answered {status}"),
+    };
+    Err(Refused { status: status.as_u16(), code, detail }.into())
+}
+
+/// The coordinator refused a request.
+#[derive(Debug, thiserror::Error)]
+#[error("{detail}")]
+pub(crate) struct Refused {
+    pub(crate) status: u16,
+    /// The problem's own name, for example `step-up`.
+    pub(crate) code: String,
+    detail: String,
+}
+
+/// Whether the second factor is missing in an attempt to sign in.
+fn is_code_needed(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Refused>().is_some_and(|refused| refused.code == "second-factor")
 }
 
 /// Signs in with a password; gives the session as the coordinator shows it.
@@ -234,18 +300,33 @@ async fn sign_in(login: &Login, http: &reqwest::Client, url: &str, password: &st
         match checked(request.send().await.context("the coordinator cannot be reached")?).await {
             Ok(answer) => return Ok(answer.json().await?),
             Err(error) if account::is_used(&error) => code = Some(codes.next().await.ok_or(error)?),
+            Err(error) if code.is_none() && login.recovery_code.is_none() && is_code_needed(&error) => {
+                let asked = ask_secret("the six digits that your authenticator shows", "--code DIGITS");
+                code = Some(asked.map_err(|_| error)?);
+            }
             Err(error) => return Err(error),
         }
     }
 }
 
-pub(crate) async fn login(out: &Output, file: &Path, login: Login) -> anyhow::Result<()> {
-    let ca_pem = std::fs::read_to_string(&login.ca).with_context(|| format!("reading {}", login.ca.display()))?;
-    let url = login.url.trim_end_matches('/').to_owned();
+pub(crate) async fn login(out: &Output, file: &Path, mut login: Login) -> anyhow::Result<()> {
+    // Only what is not given is taken from the last time; a damaged file is in nobody's way.
+    let held = Session::read(file).ok().flatten();
+    let ca_pem = match &login.ca {
+        Some(ca) => std::fs::read_to_string(ca).with_context(|| format!("reading {}", ca.display()))?,
+        None => held.as_ref().map(|s| s.ca_pem.clone()).context("which coordinator? Give --ca the first time")?,
+    };
+    let url = login.url.clone().or_else(|| held.as_ref().map(|s| s.url.clone()));
+    let url = url.context("which coordinator? Give --url the first time")?.trim_end_matches('/').to_owned();
     let http = http(&ca_pem)?;
-    let mut view = match &login.password_file {
-        Some(file) => sign_in(&login, &http, &url, &account::password(file)?).await?,
-        None => single_sign_on::sign_in(&http, &url).await?,
+    let mut view = if login.sso {
+        single_sign_on::sign_in(&http, &url).await?
+    } else {
+        login.user = login.user.or_else(|| held.map(|s| s.user_id));
+        let user = login.user.as_deref().context("who are you? Give --user the first time")?;
+        let what = format!("the password of {user}");
+        let password = account::password_of(login.password_file.as_ref(), &what, "--password-file FILE")?;
+        sign_in(&login, &http, &url, &password).await?
     };
     let field = |name: &str| view[name].as_str().unwrap_or_default().to_owned();
     let session =
@@ -263,8 +344,11 @@ pub(crate) async fn login(out: &Output, file: &Path, login: Login) -> anyhow::Re
 
 pub(crate) async fn logout(out: &Output, file: &Path) -> anyhow::Result<()> {
     let client = Client::open(file)?;
+    ensure!(!client.is_token, "{TOKEN} is set: a token is revoked with mdfmctl tokens revoke");
     client.send(client.request(Method::DELETE, "/api/v1/sessions/current")).await?;
-    std::fs::remove_file(file)?;
+    // Where the coordinator is and who signed in stays for the next time; the secret goes.
+    let session = Session { token: String::new(), ..client.session };
+    write_secret(file, &serde_json::to_vec(&session)?)?;
     out.answer(&json!({ "signedOut": true }), || "signed out".into());
     Ok(())
 }

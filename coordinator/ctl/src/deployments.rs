@@ -1,12 +1,15 @@
 //! Deployments: start, watch, validate, pause, resume, roll back.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use clap::Args;
+use clap::{Args, Subcommand};
 use mdfm_shared::digest::Digest;
+use mdfm_shared::json::{self, text_without_mark};
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::Signed;
 use mdfm_shared::trust::Validation;
@@ -15,6 +18,8 @@ use serde_json::{Value, json};
 use crate::account::Signing;
 use crate::client::{Client, is_broken_line};
 use crate::output::{Output, text};
+use crate::times;
+use crate::trust::confirm::Asked;
 
 /// Time between two looks.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
@@ -25,17 +30,35 @@ const AWAY_MAX: Duration = Duration::from_secs(300);
 /// Start a deployment.
 #[derive(Debug, Args)]
 pub(crate) struct Deploy {
-    /// Firmware id.
+    /// Firmware id; optional if the plan names it as `firmwareId`.
     #[arg(long)]
-    firmware: String,
+    firmware: Option<String>,
     /// JSON file with strategy and phases; `-` reads standard input.
     plan: PathBuf,
     /// Show every device, window and gate of the plan, and its digest; start nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Start only if the plan is still the one with this digest.
+    /// Start only if the plan is still the one with this digest, which a dry run shows; then nothing is asked.
     #[arg(long)]
     plan_digest: Option<String>,
+    #[command(flatten)]
+    asked: Asked,
+}
+
+/// Look at deployments.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Deployments {
+    /// Lists deployments.
+    List {
+        /// Only those that have not ended.
+        #[arg(long)]
+        active: bool,
+    },
+    /// Shows one deployment with its devices.
+    Show {
+        /// Deployment id.
+        deployment: String,
+    },
 }
 
 /// Show a deployment.
@@ -55,6 +78,15 @@ pub(crate) struct Validate {
     deployment: String,
     #[command(flatten)]
     signing: Signing,
+}
+
+/// End a deployment.
+#[derive(Debug, Args)]
+pub(crate) struct Abort {
+    #[command(flatten)]
+    change: Change,
+    #[command(flatten)]
+    asked: Asked,
 }
 
 /// Change a deployment.
@@ -84,9 +116,25 @@ pub(crate) struct Rollback {
     /// Only the devices of this phase, 1 for the first.
     #[arg(long)]
     phase: Option<u32>,
-    /// The order says nothing about the firmware: the devices leave the count instead of counting as failed.
-    #[arg(long)]
+    /// What it says about the firmware, needed with `--device`, `--hospital` or `--phase`: `firmware`, and the devices count as failed,
+    /// which may roll back everything; `operational`, and they leave the count.
+    #[arg(long, value_name = "CAUSE", ignore_case = true)]
+    because: Option<Because>,
+    /// The same as `--because operational`.
+    #[arg(long, conflicts_with = "because")]
     operational: bool,
+    /// Show what the order counts as and what it leads to; do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    asked: Asked,
+}
+
+/// What an order says about the firmware.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Because {
+    Firmware,
+    Operational,
 }
 
 /// Say that a hospital's staff agree to a deployment, or take it back.
@@ -117,20 +165,107 @@ pub(crate) struct Duty {
     reference: String,
 }
 
-pub(crate) async fn deploy(out: &Output, client: &Client, options: Deploy) -> anyhow::Result<()> {
-    let plan = if options.plan.as_os_str() == "-" {
+/// The plan in a file, as it stands there and as JSON.
+fn read_plan(file: &Path) -> anyhow::Result<(String, Value)> {
+    let text = if file.as_os_str() == "-" {
         std::io::read_to_string(std::io::stdin())?
     } else {
-        std::fs::read_to_string(&options.plan).with_context(|| format!("reading {}", options.plan.display()))?
+        std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?
     };
-    let mut plan: Value = mdfm_shared::json::from_slice(plan.as_bytes()).context("the plan cannot be read")?;
-    if let Some(digest) = options.plan_digest {
-        plan["planDigest"] = digest.into();
+    let text = text_without_mark(&text).to_owned();
+    let plan: Value =
+        json::from_slice(text.as_bytes()).with_context(|| format!("{} cannot be read as JSON", file.display()))?;
+    ensure!(plan.is_object(), "{} is not a plan: it must be a JSON object", file.display());
+    Ok((text, plan))
+}
+
+/// What is said twice, on the command line and in a file, must be said alike.
+fn one_of(option: &str, given: Option<String>, field: &str, in_file: &Value) -> anyhow::Result<Option<String>> {
+    match (given, in_file.as_str()) {
+        (Some(given), Some(named)) => {
+            ensure!(given == named, "{option} is {given:?}, the plan's {field} is {named:?}: which of them is meant?");
+            Ok(Some(given))
+        }
+        (Some(given), None) => {
+            ensure!(in_file.is_null(), "the plan's {field} is {in_file}, which is not text");
+            Ok(Some(given))
+        }
+        (None, named) => Ok(named.map(str::to_owned)),
     }
-    let path = format!("/api/v1/deployments?firmwareId={}&dryRun={}", options.firmware, options.dry_run);
-    let view = client.post(&path, &plan).await?;
-    out.answer(&view, || if options.dry_run { render_plan(&view) } else { render(&view) });
+}
+
+/// Numbers of a plan, for the question.
+fn extent(view: &Value) -> (u64, usize) {
+    let phases = view["phases"].as_array().into_iter().flatten();
+    let hospitals: BTreeSet<String> = phases
+        .flat_map(|phase| phase["hospitals"].as_array().into_iter().flatten())
+        .map(|hospital| text(&hospital["hospitalId"]))
+        .collect();
+    (view["devices"].as_u64().unwrap_or(0), hospitals.len())
+}
+
+pub(crate) async fn deploy(out: &Output, client: &Client, options: Deploy) -> anyhow::Result<()> {
+    let (mut written, mut plan) = read_plan(&options.plan)?;
+    let firmware = one_of("--firmware", options.firmware, "firmwareId", &plan["firmwareId"])?;
+    let firmware = firmware.context("which release? Give --firmware, or firmwareId in the plan")?;
+    let pinned = one_of("--plan-digest", options.plan_digest, "planDigest", &plan["planDigest"])?;
+    let path = format!("/api/v1/deployments?firmwareId={firmware}");
+    // As it stands in the file wherever possible: the coordinator's answer names lines of that.
+    if plan["planDigest"].is_null()
+        && let Some(digest) = &pinned
+    {
+        plan["planDigest"] = digest.as_str().into();
+        written = plan.to_string();
+    }
+    if options.dry_run || !(options.asked.yes || pinned.is_some()) {
+        let view = client.post_text(&format!("{path}&dryRun=true"), written.clone()).await?;
+        if options.dry_run {
+            out.answer(&view, || render_plan(&view));
+            return Ok(());
+        }
+        let (devices, hospitals) = extent(&view);
+        let question = format!("{}\nThis deploys to {devices} devices in {hospitals} hospitals.", render_plan(&view));
+        options.asked.ask(&question, &devices.to_string())?;
+        // What was shown is what starts.
+        plan["planDigest"] = view["planDigest"].clone();
+        written = plan.to_string();
+    }
+    let view = client.post_text(&path, written).await?;
+    out.answer(&view, || render(&view));
     Ok(())
+}
+
+pub(crate) async fn deployments(out: &Output, client: &Client, action: Deployments) -> anyhow::Result<()> {
+    match action {
+        Deployments::List { active } => {
+            let mut rows = client.list("/api/v1/deployments").await?;
+            if let Some(rows) = rows.as_array_mut() {
+                rows.retain(|row| !active || !has_ended(row));
+                // Newest first.
+                rows.sort_by_key(|row| std::cmp::Reverse(text(&row["createdAt"])));
+            }
+            let columns = [
+                ("DEPLOYMENT", "/deploymentId"),
+                ("FIRMWARE", "/firmwareId"),
+                ("STRATEGY", "/strategy"),
+                ("STATUS", "/status/name"),
+                ("PHASE", "/currentPhase"),
+                ("WAITS FOR", "/waiting/0/what"),
+                ("CREATED", "/createdAt"),
+                ("BY", "/createdBy"),
+            ];
+            out.table(&rows, &columns);
+        }
+        Deployments::Show { deployment } => {
+            let view = client.get(&format!("/api/v1/deployments/{deployment}")).await?;
+            out.answer(&view, || render(&view));
+        }
+    }
+    Ok(())
+}
+
+fn has_ended(view: &Value) -> bool {
+    matches!(view["status"]["name"].as_str(), Some("completed" | "rolledBack" | "aborted" | "superseded"))
 }
 
 /// A plan in words: each phase with its gate, its hospitals, their windows and devices.
@@ -141,9 +276,10 @@ fn render_plan(view: &Value) -> String {
         text(&view["strategy"]),
         text(&view["firmwareId"]),
         text(&view["devices"]),
-        text(&view["firstFailure"]),
+        first_failure(&view["firstFailure"]),
         text(&view["criticalReach"])
     );
+    render_doubts(view, &mut lines);
     if view["raisesSecurity"] == true {
         lines.push_str("\n  raises the security version: beyond one hospital only a person rolls it back");
     }
@@ -155,10 +291,10 @@ fn render_plan(view: &Value) -> String {
         };
         let _ = write!(
             lines,
-            "\n  phase {} {}: {limit}, watched for {} h, {}",
+            "\n  phase {} {}: {limit}, watched for {}, {}",
             i + 1,
             text(&gate["name"]),
-            gate["monitoringMs"].as_f64().unwrap_or(0.0) / 3_600_000.0,
+            times::span(gate["monitoringMs"].as_u64().unwrap_or(0)),
             gate["validation"].as_str().map_or("nobody signs".to_owned(), |role| format!("{role} signs"))
         );
         for hospital in phase["hospitals"].as_array().into_iter().flatten() {
@@ -166,16 +302,61 @@ fn render_plan(view: &Value) -> String {
             if hospital["consentNeeded"] == true {
                 lines.push_str(", its staff must agree");
             }
-            for window in hospital["windows"].as_array().into_iter().flatten() {
-                let at = |field: &str| {
-                    jiff::Timestamp::from_millisecond(window[field].as_i64().unwrap_or(0))
-                        .map_or_else(|_| "?".to_owned(), |t| t.strftime("%a %Y-%m-%d %H:%MZ").to_string())
-                };
-                let _ = write!(lines, "\n      window {} to {}", at("opensAt"), at("closesAt"));
+            for window in hospital["windowTimes"].as_array().into_iter().flatten() {
+                let _ = write!(lines, "\n      window {}", window_words(window));
+            }
+            for ignored in hospital["ignoredWindows"].as_array().into_iter().flatten() {
+                let of = |field: &str| text(&ignored["window"][field]);
+                let _ = write!(
+                    lines,
+                    "\n      IGNORED: its window {} {}-{} {}",
+                    of("dayOfWeek"),
+                    of("startTime"),
+                    of("endTime"),
+                    of("timezone")
+                );
+                if ignored["next"].is_object() {
+                    let _ = write!(lines, ", next {}", window_words(&ignored["next"]));
+                }
             }
         }
     }
     lines
+}
+
+/// A time of a window on the hospital's clock and in universal time.
+fn window_words(window: &Value) -> String {
+    let of = |field: &str| text(&window[field]);
+    format!("{} to {} ({} to {})", of("opensLocal"), of("closesLocal"), of("opensAt"), of("closesAt"))
+}
+
+/// What the first failed device does, in words.
+fn first_failure(value: &Value) -> String {
+    match value.as_str() {
+        Some("byGate") => "is judged by the phase's gate".to_owned(),
+        Some("rollBack") => "rolls back every device".to_owned(),
+        Some("hold") => "holds everything until a person decides".to_owned(),
+        _ => text(value),
+    }
+}
+
+/// What the author of a plan may not have meant.
+fn render_doubts(view: &Value, lines: &mut String) {
+    if let Some(reason) = view["windowsIgnoredBecause"].as_str() {
+        let _ = write!(lines, "\n  IGNORES the windows that hospitals registered: {}", text(&reason.into()));
+    }
+    for note in view["notes"].as_array().into_iter().flatten() {
+        let _ = write!(lines, "\n  NOTE: {}", text(note));
+    }
+    for device in view["cannotTake"].as_array().into_iter().flatten() {
+        let _ = write!(
+            lines,
+            "\n  {} in {} cannot take this release, because {}",
+            text(&device["deviceId"]),
+            text(&device["hospitalId"]),
+            text(&device["because"])
+        );
+    }
 }
 
 /// What went back, what is held, and which command ends that.
@@ -276,29 +457,83 @@ fn render(view: &Value) -> String {
     lines
 }
 
+/// How a deployment ended that was followed; each has an exit status of its own.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Ended {
+    #[error("the deployment was rolled back")]
+    RolledBack,
+    #[error("the deployment was aborted")]
+    Aborted,
+}
+
+/// A deployment on one line: when, how it stands, how many devices are where.
+fn one_line(view: &Value) -> String {
+    let count = |name: &str| -> u64 {
+        let phases = view["phases"].as_array().into_iter().flatten();
+        phases.filter_map(|phase| phase["devices"][name].as_u64()).sum()
+    };
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
+    let current = usize::try_from(view["currentPhase"].as_u64().unwrap_or(1)).unwrap_or(1).saturating_sub(1);
+    let waits = view["waiting"][0]["what"].as_str().map_or_else(String::new, |what| format!(", waits for {what}"));
+    format!(
+        "{now} {} {} phase {} {}: {} of {} confirmed, {} failed, {} in flight{waits}",
+        text(&view["deploymentId"]),
+        text(&view["status"]["name"]),
+        current + 1,
+        text(&view["phases"][current]["status"]["name"]),
+        count("confirmed"),
+        count("devices"),
+        count("failed"),
+        count("inFlight"),
+    )
+}
+
+/// Shows what changes: in place on a terminal, one line a change elsewhere, JSON as it comes.
+struct Screen<'a> {
+    out: &'a Output,
+    last: String,
+    rows: usize,
+}
+
+impl Screen<'_> {
+    fn show(&mut self, view: &Value) {
+        let in_place = std::io::stdout().is_terminal() && !self.out.json;
+        let line = one_line(view);
+        // The time alone is no change.
+        let shown =
+            if self.out.json || in_place { render(view) } else { line.split_once(' ').map_or("", |l| l.1).into() };
+        if shown == self.last {
+            return;
+        }
+        if in_place {
+            self.rows = mdfm_service::output::in_place(&shown, self.rows, crate::terminal::columns());
+        } else {
+            self.out.answer(view, || line);
+        }
+        self.last = shown;
+    }
+}
+
 pub(crate) async fn watch(out: &Output, client: &Client, options: Watch) -> anyhow::Result<()> {
     let path = format!("/api/v1/deployments/{}", options.deployment);
-    let mut last = String::new();
-    let mut show = |view: &Value| {
-        let shown = render(view);
-        if shown != last {
-            out.answer(view, || shown.clone());
-            last = shown;
-        }
-        matches!(view["status"]["name"].as_str(), Some("completed" | "rolledBack" | "aborted" | "superseded"))
-    };
     if !options.follow {
-        show(&client.get(&path).await?);
+        let view = client.get(&path).await?;
+        out.answer(&view, || render(&view));
         return Ok(());
     }
     let events = format!("{path}/events");
-    let (mut has_ended, mut away) = (false, None::<Instant>);
-    while !has_ended {
+    let mut screen = Screen { out, last: String::new(), rows: 0 };
+    let mut show = |view: &Value| {
+        screen.show(view);
+        has_ended(view).then(|| text(&view["status"]["name"]))
+    };
+    let (mut end, mut away) = (None::<String>, None::<Instant>);
+    while end.is_none() {
         let mut has_heard = false;
         let heard = client.events(&events, |view| {
-            has_ended = show(&view);
+            end = show(&view);
             has_heard = true;
-            has_ended
+            end.is_some()
         });
         let broken = heard.await.err();
         if has_heard || broken.is_none() {
@@ -315,11 +550,15 @@ pub(crate) async fn watch(out: &Output, client: &Client, options: Watch) -> anyh
             }
             _ => {}
         }
-        if !has_ended {
+        if end.is_none() {
             tokio::time::sleep(WATCH_INTERVAL).await;
         }
     }
-    Ok(())
+    match end.as_deref() {
+        Some("rolledBack") => Err(Ended::RolledBack.into()),
+        Some("aborted") => Err(Ended::Aborted.into()),
+        _ => Ok(()),
+    }
 }
 
 pub(crate) async fn validate(out: &Output, client: &Client, options: Validate) -> anyhow::Result<()> {
@@ -371,15 +610,67 @@ pub(crate) async fn change(out: &Output, client: &Client, what: &str, options: C
     Ok(())
 }
 
+pub(crate) async fn abort(out: &Output, client: &Client, options: Abort) -> anyhow::Result<()> {
+    if !options.asked.yes {
+        let id = &options.change.deployment;
+        let view = client.get(&format!("/api/v1/deployments/{id}")).await?;
+        let question = format!(
+            "{}\nThis ends the deployment for good: what is in flight goes back, what is done stays.",
+            one_line(&view)
+        );
+        options.asked.ask(&question, id)?;
+    }
+    change(out, client, "abort", options.change).await
+}
+
+/// What a rollback counts as and leads to, in words.
+fn render_preview(view: &Value) -> String {
+    let devices = view["devices"].as_array().map_or(0, Vec::len);
+    let mut lines = match view["cause"].as_str() {
+        Some("operational") => format!(
+            "the order is operational: {devices} devices leave the deployment's count, which says nothing about the firmware"
+        ),
+        _ => format!("the order is because of the firmware: {devices} devices count as failed"),
+    };
+    for reaction in view["reactions"].as_array().into_iter().flatten() {
+        let _ = write!(lines, "\n  then the deployment's own rules: {}", text(reaction));
+    }
+    if view["escalates"] == true {
+        lines.push_str("\n  SO MORE GOES BACK THAN THE ORDER NAMES: --because operational takes its devices out of the count instead");
+    }
+    let _ = write!(
+        lines,
+        "\n  in the end {} devices in {} hospitals go back",
+        text(&view["totalDevices"]),
+        text(&view["totalHospitals"])
+    );
+    lines
+}
+
 pub(crate) async fn roll_back(out: &Output, client: &Client, options: Rollback) -> anyhow::Result<()> {
+    let is_scoped = options.device.is_some() || options.hospital.is_some() || options.phase.is_some();
+    ensure!(
+        !is_scoped || options.operational || options.because.is_some(),
+        "what does it count as? --because firmware counts the devices as failed, which may roll back everything; --because operational \
+         takes them out of the count"
+    );
     let path = format!("/api/v1/deployments/{}/rollback", options.deployment);
+    let is_operational = options.operational || options.because == Some(Because::Operational);
     let body = json!({
         "reason": options.reason,
         "deviceId": options.device,
         "hospitalId": options.hospital,
         "phase": options.phase,
-        "cause": if options.operational { "operational" } else { "safety" },
+        "cause": if is_operational { "operational" } else { "safety" },
     });
+    if options.dry_run || !options.asked.yes {
+        let view = client.post(&format!("{path}?dryRun=true"), &body).await?;
+        if options.dry_run {
+            out.answer(&view, || render_preview(&view));
+            return Ok(());
+        }
+        options.asked.ask(&render_preview(&view), &text(&view["totalDevices"]))?;
+    }
     let view = client.post(&path, &body).await?;
     out.answer(&view, || render(&view));
     Ok(())

@@ -19,14 +19,14 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::account::Signing;
-use crate::client::Client;
+use crate::client::{Client, Refused};
 use crate::delta::{self, Delta};
 use crate::fleet;
 use crate::keys;
 use crate::output::{Output, text};
 use crate::sbom::{self, Checked};
-use crate::trust::confirm::{Confirmation, Shown};
-use crate::trust::describe::Describe;
+use crate::trust::confirm::{Asked, Confirmation, Shown};
+use crate::trust::describe::{self, Describe};
 use crate::trust::joined;
 use crate::withdrawals::{self, Signature};
 
@@ -69,10 +69,18 @@ pub(crate) enum Action {
         #[arg(long)]
         save: Option<PathBuf>,
     },
-    /// Shows one release with its approvals.
+    /// Shows one release: everything that its manifest says, its approvals, and what it changes.
     Show {
         /// Firmware id.
         firmware: String,
+    },
+    /// Shows what a release changes against another one, or against the one that most devices run now.
+    Differences {
+        /// Firmware id.
+        firmware: String,
+        /// The other release.
+        #[arg(long)]
+        other: Option<String>,
     },
 }
 
@@ -144,6 +152,9 @@ pub(crate) struct Upload {
 pub(crate) struct Approve {
     /// Firmware id.
     firmware: String,
+    /// The image that you tested, or one part of it as NAME=FILE, once for each: nothing is signed if the release has another.
+    #[arg(long = "image", value_name = "FILE")]
+    images: Vec<String>,
     #[command(flatten)]
     signing: Signing,
 }
@@ -159,6 +170,8 @@ pub(crate) struct Reject {
     /// Why, in your words.
     #[arg(long)]
     reason: String,
+    #[command(flatten)]
+    asked: Asked,
 }
 
 pub(crate) fn now() -> UtcMillis {
@@ -193,6 +206,19 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             if withdrawals::sign_next(out, &client, Some(&firmware), &reason, days, &signature).await? {
                 return Ok(());
             }
+            let asked = Asked { yes: signature.confirmation.yes };
+            if !asked.yes {
+                let view = client.get(&format!("/api/v1/firmware/{firmware}")).await?;
+                let held = client.list("/api/v1/deployments").await?;
+                let is_of = |d: &&Value| d["firmwareId"] == firmware.as_str();
+                let deployments = held.as_array().into_iter().flatten().filter(is_of).count();
+                let question = format!(
+                    "{firmware} {} ({}; {deployments} deployments have brought it) is withdrawn for good: no new deployment may use it",
+                    text(&view["version"]),
+                    text(&view["status"])
+                );
+                asked.ask(&question, &firmware)?;
+            }
             let path = format!("/api/v1/firmware/{firmware}/withdrawal");
             let view = client.post(&path, &json!({ "reason": reason })).await?;
             out.answer(&view, || match view["withdrawal"].as_str() {
@@ -222,7 +248,50 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             show(out, &view);
             Ok(())
         }
+        Action::Differences { firmware, other } => {
+            let client = Client::open(session)?;
+            let view = match other {
+                Some(other) => client.get(&format!("/api/v1/firmware/{firmware}/differences/{other}")).await?,
+                None => client.get(&format!("/api/v1/firmware/{firmware}/differences")).await?,
+            };
+            out.answer(&view, || differences(&view).join("\n"));
+            Ok(())
+        }
     }
+}
+
+/// What a release changes, one line for each field and part.
+fn differences(view: &Value) -> Vec<String> {
+    let Some(against) = view["against"].as_str() else {
+        return vec!["no device runs another release of this model: there is nothing to compare it with".to_owned()];
+    };
+    let mut lines = vec![format!(
+        "against {} ({}), which {} devices run now:",
+        text(&against.into()),
+        text(&view["againstVersion"]),
+        text(&view["againstDevices"])
+    )];
+    let shown = |value: &Value| if value.is_null() { "nothing".to_owned() } else { text(value) };
+    for field in view["fields"].as_array().into_iter().flatten() {
+        lines.push(format!(
+            "{}: {} becomes {}",
+            text(&field["field"]),
+            shown(&field["before"]),
+            shown(&field["after"])
+        ));
+    }
+    match view["parts"].as_array() {
+        None => lines.push("bills of materials: not on record for both releases".to_owned()),
+        Some(parts) if parts.is_empty() => lines.push("bills of materials: the same parts".to_owned()),
+        Some(parts) => {
+            lines.extend(parts.iter().map(|part| match (text(&part["before"]), text(&part["after"])) {
+                (before, after) if before.is_empty() => format!("part {}: {after} is added", text(&part["name"])),
+                (before, after) if after.is_empty() => format!("part {}: {before} is removed", text(&part["name"])),
+                (before, after) => format!("part {}: {before} becomes {after}", text(&part["name"])),
+            }));
+        }
+    }
+    lines
 }
 
 /// The release with the manifestation of each signature: name, time, meaning (21 CFR 11.50).
@@ -238,6 +307,13 @@ fn show(out: &Output, view: &Value) {
             text(&view["imageBytes"]),
             text(&view["manifestDigest"]),
         )];
+        if let Ok((manifest, _)) = checked_manifest(view) {
+            lines.extend(describe::render(&manifest.describe(now())));
+        }
+        lines.push(match view["sbomComponents"].as_u64() {
+            Some(0) | None => "no bill of materials is on record".to_owned(),
+            Some(parts) => format!("bill of materials: {parts} parts on record"),
+        });
         for approval in view["approvals"].as_array().into_iter().flatten() {
             lines.push(format!(
                 "signed by {} on {}, meaning: {} (reason: {}, log entry {})",
@@ -551,14 +627,44 @@ pub(crate) async fn confirm_for<T: Describe>(
     let view = client.get(&format!("/api/v1/firmware/{firmware}")).await?;
     let (manifest, digest) = checked_manifest(&view)?;
     let document = document(&view, digest)?;
+    let changed = match client.get(&format!("/api/v1/firmware/{firmware}/differences")).await {
+        Ok(changes) => differences(&changes),
+        // A coordinator of an earlier release does not compare.
+        Err(error) if error.downcast_ref::<Refused>().is_some_and(|refused| refused.status == 404) => {
+            vec!["this coordinator does not compare releases".to_owned()]
+        }
+        Err(error) => return Err(error),
+    };
     let shown = Shown { digest_of: "manifest digest", ..Shown::new(&document, digest, now()) };
-    confirmation.ask(&joined(shown, "the manifest", manifest.describe(now())))?;
+    let mut shown = joined(shown, "the manifest", manifest.describe(now()));
+    shown.marks.changed.extend(changed);
+    confirmation.ask(&shown)?;
     Ok(document)
+}
+
+/// The SHA-256 of the images that an approver names, one behind the other; `None` if none is named.
+fn tested_image(images: &[String]) -> anyhow::Result<Option<Digest>> {
+    if images.is_empty() {
+        return Ok(None);
+    }
+    let named = images.iter().map(|image| match image.split_once('=') {
+        Some((name, file)) if !Path::new(image).exists() => (name.to_owned(), PathBuf::from(file)),
+        _ => (image.clone(), PathBuf::from(image)),
+    });
+    Images::measure(named.collect()).map(|images| Some(images.sha256))
 }
 
 pub(crate) async fn approve(out: &Output, client: &Client, options: Approve) -> anyhow::Result<()> {
     let Signing { role, reason, confirmation, .. } = &options.signing;
+    let tested = tested_image(&options.images)?;
     let approval = |view: &Value, manifest| {
+        if let Some(tested) = tested {
+            let found = view["imageSha256"].as_str().unwrap_or("none");
+            ensure!(
+                found == tested.to_string(),
+                "nothing was signed: the release has the image {found}, the one that you name is {tested}"
+            );
+        }
         Ok(Approval {
             manifest,
             role: *role,
@@ -588,6 +694,17 @@ pub(crate) async fn approve(out: &Output, client: &Client, options: Approve) -> 
 }
 
 pub(crate) async fn reject(out: &Output, client: &Client, options: Reject) -> anyhow::Result<()> {
+    if !options.asked.yes {
+        let view = client.get(&format!("/api/v1/firmware/{}", options.firmware)).await?;
+        let question = format!(
+            "{} {} for {} ({}) is rejected for good: it takes another release to deploy these changes",
+            options.firmware,
+            text(&view["version"]),
+            text(&view["deviceModel"]),
+            text(&view["status"])
+        );
+        options.asked.ask(&question, &options.firmware)?;
+    }
     let path = format!("/api/v1/firmware/{}/rejection?role={}", options.firmware, options.role);
     let view = client.post(&path, &json!({ "reason": options.reason })).await?;
     show(out, &view);

@@ -7,9 +7,11 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::account::password;
+use crate::account::password_of;
 use crate::client::{Client, write_secret};
 use crate::output::{Output, text};
+use crate::times::{self, Toward};
+use crate::trust::confirm::Asked;
 
 /// The columns of what has happened to something.
 pub(crate) const HISTORY: [(&str, &str); 6] = [
@@ -36,21 +38,28 @@ pub(crate) enum Users {
         /// The hospital of a user with the role HospitalStaff.
         #[arg(long)]
         hospital: Option<String>,
-        /// File with the first password in its first line.
+        /// File with the first password in its first line; asked for on a terminal if it is not given.
         #[arg(long)]
-        password_file: PathBuf,
+        password_file: Option<PathBuf>,
     },
     /// Lists users.
     List,
     /// Lists roles and what each may do.
     Permissions,
-    /// Gives somebody other roles.
+    /// Gives somebody other roles: adds and removes those that are named, or sets all of them.
+    #[command(group = clap::ArgGroup::new("change").required(true).multiple(true).args(["roles", "add", "remove"]))]
     Roles {
         /// User id.
         user: String,
-        /// Roles, all of them.
-        #[arg(long = "role", required = true)]
+        /// All roles, in place of those that the user has now; once for each.
+        #[arg(long = "role", conflicts_with_all = ["add", "remove"])]
         roles: Vec<String>,
+        /// A role to add; once for each.
+        #[arg(long)]
+        add: Vec<String>,
+        /// A role to remove; once for each.
+        #[arg(long)]
+        remove: Vec<String>,
         /// The hospital of a user with the role HospitalStaff.
         #[arg(long)]
         hospital: Option<String>,
@@ -70,7 +79,7 @@ pub(crate) enum Users {
     Train {
         #[command(flatten)]
         who: Standing,
-        /// Until when, for example 2027-12-31T00:00:00Z; from then on they sign nothing.
+        /// Until when, for example 2027-12-31 or 365d; from then on they sign nothing.
         #[arg(long)]
         until: String,
     },
@@ -78,10 +87,12 @@ pub(crate) enum Users {
     Link {
         #[command(flatten)]
         who: Standing,
-        /// The identifier of the person (`sub`) at the provider that is configured now; without it the link is taken away.
+        /// The identifier of the person (`sub`) at the provider that is configured now.
         #[arg(long)]
-        subject: Option<String>,
+        subject: String,
     },
+    /// Takes an account's link with the OpenID provider away.
+    Unlink(Standing),
     /// Shows one user.
     Show {
         /// User id.
@@ -94,14 +105,21 @@ pub(crate) enum Users {
     /// Ends every session and every token of somebody.
     SignOut(Standing),
     /// Takes away a second factor that was lost, and with it the signing key, sessions and tokens.
-    RemoveSecondFactor(Standing),
+    RemoveSecondFactor {
+        #[command(flatten)]
+        who: Standing,
+        #[command(flatten)]
+        asked: Asked,
+    },
     /// Gives somebody another password; their sessions and tokens end, and their signing key is retired.
     ResetPassword {
         #[command(flatten)]
         who: Standing,
-        /// File with the new password in its first line.
+        /// File with the new password in its first line; asked for on a terminal if it is not given.
         #[arg(long)]
-        password_file: PathBuf,
+        password_file: Option<PathBuf>,
+        #[command(flatten)]
+        asked: Asked,
     },
 }
 
@@ -150,19 +168,87 @@ pub(crate) enum Hospitals {
     },
     /// Lists cohorts with their hospitals.
     Cohorts,
-    /// Sets when a hospital's devices may be changed and whether its staff want to be asked; replaces what was set before.
-    Policy {
-        /// Hospital id.
-        hospital: String,
-        /// A weekly window, for example `Sunday 02:00-06:00 America/New_York`; several may be given.
-        #[arg(long = "window")]
-        windows: Vec<String>,
-        /// Ask its staff before each deployment.
-        #[arg(long)]
-        consent: bool,
-    },
+    /// When a hospital's devices may be changed, and whether its staff want to be asked.
+    #[command(subcommand)]
+    Policy(Policy),
     /// Lists hospitals.
     List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Shows a hospital's windows, and whether its staff want to be asked.
+    Show {
+        /// Hospital id.
+        hospital: String,
+    },
+    /// Changes what is named, and nothing else.
+    Change(PolicyChange),
+}
+
+/// What is to change of a hospital's policy.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true)
+    .args(["add", "remove", "no_windows", "consent", "no_consent"]))]
+pub(crate) struct PolicyChange {
+    /// Hospital id.
+    hospital: String,
+    /// A weekly window, for example `Sunday 02:00-06:00 America/New_York`; once for each.
+    #[arg(long = "add-window", value_name = "WINDOW", conflicts_with = "no_windows")]
+    add: Vec<String>,
+    /// A window that is registered; once for each.
+    #[arg(long = "remove-window", value_name = "WINDOW", conflicts_with = "no_windows")]
+    remove: Vec<String>,
+    /// Remove every window: its devices may be changed at any time.
+    #[arg(long)]
+    no_windows: bool,
+    /// Ask its staff before each deployment.
+    #[arg(long, conflicts_with = "no_consent")]
+    consent: bool,
+    /// Ask its staff no more.
+    #[arg(long)]
+    no_consent: bool,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+}
+
+impl PolicyChange {
+    /// The change as the API takes it.
+    fn body(&self) -> anyhow::Result<Value> {
+        let windows = |texts: &[String]| texts.iter().map(|w| window(w)).collect::<anyhow::Result<Vec<Value>>>();
+        let mut body = json!({
+            "addWindows": windows(&self.add)?, "removeWindows": windows(&self.remove)?, "reason": self.reason,
+        });
+        if self.no_windows {
+            body["maintenanceWindows"] = json!([]);
+        }
+        if self.consent || self.no_consent {
+            body["consentRequired"] = self.consent.into();
+        }
+        Ok(body)
+    }
+}
+
+fn window_text(window: &Value) -> String {
+    let of = |field: &str| text(&window[field]);
+    format!("{} {}-{} {}", of("dayOfWeek"), of("startTime"), of("endTime"), of("timezone"))
+}
+
+/// A hospital's policy in words.
+fn policy(view: &Value) -> String {
+    let windows: Vec<String> = view["maintenanceWindows"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|w| format!("\n  {}", window_text(w)))
+        .collect();
+    format!(
+        "{}: windows: {}\nconsent of its staff before each deployment: {}",
+        text(&view["hospitalId"]),
+        if windows.is_empty() { "none, its devices may be changed at any time".to_owned() } else { windows.concat() },
+        if view["consentRequired"] == true { "asked for" } else { "not asked for" }
+    )
 }
 
 #[derive(Debug, Subcommand)]
@@ -191,6 +277,8 @@ pub(crate) enum Gateways {
         /// Why.
         #[arg(long)]
         reason: String,
+        #[command(flatten)]
+        asked: Asked,
     },
     /// Lists gateways.
     List,
@@ -224,7 +312,11 @@ pub(crate) enum Devices {
         udi: Option<String>,
     },
     /// Lists devices.
-    List,
+    List {
+        /// Retired devices too.
+        #[arg(long)]
+        all: bool,
+    },
     /// Shows one device.
     Show {
         /// Device id.
@@ -271,6 +363,8 @@ pub(crate) enum Devices {
         /// Why.
         #[arg(long)]
         reason: String,
+        #[command(flatten)]
+        asked: Asked,
     },
 }
 
@@ -295,7 +389,7 @@ fn done_with(out: &Output, word: &str, user: &str, ended: &Value) {
 pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyhow::Result<()> {
     match action {
         Users::Add { user, name, roles, hospital, password_file } => {
-            let password = password(&password_file)?;
+            let password = password_of(password_file.as_ref(), "the first password", "--password-file FILE")?;
             let body = json!({
                 "userId": user, "printedName": name, "roles": roles, "hospitalId": hospital, "password": password,
             });
@@ -327,7 +421,19 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
             };
             out.answer(&roles, words);
         }
-        Users::Roles { user, roles, hospital, reason } => {
+        Users::Roles { user, mut roles, add, remove, hospital, reason } => {
+            let is_whole = !roles.is_empty();
+            let view = if is_whole { Value::Null } else { client.get(&format!("/api/v1/users/{user}")).await? };
+            if !is_whole {
+                roles = view["roles"].as_array().into_iter().flatten().map(text).collect();
+                let missing = remove.iter().find(|role| !roles.contains(role));
+                anyhow::ensure!(missing.is_none(), "{user} has not the role {}", missing.map_or("", String::as_str));
+                roles.retain(|role| !remove.contains(role));
+                roles.extend(add.into_iter().filter(|role| !roles.contains(role)).collect::<Vec<_>>());
+            }
+            // What is not named stays, as long as there is a role that needs it.
+            let is_staff = roles.iter().any(|role| role == "HospitalStaff");
+            let hospital = hospital.or_else(|| view["hospitalId"].as_str().filter(|_| is_staff).map(str::to_owned));
             let body = json!({ "roles": roles, "hospitalId": hospital, "reason": reason });
             let ended = client.put(&format!("/api/v1/users/{user}/roles"), &body).await?;
             done_with(out, "changed", &user, &ended);
@@ -338,6 +444,7 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
             done(out, "verified", &who.user);
         }
         Users::Train { who, until } => {
+            let until = times::read(&until, Toward::Future, jiff::Timestamp::now())?;
             let body = json!({ "trainedUntil": until, "reason": who.reason });
             client.put(&format!("/api/v1/users/{}/training", who.user), &body).await?;
             done(out, "confirmed as trained", &who.user);
@@ -345,7 +452,12 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
         Users::Link { who, subject } => {
             let body = json!({ "subject": subject, "reason": who.reason });
             client.put(&format!("/api/v1/users/{}/subject", who.user), &body).await?;
-            done(out, if subject.is_some() { "linked" } else { "unlinked" }, &who.user);
+            done(out, "linked", &who.user);
+        }
+        Users::Unlink(who) => {
+            let body = json!({ "subject": null, "reason": who.reason });
+            client.put(&format!("/api/v1/users/{}/subject", who.user), &body).await?;
+            done(out, "unlinked", &who.user);
         }
         Users::Show { user } => {
             let view = client.get(&format!("/api/v1/users/{user}")).await?;
@@ -354,11 +466,22 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
         Users::Disable(who) => stand(out, client, Method::POST, "disable", "disabled", &who).await?,
         Users::Enable(who) => stand(out, client, Method::POST, "enable", "enabled", &who).await?,
         Users::SignOut(who) => stand(out, client, Method::POST, "sign-out", "signed out", &who).await?,
-        Users::RemoveSecondFactor(who) => {
+        Users::RemoveSecondFactor { who, asked } => {
+            let question = format!(
+                "the second factor of {0} is removed; the signing key of {0} is retired, every session and token ends",
+                who.user
+            );
+            asked.ask(&question, &who.user)?;
             stand(out, client, Method::DELETE, "second-factor", "without a second factor now", &who).await?;
         }
-        Users::ResetPassword { who, password_file } => {
-            let body = json!({ "newPassword": password(&password_file)?, "reason": who.reason });
+        Users::ResetPassword { who, password_file, asked } => {
+            let question = format!(
+                "{0} gets another password; the signing key of {0} is retired, every session and token ends",
+                who.user
+            );
+            asked.ask(&question, &who.user)?;
+            let password = password_of(password_file.as_ref(), "the new password", "--password-file FILE")?;
+            let body = json!({ "newPassword": password, "reason": who.reason });
             let ended = client.put(&format!("/api/v1/users/{}/password", who.user), &body).await?;
             done_with(out, "given another password", &who.user, &ended);
         }
@@ -411,11 +534,14 @@ pub(crate) async fn hospitals(out: &Output, client: &Client, action: Hospitals) 
             let rows = client.list("/api/v1/cohorts").await?;
             out.table(&rows, &[("COHORT", "/cohort"), ("DEVICES", "/devices"), ("HOSPITALS", "/hospitals")]);
         }
-        Hospitals::Policy { hospital, windows, consent } => {
-            let windows = windows.iter().map(|w| window(w)).collect::<anyhow::Result<Vec<Value>>>()?;
-            let body = json!({ "maintenanceWindows": windows, "consentRequired": consent });
-            let view = client.put(&format!("/api/v1/hospitals/{hospital}/policy"), &body).await?;
-            out.answer(&view, || format!("policy of {hospital} set"));
+        Hospitals::Policy(Policy::Show { hospital }) => {
+            let view = client.get(&format!("/api/v1/hospitals/{hospital}")).await?;
+            out.answer(&view, || policy(&view));
+        }
+        Hospitals::Policy(Policy::Change(change)) => {
+            let path = format!("/api/v1/hospitals/{}/policy", change.hospital);
+            let view = client.send(client.request(Method::PATCH, &path).json(&change.body()?)).await?;
+            out.answer(&view, || policy(&view));
         }
         Hospitals::List => {
             let rows = client.list("/api/v1/hospitals").await?;
@@ -424,13 +550,28 @@ pub(crate) async fn hospitals(out: &Output, client: &Client, action: Hospitals) 
                 ("NAME", "/name"),
                 ("COHORT", "/cohort"),
                 ("TIME ZONE", "/timezone"),
-                ("ASKED", "/consentRequired"),
+                ("CONSENT", "/consentRequired"),
                 ("WINDOWS", "/maintenanceWindows"),
             ];
             out.table(&rows, &columns);
         }
     }
     Ok(())
+}
+
+/// What the revocation of a gateway means, with its numbers.
+async fn revocation_words(client: &Client, gateway: &str) -> anyhow::Result<String> {
+    let rows = client.list("/api/v1/gateways").await?;
+    let row = rows.as_array().into_iter().flatten().find(|row| row["gatewayId"] == gateway).cloned();
+    let row = row.with_context(|| format!("gateway {gateway} not found"))?;
+    let devices = client.list("/api/v1/devices").await?;
+    let behind = devices.as_array().into_iter().flatten().filter(|d| d["gatewayId"] == gateway).count();
+    Ok(format!(
+        "gateway {gateway} of {} ({} devices name it) is locked out for good: it gets no directive, image or answer any more, and \
+         never comes back under this id",
+        text(&row["hospitalId"]),
+        behind
+    ))
 }
 
 pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) -> anyhow::Result<()> {
@@ -449,7 +590,11 @@ pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) ->
                 None => out.answer(&view, || text(&view["token"])),
             }
         }
-        Gateways::Revoke { gateway, reason } => {
+        Gateways::Revoke { gateway, reason, asked } => {
+            if !asked.yes {
+                let question = revocation_words(client, &gateway).await?;
+                asked.ask(&question, &gateway)?;
+            }
             client.post(&format!("/api/v1/gateways/{gateway}/revocation"), &json!({ "reason": reason })).await?;
             done(out, "revoked", &gateway);
         }
@@ -462,7 +607,7 @@ pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) ->
                 ("REVOKED", "/revoked"),
                 ("TELEMETRY", "/telemetrySequence"),
                 ("DIRECTIVE", "/directiveSerial"),
-                ("FINDINGS", "/findings"),
+                ("ANOMALIES", "/findings"),
                 ("PRESENCE", "/presence"),
                 ("LAST HEARTBEAT", "/lastHeartbeatAt"),
             ];
@@ -493,8 +638,11 @@ pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> a
             client.post("/api/v1/devices", &body).await?;
             done(out, "registered", &device);
         }
-        Devices::List => {
-            let rows = client.list("/api/v1/devices").await?;
+        Devices::List { all } => {
+            let mut rows = client.list("/api/v1/devices").await?;
+            if let Some(rows) = rows.as_array_mut() {
+                rows.retain(|row| all || row["retiredAt"].is_null());
+            }
             let columns = [
                 ("DEVICE", "/deviceId"),
                 ("MODEL", "/modelNumber"),
@@ -529,7 +677,17 @@ pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> a
             let page = client.get(&format!("/api/v1/devices/{device}/history")).await?;
             out.table(&page["records"], &HISTORY);
         }
-        Devices::Retire { device, reason } => {
+        Devices::Retire { device, reason, asked } => {
+            if !asked.yes {
+                let view = client.get(&format!("/api/v1/devices/{device}")).await?;
+                let question = format!(
+                    "{device}, a {} of {} that runs {}, is taken out of service for good",
+                    text(&view["modelNumber"]),
+                    text(&view["hospitalId"]),
+                    text(&view["currentFirmwareVersion"])
+                );
+                asked.ask(&question, &device)?;
+            }
             client.post(&format!("/api/v1/devices/{device}/retirement"), &json!({ "reason": reason })).await?;
             done(out, "retired", &device);
         }

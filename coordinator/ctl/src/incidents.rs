@@ -1,6 +1,6 @@
 //! Incidents.
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -18,9 +18,9 @@ pub(crate) enum Incidents {
         /// What happened.
         #[arg(long)]
         description: String,
-        /// noHarm, malfunction, seriousInjury or death.
-        #[arg(long)]
-        outcome: String,
+        /// What became of it.
+        #[arg(long, ignore_case = true)]
+        outcome: Outcome,
         /// Devices concerned.
         #[arg(long = "device", required = true)]
         devices: Vec<String>,
@@ -43,12 +43,16 @@ pub(crate) enum Incidents {
         text: String,
     },
     /// Decides whether it must be reported to the FDA.
+    #[command(group = clap::ArgGroup::new("decision").required(true).args(["reportable", "not_reportable"]))]
     Decide {
         /// Incident id.
         incident: String,
         /// It must.
         #[arg(long)]
         reportable: bool,
+        /// It need not.
+        #[arg(long)]
+        not_reportable: bool,
         /// Within five working days, because action is needed at once.
         #[arg(long, requires = "reportable")]
         urgent: bool,
@@ -74,6 +78,27 @@ pub(crate) enum Incidents {
     },
 }
 
+/// What became of an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "camelCase")]
+pub(crate) enum Outcome {
+    NoHarm,
+    Malfunction,
+    SeriousInjury,
+    Death,
+}
+
+impl Outcome {
+    fn word(self) -> &'static str {
+        match self {
+            Self::NoHarm => "noHarm",
+            Self::Malfunction => "malfunction",
+            Self::SeriousInjury => "seriousInjury",
+            Self::Death => "death",
+        }
+    }
+}
+
 fn show(out: &Output, view: &Value) {
     out.answer(view, || {
         let lines = view.as_object().into_iter().flatten();
@@ -85,7 +110,7 @@ pub(crate) async fn run(out: &Output, client: &Client, action: Incidents) -> any
     let view = match action {
         Incidents::Open { title, description, outcome, devices, deployment } => {
             let body = json!({
-                "title": title, "description": description, "outcome": outcome, "deviceIds": devices,
+                "title": title, "description": description, "outcome": outcome.word(), "deviceIds": devices,
                 "deploymentId": deployment,
             });
             client.post(PATH, &body).await?
@@ -106,7 +131,7 @@ pub(crate) async fn run(out: &Output, client: &Client, action: Incidents) -> any
         Incidents::Note { incident, text } => {
             client.post(&format!("{PATH}/{incident}/notes"), &json!({ "text": text })).await?
         }
-        Incidents::Decide { incident, reportable, urgent, reason } => {
+        Incidents::Decide { incident, reportable, not_reportable: _, urgent, reason } => {
             let body = json!({ "reportable": reportable, "urgent": urgent, "reason": reason });
             client.put(&format!("{PATH}/{incident}/decision"), &body).await?
         }

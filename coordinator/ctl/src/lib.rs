@@ -22,6 +22,8 @@ mod rollback_orders;
 mod sbom;
 mod settings;
 mod single_sign_on;
+mod terminal;
+mod times;
 mod trust;
 mod withdrawals;
 
@@ -52,6 +54,8 @@ enum Action {
     Login(client::Login),
     /// Sign out.
     Logout,
+    /// Show who you are here, with which roles, and whether you can sign.
+    Whoami,
     /// Your second factor.
     #[command(subcommand)]
     SecondFactor(account::Factor),
@@ -101,6 +105,9 @@ enum Action {
     Reject(firmware::Reject),
     /// Start a deployment from a JSON file.
     Deploy(deployments::Deploy),
+    /// List and show deployments.
+    #[command(subcommand)]
+    Deployments(deployments::Deployments),
     /// Show a deployment, live with `--follow`.
     Watch(deployments::Watch),
     /// Sign the validation of a phase whose gate has held.
@@ -110,7 +117,7 @@ enum Action {
     /// Resume a deployment.
     Resume(deployments::Change),
     /// End a deployment: what is in flight goes back, what is done stays.
-    Abort(deployments::Change),
+    Abort(deployments::Abort),
     /// Roll back a device, a hospital, a phase or a deployment.
     Rollback(deployments::Rollback),
     /// Say that a hospital's staff agree to a deployment.
@@ -123,7 +130,7 @@ enum Action {
     /// Your notices, and what could not be delivered.
     #[command(subcommand)]
     Notices(notices::Notices),
-    /// Programs elsewhere that are told.
+    /// Webhooks: other programs that get notices.
     #[command(subcommand)]
     Webhooks(notices::Webhooks),
     /// Settings of the installation.
@@ -163,7 +170,26 @@ pub fn run(arguments: Arguments) -> std::process::ExitCode {
 
 fn fail(error: &anyhow::Error) -> std::process::ExitCode {
     mdfm_service::output::note(format_args!("mdfmctl: {error:#}"));
-    std::process::ExitCode::FAILURE
+    exit_code(error).into()
+}
+
+/// The exit status by cause, as `docs/cli.md` lists them.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if let Some(ended) = error.downcast_ref::<deployments::Ended>() {
+        return match ended {
+            deployments::Ended::RolledBack => 10,
+            deployments::Ended::Aborted => 11,
+        };
+    }
+    match error.chain().find_map(|cause| cause.downcast_ref::<client::Refused>()).map(|refused| refused.status) {
+        Some(401 | 403) => 3,
+        Some(404) => 4,
+        Some(409 | 412) => 5,
+        Some(400 | 413 | 422) => 6,
+        Some(_) => 7,
+        None if client::is_broken_line(error) => 7,
+        None => 1,
+    }
 }
 
 async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
@@ -191,6 +217,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Action::Login(login) => client::login(&out, &file, login).await,
         Action::Logout => client::logout(&out, &file).await,
+        Action::Whoami => account::whoami(&out, &Client::open(&file)?).await,
         Action::SecondFactor(action) => account::factor(&out, &Client::open(&file)?, action).await,
         Action::Password(options) => account::change_password(&out, &Client::open(&file)?, options).await,
         Action::SigningKey(action) => account::key(&out, &Client::open(&file)?, action).await,
@@ -209,11 +236,12 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Action::Approve(approve) => firmware::approve(&out, &Client::open(&file)?, approve).await,
         Action::Reject(reject) => firmware::reject(&out, &Client::open(&file)?, reject).await,
         Action::Deploy(deploy) => deployments::deploy(&out, &Client::open(&file)?, deploy).await,
+        Action::Deployments(action) => deployments::deployments(&out, &Client::open(&file)?, action).await,
         Action::Watch(watch) => deployments::watch(&out, &Client::open(&file)?, watch).await,
         Action::Validate(validate) => deployments::validate(&out, &Client::open(&file)?, validate).await,
         Action::Pause(change) => deployments::change(&out, &Client::open(&file)?, "pause", change).await,
         Action::Resume(change) => deployments::change(&out, &Client::open(&file)?, "resume", change).await,
-        Action::Abort(change) => deployments::change(&out, &Client::open(&file)?, "abort", change).await,
+        Action::Abort(abort) => deployments::abort(&out, &Client::open(&file)?, abort).await,
         Action::Rollback(order) => deployments::roll_back(&out, &Client::open(&file)?, order).await,
         Action::Consent(consent) => deployments::consent(&out, &Client::open(&file)?, consent).await,
         Action::Duty(duty) => deployments::duty(&out, &Client::open(&file)?, duty).await,

@@ -1,5 +1,6 @@
 //! One's notices; and, for administrators, webhooks and what could not be delivered.
 
+use anyhow::Context;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -12,15 +13,23 @@ const PATH: &str = "/api/v1/notices/dead-letters";
 pub(crate) enum Notices {
     /// Lists your notices.
     List,
-    /// Marks your notices as read: those given, or all.
+    /// Marks notices of yours as read.
+    #[command(group = clap::ArgGroup::new("which").required(true).args(["notices", "all"]))]
     Read {
         /// Notice ids.
         notices: Vec<String>,
+        /// All of them.
+        #[arg(long)]
+        all: bool,
     },
-    /// Sets where you get mail; without an address you get none.
+    /// Sets where you get mail.
+    #[command(group = clap::ArgGroup::new("address").required(true).args(["email", "none"]))]
     Address {
         /// For example name@hospital.example.
         email: Option<String>,
+        /// You get no mail any more.
+        #[arg(long)]
+        none: bool,
     },
     /// Lists what could not be delivered to anybody.
     DeadLetters,
@@ -33,19 +42,25 @@ pub(crate) enum Notices {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Webhooks {
-    /// Sets a webhook and prints the new secret by which its receiver checks signatures.
+    /// Makes a webhook, or changes what is named of one, and prints the new secret by which its receiver checks signatures.
     Set {
         /// Webhook id.
         webhook: String,
-        /// Where to call; must begin with https://.
+        /// Where to call; must begin with https://. Needed for a new webhook.
         #[arg(long)]
-        url: String,
-        /// Kinds of notices, for example deploymentPaused; all without.
-        #[arg(long = "kind")]
+        url: Option<String>,
+        /// Kinds of notices, for example deploymentPaused; once for each.
+        #[arg(long = "kind", conflicts_with = "all_kinds")]
         kinds: Vec<String>,
-        /// Only what concerns these hospitals.
-        #[arg(long = "hospital")]
+        /// Notices of every kind, as of a new webhook without --kind.
+        #[arg(long)]
+        all_kinds: bool,
+        /// Only what concerns these hospitals; once for each.
+        #[arg(long = "hospital", conflicts_with = "all_hospitals")]
         hospitals: Vec<String>,
+        /// What concerns any hospital, as of a new webhook without --hospital.
+        #[arg(long)]
+        all_hospitals: bool,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -75,16 +90,16 @@ pub(crate) async fn notices(out: &Output, client: &Client, action: Notices) -> a
             ];
             out.table(&rows, &columns);
         }
-        Notices::Read { mut notices } => {
-            if notices.is_empty() {
-                let all = client.list("/api/v1/me/notices").await?;
-                let unread = all.as_array().into_iter().flatten().filter(|n| n["read"] == false);
+        Notices::Read { mut notices, all } => {
+            if all {
+                let held = client.list("/api/v1/me/notices").await?;
+                let unread = held.as_array().into_iter().flatten().filter(|n| n["read"] == false);
                 notices = unread.map(|n| text(&n["noticeId"])).collect();
             }
             client.post("/api/v1/me/notices/read", &json!({ "noticeIds": notices })).await?;
             out.answer(&json!({ "read": notices.len() }), || format!("{} notices read", notices.len()));
         }
-        Notices::Address { email } => {
+        Notices::Address { email, none: _ } => {
             client.put("/api/v1/me/address", &json!({ "email": email })).await?;
             out.answer(&json!({ "email": email }), || match &email {
                 Some(email) => format!("you get mail at {email}"),
@@ -112,7 +127,17 @@ pub(crate) async fn notices(out: &Output, client: &Client, action: Notices) -> a
 
 pub(crate) async fn webhooks(out: &Output, client: &Client, action: Webhooks) -> anyhow::Result<()> {
     match action {
-        Webhooks::Set { webhook, url, kinds, hospitals, reason } => {
+        Webhooks::Set { webhook, url, kinds, all_kinds, hospitals, all_hospitals, reason } => {
+            // What is not named stays.
+            let rows = client.list("/api/v1/webhooks").await?;
+            let held = rows.as_array().into_iter().flatten().find(|row| row["webhookId"] == webhook.as_str());
+            let kept = |given: Vec<String>, all: bool, field: &str| match held {
+                Some(held) if given.is_empty() && !all => held[field].clone(),
+                _ => given.into(),
+            };
+            let url = url.map(Value::from).or_else(|| held.map(|held| held["url"].clone()));
+            let url = url.context("a new webhook needs --url")?;
+            let (kinds, hospitals) = (kept(kinds, all_kinds, "kinds"), kept(hospitals, all_hospitals, "hospitalIds"));
             let body = json!({ "url": url, "kinds": kinds, "hospitalIds": hospitals, "reason": reason });
             let view = client.put(&format!("/api/v1/webhooks/{webhook}"), &body).await?;
             let words =

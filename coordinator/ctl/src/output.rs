@@ -25,6 +25,10 @@ impl Output {
             output::json(format_args!("{rows:#}"));
             return;
         }
+        if rows.as_array().is_none_or(Vec::is_empty) {
+            output::note("nothing found");
+            return;
+        }
         let cells: Vec<Vec<String>> = rows
             .as_array()
             .into_iter()

@@ -1,10 +1,11 @@
 //! Recalls: open, follow, close.
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::output::{Output, text};
+use crate::trust::confirm::Asked;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Recalls {
@@ -46,12 +47,20 @@ pub(crate) enum Recalls {
         /// Versions of the firmware between others, such as ">=2.0.0,<2.2.1".
         #[arg(long)]
         version_range: Option<String>,
-        /// quarantine, rollBack or replace.
+        /// Every release of the model; needed if nothing else narrows the recall.
         #[arg(long)]
-        action: String,
+        all_releases: bool,
+        /// What becomes of the devices: quarantine, rollBack or replace.
+        #[arg(long, ignore_case = true)]
+        action: RecallAction,
         /// Why, in your words.
         #[arg(long)]
         reason: String,
+        /// Show which releases, devices, hospitals and deployments it concerns; do nothing.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        asked: Asked,
     },
     /// Lists recalls.
     List,
@@ -65,6 +74,67 @@ pub(crate) enum Recalls {
         /// Recall id.
         recall: String,
     },
+}
+
+/// What shall become of the devices of a recall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "camelCase")]
+pub(crate) enum RecallAction {
+    Quarantine,
+    RollBack,
+    Replace,
+}
+
+impl RecallAction {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Quarantine => "quarantine",
+            Self::RollBack => "rollBack",
+            Self::Replace => "replace",
+        }
+    }
+}
+
+/// Ids of one list that are shown.
+const SHOWN_MAX: usize = 20;
+
+/// What a recall would concern, in words, with its numbers first.
+fn render_preview(view: &Value) -> String {
+    let all = |name: &str| view[name].as_array().cloned().unwrap_or_default();
+    let (releases, hospitals, deployments) = (all("releases"), all("hospitals"), all("deployments"));
+    let mut lines = vec![format!(
+        "this recall ({}) concerns {} releases and {} devices in {} hospitals, and ends {} deployments",
+        text(&view["action"]),
+        releases.len(),
+        text(&view["devices"]),
+        hospitals.len(),
+        deployments.len()
+    )];
+    for release in &releases {
+        let number = release["releaseNumber"].as_u64().map_or_else(String::new, |n| format!(", release number {n}"));
+        let becomes = if release["isWithdrawnByIt"] == true { "is withdrawn" } else { "stays as it is" };
+        lines.push(format!(
+            "  {} {}{number}: {} now, {becomes}",
+            text(&release["firmwareId"]),
+            text(&release["version"]),
+            text(&release["status"])
+        ));
+    }
+    for hospital in hospitals.iter().take(SHOWN_MAX) {
+        let devices: Vec<String> = hospital["devices"].as_array().into_iter().flatten().map(text).collect();
+        let more = devices.len().saturating_sub(SHOWN_MAX);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let named = devices.iter().take(SHOWN_MAX).cloned().collect::<Vec<_>>().join(", ");
+        lines.push(format!("  {}: {} devices: {named}{more}", text(&hospital["hospitalId"]), devices.len()));
+    }
+    if hospitals.len() > SHOWN_MAX {
+        lines.push(format!("  and {} more hospitals", hospitals.len() - SHOWN_MAX));
+    }
+    for deployment in &deployments {
+        let becomes = if deployment["isRolledBack"] == true { "is rolled back" } else { "is aborted" };
+        lines.push(format!("  deployment {} {becomes}", text(&deployment["deploymentId"])));
+    }
+    lines.join("\n")
 }
 
 fn render(view: &Value) -> String {
@@ -121,16 +191,27 @@ pub(crate) async fn run(out: &Output, client: &Client, action: Recalls) -> anyho
             component_cpe,
             component_versions,
             version_range,
+            all_releases,
             action,
             reason,
+            dry_run,
+            asked,
         } => {
-            let body = json!({
+            let body = json!({ "allReleases": all_releases,
                 "deviceModel": model, "releaseFrom": release_from, "releaseTo": release_to, "versions": versions,
                 "udiPrefix": udi_prefix, "component": component, "componentVersion": component_version,
                 "componentGroup": component_group, "componentPurl": component_purl, "componentCpe": component_cpe,
                 "componentVersions": component_versions, "versionRange": version_range,
-                "action": action, "reason": reason,
+                "action": action.word(), "reason": reason,
             });
+            if dry_run || !asked.yes {
+                let view = client.post("/api/v1/recalls?dryRun=true", &body).await?;
+                if dry_run {
+                    out.answer(&view, || render_preview(&view));
+                    return Ok(());
+                }
+                asked.ask(&render_preview(&view), &format!("recall {}", text(&view["devices"])))?;
+            }
             client.post("/api/v1/recalls", &body).await?
         }
         Recalls::List => {

@@ -98,7 +98,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             let by_name = file.extension().and_then(|e| Format::from_str(e.to_str()?, true).ok());
             let format = format.or(by_name).context("give --format pdf, json or csv, or a file name that ends so")?;
             let subject = id.map(|id| format!("/{id}")).unwrap_or_default();
-            let mut query = wanted.query();
+            let mut query = wanted.query()?;
             query.push(format!("format={}", name(format)));
             let path = format!("/api/v1/compliance/reports/{}{subject}?{}", name(kind), query.join("&"));
             let request = Client::open(session)?.request(Method::GET, &path);

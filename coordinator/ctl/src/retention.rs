@@ -3,29 +3,34 @@
 use std::path::Path;
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::output::Output;
+use crate::output::{Output, text};
+use crate::trust::confirm::Asked;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// Shows terms, holds and disposals.
     Show,
-    /// Lengthens terms; they never get shorter.
+    /// Lengthens the terms that are named; they never get shorter.
+    #[command(group = clap::ArgGroup::new("terms").required(true).multiple(true)
+        .args(["audit_years", "device_years", "deployment_years"]))]
     Set {
         /// Sign-ins, refusals and whatever belongs to nothing that is kept longer, in years.
         #[arg(long)]
-        audit_years: u32,
+        audit_years: Option<u32>,
         /// Years after a device was retired.
         #[arg(long)]
-        device_years: u32,
+        device_years: Option<u32>,
         /// Years after a deployment ended.
         #[arg(long)]
-        deployment_years: u32,
+        deployment_years: Option<u32>,
         /// Why.
         #[arg(long)]
         reason: String,
+        #[command(flatten)]
+        asked: Asked,
     },
     /// Places a legal hold: what it names is kept whatever its term.
     Hold {
@@ -61,6 +66,8 @@ pub(crate) enum Action {
         /// Why.
         #[arg(long)]
         reason: String,
+        #[command(flatten)]
+        asked: Asked,
     },
 }
 
@@ -71,13 +78,33 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             let view = client.get("/api/v1/compliance/retention").await?;
             out.answer(&view, || format!("{view:#}"));
         }
-        Action::Set { audit_years, device_years, deployment_years, reason } => {
-            let terms = json!({
-                "auditYears": audit_years, "deviceYearsAfterLife": device_years, "deploymentYears": deployment_years,
-            });
+        Action::Set { audit_years, device_years, deployment_years, reason, asked } => {
+            let held = client.get("/api/v1/compliance/retention").await?["terms"].clone();
+            let mut terms = held.clone();
+            let given = [
+                ("auditYears", audit_years),
+                ("deviceYearsAfterLife", device_years),
+                ("deploymentYears", deployment_years),
+            ];
+            for (field, years) in given {
+                if let Some(years) = years {
+                    terms[field] = years.into();
+                }
+            }
+            let words = |terms: &Value| {
+                let of = |field: &str| text(&terms[field]);
+                format!(
+                    "audit {} years, devices {}, deployments {}",
+                    of("auditYears"),
+                    of("deviceYearsAfterLife"),
+                    of("deploymentYears")
+                )
+            };
+            let question = format!("terms: {}\nbecome: {}\nand never get shorter again", words(&held), words(&terms));
+            asked.ask(&question, "longer terms")?;
             let body = json!({ "terms": terms, "reason": reason });
             client.put("/api/v1/compliance/retention", &body).await?;
-            out.answer(&terms, || "terms are set".into());
+            out.answer(&terms, || format!("terms: {}", words(&terms)));
         }
         Action::Hold { id, object, reason } => {
             let body = json!({ "holdId": id, "object": object, "reason": reason });
@@ -99,7 +126,14 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
                 )
             });
         }
-        Action::Confirm { id, reason } => {
+        Action::Confirm { id, reason, asked } => {
+            if !asked.yes {
+                let view = client.get("/api/v1/compliance/retention").await?;
+                let entries = text(&view["disposals"][&id]["entries"]);
+                let question =
+                    format!("disposal {id}: the payloads of {entries} records are erased; their hashes stay");
+                asked.ask(&question, &id)?;
+            }
             let path = format!("/api/v1/compliance/disposals/{id}/confirmation");
             client.post(&path, &json!({ "reason": reason })).await?;
             out.answer(&json!({ "disposalId": id }), || format!("disposal {id} is confirmed and under way"));

@@ -13,7 +13,7 @@ use mdfm_shared::wire;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::account::{Code, password, with_code};
+use crate::account::{Code, password_of, with_code};
 use crate::client::Client;
 use crate::firmware::now;
 use crate::keys;
@@ -56,7 +56,7 @@ impl Signature {
         mut body: Value,
     ) -> anyhow::Result<Option<Value>> {
         let Some(file) = &self.password_file else { return Ok(None) };
-        body["password"] = password(file)?.into();
+        body["password"] = password_of(Some(file), "your password", "--password-file FILE")?.into();
         with_code(client, Method::POST, path, &body, &self.code).await.map(Some)
     }
 }

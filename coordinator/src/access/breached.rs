@@ -22,6 +22,11 @@ impl Breached {
         Self(file)
     }
 
+    /// Whether there is a list.
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Whether the list has the password.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use mdfm_shared::directive::Window;
-use mdfm_shared::id::{DeploymentId, HospitalId};
+use mdfm_shared::id::{DeploymentId, DeviceId, HospitalId};
 use mdfm_shared::limits::WINDOWS_MAX;
 use mdfm_shared::telemetry::InstallState;
 use mdfm_shared::time::UtcMillis;
@@ -22,13 +22,16 @@ use crate::access::Caller;
 use crate::clock;
 use crate::domain::access::Permission;
 use crate::domain::authority;
+use crate::domain::rollout::fitness;
+use crate::domain::rollout::foresight::{self, Foreseen};
 use crate::domain::rollout::plan::{self, Draft};
-use crate::domain::rollout::request::DeploymentJson;
+use crate::domain::rollout::request::{DeploymentJson, window_text};
 use crate::domain::rollout::sight::{is_seen_by, status_for, validation_for};
-use crate::domain::rollout::spec::ConsentRule;
+use crate::domain::rollout::spec::{ConsentRule, Spec};
+use crate::domain::rollout::window::{self, local_time};
 use crate::domain::rollout::{
-    CriticalReach, Deployment, Duty, FirstFailure, GateRecord, GivenValidation, OrderedBack, PhaseSpec, PhaseStatus,
-    Scope, Status, Strategy, Tally,
+    CriticalReach, Deployment, Duty, FirstFailure, GateRecord, GivenValidation, Members, OrderedBack, PhaseSpec,
+    PhaseStatus, Scope, Status, Strategy, Tally,
 };
 use crate::domain::{self, Command};
 
@@ -175,6 +178,55 @@ pub(crate) struct PlanView {
     supersedes: Vec<String>,
     devices: u32,
     phases: Vec<PlannedPhase>,
+    /// Devices that will refuse the release, as far as is known now, and why.
+    cannot_take: Vec<CannotTake>,
+    /// Hardware revisions that the release is for; a device of another one refuses it.
+    hardware: Vec<String>,
+    /// Why windows that hospitals registered are ignored; `null` if they are kept.
+    windows_ignored_because: Option<String>,
+    /// What the plan's author may not have meant.
+    notes: Vec<String>,
+}
+
+/// A device that will refuse a release.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CannotTake {
+    device_id: String,
+    hospital_id: String,
+    because: String,
+}
+
+/// A time in which a window is open, on the hospital's wall clock and in universal time.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WindowTime {
+    opens_at: String,
+    closes_at: String,
+    opens_local: String,
+    closes_local: String,
+}
+
+impl WindowTime {
+    fn of(window: &Window, timezone: &str) -> Self {
+        Self {
+            opens_at: window.opens_at.to_string(),
+            closes_at: window.closes_at.to_string(),
+            opens_local: local_time(window.opens_at, timezone),
+            closes_local: local_time(window.closes_at, timezone),
+        }
+    }
+}
+
+/// A window that a hospital registered and that a plan ignores.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct IgnoredWindow {
+    /// As it is registered.
+    #[schema(value_type = Object)]
+    window: serde_json::Value,
+    /// When it opens next.
+    next: Option<WindowTime>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -194,6 +246,10 @@ pub(crate) struct PlannedHospital {
     /// The next windows in which its devices may be activated; none for any time.
     #[schema(value_type = Option<Vec<Object>>)]
     windows: Option<Vec<Window>>,
+    /// The same windows on the hospital's wall clock and in universal time; `null` for any time.
+    window_times: Option<Vec<WindowTime>>,
+    /// Windows that the hospital registered and that this plan ignores.
+    ignored_windows: Vec<IgnoredWindow>,
     devices: Vec<String>,
 }
 
@@ -201,21 +257,49 @@ fn consent_needed(state: &domain::State, rule: ConsentRule, hospital: &HospitalI
     rule == ConsentRule::Every || state.hospitals.get(hospital).is_some_and(|h| h.consent_required)
 }
 
+/// One hospital of a plan with its windows: those that are kept, and those that are not.
+fn planned_hospital(state: &domain::State, spec: &Spec, members: &Members, now: UtcMillis) -> PlannedHospital {
+    let hospital = state.hospitals.get(&members.hospital);
+    let registered = hospital.map_or(&[][..], |h| &h.windows);
+    let until = now.plus_ms(PLAN_HORIZON_MS);
+    let windows = spec.spans_of(&members.hospital, registered, now, until, WINDOWS_MAX).map(|(spans, _)| spans);
+    let own_zone = registered.first().map(|w| w.timezone.as_str());
+    let zone = hospital.and_then(|h| h.timezone.as_deref()).or(own_zone).unwrap_or("UTC");
+    let ignored = spec.ignored_windows(&members.hospital, registered).iter().map(|weekly| {
+        let next = window::spans(std::slice::from_ref(weekly), now, until, 1);
+        IgnoredWindow {
+            window: window_text(weekly),
+            next: next.first().map(|span| WindowTime::of(span, &weekly.timezone)),
+        }
+    });
+    PlannedHospital {
+        consent_needed: consent_needed(state, spec.consent, &members.hospital),
+        window_times: windows.as_ref().map(|spans| spans.iter().map(|w| WindowTime::of(w, zone)).collect()),
+        ignored_windows: ignored.collect(),
+        windows,
+        hospital_id: members.hospital.to_string(),
+        devices: members.devices.iter().map(ToString::to_string).collect(),
+    }
+}
+
 fn plan_view(state: &domain::State, draft: Draft) -> PlanView {
     let (new, now) = (draft.new, clock::now());
+    let manifest = state.firmware.get(&new.firmware).and_then(|f| f.manifest.as_ref()).map(|m| &m.manifest);
+    let refusing = manifest.map(|m| fitness::refusing(state, &draft.members, m)).unwrap_or_default();
+    let cannot_take = refusing.into_iter().map(|(device, because)| CannotTake {
+        device_id: device.to_string(),
+        hospital_id: state.devices.get(device).map_or_else(String::new, |d| d.hospital.to_string()),
+        because,
+    });
     let mut hospitals: BTreeMap<u32, Vec<PlannedHospital>> = BTreeMap::new();
-    for members in draft.members {
-        let registered = state.hospitals.get(&members.hospital).map_or(&[][..], |h| &h.windows);
-        let until = now.plus_ms(PLAN_HORIZON_MS);
-        let spans = new.spec.spans_of(&members.hospital, registered, now, until, WINDOWS_MAX);
-        hospitals.entry(members.phase).or_default().push(PlannedHospital {
-            consent_needed: consent_needed(state, new.spec.consent, &members.hospital),
-            windows: spans.map(|(spans, _)| spans),
-            hospital_id: members.hospital.to_string(),
-            devices: members.devices.iter().map(ToString::to_string).collect(),
-        });
+    for members in &draft.members {
+        hospitals.entry(members.phase).or_default().push(planned_hospital(state, &new.spec, members, now));
     }
     PlanView {
+        cannot_take: cannot_take.collect(),
+        hardware: manifest.map(|m| m.hardware_revisions.clone()).unwrap_or_default(),
+        windows_ignored_because: new.spec.windows.ignored_because().map(str::to_owned),
+        notes: fitness::notes(state, &new.spec.phases, &draft.members),
         plan_digest: new.plan.to_string(),
         firmware_id: new.firmware.to_string(),
         manifest_digest: new.manifest.to_string(),
@@ -564,30 +648,97 @@ pub(crate) struct RollbackOrder {
     cause: Option<OrderedBack>,
 }
 
-/// Rolls back a device, a hospital, a phase or every opened phase.
+impl RollbackOrder {
+    fn scope(&self) -> Result<Scope, Problem> {
+        match (&self.device_id, &self.hospital_id, self.phase) {
+            (None, None, None) => Ok(Scope::Deployment),
+            (Some(device), None, None) => Ok(Scope::Device { device: id("deviceId", device)? }),
+            (None, Some(hospital), None) => Ok(Scope::Hospital { hospital: id("hospitalId", hospital)? }),
+            (None, None, Some(phase)) if phase > 0 => Ok(Scope::Phase { phase: phase - 1 }),
+            _ => {
+                let problem = "give one of deviceId, hospitalId and phase (1 for the first), or none of them";
+                Err(domain::Refusal::invalid("scope", problem).into())
+            }
+        }
+    }
+}
+
+/// What a rollback would lead to; nothing has been done.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RollbackPreview {
+    deployment_id: String,
+    /// How the order counts: `safety` counts the devices as failed, `operational` takes them out of the count.
+    #[schema(value_type = String)]
+    cause: OrderedBack,
+    /// Devices that the order itself sends back.
+    devices: Vec<String>,
+    /// Devices that go back in the end, with what the deployment's own rules do then; to a hospital's people only their own.
+    total_devices: usize,
+    total_hospitals: usize,
+    /// Whether the deployment's own rules send back more than the order names.
+    escalates: bool,
+    /// What the deployment does because of it, in order.
+    reactions: Vec<String>,
+}
+
+impl RollbackPreview {
+    /// As `own` hospital's people see it; as everybody else without one.
+    fn of(id: &DeploymentId, cause: OrderedBack, foreseen: &Foreseen, own: Option<&HospitalId>) -> Self {
+        let sees = |hospital: &HospitalId| own.is_none_or(|own| own == hospital);
+        let seen = || foreseen.back.iter().filter(|(hospital, _)| sees(hospital));
+        let is_seen = |device: &&DeviceId| seen().any(|(_, devices)| devices.contains(*device));
+        // Reasons may name devices of other hospitals.
+        let words = |(action, reason): &(&'static str, String)| match own {
+            None => format!("{action}: {reason}"),
+            Some(_) => (*action).to_owned(),
+        };
+        Self {
+            deployment_id: id.to_string(),
+            cause,
+            devices: foreseen.ordered.iter().filter(is_seen).map(ToString::to_string).collect(),
+            total_devices: seen().map(|(_, devices)| devices.len()).sum(),
+            total_hospitals: seen().count(),
+            escalates: foreseen.is_escalated(),
+            reactions: foreseen.reactions.iter().map(words).collect(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DryRunQuery {
+    #[serde(default)]
+    pub(super) dry_run: bool,
+}
+
+/// Rolls back a device, a hospital, a phase or every opened phase. With `dryRun` nothing is done: the answer says what the order
+/// counts as and what it leads to.
 #[utoipa::path(post, path = "/api/v1/deployments/{deployment}/rollback", request_body = RollbackOrder,
-    responses((status = 200, body = DeploymentView), (status = 409, body = Problem)))]
+    params(("dryRun" = Option<bool>, Query)),
+    responses((status = 200, body = DeploymentView), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn roll_back(
     State(api): State<Api>,
     origin: Origin,
     Path(deployment): Path<String>,
+    Query(query): Query<DryRunQuery>,
     Json(order): Json<RollbackOrder>,
-) -> Result<axum::Json<DeploymentView>, Problem> {
-    let command = |deployment| {
-        let scope = match (&order.device_id, &order.hospital_id, order.phase) {
-            (None, None, None) => Scope::Deployment,
-            (Some(device), None, None) => Scope::Device { device: id("deviceId", device)? },
-            (None, Some(hospital), None) => Scope::Hospital { hospital: id("hospitalId", hospital)? },
-            (None, None, Some(phase)) if phase > 0 => Scope::Phase { phase: phase - 1 },
-            _ => {
-                let problem = "give one of deviceId, hospitalId and phase (1 for the first), or none of them";
-                return Err(domain::Refusal::invalid("scope", problem).into());
-            }
-        };
-        let cause = order.cause.unwrap_or(OrderedBack::Safety);
-        Ok(Command::Rollback { deployment, scope, cause, reason: order.reason })
-    };
-    carry_out(&api, &origin, Permission::RollBack, "deployment.rollback", &deployment, command).await
+) -> Result<Response, Problem> {
+    let cause = order.cause.unwrap_or(OrderedBack::Safety);
+    if query.dry_run {
+        let object = format!("deployment/{deployment}");
+        let caller = origin.need(&api, Permission::RollBack, "deployment.rollback", &object).await?;
+        let (id, now): (DeploymentId, _) = (id("deployment", &deployment)?, clock::now());
+        let command = Command::Rollback { deployment: id.clone(), scope: order.scope()?, cause, reason: order.reason };
+        let state = api.runner.state();
+        let proposals = domain::decide(&state, now, &caller.actor, &command)?;
+        let foreseen = foresight::foresee(&state, now, &id, &proposals)?;
+        let own = state.hospital_of_user(&caller.actor.id);
+        return Ok(axum::Json(RollbackPreview::of(&id, cause, &foreseen, own)).into_response());
+    }
+    let command = |deployment| Ok(Command::Rollback { deployment, scope: order.scope()?, cause, reason: order.reason });
+    let view = carry_out(&api, &origin, Permission::RollBack, "deployment.rollback", &deployment, command).await?;
+    Ok(view.into_response())
 }
 
 /// A hospital's staff agree that their devices are changed.

@@ -13,8 +13,9 @@ use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, given, id, tagged};
 use super::{Api, Problem};
 use crate::domain::access::Permission;
-use crate::domain::fleet::{Hospital, HospitalChange};
+use crate::domain::fleet::{Hospital, HospitalChange, PolicyChange};
 use crate::domain::rollout::request::{WindowJson, window_text};
+use crate::domain::rollout::window::Weekly;
 use crate::domain::{Command, Refusal};
 
 /// A hospital to register.
@@ -52,6 +53,29 @@ pub(crate) struct HospitalView {
 pub(crate) struct HospitalPolicy {
     maintenance_windows: Vec<WindowJson>,
     consent_required: bool,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+/// What is to change of a hospital's policy; what is left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct PolicyPatch {
+    /// All windows, in place of those that are registered.
+    #[serde(default)]
+    maintenance_windows: Option<Vec<WindowJson>>,
+    #[serde(default)]
+    add_windows: Vec<WindowJson>,
+    /// Each must be registered as it stands here.
+    #[serde(default)]
+    remove_windows: Vec<WindowJson>,
+    #[serde(default)]
+    consent_required: Option<bool>,
+    reason: String,
+}
+
+fn parsed_windows(field: &str, windows: &[WindowJson]) -> Result<Vec<Weekly>, Refusal> {
+    windows.iter().enumerate().map(|(i, w)| w.parse(&format!("{field}[{i}]"))).collect()
 }
 
 fn view(id: &HospitalId, hospital: &Hospital) -> HospitalView {
@@ -192,17 +216,48 @@ pub(super) async fn set_policy(
     let object = format!("hospital/{hospital}");
     let caller = origin.need(&api, Permission::ManageFleet, "hospital.policy", &object).await?;
     let hospital: HospitalId = id("hospital", &hospital)?;
-    let windows = new
-        .maintenance_windows
-        .iter()
-        .enumerate()
-        .map(|(i, w)| w.parse(&format!("maintenanceWindows[{i}]")))
-        .collect::<Result<_, Refusal>>()?;
+    let windows = parsed_windows("maintenanceWindows", &new.maintenance_windows)?;
     let consent_required = new.consent_required;
-    let command = Command::SetHospitalPolicy { hospital: hospital.clone(), windows, consent_required };
+    let command = match new.reason {
+        Some(reason) => {
+            let change = PolicyChange {
+                windows: Some(windows),
+                consent_required: Some(consent_required),
+                ..PolicyChange::default()
+            };
+            Command::ChangeHospitalPolicy { hospital: hospital.clone(), change, reason }
+        }
+        None => Command::SetHospitalPolicy { hospital: hospital.clone(), windows, consent_required },
+    };
     origin.submit(&api, &caller, command).await?;
     let state = api.runner.state();
     Ok(axum::Json(view(&hospital, state.need_hospital(&hospital)?)))
+}
+
+/// Changes what is named of a hospital's maintenance windows and of whether its staff want to be asked; everything else stays.
+#[utoipa::path(patch, path = "/api/v1/hospitals/{hospital}/policy", request_body = PolicyPatch,
+    responses((status = 200, body = HospitalView), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 412, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn change_policy(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(hospital): Path<String>,
+    Json(patch): Json<PolicyPatch>,
+) -> Result<Response, Problem> {
+    let object = format!("hospital/{hospital}");
+    let caller = origin.need(&api, Permission::ManageFleet, "hospital.policy", &object).await?;
+    let hospital: HospitalId = id("hospital", &hospital)?;
+    let windows = patch.maintenance_windows.as_deref().map(|w| parsed_windows("maintenanceWindows", w)).transpose()?;
+    let change = PolicyChange {
+        windows,
+        add: parsed_windows("addWindows", &patch.add_windows)?,
+        remove: parsed_windows("removeWindows", &patch.remove_windows)?,
+        consent_required: patch.consent_required,
+    };
+    let command = Command::ChangeHospitalPolicy { hospital: hospital.clone(), change, reason: patch.reason };
+    origin.submit(&api, &caller, command).await?;
+    let state = api.runner.state();
+    Ok(tagged(&state, &object, view(&hospital, state.need_hospital(&hospital)?)))
 }
 
 /// Lists hospitals; staff of one see their own.

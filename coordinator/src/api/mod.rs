@@ -9,6 +9,7 @@ mod bundles;
 mod compliance;
 mod deployments;
 mod devices;
+mod differences;
 mod evidence;
 mod fhir;
 mod firmware;

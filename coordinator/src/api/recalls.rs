@@ -1,21 +1,26 @@
 //! Recalls: open, follow to the last device, close.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use mdfm_shared::id::RecallId;
 use mdfm_shared::sbom::PartQuery;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::deployments::DryRunQuery;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, fresh_id, id};
 use super::{Api, Problem};
 use crate::clock;
-use crate::domain::Command;
 use crate::domain::access::Permission;
 use crate::domain::authority::{self, ReturnNeed};
+use crate::domain::firmware::FirmwareStatus;
 use crate::domain::recall::{self, Criteria, Recall, RecallAction};
+use crate::domain::rollout::Change;
+use crate::domain::{self, Command, Event, Proposal, Refusal};
 
 /// A device that nothing was heard of for so long is shown as away.
 const AWAY_MS: u64 = 5 * 60_000;
@@ -57,8 +62,103 @@ pub(crate) struct NewRecall {
     /// Version labels between others, also of firmware that was never released from here: `>=2.0.0,<2.2.1`.
     #[serde(default)]
     version_range: Option<String>,
+    /// Every release of the model is concerned; needed if no criterion is given, and contradicted by one.
+    #[serde(default)]
+    all_releases: bool,
     action: RecallAction,
     reason: String,
+}
+
+/// A recall without a criterion withdraws every release of a model at once: that is asked for in so many words, or not at all.
+fn check_extent(criteria: &Criteria, all_releases: bool) -> Result<(), Refusal> {
+    match (criteria.is_for_every_release(), all_releases) {
+        (true, false) => {
+            let problem = format!(
+                "no criterion is given: releases, versions, a UDI or a part; to recall every release of {} give allReleases",
+                criteria.model
+            );
+            Err(Refusal::invalid("allReleases", problem))
+        }
+        (false, true) => Err(Refusal::invalid("allReleases", "contradicts the criteria that are given with it")),
+        (true, true) | (false, false) => Ok(()),
+    }
+}
+
+/// A release that a recall would concern.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ConcernedRelease {
+    firmware_id: String,
+    version: String,
+    release_number: Option<u64>,
+    /// What it is now; it is withdrawn by the recall, unless that is for devices by their UDI.
+    status: FirmwareStatus,
+    is_withdrawn_by_it: bool,
+}
+
+/// Devices of one hospital that a recall would concern.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ConcernedHospital {
+    hospital_id: String,
+    devices: Vec<String>,
+}
+
+/// What a recall would do; nothing has been done.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RecallPreview {
+    #[schema(value_type = Object)]
+    criteria: Criteria,
+    action: RecallAction,
+    releases: Vec<ConcernedRelease>,
+    devices: usize,
+    hospitals: Vec<ConcernedHospital>,
+    /// Deployments that end or go back, and which of it.
+    deployments: Vec<ConcernedDeployment>,
+}
+
+/// A deployment that a recall would end or roll back.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ConcernedDeployment {
+    deployment_id: String,
+    is_rolled_back: bool,
+}
+
+fn preview(state: &domain::State, criteria: Criteria, action: RecallAction, proposals: &[Proposal]) -> RecallPreview {
+    let (mut withdrawn, mut opened, mut deployments) = (BTreeSet::new(), None, Vec::new());
+    for proposal in proposals {
+        match &proposal.event {
+            Event::RecallOpened { opened: recall, .. } => opened = Some(recall),
+            Event::FirmwareWithdrawn { firmware } => drop(withdrawn.insert(firmware)),
+            Event::DeploymentChanged { deployment, change } => deployments.push(ConcernedDeployment {
+                deployment_id: deployment.to_string(),
+                is_rolled_back: matches!(change, Change::RollbackStarted { .. }),
+            }),
+            _ => {}
+        }
+    }
+    let concerned = opened.iter().flat_map(|recall| &recall.firmware);
+    let releases = concerned.filter_map(|id| {
+        let held = state.firmware.get(id)?;
+        Some(ConcernedRelease {
+            firmware_id: id.to_string(),
+            version: held.version.clone(),
+            release_number: held.manifest.as_ref().map(|m| m.manifest.release_number),
+            status: held.status,
+            is_withdrawn_by_it: withdrawn.contains(id),
+        })
+    });
+    let releases = releases.collect();
+    let devices = opened.map(|recall| recall::outstanding(state, recall)).unwrap_or_default();
+    let mut hospitals: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for device in &devices {
+        let hospital = state.devices.get(device).map_or_else(String::new, |d| d.hospital.to_string());
+        hospitals.entry(hospital).or_default().push(device.to_string());
+    }
+    let hospitals = hospitals.into_iter().map(|(hospital_id, devices)| ConcernedHospital { hospital_id, devices });
+    RecallPreview { criteria, action, releases, devices: devices.len(), hospitals: hospitals.collect(), deployments }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -166,14 +266,17 @@ fn find(api: &Api, id: &RecallId) -> Result<axum::Json<RecallView>, Problem> {
     Ok(axum::Json(view(api, id, &recall)))
 }
 
-/// Opens a recall: the firmware is withdrawn, its deployments end or go back.
+/// Opens a recall: the firmware is withdrawn, its deployments end or go back. With `dryRun` nothing is done: the answer names the
+/// releases, devices, hospitals and deployments that it would concern.
 #[utoipa::path(post, path = "/api/v1/recalls", request_body = NewRecall,
-    responses((status = 201, body = RecallView), (status = 422, body = Problem)))]
+    params(("dryRun" = Option<bool>, Query)),
+    responses((status = 201, body = RecallView), (status = 200, body = RecallPreview), (status = 422, body = Problem)))]
 pub(super) async fn open(
     State(api): State<Api>,
     origin: Origin,
+    Query(query): Query<DryRunQuery>,
     Json(new): Json<NewRecall>,
-) -> Result<(StatusCode, axum::Json<RecallView>), Problem> {
+) -> Result<Response, Problem> {
     let caller = origin.need(&api, Permission::Recall, "recall.open", "recall").await?;
     let releases = match (new.release_from, new.release_to) {
         (None, None) => None,
@@ -198,9 +301,18 @@ pub(super) async fn open(
         version_range: range("versionRange", &new.version_range)?,
     };
     let recall: RecallId = fresh_id("rec-")?;
-    let command = Command::OpenRecall { recall: recall.clone(), criteria, action: new.action, reason: new.reason };
+    if let Err(refusal) = check_extent(&criteria, new.all_releases) {
+        return Err(origin.deny(&api, caller.actor, "recall.open", "recall", refusal).await);
+    }
+    let (preview_of, action) = (criteria.clone(), new.action);
+    let command = Command::OpenRecall { recall: recall.clone(), criteria, action, reason: new.reason };
+    if query.dry_run {
+        let state = api.runner.state();
+        let proposals = domain::decide(&state, clock::now(), &caller.actor, &command)?;
+        return Ok(axum::Json(preview(&state, preview_of, action, &proposals)).into_response());
+    }
     origin.submit(&api, &caller, command).await?;
-    Ok((StatusCode::CREATED, find(&api, &recall)?))
+    Ok((StatusCode::CREATED, find(&api, &recall)?).into_response())
 }
 
 /// Lists recalls.

@@ -8,11 +8,12 @@ use mdfm_shared::digest::Digest;
 use super::compliance::Search;
 use super::request::{Origin, Path};
 use super::{Api, Problem};
+use crate::access::SecondFactorPolicy;
 use crate::clock;
 use crate::domain::access::Permission;
 use crate::domain::refusal::Class;
 use crate::domain::{Refusal, State as Domain};
-use crate::report::{Kind, Report, ReportError, Source};
+use crate::report::{Kind, Report, ReportError, Setup, Source};
 
 /// What is asked for: the form, and for an audit extract which records.
 struct Form {
@@ -82,6 +83,14 @@ async fn make(
     let wanted = search.wanted()?;
     let name = format!("{}{}.{format}", kind.name(), id.as_ref().map(|i| format!("-{i}")).unwrap_or_default());
     let chosen = format.clone();
+    let setup = Setup {
+        needs_second_factor: api.sessions.second_factor == SecondFactorPolicy::Required,
+        session_ms: api.sessions.session_ms,
+        idle_ms: api.sessions.idle_ms,
+        step_up_ms: api.sessions.step_up_ms,
+        refuses_breached: api.breached.is_set(),
+        issuer: api.oidc.as_ref().map(|oidc| oidc.issuer().to_owned()),
+    };
     let work = move || -> Result<Vec<u8>, ReportError> {
         // A copy, so that state and log are of one moment and nobody waits for the setting.
         let bytes = api.runner.state().to_snapshot().map_err(|e| ReportError::Setting(e.to_string()))?;
@@ -97,6 +106,7 @@ async fn make(
             origin: &origin,
             made_at: clock::now(),
             made_by: &caller.actor.id,
+            setup: &setup,
         };
         let report = Report::make(&source, kind, id.as_deref(), &wanted, &api.online_key)?;
         match chosen.as_str() {

@@ -36,7 +36,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         let Whole(bytes) = Whole::from_request(request, state).await?;
         json::from_slice(&bytes).map(Json).map_err(|e| {
             let class = if e.is_data() { Class::Invalid } else { Class::Malformed };
-            let detail = format!("the body is not the JSON that this call takes: {}", without_values(&e));
+            let detail = format!("the request's JSON cannot be taken: {}", without_values(&e));
             Refusal::new(class, "malformed-json", detail).into()
         })
     }
@@ -263,7 +263,7 @@ fn refusal_of(denied: &Denied, caller: &Caller, permission: Permission) -> Refus
     match denied {
         Denied::Permission => {
             let roles = caller.actor.roles.join(", ");
-            let detail = format!("{} ({roles}) lacks the permission {permission:?}", caller.actor.id);
+            let detail = format!("{} ({roles}) lacks the permission {permission}", caller.actor.id);
             Refusal::forbidden("permission", detail)
         }
         Denied::Person => {
@@ -310,6 +310,7 @@ fn without_values(error: &serde_json::Error) -> String {
         return text.chars().take(DETAIL_CHARS_MAX).collect();
     }
     match text.rsplit_once(", expected ") {
+        // It ends with the position in the text as it was sent.
         Some((_, expected)) => format!("invalid value, expected {expected}"),
         None => format!("invalid value at line {} column {}", error.line(), error.column()),
     }

@@ -105,6 +105,8 @@ const RIGHTS: &[(Right, &[Route])] = &[
     ]),
     (Right::Needs(Permission::ReadAll), &[
         ("GET", "/api/v1/approvals", "approval.list"),
+        ("GET", "/api/v1/firmware/{firmware}/differences", "firmware.differences"),
+        ("GET", "/api/v1/firmware/{firmware}/differences/{other}", "firmware.differences"),
         ("GET", "/api/v1/firmware/{firmware}/image", "firmware.image.get"),
         ("GET", "/api/v1/firmware/{firmware}/parts", "firmware.parts"),
         ("GET", "/api/v1/firmware/{firmware}/sbom", "firmware.sbom.get"),
@@ -180,6 +182,7 @@ const RIGHTS: &[(Right, &[Route])] = &[
     (Right::Decides(Permission::ManageFleet, By::Person), &[
         ("POST", "/api/v1/gateways/{gateway}/enrolment-tokens", "gateway.token"),
         ("POST", "/api/v1/devices/{device}/retirement", "device.retire"),
+        ("PATCH", "/api/v1/hospitals/{hospital}/policy", "hospital.policy"),
         ("PUT", "/api/v1/hospitals/{hospital}/policy", "hospital.policy"),
     ]),
     (Right::Decides(Permission::ManageFleet, By::Factor), &[

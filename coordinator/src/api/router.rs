@@ -24,9 +24,9 @@ use super::problem::{TOO_MANY_REQUESTS, Unrecorded};
 use super::request::{Origin, without_tokens};
 use super::rights::{self, Right};
 use super::{
-    Api, Problem, agent, approvals, bundles, compliance, deployments, devices, evidence, firmware, fleet_link,
-    gateways, groups, history, hospitals, incidents, metrics, notices, page, people, recalls, reports, retention,
-    rollback_orders, sessions, settings, single_sign_on, trust, users, watch, webhooks,
+    Api, Problem, agent, approvals, bundles, compliance, deployments, devices, differences, evidence, firmware,
+    fleet_link, gateways, groups, history, hospitals, incidents, metrics, notices, page, people, recalls, reports,
+    retention, rollback_orders, sessions, settings, single_sign_on, trust, users, watch, webhooks,
 };
 use crate::access::TooMany;
 use crate::domain::Refusal;
@@ -100,7 +100,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(users::create, users::list))
         .routes(routes!(hospitals::register, hospitals::list))
         .routes(routes!(hospitals::show, hospitals::change))
-        .routes(routes!(hospitals::set_policy))
+        .routes(routes!(hospitals::set_policy, hospitals::change_policy))
         .routes(routes!(hospitals::cohorts))
         .routes(routes!(groups::list))
         .routes(routes!(groups::show, groups::set, groups::remove))
@@ -149,6 +149,8 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(webhooks::set, webhooks::remove))
         .routes(routes!(notices::dead_letters))
         .routes(routes!(notices::retry))
+        .routes(routes!(differences::against))
+        .routes(routes!(differences::against_the_field))
         .routes(routes!(recalls::open, recalls::list))
         .routes(routes!(recalls::show))
         .routes(routes!(recalls::close))
@@ -449,6 +451,7 @@ mod tests {
         // Whoever enrols gateways decides whose word moves devices. For one that is enrolled the core demands a fresh second factor.
         "POST /api/v1/gateways/{gateway}/enrolment-tokens",
         "POST /api/v1/devices/{device}/retirement",
+        "PATCH /api/v1/hospitals/{hospital}/policy",
         "PUT /api/v1/hospitals/{hospital}/policy",
         "POST /api/v1/deployments/{deployment}/abort",
         "PUT /api/v1/deployments/{deployment}/consents/{hospital}",

@@ -84,6 +84,13 @@ pub(crate) enum Permission {
     Dispose,
 }
 
+impl std::fmt::Display for Permission {
+    /// As the API and `mdfmctl users permissions` write it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}
+
 impl Permission {
     /// Every permission.
     pub(crate) const ALL: [Self; 17] = [

@@ -14,7 +14,6 @@ use mdfm_shared::time::UtcMillis;
 use super::budget::{self, Allowances, Refusals, Source};
 use super::fleet::Gateway;
 use super::presence::Presence;
-use super::rollout::spec::WindowRule;
 use super::rollout::{self, Change, PhaseStatus, Scope, Status};
 use super::state::ReplayError;
 use super::telemetry::ChainWatch;
@@ -572,7 +571,7 @@ impl Desk {
         let due = enrolled.filter(|(id, g)| first || directive::runs_out(id, g, now));
         self.changed.extend(due.map(|(id, _)| id.clone()));
         for deployment in state.deployments.values().filter(|d| d.is_active()) {
-            if matches!(deployment.plan.spec.windows, WindowRule::Windows { .. }) {
+            if deployment.plan.spec.windows.has_windows() {
                 self.changed.extend(deployment.hospitals.keys().flat_map(|h| state.gateways_of(h)).cloned());
             }
         }

@@ -47,6 +47,19 @@ impl FirmwareStatus {
     pub(crate) fn takes_image(self) -> bool {
         matches!(self, Self::AwaitingImage | Self::AwaitingManifest)
     }
+
+    /// Its name for people.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::AwaitingImage => "awaiting its image",
+            Self::AwaitingManifest => "awaiting its signed manifest",
+            Self::PendingApproval => "awaiting approvals",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+            Self::ApprovalExpired => "without approvals in time",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,7 +139,7 @@ fn need_status(firmware: &Firmware, id: &FirmwareId, needed: FirmwareStatus) -> 
     if firmware.status == needed {
         return Ok(());
     }
-    let detail = format!("firmware {id} is {:?}, this step needs it to be {needed:?}", firmware.status);
+    let detail = format!("firmware {id} is {}; this step needs it to be {}", firmware.status.words(), needed.words());
     Err(Refusal::conflict("wrong-step", detail))
 }
 
@@ -371,25 +384,16 @@ pub(super) fn reject(
         return Err(Refusal::forbidden("not-on-roster", detail));
     }
     people::may_sign(state, now, person(&actor.id))?;
-    if reason.trim().is_empty() || reason.chars().count() > TEXT_CHARS_MAX {
-        return Err(Refusal::invalid(
-            "reason",
-            format!("a rejection needs a reason of 1 to {TEXT_CHARS_MAX} characters"),
-        ));
-    }
     let event =
         Event::FirmwareRejected { firmware: id.clone(), role, user: actor.id.clone(), reason: reason.to_owned() };
     Ok(vec![Proposal::new("firmware.reject", format!("firmware/{id}"), event).because(reason)])
 }
 
 /// Takes a release back: no new deployment may use it. What runs it keeps running it; a recall brings devices off it.
-pub(super) fn withdraw(state: &State, id: &FirmwareId, reason: &str) -> Result<Event, Refusal> {
+pub(super) fn withdraw(state: &State, id: &FirmwareId) -> Result<Event, Refusal> {
     let firmware = state.need_firmware(id)?;
     if firmware.status == FirmwareStatus::Withdrawn {
         return Err(Refusal::conflict("wrong-step", format!("firmware {id} is withdrawn already")));
-    }
-    if reason.trim().is_empty() || reason.chars().count() > TEXT_CHARS_MAX {
-        return Err(Refusal::invalid("reason", format!("must be 1 to {TEXT_CHARS_MAX} characters")));
     }
     let running = state.deployments.iter().find(|(_, d)| d.plan.firmware == *id && d.is_active());
     if let Some((deployment, _)) = running {
@@ -436,7 +440,7 @@ pub(crate) fn approvals_stand(state: &State, id: &FirmwareId) -> Result<(), Refu
     match firmware.status {
         // A recall withdraws the release; what becomes of its deployments is the recall's.
         FirmwareStatus::Approved | FirmwareStatus::Withdrawn => {}
-        status => return gone(format!("firmware {id} is {status:?}: its approvals must be given again")),
+        status => return gone(format!("firmware {id} is {}: its approvals must be given again", status.words())),
     }
     for (role, given) in &firmware.approvals {
         if let Some(reason) = lost_because(roster, *role, given) {

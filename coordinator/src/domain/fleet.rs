@@ -63,6 +63,19 @@ pub(crate) enum AnomalyKind {
     Clone,
 }
 
+impl AnomalyKind {
+    /// What is wrong, for people.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Fork => "two different batches for one place in its chain",
+            Self::Gap => "a batch is withheld or lost",
+            Self::Stale => "a batch so old that nothing confirms it",
+            Self::Repeats => "it repeats batches that were acknowledged",
+            Self::Clone => "two peers use its certificate at once",
+        }
+    }
+}
+
 /// One finding about a gateway's telemetry chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -330,6 +343,11 @@ pub(super) fn change_device(
         hospital,
     };
     check_particulars(state, &particulars)?;
+    if (&particulars.serial, &particulars.udi, &particulars.hospital, &particulars.gateway)
+        == (&held.serial, &held.udi, &held.hospital, &held.gateway)
+    {
+        return Err(Refusal::conflict("no-change", format!("device {id} has these values already")));
+    }
     let is_moved = moves || particulars.gateway != held.gateway;
     if let Some((deployment, _)) = state.latest_deployment(id).filter(|(_, d)| is_moved && d.is_active()) {
         let detail = format!("device {id} is part of {deployment}, which is not over; move it afterwards");
@@ -425,6 +443,47 @@ pub(super) fn set_hospital_policy(
         }
     }
     Ok(Event::HospitalPolicySet { hospital: hospital.clone(), windows: windows.to_vec(), consent_required })
+}
+
+/// What is to change of a hospital's policy; what is not named stays.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PolicyChange {
+    /// All windows, in place of those that are registered.
+    pub(crate) windows: Option<Vec<Weekly>>,
+    pub(crate) add: Vec<Weekly>,
+    pub(crate) remove: Vec<Weekly>,
+    pub(crate) consent_required: Option<bool>,
+}
+
+/// Changes what is named of a hospital's windows, and whether its staff want to be asked.
+pub(super) fn change_hospital_policy(
+    state: &State,
+    hospital: &HospitalId,
+    change: &PolicyChange,
+) -> Result<Event, Refusal> {
+    let held = state.need_hospital(hospital)?;
+    let PolicyChange { windows, add, remove, consent_required } = change;
+    if windows.is_some() && !(add.is_empty() && remove.is_empty()) {
+        let problem = "replaces all windows; addWindows and removeWindows change some of them: give one or the other";
+        return Err(Refusal::invalid("maintenanceWindows", problem));
+    }
+    let mut next = windows.clone().unwrap_or_else(|| held.windows.clone());
+    for window in remove {
+        let Some(at) = next.iter().position(|held| held == window) else {
+            let problem = format!("{hospital} has no such window; its windows are shown by: hospitals policy show");
+            return Err(Refusal::invalid("removeWindows", problem));
+        };
+        next.remove(at);
+    }
+    next.extend(add.iter().filter(|window| !held.windows.contains(window)).cloned());
+    let consent_required = consent_required.unwrap_or(held.consent_required);
+    if next == held.windows && consent_required == held.consent_required {
+        return Err(Refusal::conflict(
+            "no-change",
+            format!("the policy of hospital {hospital} has these values already"),
+        ));
+    }
+    set_hospital_policy(state, hospital, &next, consent_required)
 }
 
 pub(super) fn register_gateway(state: &State, gateway: &GatewayId, hospital: &HospitalId) -> Result<Event, Refusal> {

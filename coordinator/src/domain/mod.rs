@@ -22,6 +22,7 @@ pub(crate) mod notice;
 pub(crate) mod people;
 pub(crate) mod precondition;
 pub(crate) mod presence;
+pub(crate) mod reason;
 pub(crate) mod recall;
 pub(crate) mod refusal;
 pub(crate) mod retention;
@@ -149,6 +150,12 @@ pub(crate) enum Command {
     ChangeHospital {
         hospital: HospitalId,
         change: fleet::HospitalChange,
+        reason: String,
+    },
+    /// Changes what is named of a hospital's windows and consent, and nothing else.
+    ChangeHospitalPolicy {
+        hospital: HospitalId,
+        change: fleet::PolicyChange,
         reason: String,
     },
     SetGroup {
@@ -348,7 +355,9 @@ impl Command {
             Self::AddWithdrawals { .. } => ("trust.withdrawals.add", "trust/withdrawals".into()),
             Self::AddRollbackOrder { order } => ("rollback-order.add", format!("rollback-order/{}", order.digest())),
             Self::RegisterHospital { hospital, .. } => ("hospital.register", format!("hospital/{hospital}")),
-            Self::SetHospitalPolicy { hospital, .. } => ("hospital.policy", format!("hospital/{hospital}")),
+            Self::SetHospitalPolicy { hospital, .. } | Self::ChangeHospitalPolicy { hospital, .. } => {
+                ("hospital.policy", format!("hospital/{hospital}"))
+            }
             Self::ChangeHospital { hospital, .. } => ("hospital.change", format!("hospital/{hospital}")),
             Self::SetGroup { group, .. } => ("group.set", format!("group/{group}")),
             Self::RemoveGroup { group, .. } => ("group.remove", format!("group/{group}")),
@@ -430,6 +439,7 @@ pub(crate) fn decide(
     actor: &Actor,
     command: &Command,
 ) -> Result<Vec<Proposal>, Refusal> {
+    command.check_reasons(state)?;
     let (action, object) = command.describe();
     let one = |event| Ok(vec![Proposal::new(action, object.clone(), event)]);
     match command {
@@ -473,7 +483,7 @@ pub(crate) fn decide(
         }
         Command::ChangeDevice { device, change, reason } => fleet::change_device(state, device, change, reason),
         Command::WithdrawFirmware { firmware, reason } => {
-            Ok(vec![Proposal::new(action, object, firmware::withdraw(state, firmware, reason)?).because(reason)])
+            Ok(vec![Proposal::new(action, object, firmware::withdraw(state, firmware)?).because(reason)])
         }
         Command::AddTrustRoot { root } => trust::add_root(state, root),
         Command::AddRoster { roster, accept_alterations, reason } => {
@@ -489,6 +499,10 @@ pub(crate) fn decide(
         }
         Command::ChangeHospital { hospital, change, reason } => {
             Ok(vec![Proposal::new(action, object, fleet::change_hospital(state, hospital, change)?).because(reason)])
+        }
+        Command::ChangeHospitalPolicy { hospital, change, reason } => {
+            let event = fleet::change_hospital_policy(state, hospital, change)?;
+            Ok(vec![Proposal::new(action, object, event).because(reason)])
         }
         Command::SetGroup { group, set, reason } => group::set(state, group, set, reason),
         Command::RemoveGroup { group, reason } => group::remove(state, group, reason),

@@ -281,7 +281,7 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
         Event::TelemetryAnomaly { gateway, anomaly } => {
             let subject = match anomaly.kind {
                 AnomalyKind::Clone => format!("two peers use the certificate of gateway {gateway} at once"),
-                kind => format!("the telemetry of gateway {gateway} is not as it must be: {kind:?}"),
+                kind => format!("the telemetry of gateway {gateway} is not as it must be: {}", kind.words()),
             };
             vec![notice(NoticeKind::GatewayAnomaly, subject)]
         }

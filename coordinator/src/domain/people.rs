@@ -216,7 +216,7 @@ pub(super) fn decide(
             match lacking {
                 _ if permissions.is_empty() => Err(Refusal::invalid("permissions", "at least one is needed")),
                 Some(lacking) => {
-                    let detail = format!("{lacking:?} is not {id}'s own, or is for people alone");
+                    let detail = format!("{lacking} is not {id}'s own, or is for people alone");
                     Err(Refusal::invalid("permissions", detail))
                 }
                 None => Ok(()),

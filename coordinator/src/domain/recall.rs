@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeviceId, FirmwareId, RecallId};
-use mdfm_shared::limits::TEXT_CHARS_MAX;
 use mdfm_shared::manifest::is_label;
 use mdfm_shared::record::Actor;
 use mdfm_shared::sbom::{Part, PartQuery};
@@ -59,6 +58,19 @@ impl Criteria {
     fn has_version(&self, label: &str) -> bool {
         (self.versions.is_empty() || self.versions.iter().any(|v| version::compare(v, label).is_eq()))
             && self.version_range.as_ref().is_none_or(|range| range.holds(label))
+    }
+}
+
+impl Criteria {
+    /// Whether nothing narrows the recall: every release of the model is concerned.
+    pub(crate) fn is_for_every_release(&self) -> bool {
+        let Self { model: _, releases, versions, udi_prefix, component, part, version_range } = self;
+        releases.is_none()
+            && versions.is_empty()
+            && udi_prefix.is_none()
+            && component.is_none()
+            && part.is_none()
+            && version_range.is_none()
     }
 }
 
@@ -203,10 +215,7 @@ impl<'a> Quarantine<'a> {
     }
 }
 
-fn check(state: &State, criteria: &Criteria, reason: &str) -> Result<(), Refusal> {
-    if reason.trim().is_empty() || reason.chars().count() > TEXT_CHARS_MAX {
-        return Err(Refusal::invalid("reason", format!("must be 1 to {TEXT_CHARS_MAX} characters")));
-    }
+fn check(state: &State, criteria: &Criteria) -> Result<(), Refusal> {
     if !state.devices.values().any(|d| d.model == criteria.model) {
         return Err(Refusal::invalid("deviceModel", format!("no device of model {:?} is registered", criteria.model)));
     }
@@ -254,7 +263,7 @@ pub(super) fn open(
     if state.recalls.contains_key(id) {
         return Err(Refusal::exists("recall", id));
     }
-    check(state, criteria, reason)?;
+    check(state, criteria)?;
     let mut recall = Recall {
         criteria: criteria.clone(),
         action,

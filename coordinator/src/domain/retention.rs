@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::Directive;
-use mdfm_shared::id::{DeploymentId, DeviceId};
-use mdfm_shared::limits::TEXT_CHARS_MAX;
+use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId, HospitalId, UserId};
 use mdfm_shared::record::{Actor, AuditRecord, person};
 use mdfm_shared::telemetry::TelemetryBatch;
 use mdfm_shared::time::UtcMillis;
@@ -138,14 +137,28 @@ pub(super) fn place_hold(
         let problem = "must be device/ID, hospital/ID, gateway/ID, deployment/ID, user/ID or *";
         return Err(Refusal::invalid("object", problem));
     }
-    if reason.trim().is_empty() || reason.chars().count() > TEXT_CHARS_MAX {
-        return Err(Refusal::invalid("reason", format!("must be 1 to {TEXT_CHARS_MAX} characters")));
+    if let Some((kind, id)) = object.split_once('/')
+        && !is_known(state, kind, id)
+    {
+        return Err(Refusal::not_found(kind, id));
     }
     if state.holds.len() >= HOLDS_MAX {
         return Err(Refusal::conflict("too-many-holds", format!("at most {HOLDS_MAX} holds at once")));
     }
     let placed = Hold { object: object.to_owned(), by: actor.id.clone(), at: now, reason: reason.to_owned() };
     Ok(Event::HoldPlaced { hold: hold.to_owned(), placed })
+}
+
+/// Whether there is something of this kind and id that a hold can keep. What was disposed of keeps nothing any more.
+fn is_known(state: &State, kind: &str, id: &str) -> bool {
+    match kind {
+        "device" => id.parse().is_ok_and(|id: DeviceId| state.devices.contains_key(&id)),
+        "hospital" => id.parse().is_ok_and(|id| state.hospitals.contains_key::<HospitalId>(&id)),
+        "gateway" => id.parse().is_ok_and(|id| state.gateways.contains_key::<GatewayId>(&id)),
+        "deployment" => id.parse().is_ok_and(|id: DeploymentId| state.deployments.contains_key(&id)),
+        "user" => id.parse().is_ok_and(|id| state.users.contains_key::<UserId>(&id)),
+        _ => false,
+    }
 }
 
 pub(super) fn release_hold(state: &State, hold: &str) -> Result<Event, Refusal> {

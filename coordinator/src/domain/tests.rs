@@ -252,7 +252,7 @@ fn sign_bad_manifests_are_refused_and_a_good_one_is_still_taken() {
         desk.refuses(SUBMITTER, spoiled(spoil), code, words);
     }
     desk.give(SUBMITTER, attach(signed(&manifest(), &[10])));
-    desk.refuses(SUBMITTER, attach(signed(&manifest(), &[10])), "wrong-step", "PendingApproval");
+    desk.refuses(SUBMITTER, attach(signed(&manifest(), &[10])), "wrong-step", "awaiting approvals");
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn p11_70_bad_approvals_are_refused_and_good_ones_still_taken() {
     for (name, role, n) in &APPROVERS[1..] {
         desk.give(name, approve(name, *role, *n));
     }
-    desk.refuses(name, given(&good, n), "wrong-step", "Approved");
+    desk.refuses(name, given(&good, n), "wrong-step", "approved");
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn a_rejection_is_final_and_needs_role_and_reason() {
     desk.refuses("user-qa", reject(Role::Clinical, "no"), "not-on-roster", "as Clinical");
     desk.refuses("user-qa", reject(Role::Qa, "  "), "invalid-field", "reason");
     desk.give("user-qa", reject(Role::Qa, "test 12 failed"));
-    desk.refuses("user-clinical", approve("user-clinical", Role::Clinical, 21), "wrong-step", "Rejected");
+    desk.refuses("user-clinical", approve("user-clinical", Role::Clinical, 21), "wrong-step", "rejected");
 }
 
 #[test]

@@ -86,6 +86,7 @@ impl Command {
             | Self::RegisterHospital { .. }
             | Self::SetHospitalPolicy { .. }
             | Self::ChangeHospital { .. }
+            | Self::ChangeHospitalPolicy { .. }
             | Self::SetGroup { .. }
             | Self::RemoveGroup { .. }
             | Self::RegisterGateway { .. }

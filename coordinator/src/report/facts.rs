@@ -9,7 +9,7 @@ use mdfm_shared::telemetry::{EventKind, InstallState, TelemetryBatch};
 use mdfm_shared::time::UtcMillis;
 use serde_json::{Map, Value, json};
 
-use super::{Kind, ReportError, Source};
+use super::{Kind, ReportError, Source, controls};
 use crate::domain::Refusal;
 use crate::domain::rollout::Deployment;
 use crate::domain::{authority, recall};
@@ -643,30 +643,9 @@ fn system(source: &Source<'_>) -> Result<Facts, ReportError> {
     }
     let witnesses = state.trusted_root().map_or(0, |r| r.witnesses().threshold());
     let on = |b: bool| if b { "on" } else { "off" };
-    let rows: Vec<Vec<Value>> = [
-        ("11.10(a)", "altered records are discernible", "on: every record stands in a Merkle log; scrubbed daily"),
-        ("11.10(b)", "copies for inspection", "on: PDF, CSV, JSON, evidence with proofs, the whole log"),
-        ("11.10(c)", "protection through retention", "on: terms below; disposal by two people, holds"),
-        ("11.10(d)", "limited access", "on: roles, deny by default"),
-        ("11.10(e)", "audit trail", "on: no change without its record"),
-        ("11.10(f)", "permitted sequence of steps", "on: approvals and rollouts are state machines"),
-        ("11.10(g)", "authority checks", "on: roles, hospital of staff, separation of submitter and approver"),
-        ("11.10(h)", "source checks", "on: gateways by certificate and signature"),
-        ("11.10(i)-(k)", "training, accountability, documentation", "procedural: the operator's organisation"),
-        ("11.30", "open systems", "on: TLS 1.3, documents signed end to end"),
-        ("11.50", "signature manifestations", "on: printed name, time and meaning in every signed document"),
-        ("11.70", "signature linked to its record", "on: the signature covers the record's digest"),
-        ("11.100(a)", "unique to one person", "on: ids are never used twice"),
-        ("11.100(b), (c)", "identity verified; certified to the agency", "procedural"),
-        (
-            "11.200, 11.300",
-            "components and controls of identification codes",
-            "partly: passwords and personal keys; a second factor is procedural",
-        ),
-    ]
-    .into_iter()
-    .map(|(section, demand, how)| vec![json!(section), json!(demand), json!(how)])
-    .collect();
+    let controls = controls::controls(state, source.setup, source.made_at);
+    let rows: Vec<Vec<Value>> =
+        controls.into_iter().map(|(section, demand, how)| vec![json!(section), json!(demand), json!(how)]).collect();
     let controls: Vec<Value> = rows.iter().map(|r| json!({ "section": r[0], "demand": r[1], "how": r[2] })).collect();
     Ok(object(json!({
         "title": "Part 11 system summary", "version": env!("CARGO_PKG_VERSION"), "log": source.origin,

@@ -2,6 +2,7 @@
 //! and a signed statement of what the report was made from. As PDF, JSON and CSV.
 
 mod blocks;
+mod controls;
 mod facts;
 mod pdf;
 
@@ -15,6 +16,8 @@ use mdfm_shared::text;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::wire;
 use serde_json::Value;
+
+pub(crate) use controls::Setup;
 
 use crate::domain::{Refusal, State};
 
@@ -113,6 +116,7 @@ pub(crate) struct Source<'a> {
     pub(crate) origin: &'a str,
     pub(crate) made_at: UtcMillis,
     pub(crate) made_by: &'a str,
+    pub(crate) setup: &'a Setup,
 }
 
 /// A report with its signed statement.

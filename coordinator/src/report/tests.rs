@@ -43,6 +43,10 @@ fn installation() -> Installation {
 
 impl Installation {
     fn report(&self, kind: Kind, subject: Option<&str>) -> Result<Report, ReportError> {
+        self.report_with(kind, subject, &setup())
+    }
+
+    fn report_with(&self, kind: Kind, subject: Option<&str>, setup: &Setup) -> Result<Report, ReportError> {
         let source = Source {
             state: &self.state,
             search: &self.search,
@@ -51,9 +55,50 @@ impl Installation {
             origin: "log.example",
             made_at: UtcMillis(1_800_000_000_000),
             made_by: "inspector",
+            setup,
         };
         Report::make(&source, kind, subject, &Query::default(), &key(12))
     }
+}
+
+fn setup() -> Setup {
+    Setup {
+        needs_second_factor: true,
+        session_ms: 12 * 3_600_000,
+        idle_ms: 15 * 60_000,
+        step_up_ms: 5 * 60_000,
+        refuses_breached: true,
+        issuer: None,
+    }
+}
+
+#[test]
+fn cli_7_the_system_report_says_what_is_set_and_what_is_held() {
+    let mut installation = installation();
+    let how = |installation: &Installation, setup: &Setup, section: &str| {
+        let facts = installation.report_with(Kind::System, None, setup).expect("makes").facts;
+        let controls = facts["controls"].as_array().expect("rows").clone();
+        let row = controls.iter().find(|c| c["section"] == section).expect(section);
+        row["how"].as_str().expect("text").to_owned()
+    };
+    let strict = setup();
+    assert!(how(&installation, &strict, "11.200(a)").starts_with("on: password and one-time code"));
+    let lax = Setup { needs_second_factor: false, refuses_breached: false, ..setup() };
+    assert!(how(&installation, &lax, "11.200(a)").starts_with("partly"));
+    assert!(how(&installation, &lax, "11.300(b)").contains("no list of breached ones"));
+    assert!(how(&installation, &strict, "11.200(a)").contains("after 12 hours, or 15 minutes without"));
+    assert!(how(&installation, &strict, "11.10(i)").starts_with("off"));
+    installation.state.settings.training_required = true;
+    installation.state.settings.password_days = 0;
+    assert!(how(&installation, &strict, "11.10(i)").starts_with("on: nobody signs without confirmed training"));
+    assert!(how(&installation, &strict, "11.300(b)").starts_with("off"));
+    let verified = how(&installation, &strict, "11.100(b)");
+    for user in installation.state.users.values_mut() {
+        user.identity = None;
+    }
+    assert_ne!(how(&installation, &strict, "11.100(b)"), verified, "it counts people");
+    let signs_on = Setup { issuer: Some("https://id.example".into()), ..setup() };
+    assert!(how(&installation, &signs_on, "11.10(d)").contains("https://id.example"));
 }
 
 fn subject(kind: Kind) -> Option<&'static str> {

@@ -2,7 +2,7 @@
 //! or another program passes [`mdfm_shared::text`] on its way to a terminal; a tidy test proves that nothing is printed elsewhere.
 
 use std::fmt::{self, Write as _};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 
 use mdfm_shared::text::{self, Escaping};
 use tracing_subscriber::fmt::MakeWriter;
@@ -23,6 +23,23 @@ pub fn lines(words: impl fmt::Display) {
 /// Prints JSON: the same value, with what a terminal may not get escaped as RFC 8259 has it.
 pub fn json(json: impl fmt::Display) {
     write_out(&(text::printable_json(&json.to_string()).into_owned() + "\n"));
+}
+
+/// Prints lines in place of the last `before` lines of the terminal; without a terminal they are printed below.
+///
+/// Returns how many lines of the terminal they take, if that is known.
+pub fn in_place(words: impl fmt::Display, before: usize, columns: usize) -> usize {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write!(Escaping::<_, true>(&mut out), "{words}");
+    if before > 0 && io::stdout().is_terminal() {
+        // ECMA-48: cursor up (CUU), erase to the end of the display (ED).
+        write_out(&format!("\u{1b}[{before}A\u{1b}[J"));
+    }
+    let rows = |line: &str| line.chars().count().max(1).div_ceil(columns.max(1));
+    let taken = out.lines().map(rows).sum();
+    write_out(&(out + "\n"));
+    taken
 }
 
 /// Prints a text that stands in the program, as it is.
@@ -56,8 +73,8 @@ fn write_out(text: &str) {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => {}
-        // Whoever reads has enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(1),
+        // Whoever reads has enough, as `head` has: no failure.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         Err(error) => {
             note(format_args!("standard output: {error}"));
             std::process::exit(1);

@@ -118,10 +118,7 @@ impl Oracle {
         }
         Self {
             windows: scenario.fleet.windows_s.iter().map(span).collect(),
-            anytime: scenario
-                .deploy
-                .iter()
-                .any(|d| !d.json.contains("Scheduled") && !d.json.contains("pauseOutsideWindow")),
+            anytime: scenario.deploy.iter().any(|d| d.json.contains("ignoreWindows")),
             approved: BTreeSet::new(),
             approvals: BTreeMap::new(),
             images: images.collect(),

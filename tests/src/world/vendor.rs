@@ -28,6 +28,35 @@ fn images_digest(images: &[&str]) -> anyhow::Result<String> {
     Ok(Digest::of(&all).to_string())
 }
 
+/// Commands that ask before they act; a script confirms them.
+const ASK: &[&[&str]] = &[
+    &["deploy"],
+    &["rollback"],
+    &["abort"],
+    &["reject"],
+    &["recalls", "open"],
+    &["firmware", "withdraw"],
+    &["gateways", "revoke"],
+    &["devices", "retire"],
+    &["users", "remove-second-factor"],
+    &["users", "reset-password"],
+    &["retention", "set"],
+    &["retention", "confirm"],
+    &["groups", "set"],
+];
+
+/// The arguments of `mdfmctl`, after `--json --session FILE`, with the confirmation that a script gives.
+fn confirmed<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    let mut all = arguments.to_vec();
+    let command = arguments.get(3..).unwrap_or_default();
+    let asks = ASK.iter().any(|words| command.starts_with(words));
+    if asks && !command.iter().any(|word| ["--yes", "--no-yes", "--dry-run"].contains(word)) {
+        all.push("--yes");
+    }
+    all.retain(|word| *word != "--no-yes");
+    all
+}
+
 impl World {
     /// Signs somebody in.
     ///
@@ -165,7 +194,7 @@ impl World {
     fn run_ctl(&self, arguments: &[&str]) -> anyhow::Result<Value> {
         let mut command = Command::new(program("mdfmctl")?);
         set_clock(&mut command, &self.layout.clock)?;
-        let output = command.args(arguments).output()?;
+        let output = command.args(confirmed(arguments)).output()?;
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr).trim().trim_start_matches("mdfmctl: "));
         }
@@ -395,6 +424,6 @@ impl World {
     /// # Errors
     /// What the command says.
     pub fn device_list(&self) -> anyhow::Result<Vec<Value>> {
-        Ok(self.ctl(Role::Operator, &["devices", "list"])?.as_array().cloned().unwrap_or_default())
+        Ok(self.ctl(Role::Operator, &["devices", "list", "--all"])?.as_array().cloned().unwrap_or_default())
     }
 }

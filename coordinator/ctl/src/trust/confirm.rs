@@ -20,12 +20,12 @@ const ANSWER_BYTES_MAX: u64 = 1_024;
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Confirmation {
     /// Sign without asking; for scripts, with `--digest`.
-    #[arg(long, requires = "digest")]
-    yes: bool,
+    #[arg(long)]
+    pub(crate) yes: bool,
     /// The digest of what is to be signed; anything else is refused. It is shown by `trust inspect` for a document in a file, by
     /// `firmware show` for a release; `firmware upload` takes the SHA-256 of its images.
-    #[arg(long, value_name = "HEX")]
-    digest: Option<Digest>,
+    #[arg(long, visible_alias = "manifest-digest", value_name = "HEX")]
+    pub(crate) digest: Option<Digest>,
     /// With `--yes`: sign although something in it is marked as weaker.
     #[arg(long, requires = "yes")]
     accept_weaker: bool,
@@ -94,6 +94,7 @@ impl Confirmation {
         }
         let weaker = shown.marks.weaker.len();
         if self.yes {
+            ensure!(self.digest.is_some(), "nothing was signed: --yes needs --digest; here it is {digest}");
             ensure!(
                 weaker == 0 || self.accept_weaker,
                 "nothing was signed: {weaker} lines are marked WEAKER; --accept-weaker signs all the same"
@@ -107,7 +108,43 @@ impl Confirmation {
         let prefix: String = digest.to_string().chars().take(TYPED_CHARS).collect();
         let expected = if weaker == 0 { prefix } else { format!("weaker {prefix}") };
         let warning = if weaker == 0 { String::new() } else { format!("{weaker} lines are marked WEAKER. ") };
-        confirm(&format!("{warning}To sign, type: {expected}"), &expected, input, show)
+        confirm("signed", &format!("{warning}To sign, type: {expected}"), &expected, input, show)
+    }
+}
+
+/// How an act is confirmed that cannot be undone, or that reaches many.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct Asked {
+    /// Do it without asking; for scripts.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+impl Asked {
+    /// Shows what the act would do and returns once it is confirmed by typing `expected`.
+    ///
+    /// # Errors
+    /// It was not confirmed. Nothing has been done.
+    pub(crate) fn ask(self, shown: &str, expected: &str) -> anyhow::Result<()> {
+        let stdin = std::io::stdin();
+        let is_terminal = stdin.is_terminal() && std::io::stderr().is_terminal();
+        self.ask_with(shown, expected, is_terminal, &mut stdin.lock(), &mut |text| output::notes(text))
+    }
+
+    fn ask_with(
+        self,
+        shown: &str,
+        expected: &str,
+        is_terminal: bool,
+        input: &mut impl BufRead,
+        show: &mut dyn FnMut(&str),
+    ) -> anyhow::Result<()> {
+        if self.yes {
+            return Ok(());
+        }
+        show(shown);
+        ensure!(is_terminal, "nothing was done: this is confirmed on a terminal, or with --yes");
+        confirm("done", &format!("To go on, type: {expected}"), expected, input, show)
     }
 }
 
@@ -115,15 +152,22 @@ impl Confirmation {
 pub(crate) fn ask_word(question: &str, expected: &str) -> anyhow::Result<()> {
     let stdin = std::io::stdin();
     ensure!(stdin.is_terminal(), "nothing was done: this is confirmed on a terminal");
-    confirm(&format!("{question} Type: {expected}"), expected, &mut stdin.lock(), &mut |text| output::notes(text))
+    let question = format!("{question} Type: {expected}");
+    confirm("done", &question, expected, &mut stdin.lock(), &mut |text| output::notes(text))
 }
 
-fn confirm(question: &str, expected: &str, input: &mut impl BufRead, show: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
+fn confirm(
+    what: &str,
+    question: &str,
+    expected: &str,
+    input: &mut impl BufRead,
+    show: &mut dyn FnMut(&str),
+) -> anyhow::Result<()> {
     show(question);
     let mut answer = String::new();
     std::io::Read::take(input, ANSWER_BYTES_MAX).read_line(&mut answer)?;
     if answer.split_whitespace().collect::<Vec<_>>().join(" ") != expected {
-        bail!("nothing was signed: the answer was not {expected:?}");
+        bail!("nothing was {what}: the answer was not {expected:?}");
     }
     Ok(())
 }
@@ -160,6 +204,23 @@ mod tests {
             assert!(ask(&asks, &shown(&[]), true, typed).expect_err(typed).contains("nothing was signed"));
         }
         assert!(ask(&asks, &shown(&[]), false, "abababab\n").expect_err("no terminal").contains("--yes --digest"));
+    }
+
+    #[test]
+    fn cli_2_an_act_asks_with_its_numbers() {
+        let ask = |asked: Asked, terminal, typed: &str| {
+            let mut output = String::new();
+            let mut show = |text: &str| output.push_str(text);
+            let shown = "12 devices in 3 hospitals";
+            asked.ask_with(shown, "12", terminal, &mut typed.as_bytes(), &mut show).map(|()| output)
+        };
+        let text = ask(Asked::default(), true, "12\n").expect("typed");
+        assert!(text.contains("12 devices in 3 hospitals") && text.contains("type: 12"), "{text}");
+        for typed in ["", "y\n", "yes\n", "1\n", "121\n"] {
+            assert!(ask(Asked::default(), true, typed).expect_err(typed).to_string().contains("nothing was done"));
+        }
+        assert!(ask(Asked::default(), false, "12\n").expect_err("no terminal").to_string().contains("--yes"));
+        ask(Asked { yes: true }, false, "").expect("a script");
     }
 
     #[test]

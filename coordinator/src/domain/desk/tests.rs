@@ -625,7 +625,7 @@ fn seed_appr_approvals_expire_and_a_changed_manifest_starts_anew() {
     }
     assert_eq!(status(&office), FirmwareStatus::Approved);
     manifest.health.probation_ms += 1;
-    office.refuses(SUBMITTER, attach(&manifest), "wrong-step", "Approved");
+    office.refuses(SUBMITTER, attach(&manifest), "wrong-step", "approved");
 }
 
 #[test]
@@ -740,7 +740,7 @@ fn fda_806_a_recall_finds_its_devices_and_follows_them_to_the_last() {
     assert_eq!(office.state.firmware[&id::<FirmwareId>("FW-22")].status, FirmwareStatus::Withdrawn);
     assert!(matches!(office.deployment("D-1").status, Status::Aborting { .. }));
     assert_eq!(office.actions(4)[0], "rollback");
-    office.refuses("operator", create("D-2", &all(22, "")), "not-approved", "Withdrawn");
+    office.refuses("operator", create("D-2", &all(22, "")), "not-approved", "withdrawn");
     office.report(4, 1, "D-1", InstallState::Idle, None);
     assert_eq!(left(&office, "R-1").len(), 6);
     let close = Command::CloseRecall { recall: id("R-1") };
@@ -857,7 +857,7 @@ fn every_record_fits_an_entry_of_the_log() {
     let json = format!(r#"{{ "firmwareId": "FW-22", "strategy": "Progressive", "phases": [{}] }}"#, phases.join(","));
     office.deploy("D-1", &json).expect("approved");
     // Each of these characters takes six bytes in JSON.
-    let reason = || "\u{1}".repeat(4_096);
+    let reason = || format!("x{}", "\u{1}".repeat(4_095));
     let deployment: DeploymentId = id("D-1");
     office.give("operator", Command::Pause { deployment: deployment.clone(), reason: reason() });
     office.give("operator", Command::Resume { deployment: deployment.clone(), reason: reason() });
@@ -905,6 +905,7 @@ fn fda_806_a_recall_by_udi_alone_ends_with_the_last_device() {
 
 mod authority;
 mod budgets;
+mod command_line;
 pub(crate) mod example;
 mod groups;
 mod incidents;

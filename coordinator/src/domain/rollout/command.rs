@@ -1,7 +1,6 @@
 //! What people may wish of a running deployment.
 
 use mdfm_shared::id::{DeploymentId, DeviceId, HospitalId};
-use mdfm_shared::limits::TEXT_CHARS_MAX;
 use mdfm_shared::record::{Actor, document_text, person};
 use mdfm_shared::sign::{KeySet, Signed};
 use mdfm_shared::time::UtcMillis;
@@ -16,26 +15,9 @@ fn changed(action: &'static str, deployment: &DeploymentId, change: Change) -> P
     Proposal::new(action, format!("deployment/{deployment}"), event)
 }
 
-fn need_reason(reason: &str) -> Result<(), Refusal> {
-    if reason.trim().is_empty() || reason.chars().count() > TEXT_CHARS_MAX {
-        return Err(Refusal::invalid("reason", format!("must be 1 to {TEXT_CHARS_MAX} characters")));
-    }
-    Ok(())
-}
-
 fn wrong_step(deployment: &DeploymentId, status: &Status, wish: &str) -> Refusal {
     // By its name alone: the reason may name devices that the reader does not see.
-    let name = match status {
-        Status::Planned => "planned",
-        Status::Running => "running",
-        Status::Paused { .. } => "paused",
-        Status::RollingBack { .. } => "being rolled back",
-        Status::RolledBack { .. } => "rolled back",
-        Status::Aborting { .. } => "being aborted",
-        Status::Aborted { .. } => "aborted",
-        Status::Superseded { .. } => "superseded",
-        Status::Completed => "complete",
-    };
+    let name = status.words();
     Refusal::conflict("wrong-step", format!("deployment {deployment} is {name} and cannot be {wish}"))
 }
 
@@ -83,7 +65,7 @@ pub(crate) fn validate(
         }
     }
     let PhaseStatus::AwaitingValidation { since } = held.status else {
-        let detail = format!("phase {} ({}) is {:?}", phase + 1, spec.name, held.status);
+        let detail = format!("phase {} ({}) is {}", phase + 1, spec.name, held.status.words());
         return Err(Refusal::conflict("gate-not-open", format!("{detail}; it is signed after its gate has held")));
     };
     if validation.at.plus_ms(5 * 60_000) < since || validation.at > now.plus_ms(5 * 60_000) {
@@ -105,7 +87,6 @@ pub(crate) fn validate(
 }
 
 pub(crate) fn pause(state: &State, actor: &Actor, id: &DeploymentId, reason: &str) -> Result<Vec<Proposal>, Refusal> {
-    need_reason(reason)?;
     match &state.need_deployment(id)?.status {
         Status::Running => {
             let change = Change::Paused { reason: format!("ordered by {}: {reason}", actor.id) };
@@ -116,7 +97,6 @@ pub(crate) fn pause(state: &State, actor: &Actor, id: &DeploymentId, reason: &st
 }
 
 pub(crate) fn resume(state: &State, now: UtcMillis, id: &DeploymentId, reason: &str) -> Result<Vec<Proposal>, Refusal> {
-    need_reason(reason)?;
     let deployment = state.need_deployment(id)?;
     match &deployment.status {
         Status::Paused { .. } => {
@@ -131,7 +111,6 @@ pub(crate) fn resume(state: &State, now: UtcMillis, id: &DeploymentId, reason: &
 
 /// Ends a deployment: what is in flight goes back, what is done stays.
 pub(crate) fn abort(state: &State, actor: &Actor, id: &DeploymentId, reason: &str) -> Result<Vec<Proposal>, Refusal> {
-    need_reason(reason)?;
     match &state.need_deployment(id)?.status {
         Status::Planned | Status::Running | Status::Paused { .. } => {
             let change = Change::Aborted { reason: format!("ordered by {}: {reason}", actor.id) };
@@ -167,7 +146,6 @@ pub(crate) fn roll_back(
     cause: OrderedBack,
     reason: &str,
 ) -> Result<Vec<Proposal>, Refusal> {
-    need_reason(reason)?;
     if cause == OrderedBack::Contained {
         return Err(Refusal::invalid("cause", "must be safety or operational"));
     }
@@ -236,7 +214,6 @@ pub(crate) fn consent(
     given: bool,
     reason: &str,
 ) -> Result<Vec<Proposal>, Refusal> {
-    need_reason(reason)?;
     let deployment = need_seen(state, actor, id)?;
     check_reach(state, actor, Some(hospital))?;
     let part = deployment
@@ -295,7 +272,6 @@ pub(crate) fn fulfil(
     duty: u32,
     reference: &str,
 ) -> Result<Vec<Proposal>, Refusal> {
-    need_reason(reference)?;
     let deployment = state.need_deployment(id)?;
     let held = deployment.duties.get(duty as usize).ok_or_else(|| Refusal::not_found("duty", duty + 1))?;
     if let Some(done) = &held.fulfilled {

@@ -3,6 +3,8 @@
 
 pub(crate) mod command;
 pub(crate) mod duty;
+pub(crate) mod fitness;
+pub(crate) mod foresight;
 pub(crate) mod gate;
 pub(crate) mod plan;
 pub(crate) mod request;
@@ -353,6 +355,37 @@ pub(crate) enum Change {
         duty: u32,
         fulfilment: duty::Fulfilment,
     },
+}
+
+impl Status {
+    /// Its name for people.
+    pub(crate) fn words(&self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Running => "running",
+            Self::Paused { .. } => "paused",
+            Self::RollingBack { .. } => "being rolled back",
+            Self::RolledBack { .. } => "rolled back",
+            Self::Aborting { .. } => "being aborted",
+            Self::Aborted { .. } => "aborted",
+            Self::Superseded { .. } => "superseded",
+            Self::Completed => "complete",
+        }
+    }
+}
+
+impl PhaseStatus {
+    /// Its name for people.
+    pub(crate) fn words(&self) -> &'static str {
+        match self {
+            Self::Pending => "not opened yet",
+            Self::Deploying { .. } => "being deployed",
+            Self::Monitoring { .. } => "being monitored",
+            Self::AwaitingValidation { .. } => "awaiting a signature",
+            Self::Passed { .. } => "passed",
+            Self::OrderedBack { .. } => "ordered back",
+        }
+    }
 }
 
 impl Deployment {

@@ -16,6 +16,7 @@ use super::super::firmware::{self, AttachedManifest, Firmware, FirmwareStatus};
 use super::super::fleet::Device;
 use super::super::group;
 use super::super::{Event, Proposal, Refusal, State, authority, recall};
+use super::fitness;
 use super::spec::{Membership, Spec, WindowRule};
 use super::{
     Change, DeploymentRequest, DeviceProgress, FirstFailure, Members, NewDeployment, PhaseSpec, Reach, Status,
@@ -202,7 +203,7 @@ fn conflicts(
             return Err(Refusal::conflict("deployment-conflict", detail));
         }
         if !matches!(other.status, Status::Running | Status::Paused { .. }) {
-            let detail = format!("deployment {id} is {:?}; wait until it has ended", other.status);
+            let detail = format!("deployment {id} is {}; wait until it has ended", other.status.words());
             return Err(Refusal::conflict("deployment-conflict", detail));
         }
         let held = state.firmware.get(&other.plan.firmware).and_then(|f| f.manifest.as_ref());
@@ -237,7 +238,12 @@ fn check_windows(
     attached: &AttachedManifest,
     hospitals: &BTreeMap<HospitalId, Vec<DeviceId>>,
 ) -> Result<(), Refusal> {
-    let WindowRule::Windows { given, finish } = &request.spec.windows else { return Ok(()) };
+    let nothing = BTreeMap::new();
+    let (given, finish, only_registered) = match &request.spec.windows {
+        WindowRule::Anytime | WindowRule::Ignored { .. } => return Ok(()),
+        WindowRule::Registered { finish } => (&nothing, finish, true),
+        WindowRule::Windows { given, finish, .. } => (given, finish, false),
+    };
     let health = &attached.manifest.health;
     let need_ms = match finish {
         Finish::Inside => health.silence_limit_ms.saturating_mul(2).saturating_add(health.probation_ms),
@@ -252,16 +258,25 @@ fn check_windows(
     }
     for hospital in hospitals.keys() {
         let registered = &state.need_hospital(hospital)?.windows;
+        if only_registered && registered.is_empty() {
+            continue;
+        }
         let spans = request.spec.spans_of(hospital, registered, now, now.plus_ms(WINDOW_HORIZON_MS), 100);
         let spans = spans.map(|(spans, _)| spans).unwrap_or_default();
         if spans.is_empty() {
-            let problem =
-                format!("{hospital} has no maintenance window that opens within 15 days; give or register one");
+            let problem = if registered.is_empty() || !given.contains_key(hospital) {
+                format!("{hospital} has no maintenance window that opens within 15 days; give or register one")
+            } else {
+                format!(
+                    "no given window of {hospital} lies in those that it registered; ignoreWindows with a reason ignores those"
+                )
+            };
             return Err(Refusal::invalid("maintenanceWindows", problem));
         }
         if !spans.iter().any(|w| w.holds(w.opens_at, need_ms)) {
             let problem = format!(
-                "no window of {hospital} is long enough: a boot and probation of this firmware take up to {} minutes",
+                "no window of {hospital} is long enough: a boot and probation of this firmware take up to {} minutes; \
+                 pauseOutsideWindow false lets work end after the window, ignoreWindows with a reason ignores windows",
                 need_ms.div_ceil(60_000)
             );
             return Err(Refusal::invalid("maintenanceWindows", problem));
@@ -326,7 +341,7 @@ fn need_deployable<'a>(
     }
     let (FirmwareStatus::Approved, Some(attached)) = (firmware.status, &firmware.manifest) else {
         let detail =
-            format!("firmware {} is {:?}; only approved firmware is deployed", request.firmware, firmware.status);
+            format!("firmware {} is {}; only approved firmware is deployed", request.firmware, firmware.status.words());
         return Err(Refusal::conflict("not-approved", detail));
     };
     firmware::approvals_stand(state, &request.firmware)?;
@@ -360,6 +375,7 @@ pub(crate) fn draft(
     request.spec.check()?;
     let (firmware, attached) = need_deployable(state, now, request)?;
     authority::need_fresh(state, now)?;
+    fitness::check_cohorts(state, request)?;
     let devices = targets(state, request, &firmware.model)?;
     let superseded = conflicts(state, request, attached, &devices.iter().collect())?;
     let mut by_hospital: BTreeMap<HospitalId, Vec<DeviceId>> = BTreeMap::new();

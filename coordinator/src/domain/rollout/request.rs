@@ -8,7 +8,7 @@ use mdfm_shared::trust::Role;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::super::Refusal;
+use super::super::{Refusal, reason};
 use super::spec::{
     ConsentRule, CriticalReach, DeploymentRequest, Membership, OnSilence, PhaseSpec, Reach, Spec, StatusReports,
     Strategy, Targets, WindowRule,
@@ -80,6 +80,12 @@ pub(crate) struct DeploymentJson {
     /// Whether work must end inside its window, or only begin there. Given without windows, the registered ones count.
     #[serde(default)]
     pause_outside_window: Option<bool>,
+    /// Whether the windows that hospitals registered are ignored, as in an emergency; they are kept by default.
+    #[serde(default)]
+    ignore_windows: Option<bool>,
+    /// Why they are ignored; needed with `ignoreWindows`.
+    #[serde(default)]
+    ignore_windows_reason: Option<String>,
     /// `asRegistered` (the default) or `every`.
     #[serde(default)]
     hospital_consent: Option<String>,
@@ -453,10 +459,40 @@ impl DeploymentJson {
         }
     }
 
+    /// Why the windows that hospitals registered are ignored; `None` if they are kept.
+    fn ignored_because(&self) -> Result<Option<String>, Refusal> {
+        match (self.ignore_windows.unwrap_or(false), &self.ignore_windows_reason) {
+            (false, None) => Ok(None),
+            (true, Some(reason)) => {
+                reason::check("ignoreWindowsReason", reason)?;
+                Ok(Some(reason.clone()))
+            }
+            (true, None) => {
+                let problem = "is missing: why may the windows that hospitals registered be ignored?";
+                Err(Refusal::invalid("ignoreWindowsReason", problem))
+            }
+            (false, Some(_)) => Err(Refusal::invalid("ignoreWindowsReason", "is given without ignoreWindows")),
+        }
+    }
+
     fn windows(&self, strategy: Strategy) -> Result<WindowRule, Refusal> {
-        if strategy != Strategy::Scheduled && self.maintenance_windows.is_empty() && self.pause_outside_window.is_none()
-        {
-            return Ok(WindowRule::Anytime);
+        let ignored_because = self.ignored_because()?;
+        let finish = if self.pause_outside_window.unwrap_or(true) { Finish::Inside } else { Finish::Anytime };
+        if self.maintenance_windows.is_empty() {
+            let asks_for_windows = strategy == Strategy::Scheduled || self.pause_outside_window.is_some();
+            return match ignored_because {
+                Some(_) if asks_for_windows => {
+                    let problem = "contradicts the strategy Scheduled and pauseOutsideWindow, which keep to the registered windows; \
+                                   give maintenanceWindows, or leave one of them out";
+                    Err(Refusal::invalid("ignoreWindows", problem))
+                }
+                Some(reason) => Ok(WindowRule::Ignored { reason }),
+                None if asks_for_windows => {
+                    let given = BTreeMap::new();
+                    Ok(WindowRule::Windows { given, finish, keeps_registered: true, ignored_because: None })
+                }
+                None => Ok(WindowRule::Registered { finish }),
+            };
         }
         let mut given: BTreeMap<HospitalId, Vec<Weekly>> = BTreeMap::new();
         for (i, window) in self.maintenance_windows.iter().enumerate() {
@@ -467,22 +503,26 @@ impl DeploymentJson {
                 .ok_or_else(|| Refusal::invalid(&format!("{field}.hospitalId"), "is missing: whose window is it?"))?;
             given.entry(id(&format!("{field}.hospitalId"), hospital)?).or_default().push(window.parse(&field)?);
         }
-        let inside = self.pause_outside_window.unwrap_or(true);
-        Ok(WindowRule::Windows { given, finish: if inside { Finish::Inside } else { Finish::Anytime } })
+        Ok(WindowRule::Windows { given, finish, keeps_registered: ignored_because.is_none(), ignored_because })
     }
 
-    /// The request, its fields read; `firmware_in_query` counts where the document names none.
+    /// The request, its fields read; `firmware_in_query` counts if the document names none, and must not contradict it.
     ///
     /// # Errors
     /// The first field that cannot be read, and why.
     pub(crate) fn parse(&self, firmware_in_query: Option<&str>) -> Result<DeploymentRequest, Refusal> {
         let strategy = self.strategy()?;
         self.check_words(strategy)?;
-        let firmware = self
-            .firmware_id
-            .as_deref()
-            .or(firmware_in_query)
-            .ok_or_else(|| Refusal::invalid("firmwareId", "is missing: which firmware shall be deployed?"))?;
+        let firmware = match (self.firmware_id.as_deref(), firmware_in_query) {
+            (Some(document), Some(query)) if document != query => {
+                let problem = format!("is {document:?} in the document and {query:?} in the query; name one release");
+                return Err(Refusal::invalid("firmwareId", problem));
+            }
+            (Some(firmware), _) | (None, Some(firmware)) => firmware,
+            (None, None) => {
+                return Err(Refusal::invalid("firmwareId", "is missing: which firmware shall be deployed?"));
+            }
+        };
         let emergency = strategy == Strategy::Emergency;
         let interval = optional_ms("monitoringInterval", self.monitoring_interval.as_deref())?;
         let reports = optional_ms("statusReportInterval", self.status_report_interval.as_deref())?;

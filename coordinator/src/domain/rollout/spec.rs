@@ -79,10 +79,40 @@ pub(crate) struct PhaseSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "rule")]
 pub(crate) enum WindowRule {
-    /// At any time.
+    /// At any time, whatever hospitals registered. Only deployments that were created before [`Self::Registered`] existed have it.
     Anytime,
+    /// In the windows that the hospital registered, or at any time if it registered none.
+    Registered { finish: Finish },
+    /// At any time, whatever hospitals registered, for the reason that somebody gave.
+    Ignored { reason: String },
     /// In the windows given here, or else in those that the hospital registered.
-    Windows { given: BTreeMap<HospitalId, Vec<Weekly>>, finish: Finish },
+    Windows {
+        given: BTreeMap<HospitalId, Vec<Weekly>>,
+        finish: Finish,
+        /// Whether a given window counts only inside those that the hospital registered. `false` only in deployments that were
+        /// created before the field existed, or with a reason to ignore what is registered.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keeps_registered: bool,
+        /// Why the given windows replace those that the hospital registered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ignored_because: Option<String>,
+    },
+}
+
+impl WindowRule {
+    /// Whether devices of some hospital may have to wait for a window.
+    pub(crate) fn has_windows(&self) -> bool {
+        matches!(self, Self::Registered { .. } | Self::Windows { .. })
+    }
+
+    /// Why windows that hospitals registered are ignored; `None` if they are kept.
+    pub(crate) fn ignored_because(&self) -> Option<&str> {
+        match self {
+            Self::Ignored { reason } => Some(reason),
+            Self::Windows { ignored_because, .. } => ignored_because.as_deref(),
+            Self::Anytime | Self::Registered { .. } => None,
+        }
+    }
 }
 
 /// Whose consent a hospital's devices need.
@@ -308,8 +338,9 @@ impl Spec {
         registered: &'a [Weekly],
     ) -> Option<(&'a [Weekly], Finish)> {
         match &self.windows {
-            WindowRule::Anytime => None,
-            WindowRule::Windows { given, finish } => {
+            WindowRule::Anytime | WindowRule::Ignored { .. } => None,
+            WindowRule::Registered { finish } => (!registered.is_empty()).then_some((registered, *finish)),
+            WindowRule::Windows { given, finish, .. } => {
                 Some((given.get(hospital).map_or(registered, Vec::as_slice), *finish))
             }
         }
@@ -325,6 +356,23 @@ impl Spec {
         max: usize,
     ) -> Option<(Vec<mdfm_shared::directive::Window>, Finish)> {
         let (weekly, finish) = self.windows_of(hospital, registered)?;
-        Some((window::spans(weekly, now, until, max), finish))
+        let is_kept = matches!(self.windows, WindowRule::Windows { keeps_registered: true, .. });
+        if !is_kept || registered.is_empty() || weekly == registered {
+            return Some((window::spans(weekly, now, until, max), finish));
+        }
+        let all = |windows| window::spans(windows, now, until, usize::MAX);
+        let mut kept = window::common(&all(weekly), &all(registered));
+        kept.truncate(max);
+        Some((kept, finish))
+    }
+
+    /// The windows that a hospital registered and that this deployment does not keep.
+    pub(crate) fn ignored_windows<'a>(&self, hospital: &HospitalId, registered: &'a [Weekly]) -> &'a [Weekly] {
+        let is_ignored = match &self.windows {
+            WindowRule::Anytime | WindowRule::Ignored { .. } => true,
+            WindowRule::Registered { .. } | WindowRule::Windows { keeps_registered: true, .. } => false,
+            WindowRule::Windows { given, .. } => given.get(hospital).is_some_and(|given| given != registered),
+        };
+        if is_ignored { registered } else { &[] }
     }
 }

@@ -9,7 +9,7 @@ use super::trigger::{self, Origins, Reaction};
 use super::{Change, Deployment, Origin, PhaseStatus, Status, duty, gate};
 
 /// One thing to do: the action's name, the change, and why.
-type Next = (&'static str, Change, String);
+pub(super) type Next = (&'static str, Change, String);
 
 /// The next changes of every deployment, at most one each; call again until there are none.
 pub(crate) fn step(state: &State, now: UtcMillis) -> Vec<Proposal> {
@@ -21,6 +21,11 @@ pub(crate) fn step(state: &State, now: UtcMillis) -> Vec<Proposal> {
             Some(proposal(id, next))
         })
         .collect()
+}
+
+/// What this deployment does next.
+pub(super) fn reaction(state: &State, deployment: &Deployment, now: UtcMillis) -> Option<Next> {
+    next(deployment, now, &|device| origin(state, device))
 }
 
 /// Who vouches for what is known of a device.

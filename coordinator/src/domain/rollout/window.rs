@@ -124,6 +124,25 @@ pub(crate) fn spans(windows: &[Weekly], from: UtcMillis, until: UtcMillis, max: 
     joined
 }
 
+/// The spans that lie in both lists, each of which is in order and without overlaps, as [`spans`] returns it.
+pub(crate) fn common(one: &[Window], other: &[Window]) -> Vec<Window> {
+    let (mut i, mut j, mut both) = (0, 0, Vec::new());
+    while let (Some(a), Some(b)) = (one.get(i), other.get(j)) {
+        let shared = Window { opens_at: a.opens_at.max(b.opens_at), closes_at: a.closes_at.min(b.closes_at) };
+        if shared.opens_at < shared.closes_at {
+            both.push(shared);
+        }
+        if a.closes_at <= b.closes_at { i += 1 } else { j += 1 }
+    }
+    both
+}
+
+/// A moment on the wall clock of a zone, for example `Sun 2026-12-06 02:00 EST`; in universal time if the zone is not known.
+pub(crate) fn local_time(at: UtcMillis, timezone: &str) -> String {
+    let zone = zone(timezone).unwrap_or(TimeZone::UTC);
+    timestamp(at).to_zoned(zone).strftime("%a %Y-%m-%d %H:%M %Z").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

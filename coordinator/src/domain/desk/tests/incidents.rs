@@ -117,5 +117,5 @@ fn a_release_that_is_taken_back_is_deployed_no_more() {
     assert!(!office.deployment("D-1").is_active(), "{:?}", office.deployment("D-1").status);
     office.give("regulatory", withdraw());
     office.refuses("regulatory", withdraw(), "wrong-step", "withdrawn already");
-    office.refuses("operator", create("D-2", &all(22, "")), "not-approved", "Withdrawn");
+    office.refuses("operator", create("D-2", &all(22, "")), "not-approved", "withdrawn");
 }

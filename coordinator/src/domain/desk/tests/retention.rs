@@ -187,10 +187,11 @@ fn seed_ret_a_legal_hold_keeps_what_it_names_and_all_that_it_needs() {
     let hold =
         |object: &str| Command::PlaceHold { hold: "LH-1".into(), object: object.into(), reason: "a claim".into() };
     office.refuses("regulatory", hold("everything"), "invalid-field", "object");
-    office.give("regulatory", hold("device/H1-D1"));
     let held = device(1, 1);
     let hold_device = format!("device/{held}");
-    office.give("regulatory", Command::ReleaseHold { hold: "LH-1".into(), reason: "wrong id".into() });
+    for unknown in ["device/H1-D1", "hospital/H-9", "gateway/GW-9", "deployment/D-9", "user/nobody"] {
+        office.refuses("regulatory", hold(unknown), "not-found", "there is no");
+    }
     office.give("regulatory", hold(&hold_device));
     office.pass(12 * YEAR_MS);
     let gone = office.dispose("X-1");
@@ -204,6 +205,16 @@ fn seed_ret_a_legal_hold_keeps_what_it_names_and_all_that_it_needs() {
     assert!(stays(&|r| r.action == "deployment.create"), "the deployment that it was part of is its story too");
     assert!(!stays(&|r| r.action == "session.open"));
     office.give("regulatory", Command::ReleaseHold { hold: "LH-1".into(), reason: "settled".into() });
+    office.give(
+        "admin",
+        Command::CreateUser {
+            user: id("operator"),
+            printed_name: "Operator".into(),
+            roles: vec![AccessRole::Operator],
+            hospital: None,
+            credential: Digest([1; 32]),
+        },
+    );
     office.give(
         "regulatory",
         Command::PlaceHold { hold: "LH-U".into(), object: "user/operator".into(), reason: "r".into() },

@@ -4,9 +4,19 @@ use super::*;
 
 fn parsed(text: &str) -> Result<DeploymentRequest, Refusal> {
     let json: DeploymentJson = serde_json::from_str(text).expect("the seed's JSON");
-    let request = json.parse(Some("FW-1"))?;
+    let request = json.parse(json.firmware_id.is_none().then_some("FW-1"))?;
     request.spec.check()?;
     Ok(request)
+}
+
+#[test]
+fn cli_1_two_releases_in_one_request_are_refused() {
+    let json: DeploymentJson =
+        serde_json::from_str(r#"{ "strategy": "Progressive", "firmwareId": "FW-2" }"#).expect("JSON");
+    let refusal = json.parse(Some("FW-1")).expect_err("which of them?");
+    assert!(refusal.detail.contains("FW-2") && refusal.detail.contains("FW-1"), "{refusal}");
+    assert_eq!(json.parse(Some("FW-2")).expect("the same twice").firmware.as_str(), "FW-2");
+    assert_eq!(json.parse(None).expect("named once").firmware.as_str(), "FW-2");
 }
 
 /// Both spellings, letter by letter as the seed documents write them.
@@ -119,7 +129,7 @@ fn seed_strat_scheduled_is_taken_as_the_seed_writes_it() {
         }"#,
     )
     .expect("accepted");
-    let WindowRule::Windows { given, finish } = &request.spec.windows else { panic!("windows") };
+    let WindowRule::Windows { given, finish, .. } = &request.spec.windows else { panic!("windows") };
     let weekly = Weekly { weekday: 7, start_s: 7_200, end_s: 21_600, timezone: "America/New_York".into() };
     assert_eq!(given.values().next(), Some(&vec![weekly.clone()]));
     assert_eq!(*finish, Finish::Inside);

@@ -1,0 +1,169 @@
+//! What a release changes against another: the fields of the signed manifest, and the parts of the bill of materials.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::extract::State;
+use mdfm_shared::id::FirmwareId;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::request::{Origin, Path, id};
+use super::{Api, Problem};
+use crate::domain::access::Permission;
+use crate::domain::firmware::Firmware;
+use crate::domain::{Refusal, State as Domain};
+
+/// One field of the manifest that is another.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Difference {
+    field: String,
+    /// `null` if the other release has no such field.
+    before: Value,
+    after: Value,
+}
+
+/// One part of the bill of materials that is another.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PartDifference {
+    name: String,
+    /// The versions in the other release; empty if the part is added.
+    before: Vec<String>,
+    /// The versions in this release; empty if the part is removed.
+    after: Vec<String>,
+}
+
+/// What a release changes against another.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Differences {
+    firmware_id: String,
+    manifest_digest: Option<String>,
+    /// The other release; `null` if nothing of this model runs a release from here.
+    against: Option<String>,
+    against_version: Option<String>,
+    /// Devices in service that run the other release now.
+    against_devices: u64,
+    fields: Vec<Difference>,
+    /// Parts of the bills of materials; `null` if one of the releases has none on record.
+    parts: Option<Vec<PartDifference>>,
+}
+
+fn fields(before: &Value, after: &Value) -> Vec<Difference> {
+    let keys = |value: &Value| value.as_object().into_iter().flatten().map(|(k, _)| k.clone()).collect::<Vec<_>>();
+    let all: BTreeSet<String> = keys(before).into_iter().chain(keys(after)).collect();
+    let changed = all.into_iter().filter(|key| before[key] != after[key]);
+    changed.map(|field| Difference { before: before[&field].clone(), after: after[&field].clone(), field }).collect()
+}
+
+fn parts_of(firmware: &Firmware) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut parts: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for part in &firmware.sbom {
+        parts.entry(&part.name).or_default().insert(part.version.as_deref().unwrap_or("without a version"));
+    }
+    parts
+}
+
+fn parts(before: &Firmware, after: &Firmware) -> Option<Vec<PartDifference>> {
+    if before.sbom.is_empty() || after.sbom.is_empty() {
+        return None;
+    }
+    let (before, after) = (parts_of(before), parts_of(after));
+    let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
+    let versions = |of: &BTreeMap<&str, BTreeSet<&str>>, name: &str| -> Vec<String> {
+        of.get(name).into_iter().flatten().map(|v| (*v).to_owned()).collect()
+    };
+    let changed = names.into_iter().filter(|name| before.get(name) != after.get(name));
+    let part = |name: &str| PartDifference {
+        name: name.to_owned(),
+        before: versions(&before, name),
+        after: versions(&after, name),
+    };
+    Some(changed.map(part).collect())
+}
+
+/// Devices in service that run an image of this release.
+fn running(state: &Domain, firmware: &Firmware) -> u64 {
+    let Some((image, _)) = firmware.image else { return 0 };
+    let runs = state.devices.values().filter(|d| d.retired_at.is_none() && d.model == firmware.model);
+    runs.filter(|d| d.running_sha256 == Some(image)).count() as u64
+}
+
+/// The release of the same model that most devices run now, other than `id`; the newest of several.
+fn in_the_field<'a>(state: &'a Domain, id: &FirmwareId, firmware: &Firmware) -> Option<(&'a FirmwareId, &'a Firmware)> {
+    let others = state.firmware.iter().filter(|(other, f)| *other != id && f.model == firmware.model);
+    let counted = others.map(|(other, f)| {
+        let number = f.manifest.as_ref().map_or(0, |m| m.manifest.release_number);
+        ((running(state, f), number), (other, f))
+    });
+    counted.filter(|((devices, _), _)| *devices > 0).max_by_key(|(rank, _)| *rank).map(|(_, release)| release)
+}
+
+fn differences(state: &Domain, id: &FirmwareId, other: Option<&FirmwareId>) -> Result<Differences, Refusal> {
+    let firmware = state.need_firmware(id)?;
+    let against = match other {
+        Some(other) => Some((other, state.need_firmware(other)?)),
+        None => in_the_field(state, id, firmware),
+    };
+    if let Some((other, held)) = against.filter(|(_, held)| held.model != firmware.model) {
+        let problem = format!("{other} is for {}, {id} is for {}: nothing to compare", held.model, firmware.model);
+        return Err(Refusal::invalid("other", problem));
+    }
+    let manifest = |f: &Firmware| {
+        let attached = f.manifest.as_ref();
+        attached.and_then(|m| serde_json::to_value(&m.manifest).ok()).unwrap_or(Value::Null)
+    };
+    let before = against.map_or(Value::Null, |(_, held)| manifest(held));
+    Ok(Differences {
+        firmware_id: id.to_string(),
+        manifest_digest: firmware.manifest.as_ref().map(|m| m.digest.to_string()),
+        against: against.map(|(other, _)| other.to_string()),
+        against_version: against.map(|(_, held)| held.version.clone()),
+        against_devices: against.map_or(0, |(_, held)| running(state, held)),
+        fields: if against.is_some() { fields(&before, &manifest(firmware)) } else { Vec::new() },
+        parts: against.and_then(|(_, held)| parts(held, firmware)),
+    })
+}
+
+/// What a release changes against another one of the same model.
+#[utoipa::path(get, path = "/api/v1/firmware/{firmware}/differences/{other}",
+    responses((status = 200, body = Differences), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn against(
+    State(api): State<Api>,
+    origin: Origin,
+    Path((firmware, other)): Path<(String, String)>,
+) -> Result<axum::Json<Differences>, Problem> {
+    origin.need(&api, Permission::ReadAll, "firmware.differences", &format!("firmware/{firmware}")).await?;
+    let (firmware, other) = (id("firmware", &firmware)?, id("other", &other)?);
+    Ok(axum::Json(differences(&api.runner.state(), &firmware, Some(&other))?))
+}
+
+/// What a release changes against the one that most devices of the model run now.
+#[utoipa::path(get, path = "/api/v1/firmware/{firmware}/differences",
+    responses((status = 200, body = Differences), (status = 404, body = Problem)))]
+pub(super) async fn against_the_field(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(firmware): Path<String>,
+) -> Result<axum::Json<Differences>, Problem> {
+    origin.need(&api, Permission::ReadAll, "firmware.differences", &format!("firmware/{firmware}")).await?;
+    Ok(axum::Json(differences(&api.runner.state(), &id("firmware", &firmware)?, None)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn cli_6_every_field_that_changed_is_listed() {
+        let before = json!({ "version": "2.1", "hardware": ["A", "B"], "gone": 1, "same": true });
+        let after = json!({ "version": "2.2", "hardware": ["B"], "new": { "x": 1 }, "same": true });
+        let found: Vec<String> = fields(&before, &after).iter().map(|d| d.field.clone()).collect();
+        assert_eq!(found, ["gone", "hardware", "new", "version"]);
+        assert_eq!(fields(&before, &before), []);
+    }
+}

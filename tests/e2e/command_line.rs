@@ -1,0 +1,263 @@
+//! What people met at the command line: `mdfmctl` and the demonstration as they are called, in one installation.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use mdfm_tests::{Layout, Role, World, device_id, hospital_id, program, wait_for};
+use serde_json::{Value, json};
+
+use crate::{fresh_dir, image};
+
+/// Runs `mdfmctl` without a terminal, as it is called.
+fn called(world: &World, role: Role, arguments: &[&str]) -> Output {
+    let mut command = Command::new(program("mdfmctl").unwrap());
+    command.args(["--session", &world.session(role)]).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat()
+}
+
+/// What it printed, of a call that succeeds.
+fn says(world: &World, role: Role, arguments: &[&str]) -> String {
+    let output = called(world, role, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+    text(&output)
+}
+
+/// What it printed, of a call that fails with this exit status.
+fn fails(world: &World, role: Role, status: i32, words: &str, arguments: &[&str]) -> String {
+    let output = called(world, role, arguments);
+    let text = text(&output);
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
+    assert!(text.contains(words), "{arguments:?}: {text}");
+    assert!(!text.contains("UtcMillis") && !text.contains(" { "), "no Rust in it: {text}");
+    text
+}
+
+fn plan(world: &World, name: &str, plan: &Value) -> String {
+    let file = world.dir.join(format!("{name}.json"));
+    std::fs::write(&file, plan.to_string()).unwrap();
+    file.display().to_string()
+}
+
+/// One installation for every row that needs one; each part leaves it as the next expects it.
+#[test]
+fn cli_1_to_25_the_tool_in_one_installation() {
+    let dir = fresh_dir("command-line");
+    let world = World::start(&dir, Layout { hospitals: 2, devices: 2, ..Layout::default() }).unwrap();
+    let first = image(&dir, 31, 200_000);
+    world.upload("FW-2.2.0", "2.2.0", 22, &first, 1.0).unwrap();
+    signing(&world, &first);
+    for role in [Role::Clinical, Role::Regulatory] {
+        world.approve("FW-2.2.0", role).unwrap();
+    }
+    policies(&world);
+    let id = deploying(&world);
+    rolling_back(&world, &id);
+    recalling(&world);
+    looking(&world, &id);
+    retiring(&world);
+}
+
+/// CLI-5, CLI-6.
+fn signing(world: &World, first: &Path) {
+    let shown = says(world, Role::Clinical, &["firmware", "show", "FW-2.2.0"]);
+    for words in ["hardware", "release number", "security version", "class", "trial", "bill of materials"] {
+        assert!(shown.to_lowercase().contains(words), "{words}: {shown}");
+    }
+    let differences = says(world, Role::Clinical, &["firmware", "differences", "FW-2.2.0"]);
+    assert!(differences.contains("nothing to compare"), "no release is in the field yet: {differences}");
+    let (key, digest) = (world.key("qa"), world.manifest_digest("FW-2.2.0").unwrap());
+    let approve = |reason: &str, more: &[&str]| {
+        let all = [&["approve", "FW-2.2.0", "--role", "QA", "--key", &key, "--reason", reason][..], more].concat();
+        called(world, Role::Qa, &all)
+    };
+    let named = ["--yes", "--manifest-digest", &digest];
+    let blank = approve(" ", &named);
+    assert!(!blank.status.success() && text(&blank).contains("reason"), "{}", text(&blank));
+    let blind = approve("tested", &["--yes"]);
+    assert!(text(&blind).contains("--yes needs --digest"), "{}", text(&blind));
+    let other = image(&world.dir, 99, 1_000).display().to_string();
+    let wrong = approve("tested", &[&named[..], &["--image", &other]].concat());
+    assert!(!wrong.status.success() && text(&wrong).contains("nothing was signed: the release has the image"));
+    let right = approve("tested", &[&named[..], &["--image", &first.display().to_string()]].concat());
+    assert!(right.status.success(), "{}", text(&right));
+    let view = world.ctl(Role::Qa, &["firmware", "show", "FW-2.2.0"]).unwrap();
+    assert_eq!(view["approvals"].as_array().map(Vec::len), Some(1), "only the last one was given");
+    // The endpoint signs only what its caller was shown.
+    let fields = ["firmwareId", "manifestDigest"];
+    assert!(fields.iter().all(|field| !view[*field].is_null()));
+}
+
+/// CLI-3.
+fn policies(world: &World) {
+    let (hospital, window) = (hospital_id(1), "Sunday 02:00-06:00 America/New_York");
+    let policy = ["hospitals", "policy"];
+    fails(world, Role::Operator, 2, "unrecognized subcommand", &[&policy[..], &[&hospital]].concat());
+    let change = |more: &[&'static str]| -> Vec<&str> { [&policy[..], &["change", &hospital], more].concat() };
+    fails(world, Role::Operator, 2, "--add-window", &change(&["--reason", "nothing named"]));
+    fails(world, Role::Operator, 2, "--reason", &change(&["--consent"]));
+    says(world, Role::Operator, &change(&["--add-window", window, "--reason", "agreed"]));
+    says(world, Role::Operator, &change(&["--consent", "--reason", "the ward asks"]));
+    let shown = says(world, Role::Operator, &[&policy[..], &["show", &hospital]].concat());
+    assert!(shown.contains("Sunday 02:00:00-06:00:00 America/New_York") && shown.contains("asked for"), "{shown}");
+    says(world, Role::Operator, &change(&["--no-consent", "--reason", "no more"]));
+    fails(world, Role::Operator, 5, "has these values already", &change(&["--no-consent", "--reason", "again"]));
+    let shown = says(world, Role::Operator, &[&policy[..], &["show", &hospital]].concat());
+    assert!(shown.contains("Sunday") && shown.contains("not asked for"), "the windows stay: {shown}");
+}
+
+/// CLI-1, CLI-4, CLI-9, CLI-23.
+fn deploying(world: &World) -> String {
+    let phases = json!([{ "hospitalCohort": "all", "percentage": 100, "maxErrorRatePercent": 30, "monitoringDuration": "PT1H" }]);
+    let named = json!({ "firmwareId": "FW-2.2.0", "strategy": "Progressive", "phases": phases });
+    let file = plan(world, "named", &named);
+    fails(world, Role::Operator, 1, "which of them is meant?", &["deploy", "--firmware", "FW-9", &file, "--dry-run"]);
+    let shown = says(world, Role::Operator, &["deploy", &file, "--dry-run"]);
+    assert!(shown.contains("FW-2.2.0 for 4 devices") && shown.contains("(20"), "local and universal time: {shown}");
+    assert!(!shown.contains("IGNORED") && !shown.contains("byGate"), "{shown}");
+    fails(world, Role::Operator, 1, "confirmed on a terminal, or with --yes", &["deploy", &file]);
+    assert_eq!(world.ctl(Role::Operator, &["deployments", "list"]).unwrap(), json!([]), "nothing was started");
+    let mut urgent = named.clone();
+    urgent["ignoreWindows"] = json!(true);
+    let file = plan(world, "no-reason", &urgent);
+    fails(world, Role::Operator, 6, "ignoreWindowsReason", &["deploy", &file, "--dry-run"]);
+    urgent["ignoreWindowsReason"] = json!("alarms fail");
+    let file = plan(world, "urgent", &urgent);
+    let shown = says(world, Role::Operator, &["deploy", &file, "--dry-run"]);
+    assert!(shown.contains("IGNORED: its window Sunday 02:00:00-06:00:00 America/New_York, next Sun"), "{shown}");
+    let mut typo = named.clone();
+    typo["phases"][0]["hospitalCohort"] = json!("al");
+    let file = plan(world, "typo", &typo);
+    let output = called(world, Role::Operator, &["deploy", &file, "--dry-run"]);
+    // Without cohorts in the fleet it is a note; with them it is refused with the one that was meant.
+    assert!(text(&output).contains("\"al\""), "{}", text(&output));
+    let file = plan(world, "wrong-type", &json!({ "firmwareId": "FW-2.2.0", "strategy": 7 }));
+    fails(world, Role::Operator, 6, "expected a string at line 1 column", &["deploy", &file, "--dry-run"]);
+    let id = world.deploy("FW-2.2.0", &urgent).unwrap();
+    wait_for("the devices to confirm", Duration::from_secs(60), || {
+        let view = world.deployment(&id)?;
+        let done = view["devices"].as_array().unwrap().iter().filter(|d| d["state"] == "confirmed").count();
+        Ok((done == 4).then_some(()))
+    })
+    .unwrap();
+    let list = says(world, Role::Operator, &["deployments", "list", "--active"]);
+    assert!(list.contains(&id) && list.contains("monitoring"), "{list}");
+    assert!(says(world, Role::Operator, &["deployments", "show", &id]).contains(&device_id(2, 2)));
+    id
+}
+
+/// CLI-8.
+fn rolling_back(world: &World, id: &str) {
+    let device = device_id(1, 1);
+    let order = ["rollback", id, "--device", &device, "--reason", "screen flickers"];
+    fails(world, Role::Operator, 1, "--because operational", &order);
+    let dry = says(world, Role::Operator, &[&order[..], &["--because", "Firmware", "--dry-run"]].concat());
+    assert!(dry.contains("1 devices count as failed"), "{dry}");
+    fails(world, Role::Operator, 1, "with --yes", &[&order[..], &["--because", "operational"]].concat());
+    let all = says(world, Role::Operator, &["rollback", id, "--reason", "x", "--dry-run"]);
+    assert!(all.contains("4 devices in 2 hospitals"), "{all}");
+    fails(world, Role::Operator, 1, "with --yes", &["rollback", id, "--reason", "x"]);
+    assert_eq!(world.deployment(id).unwrap()["status"]["name"], "running", "nothing was done");
+    says(world, Role::Operator, &["abort", id, "--yes", "--reason", "the recall follows"]);
+    wait_for("the deployment to end", Duration::from_secs(30), || {
+        Ok((world.deployment(id)?["status"]["name"] == "aborted").then_some(()))
+    })
+    .unwrap();
+    // CLI-16: whoever follows learns from the exit status how it ended.
+    let followed = called(world, Role::Operator, &["watch", id, "--follow"]);
+    assert_eq!(followed.status.code(), Some(11), "{}", text(&followed));
+    assert_eq!(String::from_utf8_lossy(&followed.stdout).lines().count(), 1, "{}", text(&followed));
+}
+
+/// CLI-2.
+fn recalling(world: &World) {
+    let open = ["recalls", "open", "--model", "CardiacMonitor-X200", "--reason", "alarms", "--action"];
+    let with = |more: &[&'static str]| -> Vec<&str> { [&open[..], more].concat() };
+    fails(world, Role::Regulatory, 6, "allReleases", &with(&["rollBack", "--yes"]));
+    fails(world, Role::Regulatory, 2, "possible values", &with(&["destroy", "--all-releases"]));
+    let dry = says(world, Role::Regulatory, &with(&["rollback", "--all-releases", "--dry-run"]));
+    assert!(dry.contains("1 releases and 4 devices in 2 hospitals") && dry.contains("FW-2.2.0"), "{dry}");
+    fails(world, Role::Regulatory, 1, "with --yes", &with(&["rollBack", "--all-releases"]));
+    let contradicts = with(&["quarantine", "--all-releases", "--release-from", "3", "--yes"]);
+    fails(world, Role::Regulatory, 6, "contradicts", &contradicts);
+    assert_eq!(world.ctl(Role::Regulatory, &["recalls", "list"]).unwrap(), json!([]), "nothing was opened");
+}
+
+/// CLI-10, CLI-15, CLI-24, CLI-25.
+fn looking(world: &World, id: &str) {
+    let mut command = Command::new(program("mdfmctl").unwrap());
+    command.args(["--session", &world.session(Role::Operator), "audit", "search", "--limit", "500"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut byte = [0];
+    child.stdout.take().unwrap().read_exact(&mut byte).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "as `head` leaves it: {}", text(&output));
+
+    let who = says(world, Role::Operator, &["whoami"]);
+    assert!(who.contains("operator") && who.contains("second factor"), "{who}");
+    fails(world, Role::Operator, 4, "NO-1", &["devices", "show", "NO-1"]);
+    fails(world, Role::Operator, 4, "dep-none", &["deployments", "show", "dep-none"]);
+    let none = called(world, Role::Regulatory, &["recalls", "list"]);
+    assert!(none.stdout.is_empty() && String::from_utf8_lossy(&none.stderr).contains("nothing found"));
+    assert!(says(world, Role::Auditor, &["audit", "search", "--since", "1h", "--limit", "5"]).contains("ENTRY"));
+    let future = called(world, Role::Auditor, &["audit", "search", "--since", "2099-01-01"]);
+    assert!(String::from_utf8_lossy(&future.stderr).contains("nothing found"), "{}", text(&future));
+    fails(world, Role::Auditor, 1, "is not a time", &["audit", "search", "--since", "yesterday"]);
+
+    let token = world.dir.join("sessions/machine.token").display().to_string();
+    let made = ["tokens", "create", "ci", "--permission", "readAll", "--permission", "read", "--expires", "1d"];
+    world.ctl(Role::Operator, &[&made[..], &["--out", &token]].concat()).unwrap();
+    let mut machine = Command::new(program("mdfmctl").unwrap());
+    machine.env("MDFMCTL_TOKEN", std::fs::read_to_string(&token).unwrap().trim());
+    machine.env("MDFMCTL_URL", format!("https://127.0.0.1:{}", world.port));
+    machine.env("MDFMCTL_CA", world.dir.join("coordinator/ca.pem"));
+    let listed = machine.args(["--session", "/nonexistent/session", "deployments", "list"]).output().unwrap();
+    assert!(listed.status.success() && text(&listed).contains(id), "{}", text(&listed));
+}
+
+/// CLI-9, CLI-18, and the sets that wiped what was not named (CLI-3).
+fn retiring(world: &World) {
+    let hold = ["retention", "hold", "LH-1", "--object", "device/NO-1", "--reason", "a claim"];
+    fails(world, Role::Regulatory, 4, "NO-1", &hold);
+    let device = device_id(2, 2);
+    let serial = world.ctl(Role::Operator, &["devices", "show", &device]).unwrap()["serialNumber"].clone();
+    let same = ["devices", "change", &device, "--serial", serial.as_str().unwrap(), "--reason", "checked"];
+    fails(world, Role::Operator, 5, "has these values already", &same);
+    fails(world, Role::Operator, 1, "with --yes", &["devices", "retire", &device, "--reason", "worn out"]);
+    world.ctl(Role::Operator, &["devices", "retire", &device, "--reason", "worn out"]).unwrap();
+    assert!(!says(world, Role::Operator, &["devices", "list"]).contains(&device));
+    assert!(says(world, Role::Operator, &["devices", "list", "--all"]).contains(&device));
+
+    let group = ["groups", "set", "ICU", "--name", "Ward", "--device", &device_id(1, 1), "--reason", "list"];
+    says(world, Role::Operator, &group);
+    let replaced = ["groups", "set", "ICU", "--name", "Ward", "--device", &device_id(1, 2), "--reason", "list"];
+    fails(world, Role::Operator, 1, "a list of 1 devices", &replaced);
+    says(world, Role::Operator, &["groups", "change", "ICU", "--add-device", &device_id(1, 2), "--reason", "moved in"]);
+    let members = world.ctl(Role::Operator, &["groups", "devices", "ICU"]).unwrap();
+    assert_eq!(members.as_array().map(Vec::len), Some(2), "{members}");
+    fails(world, Role::Regulatory, 2, "--not-reportable", &["incidents", "decide", "inc-1", "--reason", "x"]);
+    fails(world, Role::Qa, 2, "--none", &["notices", "address"]);
+    let longer = ["retention", "set", "--audit-years", "9", "--reason", "policy"];
+    fails(world, Role::Regulatory, 1, "never get shorter again", &longer);
+}
+
+#[test]
+fn cli_19_the_demonstration_deletes_only_what_it_made() {
+    let dir = fresh_dir("demo-folder");
+    std::fs::create_dir_all(dir.join("demo-run")).unwrap();
+    std::fs::write(dir.join("demo-run/thesis.txt"), "ten years of work").unwrap();
+    let demo = |arguments: &[&str]| {
+        Command::new(program("mdfm-demo").unwrap()).current_dir(&dir).args(arguments).output().unwrap()
+    };
+    let help = demo(&["--help"]);
+    assert!(help.status.success() && text(&help).contains("Usage: mdfm-demo"), "{}", text(&help));
+    assert!(!demo(&["--frobnicate"]).status.success());
+    let refused = demo(&[]);
+    assert!(!refused.status.success() && text(&refused).contains("left alone"), "{}", text(&refused));
+    assert!(dir.join("demo-run/thesis.txt").exists());
+    assert!(text(&demo(&["stop"])).contains("0 processes"));
+}
