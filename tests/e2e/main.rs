@@ -14,6 +14,7 @@ mod attack_trust;
 mod audit;
 mod bad_input;
 mod ceremony;
+mod chains;
 mod delta;
 mod device_door;
 mod exit_codes;
