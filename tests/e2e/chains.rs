@@ -90,8 +90,8 @@ fn fld_6_a_snapshot_put_back_heals_without_a_hand() {
     assert!(search("telemetry.anomaly") <= 2, "and costs little");
     wait_for("people to be notified", PATIENCE, || {
         let notices = world.ctl(Role::Operator, &["notices", "list"])?;
-        let told = notices.as_array().is_some_and(|all| all.iter().any(|n| n["kind"] == "gatewayAnomaly"));
-        Ok(told.then_some(()))
+        let notified = notices.as_array().is_some_and(|all| all.iter().any(|n| n["kind"] == "gatewayAnomaly"));
+        Ok(notified.then_some(()))
     })
     .unwrap();
     // After the attack the same gateway takes a good release, and the whole log verifies.

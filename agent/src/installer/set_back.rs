@@ -1,5 +1,5 @@
 //! A journal that may be older than its device: the gateway's disk was restored, or the device was changed while another machine was the
-//! gateway. What the device runs for good is the truth; the journal follows it.
+//! gateway. What the device runs permanently is the truth; the journal follows it.
 
 use mdfm_shared::device::Report;
 use mdfm_shared::telemetry::FirmwareReport;

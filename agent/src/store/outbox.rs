@@ -35,7 +35,7 @@ const BATCH_BYTES_MAX: usize = 24 * 1024;
 /// Without progress for so long, everything unacknowledged is sent again; each time after twice the time,
 const RESEND_MS: u64 = 5_000;
 /// up to this one.
-const RESEND_MS_MAX: u64 = 60_000;
+const RESEND_MS_MAX: u64 = 30_000;
 /// The same while the coordinator takes nothing of this gateway before a person has decided; then one batch is sent.
 const HELD_RESEND_MS: u64 = 15 * 60_000;
 /// A full outbox is emptied to this share of its bound, so that the work is not done for every event.
@@ -174,6 +174,35 @@ fn is_signed_by(batch: &[u8], key: &SecretKey) -> bool {
     signed.is_ok_and(|signed| signed.verify(&KeySet::single(key.public())).is_ok())
 }
 
+/// The sealed batches of a chain, and the digest that the first of them names.
+fn sealed_in(stored: Vec<(String, Vec<u8>)>) -> Result<(BTreeMap<u64, Sealed>, Option<Digest>), StoreError> {
+    let (mut pending, mut before) = (BTreeMap::new(), None);
+    for (key, bytes) in stored {
+        let sequence = key.trim_start_matches("outbox/").parse::<u64>().ok();
+        let signed = wire::decode::<Signed<TelemetryBatch>>(&bytes).ok();
+        let (Some(sequence), Some(signed)) = (sequence, signed) else {
+            return Err(StoreError::Decode { key });
+        };
+        if before.is_none() {
+            before = signed.decode_unverified().ok().map(|batch| batch.previous);
+        }
+        pending.insert(sequence, Sealed { bytes: bytes.len() as u64, digest: signed.digest() });
+    }
+    Ok((pending, before))
+}
+
+fn waiting_in(store: &impl Store) -> Result<BTreeMap<u64, Item>, StoreError> {
+    let mut waiting = BTreeMap::new();
+    for (key, bytes) in store.scan(WAITING_PREFIX)? {
+        let number = key.trim_start_matches(WAITING_PREFIX).parse::<u64>().ok();
+        let (Some(number), Ok(decoded)) = (number, wire::decode(&bytes)) else {
+            return Err(StoreError::Decode { key });
+        };
+        waiting.insert(number, Item { waiting: decoded, bytes: bytes.len() as u64, stored: true, is_new: false });
+    }
+    Ok(waiting)
+}
+
 impl Outbox {
     /// Loads what is in the store. A new epoch, or a new key, starts a new chain with nothing sealed. What the old one still held goes into it: events
     /// that were sealed and not acknowledged first, because the batches around them fit no other chain or key, then those that wait.
@@ -208,17 +237,7 @@ impl Outbox {
         // Above the epoch of the enrolment are those that this gateway began itself.
         let chain = match held.filter(|c| c.epoch >= epoch && is_own) {
             Some(chain) => {
-                for (key, bytes) in stored {
-                    let sequence = key.trim_start_matches("outbox/").parse::<u64>().ok();
-                    let signed = wire::decode::<Signed<TelemetryBatch>>(&bytes).ok();
-                    let (Some(sequence), Some(signed)) = (sequence, signed) else {
-                        return Err(StoreError::Decode { key });
-                    };
-                    if freed.is_none() {
-                        freed = signed.decode_unverified().ok().map(|batch| batch.previous);
-                    }
-                    pending.insert(sequence, Sealed { bytes: bytes.len() as u64, digest: signed.digest() });
-                }
+                (pending, freed) = sealed_in(stored)?;
                 chain
             }
             None => {
@@ -233,14 +252,7 @@ impl Outbox {
                 Chain { epoch, sequence: 0, last: Digest([0; 32]) }
             }
         };
-        let mut waiting = BTreeMap::new();
-        for (key, bytes) in store.scan(WAITING_PREFIX)? {
-            let number = key.trim_start_matches(WAITING_PREFIX).parse::<u64>().ok();
-            let (Some(number), Ok(decoded)) = (number, wire::decode(&bytes)) else {
-                return Err(StoreError::Decode { key });
-            };
-            waiting.insert(number, Item { waiting: decoded, bytes: bytes.len() as u64, stored: true, is_new: false });
-        }
+        let mut waiting = waiting_in(store)?;
         if !unsealed.is_empty() {
             put_before(&mut waiting, unsealed, &mut writes);
         }

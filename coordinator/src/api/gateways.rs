@@ -47,7 +47,7 @@ pub(crate) struct GatewayView {
     telemetry: &'static str,
     /// Since when it is refused or held; `null` while it is continued.
     telemetry_since: Option<String>,
-    /// How many epochs the gateway has begun by itself within a day.
+    /// How many epochs the gateway has begun within a day, other than by enrolment.
     epochs_begun: usize,
     directive_serial: u64,
     /// The signed withdrawals that it holds, as it reported last; `null` before its first report of them.

@@ -136,7 +136,7 @@ pub(crate) fn chain_head(
 }
 
 /// The acknowledgement by number alone, for agents of earlier versions. They would free what was refused: while batches of the gateway
-/// are refused there is none.
+/// are refused it is `None`.
 pub(crate) fn acknowledgement(state: &State, gateway: &GatewayId) -> Option<CommitAck> {
     let held = state.gateways.get(gateway).filter(|held| held.healing.refused.is_none())?;
     let chain = &held.chain;

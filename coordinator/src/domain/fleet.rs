@@ -142,9 +142,10 @@ impl Gateway {
         let passed = (self.chain.epoch, self.chain.sequence) >= (anomaly.epoch, anomaly.expected);
         match anomaly.kind {
             AnomalyKind::Gap => !passed,
-            AnomalyKind::Fork | AnomalyKind::Stale | AnomalyKind::Epoch => {
+            AnomalyKind::Fork | AnomalyKind::Stale => {
                 self.healing.refused.is_some() || anomaly.epoch >= self.chain.epoch
             }
+            AnomalyKind::Epoch => self.healing.refused.is_some(),
             AnomalyKind::Held => self.healing.held_since.is_some(),
             AnomalyKind::SetBack => false,
             AnomalyKind::Repeats | AnomalyKind::Clone => true,

@@ -140,7 +140,7 @@ impl Site {
         self.gateway.store().clone()
     }
 
-    /// Firmware that the vendor was told of as a device's baseline.
+    /// Firmware that was reported as a baseline.
     fn adopted(&self) -> Vec<String> {
         let versions = self.vendor.events.iter().filter_map(|e| match &e.kind {
             EventKind::DeviceAdopted { firmware, .. } => Some(firmware.version.clone()),
@@ -223,7 +223,7 @@ fn fld_6_a_gateway_from_a_snapshot_heals_and_reports_all_again() {
 }
 
 #[test]
-fn fld_6_two_copies_of_a_gateway_begin_a_bounded_number_of_epochs() {
+fn fld_6_two_copies_begin_a_bounded_number_of_epochs() {
     let mut site = Site::new();
     let copy = site.disk();
     let mut disks = [copy.clone(), copy];
@@ -240,7 +240,7 @@ fn fld_6_two_copies_of_a_gateway_begin_a_bounded_number_of_epochs() {
 }
 
 #[test]
-fn fld_8_another_enrolment_keeps_the_backlog_and_reports_all_again() {
+fn fld_8_enrolment_again_keeps_the_backlog_and_reports_all() {
     let mut site = Site::new();
     site.gateway.link_down();
     let at = site.now;

@@ -120,8 +120,8 @@ impl World<'_> {
             {
                 self.note_head(&batch);
             }
-            let is_told = ["deployment.", "firmware.app", "telemetry.epoch", "telemetry.anomaly"];
-            if is_told.iter().any(|told| record.action.starts_with(told)) {
+            let is_shown = ["deployment.", "firmware.app", "telemetry.epoch", "telemetry.anomaly"];
+            if is_shown.iter().any(|shown| record.action.starts_with(shown)) {
                 let reason = record.reason.clone().unwrap_or_default();
                 self.say(&record.actor.id, &format!("{} {}: {reason}", record.action, record.object));
             }

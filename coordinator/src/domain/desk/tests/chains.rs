@@ -37,7 +37,7 @@ fn acknowledges(office: &Office) -> bool {
 }
 
 #[test]
-fn fld_6_an_epoch_begins_behind_the_head_and_people_hear_of_it() {
+fn fld_6_an_epoch_begins_behind_the_head_and_is_notified() {
     let mut office = Office::new();
     grow(&mut office, 3);
     let before = held(&office).chain.clone();
@@ -72,7 +72,7 @@ fn fld_6_an_epoch_begins_behind_the_head_and_people_hear_of_it() {
 }
 
 #[test]
-fn fld_6_an_epoch_whose_first_batch_was_lost_by_a_power_cut_goes_on() {
+fn fld_6_an_epoch_that_lost_its_first_batch_goes_on() {
     let mut office = Office::new();
     grow(&mut office, 2);
     let head = held(&office).chain.last();
