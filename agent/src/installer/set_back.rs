@@ -83,6 +83,7 @@ impl Installer {
         journal.confirmed = Some(running);
         journal.plan = None;
         (journal.confirmed_at, journal.fallback_manifest) = (None, None);
+        (journal.kept, journal.refused) = (None, None);
         self.enter(Phase::Idle, String::new(), step);
     }
 }

@@ -396,9 +396,11 @@ impl Oracle {
             known == Some(running) || own == InstallState::RollbackFailed,
             "DESIGN 10.5: {device} runs {running}, the log says {known:?} ({state:?}, its gateway {own:?})"
         );
-        // A gateway that forgot an installation has nothing to say of it.
+        // A gateway that forgot an installation has nothing to say of it, and one that refused a release returns to what it confirmed before.
+        let returned =
+            own == InstallState::Confirmed && matches!(state, Some(InstallState::Failed | InstallState::Idle));
         must!(
-            own == InstallState::Idle || state == Some(own),
+            own == InstallState::Idle || returned || state == Some(own),
             "DESIGN 10.5: the installation of {device} is {own:?}, the log says {state:?}"
         );
         Ok(())
