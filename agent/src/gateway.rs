@@ -2,6 +2,7 @@
 //! it is given; every change is durable before what follows from it can be taken.
 
 mod budget;
+mod chain;
 mod on_site;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -20,7 +21,7 @@ use mdfm_shared::wire::{self, FrameError, Topic};
 
 use crate::image::Image;
 use crate::installer::{BootId, Effect, Input, Installer, Journal, Now};
-use crate::store::{Class, Outbox, OutboxLimits, Store, StoreError, Write, shorten};
+use crate::store::{Class, Loaded, Outbox, OutboxLimits, Store, StoreError, Write, shorten};
 use crate::trust::{Bar, Question, Refused, Taken, Trust};
 use crate::trusted_time::TrustedTime;
 
@@ -193,6 +194,8 @@ pub(crate) struct Gateway<S> {
     hears_authority: bool,
     outbox: Outbox,
     devices: BTreeMap<DeviceId, DeviceState>,
+    /// Devices that are to be reported again.
+    due: BTreeSet<DeviceId>,
     connected: bool,
     fetching: BTreeSet<Digest>,
     fetch_after: BTreeMap<Digest, MonotonicMs>,
@@ -269,7 +272,8 @@ impl<S: Store> Gateway<S> {
         }
         let (time, time_damaged) = TrustedTime::load(&store, boot)?;
         let trust = Trust::load(&store, who.gateway.clone(), who.trust_root)?;
-        let (outbox, mut writes) = Outbox::load(&store, who.gateway.clone(), who.key.clone(), who.epoch, who.outbox)?;
+        let Loaded { outbox, mut writes, begins_again } =
+            Outbox::load(&store, who.gateway.clone(), who.key.clone(), who.epoch, who.outbox)?;
         let decode = |what: &str| {
             let what = what.to_owned();
             move |source| GatewayError::Decode { what, source }
@@ -294,7 +298,6 @@ impl<S: Store> Gateway<S> {
                 DeviceState { installer, report: None, staging: false, slot_is_here, budget: Budget::new(now.mono) };
             states.insert(device, state);
         }
-        store.commit(writes)?;
         let mut gateway = Self {
             who,
             store,
@@ -304,6 +307,7 @@ impl<S: Store> Gateway<S> {
             hears_authority: false,
             outbox,
             devices: states,
+            due: BTreeSet::new(),
             connected: false,
             fetching: BTreeSet::new(),
             fetch_after: BTreeMap::new(),
@@ -319,12 +323,21 @@ impl<S: Store> Gateway<S> {
             heartbeats: start << STARTS_SHIFT,
             outputs: VecDeque::new(),
         };
+        if begins_again {
+            // Whoever enrolled this gateway again may know nothing of what it reported before.
+            writes.extend(gateway.mark_due());
+        }
+        gateway.store.commit(writes)?;
+        gateway.load_due()?;
         gateway.record(
             now,
             None,
             [EventKind::AgentStarted { version: env!("CARGO_PKG_VERSION").into() }],
             Vec::new(),
         )?;
+        if begins_again {
+            gateway.report_again(now)?;
+        }
         gateway.take_up_besides(now)?;
         if time_damaged {
             let reason =
@@ -414,6 +427,16 @@ impl<S: Store> Gateway<S> {
     /// Batches made so far, and how many wait for an ack.
     pub(crate) fn outbox(&self) -> (u64, u64) {
         (self.outbox.made(), self.outbox.depth())
+    }
+
+    /// The epoch of its telemetry.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.outbox.epoch()
+    }
+
+    /// Digests of the sealed batches that are not acknowledged.
+    pub(crate) fn unacknowledged(&self) -> Vec<Digest> {
+        self.outbox.pending_digests().collect()
     }
 
     /// Where its state is kept.
@@ -640,7 +663,8 @@ impl<S: Store> Gateway<S> {
         let Some(state) = self.devices.get_mut(device) else { return Ok(()) };
         let report = bounded(report);
         state.report = Some(report.clone());
-        self.input(now, device, Input::Report(report))
+        self.input(now, device, Input::Report(report))?;
+        self.report_if_due(now, device)
     }
 
     /// A device reported a fault. The installer always learns of it; recorded it is within the device's budget.
@@ -719,6 +743,13 @@ impl<S: Store> Gateway<S> {
                 Ok(ack) => {
                     let writes = self.outbox.acknowledge(now.mono, &ack)?;
                     self.record(now, None, [], writes)?;
+                    return Ok(None);
+                }
+                Err(refused) => Err(refused),
+            },
+            Some(Topic::Chain(_)) => match self.trust.take_head(payload) {
+                Ok(head) => {
+                    self.take_head(now, &head)?;
                     return Ok(None);
                 }
                 Err(refused) => Err(refused),
@@ -868,7 +899,7 @@ impl<S: Store> Gateway<S> {
         self.heartbeats += 1;
         let heartbeat = Heartbeat {
             gateway: self.who.gateway.clone(),
-            epoch: self.who.epoch,
+            epoch: self.outbox.epoch(),
             sequence: self.heartbeats,
             at: now.utc,
             root_version: self.trust.root_version(),

@@ -9,7 +9,7 @@ use mdfm_shared::time::{MonotonicMs, UtcMillis};
 use mdfm_shared::tlog::Hash;
 
 use crate::gateway::{Gateway, Seat, Who};
-use crate::store::{OutboxLimits, Store, StoreError};
+use crate::store::{OutboxLimits, Store, StoreError, owner_write};
 use crate::trust::Trust;
 
 pub use crate::gateway::{Fetched, GatewayError, Held, Output};
@@ -40,6 +40,15 @@ pub fn enrolled_disk(roots: &[Vec<u8>], pinned: Digest) -> Result<Memory, StoreE
     let writes = Trust::enrol(roots, pinned).map_err(|e| StoreError::Decode { key: e.to_string() })?;
     let mut disk = Memory::default();
     disk.commit(writes)?;
+    Ok(disk)
+}
+
+/// The disk of a gateway after `mdfm-agent enrol --again` at the same coordinator: what was chained under the key of before is known by it.
+///
+/// # Errors
+/// The power is cut.
+pub fn enrolled_again(mut disk: Memory, before: &SecretKey) -> Result<Memory, StoreError> {
+    disk.commit(vec![owner_write(before.public().id())])?;
     Ok(disk)
 }
 
@@ -132,6 +141,14 @@ impl Agent {
     /// Batches of telemetry made so far, and how many of them wait for the coordinator's word.
     pub fn outbox(&self) -> (u64, u64) {
         self.0.outbox()
+    }
+    /// The epoch of its telemetry.
+    pub fn epoch(&self) -> u64 {
+        self.0.epoch()
+    }
+    /// Digests of the sealed batches that it keeps until they are acknowledged.
+    pub fn unacknowledged(&self) -> Vec<Digest> {
+        self.0.unacknowledged()
     }
     /// The time by which the gateway judges windows and expiries.
     pub fn trusted_time(&self, now: Now) -> UtcMillis {

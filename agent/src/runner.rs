@@ -261,11 +261,13 @@ impl Agent {
         let (attached, devices) = (&status["devicesAttached"], &status["devices"]);
         let bars: Vec<&str> =
             status["nothingNewBecause"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let telemetry = status["telemetry"].as_str().unwrap_or_default().to_owned();
         let authority = if bars.is_empty() { "nothing keeps new releases away".into() } else { bars.join("; ") };
         json!([
             check("clock", clock_ok, format!("{}", now.utc)),
             check("certificate", days > 0, format!("{days} days left")),
             check("line", status["connected"] == true, line.into()),
+            check("telemetry", status["telemetryRefused"] == false, telemetry),
             check("directive", !stale, directive),
             check("authority", bars.is_empty(), authority),
             check("disk", free > SELF_TEST_FREE_BYTES_MIN, format!("{} MiB free for images", free >> 20)),

@@ -7,7 +7,7 @@ mod kept;
 use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
-use mdfm_shared::directive::{Action, CommitAck, Directive, Finish, Window};
+use mdfm_shared::directive::{Action, ChainHead, CommitAck, Directive, Finish, Window};
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId};
 use mdfm_shared::limits::PROOF_HASHES_MAX;
 use mdfm_shared::sign::{Signed, Verified};
@@ -404,6 +404,14 @@ impl Trust {
         let refuse = refused("ack");
         let signed: Signed<CommitAck> = wire::decode(frame).map_err(|e| refuse(&e))?;
         signed.verify(self.root.coordinator_keys()).map_err(|e| refuse(&e))
+    }
+
+    /// Checks a statement of what the coordinator holds of this gateway's telemetry.
+    pub(crate) fn take_head(&self, frame: &[u8]) -> Result<Verified<ChainHead>, Refused> {
+        let refuse = refused("ack");
+        let signed: Signed<ChainHead> = wire::decode(frame).map_err(|e| refuse(&e))?;
+        let head = signed.verify(self.root.coordinator_keys()).map_err(|e| refuse(&e))?;
+        if head.gateway == self.gateway { Ok(head) } else { Err(refuse(&"it is about another gateway")) }
     }
 
     /// Takes a newer checkpoint of the audit log, once it is shown to extend the one held.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::id::{DeploymentId, DeviceId, GatewayId};
-use crate::limits::{GATEWAY_DEVICES_MAX, WINDOWS_MAX};
+use crate::limits::{CHAIN_DIGESTS_MAX, GATEWAY_DEVICES_MAX, WINDOWS_MAX};
 use crate::sign::Document;
 use crate::time::UtcMillis;
 
@@ -125,4 +125,75 @@ pub struct CommitAck {
 
 impl Document for CommitAck {
     const TYPE: &'static str = "commit-ack";
+}
+
+/// Why a batch does not continue what the coordinator holds of its gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ChainRefusal {
+    /// Another batch stands at its place, or it names another one before it.
+    Fork,
+    /// An earlier batch is missing.
+    Gap,
+    /// Its place is older than what can be compared.
+    Stale,
+    /// It begins an epoch behind another head than the coordinator's, or its epoch has ended.
+    Epoch,
+    /// The gateway has begun too many epochs: a person decides.
+    Held,
+}
+
+impl ChainRefusal {
+    /// The reason in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Fork => "another batch stands at its place",
+            Self::Gap => "an earlier batch is missing",
+            Self::Stale => "its place is too old to be compared",
+            Self::Epoch => "its epoch has ended, or begins behind another batch",
+            Self::Held => "this gateway has begun too many epochs; a person of the vendor decides",
+        }
+    }
+}
+
+/// A batch that was refused because of its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedBatch {
+    /// Digest of the refused batch: a statement about a batch that the gateway no longer holds means nothing.
+    pub batch: Digest,
+    /// Why it was refused.
+    pub reason: ChainRefusal,
+    /// Digests of the newest committed batches of the epoch, the head last.
+    pub committed: Vec<Digest>,
+}
+
+/// What the coordinator holds of one gateway's telemetry: the acknowledgement of every batch that the head covers, and the answer to
+/// a batch that does not continue it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChainHead {
+    /// Whose telemetry.
+    pub gateway: GatewayId,
+    /// The epoch.
+    pub epoch: u64,
+    /// Highest committed batch of the epoch; 0 before the first.
+    pub sequence: u64,
+    /// Digest of that batch, which the next one names; zeroes before the first of an enrolment.
+    pub head: Digest,
+    /// Size of the log that holds it.
+    pub log_size: u64,
+    /// The batch that this answers; `None` in an acknowledgement.
+    pub refused: Option<RefusedBatch>,
+}
+
+impl Document for ChainHead {
+    const TYPE: &'static str = "chain-head";
+}
+
+impl ChainHead {
+    /// Whether the document keeps the bound on its list.
+    pub fn is_bounded(&self) -> bool {
+        self.refused.as_ref().is_none_or(|r| r.committed.len() <= CHAIN_DIGESTS_MAX)
+    }
 }

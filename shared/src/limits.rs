@@ -30,6 +30,12 @@ pub const DELTAS_MAX: usize = 8;
 pub const GATEWAY_DEVICES_MAX: usize = 256;
 /// Maintenance windows in one entry of a directive: those that open within its life.
 pub const WINDOWS_MAX: usize = 4;
+/// Digests of committed batches in one answer to a refused batch: more than a gateway sends ahead of its acknowledgements.
+pub const CHAIN_DIGESTS_MAX: usize = 32;
+/// How far a gateway's epoch may lie above the one that the coordinator holds: a broken gateway cannot use up the numbers.
+pub const EPOCH_STEP_MAX: u64 = 1_024;
+/// Epochs that one gateway begins in a day without a person.
+pub const EPOCHS_A_DAY: usize = 8;
 /// Events in one telemetry batch.
 pub const BATCH_EVENTS_MAX: usize = 32;
 /// Entries in one approver roster.

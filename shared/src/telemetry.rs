@@ -96,6 +96,10 @@ pub const REFUSED_QUARANTINE: &str = "quarantine";
 /// [`EventKind::Refused::what`] of a summary: so many events of a device, or of the gateway, are counted and not kept.
 pub const REFUSED_FLOOD: &str = "flood";
 
+/// [`EventKind::Refused::what`] of a gateway whose telemetry did not continue what the coordinator holds: the first record of the
+/// epoch that it begins.
+pub const REFUSED_CHAIN: &str = "chain";
+
 /// [`EventKind::StateChanged::detail`] of a device that leaves a release because the coordinator ordered it, and a part of the
 /// detail once it is back. Every agent since the first writes it so.
 pub const ROLLBACK_ORDERED: &str = "rollback ordered";
@@ -143,7 +147,7 @@ pub enum EventKind {
     /// Something that came from the coordinator or a device was refused.
     Refused {
         /// What was refused: `directive`, `release`, `checkpoint`, `trust`, `withdrawals`, `rollbackOrder`, `image`, `delta`, `device`,
-        /// `rollback`, `quarantine`, `flood`; or what keeps anything new from being started: `clock`, `trust`, `withdrawals`.
+        /// `rollback`, `quarantine`, `flood`, `chain`; or what keeps anything new from being started: `clock`, `trust`, `withdrawals`.
         what: String,
         /// Why and what to do.
         reason: String,
@@ -232,11 +236,12 @@ pub struct Event {
 pub struct TelemetryBatch {
     /// Who reports.
     pub gateway: GatewayId,
-    /// Grows with every enrolment of the gateway; a new epoch starts a new chain.
+    /// Grows with every enrolment of the gateway, and when the gateway learns that it was set back; a new epoch starts a new chain.
     pub epoch: u64,
     /// 1 for the first batch of an epoch.
     pub sequence: u64,
-    /// Digest of the batch before; zeroes for the first.
+    /// Digest of the batch before; zeroes for the first of an enrolment. The first of an epoch that the gateway began itself names the
+    /// head that the coordinator held.
     pub previous: Digest,
     /// The events.
     pub events: Vec<Event>,
@@ -273,7 +278,7 @@ pub struct DeviceHeartbeat {
 pub struct Heartbeat {
     /// Who reports.
     pub gateway: GatewayId,
-    /// Epoch of the gateway's enrolment.
+    /// Epoch of the gateway's telemetry.
     pub epoch: u64,
     /// Grows with each heartbeat of an epoch, over restarts too: an old one, sent again, shows nothing.
     pub sequence: u64,

@@ -14,6 +14,7 @@ mod attack_trust;
 mod audit;
 mod bad_input;
 mod ceremony;
+mod chains;
 mod command_line;
 mod delta;
 mod device_door;

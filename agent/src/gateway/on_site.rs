@@ -202,11 +202,19 @@ impl<S: Store> Gateway<S> {
             "rootVersion": self.trust.root_version(),
             "rosterVersion": self.trust.roster_version(),
             "checkpointSize": self.trust.checkpoint_size(),
+            "telemetry": self.telemetry_problem(now).unwrap_or_else(|| "acknowledged as it is sent".into()),
+            "telemetryEpoch": self.outbox.epoch(),
+            "telemetryRefused": self.telemetry_problem(now).is_some(),
             "outboxDepth": self.outbox.depth(),
             "outboxBytes": self.outbox.bytes(),
             "devices": self.devices.len(),
             "devicesAttached": self.devices.values().filter(|d| d.installer.is_attached(now.mono)).count(),
         })
+    }
+
+    /// Why what is reported does not reach the log although the line stands, or could not if it did.
+    fn telemetry_problem(&self, now: Now) -> Option<String> {
+        self.outbox.problem(now.mono)
     }
 
     /// How the devices are, or one of them.

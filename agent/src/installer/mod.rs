@@ -3,6 +3,7 @@
 //! The runner must make [`Outcome::persist`] durable, together with its events, before it can get at the effects: the type
 //! gives them out in no other way. Every effect is safe to repeat; after a restart [`Installer::resume`] asks for them again.
 
+mod set_back;
 mod state;
 mod step;
 
@@ -113,6 +114,8 @@ pub(crate) enum Input {
     StagingRefused(Refusal),
     /// Somebody on site did this, under this Unix user id.
     OnSite(OnSite, u32),
+    /// The journal may be older than the device, which has just reported.
+    SetBack,
     /// Time passed.
     Tick,
 }

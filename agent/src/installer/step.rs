@@ -30,6 +30,8 @@ const CONTRADICTIONS_MAX: u32 = 20;
 /// Trials that nobody asked for which are ended at once in an hour; later ones with a pause between.
 const STRAYS_AT_ONCE: u32 = 3;
 const STRAY_PAUSE_MS: u64 = 240_000;
+/// Numbers of orders that a device claims to have seen are followed up to this one, so that there are always higher ones.
+const ORDER_SEEN_MAX: u64 = 1 << 52;
 /// Transitions in one step; more would be a loop of our own making.
 const TRANSITIONS_MAX: usize = 16;
 
@@ -102,10 +104,10 @@ enum Cause {
     Order,
 }
 
-struct Step {
-    dirty: bool,
+pub(super) struct Step {
+    pub(super) dirty: bool,
     events: Vec<EventKind>,
-    effects: Vec<Effect>,
+    pub(super) effects: Vec<Effect>,
 }
 
 impl Installer {
@@ -237,6 +239,7 @@ impl Installer {
             }
             Input::StagingRefused(refusal) => self.take_staging_refusal(&refusal, &mut step),
             Input::OnSite(act, uid) => self.take_on_site(now, act, uid, &mut step),
+            Input::SetBack => self.take_set_back(now, &mut step),
             Input::Tick => {}
         }
         for _ in 0..TRANSITIONS_MAX {
@@ -257,7 +260,17 @@ impl Installer {
                 firmware: report.running.clone(),
             });
         }
+        // Another machine, or this one before it was set back, may have given orders with higher numbers.
+        self.last_order = self.last_order.max(report.last_order.min(ORDER_SEEN_MAX));
         self.report = Some((now.mono, report));
+    }
+
+    pub(super) fn newest_report(&self) -> Option<Report> {
+        self.report.as_ref().map(|(_, report)| report.clone())
+    }
+
+    pub(super) fn journal_mut(&mut self) -> &mut Journal {
+        &mut self.journal
     }
 
     /// The device did not take the image: written again a few times if it found other bytes than announced, else failed.
@@ -353,11 +366,11 @@ impl Installer {
         self.report.as_ref().map_or(self.started, |(at, _)| *at).max(since).max(self.started)
     }
 
-    fn stamp(&self, now: Now) -> Stamp {
+    pub(super) fn stamp(&self, now: Now) -> Stamp {
         Stamp { boot: self.boot, at: now.mono }
     }
 
-    fn enter(&mut self, phase: Phase, detail: String, step: &mut Step) {
+    pub(super) fn enter(&mut self, phase: Phase, detail: String, step: &mut Step) {
         self.journal.phase = phase;
         self.journal.detail.clone_from(&detail);
         self.ordered = None;
@@ -523,7 +536,7 @@ impl Installer {
             return false;
         };
         if !report.confirmed {
-            return false;
+            return self.watch_forgotten_trial(now, &target, &report, confirmed, step);
         }
         let floor = self.journal.security_floor.max(target.security_floor.min(self.floor_max(now, &confirmed)));
         if floor != self.journal.security_floor {
@@ -585,7 +598,7 @@ impl Installer {
         }
     }
 
-    fn set_plan(&mut self, target: &Target, firmware: FirmwareReport, fallback: FirmwareReport) {
+    pub(super) fn set_plan(&mut self, target: &Target, firmware: FirmwareReport, fallback: FirmwareReport) {
         let component =
             |c: &Component| ComponentImage { name: c.name.clone(), sha256: c.sha256, size_bytes: c.size_bytes };
         let components = match target.manifest.components.as_slice() {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Road, tls_config};
 use crate::disk::{DiskHandle, Real};
-use crate::store::{LogStore, StateLock, Store as _, StoreError, owner_write};
+use crate::store::{LogStore, StateLock, Store as _, StoreError, owner_write, unacknowledged};
 use crate::trust::Trust;
 
 /// Times that an enrolment is asked for while the coordinator answers that there are too many.
@@ -151,6 +151,14 @@ pub(crate) async fn enrol(state_dir: &Path, road: &Road, token: &str, again: boo
         writes.push(owner_write(before.public().id()));
     }
     store.commit(writes)?;
+    let (batches, events) = unacknowledged(&store)?;
+    if batches + events > 0 {
+        tracing::info!(
+            batches,
+            events,
+            "telemetry that was not acknowledged is kept and is sent under the new identity"
+        );
+    }
     let identity = Identity {
         gateway: token.gateway.clone(),
         url: token.url,

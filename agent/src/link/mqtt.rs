@@ -36,8 +36,6 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(3_600);
 struct NewerTopics {
     /// Whether this connection asks for them.
     is_asked: bool,
-    /// Subscriptions that went out over this connection.
-    sent: usize,
     /// The packet that asks for them, until it is answered.
     packet: Option<u16>,
     refusals: u32,
@@ -47,17 +45,9 @@ struct NewerTopics {
 impl NewerTopics {
     /// A connection begins; returns whether to ask.
     fn begin(&mut self, now: Instant) -> bool {
-        (self.sent, self.packet) = (0, None);
+        self.packet = None;
         self.is_asked = self.ask_after.is_none_or(|at| now >= at);
         self.is_asked
-    }
-
-    /// A subscription goes out; that of the newer topics is the one behind the `basic` others.
-    fn sent(&mut self, packet: u16, basic: usize) {
-        self.sent += 1;
-        if self.is_asked && self.sent == basic + 1 {
-            self.packet = Some(packet);
-        }
     }
 
     /// The coordinator answered a subscription: whatever it said, it goes on.
@@ -81,19 +71,62 @@ impl NewerTopics {
     }
 }
 
+/// Sets of topics that were added later, each in a packet of its own, the youngest last.
+fn newer_filters(gateway: &GatewayId) -> [Vec<String>; 2] {
+    [Topic::authority_filters(gateway).into(), vec![Topic::Chain(gateway.clone()).to_string()]]
+}
+
+/// Which of those sets the coordinator grants.
+#[derive(Debug, Default)]
+struct Granted {
+    sets: [NewerTopics; 2],
+    /// Subscriptions that went out over this connection.
+    sent: usize,
+}
+
+impl Granted {
+    /// A connection begins; returns which sets to ask for.
+    fn begin(&mut self, now: Instant) -> [bool; 2] {
+        self.sent = 0;
+        self.sets.each_mut().map(|set| set.begin(now))
+    }
+
+    /// A subscription goes out; those of the newer topics follow the `basic` others, in their order.
+    fn sent(&mut self, packet: u16, basic: usize) {
+        self.sent += 1;
+        let Some(place) = self.sent.checked_sub(basic + 1) else { return };
+        if let Some(set) = self.sets.iter_mut().filter(|set| set.is_asked).nth(place) {
+            set.packet = Some(packet);
+        }
+    }
+
+    fn answered(&mut self, packet: u16) {
+        self.sets.iter_mut().for_each(|set| set.answered(packet));
+    }
+
+    /// The connection ended; returns whether a set is left out from now on. The youngest one that was not answered is the cause: a
+    /// coordinator looks at several packets before it answers the first.
+    fn ended(&mut self, now: Instant) -> bool {
+        let youngest = self.sets.iter().rposition(|set| set.packet.is_some());
+        let is_refused = youngest.is_some_and(|i| self.sets[i].ended(now));
+        self.sets.iter_mut().for_each(|set| set.packet = None);
+        is_refused
+    }
+}
+
 /// Shared by both halves of the link.
 #[derive(Clone, Default)]
-struct Newer(Arc<Mutex<NewerTopics>>);
+struct Newer(Arc<Mutex<Granted>>);
 
 impl Newer {
-    fn get(&self) -> MutexGuard<'_, NewerTopics> {
+    fn get(&self) -> MutexGuard<'_, Granted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The filters that every coordinator grants.
 fn basic_filters(gateway: &GatewayId) -> Vec<String> {
-    let newer = Topic::authority_filters(gateway);
+    let newer = newer_filters(gateway).concat();
     Topic::agent_filters(gateway).into_iter().filter(|f| !newer.contains(f)).collect()
 }
 
@@ -161,8 +194,9 @@ impl FleetLink {
         for filter in basic_filters(&self.gateway) {
             self.subscribe(filter);
         }
-        if self.newer.get().begin(Instant::now()) {
-            let filters = Topic::authority_filters(&self.gateway).map(|f| SubscribeFilter::new(f, QoS::AtLeastOnce));
+        let asked = self.newer.get().begin(Instant::now());
+        for (filters, _) in newer_filters(&self.gateway).into_iter().zip(asked).filter(|(_, is_asked)| *is_asked) {
+            let filters = filters.into_iter().map(|f| SubscribeFilter::new(f, QoS::AtLeastOnce));
             if let Err(error) = self.client.try_subscribe_many(filters) {
                 tracing::debug!(%error, "subscription put off to the next connection");
             }
@@ -216,7 +250,7 @@ async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>, newer
             Err(error) => {
                 if newer.get().ended(Instant::now()) {
                     tracing::warn!(
-                        "this coordinator does not publish withdrawals or rollback orders; asking again in an hour"
+                        "this coordinator does not know all topics of this agent; asking for the others again in an hour"
                     );
                 }
                 tracing::warn!(%error, "no connection to the coordinator; going on alone and trying again");
@@ -255,9 +289,11 @@ mod tests {
 
     #[test]
     fn sec_12_newer_topics_end_no_connection_for_ever() {
-        let (mut newer, start) = (NewerTopics::default(), Instant::now());
-        let connect = |newer: &mut NewerTopics, now: Instant| {
-            let asks = newer.begin(now);
+        let (mut newer, start) = (Granted::default(), Instant::now());
+        // A coordinator of the version that published withdrawals first.
+        newer.sets[1].ask_after = Some(start + REFUSED_PAUSE * 10);
+        let connect = |newer: &mut Granted, now: Instant| {
+            let [asks, _] = newer.begin(now);
             (1..=5 + u16::from(asks)).for_each(|packet| newer.sent(packet, 5));
             (1..=5).for_each(|packet| newer.answered(packet));
             asks
@@ -277,6 +313,29 @@ mod tests {
         let basic = basic_filters(&"GW-1".parse().expect("a good id"));
         assert_eq!(basic.len(), 5);
         assert!(basic.iter().all(|f| !f.contains("withdrawals") && !f.contains("rollback-orders")));
+    }
+
+    #[test]
+    fn fld_7_an_older_coordinator_keeps_the_topics_that_it_knows() {
+        for known in 0..=2 {
+            let (mut newer, now) = (Granted::default(), Instant::now());
+            let mut last = [true; 2];
+            let mut ends = 0;
+            for _ in 0..8 {
+                last = newer.begin(now);
+                let asked = last.iter().filter(|asks| **asks).count();
+                (1..=5 + asked as u16).for_each(|packet| newer.sent(packet, 5));
+                if last.iter().skip(known).any(|asks| *asks) {
+                    // It looks at all packets before it answers one.
+                    ends += 1;
+                    newer.ended(now);
+                } else {
+                    (1..=5 + asked as u16).for_each(|packet| newer.answered(packet));
+                }
+            }
+            let kept = last.iter().filter(|asks| **asks).count();
+            assert_eq!((kept, ends), (known, 2 * (2 - known)), "what is known is asked for, the rest left out");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod outbox;
 
 pub(crate) use lock::StateLock;
 pub(crate) use log::LogStore;
-pub(crate) use outbox::{Class, Counts, Outbox, OutboxLimits, owner_write, shorten};
+pub(crate) use outbox::{Class, Counts, HeadError, Loaded, Outbox, OutboxLimits, owner_write, shorten, unacknowledged};
 
 /// A key and its new value; none removes it.
 pub(crate) type Write = (String, Option<Vec<u8>>);

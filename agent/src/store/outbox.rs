@@ -7,6 +7,7 @@
 //! that waits in their place. State changes, adoptions, consent, local actions, refused rollbacks and quarantines are never dropped.
 
 mod flood;
+mod head;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, Write};
 pub(crate) use flood::{Class, Counts};
+use head::FarEnd;
+pub(crate) use head::HeadError;
 
 /// Batches sent without an ack at once.
 const WINDOW_BATCHES: u64 = 16;
@@ -29,8 +32,12 @@ const WINDOW_BATCHES: u64 = 16;
 const SEALED_MAX: usize = WINDOW_BATCHES as usize;
 /// Encoded events in one batch: signed and in base64 it fits one entry of the log.
 const BATCH_BYTES_MAX: usize = 24 * 1024;
-/// Without progress for so long, everything unacknowledged is sent again.
+/// Without progress for so long, everything unacknowledged is sent again; each time after twice the time,
 const RESEND_MS: u64 = 5_000;
+/// up to this one.
+const RESEND_MS_MAX: u64 = 30_000;
+/// The same while the coordinator takes nothing of this gateway before a person has decided; then one batch is sent.
+const HELD_RESEND_MS: u64 = 15 * 60_000;
 /// A full outbox is emptied to this share of its bound, so that the work is not done for every event.
 const EMPTIED_EIGHTHS: u64 = 7;
 /// Critical faults of one device that wait in full, the first ones; later ones are counted once the outbox is full.
@@ -38,6 +45,8 @@ const CRITICAL_KEPT: usize = 32;
 const CHAIN_KEY: &str = "outbox-chain";
 /// Whose chain it is: another vendor's coordinator may count its epochs from 1 again.
 const OWNER_KEY: &str = "outbox-key";
+/// What is known of the coordinator's side of the chain.
+const HEAD_KEY: &str = "outbox-head";
 const WAITING_PREFIX: &str = "outbox-wait/";
 
 /// Bounds of the outbox.
@@ -53,6 +62,14 @@ impl Default for OutboxLimits {
     fn default() -> Self {
         Self { bytes_max: 8 << 20, age_ms_max: 90 * 86_400_000 }
     }
+}
+
+/// A sealed batch; its frame is in the store.
+#[derive(Debug, Clone, Copy)]
+struct Sealed {
+    /// Length of the frame.
+    bytes: u64,
+    digest: Digest,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -103,13 +120,29 @@ pub(crate) struct Outbox {
     key: SecretKey,
     limits: OutboxLimits,
     chain: Chain,
-    /// Sealed batches and the lengths of their frames; the frames are in the store.
-    pending: BTreeMap<u64, u64>,
+    /// Digest of the batch before the first pending one: the last that was freed.
+    freed: Digest,
+    far_end: FarEnd,
+    /// Size of the coordinator's log in its newest statement, and how many about a smaller one came since.
+    log_size: u64,
+    smaller: u32,
+    pending: BTreeMap<u64, Sealed>,
     waiting: BTreeMap<u64, Item>,
     next_waiting: u64,
     bytes: u64,
     sent_to: u64,
     progress_at: MonotonicMs,
+    resend_ms: u64,
+    /// Since when batches that are sent wait for an acknowledgement.
+    unanswered_since: Option<MonotonicMs>,
+}
+
+/// An outbox that was loaded.
+pub(crate) struct Loaded {
+    pub(crate) outbox: Outbox,
+    pub(crate) writes: Vec<Write>,
+    /// Whether another chain stood here before: whoever receives this one does not know what that reported.
+    pub(crate) begins_again: bool,
 }
 
 fn batch_key(sequence: u64) -> String {
@@ -125,9 +158,49 @@ pub(crate) fn owner_write(key: KeyId) -> Write {
     (OWNER_KEY.into(), Some(wire::encode(&key)))
 }
 
+/// Batches and single events in a store that the coordinator has not acknowledged.
+pub(crate) fn unacknowledged(store: &impl Store) -> Result<(usize, usize), StoreError> {
+    Ok((store.scan("outbox/")?.len(), store.scan(WAITING_PREFIX)?.len()))
+}
+
+/// The events of a batch that this gateway wrote itself.
+fn events_of(frame: &[u8]) -> impl Iterator<Item = Waiting> + use<> {
+    let batch = wire::decode::<Signed<TelemetryBatch>>(frame).ok().and_then(|b| b.decode_unverified().ok());
+    batch.into_iter().flat_map(|b| b.events).map(Waiting::Event)
+}
+
 fn is_signed_by(batch: &[u8], key: &SecretKey) -> bool {
     let signed = wire::decode::<Signed<TelemetryBatch>>(batch);
     signed.is_ok_and(|signed| signed.verify(&KeySet::single(key.public())).is_ok())
+}
+
+/// The sealed batches of a chain, and the digest that the first of them names.
+fn sealed_in(stored: Vec<(String, Vec<u8>)>) -> Result<(BTreeMap<u64, Sealed>, Option<Digest>), StoreError> {
+    let (mut pending, mut before) = (BTreeMap::new(), None);
+    for (key, bytes) in stored {
+        let sequence = key.trim_start_matches("outbox/").parse::<u64>().ok();
+        let signed = wire::decode::<Signed<TelemetryBatch>>(&bytes).ok();
+        let (Some(sequence), Some(signed)) = (sequence, signed) else {
+            return Err(StoreError::Decode { key });
+        };
+        if before.is_none() {
+            before = signed.decode_unverified().ok().map(|batch| batch.previous);
+        }
+        pending.insert(sequence, Sealed { bytes: bytes.len() as u64, digest: signed.digest() });
+    }
+    Ok((pending, before))
+}
+
+fn waiting_in(store: &impl Store) -> Result<BTreeMap<u64, Item>, StoreError> {
+    let mut waiting = BTreeMap::new();
+    for (key, bytes) in store.scan(WAITING_PREFIX)? {
+        let number = key.trim_start_matches(WAITING_PREFIX).parse::<u64>().ok();
+        let (Some(number), Ok(decoded)) = (number, wire::decode(&bytes)) else {
+            return Err(StoreError::Decode { key });
+        };
+        waiting.insert(number, Item { waiting: decoded, bytes: bytes.len() as u64, stored: true, is_new: false });
+    }
+    Ok(waiting)
 }
 
 impl Outbox {
@@ -139,7 +212,7 @@ impl Outbox {
         key: SecretKey,
         epoch: u64,
         limits: OutboxLimits,
-    ) -> Result<(Self, Vec<Write>), StoreError> {
+    ) -> Result<Loaded, StoreError> {
         let held: Option<Chain> = match store.get(CHAIN_KEY)? {
             Some(bytes) => Some(wire::decode(&bytes).map_err(|_| StoreError::Decode { key: CHAIN_KEY.into() })?),
             None => None,
@@ -158,60 +231,53 @@ impl Outbox {
         }
         let mut pending = BTreeMap::new();
         let mut unsealed = Vec::new();
-        let chain = match held.filter(|c| c.epoch == epoch && is_own) {
+        let mut freed = None;
+        let mut far_end = FarEnd::load(store)?;
+        let (is_first, mut begins_again) = (held.is_none(), false);
+        // Above the epoch of the enrolment are those that this gateway began itself.
+        let chain = match held.filter(|c| c.epoch >= epoch && is_own) {
             Some(chain) => {
-                for (key, bytes) in stored {
-                    let sequence = key.trim_start_matches("outbox/").parse();
-                    pending.insert(sequence.map_err(|_| StoreError::Decode { key })?, bytes.len() as u64);
-                }
+                (pending, freed) = sealed_in(stored)?;
                 chain
             }
             None => {
                 for (key, bytes) in stored {
-                    // What this gateway wrote itself.
-                    let batch =
-                        wire::decode::<Signed<TelemetryBatch>>(&bytes).ok().and_then(|b| b.decode_unverified().ok());
-                    unsealed.extend(batch.into_iter().flat_map(|b| b.events).map(Waiting::Event));
+                    unsealed.extend(events_of(&bytes));
                     writes.push((key, None));
                 }
+                begins_again = !is_first;
+                // Nothing is known of what stands at the other end of this chain.
+                far_end = FarEnd::default();
+                writes.push((HEAD_KEY.into(), None));
                 Chain { epoch, sequence: 0, last: Digest([0; 32]) }
             }
         };
-        let mut waiting = BTreeMap::new();
-        for (key, bytes) in store.scan(WAITING_PREFIX)? {
-            let number = key.trim_start_matches(WAITING_PREFIX).parse::<u64>().ok();
-            let (Some(number), Ok(decoded)) = (number, wire::decode(&bytes)) else {
-                return Err(StoreError::Decode { key });
-            };
-            waiting.insert(number, Item { waiting: decoded, bytes: bytes.len() as u64, stored: true, is_new: false });
-        }
+        let mut waiting = waiting_in(store)?;
         if !unsealed.is_empty() {
-            // They are older than what waits, and so come first.
-            writes.extend(waiting.keys().map(|number| (waiting_key(*number), None)));
-            let first = waiting.last_key_value().map_or(0, |(n, _)| n + 1);
-            let later = std::mem::take(&mut waiting).into_values().map(|item: Item| item.waiting);
-            for (number, waits) in (first..).zip(unsealed.into_iter().chain(later)) {
-                let encoded = wire::encode(&waits);
-                let item = Item { waiting: waits, bytes: encoded.len() as u64, stored: true, is_new: false };
-                waiting.insert(number, item);
-                writes.push((waiting_key(number), Some(encoded)));
-            }
+            put_before(&mut waiting, unsealed, &mut writes);
         }
-        let bytes = pending.values().sum::<u64>() + waiting.values().map(|i| i.bytes).sum::<u64>();
+        let bytes = pending.values().map(|s| s.bytes).sum::<u64>() + waiting.values().map(|i| i.bytes).sum::<u64>();
         let next_waiting = waiting.last_key_value().map_or(0, |(n, _)| n + 1);
+        let freed = freed.unwrap_or(chain.last);
         let outbox = Self {
             gateway,
             key,
             limits,
             chain,
+            freed,
+            far_end,
+            log_size: 0,
+            smaller: 0,
             pending,
             waiting,
             next_waiting,
             bytes,
             sent_to: 0,
             progress_at: MonotonicMs(0),
+            resend_ms: RESEND_MS,
+            unanswered_since: None,
         };
-        Ok((outbox, writes))
+        Ok(Loaded { outbox, writes, begins_again })
     }
 
     /// Takes events; they count once the writes are committed.
@@ -375,8 +441,9 @@ impl Outbox {
         let signed = Signed::sign(&batch, &[&self.key])?;
         self.chain = Chain { epoch: batch.epoch, sequence: batch.sequence, last: signed.digest() };
         let frame = wire::encode(&signed);
-        self.pending.insert(batch.sequence, frame.len() as u64);
-        self.bytes += frame.len() as u64;
+        let sealed = Sealed { bytes: frame.len() as u64, digest: signed.digest() };
+        self.pending.insert(batch.sequence, sealed);
+        self.bytes += sealed.bytes;
         writes.push((batch_key(batch.sequence), Some(frame)));
         Ok(())
     }
@@ -393,39 +460,59 @@ impl Outbox {
         Ok(writes)
     }
 
-    /// Frees what the coordinator has committed, and seals what waited for room.
+    /// Frees what a coordinator of an earlier version has committed, and seals what waited for room. One that names digests is
+    /// believed by digest alone.
     pub(crate) fn acknowledge(&mut self, now: MonotonicMs, ack: &CommitAck) -> Result<Vec<Write>, SignError> {
-        if ack.epoch != self.chain.epoch || ack.gateway != self.gateway {
+        if ack.epoch != self.chain.epoch || ack.gateway != self.gateway || self.far_end.names_heads {
             return Ok(Vec::new());
         }
-        let kept = self.pending.split_off(&ack.sequence.saturating_add(1));
-        let freed = std::mem::replace(&mut self.pending, kept);
-        if !freed.is_empty() {
-            self.progress_at = now;
-        }
-        self.bytes = self.bytes.saturating_sub(freed.values().sum());
-        let mut writes: Vec<Write> = freed.into_keys().map(|sequence| (batch_key(sequence), None)).collect();
+        // A statement about less that was on its way says nothing any more.
+        self.log_size = self.log_size.max(ack.log_size);
+        let mut writes = self.free(now, ack.sequence);
         self.seal(&mut writes)?;
         Ok(writes)
+    }
+
+    /// Frees the batches up to a sequence.
+    fn free(&mut self, now: MonotonicMs, sequence: u64) -> Vec<Write> {
+        let kept = self.pending.split_off(&sequence.saturating_add(1));
+        let freed = std::mem::replace(&mut self.pending, kept);
+        if let Some((_, last)) = freed.last_key_value() {
+            self.freed = last.digest;
+            self.progress_at = now;
+            self.resend_ms = RESEND_MS;
+            self.unanswered_since = None;
+        }
+        self.bytes = self.bytes.saturating_sub(freed.values().map(|s| s.bytes).sum());
+        freed.into_keys().map(|sequence| (batch_key(sequence), None)).collect()
     }
 
     /// Everything may have been lost: send from the start.
     pub(crate) fn reconnected(&mut self, now: MonotonicMs) {
         self.sent_to = 0;
         self.progress_at = now;
+        self.resend_ms = RESEND_MS;
+        self.unanswered_since = None;
+    }
+
+    fn resend_ms(&self) -> u64 {
+        if self.is_held() { HELD_RESEND_MS } else { self.resend_ms }
     }
 
     /// The batches to send now, in order; their frames are read from the store.
     pub(crate) fn due(&mut self, now: MonotonicMs, store: &impl Store) -> Result<Vec<Vec<u8>>, StoreError> {
         let Some((&first, _)) = self.pending.first_key_value() else { return Ok(Vec::new()) };
-        if self.sent_to >= first && now.since_ms(self.progress_at) >= RESEND_MS {
+        if self.sent_to >= first && now.since_ms(self.progress_at) >= self.resend_ms() {
             self.sent_to = 0;
+            self.resend_ms = (self.resend_ms * 2).min(RESEND_MS_MAX);
         }
         if self.sent_to < first {
             self.progress_at = now;
         }
+        self.unanswered_since.get_or_insert(now);
         let from = self.sent_to.max(first - 1) + 1;
-        let batches: Vec<u64> = self.pending.range(from..first + WINDOW_BATCHES).map(|(s, _)| *s).collect();
+        let window = if self.is_held() { 1 } else { WINDOW_BATCHES };
+        let batches: Vec<u64> = self.pending.range(from..first + window).map(|(s, _)| *s).collect();
         if let Some(last) = batches.last() {
             self.sent_to = *last;
         }
@@ -434,7 +521,7 @@ impl Outbox {
 
     /// When [`Self::due`] should be asked again without any other cause.
     pub(crate) fn deadline(&self) -> Option<MonotonicMs> {
-        (!self.pending.is_empty()).then(|| self.progress_at.plus_ms(RESEND_MS))
+        (!self.pending.is_empty()).then(|| self.progress_at.plus_ms(self.resend_ms()))
     }
 
     /// The sealed batches, in order.
@@ -455,6 +542,19 @@ impl Outbox {
     /// Encoded bytes of everything that waits.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
+    }
+}
+
+/// Puts older events before what waits; every number changes.
+fn put_before(waiting: &mut BTreeMap<u64, Item>, older: Vec<Waiting>, writes: &mut Vec<Write>) {
+    writes.extend(waiting.iter().filter(|(_, i)| i.stored).map(|(number, _)| (waiting_key(*number), None)));
+    let first = waiting.last_key_value().map_or(0, |(n, _)| n + 1);
+    let later = std::mem::take(waiting).into_values().map(|item| item.waiting);
+    for (number, waits) in (first..).zip(older.into_iter().chain(later)) {
+        let encoded = wire::encode(&waits);
+        let item = Item { waiting: waits, bytes: encoded.len() as u64, stored: true, is_new: false };
+        waiting.insert(number, item);
+        writes.push((waiting_key(number), Some(encoded)));
     }
 }
 
@@ -512,7 +612,7 @@ mod tests {
     fn load(store: &Memory, epoch: u64) -> Outbox {
         let gateway = "GW-1".parse().expect("good id");
         let limits = OutboxLimits { bytes_max: 64 * 1024, age_ms_max: 86_400_000 };
-        Outbox::load(store, gateway, SecretKey::from_seed([1; 32]), epoch, limits).expect("loads").0
+        Outbox::load(store, gateway, SecretKey::from_seed([1; 32]), epoch, limits).expect("loads").outbox
     }
     fn event(text: &str) -> [(Option<DeviceId>, EventKind); 1] {
         [(None, EventKind::Refused { what: "x".into(), reason: text.into() })]
@@ -594,7 +694,7 @@ mod tests {
         let mut store = Memory::default();
         let gateway: GatewayId = "GW-1".parse().expect("good id");
         let key = SecretKey::from_seed([1; 32]);
-        let mut outbox = Outbox::load(&store, gateway, key, 1, OutboxLimits::default()).expect("loads").0;
+        let mut outbox = Outbox::load(&store, gateway, key, 1, OutboxLimits::default()).expect("loads").outbox;
         let many = (0..WINDOW_BATCHES * 2 * BATCH_EVENTS_MAX as u64).flat_map(|_| event(&"x".repeat(5_000)));
         let writes = outbox.add(UtcMillis(5), many).expect("cut to size");
         store.commit(writes).expect("commits");
@@ -602,11 +702,12 @@ mod tests {
         let writes = outbox.acknowledge(T, &ack(3)).expect("signs");
         store.commit(writes).expect("commits");
         assert_eq!(sent(&store, &mut outbox, T), 3);
-        let (mut next, writes) = {
+        let Loaded { outbox: mut next, writes, begins_again } = {
             let gateway = "GW-1".parse().expect("good id");
             Outbox::load(&store, gateway, SecretKey::from_seed([1; 32]), 2, OutboxLimits::default()).expect("loads")
         };
         store.commit(writes).expect("commits");
+        assert!(begins_again);
         assert_eq!(next.made(), 0, "the sealed ones were of another chain");
         let left = WINDOW_BATCHES as usize * 2 * BATCH_EVENTS_MAX - 3 * BATCH_EVENTS_MAX;
         let writes = next.settle(UtcMillis(6)).expect("signs");
@@ -630,7 +731,7 @@ mod tests {
         let writes = outbox.add(UtcMillis(5), event("a")).expect("small");
         store.commit(writes).expect("commits");
         let (gateway, key) = ("GW-1".parse().expect("good id"), SecretKey::from_seed([2; 32]));
-        let (mut outbox, writes) =
+        let Loaded { mut outbox, writes, .. } =
             Outbox::load(&store, gateway, key.clone(), 1, OutboxLimits::default()).expect("loads");
         store.commit(writes).expect("commits");
         let writes = outbox.add(UtcMillis(6), event("b")).expect("small");

@@ -178,7 +178,7 @@ impl Reading {
         match kind_of(entry).as_deref() {
             None => return Err("is no audit record".into()),
             Some(
-                "gatewayEnrolled" | "telemetryCommitted" | "telemetryAnomaly" | "disposalProposed"
+                "gatewayEnrolled" | "epochBegun" | "telemetryCommitted" | "telemetryAnomaly" | "disposalProposed"
                 | "disposalConfirmed",
             ) => {}
             Some(_) => return Ok(()),
@@ -192,6 +192,22 @@ impl Reading {
                 let key: PublicKey = text("telemetryKey").parse().map_err(|e| format!("{e}"))?;
                 let epoch = event["epoch"].as_u64().unwrap_or_default();
                 self.chains.insert(gateway, Chain { key, epoch, sequence: 0, last: Digest([0; 32]), loose: false });
+                Ok(())
+            }
+            Some("epochBegun") => {
+                self.found.anomalies += 1;
+                let gateway = event["gateway"].as_str().unwrap_or_default();
+                let gateway: GatewayId = gateway.parse().map_err(|e| format!("{e}"))?;
+                let epoch = event["epoch"].as_u64().unwrap_or_default();
+                let Some(chain) = self.chains.get_mut(&gateway) else {
+                    return Err(format!("{gateway} was never enrolled"));
+                };
+                // The first batch of the epoch names the head of before, which stays.
+                let head = event["head"].as_str() == Some(chain.last.to_string().as_str());
+                if epoch <= chain.epoch || !(head || chain.loose) {
+                    return Err(format!("epoch {epoch} of {gateway} does not begin behind its chain"));
+                }
+                (chain.epoch, chain.sequence) = (epoch, 0);
                 Ok(())
             }
             Some("telemetryCommitted") => self.follow(&record),
@@ -337,7 +353,9 @@ fn read_tiles(disk: &SharedDisk, reading: &mut Reading) -> Result<(), VerifyErro
 mod tests {
     use std::collections::BTreeSet;
 
-    use mdfm_shared::record::{Actor, ActorKind, Outcome};
+    use mdfm_shared::record::{Actor, ActorKind, Outcome, document_text};
+    use mdfm_shared::sign::{SecretKey, Signed};
+    use mdfm_shared::telemetry::{Event, EventKind};
     use mdfm_shared::time::UtcMillis;
     use serde_json::{Value, json};
 
@@ -364,6 +382,54 @@ mod tests {
         let found = verify_copy(&dir, signer().key(), &WitnessPolicy::default());
         let _ = std::fs::remove_dir_all(&dir);
         found
+    }
+
+    /// Verifies a log of one gateway: its enrolment, a batch, an epoch that names this head, and the first batch of the epoch behind `previous`.
+    fn with_epoch(
+        name: &str,
+        epoch: u64,
+        named: Option<Digest>,
+        previous: Option<Digest>,
+    ) -> Result<Verified, VerifyError> {
+        let key = SecretKey::from_seed([51; 32]);
+        let gateway: GatewayId = "GW-1".parse().expect("a good id");
+        let batch = |epoch: u64, previous: Digest| {
+            let events =
+                vec![Event { device: None, at: UtcMillis(5), kind: EventKind::AgentStarted { version: "1".into() } }];
+            let batch = TelemetryBatch { gateway: gateway.clone(), epoch, sequence: 1, previous, events };
+            Signed::sign(&batch, &[&key]).expect("small")
+        };
+        let first = batch(1, Digest([0; 32]));
+        let (head, behind) = (named.unwrap_or(first.digest()), previous.unwrap_or(first.digest()));
+        let committed = |signed: &Signed<TelemetryBatch>| {
+            let actor = Actor { kind: ActorKind::Gateway, id: "GW-1".into(), roles: vec![] };
+            let record = AuditRecord::new(UtcMillis(5), &actor, "telemetry.commit", "gateway/GW-1", Outcome::Accepted);
+            let event = Some(json!({ "type": "telemetryCommitted" }));
+            AuditRecord { event, document: Some(document_text(signed)), ..record }.to_bytes()
+        };
+        let enrolled = json!({ "type": "gatewayEnrolled", "gateway": "GW-1", "epoch": 1, "telemetryKey": key.public().to_string() });
+        let begun = json!({ "type": "epochBegun", "gateway": "GW-1", "epoch": epoch, "head": head.to_string() });
+        let entries =
+            [record(Some(enrolled)), committed(&first), record(Some(begun)), committed(&batch(epoch, behind))];
+        let dir = std::env::temp_dir().join(format!("mdfm-verify-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        let mut log = AuditLog::open(&dir, signer(), Options::default()).expect("opens");
+        log.append(&entries).expect("appends");
+        let (_, note) = log.sign_checkpoint().expect("signs");
+        log.publish(&note).expect("publishes");
+        let found = verify_copy(&dir, signer().key(), &WitnessPolicy::default());
+        let _ = std::fs::remove_dir_all(&dir);
+        found
+    }
+
+    #[test]
+    fn fld_6_an_epoch_is_verified_behind_the_head_of_before() {
+        let good = with_epoch("epoch", 2, None, None).expect("whole");
+        assert_eq!((good.batches, good.anomalies), (2, 1));
+        let other = Some(Digest([9; 32]));
+        assert!(with_epoch("epoch-head", 2, other, None).is_err(), "behind another head");
+        assert!(with_epoch("epoch-batch", 2, None, other).is_err(), "a batch that names another one");
+        assert!(with_epoch("epoch-old", 1, None, None).is_err(), "not above the one before");
     }
 
     #[test]

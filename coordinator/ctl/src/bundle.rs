@@ -101,19 +101,33 @@ fn read(path: &Path) -> anyhow::Result<Header> {
 async fn deliver(out: &Output, client: &Client, path: &Path, ack: Option<&Path>) -> anyhow::Result<()> {
     let Header { gateway, documents, .. } = read(path)?;
     let (mut taken, mut known) = (0, 0);
-    let mut word = None;
+    let (mut words, mut refused) = (Vec::new(), None);
     for documents in documents.chunks(BATCHES_AT_ONCE) {
         let view =
             client.post(&format!("/api/v1/gateways/{gateway}/telemetry"), &json!({ "documents": documents })).await?;
         taken += view["taken"].as_u64().unwrap_or(0);
         known += view["known"].as_u64().unwrap_or(0);
-        let acknowledgement: Document = serde_json::from_value(view["acknowledgement"].clone())?;
-        word = Some(acknowledgement);
+        // A coordinator of an earlier version sends no head.
+        let sent =
+            ["head", "acknowledgement"].map(|name| &view[name]).into_iter().filter(|document| !document.is_null());
+        words = sent.map(|document| serde_json::from_value(document.clone())).collect::<Result<Vec<Document>, _>>()?;
+        refused = view["refused"].as_str().map(str::to_owned);
+        if refused.is_some() {
+            break;
+        }
     }
-    if let (Some(ack), Some(word)) = (ack, word) {
-        make(ack, &Header { gateway: gateway.clone(), documents: vec![word], ..Header::default() })?.sync_all()?;
+    if let (Some(ack), false) = (ack, words.is_empty()) {
+        make(ack, &Header { gateway: gateway.clone(), documents: words, ..Header::default() })?.sync_all()?;
     }
-    let answer: Value = json!({ "gateway": gateway, "taken": taken, "known": known });
-    out.answer(&answer, || format!("{taken} batches of {gateway} are in the log now, {known} were there already"));
+    let answer: Value = json!({ "gateway": gateway, "taken": taken, "known": known, "refused": refused });
+    out.answer(&answer, || {
+        let done = format!("{taken} batches of {gateway} are in the log now, {known} were there already");
+        match &refused {
+            Some(why) => format!(
+                "{done}; the next does not continue them: {why}. Import the answer (--ack) on the gateway: it reports again"
+            ),
+            None => done,
+        }
+    });
     Ok(())
 }

@@ -606,6 +606,8 @@ pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) ->
                 ("ENROLLED", "/enrolled"),
                 ("REVOKED", "/revoked"),
                 ("TELEMETRY", "/telemetrySequence"),
+                ("CHAIN", "/telemetry"),
+                ("SINCE", "/telemetrySince"),
                 ("DIRECTIVE", "/directiveSerial"),
                 ("ANOMALIES", "/findings"),
                 ("PRESENCE", "/presence"),

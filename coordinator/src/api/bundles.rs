@@ -100,9 +100,15 @@ pub(crate) struct DeliveryView {
     taken: usize,
     /// Batches that were there already.
     known: usize,
-    /// The signed word that they are safe; bring it back to the gateway, which keeps them until then.
+    /// Why a batch, and everything behind it, does not continue what is in the log; `null` if all of them do. Bring the answer back to
+    /// the gateway: it begins a new epoch.
+    refused: Option<String>,
+    /// What is in the log, signed; bring it back to the gateway, which keeps its batches until then.
     #[schema(value_type = Object)]
-    acknowledgement: Document,
+    head: Document,
+    /// The same for agents of earlier versions; `null` while batches of the gateway are refused.
+    #[schema(value_type = Object)]
+    acknowledgement: Option<Document>,
 }
 
 /// Takes a gateway's telemetry that came on removable media: the same checks as over the line.
@@ -119,6 +125,7 @@ pub(super) async fn deliver(
     api.runner.state().need_gateway(&gateway)?;
     let topic = Topic::Telemetry(gateway.clone()).to_string();
     let (mut taken, mut known) = (0, 0);
+    let mut refused = None;
     for document in delivery.documents {
         if document.topic != topic {
             return Err(Refusal::invalid("topic", format!("must be {topic}, found {}", document.topic)).into());
@@ -130,15 +137,26 @@ pub(super) async fn deliver(
             known += 1;
             continue;
         }
+        let digest = signed.digest();
         let command = Command::Telemetry { gateway: gateway.clone(), batch: signed.into() };
-        api.runner.submit(gateway_actor(&gateway), origin.address(), command).await.map_err(Problem::recorded)?;
-        taken += 1;
+        match api.runner.submit(gateway_actor(&gateway), origin.address(), command).await {
+            Ok(()) => taken += 1,
+            Err(refusal) => match telemetry::chain_refusal(refusal.code) {
+                Some(reason) => {
+                    refused = Some((digest, reason));
+                    break;
+                }
+                None => return Err(Problem::recorded(refusal)),
+            },
+        }
     }
-    let ack = dispatch::acknowledgement(&api.runner.state(), &gateway)
-        .ok_or_else(|| Refusal::not_found("gateway", &gateway))?;
-    let signed =
-        Signed::sign(&ack, &[&api.online_key]).map_err(|e| Problem::internal("the ack cannot be signed", &e))?;
-    let acknowledgement =
-        Document { topic: Topic::Ack(gateway).to_string(), payload: STANDARD.encode(wire::encode(&signed)) };
-    Ok(axum::Json(DeliveryView { taken, known, acknowledgement }))
+    let documents = dispatch::chain_documents(&api.runner.state(), &gateway, refused);
+    let messages =
+        documents.sign(&api.online_key).map_err(|e| Problem::internal("the acknowledgement cannot be signed", &e))?;
+    let mut messages = messages
+        .into_iter()
+        .map(|(topic, frame)| Document { topic: topic.to_string(), payload: STANDARD.encode(frame) });
+    let head = messages.next().ok_or_else(|| Refusal::not_found("gateway", &gateway))?;
+    let refused = refused.map(|(_, reason)| reason.words().to_owned());
+    Ok(axum::Json(DeliveryView { taken, known, refused, head, acknowledgement: messages.next() }))
 }

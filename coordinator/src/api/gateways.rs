@@ -20,8 +20,9 @@ use crate::domain::fleet::AnomalyKind;
 use crate::domain::presence::Standing;
 use crate::domain::{Command, Refusal};
 
+const DAY_MS: u64 = 86_400_000;
 /// Life of an enrolment token.
-const TOKEN_MS: u64 = 7 * 86_400_000;
+const TOKEN_MS: u64 = 7 * DAY_MS;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -39,6 +40,15 @@ pub(crate) struct GatewayView {
     revoked: bool,
     /// Highest committed telemetry batch.
     telemetry_sequence: u64,
+    /// The epoch that the batch is of; it grows with each enrolment, and when the gateway was set back.
+    telemetry_epoch: u64,
+    /// `continued`; `refused` while batches do not continue what is in the log; `held` when the gateway has begun too many epochs and
+    /// must be enrolled again.
+    telemetry: &'static str,
+    /// Since when it is refused or held; `null` while it is continued.
+    telemetry_since: Option<String>,
+    /// How many epochs the gateway has begun within a day, other than by enrolment.
+    epochs_begun: usize,
     directive_serial: u64,
     /// The signed withdrawals that it holds, as it reported last; `null` before its first report of them.
     withdrawals_version: Option<u64>,
@@ -55,7 +65,7 @@ pub(crate) struct GatewayView {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AnomalyView {
-    /// `fork`, `gap`, `stale` or `repeats`.
+    /// `fork`, `gap`, `stale`, `repeats`, `clone`, `epoch`, `setBack` or `held`.
     #[schema(value_type = String)]
     kind: AnomalyKind,
     at: String,
@@ -124,6 +134,10 @@ pub(super) async fn list(
                 enrolled: g.credentials.is_some(),
                 revoked: g.revoked,
                 telemetry_sequence: g.chain.sequence,
+                telemetry_epoch: g.chain.epoch,
+                telemetry: g.telemetry_state(),
+                telemetry_since: g.healing.held_since.or(g.healing.refused.map(|(_, at)| at)).map(|at| at.to_string()),
+                epochs_begun: g.healing.epochs.iter().filter(|at| now.since_ms(**at) < DAY_MS).count(),
                 directive_serial: g.directive.as_ref().map_or(0, |d| d.serial),
                 withdrawals_version: presence.withdrawals_version(id),
                 findings: g.anomalies.iter().filter(|a| g.stands(a)).count(),

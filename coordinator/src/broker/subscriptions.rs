@@ -18,6 +18,7 @@ pub(super) struct Subscriptions {
     roster: bool,
     withdrawals: bool,
     rollback_orders: bool,
+    chain: bool,
     every_root: bool,
     every_release: bool,
     roots: BTreeSet<u64>,
@@ -44,6 +45,7 @@ impl Subscriptions {
             Some(Topic::Roster) => put(&mut self.roster),
             Some(Topic::Withdrawals) => put(&mut self.withdrawals),
             Some(Topic::RollbackOrders(_)) => put(&mut self.rollback_orders),
+            Some(Topic::Chain(_)) => put(&mut self.chain),
             Some(Topic::TrustRoot(n)) => put_one(&mut self.roots, n, wanted),
             Some(Topic::Release(_)) => put_one(&mut self.releases, filter.to_owned(), wanted),
             Some(Topic::Telemetry(_) | Topic::Heartbeat(_) | Topic::Presence(_)) | None => false,
@@ -59,6 +61,7 @@ impl Subscriptions {
             Topic::Roster => self.roster,
             Topic::Withdrawals => self.withdrawals,
             Topic::RollbackOrders(_) => self.rollback_orders,
+            Topic::Chain(_) => self.chain,
             Topic::TrustRoot(n) => self.every_root || self.roots.contains(n),
             Topic::Release(_) => self.every_release || self.releases.contains(&topic.to_string()),
             Topic::Telemetry(_) | Topic::Heartbeat(_) | Topic::Presence(_) => false,
@@ -126,14 +129,15 @@ mod tests {
             Topic::Checkpoint,
             Topic::Withdrawals,
             Topic::RollbackOrders(gateway.clone()),
+            Topic::Chain(gateway.clone()),
         ];
         let wants = |s: &Subscriptions| topics.iter().map(|t| s.want(t)).collect::<Vec<_>>();
         let mut held = Subscriptions::default();
-        assert_eq!(wants(&held), [false; 8]);
+        assert_eq!(wants(&held), [false; 9]);
         for filter in Topic::agent_filters(&gateway) {
             assert!(held.set(&filter, true), "{filter}");
         }
-        assert_eq!(wants(&held), [true, true, true, true, false, true, true, true]);
+        assert_eq!(wants(&held), [true, true, true, true, false, true, true, true, true]);
         let release = topics[4].to_string();
         assert!(held.set(&release, true) && held.want(&topics[4]));
         assert!(held.set(&release, false) && !held.want(&topics[4]));

@@ -8,6 +8,7 @@ use mdfm_shared::time::UtcMillis;
 
 use super::access::AccessRole;
 use super::refusal::{Class, Refusal};
+use super::telemetry::chain_refusal;
 
 /// Code of the refusal when an allowance is used up.
 pub(crate) const RECORD_BUDGET: &str = "record-budget";
@@ -15,6 +16,8 @@ pub(crate) const RECORD_BUDGET: &str = "record-budget";
 const LOCKED: &str = "locked";
 /// Refusals of one source are counted together for this long.
 const WINDOW_MS: u64 = 60_000;
+/// The same for batches that do not continue a gateway's chain: an agent of an earlier version sends them every five seconds for ever.
+const CHAIN_WINDOW_MS: u64 = 3_600_000;
 /// Sources counted apart; those beyond are counted together.
 const SOURCES_MAX: usize = 4_096;
 /// Records of strangers' refusals at once, over all networks,
@@ -45,6 +48,8 @@ pub(crate) enum Source {
     /// A person, with their machines.
     Person(String),
     Gateway(String),
+    /// Batches of a gateway that do not continue its chain: it sends them again and again until it is answered.
+    Chain(String),
     /// Locks of one account that exists: each must be heard of, wherever it comes from.
     Account(String),
     /// Networks beyond what is counted apart.
@@ -60,6 +65,7 @@ impl Source {
             }
             (ActorKind::Anonymous, _) => Self::Network(network.unwrap_or("unknown").to_owned()),
             (ActorKind::User, _) => Self::Person(person(&actor.id).to_owned()),
+            (ActorKind::Gateway, _) if chain_refusal(refusal.code).is_some() => Self::Chain(actor.id.clone()),
             (ActorKind::Gateway, _) => Self::Gateway(actor.id.clone()),
             (ActorKind::System, _) => return None,
         })
@@ -70,6 +76,7 @@ impl Source {
         match self {
             Self::Network(_) => (1, 8),
             Self::Gateway(_) => (2, 16),
+            Self::Chain(_) => (1, 4),
             Self::Person(_) if matches!(class, Class::Forbidden | Class::Unauthenticated | Class::TooOften) => (5, 32),
             // Somebody who fills in a form wrong again and again is still shown one by one.
             Self::Person(_) => (24, 32),
@@ -78,13 +85,18 @@ impl Source {
         }
     }
 
+    /// For how long its refusals are counted together.
+    fn window_ms(&self) -> u64 {
+        if matches!(self, Self::Chain(_)) { CHAIN_WINDOW_MS } else { WINDOW_MS }
+    }
+
     /// The actor and the object of its summaries.
     pub(crate) fn describe(&self) -> (Actor, String) {
         let actor = |kind, id: &str| Actor { kind, id: id.to_owned(), roles: vec![] };
         match self {
             Self::Network(network) => (actor(ActorKind::Anonymous, network), format!("network/{network}")),
             Self::Person(id) => (actor(ActorKind::User, id), format!("user/{id}")),
-            Self::Gateway(id) => (actor(ActorKind::Gateway, id), format!("gateway/{id}")),
+            Self::Gateway(id) | Self::Chain(id) => (actor(ActorKind::Gateway, id), format!("gateway/{id}")),
             Self::Account(id) => (actor(ActorKind::Anonymous, id), format!("user/{id}")),
             Self::OtherNetworks => (actor(ActorKind::Anonymous, "other-networks"), "network/others".to_owned()),
         }
@@ -214,8 +226,10 @@ impl Refusals {
     /// Takes what was counted in windows that are over; all of them when the coordinator stops.
     pub(crate) fn take(&mut self, now: UtcMillis, is_last: bool) -> Vec<(Source, Counted)> {
         // A clock that was set back ends every window.
-        let is_over = |w: &Window| is_last || now < w.since || now.since_ms(w.since) >= WINDOW_MS;
-        let over: Vec<Source> = self.windows.iter().filter(|(_, w)| is_over(w)).map(|(s, _)| s.clone()).collect();
+        let is_over = |source: &Source, window: &Window| {
+            is_last || now < window.since || now.since_ms(window.since) >= source.window_ms()
+        };
+        let over: Vec<Source> = self.windows.iter().filter(|(s, w)| is_over(s, w)).map(|(s, _)| s.clone()).collect();
         let taken = over.into_iter().filter_map(|source| {
             let window = self.windows.remove(&source)?;
             (window.counted.count > 0).then_some((source, window.counted))

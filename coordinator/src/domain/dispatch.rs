@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mdfm_shared::digest::Digest;
-use mdfm_shared::directive::{Action, CommitAck, Directive};
+use mdfm_shared::directive::{Action, ChainHead, ChainRefusal, CommitAck, Directive, RefusedBatch};
 use mdfm_shared::id::GatewayId;
-use mdfm_shared::limits::FRAME_BYTES_MAX;
-use mdfm_shared::sign::Signed;
+use mdfm_shared::limits::{CHAIN_DIGESTS_MAX, FRAME_BYTES_MAX};
+use mdfm_shared::sign::{SecretKey, SignError, Signed};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::{Checkpoint, Hash};
 use mdfm_shared::trust::{LoggedRecord, ReleaseEvidence, RollbackOrderEvidence};
@@ -113,10 +113,74 @@ pub(crate) fn bundle(state: &State, log: &impl LogSource, gateway: &GatewayId, n
     }
 }
 
-/// The word that a gateway's telemetry is safe as far as it has come.
-pub(crate) fn acknowledgement(state: &State, gateway: &GatewayId) -> Option<CommitAck> {
+/// What is held of a gateway's telemetry, for an agent that frees what the head proves; with the answer to a batch that was refused
+/// because of its place.
+pub(crate) fn chain_head(
+    state: &State,
+    gateway: &GatewayId,
+    refused: Option<(Digest, ChainRefusal)>,
+) -> Option<ChainHead> {
     let chain = &state.gateways.get(gateway)?.chain;
+    let committed: Vec<Digest> = chain.digests().copied().collect();
+    let newest = committed.len().saturating_sub(CHAIN_DIGESTS_MAX);
+    let refused =
+        refused.map(|(batch, reason)| RefusedBatch { batch, reason, committed: committed[newest..].to_vec() });
+    Some(ChainHead {
+        gateway: gateway.clone(),
+        epoch: chain.epoch,
+        sequence: chain.sequence,
+        head: chain.last(),
+        log_size: state.log_size,
+        refused,
+    })
+}
+
+/// The acknowledgement by number alone, for agents of earlier versions. They would free what was refused: while batches of the gateway
+/// are refused it is `None`.
+pub(crate) fn acknowledgement(state: &State, gateway: &GatewayId) -> Option<CommitAck> {
+    let held = state.gateways.get(gateway).filter(|held| held.healing.refused.is_none())?;
+    let chain = &held.chain;
     Some(CommitAck { gateway: gateway.clone(), epoch: chain.epoch, sequence: chain.sequence, log_size: state.log_size })
+}
+
+/// What a gateway is sent after its batches were looked at.
+#[derive(Debug)]
+pub(crate) struct ChainDocuments {
+    head: Option<ChainHead>,
+    acknowledgement: Option<CommitAck>,
+}
+
+/// Composes what a gateway is sent after its batches were looked at, with the first batch that was refused because of its place.
+pub(crate) fn chain_documents(
+    state: &State,
+    gateway: &GatewayId,
+    refused: Option<(Digest, ChainRefusal)>,
+) -> ChainDocuments {
+    // Earlier agents are acknowledged what they have sent, even where a batch is missing in between.
+    let acknowledges = refused.is_none_or(|(_, reason)| reason == ChainRefusal::Gap);
+    ChainDocuments {
+        head: chain_head(state, gateway, refused),
+        acknowledgement: acknowledgement(state, gateway).filter(|_| acknowledges),
+    }
+}
+
+impl ChainDocuments {
+    /// The messages: first what agents of this version free by, then what earlier ones do.
+    ///
+    /// # Errors
+    /// A document is too large to sign; a defect.
+    pub(crate) fn sign(&self, online_key: &SecretKey) -> Result<Vec<(Topic, Vec<u8>)>, SignError> {
+        let mut messages = Vec::new();
+        if let Some(head) = &self.head {
+            let signed = Signed::sign(head, &[online_key])?;
+            messages.push((Topic::Chain(head.gateway.clone()), wire::encode(&signed)));
+        }
+        if let Some(ack) = &self.acknowledgement {
+            let signed = Signed::sign(ack, &[online_key])?;
+            messages.push((Topic::Ack(ack.gateway.clone()), wire::encode(&signed)));
+        }
+        Ok(messages)
+    }
 }
 
 /// One entry of the log with its proof under the log of that size.

@@ -293,6 +293,16 @@ pub(crate) enum Event {
     DisposalCarriedOut {
         disposal: String,
     },
+    /// The gateway begins a new epoch behind the head that stands in the log, because what it held did not continue it. Its first
+    /// batch follows.
+    EpochBegun {
+        gateway: GatewayId,
+        epoch: u64,
+        /// The head of before.
+        previous_epoch: u64,
+        previous_sequence: u64,
+        head: Digest,
+    },
     /// Refusals that have no record of their own.
     RefusalsCounted {
         count: u64,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId, HospitalId};
+use mdfm_shared::limits::EPOCHS_A_DAY;
 use mdfm_shared::manifest::is_label;
 use mdfm_shared::sign::PublicKey;
 use mdfm_shared::telemetry::InstallState;
@@ -45,6 +46,36 @@ pub(crate) struct Gateway {
     pub(crate) enrolled_at: Option<u64>,
     /// What was wrong with its telemetry chain, the newest last.
     pub(crate) anomalies: Vec<Anomaly>,
+    /// What its chain has gone through beside being continued.
+    #[serde(default)]
+    pub(crate) healing: Healing,
+}
+
+const DAY_MS: u64 = 86_400_000;
+
+/// How a gateway's chain was refused and went on in new epochs since the enrolment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Healing {
+    /// The finding for which batches are refused, and since when; `None` once a batch was committed again.
+    pub(crate) refused: Option<(AnomalyKind, UtcMillis)>,
+    /// Since when the gateway may begin no epoch before a person has enrolled it again.
+    pub(crate) held_since: Option<UtcMillis>,
+    /// When the epochs of the last day were begun.
+    pub(crate) epochs: Vec<UtcMillis>,
+}
+
+impl Healing {
+    /// Whether the gateway has begun as many epochs within a day as it may without a person.
+    pub(crate) fn is_exhausted(&self, now: UtcMillis) -> bool {
+        self.held_since.is_some() || self.epochs.iter().filter(|at| now.since_ms(**at) < DAY_MS).count() >= EPOCHS_A_DAY
+    }
+
+    /// An epoch was begun.
+    pub(crate) fn begin(&mut self, at: UtcMillis) {
+        self.epochs.retain(|begun| at.since_ms(*begun) < DAY_MS);
+        self.epochs.push(at);
+        self.refused = None;
+    }
 }
 
 /// What is wrong with a telemetry chain (ATT-11).
@@ -61,6 +92,12 @@ pub(crate) enum AnomalyKind {
     Repeats,
     /// Two peers connect with one certificate and take each other's place: the gateway's key was copied.
     Clone,
+    /// A batch of an epoch that has ended, or one that begins an epoch behind another batch than the head.
+    Epoch,
+    /// The gateway began a new epoch behind the head: it was set back, or a copy of it had gone on. Every device is reported again.
+    SetBack,
+    /// The gateway begins too many epochs: two machines may use one identity. It begins no more before it is enrolled again.
+    Held,
 }
 
 impl AnomalyKind {
@@ -72,6 +109,9 @@ impl AnomalyKind {
             Self::Stale => "a batch so old that nothing confirms it",
             Self::Repeats => "it repeats batches that were acknowledged",
             Self::Clone => "two peers use its certificate at once",
+            Self::Epoch => "a batch of an epoch that has ended",
+            Self::SetBack => "it was set back, and began a new epoch",
+            Self::Held => "it begins too many epochs, and is held",
         }
     }
 }
@@ -100,13 +140,41 @@ impl Gateway {
         if self.anomalies.len() >= ANOMALIES_MAX {
             self.anomalies.remove(0);
         }
+        match anomaly.kind {
+            AnomalyKind::Fork | AnomalyKind::Stale | AnomalyKind::Epoch => {
+                self.healing.refused.get_or_insert((anomaly.kind, anomaly.at));
+            }
+            AnomalyKind::Held => {
+                self.healing.refused = Some((anomaly.kind, anomaly.at));
+                self.healing.held_since.get_or_insert(anomaly.at);
+            }
+            AnomalyKind::Gap | AnomalyKind::Repeats | AnomalyKind::Clone | AnomalyKind::SetBack => {}
+        }
         self.anomalies.push(anomaly);
     }
 
-    /// Whether a finding still stands: a gap that was filled does not.
+    /// Whether a finding still stands: not a gap that was filled, nor a fork that a new epoch has ended.
     pub(crate) fn stands(&self, anomaly: &Anomaly) -> bool {
         let passed = (self.chain.epoch, self.chain.sequence) >= (anomaly.epoch, anomaly.expected);
-        !(anomaly.kind == AnomalyKind::Gap && passed)
+        match anomaly.kind {
+            AnomalyKind::Gap => !passed,
+            AnomalyKind::Fork | AnomalyKind::Stale => {
+                self.healing.refused.is_some() || anomaly.epoch >= self.chain.epoch
+            }
+            AnomalyKind::Epoch => self.healing.refused.is_some(),
+            AnomalyKind::Held => self.healing.held_since.is_some(),
+            AnomalyKind::SetBack => false,
+            AnomalyKind::Repeats | AnomalyKind::Clone => true,
+        }
+    }
+
+    /// The words for how its telemetry stands: `continued`, `refused` or `held`.
+    pub(crate) fn telemetry_state(&self) -> &'static str {
+        match (self.healing.held_since, self.healing.refused) {
+            (Some(_), _) => "held",
+            (None, Some(_)) => "refused",
+            (None, None) => "continued",
+        }
     }
 }
 
@@ -155,12 +223,27 @@ pub(crate) struct Chain {
     pub(crate) sequence: u64,
     /// Digests of the last committed batches of the epoch, the newest last.
     digests: VecDeque<Digest>,
+    /// Head of the epoch before, which the first batch of an epoch names that the gateway began itself.
+    #[serde(default = "no_digest")]
+    base: Digest,
+}
+
+fn no_digest() -> Digest {
+    Digest([0; 32])
 }
 
 impl Chain {
     /// The chain of an epoch in which nothing has come yet.
     pub(crate) fn new(epoch: u64) -> Self {
-        Self { epoch, sequence: 0, digests: VecDeque::new() }
+        Self { epoch, sequence: 0, digests: VecDeque::new(), base: no_digest() }
+    }
+    /// The chain of an epoch that begins behind the head of another.
+    pub(crate) fn behind(epoch: u64, head: Digest) -> Self {
+        Self { base: head, ..Self::new(epoch) }
+    }
+    /// Digests of the last committed batches of the epoch, the newest last.
+    pub(crate) fn digests(&self) -> impl Iterator<Item = &Digest> {
+        self.digests.iter()
     }
     /// The next batch is committed.
     pub(crate) fn push(&mut self, epoch: u64, sequence: u64, digest: Digest) {
@@ -174,9 +257,9 @@ impl Chain {
     pub(crate) fn forget_all_but_last(&mut self) {
         self.digests.drain(..self.digests.len().saturating_sub(1));
     }
-    /// Digest of the last committed batch; zeroes for none.
+    /// Digest of the last committed batch, which the next one names; zeroes before the first of an enrolment.
     pub(crate) fn last(&self) -> Digest {
-        self.digests.back().copied().unwrap_or(Digest([0; 32]))
+        self.digests.back().copied().unwrap_or(self.base)
     }
     /// Digest of a committed batch of the epoch, while it is remembered.
     pub(crate) fn digest_of(&self, sequence: u64) -> Option<Digest> {
@@ -548,7 +631,7 @@ pub(super) fn enrol(
     let held = check_token(state, now, gateway, secret_sha256)?;
     Ok(Event::GatewayEnrolled {
         gateway: gateway.clone(),
-        epoch: held.chain.epoch + 1,
+        epoch: held.chain.epoch.saturating_add(1),
         telemetry_key: telemetry_key.to_string(),
         certificate_sha256,
     })

@@ -18,6 +18,8 @@ pub(crate) struct Answer {
     pub(crate) is_new: bool,
     /// A change that must be logged.
     pub(crate) command: Option<Command>,
+    /// Whether the gateway is due to learn what is held of its telemetry.
+    pub(crate) head: bool,
 }
 
 /// The key that a gateway's telemetry and heartbeats are signed with; none where it is not enrolled or revoked.
@@ -57,6 +59,7 @@ pub(crate) fn hear(
     if heartbeat.gateway != *gateway || !heartbeat.is_bounded() {
         return Err(Refusal::document("heartbeat", "names another gateway or too many devices"));
     }
+    answer.head = presence.is_head_due(now, gateway, heartbeat.epoch != held.chain.epoch);
     if heartbeat.epoch != held.chain.epoch || !presence.heard(now, heartbeat) {
         return Ok(answer);
     }

@@ -587,7 +587,7 @@ pub(crate) fn decide(
         Command::FulfilDuty { deployment, duty, reference } => {
             rollout::command::fulfil(state, now, actor, deployment, *duty, reference)
         }
-        Command::Telemetry { gateway, batch } => telemetry::commit(state, gateway, batch),
+        Command::Telemetry { gateway, batch } => telemetry::commit(state, now, gateway, batch),
         Command::NoteSerial { gateway, serial } => one(fleet::note_serial(state, gateway, *serial)?),
         Command::NoteClone { gateway, networks } => telemetry::note_clone(state, now, gateway, networks),
         Command::NoteLiveness { deployment, device, last_seen, heard } => {

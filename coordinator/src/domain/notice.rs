@@ -281,8 +281,15 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
         Event::TelemetryAnomaly { gateway, anomaly } => {
             let subject = match anomaly.kind {
                 AnomalyKind::Clone => format!("two peers use the certificate of gateway {gateway} at once"),
+                AnomalyKind::Held => {
+                    format!("the telemetry of gateway {gateway} is held: two machines may use its identity")
+                }
                 kind => format!("the telemetry of gateway {gateway} is not as it must be: {}", kind.words()),
             };
+            vec![notice(NoticeKind::GatewayAnomaly, subject)]
+        }
+        Event::EpochBegun { gateway, epoch, .. } => {
+            let subject = format!("gateway {gateway} was set back or copied; it goes on in epoch {epoch}");
             vec![notice(NoticeKind::GatewayAnomaly, subject)]
         }
         Event::EnrolmentTokenIssued { gateway, .. } if was_enrolled(record) => {

@@ -25,6 +25,12 @@ const ON_ITS_WAY_MS: u64 = 2_000;
 const NO_ORDERS: Digest = Digest([0; 32]);
 /// Orders are proved again under a newer checkpoint after this time.
 const ORDERS_REFRESH_MS: u64 = 24 * 3_600_000;
+/// Time between the first two statements of what is held of a gateway's telemetry,
+const HEAD_FIRST_MS: u64 = 10_000;
+/// the longest time between two,
+const HEAD_MS: u64 = 3_600_000;
+/// and while its heartbeats are of another epoch.
+const HEAD_OTHER_EPOCH_MS: u64 = 60_000;
 /// Time between two unasked sends of withdrawals and orders to a gateway that says nothing of what it holds: an old agent never does.
 const UNASKED_MS: u64 = 10 * 60_000;
 
@@ -78,6 +84,8 @@ struct Gateway {
     trust_sent_at: Option<UtcMillis>,
     /// Newest withdrawals that it holds, as it said last.
     withdrawals_version: Option<u64>,
+    /// When it was last sent what is held of its telemetry, over this connection, and the time until it is again.
+    head_sent: Option<(UtcMillis, u64)>,
 }
 
 /// Rollback orders that went to a gateway.
@@ -155,7 +163,9 @@ impl Presence {
 
     /// The gateway said that it is there, or the broker that its connection broke.
     pub(crate) fn connection(&mut self, now: UtcMillis, gateway: &GatewayId, stands: bool) {
-        entry(&mut self.gateways, gateway).connection = Some((stands, now));
+        let held = entry(&mut self.gateways, gateway);
+        held.connection = Some((stands, now));
+        held.head_sent = None;
     }
 
     /// Whether a directive of this serial, issued then, is to be sent because a heartbeat shows it missing; notes that it is.
@@ -213,6 +223,21 @@ impl Presence {
         let due = held.trust_sent_at.is_none_or(|at| at > now || now.since_ms(at) >= UNASKED_MS);
         if due {
             held.trust_sent_at = Some(now);
+        }
+        due
+    }
+
+    /// Whether a gateway is due to learn what is held of its telemetry: at the start of each connection, then after times that double up to an
+    /// hour because one may be lost, and each minute while its heartbeats are of another epoch; notes that it is. A gateway that has nothing to
+    /// report learns of a copy only so.
+    pub(crate) fn is_head_due(&mut self, now: UtcMillis, gateway: &GatewayId, is_other_epoch: bool) -> bool {
+        let held = entry(&mut self.gateways, gateway);
+        let every_ms =
+            held.head_sent.map_or(0, |(_, ms)| if is_other_epoch { ms.min(HEAD_OTHER_EPOCH_MS) } else { ms });
+        let due = held.head_sent.is_none_or(|(at, _)| at > now || now.since_ms(at) >= every_ms);
+        if due {
+            let next_ms = held.head_sent.map_or(HEAD_FIRST_MS, |(_, ms)| (ms * 2).min(HEAD_MS));
+            held.head_sent = Some((now, next_ms));
         }
         due
     }

@@ -21,7 +21,8 @@ use super::authority::{self, Authority, HeldOrder};
 use super::done::DoneRequests;
 use super::firmware::{AttachedManifest, Firmware, FirmwareStatus, GivenApproval};
 use super::fleet::{
-    Chain, Credentials, Device, Gateway, Hospital, Install, IssuedDirective, NewDevice, PendingToken, Previous,
+    Anomaly, AnomalyKind, Chain, Credentials, Device, Gateway, Healing, Hospital, Install, IssuedDirective, NewDevice,
+    PendingToken, Previous,
 };
 use super::group::{self, Group, Members};
 use super::incident::{self, Incident};
@@ -292,6 +293,7 @@ impl State {
                     serial_seen: 0,
                     enrolled_at: None,
                     anomalies: Vec::new(),
+                    healing: Healing::default(),
                 };
                 self.gateways.insert(gateway, new);
             }
@@ -306,6 +308,7 @@ impl State {
                 let first = *held.enrolled_at.get_or_insert(index);
                 let all = self.hospital_gateways.entry(held.hospital.clone()).or_default();
                 all.insert(gateway, Some(first));
+                held.healing = Healing::default();
             }
             Event::CertificateRenewed { gateway, certificate_sha256, previous_sha256, previous_until } => {
                 let held = known(&mut self.gateways, &gateway)?;
@@ -496,11 +499,20 @@ impl State {
                 }
             }
             Event::TelemetryCommitted { gateway, epoch, sequence, digest } => {
-                known(&mut self.gateways, &gateway)?.chain.push(epoch, sequence, digest);
+                let held = known(&mut self.gateways, &gateway)?;
+                held.chain.push(epoch, sequence, digest);
+                held.healing.refused = None;
                 let batch = record.document::<TelemetryBatch>()?.decode_unverified()?;
                 for event in &batch.events {
                     self.apply_report(at, &gateway, event);
                 }
+            }
+            Event::EpochBegun { gateway, epoch, previous_sequence, head, .. } => {
+                let held = known(&mut self.gateways, &gateway)?;
+                let expected = previous_sequence.saturating_add(1);
+                held.chain = Chain::behind(epoch, head);
+                held.healing.begin(at);
+                held.note(Anomaly { kind: AnomalyKind::SetBack, at, epoch, sequence: 1, expected });
             }
             Event::DirectiveSerialSeen { gateway, serial } => {
                 known(&mut self.gateways, &gateway)?.serial_seen = serial;

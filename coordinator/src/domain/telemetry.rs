@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use mdfm_shared::digest::Digest;
+use mdfm_shared::directive::ChainRefusal;
 use mdfm_shared::id::GatewayId;
+use mdfm_shared::limits::{EPOCH_STEP_MAX, EPOCHS_A_DAY};
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::{KeySet, PublicKey, Signed, Verified, Verifier};
 use mdfm_shared::telemetry::{EventKind, TelemetryBatch};
 use mdfm_shared::time::UtcMillis;
 
-use super::fleet::{Anomaly, AnomalyKind};
+use super::fleet::{Anomaly, AnomalyKind, Chain, Gateway};
 use super::{Event, Proposal, Refusal, State, rollout};
 
 /// The batch is committed already: acknowledge again, record nothing.
@@ -20,6 +23,22 @@ pub(crate) const GAP: &str = "telemetry-gap";
 pub(crate) const FORK: &str = "telemetry-fork";
 /// Too old to tell whether it is the one that was committed.
 pub(crate) const STALE: &str = "telemetry-stale";
+/// An epoch that has ended, or that begins behind another batch than the head.
+pub(crate) const EPOCH: &str = "telemetry-epoch";
+/// The gateway has begun too many epochs; a person decides.
+pub(crate) const HELD: &str = "telemetry-held";
+
+/// What the gateway is answered when a batch is refused with this code; `None` for causes other than its place in the chain.
+pub(crate) fn chain_refusal(code: &str) -> Option<ChainRefusal> {
+    Some(match code {
+        FORK => ChainRefusal::Fork,
+        GAP => ChainRefusal::Gap,
+        STALE => ChainRefusal::Stale,
+        EPOCH => ChainRefusal::Epoch,
+        HELD => ChainRefusal::Held,
+        _ => return None,
+    })
+}
 
 /// A batch as it came, checked ahead where another thread has had the time.
 #[derive(Debug, Clone)]
@@ -53,6 +72,11 @@ impl Received {
         }
     }
 
+    /// Digest of the batch.
+    pub(crate) fn digest(&self) -> Digest {
+        self.signed.digest()
+    }
+
     /// The batch, unchecked; for what is said about refused ones.
     pub(crate) fn unverified(&self) -> Option<TelemetryBatch> {
         self.signed.decode_unverified().ok()
@@ -68,7 +92,12 @@ pub(crate) fn is_repeat(state: &State, id: &GatewayId, signed: &Signed<Telemetry
         && chain.digest_of(batch.sequence) == Some(signed.digest())
 }
 
-pub(super) fn commit(state: &State, id: &GatewayId, received: &Received) -> Result<Vec<Proposal>, Refusal> {
+pub(super) fn commit(
+    state: &State,
+    now: UtcMillis,
+    id: &GatewayId,
+    received: &Received,
+) -> Result<Vec<Proposal>, Refusal> {
     let signed = &received.signed;
     let gateway = state.need_gateway(id)?;
     let credentials = gateway
@@ -94,24 +123,16 @@ pub(super) fn commit(state: &State, id: &GatewayId, received: &Received) -> Resu
             None => Refusal::conflict(STALE, format!("{place} is older than what can be compared")),
         });
     }
-    if batch.epoch < chain.epoch {
-        return Err(Refusal::conflict(STALE, format!("{place} is of an enrolment that ended")));
-    }
-    if batch.epoch > chain.epoch || batch.sequence != chain.sequence + 1 {
-        let detail = format!("{place} came, next is {}.{}", chain.epoch, chain.sequence + 1);
-        return Err(Refusal::conflict(GAP, detail));
-    }
-    if batch.previous != chain.last() {
-        return Err(Refusal::conflict(FORK, format!("{place} does not chain to the one before")));
-    }
+    let begins = check_place(gateway, now, &batch, &place)?;
     let event = Event::TelemetryCommitted {
         gateway: id.clone(),
         epoch: batch.epoch,
         sequence: batch.sequence,
         digest: signed.digest(),
     };
-    let mut proposals =
-        vec![Proposal::new("telemetry.commit", format!("gateway/{id}"), event).with(document_text(signed))];
+    let mut proposals = Vec::new();
+    proposals.extend(begins.then(|| begin_epoch(id, chain, batch.epoch)));
+    proposals.push(Proposal::new("telemetry.commit", format!("gateway/{id}"), event).with(document_text(signed)));
     // Of several words in one batch the last one counts.
     let mut words = BTreeMap::new();
     for event in &batch.events {
@@ -124,6 +145,51 @@ pub(super) fn commit(state: &State, id: &GatewayId, received: &Received) -> Resu
         proposals.extend(rollout::command::consent_on_site(state, at, deployment, hospital, given, &by, reason));
     }
     Ok(proposals)
+}
+
+/// Whether a batch that is new continues the chain; returns whether it begins an epoch behind its head.
+fn check_place(gateway: &Gateway, now: UtcMillis, batch: &TelemetryBatch, place: &str) -> Result<bool, Refusal> {
+    let chain = &gateway.chain;
+    if batch.epoch < chain.epoch {
+        return Err(Refusal::conflict(EPOCH, format!("{place} is of an epoch that ended, now is {}", chain.epoch)));
+    }
+    let next = format!("next is {}.{}", chain.epoch, chain.sequence + 1);
+    if batch.epoch == chain.epoch {
+        if batch.sequence != chain.sequence + 1 {
+            return Err(Refusal::conflict(GAP, format!("{place} came, {next}")));
+        }
+        if batch.previous != chain.last() {
+            return Err(Refusal::conflict(FORK, format!("{place} does not chain to the one before")));
+        }
+        return Ok(false);
+    }
+    // Before the first batch of an enrolment there is nothing to be set back from.
+    if batch.sequence != 1 || chain.last() == Chain::new(0).last() {
+        return Err(Refusal::conflict(GAP, format!("{place} came, {next}")));
+    }
+    if batch.previous != chain.last() || batch.epoch - chain.epoch > EPOCH_STEP_MAX {
+        let detail = format!("{place} begins behind another batch than {}.{}", chain.epoch, chain.sequence);
+        return Err(Refusal::conflict(EPOCH, detail));
+    }
+    if gateway.healing.is_exhausted(now) {
+        let detail = format!(
+            "{place} would begin more than {EPOCHS_A_DAY} epochs in a day: two machines may use this identity; find out which is the \
+             gateway, then enrol it again"
+        );
+        return Err(Refusal::conflict(HELD, detail));
+    }
+    Ok(true)
+}
+
+/// The record of an epoch that a gateway begins.
+fn begin_epoch(id: &GatewayId, chain: &Chain, epoch: u64) -> Proposal {
+    let (previous_epoch, previous_sequence) = (chain.epoch, chain.sequence);
+    let event = Event::EpochBegun { gateway: id.clone(), epoch, previous_epoch, previous_sequence, head: chain.last() };
+    let reason = format!(
+        "gateway {id} held other telemetry than batch {previous_epoch}.{previous_sequence}: it was set back, or another machine uses its \
+         key; epoch {epoch} begins behind that batch and every device is reported again"
+    );
+    Proposal::new("telemetry.epoch", format!("gateway/{id}"), event).because(reason)
 }
 
 /// How long an earlier batch may be missing before that is worth an alarm; agents send again after 5 s.
@@ -154,6 +220,8 @@ impl ChainWatch {
         let kind = match code {
             FORK => AnomalyKind::Fork,
             STALE => AnomalyKind::Stale,
+            EPOCH => AnomalyKind::Epoch,
+            HELD => AnomalyKind::Held,
             GAP => {
                 let next = (gateway.chain.epoch, gateway.chain.sequence + 1);
                 let gap = self.gaps.entry(id.clone()).or_insert((next.0, next.1, now));
@@ -185,10 +253,14 @@ impl ChainWatch {
         let same = |a: &Anomaly| match kind {
             AnomalyKind::Gap => a.kind == kind && (a.epoch, a.expected) == (found.epoch, expected),
             AnomalyKind::Repeats => a.kind == kind && now.since_ms(a.at) < 60 * REPEATS_WINDOW_MS,
-            AnomalyKind::Fork | AnomalyKind::Stale => {
-                a.kind == kind && (a.epoch, a.sequence) == (found.epoch, found.sequence)
+            AnomalyKind::Fork | AnomalyKind::Stale | AnomalyKind::Epoch => {
+                // What a gateway has sent ahead of an answer is one finding. Once a batch was committed a new refusal is a new one.
+                let is_run = found.sequence <= gateway.chain.sequence && a.sequence <= found.sequence;
+                let is_same = a.sequence == found.sequence || is_run || kind == AnomalyKind::Epoch;
+                gateway.healing.refused.is_some() && a.kind == kind && a.epoch == found.epoch && is_same
             }
-            AnomalyKind::Clone => false,
+            AnomalyKind::Held => gateway.healing.held_since.is_some(),
+            AnomalyKind::Clone | AnomalyKind::SetBack => false,
         };
         (!gateway.anomalies.iter().any(same)).then_some(found)
     }
@@ -205,6 +277,14 @@ pub(crate) fn anomaly(id: &GatewayId, anomaly: Anomaly) -> Proposal {
             format!("batch {expected} of gateway {id} does not come, {sequence} does: withheld or lost")
         }
         AnomalyKind::Stale => format!("gateway {id} sends {epoch}.{sequence}, long past: it was set back"),
+        AnomalyKind::Epoch => {
+            format!("gateway {id} sends {epoch}.{sequence}, which does not follow the head: it was set back or copied")
+        }
+        AnomalyKind::SetBack => format!("gateway {id} was set back and begins epoch {epoch}"),
+        AnomalyKind::Held => format!(
+            "gateway {id} has begun {EPOCHS_A_DAY} epochs within a day: two machines may use its identity; it begins no more until it is \
+             enrolled again"
+        ),
         AnomalyKind::Clone => format!("two peers use the certificate of gateway {id} at once"),
         AnomalyKind::Repeats => {
             format!("gateway {id} sends acknowledged batches again and again, last {epoch}.{sequence}")

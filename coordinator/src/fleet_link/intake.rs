@@ -1,15 +1,17 @@
 //! The fleet's words on their way into the core: verified beside the deciding thread, handed over in groups so that one fsync and
 //! one signed ack serve many batches.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use mdfm_shared::digest::Digest;
+use mdfm_shared::directive::ChainRefusal;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::sign::{PublicKey, SecretKey, Signed, Verified, Verifier, verify_many};
 use mdfm_shared::telemetry::{Heartbeat, TelemetryBatch};
-use mdfm_shared::wire::{self, Topic};
+use mdfm_shared::wire;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -200,9 +202,10 @@ impl Worker {
                 Some((_, verifier)) => Received::check(signed, verifier),
                 None => signed.into(),
             };
+            let digest = batch.digest();
             let command = Command::Telemetry { gateway: gateway.clone(), batch };
             match self.runner.post(gateway_actor(&gateway), command) {
-                Ok(answer) => answers.push((gateway, answer)),
+                Ok(answer) => answers.push((gateway, digest, answer)),
                 Err(_) => return,
             }
         }
@@ -248,7 +251,7 @@ impl Worker {
         self.prepare(&runner.state(), decoded.iter().map(|(gateway, _)| gateway));
         let verified = self.verify(&decoded);
         let mut refusals = Vec::new();
-        let mut commands = Vec::new();
+        let (mut commands, mut heads) = (Vec::new(), Vec::new());
         {
             let (state, now) = (runner.state(), clock::now());
             let mut presence = runner.presence();
@@ -261,11 +264,13 @@ impl Worker {
                         self.counts.heartbeats_applied.add(usize::from(answer.is_new));
                         answer.outbound.into_iter().for_each(|o| self.out.asked(o));
                         commands.extend(answer.command.map(|command| (gateway.clone(), command)));
+                        heads.extend(answer.head.then(|| dispatch::chain_documents(&state, gateway, None)));
                     }
                     Err(refusal) => refusals.push((gateway.clone(), refusal)),
                 }
             }
         }
+        heads.iter().for_each(|documents| self.acknowledger.send(documents));
         for (gateway, command) in commands {
             // The answer is its record; nothing waits for it.
             let _ = self.runner.post(gateway_actor(&gateway), command);
@@ -309,7 +314,8 @@ impl Worker {
     }
 }
 
-type Answers = Vec<(GatewayId, oneshot::Receiver<Result<(), Refusal>>)>;
+/// By batch: its gateway, its digest, and what is decided about it.
+type Answers = Vec<(GatewayId, Digest, oneshot::Receiver<Result<(), Refusal>>)>;
 
 /// Waits for a group to be durable and says so to each gateway once.
 #[derive(Clone)]
@@ -321,35 +327,49 @@ struct Acknowledger {
 }
 
 impl Acknowledger {
-    async fn run(self, mut due: BTreeSet<GatewayId>, answers: Answers, _under_way: OwnedSemaphorePermit) {
-        for (gateway, answer) in answers {
+    async fn run(self, repeated: BTreeSet<GatewayId>, answers: Answers, _under_way: OwnedSemaphorePermit) {
+        // One message a gateway; the first refusal in a group is the cause of those behind it.
+        let mut due: BTreeMap<GatewayId, Option<(Digest, ChainRefusal)>> =
+            repeated.into_iter().map(|gateway| (gateway, None)).collect();
+        for (gateway, digest, answer) in answers {
             match answer.await {
                 Ok(Ok(())) => {
                     self.counts.batches_committed.add(1);
-                    due.insert(gateway);
+                    due.entry(gateway).or_default();
                 }
-                Ok(Err(refusal)) if [telemetry::ALREADY_COMMITTED, telemetry::GAP].contains(&refusal.code) => {
-                    due.insert(gateway);
+                Ok(Err(refusal)) if refusal.code == telemetry::ALREADY_COMMITTED => {
+                    due.entry(gateway).or_default();
                 }
                 Ok(Err(refusal)) => {
+                    let reason = telemetry::chain_refusal(refusal.code);
+                    if let Some(reason) = reason {
+                        due.entry(gateway.clone()).or_default().get_or_insert((digest, reason));
+                    }
+                    if reason == Some(ChainRefusal::Gap) {
+                        continue;
+                    }
                     self.counts.refused.add(1);
                     tracing::warn!(%gateway, code = refusal.code, %refusal, "telemetry refused");
                 }
                 Err(_) => return,
             }
         }
-        let acks: Vec<_> = {
+        let heads: Vec<_> = {
             let state = self.runner.state();
-            due.into_iter().filter_map(|g| dispatch::acknowledgement(&state, &g).map(|ack| (g, ack))).collect()
+            let compose = |(gateway, refused)| dispatch::chain_documents(&state, &gateway, refused);
+            due.into_iter().map(compose).collect()
         };
-        for (gateway, ack) in acks {
-            match Signed::sign(&ack, &[&self.online_key]) {
-                Ok(signed) => {
-                    if self.out.frame(Topic::Ack(gateway), wire::encode(&signed)) {
-                        self.counts.acknowledgements.add(1);
-                    } else {
-                        self.counts.dropped.add(1);
-                    }
+        heads.iter().for_each(|documents| self.send(documents));
+    }
+
+    fn send(&self, documents: &dispatch::ChainDocuments) {
+        {
+            match documents.sign(&self.online_key) {
+                Ok(messages) => {
+                    let is_sent =
+                        messages.into_iter().fold(true, |sent, (topic, frame)| self.out.frame(topic, frame) && sent);
+                    let count = if is_sent { &self.counts.acknowledgements } else { &self.counts.dropped };
+                    count.add(1);
                 }
                 Err(error) => tracing::error!(%error, "ack cannot be signed"),
             }

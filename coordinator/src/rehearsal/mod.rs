@@ -5,6 +5,7 @@ mod engine;
 use std::collections::BTreeMap;
 
 use mdfm_shared::digest::Digest;
+use mdfm_shared::directive::ChainRefusal;
 use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId};
 use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
 use mdfm_shared::manifest::Manifest;
@@ -65,6 +66,8 @@ pub enum Act {
     HospitalPolicy { hospital: HospitalId, windows_json: String, consent_required: bool },
     /// Registers and enrols a gateway.
     Gateway { gateway: GatewayId, hospital: HospitalId, key: PublicKey },
+    /// Enrols a gateway again, which ends the enrolment of before.
+    EnrolAgain { gateway: GatewayId, key: PublicKey },
     /// Registers a device.
     Device { device: DeviceId, model: String, hospital: HospitalId, gateway: GatewayId, version: String },
     /// Describes a firmware and stores its image.
@@ -339,19 +342,19 @@ impl Coordinator {
             Topic::Telemetry(gateway) => {
                 let Ok(batch) = wire::decode::<Signed<TelemetryBatch>>(payload) else { return Ok(()) };
                 let actor = Actor { kind: ActorKind::Gateway, id: gateway.to_string(), roles: vec![] };
+                let digest = batch.digest();
                 let command = Command::Telemetry { gateway: gateway.clone(), batch: batch.into() };
                 let answer = self.round(now, &[Wish::new(actor, command)])?.pop();
-                let acknowledged = match answer {
-                    Some(Ok(())) => true,
-                    Some(Err(refusal)) => [telemetry::ALREADY_COMMITTED, telemetry::GAP].contains(&refusal.code),
-                    None => false,
+                let refused = match answer {
+                    Some(Ok(())) => None,
+                    Some(Err(refusal)) if refusal.code == telemetry::ALREADY_COMMITTED => None,
+                    Some(Err(refusal)) => match telemetry::chain_refusal(refusal.code) {
+                        Some(reason) => Some((digest, reason)),
+                        None => return Ok(()),
+                    },
+                    None => return Ok(()),
                 };
-                if let Some(ack) = dispatch::acknowledgement(&self.state, gateway).filter(|_| acknowledged)
-                    && let Ok(signed) = Signed::sign(&ack, &[&self.online_key])
-                {
-                    let topic = Topic::Ack(gateway.clone());
-                    self.messages.push(Message { topic, retained: false, payload: wire::encode(&signed) });
-                }
+                self.send_head(gateway, refused);
                 Ok(())
             }
             Topic::Heartbeat(gateway) => {
@@ -363,6 +366,9 @@ impl Coordinator {
                 for outbound in answer.outbound {
                     self.tell(&outbound);
                 }
+                if answer.head {
+                    self.send_head(gateway, None);
+                }
                 if let Some(command) = answer.command {
                     let actor = Actor { kind: ActorKind::Gateway, id: gateway.to_string(), roles: vec![] };
                     self.round(now, &[Wish::new(actor, command)])?;
@@ -371,6 +377,19 @@ impl Coordinator {
             }
             _ => Ok(()),
         }
+    }
+
+    fn send_head(&mut self, gateway: &GatewayId, refused: Option<(Digest, ChainRefusal)>) {
+        let documents = dispatch::chain_documents(&self.state, gateway, refused);
+        if let Ok(messages) = documents.sign(&self.online_key) {
+            let message = |(topic, payload)| Message { topic, retained: false, payload };
+            self.messages.extend(messages.into_iter().map(message));
+        }
+    }
+
+    /// A gateway says that it is there, or the broker that its connection broke.
+    pub fn connection(&mut self, now: UtcMillis, gateway: &GatewayId, stands: bool) {
+        self.presence.connection(now, gateway, stands);
     }
 
     /// Time passed.
@@ -413,6 +432,17 @@ impl Coordinator {
     /// Highest committed batch of a gateway: epoch and sequence.
     pub fn committed(&self, gateway: &GatewayId) -> Option<(u64, u64)> {
         self.state.gateways.get(gateway).map(|g| (g.chain.epoch, g.chain.sequence))
+    }
+
+    /// What the log says of a device: the firmware that it runs, and where its installation stands.
+    pub fn device(&self, id: &DeviceId) -> Option<(Option<Digest>, Option<InstallState>)> {
+        let device = self.state.devices.get(id)?;
+        Some((device.running_sha256, device.install.as_ref().map(|install| install.state)))
+    }
+
+    /// How the telemetry of a gateway stands: `continued`, `refused` or `held`.
+    pub fn telemetry_state(&self, gateway: &GatewayId) -> Option<&'static str> {
+        self.state.gateways.get(gateway).map(crate::domain::fleet::Gateway::telemetry_state)
     }
 
     /// One deployment.
@@ -524,6 +554,14 @@ fn commands(state: &State, now: UtcMillis, act: Act) -> Result<Vec<Command>, Ref
             return Ok(vec![
                 Command::RegisterGateway { gateway: gateway.clone(), hospital },
                 Command::IssueToken { gateway: gateway.clone(), secret_sha256, expires_at, replaces: false },
+                Command::Enrol { gateway, secret_sha256, telemetry_key: key, certificate_sha256 },
+            ]);
+        }
+        Act::EnrolAgain { gateway, key } => {
+            let secret_sha256 = Digest::of(format!("{gateway} at {now}").as_bytes());
+            let (expires_at, certificate_sha256) = (now.plus_ms(1_000), secret_sha256);
+            return Ok(vec![
+                Command::IssueToken { gateway: gateway.clone(), secret_sha256, expires_at, replaces: true },
                 Command::Enrol { gateway, secret_sha256, telemetry_key: key, certificate_sha256 },
             ]);
         }

@@ -40,7 +40,9 @@ const ACTIONS: [&str; 13] = [
 /// How severe a record is; none for one that is no security event.
 fn severity(record: &AuditRecord) -> Option<Severity> {
     match record.outcome {
-        _ if record.action == "audit.damage" || record.action == "telemetry.anomaly" => Some(Severity::Critical),
+        _ if ["audit.damage", "telemetry.anomaly", "telemetry.epoch"].contains(&record.action.as_str()) => {
+            Some(Severity::Critical)
+        }
         // A refusal of somebody's wish; what a gateway sends twice is none.
         Outcome::Refused => Some(Severity::Warning),
         Outcome::Accepted if record.actor.kind == ActorKind::System => None,

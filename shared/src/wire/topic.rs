@@ -14,6 +14,8 @@ pub enum Topic {
     Directive(GatewayId),
     /// To one agent: the signed commit ack.
     Ack(GatewayId),
+    /// To one agent: what the coordinator holds of its telemetry chain, signed.
+    Chain(GatewayId),
     /// From one agent: a signed telemetry batch.
     Telemetry(GatewayId),
     /// From one agent: a signed heartbeat.
@@ -40,6 +42,7 @@ impl fmt::Display for Topic {
         match self {
             Self::Directive(g) => write!(f, "g/{g}/directive"),
             Self::Ack(g) => write!(f, "g/{g}/ack"),
+            Self::Chain(g) => write!(f, "g/{g}/chain"),
             Self::Telemetry(g) => write!(f, "g/{g}/telemetry"),
             Self::Heartbeat(g) => write!(f, "g/{g}/heartbeat"),
             Self::Presence(g) => write!(f, "g/{g}/presence"),
@@ -63,6 +66,7 @@ impl Topic {
                 match leaf {
                     "directive" => Self::Directive(id),
                     "ack" => Self::Ack(id),
+                    "chain" => Self::Chain(id),
                     "rollback-orders" => Self::RollbackOrders(id),
                     "telemetry" => Self::Telemetry(id),
                     "heartbeat" => Self::Heartbeat(id),
@@ -86,11 +90,12 @@ impl Topic {
     }
 
     /// The filters of everything that gateways may be told: what the front door hands out.
-    pub fn door_filters() -> [String; 8] {
+    pub fn door_filters() -> [String; 9] {
         [
             format!("{PREFIX}g/+/directive"),
             format!("{PREFIX}g/+/ack"),
             format!("{PREFIX}g/+/rollback-orders"),
+            format!("{PREFIX}g/+/chain"),
             Self::root_filter(),
             Self::Roster.to_string(),
             Self::Withdrawals.to_string(),
@@ -114,18 +119,19 @@ impl Topic {
         format!("{PREFIX}#")
     }
 
-    /// Those of [`Self::agent_filters`] that coordinators of earlier versions do not know; they end the connection of an agent that
-    /// subscribes to them.
+    /// Those of [`Self::agent_filters`] that the first coordinators do not know; they end the connection of an agent that subscribes to
+    /// them. The topic of [`Self::Chain`] is younger still.
     pub fn authority_filters(gateway: &GatewayId) -> [String; 2] {
         [Self::Withdrawals.to_string(), Self::RollbackOrders(gateway.clone()).to_string()]
     }
 
     /// The filters that an agent subscribes to; releases are added one by one as directives name them.
-    pub fn agent_filters(gateway: &GatewayId) -> [String; 7] {
+    pub fn agent_filters(gateway: &GatewayId) -> [String; 8] {
         [
             Self::Directive(gateway.clone()).to_string(),
             Self::Ack(gateway.clone()).to_string(),
             Self::RollbackOrders(gateway.clone()).to_string(),
+            Self::Chain(gateway.clone()).to_string(),
             Self::root_filter(),
             Self::Roster.to_string(),
             Self::Withdrawals.to_string(),
@@ -149,7 +155,7 @@ impl Topic {
             return true;
         }
         match Self::parse(filter) {
-            Some(Self::Directive(g) | Self::Ack(g) | Self::RollbackOrders(g)) => g == *gateway,
+            Some(Self::Directive(g) | Self::Ack(g) | Self::RollbackOrders(g) | Self::Chain(g)) => g == *gateway,
             Some(Self::TrustRoot(_) | Self::Roster | Self::Withdrawals | Self::Release(_) | Self::Checkpoint) => true,
             Some(Self::Telemetry(_) | Self::Heartbeat(_) | Self::Presence(_)) | None => false,
         }
@@ -169,7 +175,8 @@ mod tests {
             Topic::Telemetry(g.clone()),
             Topic::Heartbeat(g.clone()),
             Topic::Presence(g.clone()),
-            Topic::RollbackOrders(g),
+            Topic::RollbackOrders(g.clone()),
+            Topic::Chain(g),
             Topic::Withdrawals,
             Topic::TrustRoot(3),
             Topic::Roster,
@@ -191,6 +198,7 @@ mod tests {
             "g/GW-1/directive",
             "g/GW-1/ack",
             "g/GW-1/rollback-orders",
+            "g/GW-1/chain",
             "trust/roster",
             "trust/withdrawals",
             "log/checkpoint",
@@ -208,6 +216,7 @@ mod tests {
             "mdfm/v1/g/+/ack",
             "mdfm/v1/g/GW-2/ack",
             "mdfm/v1/g/GW-2/rollback-orders",
+            "mdfm/v1/g/GW-2/chain",
             "$SYS/#",
         ] {
             assert!(!Topic::gateway_may_subscribe(&own, filter), "{filter}");

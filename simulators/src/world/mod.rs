@@ -190,6 +190,7 @@ fn one(arguments: &Arguments, seed: u64, sum: &Mutex<Sum>) {
 mod tests {
     use std::path::Path;
 
+    use super::scenario::{Happening, What};
     use super::*;
 
     fn scenarios(folder: &str) -> Vec<PathBuf> {
@@ -227,6 +228,27 @@ mod tests {
             let scenario = std::fs::read_to_string(&file).expect("reads");
             let (story, broken) = rehearse(&scenario).expect("a good scenario");
             assert_eq!(broken, None, "{}\n{story}", file.display());
+        }
+    }
+
+    /// A gateway whose disk comes back, that is copied, enrolled again or replaced, before, in and after an installation.
+    #[test]
+    fn fld_6_set_back_copied_and_replaced_gateways_heal() {
+        let text = std::fs::read_to_string(scenarios("seeds").pop().expect("one")).expect("reads");
+        let base = Scenario::parse(&text).expect("a good scenario");
+        for at_s in [40, 66, 80, 95, 120] {
+            let gateway = 1;
+            for what in [
+                What::SetBack { gateway, after_s: 25, for_s: 3 },
+                What::SetBack { gateway, after_s: 200, for_s: 40 },
+                What::Copied { gateway, turns: 2 },
+                What::EnrolledAgain { gateway, new_disk: false },
+                What::EnrolledAgain { gateway, new_disk: true },
+            ] {
+                let event = vec![Happening { at_s, what: what.clone() }];
+                let outcome = run::run(&Scenario { event, ..base.clone() });
+                assert_eq!(outcome.broken, None, "{what:?} at {at_s} s\n{}", outcome.transcript.join("\n"));
+            }
         }
     }
 

@@ -62,8 +62,16 @@ pub(super) struct Oracle {
     images: BTreeMap<Digest, FirmwareId>,
     good: BTreeSet<Digest>,
     devices: BTreeMap<DeviceId, Seen>,
-    /// Committed batches of each gateway.
-    committed: BTreeMap<GatewayId, u64>,
+    /// Committed batches of each gateway: epoch, sequence, and the digest of the last.
+    committed: BTreeMap<GatewayId, (u64, u64, Digest)>,
+    /// Digests of all of them.
+    batches: BTreeSet<Digest>,
+    /// Devices whose gateway may have forgotten what it had not reported.
+    set_back: BTreeSet<DeviceId>,
+    /// Gateways that were enrolled again, and begin a chain of their own.
+    enrolled_again: BTreeSet<GatewayId>,
+    /// Gateways that began an epoch.
+    epochs: BTreeSet<GatewayId>,
     /// Devices that the log says were told to boot a new slot.
     logged_activations: BTreeMap<DeviceId, u64>,
     ordered: BTreeMap<DeviceId, BTreeSet<Digest>>,
@@ -125,6 +133,10 @@ impl Oracle {
             good: [setup::factory().sha256].into(),
             devices: BTreeMap::new(),
             committed: BTreeMap::new(),
+            batches: BTreeSet::new(),
+            set_back: BTreeSet::new(),
+            enrolled_again: BTreeSet::new(),
+            epochs: BTreeSet::new(),
             logged_activations: BTreeMap::new(),
             ordered: BTreeMap::new(),
             adversary: scenario.adversary,
@@ -167,17 +179,33 @@ impl Oracle {
                 self.good.extend(image);
                 self.approved.insert(firmware);
             }
+            "telemetry.epoch" => {
+                let gateway = record.object.strip_prefix("gateway/").and_then(|g| g.parse().ok());
+                self.epochs.extend(gateway);
+            }
             "telemetry.commit" => {
-                let batch = record.document::<TelemetryBatch>().ok().and_then(|d| d.decode_unverified().ok());
-                let Some(batch) = batch else { return Err(Broken::new("a committed batch does not decode")) };
-                let last = self.committed.entry(batch.gateway.clone()).or_default();
+                let signed = record.document::<TelemetryBatch>().ok();
+                let batch = signed.as_ref().and_then(|d| d.decode_unverified().ok());
+                let (Some(signed), Some(batch)) = (signed, batch) else {
+                    return Err(Broken::new("a committed batch does not decode"));
+                };
+                let none = (0, 0, Digest([0; 32]));
+                let (epoch, sequence, head) = self.committed.get(&batch.gateway).copied().unwrap_or(none);
+                let (expected, previous) = match () {
+                    () if batch.epoch == epoch || epoch == 0 => (sequence + 1, head),
+                    // A new enrolment begins a chain of its own; an epoch that the gateway began names the head.
+                    () if self.enrolled_again.remove(&batch.gateway) => (1, none.2),
+                    () => (1, head),
+                };
                 must!(
-                    batch.sequence == *last + 1,
-                    "invariant 6: batch {} of {} was committed after {last}",
+                    (batch.sequence, batch.previous) == (expected, previous) && batch.epoch >= epoch,
+                    "invariant 6: batch {}.{} of {} was committed after {epoch}.{sequence}",
+                    batch.epoch,
                     batch.sequence,
                     batch.gateway
                 );
-                *last = batch.sequence;
+                self.batches.insert(signed.digest());
+                self.committed.insert(batch.gateway.clone(), (batch.epoch, batch.sequence, signed.digest()));
                 for event in batch.events {
                     if let (Some(device), EventKind::StateChanged { state: InstallState::Activating, .. }) =
                         (event.device, event.kind)
@@ -314,15 +342,74 @@ impl Oracle {
     }
 
     /// A gateway after the calm: everything that it reported is in the log.
-    pub(super) fn drained(&self, gateway: &GatewayId, agent: &Agent, committed: u64) -> Result<(), Broken> {
-        let known = self.committed.get(gateway).copied().unwrap_or(0);
+    pub(super) fn drained(
+        &self,
+        gateway: &GatewayId,
+        agent: &Agent,
+        (epoch, committed): (u64, u64),
+    ) -> Result<(), Broken> {
+        let known = self.committed.get(gateway).map_or(0, |(_, sequence, _)| *sequence);
         must!(known == committed, "invariant 6: {gateway} committed {committed}, the log holds {known}");
+        must!(agent.epoch() == epoch, "{gateway} is in epoch {}, the coordinator in {epoch}", agent.epoch());
         let (made, waiting) = agent.outbox();
         must!(
             made == committed && waiting == 0,
             "invariant 6: {gateway} made {made} batches, {committed} are in the log, {waiting} wait"
         );
         Ok(())
+    }
+
+    /// The gateway of these devices may forget what it had not reported: it is set back, copied or replaced.
+    pub(super) fn set_back<'a>(&mut self, devices: impl Iterator<Item = &'a DeviceId>) {
+        self.set_back.extend(devices.cloned());
+    }
+
+    /// A gateway was enrolled again.
+    pub(super) fn enrolled_again(&mut self, gateway: &GatewayId) {
+        self.enrolled_again.insert(gateway.clone());
+    }
+
+    /// A gateway freed batches because the coordinator said that it holds them.
+    pub(super) fn freed<'a>(
+        &self,
+        gateway: &GatewayId,
+        mut digests: impl Iterator<Item = &'a Digest>,
+    ) -> Result<(), Broken> {
+        let lost = digests.find(|digest| !self.batches.contains(digest));
+        must!(lost.is_none(), "FLD-7: {gateway} freed batch {lost:?}, which is not in the log");
+        Ok(())
+    }
+
+    /// What the log says of a device after the calm.
+    pub(super) fn known(
+        &self,
+        device: &DeviceId,
+        running: Digest,
+        known: Option<(Option<Digest>, Option<InstallState>)>,
+    ) -> Result<(), Broken> {
+        let own = self.devices.get(device).map_or(InstallState::Idle, |seen| seen.state);
+        let Some((known, state)) = known else { return Err(Broken::new("a device is unknown to the coordinator")) };
+        must!(
+            known == Some(running) || own == InstallState::RollbackFailed,
+            "DESIGN 10.5: {device} runs {running}, the log says {known:?} ({state:?}, its gateway {own:?})"
+        );
+        // A gateway that forgot an installation has nothing to say of it, and one that refused a release returns to what it confirmed before.
+        let returned =
+            own == InstallState::Confirmed && matches!(state, Some(InstallState::Failed | InstallState::Idle));
+        must!(
+            own == InstallState::Idle || returned || state == Some(own),
+            "DESIGN 10.5: the installation of {device} is {own:?}, the log says {state:?}"
+        );
+        Ok(())
+    }
+
+    /// Whether a gateway began an epoch without a cause.
+    pub(super) fn needless_epoch<'a>(
+        &self,
+        gateway: &GatewayId,
+        mut devices: impl Iterator<Item = &'a DeviceId>,
+    ) -> bool {
+        self.epochs.contains(gateway) && !devices.any(|device| self.set_back.contains(device))
     }
 
     /// A device after the calm.
@@ -346,7 +433,7 @@ impl Oracle {
         );
         for sha256 in self.ordered.get(device).into_iter().flatten() {
             must!(
-                self.logged_activations.contains_key(device),
+                self.logged_activations.contains_key(device) || self.set_back.contains(device),
                 "invariant 6: {device} was activated on {sha256} and the log does not know"
             );
         }

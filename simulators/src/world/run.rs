@@ -10,6 +10,7 @@ mod faults;
 mod line;
 mod papers;
 mod people;
+mod set_back;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -66,6 +67,8 @@ enum Event {
     People,
     Adversary,
     Paper(papers::Paper),
+    PutBack { gateway: usize, snapshot: usize, for_ms: u64 },
+    Copy { copy: usize, step: u32 },
     Calm,
 }
 
@@ -147,6 +150,8 @@ pub(super) struct World<'a> {
     number: u64,
     queue: BinaryHeap<Reverse<Queued>>,
     rng: Rng,
+    /// Fates of the coordinator's statements about chains: in a stream of their own they leave the rest of a world as it was.
+    chain_rng: Rng,
     coordinator: Coordinator,
     coordinator_up: bool,
     /// How long the coordinator stays off after the cut that is set.
@@ -169,6 +174,11 @@ pub(super) struct World<'a> {
     withdrawals: Option<Withdrawals>,
     roster_version: u64,
     malice: adversary::Malice,
+    /// Disks that come back, with the enrolment that they are of.
+    snapshots: Vec<(Enrolment, Memory)>,
+    copies: Vec<set_back::Copy>,
+    /// Enrolments after the first one of each gateway.
+    enrolments: u64,
     /// Hospitals that a person took out of a deployment because of the adversary.
     left_out: BTreeSet<(usize, HospitalId)>,
     transcript: Vec<String>,
@@ -220,6 +230,7 @@ impl<'a> World<'a> {
             number: 0,
             queue: BinaryHeap::new(),
             rng: Rng::new(scenario.seed, 2),
+            chain_rng: Rng::new(scenario.seed, 6),
             coordinator,
             coordinator_up: true,
             cut_for_s: 0,
@@ -236,6 +247,9 @@ impl<'a> World<'a> {
             withdrawals: None,
             roster_version: 0,
             malice: adversary::Malice::new(scenario.seed),
+            snapshots: Vec::new(),
+            copies: Vec::new(),
+            enrolments: 0,
             left_out: BTreeSet::new(),
             transcript: Vec::new(),
             activations: 0,
@@ -408,7 +422,10 @@ impl<'a> World<'a> {
             }
             Event::ToGateway { gateway, connection, topic, payload } => {
                 if self.gateways[gateway].connection == Some(connection) {
-                    return self.with_agent(gateway, |agent, now| agent.message(now, &topic, &payload));
+                    let held =
+                        self.gateways[gateway].agent.as_ref().map(|agent| (agent.epoch(), agent.unacknowledged()));
+                    self.with_agent(gateway, |agent, now| agent.message(now, &topic, &payload))?;
+                    return held.map_or(Ok(()), |before| self.check_freed(gateway, &before));
                 }
             }
             Event::ToCoordinator { gateway, connection, topic, payload } => {
@@ -486,9 +503,12 @@ impl<'a> World<'a> {
             }
             Event::Adversary => self.adversary()?,
             Event::Paper(paper) => self.sign_paper(paper)?,
+            Event::PutBack { gateway, snapshot, for_ms } => self.put_back(gateway, snapshot, for_ms),
+            Event::Copy { copy, step } => self.copy_step(copy, step)?,
             Event::Calm => {
                 self.calm = true;
                 self.say("world", "from here on the world behaves");
+                self.copies.iter_mut().for_each(|copy| copy.is_up = false);
                 for gateway in 0..self.gateways.len() {
                     self.gateways[gateway].line = true;
                     self.gateways[gateway].skew_ms = 0;
@@ -668,12 +688,16 @@ impl<'a> World<'a> {
     }
 
     fn connect(&mut self, gateway: usize) -> Result<(), Broken> {
+        let displaced = self.is_displaced(gateway);
         let g = &mut self.gateways[gateway];
-        if !g.line || !self.coordinator_up || g.agent.is_none() || g.connection.is_some() {
+        if !g.line || !self.coordinator_up || g.agent.is_none() || g.connection.is_some() || displaced {
             return Ok(());
         }
         g.connections += 1;
         g.connection = Some(g.connections);
+        let id = g.id.clone();
+        self.coordinator.connection(START.plus_ms(self.now_ms), &id, true);
+        let g = &mut self.gateways[gateway];
         g.wanted.clear();
         self.with_agent(gateway, |agent, now| {
             agent.link(now, true);
@@ -774,8 +798,21 @@ impl<'a> World<'a> {
                 continue;
             }
             let agent = gateway.agent.as_ref().ok_or_else(|| Broken::new(&format!("{} is not running", gateway.id)))?;
-            let committed = self.coordinator.committed(&gateway.id).map_or(0, |(_, sequence)| sequence);
-            self.oracle.drained(&gateway.id, agent, committed)?;
+            let (epoch, committed) = self.coordinator.committed(&gateway.id).unwrap_or_default();
+            self.oracle.drained(&gateway.id, agent, (epoch, committed))?;
+            if self.oracle.needless_epoch(&gateway.id, &mut gateway.devices.keys()) {
+                return Err(Broken::new(&format!("{} began an epoch without a cause", gateway.id)));
+            }
+            let state = self.coordinator.telemetry_state(&gateway.id);
+            if state != Some("continued") {
+                return Err(Broken::new(&format!("the telemetry of {} is {state:?} at the end", gateway.id)));
+            }
+        }
+        for site in self.sites.iter().filter(|s| hostile != Some(s.gateway)) {
+            let n = self.gateways[site.gateway].devices[&site.id];
+            let flaws = Self::flaw_of(&self.flaws, n);
+            let known = self.coordinator.device(&site.id);
+            self.oracle.known(&site.id, site.device.running(&flaws).sha256, known)?;
         }
         for (n, site) in self.sites.iter().enumerate().filter(|(_, s)| hostile != Some(s.gateway)) {
             let flaws = Self::flaw_of(&self.flaws, n);

@@ -198,6 +198,12 @@ pub(super) enum What {
     Order { deployment: usize, order: String },
     /// One hospital is rolled back.
     HospitalBack { deployment: usize, hospital: usize },
+    /// A gateway's disk is put back, after a time, to what it is now; the gateway is off for a time.
+    SetBack { gateway: usize, after_s: u64, for_s: u64 },
+    /// A copy of a gateway takes its place at the coordinator again and again.
+    Copied { gateway: usize, turns: u32 },
+    /// A gateway is enrolled again, on its own disk or on that of another machine.
+    EnrolledAgain { gateway: usize, new_disk: bool },
 }
 
 impl What {
@@ -208,7 +214,10 @@ impl What {
             | Self::AgentKilled { gateway, .. }
             | Self::GatewayPowerCut { gateway, .. }
             | Self::PowerCutWhileWriting { gateway, .. }
-            | Self::ClockJump { gateway, .. } => vec![("gateway", *gateway)],
+            | Self::ClockJump { gateway, .. }
+            | Self::SetBack { gateway, .. }
+            | Self::Copied { gateway, .. }
+            | Self::EnrolledAgain { gateway, .. } => vec![("gateway", *gateway)],
             Self::Patient { device, .. }
             | Self::DevicePowerCut { device }
             | Self::DeviceUnplugged { device, .. }
@@ -332,6 +341,7 @@ impl Scenario {
                 random_event(&mut rng, scenario.gateways(), devices, scenario.fleet.hospitals, scenario.deploy.len());
             scenario.event.push(Happening { at_s, what });
         }
+        set_backs(&mut scenario);
         scenario.event.sort_by_key(|e| e.at_s);
         scenario
     }
@@ -399,6 +409,28 @@ impl Scenario {
         self.release.iter_mut().for_each(|r| r.recall_window_s = Some(rng.between(0, 300)));
         self.authority = Some(Authority { life_s, renewals_s, withdraw, order_back });
     }
+}
+
+/// In one world of four a gateway is set back, copied, enrolled again or replaced; from a stream of its own, so that everything else of a
+/// seed stays as it was.
+fn set_backs(scenario: &mut Scenario) {
+    let mut rng = Rng::new(scenario.seed, 5);
+    if !rng.one_in(4) {
+        return;
+    }
+    for _ in 0..rng.between(1, 2) {
+        let gateway = rng.between(1, scenario.gateways() as u64) as usize;
+        let at_s = rng.between(1, 700);
+        let what = match rng.between(1, 5) {
+            1 | 2 => What::SetBack { gateway, after_s: rng.between(1, 190), for_s: rng.between(0, 60) },
+            3 => What::Copied { gateway, turns: rng.between(1, 2) as u32 },
+            n => What::EnrolledAgain { gateway, new_disk: n == 4 },
+        };
+        scenario.event.push(Happening { at_s, what });
+    }
+    // A gateway that forgets a trial watches it again, and a device says these faults once.
+    let is_lasting = |flaw: &Flaw| !matches!(flaw, Flaw::Error | Flaw::Critical | Flaw::LateError);
+    scenario.release.iter_mut().for_each(|release| release.flaw.retain(|(_, flaw)| is_lasting(flaw)));
 }
 
 fn random_flaws(rng: &mut Rng, devices: usize) -> Vec<(usize, Flaw)> {

@@ -905,6 +905,7 @@ fn fda_806_a_recall_by_udi_alone_ends_with_the_last_device() {
 
 mod authority;
 mod budgets;
+mod chains;
 mod command_line;
 pub(crate) mod example;
 mod groups;

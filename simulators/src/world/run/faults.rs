@@ -95,6 +95,9 @@ impl World<'_> {
                 };
                 self.act("operator", act)?;
             }
+            What::SetBack { gateway, after_s, for_s } => self.set_back_later(gateway - 1, after_s, for_s),
+            What::Copied { gateway, turns } => self.copy(gateway - 1, turns)?,
+            What::EnrolledAgain { gateway, new_disk } => self.enrol_again(gateway - 1, new_disk)?,
             What::HospitalBack { deployment, hospital } => {
                 let Some(deployment) = self.deployments[deployment - 1].clone() else { return Ok(()) };
                 let hospital = id(&format!("H-{hospital}"));

@@ -43,7 +43,15 @@ impl World<'_> {
         if self.withholds(topic) {
             return;
         }
-        for delay in self.fates() {
+        let is_chain = matches!(Topic::parse(topic), Some(Topic::Chain(_)));
+        if is_chain {
+            std::mem::swap(&mut self.rng, &mut self.chain_rng);
+        }
+        let fates = self.fates();
+        if is_chain {
+            std::mem::swap(&mut self.rng, &mut self.chain_rng);
+        }
+        for delay in fates {
             let delay = self.in_order(gateway, 0, delay);
             let (topic, payload) = (topic.to_owned(), payload.to_vec());
             self.after(delay, Event::ToGateway { gateway, connection, topic, payload });
@@ -88,11 +96,14 @@ impl World<'_> {
             }
             for gateway in 0..self.gateways.len() {
                 let hears = match &topic {
-                    Topic::Directive(g) | Topic::Ack(g) | Topic::RollbackOrders(g) => *g == self.gateways[gateway].id,
+                    Topic::Directive(g) | Topic::Ack(g) | Topic::RollbackOrders(g) | Topic::Chain(g) => {
+                        *g == self.gateways[gateway].id
+                    }
                     Topic::Release(digest) => self.gateways[gateway].wanted.contains(digest),
                     _ => true,
                 };
                 if hears {
+                    self.copy_hears(gateway, &topic, &payload);
                     self.send_down(gateway, &name, &payload);
                 }
             }
@@ -109,7 +120,8 @@ impl World<'_> {
             {
                 self.note_head(&batch);
             }
-            if record.action.starts_with("deployment.") || record.action.starts_with("firmware.app") {
+            let is_shown = ["deployment.", "firmware.app", "telemetry.epoch", "telemetry.anomaly"];
+            if is_shown.iter().any(|shown| record.action.starts_with(shown)) {
                 let reason = record.reason.clone().unwrap_or_default();
                 self.say(&record.actor.id, &format!("{} {}: {reason}", record.action, record.object));
             }

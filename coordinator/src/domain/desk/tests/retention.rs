@@ -13,7 +13,7 @@ use super::*;
 const YEAR_MS: u64 = 366 * DAY_MS;
 
 impl Office {
-    fn records(&self) -> Vec<AuditRecord> {
+    pub(super) fn records(&self) -> Vec<AuditRecord> {
         self.entries.iter().map(|e| AuditRecord::from_bytes(e).expect("own record")).collect()
     }
 

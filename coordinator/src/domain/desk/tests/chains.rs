@@ -1,0 +1,178 @@
+//! Chains that do not continue: what the log says of it, what the gateway is answered, and how it goes on.
+
+use mdfm_shared::directive::ChainRefusal;
+use mdfm_shared::limits::EPOCHS_A_DAY;
+use mdfm_shared::telemetry::Severity;
+
+use super::super::super::dispatch;
+use super::super::super::fleet::{AnomalyKind, Gateway as HeldGateway};
+use super::super::super::notice::{self, NoticeKind};
+use super::*;
+
+fn gateway() -> GatewayId {
+    id("GW-1")
+}
+
+fn held(office: &Office) -> &HeldGateway {
+    &office.state.gateways[&gateway()]
+}
+
+/// Gateway 1 signs a batch of its own making; returns its digest too.
+fn batch(epoch: u64, sequence: u64, previous: Digest, code: &str) -> (Digest, Command) {
+    let kind = EventKind::DeviceError { severity: Severity::Warning, code: code.into(), message: "m".into() };
+    let events = vec![Reported { device: Some(device(1, 1)), at: NOW, kind }];
+    let signed = signed(&TelemetryBatch { gateway: gateway(), epoch, sequence, previous, events }, &[51]);
+    (signed.digest(), Command::Telemetry { gateway: gateway(), batch: signed.into() })
+}
+
+fn grow(office: &mut Office, batches: u64) {
+    for _ in 0..batches {
+        let chain = held(office).chain.clone();
+        office.give("x", batch(chain.epoch, chain.sequence + 1, chain.last(), "E").1);
+    }
+}
+
+fn acknowledges(office: &Office) -> bool {
+    dispatch::acknowledgement(&office.state, &gateway()).is_some()
+}
+
+#[test]
+fn fld_6_an_epoch_begins_behind_the_head_and_is_notified() {
+    let mut office = Office::new();
+    grow(&mut office, 3);
+    let before = held(&office).chain.clone();
+    office.refuses("x", batch(1, 2, Digest([9; 32]), "older").1, telemetry::FORK, "differs");
+    assert_eq!(held(&office).telemetry_state(), "refused");
+    office.refuses("x", batch(2, 1, Digest([9; 32]), "E").1, telemetry::EPOCH, "behind another");
+    office.refuses("x", batch(2, 2, before.last(), "E").1, telemetry::GAP, "next is 1.4");
+    office.refuses("x", batch(5_000, 1, before.last(), "E").1, telemetry::EPOCH, "behind another");
+    let (first, command) = batch(2, 1, before.last(), "again");
+    office.give("x", command);
+    let now = held(&office);
+    assert_eq!((now.chain.epoch, now.chain.sequence, now.chain.last()), (2, 1, first));
+    assert_eq!(
+        (now.telemetry_state(), now.anomalies.last().map(|a| a.kind)),
+        ("continued", Some(AnomalyKind::SetBack))
+    );
+    assert!(!now.anomalies.iter().any(|a| now.stands(a)), "it is healed");
+    let record = office.records().into_iter().find(|r| r.action == "telemetry.epoch").expect("recorded");
+    let event = record.event.as_ref().expect("an event");
+    assert_eq!((event["previousSequence"].as_u64(), event["epoch"].as_u64()), (Some(3), Some(2)));
+    assert_eq!(event["head"], before.last().to_string());
+    let notices = notice::of(&office.state, &record);
+    assert_eq!(notices.iter().map(|n| n.kind).collect::<Vec<_>>(), [NoticeKind::GatewayAnomaly]);
+    // What was signed before comes too late, and the new epoch goes on.
+    office.refuses("x", batch(1, 4, before.last(), "E").1, telemetry::EPOCH, "ended");
+    grow(&mut office, 1);
+    let mut replayed = State::default();
+    for entry in &office.entries {
+        replayed.apply(&AuditRecord::from_bytes(entry).expect("own record")).expect("replays");
+    }
+    assert_eq!(replayed.gateways[&gateway()], *held(&office), "the log replays to the same");
+}
+
+#[test]
+fn fld_6_an_epoch_that_lost_its_first_batch_goes_on() {
+    let mut office = Office::new();
+    grow(&mut office, 2);
+    let head = held(&office).chain.last();
+    let (digest, command) = batch(2, 1, head, "again");
+    office.give("x", command.clone());
+    let cut = office
+        .entries
+        .iter()
+        .rposition(|e| AuditRecord::from_bytes(e).expect("own record").action == "telemetry.epoch");
+    let mut state = State::default();
+    for entry in &office.entries[..=cut.expect("recorded")] {
+        state.apply(&AuditRecord::from_bytes(entry).expect("own record")).expect("replays");
+    }
+    office.state = state;
+    assert_eq!((held(&office).chain.epoch, held(&office).chain.sequence, held(&office).chain.last()), (2, 0, head));
+    office.give("x", command);
+    assert_eq!(held(&office).chain.last(), digest);
+}
+
+#[test]
+fn fld_6_a_refused_chain_costs_a_bounded_number_of_records() {
+    let mut office = Office::new();
+    grow(&mut office, 40);
+    let before = office.entries.len();
+    let gateway_itself = Actor { kind: ActorKind::Gateway, id: "GW-1".into(), roles: vec![] };
+    let again = |sequence| Wish::new(gateway_itself.clone(), batch(1, sequence, Digest([9; 32]), "older").1);
+    let window: Vec<Wish> = (30..46).map(again).collect();
+    for _ in 0..720 {
+        // An agent of an earlier version sends its window again every five seconds.
+        assert!(office.flood(&window).iter().all(Result::is_err));
+        office.pass(5_000);
+    }
+    let telemetry = |r: &AuditRecord| r.action.starts_with("telemetry") || r.action == "refusal.count";
+    let records: Vec<_> = office.records().into_iter().skip(before).filter(telemetry).collect();
+    assert!(records.len() <= 6, "{} records in an hour", records.len());
+    assert_eq!(held(&office).telemetry_state(), "refused");
+}
+
+#[test]
+fn fld_7_while_batches_are_refused_no_number_is_acknowledged() {
+    let mut office = Office::new();
+    grow(&mut office, 40);
+    assert!(acknowledges(&office));
+    let (refused, command) = batch(1, 39, Digest([9; 32]), "older");
+    office.refuses("x", command, telemetry::FORK, "differs");
+    // The next ones of the same history are ahead of the chain: an earlier version freed by the answer to them.
+    office.refuses("x", batch(1, 43, Digest([9; 32]), "older").1, telemetry::GAP, "next is 1.41");
+    assert!(!acknowledges(&office), "nobody frees what was refused");
+    let head = dispatch::chain_head(&office.state, &gateway(), Some((refused, ChainRefusal::Fork))).expect("known");
+    assert_eq!((head.epoch, head.sequence, head.head), (1, 40, held(&office).chain.last()));
+    let answer = head.refused.as_ref().expect("an answer");
+    assert_eq!((answer.batch, answer.committed.len(), answer.committed.last()), (refused, 32, Some(&head.head)));
+    assert!(head.is_bounded());
+    grow(&mut office, 1);
+    assert!(acknowledges(&office), "the chain goes on");
+}
+
+#[test]
+fn fld_6_a_gateway_that_begins_too_many_epochs_is_held() {
+    let mut office = Office::new();
+    grow(&mut office, 1);
+    for n in 0..EPOCHS_A_DAY as u64 {
+        let chain = held(&office).chain.clone();
+        office.give("x", batch(chain.epoch + 1, 1, chain.last(), &format!("{n}")).1);
+        office.pass(60_000);
+    }
+    let chain = held(&office).chain.clone();
+    let next = batch(chain.epoch + 1, 1, chain.last(), "one more").1;
+    for _ in 0..5 {
+        office.refuses("x", next.clone(), telemetry::HELD, "two machines");
+    }
+    let alarms = |office: &Office| office.records().iter().filter(|r| r.action == "telemetry.anomaly").count();
+    assert_eq!(alarms(&office), 1, "one finding");
+    assert_eq!((held(&office).telemetry_state(), held(&office).chain.epoch), ("held", chain.epoch));
+    // Whoever holds the chain now goes on; no epoch begins a day later either.
+    grow(&mut office, 2);
+    office.pass(2 * DAY_MS);
+    let chain = held(&office).chain.clone();
+    office.refuses("x", batch(chain.epoch + 1, 1, chain.last(), "later").1, telemetry::HELD, "two machines");
+    // A person enrols it again.
+    let secret_sha256 = Digest([99; 32]);
+    let expires_at = office.now.plus_ms(1_000);
+    office.give("operator", Command::IssueToken { gateway: gateway(), secret_sha256, expires_at, replaces: true });
+    let telemetry_key = key(51).public();
+    let certificate_sha256 = Digest([7; 32]);
+    office.give("x", Command::Enrol { gateway: gateway(), secret_sha256, telemetry_key, certificate_sha256 });
+    assert_eq!(held(&office).telemetry_state(), "continued");
+    let epoch = held(&office).chain.epoch;
+    office.give("x", batch(epoch, 1, Digest([0; 32]), "new").1);
+}
+
+#[test]
+fn fld_6_a_state_kept_by_an_earlier_version_loads() {
+    let mut office = Office::new();
+    grow(&mut office, 2);
+    let mut kept: serde_json::Value =
+        serde_json::from_slice(&office.state.to_snapshot().expect("keeps")).expect("JSON");
+    let gateway = &mut kept["gateways"]["GW-1"];
+    gateway.as_object_mut().expect("an object").remove("healing");
+    gateway["chain"].as_object_mut().expect("an object").remove("base");
+    let loaded = State::from_snapshot(&serde_json::to_vec(&kept).expect("JSON")).expect("loads");
+    assert_eq!(loaded.gateways[&self::gateway()], *held(&office));
+}
