@@ -15,6 +15,7 @@ pub mod fixture;
 pub mod id;
 pub mod limits;
 pub mod manifest;
+pub mod observed;
 pub mod record;
 pub mod report;
 pub mod sign;

@@ -9,7 +9,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::limits::MQTT_PACKET_BYTES_MAX;
 use mdfm_shared::wire::Topic;
-use rumqttc::{AsyncClient, Event, EventLoop, Incoming, LastWill, Outgoing, QoS, SubscribeFilter};
+use rumqttc::{AsyncClient, Event, EventLoop, Incoming, LastWill, Outgoing, QoS, SubscribeFilter, SubscribeReasonCode};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -30,54 +30,71 @@ const REFUSALS_MAX: u32 = 2;
 /// After that they are asked for again: the coordinator may have been updated.
 const REFUSED_PAUSE: Duration = Duration::from_secs(3_600);
 
-/// Whether the coordinator grants the topics that earlier versions do not know. Those end the connection of an agent that subscribes to
-/// them, which must not go on for ever.
-#[derive(Debug, Default)]
-struct NewerTopics {
-    /// Whether this connection asks for them.
-    is_asked: bool,
-    /// Subscriptions that went out over this connection.
-    sent: usize,
+/// Topics that coordinators of some earlier version do not know, the oldest first: withdrawals and rollback orders; questions.
+const GENERATIONS: usize = 2;
+/// The generation of the topic by which the coordinator asks for observed states.
+const QUESTIONS: usize = 1;
+/// What each of them is for, as a warning names it.
+const GENERATION_NAMES: [&str; GENERATIONS] =
+    ["publish withdrawals or rollback orders", "ask for the observed states of devices"];
+
+/// Whether the coordinator grants the topics of one generation.
+#[derive(Debug, Clone, Copy, Default)]
+struct Generation {
     /// The packet that asks for them, until it is answered.
     packet: Option<u16>,
     refusals: u32,
     ask_after: Option<Instant>,
 }
 
+/// Whether the coordinator grants the topics that earlier versions do not know. Those end the connection of an agent that subscribes to
+/// them, which must not go on for ever.
+#[derive(Debug, Default)]
+struct NewerTopics {
+    /// Generations that this connection asks for; never a later one without those before it.
+    asked: usize,
+    /// Subscriptions that went out over this connection.
+    sent: usize,
+    generations: [Generation; GENERATIONS],
+}
+
 impl NewerTopics {
-    /// A connection begins; returns whether to ask.
-    fn begin(&mut self, now: Instant) -> bool {
-        (self.sent, self.packet) = (0, None);
-        self.is_asked = self.ask_after.is_none_or(|at| now >= at);
-        self.is_asked
+    /// A connection begins; returns how many generations to ask for.
+    fn begin(&mut self, now: Instant) -> usize {
+        self.sent = 0;
+        self.generations.iter_mut().for_each(|generation| generation.packet = None);
+        let is_due = |generation: &&Generation| generation.ask_after.is_none_or(|at| now >= at);
+        self.asked = self.generations.iter().take_while(is_due).count();
+        self.asked
     }
 
-    /// A subscription goes out; that of the newer topics is the one behind the `basic` others.
+    /// A subscription goes out; those of the newer topics are the ones behind the `basic` others.
     fn sent(&mut self, packet: u16, basic: usize) {
         self.sent += 1;
-        if self.is_asked && self.sent == basic + 1 {
-            self.packet = Some(packet);
+        if let Some(place) = self.sent.checked_sub(basic + 1).filter(|place| *place < self.asked) {
+            self.generations[place].packet = Some(packet);
         }
     }
 
-    /// The coordinator answered a subscription: whatever it said, it goes on.
-    fn answered(&mut self, packet: u16) {
-        if self.packet == Some(packet) {
-            (self.packet, self.refusals, self.ask_after) = (None, 0, None);
-        }
+    /// The coordinator answered a subscription: whatever it said, it goes on. Returns the generation that it answered.
+    fn answered(&mut self, packet: u16) -> Option<usize> {
+        let place = self.generations.iter().position(|generation| generation.packet == Some(packet))?;
+        self.generations[place] = Generation::default();
+        Some(place)
     }
 
-    /// The connection ended; returns whether the newer topics are left out from now on.
-    fn ended(&mut self, now: Instant) -> bool {
-        if self.packet.take().is_none() {
-            return false;
+    /// The connection ended; returns the generation that is left out from now on, if there is one. Of several that were not answered
+    /// it is the newest: a coordinator that does not know it may know the others.
+    fn ended(&mut self, now: Instant) -> Option<usize> {
+        let place = self.generations.iter().rposition(|generation| generation.packet.is_some())?;
+        self.generations.iter_mut().for_each(|generation| generation.packet = None);
+        let generation = &mut self.generations[place];
+        generation.refusals += 1;
+        if generation.refusals < REFUSALS_MAX {
+            return None;
         }
-        self.refusals += 1;
-        let is_refused = self.refusals >= REFUSALS_MAX;
-        if is_refused {
-            (self.refusals, self.ask_after) = (0, Some(now + REFUSED_PAUSE));
-        }
-        is_refused
+        (generation.refusals, generation.ask_after) = (0, Some(now + REFUSED_PAUSE));
+        Some(place)
     }
 }
 
@@ -93,8 +110,13 @@ impl Newer {
 
 /// The filters that every coordinator grants.
 fn basic_filters(gateway: &GatewayId) -> Vec<String> {
-    let newer = Topic::authority_filters(gateway);
+    let newer = newer_filters(gateway).concat();
     Topic::agent_filters(gateway).into_iter().filter(|f| !newer.contains(f)).collect()
+}
+
+/// The filters of each generation of newer topics.
+fn newer_filters(gateway: &GatewayId) -> [Vec<String>; GENERATIONS] {
+    [Topic::authority_filters(gateway).to_vec(), vec![Topic::question_filter(gateway)]]
 }
 
 /// What the link tells the runner.
@@ -104,6 +126,8 @@ pub(crate) enum FleetEvent {
     Up,
     /// Not connected.
     Down,
+    /// The coordinator granted the topic of its questions.
+    QuestionsGranted,
     /// A message.
     Message { topic: String, payload: Vec<u8> },
 }
@@ -161,8 +185,9 @@ impl FleetLink {
         for filter in basic_filters(&self.gateway) {
             self.subscribe(filter);
         }
-        if self.newer.get().begin(Instant::now()) {
-            let filters = Topic::authority_filters(&self.gateway).map(|f| SubscribeFilter::new(f, QoS::AtLeastOnce));
+        let asked = self.newer.get().begin(Instant::now());
+        for filters in newer_filters(&self.gateway).into_iter().take(asked) {
+            let filters = filters.into_iter().map(|f| SubscribeFilter::new(f, QoS::AtLeastOnce));
             if let Err(error) = self.client.try_subscribe_many(filters) {
                 tracing::debug!(%error, "subscription put off to the next connection");
             }
@@ -209,15 +234,18 @@ async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>, newer
                 continue;
             }
             Ok(Event::Incoming(Incoming::SubAck(answer))) => {
-                newer.get().answered(answer.pkid);
-                continue;
+                let is_granted = answer.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_)));
+                let answered = newer.get().answered(answer.pkid);
+                if answered != Some(QUESTIONS) || !is_granted {
+                    continue;
+                }
+                FleetEvent::QuestionsGranted
             }
             Ok(_) => continue,
             Err(error) => {
-                if newer.get().ended(Instant::now()) {
-                    tracing::warn!(
-                        "this coordinator does not publish withdrawals or rollback orders; asking again in an hour"
-                    );
+                let left_out = newer.get().ended(Instant::now());
+                if let Some(name) = left_out.and_then(|place| GENERATION_NAMES.get(place)) {
+                    tracing::warn!("this coordinator does not {name}; trying again in an hour");
                 }
                 tracing::warn!(%error, "no connection to the coordinator; going on alone and trying again");
                 // What was in flight is sent again from the outbox, in order.
@@ -253,30 +281,46 @@ fn jitter(ms: u64) -> u64 {
 mod tests {
     use super::*;
 
+    /// A connection whose coordinator answers everything but what is newer than `known`; returns how many generations were asked for.
+    fn connect(newer: &mut NewerTopics, now: Instant, known: usize) -> usize {
+        let asked = newer.begin(now);
+        (1..=5 + asked as u16).for_each(|packet| newer.sent(packet, 5));
+        for packet in 1..=5 + asked.min(known) as u16 {
+            newer.answered(packet);
+        }
+        asked
+    }
+
     #[test]
     fn sec_12_newer_topics_end_no_connection_for_ever() {
         let (mut newer, start) = (NewerTopics::default(), Instant::now());
-        let connect = |newer: &mut NewerTopics, now: Instant| {
-            let asks = newer.begin(now);
-            (1..=5 + u16::from(asks)).for_each(|packet| newer.sent(packet, 5));
-            (1..=5).for_each(|packet| newer.answered(packet));
-            asks
-        };
-        assert!(connect(&mut newer, start) && !newer.ended(start));
-        assert!(connect(&mut newer, start) && newer.ended(start), "the second connection in a row was ended");
-        assert!(!connect(&mut newer, start) && !newer.ended(start));
+        let mut left_out = Vec::new();
+        for _ in 0..4 {
+            connect(&mut newer, start, 0);
+            left_out.extend(newer.ended(start));
+        }
+        assert_eq!(left_out, [1, 0], "the newest first, each after two connections in a row");
+        assert_eq!((connect(&mut newer, start, 0), newer.ended(start)), (0, None));
         let later = start + REFUSED_PAUSE;
-        assert!(connect(&mut newer, later), "asked for again");
-        newer.answered(6);
-        assert!(!newer.ended(later));
+        assert_eq!(connect(&mut newer, later, 2), 2, "asked for again");
         for _ in 0..5 {
-            assert!(connect(&mut newer, later));
-            newer.answered(6);
-            assert!(!newer.ended(later), "a connection that breaks later says nothing");
+            assert_eq!(newer.ended(later), None, "a connection that breaks later says nothing");
+            assert_eq!(connect(&mut newer, later, 2), 2);
         }
         let basic = basic_filters(&"GW-1".parse().expect("a good id"));
         assert_eq!(basic.len(), 5);
-        assert!(basic.iter().all(|f| !f.contains("withdrawals") && !f.contains("rollback-orders")));
+        let is_newer = |f: &String| ["withdrawals", "rollback-orders", "question"].iter().any(|word| f.contains(word));
+        assert!(!basic.iter().any(is_newer));
+    }
+
+    #[test]
+    fn fld_4_a_coordinator_without_questions_keeps_its_withdrawals() {
+        let (mut newer, start) = (NewerTopics::default(), Instant::now());
+        assert_eq!((connect(&mut newer, start, 1), newer.ended(start)), (2, None));
+        assert_eq!((connect(&mut newer, start, 1), newer.ended(start)), (2, Some(QUESTIONS)));
+        assert_eq!(connect(&mut newer, start, 1), 1, "withdrawals and rollback orders are still asked for");
+        assert_eq!(newer.ended(start), None);
+        assert_eq!(connect(&mut newer, start + REFUSED_PAUSE, 2), 2, "the coordinator was updated");
     }
 
     #[test]

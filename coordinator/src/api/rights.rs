@@ -177,6 +177,7 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("DELETE", "/api/v1/groups/{group}", "group.remove"),
     ]),
     (Right::Decides(Permission::ManageFleet, By::Person), &[
+        ("POST", "/api/v1/devices/{device}/reconciliation", "device.reconcile"),
         ("POST", "/api/v1/devices/{device}/retirement", "device.retire"),
         ("PUT", "/api/v1/hospitals/{hospital}/policy", "hospital.policy"),
     ]),

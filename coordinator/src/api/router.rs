@@ -118,6 +118,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(devices::fhir))
         .routes(routes!(devices::fhir_search))
         .routes(routes!(devices::retire))
+        .routes(routes!(devices::reconcile))
         .routes(routes!(firmware::create, firmware::list))
         .routes(routes!(firmware::show))
         .routes(routes!(firmware::history))

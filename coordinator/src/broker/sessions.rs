@@ -149,8 +149,11 @@ impl Sessions {
         let packet: Packet = mqtt::publish(&topic.to_string(), payload).into();
         let mut inner = self.inner();
         match topic {
-            Topic::Directive(gateway) | Topic::Ack(gateway) | Topic::RollbackOrders(gateway) => {
-                if !matches!(topic, Topic::Ack(_)) {
+            Topic::Directive(gateway)
+            | Topic::Ack(gateway)
+            | Topic::RollbackOrders(gateway)
+            | Topic::Question(gateway) => {
+                if !matches!(topic, Topic::Ack(_) | Topic::Question(_)) {
                     let held = inner.gateways.entry(gateway.clone()).or_insert_with(|| self.fresh());
                     let retained = match topic {
                         Topic::RollbackOrders(_) => &mut held.rollback_orders,

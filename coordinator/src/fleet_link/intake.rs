@@ -249,6 +249,7 @@ impl Worker {
         let verified = self.verify(&decoded);
         let mut refusals = Vec::new();
         let mut commands = Vec::new();
+        let mut questions = Vec::new();
         {
             let (state, now) = (runner.state(), clock::now());
             let mut presence = runner.presence();
@@ -261,9 +262,17 @@ impl Worker {
                         self.counts.heartbeats_applied.add(usize::from(answer.is_new));
                         answer.outbound.into_iter().for_each(|o| self.out.asked(o));
                         commands.extend(answer.command.map(|command| (gateway.clone(), command)));
+                        questions.extend(answer.question);
                     }
                     Err(refusal) => refusals.push((gateway.clone(), refusal)),
                 }
+            }
+        }
+        for question in questions {
+            match Signed::sign(&question, &[&self.acknowledger.online_key]) {
+                // What finds no room is asked after the next heartbeat.
+                Ok(signed) => drop(self.out.frame(Topic::Question(question.gateway), wire::encode(&signed))),
+                Err(error) => tracing::error!(%error, "question cannot be signed"),
             }
         }
         for (gateway, command) in commands {

@@ -363,6 +363,12 @@ impl Coordinator {
                 for outbound in answer.outbound {
                     self.tell(&outbound);
                 }
+                if let Some(question) = answer.question
+                    && let Ok(signed) = Signed::sign(&question, &[&self.online_key])
+                {
+                    let topic = Topic::Question(question.gateway);
+                    self.messages.push(Message { topic, retained: false, payload: wire::encode(&signed) });
+                }
                 if let Some(command) = answer.command {
                     let actor = Actor { kind: ActorKind::Gateway, id: gateway.to_string(), roles: vec![] };
                     self.round(now, &[Wish::new(actor, command)])?;
@@ -413,6 +419,24 @@ impl Coordinator {
     /// Highest committed batch of a gateway: epoch and sequence.
     pub fn committed(&self, gateway: &GatewayId) -> Option<(u64, u64)> {
         self.state.gateways.get(gateway).map(|g| (g.chain.epoch, g.chain.sequence))
+    }
+
+    /// What is observed of a device as people see it, and the gateway that says so.
+    pub fn observed(&self, device: &DeviceId) -> Option<(GatewayId, mdfm_shared::observed::ObservedDevice)> {
+        let (gateway, claim) = self.state.observed(device)?;
+        Some((gateway.clone(), claim.observed.clone()))
+    }
+
+    /// What lists, recalls and reports take a device to run.
+    pub fn running(&self, device: &DeviceId) -> Option<Digest> {
+        self.state.devices.get(device)?.running_sha256
+    }
+
+    /// In what the two sides of a device differ, in words.
+    pub fn differences(&self, device: &DeviceId) -> Vec<String> {
+        let Some(held) = self.state.devices.get(device) else { return Vec::new() };
+        let found = self.state.differences(self.state.last_record_at, device, held);
+        found.into_iter().map(|(kind, d)| format!("{}: {} / {}", kind.words(), d.registered, d.observed)).collect()
     }
 
     /// One deployment.
@@ -528,6 +552,7 @@ fn commands(state: &State, now: UtcMillis, act: Act) -> Result<Vec<Command>, Ref
             ]);
         }
         Act::Device { device, model, hospital, gateway, version } => Command::RegisterDevice(NewDevice {
+            hardware: None,
             serial: device.to_string(),
             device,
             model,

@@ -19,6 +19,8 @@ pub(super) const HARDWARE: &str = "B";
 
 #[derive(Debug, Clone)]
 pub(super) struct Device {
+    /// As on its label.
+    pub(super) serial: String,
     /// What is started when nothing is on trial.
     pub(super) permanent: FirmwareReport,
     /// The other slot, and whether it is whole and verified.
@@ -52,8 +54,9 @@ pub(super) enum Obeyed {
 }
 
 impl Device {
-    pub(super) fn new(factory: FirmwareReport, boot_ms: u64) -> Self {
+    pub(super) fn new(serial: &str, factory: FirmwareReport, boot_ms: u64) -> Self {
         Self {
+            serial: serial.to_owned(),
             permanent: factory,
             other: None,
             trial: None,
@@ -125,7 +128,7 @@ impl Device {
         });
         Some(Report {
             model: MODEL.into(),
-            serial: "SN".into(),
+            serial: self.serial.clone(),
             hardware: HARDWARE.into(),
             boot_count: self.boots,
             running: self.running(flaws),

@@ -348,9 +348,9 @@ impl<'a> World<'a> {
                     let boot_ms = self.rng.between(1_000, 8_000);
                     self.gateways[n].devices.insert(device.clone(), self.sites.len());
                     self.sites.push(Site {
+                        device: Device::new(device.as_str(), setup::factory(), boot_ms),
                         id: device,
                         gateway: n,
-                        device: Device::new(setup::factory(), boot_ms),
                         plugged: true,
                     });
                 }
