@@ -450,6 +450,7 @@ mod tests {
         "POST /api/v1/incidents/{incident}/notes",
     ];
     const BY_PERSON: &[&str] = &[
+        "POST /api/v1/devices/{device}/reconciliation",
         "POST /api/v1/devices/{device}/retirement",
         "PUT /api/v1/hospitals/{hospital}/policy",
         "POST /api/v1/deployments/{deployment}/abort",

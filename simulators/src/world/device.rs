@@ -73,6 +73,28 @@ impl Device {
         }
     }
 
+    /// Somebody writes other firmware into the permanent slot by hand, and boots it.
+    pub(super) fn flash(&mut self, now_ms: u64, firmware: FirmwareReport, flaws: &dyn Fn(Digest) -> Option<Flaw>) {
+        (self.permanent, self.other, self.trial) = (firmware, None, None);
+        self.boot(now_ms, flaws);
+    }
+
+    /// Boots so far.
+    pub(super) fn boots(&self) -> u64 {
+        self.boots
+    }
+
+    /// When the running firmware was started.
+    pub(super) fn booted_at_ms(&self) -> u64 {
+        self.booted_at_ms
+    }
+
+    /// A device like a new one, which boots as fast as this.
+    pub(super) fn another(&self, serial: &str, factory: FirmwareReport, now_ms: u64) -> Self {
+        let booting_until_ms = now_ms + self.boot_ms;
+        Self { booting_until_ms, booted_at_ms: booting_until_ms, ..Self::new(serial, factory, self.boot_ms) }
+    }
+
     fn flaw(&self, flaws: &dyn Fn(Digest) -> Option<Flaw>) -> Option<Flaw> {
         flaws(self.slot().sha256)
     }

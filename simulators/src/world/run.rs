@@ -10,6 +10,7 @@ mod faults;
 mod line;
 mod papers;
 mod people;
+mod ward;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -61,6 +62,8 @@ enum Event {
     Happens(usize),
     PatientLeaves { device: usize },
     PluggedIn { device: usize },
+    CableBack { device: usize },
+    Crash { device: usize, left: u32 },
     Upload(usize),
     Deploy(usize),
     People,
@@ -122,7 +125,10 @@ struct Gateway {
 
 struct Site {
     id: DeviceId,
+    /// Where it is plugged in.
     gateway: usize,
+    /// Where it is registered.
+    home: usize,
     device: Device,
     plugged: bool,
 }
@@ -351,6 +357,7 @@ impl<'a> World<'a> {
                         device: Device::new(device.as_str(), setup::factory(), boot_ms),
                         id: device,
                         gateway: n,
+                        home: n,
                         plugged: true,
                     });
                 }
@@ -478,6 +485,8 @@ impl<'a> World<'a> {
                 self.say(&name, "the patient leaves");
             }
             Event::PluggedIn { device } => self.sites[device].plugged = true,
+            Event::CableBack { device } => self.cable_back(device),
+            Event::Crash { device, left } => self.crash(device, left),
             Event::Upload(i) => self.upload(i)?,
             Event::Deploy(i) => self.deploy(i)?,
             Event::People => {
@@ -494,6 +503,7 @@ impl<'a> World<'a> {
                     self.gateways[gateway].skew_ms = 0;
                     self.connect(gateway)?;
                 }
+                (0..self.sites.len()).for_each(|device| self.cable_back(device));
                 self.sites.iter_mut().for_each(|s| {
                     s.plugged = true;
                     s.device.in_use = false;
@@ -556,7 +566,7 @@ impl<'a> World<'a> {
                     let n = self.gateways[gateway].devices[&device];
                     self.check_order(gateway, &device, &command)?;
                     let delay = self.rng.between(5, 50);
-                    if self.sites[n].plugged {
+                    if self.sites[n].plugged && self.sites[n].gateway == gateway {
                         self.after(delay, Event::Order { device: n, command });
                     }
                 }
@@ -614,7 +624,10 @@ impl<'a> World<'a> {
         let states: Vec<(DeviceId, InstallState)> = agent.states().map(|(id, s)| (id.clone(), s)).collect();
         for (device, state) in states {
             let site = &self.sites[self.gateways[gateway].devices[&device]];
-            let free = !site.device.in_use && site.plugged;
+            if site.home != gateway {
+                continue;
+            }
+            let free = !site.device.in_use && site.plugged && site.gateway == gateway;
             if let Some(before) = self.oracle.state(&device, state, self.now_ms, free)? {
                 let running = {
                     let flaws = Self::flaw_of(&self.flaws, self.gateways[gateway].devices[&device]);
@@ -732,9 +745,9 @@ impl<'a> World<'a> {
 
     fn staged(&mut self, device: usize, firmware: FirmwareReport) {
         let site = &mut self.sites[device];
-        let gateway = &self.gateways[site.gateway];
+        let gateway = &self.gateways[site.home];
         let staging = gateway.agent.as_ref().is_some_and(|a| a.is_staging(&site.id));
-        if staging && site.plugged {
+        if staging && site.plugged && site.gateway == site.home {
             site.device.staged(firmware);
             self.send_report(device);
         } else if staging {
@@ -782,6 +795,7 @@ impl<'a> World<'a> {
             let running = site.device.running(&flaws).sha256;
             let flaw = flaws(running);
             self.oracle.at_rest(&site.id, running, site.device.permanent.sha256, site.device.is_on_trial(), flaw)?;
+            self.observed_as_it_is(n)?;
         }
         Ok(())
     }
