@@ -1011,4 +1011,6 @@ impl<S: Store> Gateway<S> {
 #[cfg(test)]
 mod authority_tests;
 #[cfg(test)]
+mod observation_tests;
+#[cfg(test)]
 mod tests;

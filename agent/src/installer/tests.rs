@@ -1,6 +1,7 @@
 //! The installer against a modelled device: single promises first, then any order of any inputs.
 
 mod bench;
+mod hands;
 
 use mdfm_shared::manifest::Component;
 use mdfm_shared::telemetry::{InstallState, Severity};
