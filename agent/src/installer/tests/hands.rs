@@ -1,7 +1,7 @@
 //! Devices that are exchanged or flashed by hand, and devices that reboot without an order.
 
 use mdfm_shared::limits::REBOOTS_PER_DAY_DEFAULT;
-use mdfm_shared::telemetry::ERROR_REBOOTS;
+use mdfm_shared::telemetry::{ERROR_REBOOTS, FirmwareReport};
 
 use super::*;
 
@@ -57,6 +57,7 @@ fn errors(bench: &Bench) -> usize {
 #[test]
 fn fld_11_reboots_over_the_budget_end_a_trial() {
     let mut bench = Bench::on_trial(Flaw::None);
+    bench.live(2_500);
     reboots(&mut bench, 0, REBOOTS_PER_DAY_DEFAULT);
     assert_eq!((bench.state(), errors(&bench)), (InstallState::Probation, 0), "somebody may have switched it off");
     reboots(&mut bench, REBOOTS_PER_DAY_DEFAULT, REBOOTS_PER_DAY_DEFAULT + 1);
