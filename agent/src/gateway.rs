@@ -3,6 +3,7 @@
 
 mod budget;
 mod chain;
+mod observation;
 mod on_site;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -12,6 +13,7 @@ use mdfm_shared::device::{Command, Fault, Refusal, Report};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeviceId, GatewayId};
 use mdfm_shared::limits::{DETAIL_CHARS_MAX, LABEL_CHARS_MAX};
+use mdfm_shared::observed::ObservationRequest;
 use mdfm_shared::sign::{SecretKey, SignError, Signed};
 use mdfm_shared::telemetry::{ClockReport, DeviceHeartbeat, EventKind, Heartbeat, HeldTrust, InstallState};
 use mdfm_shared::text;
@@ -26,6 +28,7 @@ use crate::trust::{Bar, Question, Refused, Taken, Trust};
 use crate::trusted_time::TrustedTime;
 
 use budget::Budget;
+use observation::Observation;
 pub(crate) use on_site::Reply;
 
 /// Before a failed fetch is tried again.
@@ -127,6 +130,7 @@ struct DeviceState {
     staging: bool,
     slot_is_here: bool,
     budget: Budget,
+    observation: Observation,
 }
 
 /// Something that a device, or its adapter, sent and should not have.
@@ -192,6 +196,10 @@ pub(crate) struct Gateway<S> {
     bars: BTreeSet<Bar>,
     /// Whether withdrawals or rollback orders came over this connection: the coordinator understands what is reported of them.
     hears_authority: bool,
+    /// Whether the coordinator granted the topic of its questions over this connection: it asks for observed states.
+    hears_questions: bool,
+    /// Sequence of the heartbeat that the last question answers.
+    last_question: u64,
     outbox: Outbox,
     devices: BTreeMap<DeviceId, DeviceState>,
     /// Devices that are to be reported again.
@@ -234,6 +242,9 @@ fn words(event: &EventKind) -> usize {
         EventKind::Refused { what, reason } => what.len() + reason.len(),
         EventKind::LocalAction { command, .. } => command.len(),
         EventKind::Consent { reason, .. } => reason.len(),
+        EventKind::DeviceObserved { observed, .. } => {
+            observed.model.len() + observed.serial.len() + observed.hardware.len() + observed.running.version.len()
+        }
     }
 }
 
@@ -251,6 +262,10 @@ fn bounded(mut report: Report) -> Report {
 
 fn journal_key(device: &DeviceId) -> String {
     format!("device/{device}")
+}
+
+fn observation_key(device: &DeviceId) -> String {
+    format!("observed/{device}")
 }
 
 impl<S: Store> Gateway<S> {
@@ -294,8 +309,10 @@ impl<S: Store> Gateway<S> {
                 writes.push((key, Some(wire::encode(&journal))));
             }
             let installer = Installer::new(journal, boot, now.mono, start << STARTS_SHIFT);
-            let state =
-                DeviceState { installer, report: None, staging: false, slot_is_here, budget: Budget::new(now.mono) };
+            let key = observation_key(&device);
+            let observation = Observation::load(store.get(&key)?.as_deref(), now.mono).map_err(decode(&key))?;
+            let budget = Budget::new(now.mono);
+            let state = DeviceState { installer, report: None, staging: false, slot_is_here, budget, observation };
             states.insert(device, state);
         }
         let mut gateway = Self {
@@ -305,6 +322,8 @@ impl<S: Store> Gateway<S> {
             time,
             bars: BTreeSet::new(),
             hears_authority: false,
+            hears_questions: false,
+            last_question: 0,
             outbox,
             devices: states,
             due: BTreeSet::new(),
@@ -459,11 +478,22 @@ impl<S: Store> Gateway<S> {
         now: Now,
         device: Option<&DeviceId>,
         events: impl IntoIterator<Item = EventKind>,
+        writes: Vec<Write>,
+    ) -> Result<(), GatewayError> {
+        let events = events.into_iter().map(|e| (device.cloned(), shorten(e))).collect();
+        self.record_all(now, events, writes)
+    }
+
+    /// As [`Self::record`], for events of several devices.
+    fn record_all(
+        &mut self,
+        now: Now,
+        events: Vec<(Option<DeviceId>, EventKind)>,
         mut writes: Vec<Write>,
     ) -> Result<(), GatewayError> {
-        let events: Vec<_> = events.into_iter().map(|e| (device.cloned(), shorten(e))).collect();
         let at = self.time.stamp(now);
-        for (_, event) in &events {
+        for (device, event) in &events {
+            let device = device.as_ref();
             tracing::info!(
                 gateway = %self.who.gateway,
                 device = device.map(tracing::field::display),
@@ -663,8 +693,64 @@ impl<S: Store> Gateway<S> {
         let Some(state) = self.devices.get_mut(device) else { return Ok(()) };
         let report = bounded(report);
         state.report = Some(report.clone());
+        let is_ordered = state.installer.expects_boot();
+        let reboots = state.observation.look(now.mono, self.time.trusted(now).utc, &report, is_ordered);
+        self.settle(now, device, is_ordered)?;
         self.input(now, device, Input::Report(report))?;
+        if let Some(found) = reboots {
+            self.input(now, device, Input::Reboots { before: found.before, now: found.now })?;
+        }
         self.report_if_due(now, device)
+    }
+
+    /// Stores what is observed of a device where it changed; the next heartbeat names it.
+    fn settle(&mut self, now: Now, device: &DeviceId, is_ordered: bool) -> Result<(), GatewayError> {
+        let Some(state) = self.devices.get_mut(device) else { return Ok(()) };
+        if let Some(bytes) = state.observation.settle(now.mono, is_ordered) {
+            self.store.commit(vec![(observation_key(device), Some(bytes))])?;
+            if self.hears_questions {
+                self.next_heartbeat = now.mono.plus_ms(NEWS_MS).min(self.next_heartbeat);
+            }
+        }
+        Ok(())
+    }
+
+    /// A new connection of a device took the place of one that stood.
+    pub(crate) fn device_displaced(&mut self, now: Now, device: &DeviceId) -> Result<(), GatewayError> {
+        let Some(state) = self.devices.get_mut(device) else { return Ok(()) };
+        if !state.observation.displaced(now.mono) {
+            return Ok(());
+        }
+        let reason = "connections displace each other again and again: several devices use this id; give each device an id of its own";
+        let event = EventKind::Refused { what: "device".into(), reason: reason.into() };
+        self.refuse_once(now, Some(device), reason.into(), event)?;
+        self.settle(now, device, false)
+    }
+
+    /// The coordinator granted the topic of its questions.
+    pub(crate) fn questions_granted(&mut self, now: Now) {
+        self.hears_questions = true;
+        self.next_heartbeat = now.mono.plus_ms(NEWS_MS).min(self.next_heartbeat);
+    }
+
+    /// Answers the coordinator's question for observed states.
+    fn observed(&mut self, now: Now, request: &ObservationRequest) -> Result<(), GatewayError> {
+        let is_new = request.epoch == self.who.epoch
+            && request.heartbeat > self.last_question
+            && request.heartbeat <= self.heartbeats;
+        if request.gateway != self.who.gateway || !request.is_bounded() || !is_new {
+            return Ok(());
+        }
+        self.last_question = request.heartbeat;
+        let mut events = Vec::new();
+        for device in &request.devices {
+            let Some(state) = self.devices.get_mut(device) else { continue };
+            if let Some(observed) = state.observation.answer(now.mono) {
+                let (digest, observed) = (observed.digest(), Box::new(observed));
+                events.push((Some(device.clone()), EventKind::DeviceObserved { digest, observed }));
+            }
+        }
+        if events.is_empty() { Ok(()) } else { self.record_all(now, events, Vec::new()) }
     }
 
     /// A device reported a fault. The installer always learns of it; recorded it is within the device's budget.
@@ -692,6 +778,7 @@ impl<S: Store> Gateway<S> {
     pub(crate) fn link_up(&mut self, now: Now) {
         self.connected = true;
         self.hears_authority = false;
+        self.hears_questions = false;
         self.outputs.push_back(Output::Hello);
         self.outputs.extend(self.trust.missing_releases().into_iter().map(Output::WantRelease));
         self.outbox.reconnected(now.mono);
@@ -739,6 +826,13 @@ impl<S: Store> Gateway<S> {
                 }
                 self.trust.take_release(digest, payload, trusted)
             }
+            Some(Topic::Question(_)) => match self.trust.take_question(payload) {
+                Ok(request) => {
+                    self.observed(now, &request)?;
+                    return Ok(None);
+                }
+                Err(refused) => Err(refused),
+            },
             Some(Topic::Ack(_)) => match self.trust.take_ack(payload) {
                 Ok(ack) => {
                     let writes = self.outbox.acknowledge(now.mono, &ack)?;
@@ -862,6 +956,8 @@ impl<S: Store> Gateway<S> {
         self.judge_time(now)?;
         for device in self.ids() {
             self.report_flood(now, Some(&device))?;
+            let is_ordered = self.devices[&device].installer.expects_boot();
+            self.settle(now, &device, is_ordered)?;
             let due = self.devices[&device].installer.deadline().is_some_and(|(at, _)| at <= now.mono);
             if due {
                 self.input(now, &device, Input::Tick)?;
@@ -909,7 +1005,8 @@ impl<S: Store> Gateway<S> {
             missing_releases: self.trust.missing_releases().into_iter().collect(),
             outbox_depth: self.outbox.depth(),
             devices: devices.collect(),
-            held_trust: self.hears_authority.then(|| self.held_trust(now)),
+            held_trust: (self.hears_authority || self.hears_questions).then(|| self.held_trust(now)),
+            observed: self.hears_questions.then(|| self.devices.values().map(|d| d.observation.digest()).collect()),
         };
         let signed = Signed::sign(&heartbeat, &[&self.who.key])?;
         let topic = Topic::Heartbeat(self.who.gateway.clone());
@@ -935,12 +1032,15 @@ impl<S: Store> Gateway<S> {
         let outbox = self.outbox.deadline().filter(|_| self.connected);
         let heartbeat = self.connected.then_some(self.next_heartbeat);
         let retries = self.fetch_after.values().copied().filter(|_| !self.needed_images().is_empty());
+        let observed = self.devices.values().filter_map(|d| d.observation.deadline());
         let floods = self.devices.values().map(|d| &d.budget).chain([&self.budget]).filter_map(Budget::due_at);
-        installers.chain(outbox).chain(heartbeat).chain(retries).chain(floods).min()
+        installers.chain(outbox).chain(heartbeat).chain(retries).chain(observed).chain(floods).min()
     }
 }
 
 #[cfg(test)]
 mod authority_tests;
+#[cfg(test)]
+mod observation_tests;
 #[cfg(test)]
 mod tests;

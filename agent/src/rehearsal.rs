@@ -93,7 +93,20 @@ impl Agent {
     }
     /// The connection stands, or broke.
     pub fn link(&mut self, now: Now, up: bool) {
-        if up { self.0.link_up(now) } else { self.0.link_down() }
+        if up {
+            self.0.link_up(now);
+            // The real link says so once the topic is granted.
+            self.0.questions_granted(now);
+        } else {
+            self.0.link_down();
+        }
+    }
+    /// A connection of a device took the place of one that stood.
+    ///
+    /// # Errors
+    /// The power is cut.
+    pub fn device_displaced(&mut self, now: Now, device: &DeviceId) -> Result<(), GatewayError> {
+        self.0.device_displaced(now, device)
     }
     /// A message came.
     ///

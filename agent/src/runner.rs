@@ -211,6 +211,7 @@ impl Agent {
             }
             DeviceEvent::Fault(device, fault) => self.gateway.device_fault(now, &device, fault),
             DeviceEvent::Malformed(device, malformed) => self.gateway.device_malformed(now, &device, &malformed),
+            DeviceEvent::Displaced(device) => self.gateway.device_displaced(now, &device),
         }
     }
 
@@ -280,6 +281,7 @@ impl Agent {
         match event {
             FleetEvent::Up => self.gateway.link_up(now),
             FleetEvent::Down => self.gateway.link_down(),
+            FleetEvent::QuestionsGranted => self.gateway.questions_granted(now),
             FleetEvent::Message { topic, payload } => self.gateway.message(now, &topic, &payload)?,
         }
         Ok(())

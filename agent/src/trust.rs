@@ -10,6 +10,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{Action, ChainHead, CommitAck, Directive, Finish, Window};
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId};
 use mdfm_shared::limits::PROOF_HASHES_MAX;
+use mdfm_shared::observed::ObservationRequest;
 use mdfm_shared::sign::{Signed, Verified};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::{Checkpoint, Hash, verify_consistency};
@@ -412,6 +413,13 @@ impl Trust {
         let signed: Signed<ChainHead> = wire::decode(frame).map_err(|e| refuse(&e))?;
         let head = signed.verify(self.root.coordinator_keys()).map_err(|e| refuse(&e))?;
         if head.gateway == self.gateway { Ok(head) } else { Err(refuse(&"it is about another gateway")) }
+    }
+
+    /// Checks a question for observed states.
+    pub(crate) fn take_question(&self, frame: &[u8]) -> Result<Verified<ObservationRequest>, Refused> {
+        let refuse = refused("question");
+        let signed: Signed<ObservationRequest> = wire::decode(frame).map_err(|e| refuse(&e))?;
+        signed.verify(self.root.coordinator_keys()).map_err(|e| refuse(&e))
     }
 
     /// Takes a newer checkpoint of the audit log, once it is shown to extend the one held.

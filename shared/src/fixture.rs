@@ -82,6 +82,7 @@ pub fn manifest() -> Manifest {
         extra_approvals: Vec::new(),
         sbom_sha256: None,
         recall_window_ms: None,
+        reboots_per_day: None,
     }
 }
 

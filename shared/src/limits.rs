@@ -48,6 +48,10 @@ pub const DEVICE_MESSAGE_BYTES_MAX: usize = 16 * 1024;
 pub const DEVICE_CHUNK_BYTES: usize = 128 * 1024;
 /// Bytes in one MQTT packet at a gateway's local broker: a chunk, its offset and its topic.
 pub const DEVICE_PACKET_BYTES_MAX: usize = DEVICE_CHUNK_BYTES + 1024;
+/// Devices whose observed state one question asks for: the answers fit one telemetry batch.
+pub const OBSERVATIONS_ASKED_MAX: usize = BATCH_EVENTS_MAX;
+/// Reboots that nobody ordered, in 24 hours, that a release tolerates unless its manifest names another number.
+pub const REBOOTS_PER_DAY_DEFAULT: u32 = 3;
 /// Characters in a detail text inside telemetry; agents cut longer ones.
 pub const DETAIL_CHARS_MAX: usize = 400;
 /// Milliseconds in a day.

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::id::FirmwareId;
 use crate::limits::{
-    COMPONENTS_MAX, DELTAS_MAX, IMAGE_BYTES_MAX, LABEL_CHARS_MAX, RECALL_WINDOW_DEFAULT_MS, RECALL_WINDOW_MAX_MS,
+    COMPONENTS_MAX, DELTAS_MAX, IMAGE_BYTES_MAX, LABEL_CHARS_MAX, REBOOTS_PER_DAY_DEFAULT, RECALL_WINDOW_DEFAULT_MS,
+    RECALL_WINDOW_MAX_MS,
 };
 use crate::sign::Document;
 use crate::trust::Role;
@@ -95,13 +96,17 @@ pub struct Manifest {
     pub sbom_sha256: Option<Digest>,
     /// Time after its confirmation in which a device returns from this release on the coordinator's directive alone, in
     /// milliseconds; [`RECALL_WINDOW_DEFAULT_MS`] if `None`. Later it takes a rollback order.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub recall_window_ms: Option<u64>,
+    /// Reboots that nobody ordered, in 24 hours, that a device on this release may have and still counts as healthy;
+    /// [`REBOOTS_PER_DAY_DEFAULT`] if `None`. Part of the health policy, on trial and afterwards.
+    #[serde(default)]
+    pub reboots_per_day: Option<u32>,
 }
 
 impl Document for Manifest {
     const TYPE: &'static str = "manifest";
-    const ADDED_FIELDS: usize = 1;
+    const ADDED_FIELDS: usize = 2;
 }
 
 /// Why a manifest makes no sense.
@@ -129,6 +134,11 @@ impl Manifest {
     /// above [`RECALL_WINDOW_MAX_MS`].
     pub fn recall_window(&self) -> u64 {
         self.recall_window_ms.unwrap_or(RECALL_WINDOW_DEFAULT_MS).min(RECALL_WINDOW_MAX_MS)
+    }
+
+    /// Reboots that nobody ordered, in 24 hours, that a healthy device may have.
+    pub fn reboot_budget(&self) -> u32 {
+        self.reboots_per_day.unwrap_or(REBOOTS_PER_DAY_DEFAULT)
     }
 
     /// Checks every field against its bounds.

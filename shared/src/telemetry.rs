@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::id::{DeploymentId, DeviceId, GatewayId};
 use crate::limits::{BATCH_EVENTS_MAX, GATEWAY_DEVICES_MAX};
+use crate::observed::{ObservationDigest, ObservedDevice};
 use crate::sign::Document;
 use crate::time::UtcMillis;
 
@@ -99,6 +100,8 @@ pub const REFUSED_FLOOD: &str = "flood";
 /// [`EventKind::Refused::what`] of a gateway whose telemetry did not continue what the coordinator holds: the first record of the
 /// epoch that it begins.
 pub const REFUSED_CHAIN: &str = "chain";
+/// [`EventKind::DeviceError::code`] of reboots that nobody ordered, over the budget: the gateway counts them, not the device.
+pub const ERROR_REBOOTS: &str = "unordered-reboots";
 
 /// [`EventKind::StateChanged::detail`] of a device that leaves a release because the coordinator ordered it, and a part of the
 /// detail once it is back. Every agent since the first writes it so.
@@ -170,6 +173,13 @@ pub enum EventKind {
         /// The Unix user id under which it was said.
         uid: u32,
     },
+    /// The observed state of a device, which the coordinator asked for. Coordinators that do not ask do not know this event.
+    DeviceObserved {
+        /// The digest by which heartbeats name it.
+        digest: ObservationDigest,
+        /// The state.
+        observed: Box<ObservedDevice>,
+    },
 }
 
 impl EventKind {
@@ -183,6 +193,7 @@ impl EventKind {
             Self::Refused { .. } => "refused",
             Self::LocalAction { .. } => "localAction",
             Self::Consent { .. } => "consent",
+            Self::DeviceObserved { .. } => "deviceObserved",
         }
     }
     /// The deployment that it belongs to, where it belongs to one.
@@ -193,7 +204,8 @@ impl EventKind {
             | Self::DeviceAdopted { .. }
             | Self::DeviceError { .. }
             | Self::Refused { .. }
-            | Self::LocalAction { .. } => None,
+            | Self::LocalAction { .. }
+            | Self::DeviceObserved { .. } => None,
         }
     }
 }
@@ -214,6 +226,7 @@ impl fmt::Display for EventKind {
                 let what = if *given { "consent to" } else { "no more consent to" };
                 write!(f, "{what} {deployment} by user {uid} on the gateway: {reason}")
             }
+            Self::DeviceObserved { observed, .. } => write!(f, "observed, {observed}"),
         }
     }
 }
@@ -300,13 +313,17 @@ pub struct Heartbeat {
     pub devices: Vec<DeviceHeartbeat>,
     /// What else it holds; `None` from a gateway that has not yet received withdrawals or rollback orders, because a coordinator
     /// that publishes neither cannot decode this field.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub held_trust: Option<HeldTrust>,
+    /// The digest of each device's observed state, in the order of `devices`; `None` towards a coordinator that has not granted the
+    /// topic of questions, because it cannot decode this field.
+    #[serde(default)]
+    pub observed: Option<Vec<ObservationDigest>>,
 }
 
 impl Document for Heartbeat {
     const TYPE: &'static str = "heartbeat";
-    const ADDED_FIELDS: usize = 1;
+    const ADDED_FIELDS: usize = 2;
 }
 
 /// The authority documents that a gateway holds, and its trusted time.
@@ -336,6 +353,9 @@ pub struct ClockReport {
 impl Heartbeat {
     /// Whether the heartbeat keeps the bounds on its lists.
     pub fn is_bounded(&self) -> bool {
-        self.devices.len() <= GATEWAY_DEVICES_MAX && self.missing_releases.len() <= GATEWAY_DEVICES_MAX
+        let observed = self.observed.as_ref();
+        self.devices.len() <= GATEWAY_DEVICES_MAX
+            && self.missing_releases.len() <= GATEWAY_DEVICES_MAX
+            && observed.is_none_or(|observed| observed.len() == self.devices.len())
     }
 }

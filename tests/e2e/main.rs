@@ -22,6 +22,7 @@ mod exit_codes;
 mod external_broker;
 mod fleet_link;
 mod front_door;
+mod inventory;
 mod kill_anything;
 mod main_job;
 mod monitoring;

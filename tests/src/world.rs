@@ -641,7 +641,7 @@ impl World {
                     "--secret-file",
                     &self.text(&format!("{device}.secret")),
                     "--serial",
-                    &format!("SN-{h:03}-{d}"),
+                    &self.serial(h, d),
                 ])
             }
         };
@@ -651,6 +651,24 @@ impl World {
         }
         self.devices.insert((h, d), Process::start("mdfm-sim", &arguments, &log)?);
         Ok(())
+    }
+
+    /// The serial number of the device that stands there.
+    fn serial(&self, h: usize, d: usize) -> String {
+        let exchanged = std::fs::read_to_string(self.path(&format!("{}.serial", device_id(h, d))));
+        exchanged.unwrap_or_else(|_| format!("SN-{h:03}-{d}"))
+    }
+
+    /// Puts another device, fresh from the factory, in the place of one.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn exchange_device(&mut self, h: usize, d: usize, serial: &str) -> anyhow::Result<()> {
+        self.kill_device(h, d);
+        std::fs::write(self.path(&format!("{}.serial", device_id(h, d))), serial)?;
+        std::fs::remove_dir_all(self.device_dir(h, d))?;
+        std::fs::create_dir_all(self.device_dir(h, d))?;
+        self.start_device(h, d)
     }
 
     /// Pulls the plug of a device.

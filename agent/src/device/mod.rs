@@ -36,6 +36,8 @@ pub(crate) enum DeviceEvent {
     Fault(DeviceId, Fault),
     /// Something that is not what it should be, and what.
     Malformed(DeviceId, Malformed),
+    /// A new connection of the device took the place of one that stood.
+    Displaced(DeviceId),
 }
 
 /// The way to one device. What is sent may be lost: the device's reports show what arrived.

@@ -16,7 +16,7 @@ const CRITICAL_REFILL_MS: u64 = 30_000;
 const REPORT_MS: u64 = 60_000;
 
 #[derive(Debug, Clone)]
-struct Bucket {
+pub(super) struct Bucket {
     left: u32,
     at_once: u32,
     refill_ms: u64,
@@ -25,11 +25,11 @@ struct Bucket {
 }
 
 impl Bucket {
-    fn new(at_once: u32, refill_ms: u64, now: MonotonicMs) -> Self {
+    pub(super) fn new(at_once: u32, refill_ms: u64, now: MonotonicMs) -> Self {
         Self { left: at_once, at_once, refill_ms, filled_to: now }
     }
 
-    fn take(&mut self, now: MonotonicMs) -> bool {
+    pub(super) fn take(&mut self, now: MonotonicMs) -> bool {
         let refills = now.since_ms(self.filled_to) / self.refill_ms;
         if refills > 0 {
             self.left = self.at_once.min(self.left.saturating_add(u32::try_from(refills).unwrap_or(u32::MAX)));

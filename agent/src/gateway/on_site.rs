@@ -57,6 +57,9 @@ impl DeviceState {
             "hardware": report.map(|r| &r.hardware),
             "bootCount": report.map(|r| r.boot_count),
             "secureBoot": report.map(|r| r.secure_boot),
+            "unorderedReboots": self.observation.settled().map(|o| o.unordered_reboots),
+            "idContested": self.observation.settled().is_some_and(|o| o.contested),
+            "unchangedSince": self.observation.settled().map(|o| o.since.to_string()),
         })
     }
 }

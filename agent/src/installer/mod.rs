@@ -106,6 +106,8 @@ pub(crate) enum Input {
     Report(Report),
     /// A fault that the device reported.
     Fault(Fault),
+    /// Reboots that nobody ordered, in the last 24 hours under the running firmware: before those that were found now, and with them.
+    Reboots { before: u32, now: u32 },
     /// The image is whole and verified in the gateway's cache.
     ImageReady(Digest),
     /// The image cannot be had: it is not what the manifest names.

@@ -91,6 +91,8 @@ pub(crate) struct Journal {
     pub(crate) kept: Option<Box<Kept>>,
     /// The release and deployment that were refused while something was confirmed, and why.
     pub(crate) refused: Option<RefusedRelease>,
+    /// Unordered reboots in 24 hours that the plan's release tolerates, from the manifest.
+    pub(crate) reboots_per_day: Option<u32>,
 }
 
 /// A confirmed installation, to which the journal returns when a later release ends before it touched the device.
@@ -101,6 +103,7 @@ pub(crate) struct Kept {
     pub(crate) confirmed_at: Option<UtcMillis>,
     pub(crate) recall_window_ms: Option<u64>,
     pub(crate) fallback_manifest: Option<Digest>,
+    pub(crate) reboots_per_day: Option<u32>,
 }
 
 /// A release that was not installed over a confirmed one.
@@ -112,7 +115,7 @@ pub(crate) struct RefusedRelease {
 }
 
 /// Fields at the end that journals of earlier versions lack; each of them begins as one zero byte.
-const ADDED_FIELDS: usize = 6;
+const ADDED_FIELDS: usize = 7;
 /// Rollback orders remembered; they expire long before so many were followed.
 const ORDERS_DONE_MAX: usize = 64;
 
@@ -137,6 +140,7 @@ impl Journal {
             fallback_manifest: None,
             kept: None,
             refused: None,
+            reboots_per_day: None,
         }
     }
 
@@ -151,6 +155,7 @@ impl Journal {
                 confirmed_at: self.confirmed_at,
                 recall_window_ms: self.recall_window_ms,
                 fallback_manifest: self.fallback_manifest,
+                reboots_per_day: self.reboots_per_day,
             }));
         }
     }
@@ -176,7 +181,8 @@ impl Journal {
             deployment: ended.deployment.clone(),
             reason: reason.to_owned(),
         });
-        let Kept { plan, detail, confirmed_at, recall_window_ms, fallback_manifest } = *kept;
+        let Kept { plan, detail, confirmed_at, recall_window_ms, fallback_manifest, reboots_per_day } = *kept;
+        self.reboots_per_day = reboots_per_day;
         (self.plan, self.phase, self.detail) = (Some(plan), Phase::Confirmed, detail);
         (self.confirmed_at, self.recall_window_ms) = (confirmed_at, recall_window_ms);
         self.fallback_manifest = fallback_manifest;

@@ -3,10 +3,10 @@
 
 use mdfm_shared::device::{Command, ComponentImage, Fault, Order, Refusal, Report, WRONG_DIGEST};
 use mdfm_shared::digest::Digest;
-use mdfm_shared::limits::CLOCK_TOLERANCE_MS;
+use mdfm_shared::limits::{CLOCK_TOLERANCE_MS, REBOOTS_PER_DAY_DEFAULT};
 use mdfm_shared::manifest::Component;
 use mdfm_shared::telemetry::{
-    EventKind, FirmwareReport, InstallState, NEEDS_ROLLBACK_ORDER, REFUSED_QUARANTINE, REFUSED_ROLLBACK,
+    ERROR_REBOOTS, EventKind, FirmwareReport, InstallState, NEEDS_ROLLBACK_ORDER, REFUSED_QUARANTINE, REFUSED_ROLLBACK,
     ROLLBACK_ORDERED, Severity,
 };
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
@@ -32,6 +32,8 @@ const STRAYS_AT_ONCE: u32 = 3;
 const STRAY_PAUSE_MS: u64 = 240_000;
 /// Numbers of orders that a device claims to have seen are followed up to this one, so that there are always higher ones.
 const ORDER_SEEN_MAX: u64 = 1 << 52;
+/// Time between two adoptions of firmware that somebody else installed: each is an event, and a hostile device could go on for ever.
+const ADOPTION_PAUSE_MS: u64 = 10 * 60_000;
 /// Transitions in one step; more would be a loop of our own making.
 const TRANSITIONS_MAX: usize = 16;
 
@@ -57,6 +59,8 @@ pub(crate) struct Installer {
     contradictions: Churn,
     /// Trials that nobody asked for.
     strays: Churn,
+    /// When firmware that somebody else installed was last adopted.
+    adopted_at: Option<MonotonicMs>,
 }
 
 /// An order that stands.
@@ -133,6 +137,7 @@ impl Installer {
             boot_is_wished: false,
             contradictions: Churn::default(),
             strays: Churn::default(),
+            adopted_at: None,
         }
     }
 
@@ -229,6 +234,7 @@ impl Installer {
             Input::Wish(wish) => self.wish = wish,
             Input::Report(report) => self.take_report(now, report, &mut step),
             Input::Fault(fault) => self.take_fault(now, &fault, &mut step),
+            Input::Reboots { before, now: recent } => self.take_reboots(now, before, recent, &mut step),
             Input::ImageReady(sha256) => self.image_ready = Some(sha256),
             Input::ImageRefused(sha256, reason) => {
                 let wanted = self.journal.plan.as_ref().is_some_and(|p| p.image.firmware.sha256 == sha256);
@@ -361,6 +367,28 @@ impl Installer {
         }
     }
 
+    /// Reboots that nobody ordered: over the budget they are an error, and on trial the end of it.
+    fn take_reboots(&mut self, now: Now, before: u32, recent: u32, step: &mut Step) {
+        let budget = self.journal.reboots_per_day.unwrap_or(REBOOTS_PER_DAY_DEFAULT);
+        if before > budget || recent <= budget {
+            return;
+        }
+        let message = format!("{recent} reboots within 24 hours that nobody ordered, at most {budget} are tolerated");
+        step.events.push(EventKind::DeviceError {
+            severity: Severity::Error,
+            code: ERROR_REBOOTS.into(),
+            message: message.clone(),
+        });
+        if matches!(self.journal.phase, Phase::Probation { .. }) {
+            self.go_back(now, Cause::Failure, format!("unhealthy in probation: {message}"), step);
+        }
+    }
+
+    /// Whether an order to boot stands, which the device may follow with several boots.
+    pub(crate) fn expects_boot(&self) -> bool {
+        matches!(self.journal.phase, Phase::Activating { .. } | Phase::RollingBack { .. } | Phase::RollbackFailed)
+    }
+
     /// The last sign of life: a report, or the start of whatever is waited for.
     fn last_sign(&self, since: MonotonicMs) -> MonotonicMs {
         self.report.as_ref().map_or(self.started, |(at, _)| *at).max(since).max(self.started)
@@ -471,9 +499,14 @@ impl Installer {
     fn advance(&mut self, now: Now, step: &mut Step) -> bool {
         match self.journal.phase.clone() {
             Phase::Idle | Phase::Failed | Phase::RolledBack => {
-                self.leave_stray_trial(now, step) || self.is_recalled(step) || self.consider(now, step)
+                self.adopt_other(now, step)
+                    || self.leave_stray_trial(now, step)
+                    || self.is_recalled(step)
+                    || self.consider(now, step)
             }
-            Phase::Confirmed => self.consider_leaving(now, step) || self.consider(now, step),
+            Phase::Confirmed => {
+                self.adopt_other(now, step) || self.consider_leaving(now, step) || self.consider(now, step)
+            }
             Phase::Fetching => self.runs_already(now, step) || self.cancelled(step) || self.fetched(step),
             Phase::Staging => self.runs_already(now, step) || self.cancelled(step) || self.staged(step),
             Phase::Staged => self.runs_already(now, step) || self.cancelled(step) || self.activate(now, step),
@@ -482,6 +515,34 @@ impl Installer {
             Phase::RollingBack { since } => self.returned(now, since, step),
             Phase::RollbackFailed => self.returned_late(step) || self.keep_ordering_back(now, step),
         }
+    }
+
+    /// Settled, and yet the device runs other firmware, permanently, than was last confirmed: it was exchanged, or flashed by hand. That is
+    /// now what it returns to. It keeps what somebody gave it until another deployment asks for something else.
+    fn adopt_other(&mut self, now: Now, step: &mut Step) -> bool {
+        let (Some(confirmed), Some((_, report))) = (&self.journal.confirmed, self.report.clone()) else { return false };
+        let is_paused = self.adopted_at.is_some_and(|at| now.mono.since_ms(at) < ADOPTION_PAUSE_MS);
+        if !report.confirmed || report.running.sha256 == confirmed.sha256 || is_paused {
+            return false;
+        }
+        let detail = format!(
+            "the device runs {} in place of {}, which was not installed from here: it was exchanged or flashed by hand",
+            report.running.version, confirmed.version
+        );
+        self.adopted_at = Some(now.mono);
+        self.journal.confirmed = Some(report.running.clone());
+        self.journal.fallback_manifest = None;
+        // It does not run what was confirmed before, either.
+        self.journal.kept = None;
+        step.dirty = true;
+        if self.journal.phase == Phase::Idle {
+            self.journal.detail = detail;
+        } else {
+            self.enter(Phase::Idle, detail, step);
+        }
+        let Report { model, hardware, running: firmware, .. } = report;
+        step.events.push(EventKind::DeviceAdopted { model, hardware, firmware });
+        true
     }
 
     /// Settled, and yet the device runs the release on trial: an order that was given up reached it after all. It goes back.
@@ -617,6 +678,7 @@ impl Installer {
             _ => self.journal.fallback_manifest,
         };
         self.journal.recall_window_ms = Some(target.manifest.recall_window());
+        self.journal.reboots_per_day = Some(target.manifest.reboot_budget());
         self.image_ready = None;
         self.wrong_digests = 0;
         self.journal.plan = Some(Plan {

@@ -1,6 +1,7 @@
 //! The installer against a modelled device: single promises first, then any order of any inputs.
 
 mod bench;
+mod hands;
 
 use mdfm_shared::manifest::Component;
 use mdfm_shared::telemetry::{InstallState, Severity};
@@ -284,11 +285,11 @@ fn sec_12_a_withdrawal_touches_no_device_that_runs_it() {
 #[test]
 fn sec_12_journals_of_earlier_versions_load_and_are_dated() {
     let bench = confirmed_for(0);
-    let undated = Journal { confirmed_at: None, recall_window_ms: None, ..bench.disk.clone() };
+    let undated = Journal { confirmed_at: None, recall_window_ms: None, reboots_per_day: None, ..bench.disk.clone() };
     let bytes = mdfm_shared::wire::encode(&undated);
-    // Earlier versions wrote everything but the last four or two fields, each of which begins as one zero byte.
+    // Earlier versions wrote everything but the last few fields, each of which begins as one zero byte.
     let mut loaded = undated.clone();
-    for added in [6, 2] {
+    for added in [7, 3, 1] {
         let (old, zeros) = bytes.split_at(bytes.len() - added);
         assert!(zeros.iter().all(|b| *b == 0));
         loaded = Journal::decode(old).expect("an old journal");
@@ -299,7 +300,7 @@ fn sec_12_journals_of_earlier_versions_load_and_are_dated() {
     assert_eq!(loaded.recall_ends_at(), Some(now.plus_ms(14 * DAY_MS)));
     assert_eq!(Journal::decode(&mdfm_shared::wire::encode(&loaded)), Ok(loaded));
     let bytes = mdfm_shared::wire::encode(&Journal::new());
-    assert_eq!(Journal::decode(&bytes[..bytes.len() - 6]), Ok(Journal::new()));
+    assert_eq!(Journal::decode(&bytes[..bytes.len() - 7]), Ok(Journal::new()));
 }
 
 #[test]

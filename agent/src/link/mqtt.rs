@@ -9,7 +9,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::limits::MQTT_PACKET_BYTES_MAX;
 use mdfm_shared::wire::Topic;
-use rumqttc::{AsyncClient, Event, EventLoop, Incoming, LastWill, Outgoing, QoS, SubscribeFilter};
+use rumqttc::{AsyncClient, Event, EventLoop, Incoming, LastWill, Outgoing, QoS, SubscribeFilter, SubscribeReasonCode};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -30,96 +30,81 @@ const REFUSALS_MAX: u32 = 2;
 /// After that they are asked for again: the coordinator may have been updated.
 const REFUSED_PAUSE: Duration = Duration::from_secs(3_600);
 
-/// Whether the coordinator grants the topics that earlier versions do not know. Those end the connection of an agent that subscribes to
-/// them, which must not go on for ever.
-#[derive(Debug, Default)]
-struct NewerTopics {
-    /// Whether this connection asks for them.
-    is_asked: bool,
+/// Topics that coordinators of some earlier version do not know, the oldest first: withdrawals and rollback orders; questions and what is held of
+/// the telemetry.
+const GENERATIONS: usize = 2;
+/// The generation of the topic by which the coordinator asks for observed states, and of the one by which it says what it holds.
+const QUESTIONS: usize = 1;
+/// What each of them is for, as a warning names it.
+const GENERATION_NAMES: [&str; GENERATIONS] =
+    ["publish withdrawals or rollback orders", "ask for observed states, or say what it holds of the telemetry"];
+
+/// Whether the coordinator grants the topics of one generation.
+#[derive(Debug, Clone, Copy, Default)]
+struct Generation {
     /// The packet that asks for them, until it is answered.
     packet: Option<u16>,
     refusals: u32,
     ask_after: Option<Instant>,
 }
 
-impl NewerTopics {
-    /// A connection begins; returns whether to ask.
-    fn begin(&mut self, now: Instant) -> bool {
-        self.packet = None;
-        self.is_asked = self.ask_after.is_none_or(|at| now >= at);
-        self.is_asked
-    }
-
-    /// The coordinator answered a subscription: whatever it said, it goes on.
-    fn answered(&mut self, packet: u16) {
-        if self.packet == Some(packet) {
-            (self.packet, self.refusals, self.ask_after) = (None, 0, None);
-        }
-    }
-
-    /// The connection ended; returns whether the newer topics are left out from now on.
-    fn ended(&mut self, now: Instant) -> bool {
-        if self.packet.take().is_none() {
-            return false;
-        }
-        self.refusals += 1;
-        let is_refused = self.refusals >= REFUSALS_MAX;
-        if is_refused {
-            (self.refusals, self.ask_after) = (0, Some(now + REFUSED_PAUSE));
-        }
-        is_refused
-    }
-}
-
-/// Sets of topics that were added later, each in a packet of its own, the youngest last.
-fn newer_filters(gateway: &GatewayId) -> [Vec<String>; 2] {
-    [Topic::authority_filters(gateway).into(), vec![Topic::Chain(gateway.clone()).to_string()]]
-}
-
-/// Which of those sets the coordinator grants.
+/// Whether the coordinator grants the topics that earlier versions do not know. Those end the connection of an agent that subscribes to
+/// them, which must not go on for ever.
 #[derive(Debug, Default)]
-struct Granted {
-    sets: [NewerTopics; 2],
+struct NewerTopics {
+    /// Generations that this connection asks for; never a later one without those before it.
+    asked: usize,
     /// Subscriptions that went out over this connection.
     sent: usize,
+    generations: [Generation; GENERATIONS],
 }
 
-impl Granted {
-    /// A connection begins; returns which sets to ask for.
-    fn begin(&mut self, now: Instant) -> [bool; 2] {
+impl NewerTopics {
+    /// A connection begins; returns how many generations to ask for.
+    fn begin(&mut self, now: Instant) -> usize {
         self.sent = 0;
-        self.sets.each_mut().map(|set| set.begin(now))
+        self.generations.iter_mut().for_each(|generation| generation.packet = None);
+        let is_due = |generation: &&Generation| generation.ask_after.is_none_or(|at| now >= at);
+        self.asked = self.generations.iter().take_while(is_due).count();
+        self.asked
     }
 
-    /// A subscription goes out; those of the newer topics follow the `basic` others, in their order.
+    /// A subscription goes out; those of the newer topics are the ones behind the `basic` others.
     fn sent(&mut self, packet: u16, basic: usize) {
         self.sent += 1;
-        let Some(place) = self.sent.checked_sub(basic + 1) else { return };
-        if let Some(set) = self.sets.iter_mut().filter(|set| set.is_asked).nth(place) {
-            set.packet = Some(packet);
+        if let Some(place) = self.sent.checked_sub(basic + 1).filter(|place| *place < self.asked) {
+            self.generations[place].packet = Some(packet);
         }
     }
 
-    fn answered(&mut self, packet: u16) {
-        self.sets.iter_mut().for_each(|set| set.answered(packet));
+    /// The coordinator answered a subscription: whatever it said, it goes on. Returns the generation that it answered.
+    fn answered(&mut self, packet: u16) -> Option<usize> {
+        let place = self.generations.iter().position(|generation| generation.packet == Some(packet))?;
+        self.generations[place] = Generation::default();
+        Some(place)
     }
 
-    /// The connection ended; returns whether a set is left out from now on. The youngest one that was not answered is the cause: a
-    /// coordinator looks at several packets before it answers the first.
-    fn ended(&mut self, now: Instant) -> bool {
-        let youngest = self.sets.iter().rposition(|set| set.packet.is_some());
-        let is_refused = youngest.is_some_and(|i| self.sets[i].ended(now));
-        self.sets.iter_mut().for_each(|set| set.packet = None);
-        is_refused
+    /// The connection ended; returns the generation that is left out from now on, if there is one. Of several that were not answered
+    /// it is the newest: a coordinator that does not know it may know the others.
+    fn ended(&mut self, now: Instant) -> Option<usize> {
+        let place = self.generations.iter().rposition(|generation| generation.packet.is_some())?;
+        self.generations.iter_mut().for_each(|generation| generation.packet = None);
+        let generation = &mut self.generations[place];
+        generation.refusals += 1;
+        if generation.refusals < REFUSALS_MAX {
+            return None;
+        }
+        (generation.refusals, generation.ask_after) = (0, Some(now + REFUSED_PAUSE));
+        Some(place)
     }
 }
 
 /// Shared by both halves of the link.
 #[derive(Clone, Default)]
-struct Newer(Arc<Mutex<Granted>>);
+struct Newer(Arc<Mutex<NewerTopics>>);
 
 impl Newer {
-    fn get(&self) -> MutexGuard<'_, Granted> {
+    fn get(&self) -> MutexGuard<'_, NewerTopics> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -130,6 +115,14 @@ fn basic_filters(gateway: &GatewayId) -> Vec<String> {
     Topic::agent_filters(gateway).into_iter().filter(|f| !newer.contains(f)).collect()
 }
 
+/// The filters of each generation of newer topics.
+fn newer_filters(gateway: &GatewayId) -> [Vec<String>; GENERATIONS] {
+    [
+        Topic::authority_filters(gateway).to_vec(),
+        vec![Topic::question_filter(gateway), Topic::Chain(gateway.clone()).to_string()],
+    ]
+}
+
 /// What the link tells the runner.
 #[derive(Debug)]
 pub(crate) enum FleetEvent {
@@ -137,6 +130,8 @@ pub(crate) enum FleetEvent {
     Up,
     /// Not connected.
     Down,
+    /// The coordinator granted the topic of its questions.
+    QuestionsGranted,
     /// A message.
     Message { topic: String, payload: Vec<u8> },
 }
@@ -195,7 +190,7 @@ impl FleetLink {
             self.subscribe(filter);
         }
         let asked = self.newer.get().begin(Instant::now());
-        for (filters, _) in newer_filters(&self.gateway).into_iter().zip(asked).filter(|(_, is_asked)| *is_asked) {
+        for filters in newer_filters(&self.gateway).into_iter().take(asked) {
             let filters = filters.into_iter().map(|f| SubscribeFilter::new(f, QoS::AtLeastOnce));
             if let Err(error) = self.client.try_subscribe_many(filters) {
                 tracing::debug!(%error, "subscription put off to the next connection");
@@ -243,15 +238,18 @@ async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>, newer
                 continue;
             }
             Ok(Event::Incoming(Incoming::SubAck(answer))) => {
-                newer.get().answered(answer.pkid);
-                continue;
+                let is_granted = answer.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_)));
+                let answered = newer.get().answered(answer.pkid);
+                if answered != Some(QUESTIONS) || !is_granted {
+                    continue;
+                }
+                FleetEvent::QuestionsGranted
             }
             Ok(_) => continue,
             Err(error) => {
-                if newer.get().ended(Instant::now()) {
-                    tracing::warn!(
-                        "this coordinator does not know all topics of this agent; asking for the others again in an hour"
-                    );
+                let left_out = newer.get().ended(Instant::now());
+                if let Some(name) = left_out.and_then(|place| GENERATION_NAMES.get(place)) {
+                    tracing::warn!("this coordinator does not {name}; trying again in an hour");
                 }
                 tracing::warn!(%error, "no connection to the coordinator; going on alone and trying again");
                 // What was in flight is sent again from the outbox, in order.
@@ -287,55 +285,71 @@ fn jitter(ms: u64) -> u64 {
 mod tests {
     use super::*;
 
+    /// A connection whose coordinator answers everything but what is newer than `known`; returns how many generations were asked for.
+    fn connect(newer: &mut NewerTopics, now: Instant, known: usize) -> usize {
+        let asked = newer.begin(now);
+        (1..=5 + asked as u16).for_each(|packet| newer.sent(packet, 5));
+        for packet in 1..=5 + asked.min(known) as u16 {
+            newer.answered(packet);
+        }
+        asked
+    }
+
     #[test]
     fn sec_12_newer_topics_end_no_connection_for_ever() {
-        let (mut newer, start) = (Granted::default(), Instant::now());
-        // A coordinator of the version that published withdrawals first.
-        newer.sets[1].ask_after = Some(start + REFUSED_PAUSE * 10);
-        let connect = |newer: &mut Granted, now: Instant| {
-            let [asks, _] = newer.begin(now);
-            (1..=5 + u16::from(asks)).for_each(|packet| newer.sent(packet, 5));
-            (1..=5).for_each(|packet| newer.answered(packet));
-            asks
-        };
-        assert!(connect(&mut newer, start) && !newer.ended(start));
-        assert!(connect(&mut newer, start) && newer.ended(start), "the second connection in a row was ended");
-        assert!(!connect(&mut newer, start) && !newer.ended(start));
+        let (mut newer, start) = (NewerTopics::default(), Instant::now());
+        let mut left_out = Vec::new();
+        for _ in 0..4 {
+            connect(&mut newer, start, 0);
+            left_out.extend(newer.ended(start));
+        }
+        assert_eq!(left_out, [1, 0], "the newest first, each after two connections in a row");
+        assert_eq!((connect(&mut newer, start, 0), newer.ended(start)), (0, None));
         let later = start + REFUSED_PAUSE;
-        assert!(connect(&mut newer, later), "asked for again");
-        newer.answered(6);
-        assert!(!newer.ended(later));
+        assert_eq!(connect(&mut newer, later, 2), 2, "asked for again");
         for _ in 0..5 {
-            assert!(connect(&mut newer, later));
-            newer.answered(6);
-            assert!(!newer.ended(later), "a connection that breaks later says nothing");
+            assert_eq!(newer.ended(later), None, "a connection that breaks later says nothing");
+            assert_eq!(connect(&mut newer, later, 2), 2);
         }
         let basic = basic_filters(&"GW-1".parse().expect("a good id"));
         assert_eq!(basic.len(), 5);
-        assert!(basic.iter().all(|f| !f.contains("withdrawals") && !f.contains("rollback-orders")));
+        let is_newer =
+            |f: &String| ["withdrawals", "rollback-orders", "question", "chain"].iter().any(|word| f.contains(word));
+        assert!(!basic.iter().any(is_newer));
     }
 
     #[test]
     fn fld_7_an_older_coordinator_keeps_the_topics_that_it_knows() {
-        for known in 0..=2 {
-            let (mut newer, now) = (Granted::default(), Instant::now());
-            let mut last = [true; 2];
-            let mut ends = 0;
+        for known in 0..=GENERATIONS {
+            let (mut newer, now) = (NewerTopics::default(), Instant::now());
+            let (mut asked, mut ends) = (0, 0);
             for _ in 0..8 {
-                last = newer.begin(now);
-                let asked = last.iter().filter(|asks| **asks).count();
+                asked = newer.begin(now);
                 (1..=5 + asked as u16).for_each(|packet| newer.sent(packet, 5));
-                if last.iter().skip(known).any(|asks| *asks) {
+                if asked > known {
                     // It looks at all packets before it answers one.
                     ends += 1;
                     newer.ended(now);
                 } else {
-                    (1..=5 + asked as u16).for_each(|packet| newer.answered(packet));
+                    (1..=5 + asked as u16).for_each(|packet| drop(newer.answered(packet)));
                 }
             }
-            let kept = last.iter().filter(|asks| **asks).count();
-            assert_eq!((kept, ends), (known, 2 * (2 - known)), "what is known is asked for, the rest left out");
+            assert_eq!(
+                (asked, ends),
+                (known, 2 * (GENERATIONS - known)),
+                "what is known is asked for, the rest left out"
+            );
         }
+    }
+
+    #[test]
+    fn fld_4_a_coordinator_without_questions_keeps_its_withdrawals() {
+        let (mut newer, start) = (NewerTopics::default(), Instant::now());
+        assert_eq!((connect(&mut newer, start, 1), newer.ended(start)), (2, None));
+        assert_eq!((connect(&mut newer, start, 1), newer.ended(start)), (2, Some(QUESTIONS)));
+        assert_eq!(connect(&mut newer, start, 1), 1, "withdrawals and rollback orders are still asked for");
+        assert_eq!(newer.ended(start), None);
+        assert_eq!(connect(&mut newer, start + REFUSED_PAUSE, 2), 2, "the coordinator was updated");
     }
 
     #[test]

@@ -598,6 +598,8 @@ pub(crate) fn shorten(mut kind: EventKind) -> EventKind {
         EventKind::DeviceError { code, message, .. } => [code, message].into_iter().for_each(cut),
         EventKind::Consent { reason, .. } => cut(reason),
         EventKind::Refused { what, reason } => [what, reason].into_iter().for_each(cut),
+        // Its texts are labels, cut when the device reported them; cut again they would not fit their digest.
+        EventKind::DeviceObserved { .. } => {}
     }
     kind
 }

@@ -140,6 +140,9 @@ pub(crate) struct Upload {
     /// Days after its confirmation in which a device may be recalled without a rollback order; 14 unless given, at most 90.
     #[arg(long)]
     recall_window_days: Option<u32>,
+    /// Reboots that nobody ordered, in 24 hours, that a healthy device may have; 3 unless given.
+    #[arg(long)]
+    reboots_per_day: Option<u32>,
     /// Secret keys of the release role.
     #[arg(long = "release-key", required = true)]
     release_keys: Vec<PathBuf>,
@@ -477,6 +480,7 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
         extra_approvals: Vec::new(),
         sbom_sha256: sbom.as_ref().map(|s| s.sha256),
         recall_window_ms: options.recall_window_days.map(|days| u64::from(days) * 86_400_000),
+        reboots_per_day: options.reboots_per_day,
     };
     manifest.check()?;
     // Everything but the images comes from this command line: their digest is what a script can know beforehand.

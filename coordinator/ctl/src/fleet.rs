@@ -310,12 +310,18 @@ pub(crate) enum Devices {
         /// Unique device identifier, as on the label.
         #[arg(long)]
         udi: Option<String>,
+        /// Hardware revision; without it, the observed one is not compared.
+        #[arg(long)]
+        hardware: Option<String>,
     },
     /// Lists devices.
     List {
         /// Retired devices too.
         #[arg(long)]
         all: bool,
+        /// Only those whose observed side differs from what is registered.
+        #[arg(long)]
+        differing: bool,
     },
     /// Shows one device.
     Show {
@@ -347,6 +353,21 @@ pub(crate) enum Devices {
         /// The gateway behind which it is now.
         #[arg(long)]
         gateway: Option<String>,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Ends the differences between what is registered of a device and what gateways observe, by saying which side is right.
+    #[command(group(clap::ArgGroup::new("side").required(true)))]
+    Reconcile {
+        /// Device id.
+        device: String,
+        /// The registered side takes what is observed: serial number, model, hardware, gateway, firmware.
+        #[arg(long, group = "side")]
+        accept_observed: bool,
+        /// The registered side stays; the device is to be put right.
+        #[arg(long, group = "side")]
+        expect_registered: bool,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -632,18 +653,20 @@ pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) ->
 
 pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> anyhow::Result<()> {
     match action {
-        Devices::Add { device, model, serial, hospital, firmware_version, gateway, udi } => {
+        Devices::Add { device, model, serial, hospital, firmware_version, gateway, udi, hardware } => {
             let body = json!({
                 "deviceId": device, "modelNumber": model, "serialNumber": serial, "hospitalId": hospital,
                 "currentFirmwareVersion": firmware_version, "gatewayId": gateway, "udi": udi,
+                "hardwareRevision": hardware,
             });
             client.post("/api/v1/devices", &body).await?;
             done(out, "registered", &device);
         }
-        Devices::List { all } => {
+        Devices::List { all, differing } => {
             let mut rows = client.list("/api/v1/devices").await?;
             if let Some(rows) = rows.as_array_mut() {
-                rows.retain(|row| all || row["retiredAt"].is_null());
+                let differs = |row: &Value| row["differs"].as_array().is_some_and(|kinds| !kinds.is_empty());
+                rows.retain(|row| (all || row["retiredAt"].is_null()) && (!differing || differs(row)));
             }
             let columns = [
                 ("DEVICE", "/deviceId"),
@@ -652,6 +675,7 @@ pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> a
                 ("FIRMWARE", "/currentFirmwareVersion"),
                 ("STATE", "/installState"),
                 ("RECALL", "/recallId"),
+                ("DIFFERS", "/differs"),
                 ("PRESENCE", "/presence"),
                 ("DETAIL", "/detail"),
             ];
@@ -675,6 +699,15 @@ pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> a
             client.send(client.request(Method::PATCH, &format!("/api/v1/devices/{device}")).json(&body)).await?;
             done(out, "changed", &device);
         }
+        Devices::Reconcile { device, accept_observed, expect_registered: _, reason } => {
+            let right = if accept_observed { "observed" } else { "registered" };
+            let body = json!({ "right": right, "reason": reason });
+            let view = client.post(&format!("/api/v1/devices/{device}/reconciliation"), &body).await?;
+            out.answer(&view, || match accept_observed {
+                true => format!("{device}: registered as observed"),
+                false => format!("{device}: the registered side stays; put the device right"),
+            });
+        }
         Devices::History { device } => {
             let page = client.get(&format!("/api/v1/devices/{device}/history")).await?;
             out.table(&page["records"], &HISTORY);
@@ -695,11 +728,34 @@ pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> a
         }
         Devices::Show { device } => {
             let view = client.get(&format!("/api/v1/devices/{device}")).await?;
-            out.answer(&view, || {
-                let lines = view.as_object().into_iter().flatten();
-                lines.map(|(k, v)| format!("{k}: {}", text(v))).collect::<Vec<_>>().join("\n")
-            });
+            out.answer(&view, || device_in_words(&view));
         }
     }
     Ok(())
+}
+
+/// A device line by line; the observed side and the differences on lines of their own.
+fn device_in_words(view: &Value) -> String {
+    let mut lines = Vec::new();
+    for (name, value) in view.as_object().into_iter().flatten() {
+        match (name.as_str(), value) {
+            ("observed", Value::Object(observed)) => {
+                lines.extend(observed.iter().map(|(name, value)| format!("observed.{name}: {}", text(value))));
+            }
+            ("differences", Value::Array(differences)) => {
+                lines.extend(differences.iter().map(difference_in_words));
+            }
+            _ => lines.push(format!("{name}: {}", text(value))),
+        }
+    }
+    lines.join("\n")
+}
+
+fn difference_in_words(difference: &Value) -> String {
+    let of = |name: &str| text(&difference[name]);
+    let expected = match &difference["expectedBy"] {
+        Value::Null => String::new(),
+        by => format!("; {} expects the registered side: {}", text(by), of("reason")),
+    };
+    format!("differs in {}: registered {}, observed {}{expected}", of("kind"), of("registered"), of("observed"))
 }

@@ -186,6 +186,7 @@ const PERSON: &[Row] = &[
     ("GET", "/api/v1/devices/{device}"),
     ("PATCH", "/api/v1/devices/{device}"),
     ("GET", "/api/v1/devices/{device}/history"),
+    ("POST", "/api/v1/devices/{device}/reconciliation"),
     ("POST", "/api/v1/devices/{device}/retirement"),
     ("GET", "/api/v1/fhir/Device"),
     ("GET", "/api/v1/fhir/Device/{device}"),

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use mdfm_audit::Field;
-use mdfm_shared::id::DeviceId;
+use mdfm_shared::id::{DeviceId, GatewayId};
 use mdfm_shared::telemetry::InstallState;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -23,6 +23,7 @@ use crate::access::Caller;
 use crate::clock;
 use crate::domain::access::{By, Permission};
 use crate::domain::fleet::{self, Device, DeviceChange, NewDevice};
+use crate::domain::inventory::{Claim, Difference, DifferenceKind, ListedOnce, Side};
 use crate::domain::presence::{Presence, Reach};
 use crate::domain::recall::Quarantine;
 use crate::domain::{self, Command, Refusal};
@@ -42,6 +43,9 @@ pub(crate) struct DeviceRegistration {
     /// Needed only where a hospital has more than one gateway.
     #[serde(default)]
     gateway_id: Option<String>,
+    /// Hardware revision; without it, the observed one is not compared.
+    #[serde(default)]
+    hardware_revision: Option<String>,
 }
 
 impl DeviceRegistration {
@@ -55,6 +59,7 @@ impl DeviceRegistration {
             hospital: parsed("hospitalId", &self.hospital_id)?,
             gateway: self.gateway_id.map(|g| parsed("gatewayId", &g)).transpose()?,
             firmware_version: self.current_firmware_version,
+            hardware: self.hardware_revision,
         })
     }
 }
@@ -97,6 +102,53 @@ pub(crate) struct DeviceView {
     recall_id: Option<String>,
     /// When it was taken out of service for good.
     retired_at: Option<String>,
+    hardware_revision: Option<String>,
+    /// The firmware that it is expected to run: registered, installed from here, or accepted.
+    expected_firmware_version: Option<String>,
+    /// What its gateway observes, or another gateway where it is; `null` before the first report.
+    observed: Option<ObservedView>,
+    /// In what both sides differ now; their kinds alone, for filters.
+    differs: Vec<DifferenceKind>,
+    /// The differences with both sides.
+    differences: Vec<DifferenceView>,
+}
+
+/// What a gateway observes of a device.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ObservedView {
+    gateway_id: String,
+    /// Whether the device is behind that gateway; one that is silent for a minute is not.
+    present: bool,
+    model_number: String,
+    serial_number: String,
+    hardware_revision: String,
+    firmware_version: String,
+    sha256: String,
+    boot_count: u64,
+    /// Reboots that nobody ordered, since this gateway has known the device.
+    unordered_reboots: u64,
+    /// Those of the 24 hours that ended with the last of them.
+    recent_reboots: u32,
+    last_reboot_at: Option<String>,
+    /// Since when identity and firmware are these, on the gateway's clock.
+    since: String,
+    /// When the coordinator learned of it.
+    reported_at: String,
+}
+
+/// One difference between what is registered and what is observed.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DifferenceView {
+    kind: DifferenceKind,
+    registered: String,
+    observed: String,
+    /// When it was recorded; `null` while it may pass, as when a device is carried to another gateway.
+    since: Option<String>,
+    /// Who expects the registered side, and why, where somebody has decided so.
+    expected_by: Option<String>,
+    reason: Option<String>,
 }
 
 /// What a view is made of beside the device: the state, the open recalls, and who is there.
@@ -114,8 +166,15 @@ impl<'a> Sight<'a> {
 
 fn view(sight: &Sight<'_>, id: &DeviceId, device: &Device) -> DeviceView {
     let Sight { state, quarantine, presence } = sight;
-    let (reach, heard) = presence.device(clock::now(), state.gateway_of(id), id);
+    let now = clock::now();
+    let (reach, heard) = presence.device(now, state.gateway_of(id), id);
+    let found = state.differences(now, id, device);
     DeviceView {
+        hardware_revision: device.hardware.clone(),
+        expected_firmware_version: device.expected.as_ref().map(|e| e.version.clone()),
+        observed: state.observed(id).map(|(gateway, claim)| observed(gateway, claim)),
+        differs: found.keys().copied().collect(),
+        differences: found.into_iter().map(|(kind, difference)| differs(device, kind, difference)).collect(),
         presence: reach,
         last_attached_at: presence.last_attached(id).map(|at| at.to_string()),
         in_use: heard.map(|d| d.in_use),
@@ -134,6 +193,38 @@ fn view(sight: &Sight<'_>, id: &DeviceId, device: &Device) -> DeviceView {
         deployment_id: device.deployment.as_ref().map(ToString::to_string),
         recall_id: quarantine.of(id, device).map(ToString::to_string),
         retired_at: device.retired_at.map(|t| t.to_string()),
+    }
+}
+
+fn observed(gateway: &GatewayId, claim: &Claim) -> ObservedView {
+    let Claim { observed, reported_at, .. } = claim;
+    ObservedView {
+        gateway_id: gateway.to_string(),
+        present: observed.present,
+        model_number: observed.model.clone(),
+        serial_number: observed.serial.clone(),
+        hardware_revision: observed.hardware.clone(),
+        firmware_version: observed.running.version.clone(),
+        sha256: observed.running.sha256.to_string(),
+        boot_count: observed.boot_count,
+        unordered_reboots: observed.unordered_reboots,
+        recent_reboots: observed.recent_reboots,
+        last_reboot_at: observed.last_reboot_at.map(|at| at.to_string()),
+        since: observed.since.to_string(),
+        reported_at: reported_at.to_string(),
+    }
+}
+
+fn differs(device: &Device, kind: DifferenceKind, difference: Difference) -> DifferenceView {
+    let noted = device.differences.get(&kind);
+    let expected = noted.and_then(|n| n.expected.as_ref());
+    DifferenceView {
+        kind,
+        registered: difference.registered,
+        observed: difference.observed,
+        since: noted.map(|n| n.since.to_string()),
+        expected_by: expected.map(|e| e.by.clone()),
+        reason: expected.map(|e| e.reason.clone()),
     }
 }
 
@@ -211,6 +302,7 @@ fn parse_list(state: &domain::State, body: &[u8]) -> Result<Vec<NewDevice>, Prob
     let mut reader =
         csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(table.delimiter).from_reader(table.text.as_bytes());
     let (mut devices, mut ids, mut wrong) = (Vec::new(), BTreeSet::new(), Vec::new());
+    let mut once = ListedOnce::default();
     for (row, line) in (table.first_row..).zip(reader.deserialize::<DeviceRegistration>()) {
         if devices.len() + wrong.len() >= IMPORT_ROWS_MAX {
             return Err(Refusal::invalid("rows", format!("at most {IMPORT_ROWS_MAX} devices at once")).into());
@@ -221,7 +313,7 @@ fn parse_list(state: &domain::State, body: &[u8]) -> Result<Vec<NewDevice>, Prob
         };
         let taken = taken.and_then(|new| match fleet::register_device(state, &new) {
             _ if !ids.insert(new.device.clone()) => Err(format!("device {} stands in the list twice", new.device)),
-            Ok(_) => Ok(new),
+            Ok(_) => once.note(&new.model, &new.serial, new.udi.as_ref()).map(|()| new),
             Err(refusal) => Err(refusal.detail),
         });
         match taken {
@@ -281,6 +373,35 @@ pub(super) async fn change(
         gateway: patch.gateway_id.map(|g| g.map(|g| id("gatewayId", &g)).transpose()).transpose()?,
     };
     let command = Command::ChangeDevice { device: device.clone(), change, reason: patch.reason };
+    origin.submit(&api, &caller, command).await?;
+    let state = api.runner.state();
+    Ok(tagged(&state, &object, view(&Sight::new(&api, &state), &device, state.need_device(&device)?)))
+}
+
+/// Which side of a device is right, and why.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Reconciliation {
+    /// `observed`: the registered side takes what is observed. `registered`: it stays, and the device is to be put right.
+    right: Side,
+    reason: String,
+}
+
+/// Ends the differences between what is registered of a device and what gateways observe.
+#[utoipa::path(post, path = "/api/v1/devices/{device}/reconciliation", request_body = Reconciliation,
+    responses((status = 200, body = DeviceView), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 412, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn reconcile(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(device): Path<String>,
+    Json(reconciliation): Json<Reconciliation>,
+) -> Result<Response, Problem> {
+    let object = format!("device/{device}");
+    let caller = origin.need_by(&api, Permission::ManageFleet, By::Person, "device.reconcile", &object).await?;
+    let device: DeviceId = id("device", &device)?;
+    let Reconciliation { right, reason } = reconciliation;
+    let command = Command::ReconcileDevice { device: device.clone(), right, reason };
     origin.submit(&api, &caller, command).await?;
     let state = api.runner.state();
     Ok(tagged(&state, &object, view(&Sight::new(&api, &state), &device, state.need_device(&device)?)))

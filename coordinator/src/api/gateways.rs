@@ -60,6 +60,8 @@ pub(crate) struct GatewayView {
     findings: usize,
     /// What was found wrong with its telemetry chain, the newest last.
     anomalies: Vec<AnomalyView>,
+    /// Devices behind it that are not registered.
+    unregistered_devices: Vec<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -152,6 +154,12 @@ pub(super) async fn list(
                         expected: a.expected,
                         stands: g.stands(a),
                     })
+                    .collect(),
+                unregistered_devices: state
+                    .inventory
+                    .of_gateway(id)
+                    .filter(|(device, claim)| claim.observed.present && !state.devices.contains_key(*device))
+                    .map(|(device, _)| device.to_string())
                     .collect(),
             }
         },

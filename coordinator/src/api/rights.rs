@@ -181,6 +181,7 @@ const RIGHTS: &[(Right, &[Route])] = &[
     ]),
     (Right::Decides(Permission::ManageFleet, By::Person), &[
         ("POST", "/api/v1/gateways/{gateway}/enrolment-tokens", "gateway.token"),
+        ("POST", "/api/v1/devices/{device}/reconciliation", "device.reconcile"),
         ("POST", "/api/v1/devices/{device}/retirement", "device.retire"),
         ("PATCH", "/api/v1/hospitals/{hospital}/policy", "hospital.policy"),
         ("PUT", "/api/v1/hospitals/{hospital}/policy", "hospital.policy"),

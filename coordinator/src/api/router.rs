@@ -117,6 +117,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(devices::fhir))
         .routes(routes!(devices::fhir_search))
         .routes(routes!(devices::retire))
+        .routes(routes!(devices::reconcile))
         .routes(routes!(firmware::create, firmware::list))
         .routes(routes!(firmware::show))
         .routes(routes!(firmware::history))
@@ -450,6 +451,7 @@ mod tests {
     const BY_PERSON: &[&str] = &[
         // Whoever enrols gateways decides whose word moves devices. For one that is enrolled the core demands a fresh second factor.
         "POST /api/v1/gateways/{gateway}/enrolment-tokens",
+        "POST /api/v1/devices/{device}/reconciliation",
         "POST /api/v1/devices/{device}/retirement",
         "PATCH /api/v1/hospitals/{hospital}/policy",
         "PUT /api/v1/hospitals/{hospital}/policy",

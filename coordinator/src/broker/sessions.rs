@@ -152,8 +152,9 @@ impl Sessions {
             Topic::Directive(gateway)
             | Topic::Ack(gateway)
             | Topic::RollbackOrders(gateway)
-            | Topic::Chain(gateway) => {
-                if !matches!(topic, Topic::Ack(_) | Topic::Chain(_)) {
+            | Topic::Chain(gateway)
+            | Topic::Question(gateway) => {
+                if !matches!(topic, Topic::Ack(_) | Topic::Chain(_) | Topic::Question(_)) {
                     let held = inner.gateways.entry(gateway.clone()).or_insert_with(|| self.fresh());
                     let retained = match topic {
                         Topic::RollbackOrders(_) => &mut held.rollback_orders,

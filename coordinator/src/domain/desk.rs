@@ -1,6 +1,8 @@
 //! The deciding half of the coordinator: commands in, records and messages out. The runner makes the records durable before it
 //! answers anybody or sends anything.
 
+mod inventory;
+
 use std::collections::BTreeSet;
 
 use mdfm_shared::digest::Digest;
@@ -109,6 +111,7 @@ pub(crate) struct Desk {
     gateway_bytes_per_day: u64,
     room: Room,
     chains: ChainWatch,
+    comparisons: inventory::Comparisons,
     next_look: UtcMillis,
     next_sweep: UtcMillis,
     next_refresh: UtcMillis,
@@ -164,6 +167,7 @@ impl Desk {
             gateway_bytes_per_day: GATEWAY_BYTES_PER_DAY,
             room: Room::Ample,
             chains: ChainWatch::default(),
+            comparisons: inventory::Comparisons::default(),
             next_look: UtcMillis(0),
             next_sweep: UtcMillis(0),
             next_refresh: started_at.plus_ms(REFRESH_MS),
@@ -224,7 +228,8 @@ impl Desk {
             let answer = self.take(state, &mut round, now, wish)?;
             round.answers.push(answer);
         }
-        if is_due(&mut self.next_look, clock, LOOK_MS) {
+        let is_look = is_due(&mut self.next_look, clock, LOOK_MS);
+        if is_look {
             self.watch_liveness(state, &mut round, (clock, now), presence)?;
             let mut due = firmware::expire(state, now);
             due.extend(authority::expire(state, now));
@@ -238,7 +243,24 @@ impl Desk {
             refresh(state, &mut round, now);
         }
         self.follow(state, &mut round, (clock, now))?;
+        self.compare(state, &mut round, now, is_look)?;
         Ok(round)
+    }
+
+    /// Records the differences between what is registered and what is observed that began or ended.
+    fn compare(
+        &mut self,
+        state: &mut State,
+        round: &mut Round,
+        now: UtcMillis,
+        is_look: bool,
+    ) -> Result<(), DeskError> {
+        for device in self.comparisons.due(state, now, is_look) {
+            for proposal in self.comparisons.records(state, now, &device) {
+                self.record(state, round, now, None, proposal)?;
+            }
+        }
+        Ok(())
     }
 
     /// Says once that the clock is behind the last record, and once that it has caught up.
@@ -390,6 +412,9 @@ impl Desk {
             }
             Event::DeviceChanged { particulars, .. } => {
                 self.changed.extend(state.gateways_of(&particulars.hospital).cloned());
+            }
+            Event::DeviceReconciled { registered: Some(registered), .. } => {
+                self.changed.extend(state.gateways_of(&registered.hospital).cloned());
             }
             Event::DeploymentCreated(new) => round.outbound.push(Outbound::Release(new.manifest)),
             Event::DeploymentChanged { deployment, change } => {

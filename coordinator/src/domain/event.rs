@@ -11,6 +11,7 @@ use super::authority::Concern;
 use super::firmware::LostApproval;
 use super::fleet::{Anomaly, Particulars};
 use super::incident::IncidentChange;
+use super::inventory::{DifferenceKind, Registered, Side};
 use super::notice::Webhook;
 use super::people::{PersonChange, Proof};
 use super::recall::Recall;
@@ -174,6 +175,36 @@ pub(crate) enum Event {
         hospital: HospitalId,
         gateway: Option<GatewayId>,
         firmware_version: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hardware: Option<String>,
+    },
+    /// What gateways observe of a device begins to differ from what is registered.
+    DeviceDiffers {
+        device: mdfm_shared::id::DeviceId,
+        kind: DifferenceKind,
+        registered: String,
+        observed: String,
+    },
+    /// It differs no longer.
+    DeviceAgrees {
+        device: mdfm_shared::id::DeviceId,
+        kind: DifferenceKind,
+    },
+    /// Somebody said which side is right.
+    DeviceReconciled {
+        device: mdfm_shared::id::DeviceId,
+        right: Side,
+        kinds: Vec<DifferenceKind>,
+        by: String,
+        reason: String,
+        /// The registered side from then on, where it took what is observed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        registered: Option<Registered>,
+    },
+    /// A gateway's heartbeat no longer names devices that it claimed.
+    ObservationsEnded {
+        gateway: GatewayId,
+        devices: Vec<mdfm_shared::id::DeviceId>,
     },
     FirmwareCreated {
         firmware: FirmwareId,

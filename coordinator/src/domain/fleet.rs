@@ -1,16 +1,18 @@
 //! Hospitals, gateways and devices.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId, HospitalId};
 use mdfm_shared::limits::EPOCHS_A_DAY;
 use mdfm_shared::manifest::is_label;
+use mdfm_shared::observed::ObservationDigest;
 use mdfm_shared::sign::PublicKey;
 use mdfm_shared::telemetry::InstallState;
 use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 
+use super::inventory::{self, DifferenceKind, Expected, Noted};
 use super::rollout::spec::check_windows;
 use super::rollout::window::{self, Weekly};
 use super::{Event, Proposal, Refusal, State, rollout};
@@ -306,12 +308,25 @@ pub(crate) struct Device {
     pub(crate) moved_by: Option<DeploymentId>,
     /// Out of service for good; its records expire from then on.
     pub(crate) retired_at: Option<UtcMillis>,
+    /// Hardware revision, as registered or accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hardware: Option<String>,
+    /// What it is expected to run; `None` in states kept by versions that did not compare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expected: Option<Expected>,
+    /// Differences from what gateways observe whose beginning is recorded.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) differences: BTreeMap<DifferenceKind, Noted>,
+    /// Claims of other gateways that somebody looked at and did not accept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) dismissed: BTreeMap<GatewayId, ObservationDigest>,
 }
 
 impl Device {
     /// A device as it is registered: nothing has been heard of it.
     pub(crate) fn new(new: NewDevice) -> Self {
-        let NewDevice { model, serial, udi, hospital, gateway, firmware_version, .. } = new;
+        let NewDevice { model, serial, udi, hospital, gateway, firmware_version, hardware, .. } = new;
+        let expected = Some(Expected { version: firmware_version.clone(), sha256: None });
         Self {
             model,
             serial,
@@ -328,6 +343,10 @@ impl Device {
             deployment: None,
             moved_by: None,
             retired_at: None,
+            hardware,
+            expected,
+            differences: BTreeMap::new(),
+            dismissed: BTreeMap::new(),
         }
     }
 }
@@ -366,6 +385,7 @@ pub(crate) struct NewDevice {
     pub(crate) hospital: HospitalId,
     pub(crate) gateway: Option<GatewayId>,
     pub(crate) firmware_version: String,
+    pub(crate) hardware: Option<String>,
 }
 
 /// What may change of a device while it is in service.
@@ -430,6 +450,11 @@ pub(super) fn change_device(
         == (&held.serial, &held.udi, &held.hospital, &held.gateway)
     {
         return Err(Refusal::conflict("no-change", format!("device {id} has these values already")));
+    }
+    // What was registered twice before this was refused may be corrected in part.
+    if (&particulars.serial, &particulars.udi) != (&held.serial, &held.udi) {
+        let udi = particulars.udi.as_ref().filter(|_| particulars.udi != held.udi);
+        inventory::check_unique(state, id, &held.model, &particulars.serial, udi)?;
     }
     let is_moved = moves || particulars.gateway != held.gateway;
     if let Some((deployment, _)) = state.latest_deployment(id).filter(|(_, d)| is_moved && d.is_active()) {
@@ -701,6 +726,10 @@ pub(crate) fn register_device(state: &State, new: &NewDevice) -> Result<Vec<Prop
         gateway: new.gateway.clone(),
     };
     check_particulars(state, &particulars)?;
+    if new.hardware.as_ref().is_some_and(|text| !is_label(text)) {
+        return Err(Refusal::invalid("hardwareRevision", "must be 1 to 128 printable characters"));
+    }
+    inventory::check_unique(state, &new.device, &new.model, &new.serial, new.udi.as_ref())?;
     let event = Event::DeviceRegistered {
         device: new.device.clone(),
         model: new.model.clone(),
@@ -709,6 +738,7 @@ pub(crate) fn register_device(state: &State, new: &NewDevice) -> Result<Vec<Prop
         hospital: new.hospital.clone(),
         gateway: new.gateway.clone(),
         firmware_version: new.firmware_version.clone(),
+        hardware: new.hardware.clone(),
     };
     let mut proposals = vec![Proposal::new("device.register", format!("device/{}", new.device), event)];
     proposals.extend(rollout::plan::joins(state, &new.device, &Device::new(new.clone())));

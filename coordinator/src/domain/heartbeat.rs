@@ -1,6 +1,8 @@
 //! Heartbeats: which devices are there, and what a gateway lacks.
 
-use mdfm_shared::id::GatewayId;
+use mdfm_shared::id::{DeviceId, GatewayId};
+use mdfm_shared::limits::OBSERVATIONS_ASKED_MAX;
+use mdfm_shared::observed::{ObservationDigest, ObservationRequest};
 use mdfm_shared::sign::{KeySet, PublicKey, Signed, Verified};
 use mdfm_shared::telemetry::Heartbeat;
 use mdfm_shared::time::UtcMillis;
@@ -20,6 +22,8 @@ pub(crate) struct Answer {
     pub(crate) command: Option<Command>,
     /// Whether the gateway is due to learn what is held of its telemetry.
     pub(crate) head: bool,
+    /// What the gateway is asked, to be signed by the online key.
+    pub(crate) question: Option<ObservationRequest>,
 }
 
 /// The key that a gateway's telemetry and heartbeats are signed with; none where it is not enrolled or revoked.
@@ -84,12 +88,43 @@ pub(crate) fn hear(
         let serial = heartbeat.directive_serial;
         answer.command = Some(Command::NoteSerial { gateway: gateway.clone(), serial });
     }
+    observations(state, presence, now, heartbeat, &mut answer);
     if let Some(directive) = held.directive.as_ref().filter(|d| d.serial > heartbeat.directive_serial)
         && presence.send_directive(now, gateway, directive.serial, directive.issued_at)
     {
         answer.outbound.push(Outbound::Directive(gateway.clone()));
     }
     Ok(answer)
+}
+
+/// Asks for the observed states that the log lacks, and notes devices that the gateway does not speak of any more.
+fn observations(state: &State, presence: &mut Presence, now: UtcMillis, heartbeat: &Heartbeat, answer: &mut Answer) {
+    let (Some(observed), gateway) = (&heartbeat.observed, &heartbeat.gateway) else { return };
+    let pairs = || heartbeat.devices.iter().map(|beat| &beat.device).zip(observed);
+    let mut devices = Vec::new();
+    for (device, digest) in pairs() {
+        if devices.len() == OBSERVATIONS_ASKED_MAX {
+            break;
+        }
+        let is_known = *digest == ObservationDigest::NONE || state.inventory.digest(gateway, device) == *digest;
+        if !is_known && presence.questions.admits(now, gateway, device, *digest) {
+            devices.push(device.clone());
+        }
+    }
+    if !devices.is_empty() {
+        let (epoch, heartbeat) = (heartbeat.epoch, heartbeat.sequence);
+        answer.question = Some(ObservationRequest { gateway: gateway.clone(), epoch, heartbeat, devices });
+    }
+    let is_claimed = |id: &DeviceId| {
+        let seen = pairs().find(|(device, _)| *device == id);
+        seen.is_some_and(|(_, digest)| *digest != ObservationDigest::NONE)
+    };
+    let has_ended = state.inventory.of_gateway(gateway).any(|(id, _)| !is_claimed(id));
+    if has_ended && answer.command.is_none() && presence.questions.may_end(now, gateway) {
+        let ended = state.inventory.of_gateway(gateway).map(|(id, _)| id).filter(|id| !is_claimed(id));
+        let devices: Vec<DeviceId> = ended.cloned().collect();
+        answer.command = Some(Command::EndObservations { gateway: gateway.clone(), devices });
+    }
 }
 
 /// What a gateway lacks of withdrawals and rollback orders.

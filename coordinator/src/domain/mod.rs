@@ -18,10 +18,12 @@ pub(crate) mod group;
 pub(crate) mod heartbeat;
 pub(crate) mod incident;
 pub(crate) mod intake;
+pub(crate) mod inventory;
 pub(crate) mod notice;
 pub(crate) mod people;
 pub(crate) mod precondition;
 pub(crate) mod presence;
+mod questions;
 pub(crate) mod reason;
 pub(crate) mod recall;
 pub(crate) mod refusal;
@@ -116,6 +118,17 @@ pub(crate) enum Command {
         device: DeviceId,
         change: fleet::DeviceChange,
         reason: String,
+    },
+    /// Ends the differences between the two sides of a device.
+    ReconcileDevice {
+        device: DeviceId,
+        right: inventory::Side,
+        reason: String,
+    },
+    /// A gateway's heartbeat no longer names devices that it claimed.
+    EndObservations {
+        gateway: GatewayId,
+        devices: Vec<DeviceId>,
     },
     WithdrawFirmware {
         firmware: FirmwareId,
@@ -349,6 +362,8 @@ impl Command {
             Self::RemoveWebhook { webhook, .. } => ("webhook.remove", format!("webhook/{webhook}")),
             Self::Incident { incident, wish } => (wish.action(), format!("incident/{incident}")),
             Self::ChangeDevice { device, .. } => ("device.change", format!("device/{device}")),
+            Self::ReconcileDevice { device, .. } => ("device.reconcile", format!("device/{device}")),
+            Self::EndObservations { gateway, .. } => ("gateway.observations.end", format!("gateway/{gateway}")),
             Self::WithdrawFirmware { firmware, .. } => ("firmware.withdraw", format!("firmware/{firmware}")),
             Self::AddTrustRoot { .. } => ("trust.root.add", "trust/root".into()),
             Self::AddRoster { .. } => ("trust.roster.add", "trust/roster".into()),
@@ -482,6 +497,10 @@ pub(crate) fn decide(
             }])
         }
         Command::ChangeDevice { device, change, reason } => fleet::change_device(state, device, change, reason),
+        Command::ReconcileDevice { device, right, reason } => {
+            inventory::reconcile(state, now, actor, device, *right, reason)
+        }
+        Command::EndObservations { gateway, devices } => one(inventory::end_observations(state, gateway, devices)?),
         Command::WithdrawFirmware { firmware, reason } => {
             Ok(vec![Proposal::new(action, object, firmware::withdraw(state, firmware)?).because(reason)])
         }

@@ -58,15 +58,18 @@ pub(crate) enum NoticeKind {
     RollbackOrderNeeded,
     /// The coordinator's clock is behind the last record.
     ClockBehind,
+    /// What a gateway observes of a device differs from what is registered.
+    DeviceDiffers,
 }
 
 /// Kinds that rules written before them do not name: until a rule does, the rule that is there by default counts.
-const LATER: [NoticeKind; 5] = [
+const LATER: [NoticeKind; 6] = [
     NoticeKind::GatewayReplaced,
     NoticeKind::TrustExpiring,
     NoticeKind::WithdrawalUnsigned,
     NoticeKind::RollbackOrderNeeded,
     NoticeKind::ClockBehind,
+    NoticeKind::DeviceDiffers,
 ];
 
 /// Who is told of what.
@@ -110,6 +113,7 @@ pub(crate) fn default_rules() -> Vec<NoticeRule> {
         rule(&[K::WithdrawalUnsigned], &[Clinical, Qa, Regulatory], true),
         rule(&[K::RollbackOrderNeeded], &[Clinical, Regulatory], true),
         rule(&[K::ClockBehind], &[Admin], true),
+        rule(&[K::DeviceDiffers], &[Operator, HospitalStaff], true),
     ]
 }
 
@@ -292,6 +296,11 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
             let subject = format!("gateway {gateway} was set back or copied; it goes on in epoch {epoch}");
             vec![notice(NoticeKind::GatewayAnomaly, subject)]
         }
+        Event::DeviceDiffers { device, kind, registered, observed } => {
+            let subject = format!("device {device}: {}", kind.words());
+            let detail = format!("registered: {registered}; observed: {observed}");
+            vec![Notice { detail, ..notice(NoticeKind::DeviceDiffers, subject) }]
+        }
         Event::EnrolmentTokenIssued { gateway, .. } if was_enrolled(record) => {
             let by = &record.actor.id;
             let subject = format!(
@@ -399,7 +408,7 @@ const QUIET_MAX: usize = 4_096;
 impl Quiet {
     /// Whether a notice is to be told.
     pub(crate) fn admits(&mut self, notice: &Notice) -> bool {
-        if !matches!(notice.kind, NoticeKind::AccountLocked | NoticeKind::GatewayAnomaly) {
+        if !matches!(notice.kind, NoticeKind::AccountLocked | NoticeKind::GatewayAnomaly | NoticeKind::DeviceDiffers) {
             return true;
         }
         let key = (notice.kind, notice.object.clone());

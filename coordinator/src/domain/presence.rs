@@ -12,6 +12,8 @@ use mdfm_shared::telemetry::{DeviceHeartbeat, Heartbeat, InstallState};
 use mdfm_shared::time::UtcMillis;
 use serde::Serialize;
 
+use super::questions::Questions;
+
 /// Heartbeats that may be missing before a gateway counts as silent.
 const MISSED: u64 = 3;
 /// A gateway is not called silent sooner, however fast it beats.
@@ -119,6 +121,8 @@ pub(crate) struct View {
 pub(crate) struct Presence {
     gateways: BTreeMap<GatewayId, Gateway>,
     devices: BTreeMap<DeviceId, Device>,
+    /// What gateways were asked lately.
+    pub(crate) questions: Questions,
 }
 
 impl Presence {
@@ -321,6 +325,7 @@ mod tests {
             outbox_depth: 0,
             devices: vec![],
             held_trust: None,
+            observed: None,
         }
     }
     fn standing(presence: &Presence, ms: u64) -> Standing {

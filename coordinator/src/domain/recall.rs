@@ -7,6 +7,7 @@ use mdfm_shared::id::{DeviceId, FirmwareId, RecallId};
 use mdfm_shared::manifest::is_label;
 use mdfm_shared::record::Actor;
 use mdfm_shared::sbom::{Part, PartQuery};
+use mdfm_shared::telemetry::FirmwareReport;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::version::{self, VersionRange};
 use serde::{Deserialize, Serialize};
@@ -172,7 +173,14 @@ impl Concerned {
         device.retired_at.is_none()
             && device.model == criteria.model
             && criteria.udi_prefix.as_ref().is_none_or(|p| device.udi.as_ref().is_some_and(|u| u.starts_with(p)))
-            && (every_version || running || installing)
+            && (every_version || running || installing || self.is_claimed(state, id, device))
+    }
+
+    /// Whether another gateway than its own has the device, with such firmware: nobody has said yet where it is.
+    fn is_claimed(&self, state: &State, id: &DeviceId, device: &Device) -> bool {
+        let is_concerned =
+            |running: &FirmwareReport| self.digests.contains(&running.sha256) || self.labels.contains(&running.version);
+        state.claimed_elsewhere(id, device).any(is_concerned)
     }
 }
 

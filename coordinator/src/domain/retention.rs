@@ -471,6 +471,7 @@ pub(super) fn forget(state: &mut State, at: UtcMillis, devices: &[DeviceId], dep
     state.done.forget(at);
     state.gateways.values_mut().for_each(|gateway| gateway.chain.forget_all_but_last());
     devices.iter().for_each(|id| state.forget_device(id));
+    state.inventory.forget_unregistered(&state.devices);
     deployments.iter().for_each(|id| {
         state.deployments.remove(id);
     });

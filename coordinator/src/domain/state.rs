@@ -26,6 +26,7 @@ use super::fleet::{
 };
 use super::group::{self, Group, Members};
 use super::incident::{self, Incident};
+use super::inventory::{self, Decision, Expected, Inventory};
 use super::notice::Webhook;
 use super::people::{self, Token};
 use super::recall::Recall;
@@ -96,6 +97,9 @@ pub(crate) struct State {
     /// Whether the clock was last found behind that.
     #[serde(default)]
     pub(crate) clock_behind: bool,
+    /// What gateways observe.
+    #[serde(default)]
+    pub(crate) inventory: Inventory,
 }
 
 /// Why a log cannot be replayed; the coordinator does not start on such a log.
@@ -213,13 +217,34 @@ impl State {
             }
             Event::DeviceChanged { device, particulars } => {
                 // Its registration may have been disposed of while a hold or a longer term keeps this record.
+                let before = self.gateway_of(&device).cloned();
                 let Some(held) = self.devices.get_mut(&device) else { return Ok(()) };
+                self.inventory.unindex(&device, held);
                 (held.serial, held.udi) = (particulars.serial, particulars.udi);
                 held.hospital = particulars.hospital.clone();
                 held.gateway = particulars.gateway.clone();
-                self.drop_device_index(&device);
-                self.index_device(&device, &particulars.hospital, particulars.gateway.as_ref());
+                self.inventory.index(&device, held);
+                self.move_device(&device, &particulars.hospital, particulars.gateway.as_ref());
+                if self.gateway_of(&device) != before.as_ref() {
+                    self.take_claim(at, &device);
+                }
             }
+            Event::DeviceDiffers { device, kind, registered, observed } => {
+                if let Some(held) = self.devices.get_mut(&device) {
+                    let noted = inventory::Noted { since: at, registered, observed, expected: None };
+                    held.differences.insert(kind, noted);
+                }
+            }
+            Event::DeviceAgrees { device, kind } => {
+                if let Some(held) = self.devices.get_mut(&device) {
+                    held.differences.remove(&kind);
+                }
+            }
+            Event::DeviceReconciled { device, kinds, by, reason, registered, .. } => {
+                let decision = Decision { by, reason, at };
+                inventory::apply_reconciled(self, at, &device, &kinds, &decision, registered);
+            }
+            Event::ObservationsEnded { gateway, devices } => self.inventory.end(&gateway, &devices),
             Event::TrustRootAdded { digest, .. } => {
                 let signed = record.document::<TrustRoot>()?;
                 self.trusted_root = Some(match &self.trusted_root {
@@ -283,6 +308,7 @@ impl State {
             Event::GatewayRegistered { gateway, hospital } => {
                 let chain = Chain::new(0);
                 self.hospital_gateways.entry(hospital.clone()).or_default().insert(gateway.clone(), None);
+                let of = hospital.clone();
                 let new = Gateway {
                     hospital,
                     token: None,
@@ -296,6 +322,7 @@ impl State {
                     healing: Healing::default(),
                 };
                 self.gateways.insert(gateway, new);
+                self.take_claims_of(at, &of);
             }
             Event::EnrolmentTokenIssued { gateway, secret_sha256, expires_at } => {
                 known(&mut self.gateways, &gateway)?.token = Some(PendingToken { secret_sha256, expires_at });
@@ -322,21 +349,29 @@ impl State {
                 held.revoked = true;
                 held.token = None;
                 held.credentials = None;
-                if let Some(gateways) = self.hospital_gateways.get_mut(&held.hospital) {
+                let of = held.hospital.clone();
+                if let Some(gateways) = self.hospital_gateways.get_mut(&of) {
                     gateways.remove(&gateway);
                 }
+                self.inventory.end_all(&gateway);
+                self.take_claims_of(at, &of);
             }
-            Event::DeviceRegistered { device, model, serial, udi, hospital, gateway, firmware_version } => {
+            Event::DeviceRegistered { device, model, serial, udi, hospital, gateway, firmware_version, hardware } => {
                 self.index_device(&device, &hospital, gateway.as_ref());
                 let id = device.clone();
-                let new = NewDevice { device, model, serial, udi, hospital, gateway, firmware_version };
-                self.devices.insert(id, Device::new(new));
+                let new = NewDevice { device, model, serial, udi, hospital, gateway, firmware_version, hardware };
+                let new = Device::new(new);
+                self.inventory.index(&id, &new);
+                self.devices.insert(id.clone(), new);
+                // It may have been observed before it was registered.
+                self.take_claim(at, &id);
             }
             Event::DeviceRetired { device } => {
                 // Its registration may have been disposed of while a hold keeps this record.
                 if let Some(held) = self.devices.get_mut(&device) {
                     held.retired_at = Some(at);
                 }
+                self.inventory.touched.insert(device);
             }
             // A count of refusals changes nothing.
             Event::RefusalsCounted { .. } => {}
@@ -544,6 +579,22 @@ impl State {
         for (id, hospital, gateway) in devices {
             self.index_device(&id, &hospital, gateway.as_ref());
         }
+        self.inventory.index_all(&self.devices);
+    }
+
+    /// Puts a device where it is found from now on.
+    pub(super) fn move_device(&mut self, id: &DeviceId, hospital: &HospitalId, gateway: Option<&GatewayId>) {
+        self.drop_device_index(id);
+        self.index_device(id, hospital, gateway);
+    }
+
+    /// The devices without a named gateway may be reached through another one now.
+    fn take_claims_of(&mut self, at: UtcMillis, hospital: &HospitalId) {
+        let devices: Vec<DeviceId> = self.unnamed_devices.get(hospital).into_iter().flatten().cloned().collect();
+        for device in devices {
+            self.take_claim(at, &device);
+            self.inventory.touched.insert(device);
+        }
     }
 
     pub(super) fn set_trusted_root(&mut self, root: Option<TrustedRoot>) {
@@ -552,7 +603,9 @@ impl State {
 
     /// Drops a device with everything that finds it.
     pub(super) fn forget_device(&mut self, id: &DeviceId) {
-        self.devices.remove(id);
+        if let Some(device) = self.devices.remove(id) {
+            self.inventory.unindex(id, &device);
+        }
         for group in self.groups.values_mut() {
             group::change_members(group, false, vec![id.clone()]);
         }
@@ -580,6 +633,14 @@ impl State {
     /// What a gateway says about one of its own devices; reports about others' devices stay in the log and move nothing.
     pub(crate) fn apply_report(&mut self, at: UtcMillis, gateway: &GatewayId, event: &mdfm_shared::telemetry::Event) {
         let Some(id) = &event.device else { return };
+        if let EventKind::DeviceObserved { digest, observed } = &event.kind {
+            return self.apply_observed(at, gateway, id, *digest, observed);
+        }
+        if let EventKind::DeviceAdopted { firmware: running, .. }
+        | EventKind::StateChanged { running: Some(running), .. } = &event.kind
+        {
+            self.inventory.runs(gateway, id, running);
+        }
         let Some(device) = self.devices.get_mut(id) else { return };
         if device.retired_at.is_some() || reached_through(&self.hospital_gateways, device) != Some(gateway) {
             return;
@@ -596,10 +657,23 @@ impl State {
             device.running_security_version = Some(running.security_version);
         };
         match &event.kind {
-            EventKind::DeviceAdopted { firmware, .. } => set_running(device, firmware),
+            EventKind::DeviceAdopted { firmware, .. } => {
+                set_running(device, firmware);
+                // The registered version has a digest now.
+                if let Some(expected) = &mut device.expected
+                    && expected.sha256.is_none()
+                    && expected.version == firmware.version
+                {
+                    expected.sha256 = Some(firmware.sha256);
+                }
+            }
             EventKind::StateChanged { state, manifest, deployment, running, detail } => {
                 if let Some(running) = running {
                     set_running(device, running);
+                    if matches!(state, InstallState::Confirmed | InstallState::RolledBack) {
+                        let (version, sha256) = (running.version.clone(), Some(running.sha256));
+                        device.expected = Some(Expected { version, sha256 });
+                    }
                 }
                 let rollback_ms = match &device.install {
                     Some(before) if before.state == InstallState::RollingBack => {
@@ -649,6 +723,8 @@ impl State {
             EventKind::AgentStarted { .. }
             | EventKind::Refused { .. }
             | EventKind::LocalAction { .. }
+            // Taken above, whoever's device it is.
+            | EventKind::DeviceObserved { .. }
             // A record of its own follows.
             | EventKind::Consent { .. } => {}
         }

@@ -89,6 +89,7 @@ impl Desk {
         self.give(
             "operator",
             Command::RegisterDevice(fleet::NewDevice {
+                hardware: None,
                 device: device(),
                 model: manifest().model,
                 serial: "SN-1".into(),

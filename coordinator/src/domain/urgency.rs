@@ -75,14 +75,17 @@ impl Command {
             | Self::CarriedOut { .. } => Urgency::Safety,
             Self::ChangePerson { change, .. } => of_person(change),
             Self::Incident { wish, .. } => of_incident(wish),
-            Self::Telemetry { .. } | Self::NoteSerial { .. } | Self::RenewCertificate { .. } | Self::Denied { .. } => {
-                Urgency::Report
-            }
+            Self::Telemetry { .. }
+            | Self::NoteSerial { .. }
+            | Self::EndObservations { .. }
+            | Self::RenewCertificate { .. }
+            | Self::Denied { .. } => Urgency::Report,
             Self::CreateUser { .. }
             | Self::SetSettings { .. }
             | Self::SetWebhook { .. }
             | Self::RemoveWebhook { .. }
             | Self::ChangeDevice { .. }
+            | Self::ReconcileDevice { .. }
             | Self::RegisterHospital { .. }
             | Self::SetHospitalPolicy { .. }
             | Self::ChangeHospital { .. }

@@ -252,6 +252,7 @@ impl Worker {
         let verified = self.verify(&decoded);
         let mut refusals = Vec::new();
         let (mut commands, mut heads) = (Vec::new(), Vec::new());
+        let mut questions = Vec::new();
         {
             let (state, now) = (runner.state(), clock::now());
             let mut presence = runner.presence();
@@ -265,12 +266,20 @@ impl Worker {
                         answer.outbound.into_iter().for_each(|o| self.out.asked(o));
                         commands.extend(answer.command.map(|command| (gateway.clone(), command)));
                         heads.extend(answer.head.then(|| dispatch::chain_documents(&state, gateway, None)));
+                        questions.extend(answer.question);
                     }
                     Err(refusal) => refusals.push((gateway.clone(), refusal)),
                 }
             }
         }
         heads.iter().for_each(|documents| self.acknowledger.send(documents));
+        for question in questions {
+            match Signed::sign(&question, &[&self.acknowledger.online_key]) {
+                // What finds no room is asked after the next heartbeat.
+                Ok(signed) => drop(self.out.frame(Topic::Question(question.gateway), wire::encode(&signed))),
+                Err(error) => tracing::error!(%error, "question cannot be signed"),
+            }
+        }
         for (gateway, command) in commands {
             // The answer is its record; nothing waits for it.
             let _ = self.runner.post(gateway_actor(&gateway), command);

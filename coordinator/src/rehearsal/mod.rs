@@ -369,6 +369,12 @@ impl Coordinator {
                 if answer.head {
                     self.send_head(gateway, None);
                 }
+                if let Some(question) = answer.question
+                    && let Ok(signed) = Signed::sign(&question, &[&self.online_key])
+                {
+                    let topic = Topic::Question(question.gateway);
+                    self.messages.push(Message { topic, retained: false, payload: wire::encode(&signed) });
+                }
                 if let Some(command) = answer.command {
                     let actor = Actor { kind: ActorKind::Gateway, id: gateway.to_string(), roles: vec![] };
                     self.round(now, &[Wish::new(actor, command)])?;
@@ -443,6 +449,24 @@ impl Coordinator {
     /// How the telemetry of a gateway stands: `continued`, `refused` or `held`.
     pub fn telemetry_state(&self, gateway: &GatewayId) -> Option<&'static str> {
         self.state.gateways.get(gateway).map(crate::domain::fleet::Gateway::telemetry_state)
+    }
+
+    /// What is observed of a device as people see it, and the gateway that says so.
+    pub fn observed(&self, device: &DeviceId) -> Option<(GatewayId, mdfm_shared::observed::ObservedDevice)> {
+        let (gateway, claim) = self.state.observed(device)?;
+        Some((gateway.clone(), claim.observed.clone()))
+    }
+
+    /// What lists, recalls and reports take a device to run.
+    pub fn running(&self, device: &DeviceId) -> Option<Digest> {
+        self.state.devices.get(device)?.running_sha256
+    }
+
+    /// In what the two sides of a device differ, in words.
+    pub fn differences(&self, device: &DeviceId) -> Vec<String> {
+        let Some(held) = self.state.devices.get(device) else { return Vec::new() };
+        let found = self.state.differences(self.state.last_record_at, device, held);
+        found.into_iter().map(|(kind, d)| format!("{}: {} / {}", kind.words(), d.registered, d.observed)).collect()
     }
 
     /// One deployment.
@@ -566,6 +590,7 @@ fn commands(state: &State, now: UtcMillis, act: Act) -> Result<Vec<Command>, Ref
             ]);
         }
         Act::Device { device, model, hospital, gateway, version } => Command::RegisterDevice(NewDevice {
+            hardware: None,
             serial: device.to_string(),
             device,
             model,

@@ -115,8 +115,13 @@ impl<T: Document> Signed<T> {
     /// # Errors
     /// The encoding exceeds [`DOCUMENT_BYTES_MAX`].
     pub fn sign(document: &T, keys: &[&SecretKey]) -> Result<Self, SignError> {
-        let payload =
+        let mut payload =
             postcard::to_stdvec(document).map_err(|e| SignError::Malformed { kind: T::TYPE, cause: e.to_string() })?;
+        // An absent field at the end is one zero byte, and so is what a decoder adds: without them readers of earlier versions decode
+        // the document, as long as it uses nothing that they do not know.
+        for _ in 0..T::ADDED_FIELDS {
+            payload.pop_if(|byte| *byte == 0);
+        }
         if payload.len() > DOCUMENT_BYTES_MAX {
             return Err(SignError::TooLarge { kind: T::TYPE, found: payload.len() });
         }
@@ -258,7 +263,7 @@ mod tests {
     }
 
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    struct LongerNote(String, #[serde(skip_serializing_if = "Option::is_none")] Option<u64>);
+    struct LongerNote(String, Option<u64>);
     impl Document for LongerNote {
         const TYPE: &'static str = "note";
         const ADDED_FIELDS: usize = 1;
@@ -277,6 +282,31 @@ mod tests {
         for damaged in [&old.payload[..1], &[], &[1, b'x', 0, 0], &[1, b'x', 2], &[200, b'x']] {
             assert!(longer(damaged.to_vec()).decode_unverified().is_err(), "{damaged:?}");
         }
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct LongestNote(String, Option<u64>, Option<u64>);
+    impl Document for LongestNote {
+        const TYPE: &'static str = "note";
+        const ADDED_FIELDS: usize = 2;
+    }
+
+    #[test]
+    fn fld_4_absent_fields_at_the_end_of_a_document_are_cut() {
+        let a = key(1);
+        let sign = |second, third| Signed::sign(&LongestNote("x".into(), second, third), &[&a]).expect("small");
+        for (second, third) in [(None, None), (Some(0), None), (None, Some(0)), (Some(7), Some(256))] {
+            let signed = sign(second, third);
+            assert_eq!(*signed.verify(&set(&[&a], 1)).expect("signed"), LongestNote("x".into(), second, third));
+        }
+        let older = |second| Signed::sign(&LongerNote("x".into(), second), &[]).expect("small").payload;
+        let read = |payload: Vec<u8>| Signed::<LongerNote> { payload, signatures: Vec::new(), kind: PhantomData };
+        for second in [None, Some(0), Some(7)] {
+            let found = read(sign(second, None).payload).decode_unverified();
+            assert_eq!(found, Ok(LongerNote("x".into(), second)), "an earlier version decodes it");
+        }
+        assert_eq!(sign(None, None).payload, older(None));
+        assert!(read(sign(None, Some(1)).payload).decode_unverified().is_err());
     }
 
     #[test]

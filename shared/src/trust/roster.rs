@@ -55,7 +55,7 @@ pub struct Roster {
     /// The people; past ones stay, so that old approvals can be checked for ever.
     pub entries: Vec<RosterEntry>,
     /// How long it counts; `None` on rosters signed before this was asked for, which do not expire.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub freshness: Option<Freshness>,
 }
 

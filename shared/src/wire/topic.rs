@@ -30,6 +30,8 @@ pub enum Topic {
     Withdrawals,
     /// To one agent: the rollback orders that concern its devices, each with its proof.
     RollbackOrders(GatewayId),
+    /// To one agent: a signed question for observed states.
+    Question(GatewayId),
     /// To all: a release with its approvals and log proofs.
     Release(Digest),
     /// To all: the newest signed checkpoint.
@@ -50,6 +52,7 @@ impl fmt::Display for Topic {
             Self::Roster => f.write_str("trust/roster"),
             Self::Withdrawals => f.write_str("trust/withdrawals"),
             Self::RollbackOrders(g) => write!(f, "g/{g}/rollback-orders"),
+            Self::Question(g) => write!(f, "g/{g}/question"),
             Self::Release(d) => write!(f, "release/{d}"),
             Self::Checkpoint => f.write_str("log/checkpoint"),
         }
@@ -68,6 +71,7 @@ impl Topic {
                     "ack" => Self::Ack(id),
                     "chain" => Self::Chain(id),
                     "rollback-orders" => Self::RollbackOrders(id),
+                    "question" => Self::Question(id),
                     "telemetry" => Self::Telemetry(id),
                     "heartbeat" => Self::Heartbeat(id),
                     "presence" => Self::Presence(id),
@@ -96,6 +100,7 @@ impl Topic {
             format!("{PREFIX}g/+/ack"),
             format!("{PREFIX}g/+/rollback-orders"),
             format!("{PREFIX}g/+/chain"),
+            format!("{PREFIX}g/+/question"),
             Self::root_filter(),
             Self::Roster.to_string(),
             Self::Withdrawals.to_string(),
@@ -125,6 +130,11 @@ impl Topic {
         [Self::Withdrawals.to_string(), Self::RollbackOrders(gateway.clone()).to_string()]
     }
 
+    /// The filter, again newer, that makes an agent report observed states once a coordinator grants it.
+    pub fn question_filter(gateway: &GatewayId) -> String {
+        Self::Question(gateway.clone()).to_string()
+    }
+
     /// The filters that an agent subscribes to; releases are added one by one as directives name them.
     pub fn agent_filters(gateway: &GatewayId) -> [String; 8] {
         [
@@ -132,6 +142,7 @@ impl Topic {
             Self::Ack(gateway.clone()).to_string(),
             Self::RollbackOrders(gateway.clone()).to_string(),
             Self::Chain(gateway.clone()).to_string(),
+            Self::question_filter(gateway),
             Self::root_filter(),
             Self::Roster.to_string(),
             Self::Withdrawals.to_string(),
@@ -155,7 +166,9 @@ impl Topic {
             return true;
         }
         match Self::parse(filter) {
-            Some(Self::Directive(g) | Self::Ack(g) | Self::RollbackOrders(g) | Self::Chain(g)) => g == *gateway,
+            Some(Self::Directive(g) | Self::Ack(g) | Self::RollbackOrders(g) | Self::Chain(g) | Self::Question(g)) => {
+                g == *gateway
+            }
             Some(Self::TrustRoot(_) | Self::Roster | Self::Withdrawals | Self::Release(_) | Self::Checkpoint) => true,
             Some(Self::Telemetry(_) | Self::Heartbeat(_) | Self::Presence(_)) | None => false,
         }
@@ -177,6 +190,7 @@ mod tests {
             Topic::Presence(g.clone()),
             Topic::RollbackOrders(g.clone()),
             Topic::Chain(g),
+            Topic::Question(g),
             Topic::Withdrawals,
             Topic::TrustRoot(3),
             Topic::Roster,
@@ -199,6 +213,7 @@ mod tests {
             "g/GW-1/ack",
             "g/GW-1/rollback-orders",
             "g/GW-1/chain",
+            "g/GW-1/question",
             "trust/roster",
             "trust/withdrawals",
             "log/checkpoint",
@@ -217,6 +232,7 @@ mod tests {
             "mdfm/v1/g/GW-2/ack",
             "mdfm/v1/g/GW-2/rollback-orders",
             "mdfm/v1/g/GW-2/chain",
+            "mdfm/v1/g/GW-2/question",
             "$SYS/#",
         ] {
             assert!(!Topic::gateway_may_subscribe(&own, filter), "{filter}");

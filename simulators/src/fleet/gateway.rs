@@ -221,6 +221,7 @@ impl Gateway {
             outbox_depth: inner.under_way.len() as u64,
             devices: devices.collect(),
             held_trust: None,
+            observed: None,
         };
         Ok(wire::encode(&Signed::sign(&heartbeat, &[&self.key])?))
     }

@@ -19,6 +19,8 @@ pub(super) const HARDWARE: &str = "B";
 
 #[derive(Debug, Clone)]
 pub(super) struct Device {
+    /// As on its label.
+    pub(super) serial: String,
     /// What is started when nothing is on trial.
     pub(super) permanent: FirmwareReport,
     /// The other slot, and whether it is whole and verified.
@@ -52,8 +54,9 @@ pub(super) enum Obeyed {
 }
 
 impl Device {
-    pub(super) fn new(factory: FirmwareReport, boot_ms: u64) -> Self {
+    pub(super) fn new(serial: &str, factory: FirmwareReport, boot_ms: u64) -> Self {
         Self {
+            serial: serial.to_owned(),
             permanent: factory,
             other: None,
             trial: None,
@@ -68,6 +71,28 @@ impl Device {
             boot_ms,
             reboots_in_use: 0,
         }
+    }
+
+    /// Somebody writes other firmware into the permanent slot by hand, and boots it.
+    pub(super) fn flash(&mut self, now_ms: u64, firmware: FirmwareReport, flaws: &dyn Fn(Digest) -> Option<Flaw>) {
+        (self.permanent, self.other, self.trial) = (firmware, None, None);
+        self.boot(now_ms, flaws);
+    }
+
+    /// Boots so far.
+    pub(super) fn boots(&self) -> u64 {
+        self.boots
+    }
+
+    /// When the running firmware was started.
+    pub(super) fn booted_at_ms(&self) -> u64 {
+        self.booted_at_ms
+    }
+
+    /// A device like a new one, which boots as fast as this.
+    pub(super) fn another(&self, serial: &str, factory: FirmwareReport, now_ms: u64) -> Self {
+        let booting_until_ms = now_ms + self.boot_ms;
+        Self { booting_until_ms, booted_at_ms: booting_until_ms, ..Self::new(serial, factory, self.boot_ms) }
     }
 
     fn flaw(&self, flaws: &dyn Fn(Digest) -> Option<Flaw>) -> Option<Flaw> {
@@ -125,7 +150,7 @@ impl Device {
         });
         Some(Report {
             model: MODEL.into(),
-            serial: "SN".into(),
+            serial: self.serial.clone(),
             hardware: HARDWARE.into(),
             boot_count: self.boots,
             running: self.running(flaws),

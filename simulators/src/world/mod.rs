@@ -40,6 +40,9 @@ pub(crate) struct Arguments {
     /// Put an adversary into each world: one who holds a gateway, one who holds the coordinator's keys, clocks set back.
     #[arg(long)]
     hostile: bool,
+    /// Put hands into each world: exchanged devices, firmware flashed by hand, moved cables, crash loops.
+    #[arg(long, conflicts_with = "hostile")]
+    ward: bool,
     /// Print what happens, line by line.
     #[arg(long)]
     transcript: bool,
@@ -149,7 +152,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// One world; a failing one is shrunk, written down and printed.
 fn one(arguments: &Arguments, seed: u64, sum: &Mutex<Sum>) {
-    let scenario = if arguments.hostile { Scenario::hostile(seed) } else { Scenario::random(seed) };
+    let scenario = match (arguments.hostile, arguments.ward) {
+        (true, _) => Scenario::hostile(seed),
+        (_, true) => Scenario::ward(seed),
+        _ => Scenario::random(seed),
+    };
     let mut outcome = run::run(&scenario);
     if seed.is_multiple_of(TWICE_EVERY) && run::run(&scenario).transcript != outcome.transcript {
         outcome.broken = Some(oracle::Broken::new("invariant 8: the same seed gave another run"));
@@ -262,6 +269,16 @@ mod tests {
             if seed < 3 {
                 assert_eq!(run::run(&scenario).transcript, outcome.transcript, "seed {seed}");
             }
+        }
+    }
+
+    /// Hands in the ward with every run of the tests; `mdfm-sim world --ward` makes up more.
+    #[test]
+    fn fld_4_hands_in_the_ward_are_seen_by_the_coordinator() {
+        for seed in 0..15 {
+            let scenario = Scenario::ward(seed);
+            let outcome = run::run(&scenario);
+            assert_eq!(outcome.broken, None, "seed {seed}\n{}", outcome.transcript.join("\n"));
         }
     }
 

@@ -146,6 +146,11 @@ impl Oracle {
         }
     }
 
+    /// Whether somebody else speaks with the coordinator's keys.
+    pub(super) fn is_deceived(&self) -> bool {
+        matches!(self.adversary, Some(Adversary::Coordinator { .. }))
+    }
+
     pub(super) fn is_approved(&self, firmware: &FirmwareId) -> bool {
         self.approved.contains(firmware)
     }

@@ -11,6 +11,7 @@ mod line;
 mod papers;
 mod people;
 mod set_back;
+mod ward;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -62,6 +63,8 @@ enum Event {
     Happens(usize),
     PatientLeaves { device: usize },
     PluggedIn { device: usize },
+    CableBack { device: usize },
+    Crash { device: usize, left: u32 },
     Upload(usize),
     Deploy(usize),
     People,
@@ -125,7 +128,10 @@ struct Gateway {
 
 struct Site {
     id: DeviceId,
+    /// Where it is plugged in.
     gateway: usize,
+    /// Where it is registered.
+    home: usize,
     device: Device,
     plugged: bool,
 }
@@ -362,9 +368,10 @@ impl<'a> World<'a> {
                     let boot_ms = self.rng.between(1_000, 8_000);
                     self.gateways[n].devices.insert(device.clone(), self.sites.len());
                     self.sites.push(Site {
+                        device: Device::new(device.as_str(), setup::factory(), boot_ms),
                         id: device,
                         gateway: n,
-                        device: Device::new(setup::factory(), boot_ms),
+                        home: n,
                         plugged: true,
                     });
                 }
@@ -495,6 +502,8 @@ impl<'a> World<'a> {
                 self.say(&name, "the patient leaves");
             }
             Event::PluggedIn { device } => self.sites[device].plugged = true,
+            Event::CableBack { device } => self.cable_back(device),
+            Event::Crash { device, left } => self.crash(device, left),
             Event::Upload(i) => self.upload(i)?,
             Event::Deploy(i) => self.deploy(i)?,
             Event::People => {
@@ -514,6 +523,7 @@ impl<'a> World<'a> {
                     self.gateways[gateway].skew_ms = 0;
                     self.connect(gateway)?;
                 }
+                (0..self.sites.len()).for_each(|device| self.cable_back(device));
                 self.sites.iter_mut().for_each(|s| {
                     s.plugged = true;
                     s.device.in_use = false;
@@ -576,7 +586,7 @@ impl<'a> World<'a> {
                     let n = self.gateways[gateway].devices[&device];
                     self.check_order(gateway, &device, &command)?;
                     let delay = self.rng.between(5, 50);
-                    if self.sites[n].plugged {
+                    if self.sites[n].plugged && self.sites[n].gateway == gateway {
                         self.after(delay, Event::Order { device: n, command });
                     }
                 }
@@ -634,7 +644,10 @@ impl<'a> World<'a> {
         let states: Vec<(DeviceId, InstallState)> = agent.states().map(|(id, s)| (id.clone(), s)).collect();
         for (device, state) in states {
             let site = &self.sites[self.gateways[gateway].devices[&device]];
-            let free = !site.device.in_use && site.plugged;
+            if site.home != gateway {
+                continue;
+            }
+            let free = !site.device.in_use && site.plugged && site.gateway == gateway;
             if let Some(before) = self.oracle.state(&device, state, self.now_ms, free)? {
                 let running = {
                     let flaws = Self::flaw_of(&self.flaws, self.gateways[gateway].devices[&device]);
@@ -756,9 +769,9 @@ impl<'a> World<'a> {
 
     fn staged(&mut self, device: usize, firmware: FirmwareReport) {
         let site = &mut self.sites[device];
-        let gateway = &self.gateways[site.gateway];
+        let gateway = &self.gateways[site.home];
         let staging = gateway.agent.as_ref().is_some_and(|a| a.is_staging(&site.id));
-        if staging && site.plugged {
+        if staging && site.plugged && site.gateway == site.home {
             site.device.staged(firmware);
             self.send_report(device);
         } else if staging {
@@ -819,6 +832,7 @@ impl<'a> World<'a> {
             let running = site.device.running(&flaws).sha256;
             let flaw = flaws(running);
             self.oracle.at_rest(&site.id, running, site.device.permanent.sha256, site.device.is_on_trial(), flaw)?;
+            self.observed_as_it_is(n)?;
         }
         Ok(())
     }

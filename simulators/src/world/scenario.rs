@@ -204,6 +204,14 @@ pub(super) enum What {
     Copied { gateway: usize, turns: u32 },
     /// A gateway is enrolled again, on its own disk or on that of another machine.
     EnrolledAgain { gateway: usize, new_disk: bool },
+    /// Another device, with another serial number and the factory's firmware, stands in a device's place.
+    DeviceExchanged { device: usize },
+    /// Somebody flashes the factory's firmware by hand.
+    DeviceFlashed { device: usize },
+    /// A device is plugged into another gateway for a time, of which the registry knows nothing.
+    CableMoved { device: usize, gateway: usize, for_s: u64 },
+    /// A device boots again and again, some seconds apart.
+    CrashLoop { device: usize, boots: u32 },
 }
 
 impl What {
@@ -218,7 +226,11 @@ impl What {
             | Self::SetBack { gateway, .. }
             | Self::Copied { gateway, .. }
             | Self::EnrolledAgain { gateway, .. } => vec![("gateway", *gateway)],
-            Self::Patient { device, .. }
+            Self::CableMoved { device, gateway, .. } => vec![("device", *device), ("gateway", *gateway)],
+            Self::DeviceExchanged { device }
+            | Self::DeviceFlashed { device }
+            | Self::CrashLoop { device, .. }
+            | Self::Patient { device, .. }
             | Self::DevicePowerCut { device }
             | Self::DeviceUnplugged { device, .. }
             | Self::Fault { device, .. } => vec![("device", *device)],
@@ -433,6 +445,30 @@ fn set_backs(scenario: &mut Scenario) {
     scenario.release.iter_mut().for_each(|release| release.flaw.retain(|(_, flaw)| is_lasting(flaw)));
 }
 
+impl Scenario {
+    /// A made-up world in which people exchange devices, flash them by hand and move cables.
+    pub(super) fn ward(seed: u64) -> Self {
+        let mut scenario = Self::random(seed);
+        let mut rng = Rng::new(seed, 5);
+        scenario.about = format!("made up from seed {seed}, with hands in the ward");
+        let (devices, gateways) = (scenario.devices() as u64, scenario.gateways() as u64);
+        for _ in 0..rng.between(1, 5) {
+            let device = rng.between(1, devices) as usize;
+            let what = match rng.between(1, 5) {
+                1 | 2 => What::DeviceExchanged { device },
+                3 => What::DeviceFlashed { device },
+                4 => {
+                    What::CableMoved { device, gateway: rng.between(1, gateways) as usize, for_s: rng.between(5, 300) }
+                }
+                _ => What::CrashLoop { device, boots: rng.between(2, 8) as u32 },
+            };
+            scenario.event.push(Happening { at_s: rng.between(1, scenario.stormy_s - 60), what });
+        }
+        scenario.event.sort_by_key(|e| e.at_s);
+        scenario
+    }
+}
+
 fn random_flaws(rng: &mut Rng, devices: usize) -> Vec<(usize, Flaw)> {
     let mut flaws = Vec::new();
     for device in 1..=devices {
@@ -510,6 +546,8 @@ mod tests {
             let scenario = Scenario::random(seed);
             assert_eq!(Scenario::parse(&scenario.to_toml()).expect("reads"), scenario, "seed {seed}");
             assert_eq!(Scenario::random(seed), scenario);
+            let ward = Scenario::ward(seed);
+            assert_eq!(Scenario::parse(&ward.to_toml()).expect("reads"), ward, "seed {seed}");
             let hostile = Scenario::hostile(seed);
             assert_eq!(Scenario::parse(&hostile.to_toml()).expect("reads"), hostile, "seed {seed}");
         }

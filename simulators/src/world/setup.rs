@@ -159,6 +159,7 @@ pub(super) fn manifest(n: usize, release: &Release) -> Manifest {
         extra_approvals: Vec::new(),
         sbom_sha256: None,
         recall_window_ms: release.recall_window_s.map(|s| s * 1_000),
+        reboots_per_day: None,
     }
 }
 

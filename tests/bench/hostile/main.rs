@@ -231,6 +231,7 @@ impl Bench {
             missing_releases: vec![],
             outbox_depth: 0,
             held_trust: None,
+            observed: None,
             devices: vec![],
         };
         let frame = wire::encode(&Signed::sign(&heartbeat, &[&secret])?);

@@ -29,6 +29,9 @@ struct Seat {
     packet_id: AtomicU16,
 }
 
+/// Both ends of what waits for a device, and what it wants.
+type Seated = (mpsc::Sender<Vec<u8>>, mpsc::Receiver<Vec<u8>>, Arc<Wants>);
+
 /// What a device has asked to be sent.
 #[derive(Default)]
 struct Wants {
@@ -53,13 +56,14 @@ impl DeviceLink {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Seats a device in place of any connection that it had.
-    fn enter(&self, device: &DeviceId, number: u64) -> (mpsc::Sender<Vec<u8>>, mpsc::Receiver<Vec<u8>>, Arc<Wants>) {
+    /// Seats a device in place of any connection that it had; says too whether it had one.
+    fn enter(&self, device: &DeviceId, number: u64) -> (Seated, bool) {
         let (outbound, packets) = mpsc::channel(WAITING_MAX);
         let wants = Arc::<Wants>::default();
         let (inlet, packet_id) = (outbound.clone(), AtomicU16::new(0));
-        self.seats().insert(device.clone(), Seat { number, outbound, wants: Arc::clone(&wants), packet_id });
-        (inlet, packets, wants)
+        let seat = Seat { number, outbound, wants: Arc::clone(&wants), packet_id };
+        let before = self.seats().insert(device.clone(), seat);
+        ((inlet, packets, wants), before.is_some())
     }
 
     /// Whether the connection of this number is still the device's.

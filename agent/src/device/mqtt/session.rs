@@ -120,7 +120,13 @@ pub(super) async fn run<S: Stream>(
     number: u64,
     keep_alive_s: u16,
 ) -> io::Result<()> {
-    let (outbound, waiting, wants) = door.link.enter(device, number);
+    let ((outbound, waiting, wants), displaces) = door.link.enter(device, number);
+    if displaces {
+        // Counted like a packet, so that nobody who connects again and again fills the agent's time. The runner goes only when the
+        // process ends.
+        tokio::time::sleep(door.packet(device)).await;
+        let _ = door.events.send(DeviceEvent::Displaced(device.clone())).await;
+    }
     let keep_alive = if keep_alive_s == 0 { KEEP_ALIVE_S_MAX } else { keep_alive_s.min(KEEP_ALIVE_S_MAX) };
     // One and a half times what was agreed (§3.1.2.10).
     let silence = Duration::from_millis(u64::from(keep_alive) * 1_500);

@@ -27,7 +27,8 @@ impl Class {
             EventKind::Refused { what, .. } if [REFUSED_ROLLBACK, REFUSED_QUARANTINE].contains(&what.as_str()) => None,
             EventKind::Refused { what, .. } if what == "device" => Some(Self::Malformed),
             EventKind::Refused { .. } => Some(Self::Refusal),
-            EventKind::AgentStarted { .. } => Some(Self::Other),
+            // The coordinator asks again for an observation that it lacks.
+            EventKind::AgentStarted { .. } | EventKind::DeviceObserved { .. } => Some(Self::Other),
             EventKind::StateChanged { .. }
             | EventKind::DeviceAdopted { .. }
             | EventKind::LocalAction { .. }

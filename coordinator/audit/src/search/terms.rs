@@ -233,6 +233,7 @@ fn mention(keys: &mut Vec<Vec<u8>>, device: Option<&mdfm_shared::id::DeviceId>, 
         EventKind::AgentStarted { .. }
         | EventKind::DeviceAdopted { .. }
         | EventKind::StateChanged { .. }
+        | EventKind::DeviceObserved { .. }
         | EventKind::LocalAction { .. } => return,
     };
     keys.extend(words(&said).map(|word| key(Field::Word, &word)));

@@ -308,6 +308,7 @@ impl Describe for Manifest {
             extra_approvals,
             sbom_sha256,
             recall_window_ms,
+            reboots_per_day,
         } = self;
         let mut lines = Lines::default();
         lines.add("firmware", firmware_id.as_str());
@@ -333,6 +334,8 @@ impl Describe for Manifest {
         let window = recall_window_ms.unwrap_or(RECALL_WINDOW_DEFAULT_MS);
         let default = if recall_window_ms.is_none() { " (the default)" } else { "" };
         lines.add("recall window", format!("{} after confirmation{default}", exact(window)));
+        let default = if reboots_per_day.is_none() { " (the default)" } else { "" };
+        lines.add("unordered reboots tolerated", format!("{} in 24 hours{default}", self.reboot_budget()));
         lines.0
     }
 }

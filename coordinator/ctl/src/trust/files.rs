@@ -353,7 +353,11 @@ pub(super) fn create<T: Describe>(
     out: &Path,
 ) -> anyhow::Result<Signed<T>> {
     // It may be a signed root or a revocation that was just made.
-    ensure!(!out.exists(), "{} exists already, and documents are never overwritten; name another file with --out", out.display());
+    ensure!(
+        !out.exists(),
+        "{} exists already, and documents are never overwritten; name another file with --out",
+        out.display()
+    );
     let secrets = key_files.iter().map(|f| keys::secret(f)).collect::<anyhow::Result<Vec<_>>>()?;
     let mut signed = Signed::sign(document, &[])?;
     ensure!(signed.digest() == shown.digest, "what was shown is not what is to be signed; this is a defect");

@@ -230,6 +230,7 @@ fn device(h: usize, d: usize) -> DeviceId {
 }
 fn new_device(h: usize, d: usize) -> Command {
     Command::RegisterDevice(NewDevice {
+        hardware: None,
         device: device(h, d),
         model: MODEL.into(),
         serial: format!("SN-{h}-{d}"),
@@ -875,7 +876,8 @@ fn a_gateway_with_too_many_devices_stops_no_other() {
     for i in 0..400 {
         let Command::RegisterDevice(new) = new_device(1, 3) else { unreachable!("a device") };
         let name = format!("{}{i:05}", "D".repeat(59));
-        office.give("operator", Command::RegisterDevice(NewDevice { device: id(&name), ..new }));
+        office
+            .give("operator", Command::RegisterDevice(NewDevice { device: id(&name), serial: name, udi: None, ..new }));
     }
     office.deploy("D-1", &all(22, "")).expect("approved");
     assert_eq!((office.actions(1).len(), office.actions(2)), (0, vec!["install"; 2]));
@@ -910,6 +912,7 @@ mod command_line;
 pub(crate) mod example;
 mod groups;
 mod incidents;
+mod inventory;
 mod least_view;
 mod notices;
 mod parts;

@@ -137,6 +137,7 @@ impl World<'_> {
             missing_releases: vec![Digest([9; 32])],
             outbox_depth: 0,
             held_trust: None,
+            observed: None,
             devices: self
                 .sites
                 .iter()

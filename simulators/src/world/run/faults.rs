@@ -85,6 +85,10 @@ impl World<'_> {
                 let fault = Fault { severity, code: "PWR-3".into(), message: "mains dip".into() };
                 self.send_fault(device - 1, fault);
             }
+            What::DeviceExchanged { device } => self.exchange(device - 1),
+            What::DeviceFlashed { device } => self.flash(device - 1),
+            What::CableMoved { device, gateway, for_s } => self.move_cable(device - 1, gateway - 1, for_s)?,
+            What::CrashLoop { device, boots } => self.crash(device - 1, boots),
             What::Order { deployment, order } => {
                 let Some(deployment) = self.deployments[deployment - 1].clone() else { return Ok(()) };
                 let act = match order.as_str() {

@@ -96,9 +96,11 @@ impl World<'_> {
             }
             for gateway in 0..self.gateways.len() {
                 let hears = match &topic {
-                    Topic::Directive(g) | Topic::Ack(g) | Topic::RollbackOrders(g) | Topic::Chain(g) => {
-                        *g == self.gateways[gateway].id
-                    }
+                    Topic::Directive(g)
+                    | Topic::Ack(g)
+                    | Topic::RollbackOrders(g)
+                    | Topic::Chain(g)
+                    | Topic::Question(g) => *g == self.gateways[gateway].id,
                     Topic::Release(digest) => self.gateways[gateway].wanted.contains(digest),
                     _ => true,
                 };

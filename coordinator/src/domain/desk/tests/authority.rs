@@ -461,6 +461,7 @@ fn sec_12_heartbeats_are_answered_with_what_is_lacking() {
             outbox_depth: 0,
             devices: vec![],
             held_trust,
+            observed: None,
         };
         let verified = signed(&heartbeat, &[51]).verify(&KeySet::single(key(51).public())).expect("its own key");
         let answer = heartbeat::hear(&office.state, &mut office.presence, office.now, &id("GW-1"), &verified);

@@ -120,7 +120,10 @@ fn att_15_groups_that_make_no_sense_are_refused_and_long_lists_fit_the_log() {
     let long = |n: usize| format!("{}-{n}", "D".repeat(55));
     for n in 0..700 {
         let Command::RegisterDevice(new) = new_device(1, n) else { unreachable!("a device") };
-        office.give("operator", Command::RegisterDevice(NewDevice { device: id(&long(n)), ..new }));
+        office.give(
+            "operator",
+            Command::RegisterDevice(NewDevice { device: id(&long(n)), serial: long(n), udi: None, ..new }),
+        );
     }
     let many = |from: usize| Members::Listed((from..700).map(|n| id(&long(n))).collect());
     let records = |office: &mut Office, members| {

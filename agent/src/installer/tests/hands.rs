@@ -1,0 +1,75 @@
+//! Devices that are exchanged or flashed by hand, and devices that reboot without an order.
+
+use mdfm_shared::limits::REBOOTS_PER_DAY_DEFAULT;
+use mdfm_shared::telemetry::{ERROR_REBOOTS, FirmwareReport};
+
+use super::*;
+
+fn adopted(bench: &Bench) -> Vec<FirmwareReport> {
+    let firmware = |event: &EventKind| match event {
+        EventKind::DeviceAdopted { firmware, .. } => Some(firmware.clone()),
+        _ => None,
+    };
+    bench.events.iter().filter_map(firmware).collect()
+}
+
+#[test]
+fn fld_4_firmware_flashed_by_hand_is_adopted_and_kept() {
+    let mut bench = confirmed_for(0);
+    bench.events.clear();
+    (bench.device.permanent, bench.device.other) = (firmware(1), None);
+    bench.live(5_000);
+    assert_eq!((bench.state(), bench.disk.confirmed.clone()), (InstallState::Idle, Some(firmware(1))));
+    assert_eq!(adopted(&bench), [firmware(1)], "once");
+    assert!(bench.disk.detail.contains("exchanged or flashed by hand"), "{}", bench.disk.detail);
+    bench.restart();
+    bench.live(20_000);
+    assert_eq!(bench.device.permanent, firmware(1), "the same deployment does not fight with people");
+    bench.wish(Some(Wish::Install(Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(3) })));
+    bench.live(60_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
+    assert_eq!(bench.disk.plan.as_ref().map(|p| p.fallback.clone()), Some(firmware(1)), "what it really had before");
+}
+
+#[test]
+fn fld_4_a_device_that_changes_each_second_is_adopted_rarely() {
+    let mut bench = confirmed_for(0);
+    bench.events.clear();
+    for n in 0..1_800_u32 {
+        bench.device.permanent = FirmwareReport { sha256: Digest([n as u8; 32]), ..firmware(1) };
+        bench.pass(1_000);
+        bench.report();
+    }
+    assert!(adopted(&bench).len() <= 4, "{} in half an hour", adopted(&bench).len());
+}
+
+fn reboots(bench: &mut Bench, from: u32, to: u32) {
+    for now in from + 1..=to {
+        bench.input(Input::Reboots { before: now - 1, now });
+    }
+}
+
+fn errors(bench: &Bench) -> usize {
+    let is_error = |e: &&EventKind| matches!(e, EventKind::DeviceError { code, .. } if code == ERROR_REBOOTS);
+    bench.events.iter().filter(is_error).count()
+}
+
+#[test]
+fn fld_11_reboots_over_the_budget_end_a_trial() {
+    let mut bench = Bench::on_trial(Flaw::None);
+    bench.live(2_500);
+    reboots(&mut bench, 0, REBOOTS_PER_DAY_DEFAULT);
+    assert_eq!((bench.state(), errors(&bench)), (InstallState::Probation, 0), "somebody may have switched it off");
+    reboots(&mut bench, REBOOTS_PER_DAY_DEFAULT, REBOOTS_PER_DAY_DEFAULT + 1);
+    assert_eq!((bench.state(), errors(&bench)), (InstallState::RollingBack, 1));
+    bench.live(10_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
+}
+
+#[test]
+fn fld_11_a_crash_loop_after_confirmation_is_one_error() {
+    let mut bench = confirmed_for(0);
+    reboots(&mut bench, 0, 8);
+    assert_eq!((bench.state(), errors(&bench)), (InstallState::Confirmed, 1), "an error for the gate, each day once");
+    assert!(!bench.installer.expects_boot());
+}
