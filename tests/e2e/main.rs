@@ -28,6 +28,7 @@ mod notices;
 mod on_site;
 mod parts;
 mod recall;
+mod slots_and_state;
 mod single_sign_on;
 mod stolen_coordinator;
 mod strategies;

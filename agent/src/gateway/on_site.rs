@@ -57,6 +57,8 @@ impl DeviceState {
             "hardware": report.map(|r| &r.hardware),
             "bootCount": report.map(|r| r.boot_count),
             "secureBoot": report.map(|r| r.secure_boot),
+            "protocol": report.map(|r| r.protocol),
+            "faultCounts": report.and_then(|r| r.fault_level()).map(|level| level.counts),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mdfm_shared::device::StagedReport;
+use mdfm_shared::device::{Fault, StagedReport};
 use mdfm_shared::directive::CommitAck;
 use mdfm_shared::fixture::{key, signed_root};
 use mdfm_shared::telemetry::{Event, FirmwareReport, Severity, TelemetryBatch};
@@ -62,6 +62,8 @@ fn report(boot_count: u64, words: &str) -> Report {
         staged: Some(staged),
         last_order: boot_count,
         last_refusal: Some(Refusal { order: boot_count, code: words.into(), message: words.into() }),
+        protocol: 1,
+        faults: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use mdfm_shared::device::FaultCounts;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::DeploymentId;
 use mdfm_shared::limits::RECALL_WINDOW_DEFAULT_MS;
@@ -61,6 +62,16 @@ pub(crate) enum Phase {
     RollbackFailed,
 }
 
+/// The faults of a device that were processed, by their counters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FaultsSeen {
+    /// Identity of the boot that the counters are of.
+    pub(crate) boot: String,
+    pub(crate) counts: FaultCounts,
+    /// Whether these counters cover the whole trial: it began in this boot, and every report since carried them.
+    pub(crate) covers_trial: bool,
+}
+
 /// Everything about one device that must survive a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Journal {
@@ -91,6 +102,8 @@ pub(crate) struct Journal {
     pub(crate) kept: Option<Box<Kept>>,
     /// The release and deployment that were refused while something was confirmed, and why.
     pub(crate) refused: Option<RefusedRelease>,
+    /// What was processed of the device's faults; `None` for a device of protocol version 1.
+    pub(crate) faults_seen: Option<FaultsSeen>,
 }
 
 /// A confirmed installation, to which the journal returns when a later release ends before it touched the device.
@@ -112,7 +125,7 @@ pub(crate) struct RefusedRelease {
 }
 
 /// Fields at the end that journals of earlier versions lack; each of them begins as one zero byte.
-const ADDED_FIELDS: usize = 6;
+const ADDED_FIELDS: usize = 7;
 /// Rollback orders remembered; they expire long before so many were followed.
 const ORDERS_DONE_MAX: usize = 64;
 
@@ -137,6 +150,7 @@ impl Journal {
             fallback_manifest: None,
             kept: None,
             refused: None,
+            faults_seen: None,
         }
     }
 

@@ -1,16 +1,17 @@
 //! The transitions. Level-triggered: each looks at the phase, the newest wish and the newest report, never at which message
 //! came last, so lost, repeated and late messages end in the same place.
 
-use mdfm_shared::device::{Command, ComponentImage, Fault, Order, Refusal, Report, WRONG_DIGEST};
+use mdfm_shared::device::{Command, ComponentImage, Order, Refusal, Report, WRONG_DIGEST};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::limits::CLOCK_TOLERANCE_MS;
 use mdfm_shared::manifest::Component;
 use mdfm_shared::telemetry::{
     EventKind, FirmwareReport, InstallState, NEEDS_ROLLBACK_ORDER, REFUSED_QUARANTINE, REFUSED_ROLLBACK,
-    ROLLBACK_ORDERED, Severity,
+    ROLLBACK_ORDERED,
 };
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 
+use super::faults::FaultPace;
 use super::state::{BootId, Journal, Phase, Plan, QUARANTINE_FAILURES, RefusedRelease, Stamp};
 use super::{Authority, Effect, Input, Now, OnSite, Outcome, Target, Wish};
 use crate::image::Image;
@@ -36,10 +37,10 @@ const TRANSITIONS_MAX: usize = 16;
 /// The installer of one device.
 #[derive(Debug)]
 pub(crate) struct Installer {
-    journal: Journal,
+    pub(super) journal: Journal,
     boot: BootId,
     wish: Option<Wish>,
-    report: Option<(MonotonicMs, Report)>,
+    pub(super) report: Option<(MonotonicMs, Report)>,
     image_ready: Option<Digest>,
     /// The order that stands; volatile, after a restart a new one is given.
     ordered: Option<Given>,
@@ -55,6 +56,10 @@ pub(crate) struct Installer {
     contradictions: Churn,
     /// Trials that nobody asked for.
     strays: Churn,
+    /// Bounds how often the device's fault counters are taken outside of a trial.
+    pub(super) fault_pace: FaultPace,
+    /// Whether the newest report's counters were lower than those of an earlier one of the same boot; volatile.
+    pub(super) counters_fell: bool,
 }
 
 /// An order that stands.
@@ -95,17 +100,17 @@ impl Churn {
 
 /// Why a device goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
+pub(super) enum Cause {
     /// The new firmware, or the device with it.
     Failure,
     /// Somebody's word, or that nobody wants the release any more.
     Order,
 }
 
-struct Step {
-    dirty: bool,
-    events: Vec<EventKind>,
-    effects: Vec<Effect>,
+pub(super) struct Step {
+    pub(super) dirty: bool,
+    pub(super) events: Vec<EventKind>,
+    pub(super) effects: Vec<Effect>,
 }
 
 impl Installer {
@@ -131,6 +136,8 @@ impl Installer {
             boot_is_wished: false,
             contradictions: Churn::default(),
             strays: Churn::default(),
+            fault_pace: FaultPace::new(now),
+            counters_fell: false,
         }
     }
 
@@ -258,6 +265,14 @@ impl Installer {
             });
         }
         self.report = Some((now.mono, report));
+        // A report that shows the first boot of the new firmware begins the trial in which its faults count; in a trial they count
+        // before it can end well.
+        for _ in 0..TRANSITIONS_MAX {
+            if matches!(self.journal.phase, Phase::Probation { .. }) || !self.advance(now, step) {
+                break;
+            }
+        }
+        self.take_fault_level(now, step);
     }
 
     /// The device did not take the image: written again a few times if it found other bytes than announced, else failed.
@@ -318,46 +333,16 @@ impl Installer {
         step.events.push(EventKind::LocalAction { command, uid });
     }
 
-    fn take_fault(&mut self, now: Now, fault: &Fault, step: &mut Step) {
-        step.events.push(EventKind::DeviceError {
-            severity: fault.severity,
-            code: fault.code.clone(),
-            message: fault.message.clone(),
-        });
-        let Some(budget) = self.journal.plan.as_ref().map(|p| p.health.error_budget) else { return };
-        if let Phase::Probation { errors, .. } = &mut self.journal.phase {
-            match fault.severity {
-                Severity::Warning => return,
-                Severity::Error => *errors += 1,
-                Severity::Critical => *errors = u32::MAX,
-            }
-            step.dirty = true;
-            let errors = *errors;
-            if errors > budget {
-                let what = format!("{:?} {}: {}", fault.severity, fault.code, fault.message);
-                self.go_back(
-                    now,
-                    Cause::Failure,
-                    format!("error budget of {budget} spent in probation by {what}"),
-                    step,
-                );
-            }
-        } else if matches!(self.journal.phase, Phase::Activating { .. }) && fault.severity == Severity::Critical {
-            let what = format!("critical error while activating, {}: {}", fault.code, fault.message);
-            self.go_back(now, Cause::Failure, what, step);
-        }
-    }
-
     /// The last sign of life: a report, or the start of whatever is waited for.
     fn last_sign(&self, since: MonotonicMs) -> MonotonicMs {
         self.report.as_ref().map_or(self.started, |(at, _)| *at).max(since).max(self.started)
     }
 
-    fn stamp(&self, now: Now) -> Stamp {
+    pub(super) fn stamp(&self, now: Now) -> Stamp {
         Stamp { boot: self.boot, at: now.mono }
     }
 
-    fn enter(&mut self, phase: Phase, detail: String, step: &mut Step) {
+    pub(super) fn enter(&mut self, phase: Phase, detail: String, step: &mut Step) {
         self.journal.phase = phase;
         self.journal.detail.clone_from(&detail);
         self.ordered = None;
@@ -388,7 +373,7 @@ impl Installer {
         }
     }
 
-    fn go_back(&mut self, now: Now, cause: Cause, reason: String, step: &mut Step) {
+    pub(super) fn go_back(&mut self, now: Now, cause: Cause, reason: String, step: &mut Step) {
         let since = self.stamp(now);
         let ran = |p: &&Plan| {
             self.report.as_ref().is_none_or(|(_, r)| r.confirmed || r.running.sha256 == p.image.firmware.sha256)
@@ -509,9 +494,8 @@ impl Installer {
         if report.running.sha256 != plan.image.firmware.sha256 {
             return self.leave_stray_trial(now, step);
         }
-        let since = self.stamp(now);
         step.effects.push(Effect::StopStaging);
-        self.enter(Phase::Probation { since, errors: 0 }, "the device runs the release already".into(), step);
+        self.begin_trial(now, "the device runs the release already", step);
         true
     }
 
@@ -566,7 +550,7 @@ impl Installer {
         if already {
             self.journal.confirmed_at = Some(confirmed_at);
             self.journal.confirmed = self.journal.plan.as_ref().map(|p| p.image.firmware.clone());
-            self.enter(Phase::Confirmed, "the device runs this release already".into(), step);
+            self.enter(Phase::Confirmed, format!("the device runs this release already; {}", self.fault_proof()), step);
         } else {
             self.collect("release approved, collecting the image", step);
         }
@@ -705,8 +689,7 @@ impl Installer {
         let report = self.report.as_ref().map(|(_, r)| r.clone());
         if let Some(report) = report.as_ref().filter(|r| r.running.sha256 == plan.image.firmware.sha256) {
             if report.secure_boot {
-                let since = self.stamp(now);
-                self.enter(Phase::Probation { since, errors: 0 }, "new firmware booted, on trial".into(), step);
+                self.begin_trial(now, "new firmware booted, on trial", step);
             } else {
                 let reason = "the boot loader no longer vouches for what it started (secure-boot flag lost)";
                 self.go_back(now, Cause::Failure, reason.into(), step);
@@ -819,7 +802,7 @@ impl Installer {
             self.journal.confirmed = Some(plan.image.firmware);
             self.journal.confirmed_at = Some(now.utc);
             self.journal.failures = 0;
-            let detail = format!("healthy for {} ms, made permanent", plan.health.probation_ms);
+            let detail = format!("healthy for {} ms, made permanent; {}", plan.health.probation_ms, self.fault_proof());
             self.enter(Phase::Confirmed, detail, step);
             return true;
         }

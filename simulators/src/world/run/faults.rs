@@ -83,7 +83,7 @@ impl World<'_> {
                     _ => Severity::Warning,
                 };
                 let fault = Fault { severity, code: "PWR-3".into(), message: "mains dip".into() };
-                self.send_fault(device - 1, fault);
+                self.find_fault(device - 1, fault);
             }
             What::Order { deployment, order } => {
                 let Some(deployment) = self.deployments[deployment - 1].clone() else { return Ok(()) };
