@@ -416,11 +416,11 @@ impl Bench {
 
     /// Brings firmware 2 to probation.
     pub(super) fn on_trial(flaw: Flaw) -> Self {
-        Self::new(flaw).to_trial()
+        Self::new(flaw).into_trial()
     }
 
     /// Brings firmware 2 to probation on this bench.
-    pub(super) fn to_trial(self) -> Self {
+    pub(super) fn into_trial(self) -> Self {
         let mut bench = self;
         bench.report();
         bench.wish(Some(Wish::Install(target(2))));

@@ -17,7 +17,7 @@ fn faults(bench: &Bench) -> Vec<(Severity, String)> {
 }
 
 fn on_trial() -> Bench {
-    let mut bench = Bench::version_2(Flaw::None).to_trial();
+    let mut bench = Bench::version_2(Flaw::None).into_trial();
     bench.live(500);
     assert_eq!(bench.state(), InstallState::Probation);
     bench
@@ -79,7 +79,7 @@ fn fld_26_a_gap_in_the_numbers_is_reported_and_counts() {
 #[test]
 fn fld_26_faults_before_the_first_report_of_a_boot_count() {
     // The gateway is down while the new firmware boots and finds an error.
-    let mut bench = Bench::version_2(Flaw::None).to_trial();
+    let mut bench = Bench::version_2(Flaw::None).into_trial();
     assert!(matches!(bench.state(), InstallState::Activating | InstallState::Probation));
     bench.line = false;
     bench.fault(Severity::Error);
