@@ -679,10 +679,8 @@ impl<S: Store> Gateway<S> {
     ) -> Result<(), GatewayError> {
         let FaultMessage { mut fault, number } = fault.into();
         let Some(state) = self.devices.get(device) else { return Ok(()) };
-        let counts_faults = match &state.report {
-            Some(report) => report.fault_level().is_some(),
-            None => state.installer.journal().faults_seen.is_some(),
-        };
+        // Also before the first report: the one that follows holds it.
+        let counts_faults = state.report.as_ref().is_none_or(|report| report.fault_level().is_some());
         if number.is_some() && counts_faults {
             return Ok(());
         }
