@@ -38,14 +38,22 @@ test-hostile: test-tools ## every attack that has a test in one run, with a tabl
 
 SEEDS ?= 1000
 FROM ?= 0
-sim: tools ## a thousand worlds in virtual time, the safety rules asked after every event (SEEDS=n FROM=n)
+FRESH ?= 200
+# The fixed worlds, then as many that were never run before; their first seed is printed, and the command that runs them again.
+sim: tools ## a thousand worlds in virtual time, the safety rules asked after every event; then new ones (SEEDS=n FROM=n FRESH=n)
 	$(CARGO) build --workspace --all-targets --locked
 	target/debug/mdfm-sim world --seeds $(SEEDS) --from $(FROM)
 	target/debug/mdfm-sim world --hostile --seeds 300 --from $(FROM)
+	target/debug/mdfm-sim world --fresh --seeds $(FRESH)
+	target/debug/mdfm-sim world --fresh --hostile --seeds 60
 
-sim-soak: tools ## as many worlds as wished with the optimised program (SEEDS=100000 FROM=1000)
+# Variables given on the command line stand above these.
+sim-soak: SEEDS = 100000
+sim-soak: FIRST = $(if $(filter command line,$(origin FROM)),--from $(FROM),--fresh)
+sim-soak: tools ## a hundred thousand worlds that were never run before, with the optimised program (SEEDS=n FROM=n)
 	$(CARGO) build --release --locked --package mdfm-simulators
-	target/release/mdfm-sim world --seeds $(SEEDS) --from $(FROM)
+	target/release/mdfm-sim world --seeds $(SEEDS) $(FIRST)
+	target/release/mdfm-sim world --hostile --seeds $$(( $(SEEDS) / 10 )) $(FIRST)
 
 bench-rollout: tools ## the rollout engine on a million devices, two rounds (docs/benchmarks.md)
 	$(CARGO) build --release --locked --package mdfm-simulators

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mdfm_service::{Stop, with_hint};
 use mdfm_shared::id::DeviceId;
@@ -9,7 +10,8 @@ use mdfm_shared::limits::GATEWAY_DEVICES_MAX;
 use serde::Deserialize;
 
 use crate::bring::Deltas;
-use crate::device::{CommandConfig, DeviceTls, SlotsConfig, check_tls};
+use crate::device::{CommandConfig, DeviceTls, SlotDevices, SlotProblem, SlotsConfig, check_tls, slot_problems};
+use crate::disk::{DiskHandle, Real};
 use crate::link::{Hours, Road};
 use crate::store::OutboxLimits;
 
@@ -180,6 +182,17 @@ impl Config {
             }
         }
         Ok(config)
+    }
+
+    /// The devices whose slots lie on this gateway.
+    pub(crate) fn slot_devices(&self) -> SlotDevices {
+        Arc::new(self.device.iter().filter_map(|d| Some((d.id.clone(), d.slots.clone()?))).collect())
+    }
+
+    /// What is wrong with their slots as they are now: two that are one place, links that are not followed.
+    pub(crate) fn slot_problems(&self) -> Vec<SlotProblem> {
+        let disk: DiskHandle = Arc::new(Real);
+        slot_problems(&disk, &self.slot_devices())
     }
 
     /// Bounds of the telemetry that waits.

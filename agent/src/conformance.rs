@@ -41,11 +41,16 @@ pub(crate) async fn run(config: &Config, options: Options) -> anyhow::Result<()>
     let image = std::fs::read(&options.image)?;
     let firmware =
         FirmwareReport { version: options.version, release_number: 1, security_version: 1, sha256: Digest::of(&image) };
+    let own_places = configured.slots.as_ref().map(|_| places(config));
+    if let Some(finding) = &own_places {
+        show(finding, options.json);
+        ensure!(finding.passed, "the slots are not places of their own; nothing was written");
+    }
     let (events, outlet) = mpsc::channel(1_024);
     let disk: DiskHandle = Arc::new(Real);
     let id = options.device.clone();
     let (way, order_seconds) = match (&configured.slots, &configured.command) {
-        (Some(slots), _) => (device::attach_slots(id, &disk, slots, events)?, 60),
+        (Some(slots), _) => (device::attach_slots(id, &disk, slots, &config.slot_devices(), events)?, 60),
         (_, Some(command)) => (device::attach_command(id, command, events)?, 2 * command.deadline_seconds),
         _ => (Way::Mqtt(DeviceLink::start(config, events)?), 60),
     };
@@ -60,6 +65,14 @@ pub(crate) async fn run(config: &Config, options: Options) -> anyhow::Result<()>
         findings.len()
     );
     Ok(())
+}
+
+/// Whether every slot of this gateway is a place of its own.
+fn places(config: &Config) -> Finding {
+    let problems: Vec<String> = config.slot_problems().into_iter().map(|p| p.reason).collect();
+    let passed = problems.is_empty();
+    let seen = if passed { "they are".into() } else { problems.join("; ") };
+    Finding { rule: "slots: every slot of this gateway is a place of its own", passed, seen }
 }
 
 fn show(finding: &Finding, json: bool) {

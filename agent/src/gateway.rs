@@ -9,7 +9,7 @@ mod on_site;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
-use mdfm_shared::device::{Command, Fault, Refusal, Report};
+use mdfm_shared::device::{Command, FAULT_LEVEL_VERSION, FaultCounts, FaultMessage, Refusal, Report};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeviceId, GatewayId};
 use mdfm_shared::limits::{DETAIL_CHARS_MAX, LABEL_CHARS_MAX};
@@ -257,7 +257,22 @@ fn bounded(mut report: Report) -> Report {
         text::clip(&mut refusal.code, LABEL_CHARS_MAX);
         text::clip(&mut refusal.message, DETAIL_CHARS_MAX);
     }
+    for numbered in report.faults.iter_mut().flat_map(|level| &mut level.latest) {
+        text::clip(&mut numbered.fault.code, LABEL_CHARS_MAX);
+        text::clip(&mut numbered.fault.message, DETAIL_CHARS_MAX);
+    }
     report
+}
+
+/// Removes fault counters that do not agree with themselves; returns what is wrong. The device counts as one of version 1 then.
+fn remove_bad_level(report: &mut Report) -> Option<Malformed> {
+    let problem = match &report.faults {
+        None if report.protocol >= FAULT_LEVEL_VERSION => "it speaks protocol version 2 and reports no `faults`",
+        None => return None,
+        Some(level) => level.check().err()?,
+    };
+    report.faults = None;
+    Some(Malformed::with("its report has no valid fault counters", problem))
 }
 
 fn journal_key(device: &DeviceId) -> String {
@@ -391,6 +406,12 @@ impl<S: Store> Gateway<S> {
     /// What a device last reported.
     pub(crate) fn report_of(&self, device: &DeviceId) -> Option<&Report> {
         self.devices.get(device)?.report.as_ref()
+    }
+
+    /// The identity of the boot whose faults were processed last, and their counters.
+    pub(crate) fn faults_seen(&self, device: &DeviceId) -> Option<(&str, FaultCounts)> {
+        let seen = self.devices.get(device)?.installer.journal().faults_seen.as_ref()?;
+        Some((&seen.boot, seen.counts))
     }
 
     /// The images that devices still need in the cache.
@@ -691,11 +712,16 @@ impl<S: Store> Gateway<S> {
     /// A device reported its state.
     pub(crate) fn device_report(&mut self, now: Now, device: &DeviceId, report: Report) -> Result<(), GatewayError> {
         let Some(state) = self.devices.get_mut(device) else { return Ok(()) };
+        let mut report = report;
+        let bad_level = remove_bad_level(&mut report);
         let report = bounded(report);
         state.report = Some(report.clone());
         let is_ordered = state.installer.expects_boot();
         let reboots = state.observation.look(now.mono, self.time.trusted(now).utc, &report, is_ordered);
         self.settle(now, device, is_ordered)?;
+        if let Some(malformed) = bad_level {
+            self.device_malformed(now, device, &malformed)?;
+        }
         self.input(now, device, Input::Report(report))?;
         if let Some(found) = reboots {
             self.input(now, device, Input::Reboots { before: found.before, now: found.now })?;
@@ -753,8 +779,21 @@ impl<S: Store> Gateway<S> {
         if events.is_empty() { Ok(()) } else { self.record_all(now, events, Vec::new()) }
     }
 
-    /// A device reported a fault. The installer always learns of it; recorded it is within the device's budget.
-    pub(crate) fn device_fault(&mut self, now: Now, device: &DeviceId, mut fault: Fault) -> Result<(), GatewayError> {
+    /// A device reported a fault as an event. The installer always learns of it; it is recorded within the device's budget. A numbered
+    /// one of a device whose reports carry its fault counters is passed over: the report holds it too.
+    pub(crate) fn device_fault(
+        &mut self,
+        now: Now,
+        device: &DeviceId,
+        fault: impl Into<FaultMessage>,
+    ) -> Result<(), GatewayError> {
+        let FaultMessage { mut fault, number } = fault.into();
+        let Some(state) = self.devices.get(device) else { return Ok(()) };
+        // Also before the first report: the one that follows holds it.
+        let counts_faults = state.report.as_ref().is_none_or(|report| report.fault_level().is_some());
+        if number.is_some() && counts_faults {
+            return Ok(());
+        }
         text::clip(&mut fault.code, LABEL_CHARS_MAX);
         text::clip(&mut fault.message, DETAIL_CHARS_MAX);
         self.input(now, device, Input::Fault(fault))

@@ -268,7 +268,7 @@ impl Site {
         let seat = Seat { device: device_id(), slot_is_here: self.slot_is_here };
         let mut gateway = Gateway::start(who, store, [seat], [self.boots; 16], self.now())?;
         gateway.link_up(self.now());
-        let slots = SlotsDevice::open(&disk, config(), self.switch.clone())?;
+        let slots = SlotsDevice::open(&disk, config(), Arc::new(vec![(device_id(), config())]), self.switch.clone())?;
         let (local, inlet) = LocalDevice::unattended();
         Ok(Running { gateway, cache, slots, staging: None, way: Way::Local(local), inlet })
     }
@@ -290,7 +290,11 @@ impl Site {
         };
         self.device.beat += 1;
         let (count, beat) = (self.device.boot_count, self.device.beat);
-        let status = format!(r#"{{"bootCount":{count},"beat":{beat},"inUse":false,"faults":{faults}}}"#);
+        // One of the two kinds of devices counts its faults (protocol version 2), the other says each once.
+        let errors = u8::from(faults != "[]");
+        let counts = format!(r#","faultCounts":{{"warning":0,"error":{errors},"critical":0}}"#);
+        let counts = if self.slot_is_here { counts } else { String::new() };
+        let status = format!(r#"{{"bootCount":{count},"beat":{beat},"inUse":false,"faults":{faults}{counts}}}"#);
         self.disk.put(Path::new("/slots/status.json"), status.as_bytes());
         Ok(())
     }

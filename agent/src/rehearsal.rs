@@ -1,6 +1,6 @@
 //! The agent's pure half for the virtual-time world: the same code as on a gateway, with a disk in memory and no clock of its own.
 
-use mdfm_shared::device::{Fault, Report};
+use mdfm_shared::device::{FaultCounts, FaultMessage, Report};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeviceId, GatewayId};
 use mdfm_shared::sign::SecretKey;
@@ -140,8 +140,12 @@ impl Agent {
     ///
     /// # Errors
     /// The power is cut.
-    pub fn device_fault(&mut self, now: Now, device: &DeviceId, fault: Fault) -> Result<(), GatewayError> {
+    pub fn device_fault(&mut self, now: Now, device: &DeviceId, fault: FaultMessage) -> Result<(), GatewayError> {
         self.0.device_fault(now, device, fault)
+    }
+    /// The identity of the boot whose faults were processed last, and their counters; `None` for a device of protocol version 1.
+    pub fn faults_seen(&self, device: &DeviceId) -> Option<(&str, FaultCounts)> {
+        self.0.faults_seen(device)
     }
     /// Whether the device's inactive slot is being written.
     pub fn is_staging(&self, device: &DeviceId) -> bool {

@@ -164,11 +164,16 @@ impl Agent {
             let message = format!("cannot listen for devices: {e:#}; is another program there? (ss -ltnp)");
             Stop::new(Exit::Address, message)
         })?;
+        let slot_devices = config.slot_devices();
+        for problem in config.slot_problems() {
+            // The other devices are served; those that it concerns are watched, refuse every image, and tell the vendor why.
+            tracing::error!(devices = ?problem.devices, "{}", problem.reason);
+        }
         let mut ways = BTreeMap::new();
         for device in &config.device {
             let (id, events) = (device.id.clone(), device_events.clone());
             let way = match (&device.slots, &device.command) {
-                (Some(slots), _) => device::attach_slots(id.clone(), &disk, slots, events)?,
+                (Some(slots), _) => device::attach_slots(id.clone(), &disk, slots, &slot_devices, events)?,
                 (_, Some(command)) => device::attach_command(id.clone(), command, events)?,
                 _ => Way::Mqtt(link.clone()),
             };

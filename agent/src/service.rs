@@ -88,6 +88,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
                 std::fs::read_to_string(&token_file)
                     .with_context(|| format!("reading the enrolment token from {}", token_file.display()))?
             };
+            mdfm_service::check_directory("state_dir", &config.state_dir)?;
             let road = config.road().map_err(|e| Stop::new(Exit::Config, e))?;
             let gateway = runtime.block_on(link::enrol(&config.state_dir, &road, &text, again))?;
             tracing::info!(%gateway, "enrolled; start the agent with `mdfm-agent run`");
@@ -95,10 +96,16 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Action::OnSite(action) => local::run(&config.state_dir, action, local::Output { json: arguments.json }),
         Action::Run { check_config: true } => {
+            mdfm_service::check_directory("state_dir", &config.state_dir)?;
+            let problems: Vec<String> = config.slot_problems().into_iter().map(|p| p.reason).collect();
+            if !problems.is_empty() {
+                return Err(Stop::new(Exit::Config, problems.join("; ")).into());
+            }
             tracing::info!("the configuration is valid");
             Ok(())
         }
         Action::Run { check_config: false } => {
+            mdfm_service::check_directory("state_dir", &config.state_dir)?;
             runtime.block_on(enrol_by_credential(&config))?;
             runtime.block_on(runner::run(config, path, level))
         }
@@ -111,6 +118,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             Ok(())
         }
         Action::Conformance { device, image, version, boot_seconds } => {
+            mdfm_service::check_directory("state_dir", &config.state_dir)?;
             let options = conformance::Options { device, image, version, boot_seconds, json: arguments.json };
             runtime.block_on(conformance::run(&config, options))
         }

@@ -282,6 +282,7 @@ fn check_clock(certificate: &str) -> Result<(), Stop> {
 async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: bool) -> anyhow::Result<()> {
     mdfm_service::raise_descriptors()?;
     let data = &config.data_dir;
+    mdfm_service::check_directory("data_dir", data)?;
     let authority = Pem { certificate: read(data, "ca.pem")?, key: secret(data, "ca.key")? };
     let server = server_certificate(data)?;
     let image_key = secret(data, "images.key")?;

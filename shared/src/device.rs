@@ -1,7 +1,10 @@
-//! The local device protocol, version 1: what a device and its gateway say to each other over the gateway's own broker.
+//! The local device protocol, versions 1 and 2: what a device and its gateway say to each other over the gateway's own broker.
 //!
 //! Control messages are JSON (small, easy in C); image data is binary. `docs/device-protocol.md` is the text for device
 //! makers. Topics below `mdfm-device/v1/<device>/`: `report` and `event` from the device, `command` and `chunk` to it.
+//! Version 2 adds faults as a level to the report (`faults`); topics and everything else are those of version 1.
+
+mod faults;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +13,23 @@ use crate::id::DeviceId;
 use crate::limits::{DEVICE_CHUNK_BYTES, DEVICE_MESSAGE_BYTES_MAX};
 use crate::telemetry::{FirmwareReport, Severity};
 
-/// First part of every topic.
+pub use faults::{BOOT_CHARS_MAX, FaultCounts, FaultLevel, FaultMessage, LATEST_FAULTS_MAX, NumberedFault};
+
+/// The newest version of the protocol that this program speaks.
+pub const PROTOCOL_VERSION: u32 = 2;
+/// The first version whose reports carry faults as a level.
+pub const FAULT_LEVEL_VERSION: u32 = 2;
+
+fn version_1() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_version_1(version: &u32) -> bool {
+    *version == 1
+}
+
+/// First part of every topic, in both versions.
 pub const TOPIC_PREFIX: &str = "mdfm-device/v1";
 
 /// The four topics of a device.
@@ -85,6 +104,19 @@ pub struct Report {
     pub last_order: u64,
     /// Why that order was refused or failed; none if it was obeyed.
     pub last_refusal: Option<Refusal>,
+    /// The newest version of the protocol that the device speaks; the lower of its and the gateway's counts.
+    #[serde(default = "version_1", skip_serializing_if = "is_version_1")]
+    pub protocol: u32,
+    /// Its faults since it booted; from version 2 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faults: Option<FaultLevel>,
+}
+
+impl Report {
+    /// The faults as a level; `None` from a device of version 1, whose faults are known by its events alone.
+    pub fn fault_level(&self) -> Option<&FaultLevel> {
+        self.faults.as_ref().filter(|_| self.protocol >= FAULT_LEVEL_VERSION)
+    }
 }
 
 /// The code of a refusal: what was written, or runs, has another digest than the order says.

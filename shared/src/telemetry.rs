@@ -107,6 +107,12 @@ pub const ERROR_REBOOTS: &str = "unordered-reboots";
 /// detail once it is back. Every agent since the first writes it so.
 pub const ROLLBACK_ORDERED: &str = "rollback ordered";
 
+/// Part of the [`EventKind::StateChanged::detail`] of a confirmation where the device's own counters show every fault since the boot
+/// into the new firmware (device protocol version 2). Details of devices of version 1, and of earlier agents, lack it.
+pub const FAULTS_COUNTED: &str = "every fault is known by the device's counters";
+/// [`EventKind::DeviceError::code`] of faults that a device counted and no longer describes.
+pub const NOT_DESCRIBED: &str = "not-described";
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]

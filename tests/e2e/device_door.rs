@@ -58,7 +58,7 @@ fn a_device_with_a_client_certificate_passes_the_suite_over_tls_and_one_with_ano
     );
     let new = image(&dir, 1, 3_000_001);
     let right = device(&dir, &broker, "SN-1");
-    all_kept(&config, &new);
+    all_kept(&config, &new, 13);
     assert!(TcpStream::connect(address(&config)).is_err(), "the port without encryption is closed");
     drop(right);
     let _other = device(&dir, &broker, "SN-2");

@@ -32,6 +32,7 @@ mod on_site;
 mod parts;
 mod recall;
 mod single_sign_on;
+mod slots_and_state;
 mod stolen_coordinator;
 mod strategies;
 mod withdrawals;

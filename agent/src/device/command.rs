@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use mdfm_shared::device::{Command, Fault, Order, Refusal, Report};
+use mdfm_shared::device::{Command, FaultMessage, Order, Refusal, Report};
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::telemetry::FirmwareReport;
 use serde::Deserialize;
@@ -49,8 +49,8 @@ fn deadline_seconds() -> u64 {
 enum Line {
     /// The device's whole state; `lastOrder` and `lastRefusal` are the agent's to fill in.
     Report(Box<Report>),
-    /// A fault of the device, once.
-    Fault(Fault),
+    /// A fault of the device, once; numbered where the report holds it too.
+    Fault(FaultMessage),
     /// Why the order is refused; with exit code 10.
     Refusal { code: String, message: String },
     /// Bytes of the image that would survive a power cut.

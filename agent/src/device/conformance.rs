@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mdfm_shared::device::{Command, Order, Report};
+use mdfm_shared::device::{Command, FAULT_LEVEL_VERSION, FaultLevel, Order, Report};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::DEVICE_CHUNK_BYTES;
@@ -160,6 +160,22 @@ fn expect(holds: bool, what: impl FnOnce() -> String) -> Asked<()> {
     if holds { Ok(()) } else { Err(what()) }
 }
 
+/// Whether the fault counters of two boots keep the protocol; a device of version 1 has none.
+fn faults(before: &Report, after: &Report) -> Asked<String> {
+    if before.protocol < FAULT_LEVEL_VERSION {
+        return Ok(
+            "protocol version 1: faults are events, each sent once; the device weighs less in a phase's gate".into()
+        );
+    }
+    let level = |report: &Report| -> Asked<FaultLevel> {
+        let level = report.fault_level().ok_or("it speaks protocol version 2 and reports no `faults`")?;
+        level.check().map(|()| level.clone()).map_err(str::to_owned)
+    };
+    let (before, after) = (level(before)?, level(after)?);
+    expect(before.boot != after.boot, || format!("two boots have the same identity {:?}", before.boot))?;
+    Ok(format!("{} faults since boot {}", after.counts.total(), after.boot))
+}
+
 /// Asks everything, in an order in which each builds on what was asked before; ends at the first thing without which the rest means
 /// nothing. `told` hears each finding as it is made.
 pub(crate) async fn run(
@@ -267,6 +283,7 @@ pub(crate) async fn run(
         Ok("passed over".to_owned())
     };
     note("command: each number is handled once", once.await);
+    note("faults: counters and numbers that agree, and another identity after each boot", faults(&before, &trial));
     let other = FirmwareReport { sha256: Digest::of(b"another"), ..firmware.clone() };
     let on_trial =
         subject.refuses(Order::Begin { firmware: other, size_bytes, components: Vec::new() }, "onTrial").await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::gateway::Malformed;
-use mdfm_shared::device::{Command, Fault, Report};
+use mdfm_shared::device::{Command, FaultMessage, Report};
 use mdfm_shared::id::DeviceId;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -35,7 +35,7 @@ pub(crate) trait Attached: Send {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Said {
     Report(Box<Report>),
-    Fault(Fault),
+    Fault(FaultMessage),
     Malformed(Malformed),
 }
 

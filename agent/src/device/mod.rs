@@ -12,7 +12,7 @@ mod staging;
 use std::io;
 use std::time::Duration;
 
-use mdfm_shared::device::{Command, Fault, Report};
+use mdfm_shared::device::{Command, FaultMessage, Report};
 use mdfm_shared::id::DeviceId;
 use tokio::sync::mpsc;
 
@@ -26,14 +26,16 @@ pub(crate) use local::{Attached, Said, ToDevice};
 pub(crate) use mqtt::{DeviceLink, DeviceTls, check_tls};
 #[cfg(test)]
 pub(crate) use slots::{Factory, Pair, measured};
-pub(crate) use slots::{Reboot, SlotsConfig, SlotsDevice, boot, running_files as slot_base};
+pub(crate) use slots::{
+    Reboot, SlotDevices, SlotProblem, SlotsConfig, SlotsDevice, boot, running_files as slot_base, slot_problems,
+};
 pub(crate) use staging::{Driven, Staging};
 
 /// What devices tell the runner.
 #[derive(Debug)]
 pub(crate) enum DeviceEvent {
     Report(DeviceId, Box<Report>),
-    Fault(DeviceId, Fault),
+    Fault(DeviceId, FaultMessage),
     /// Something that is not what it should be, and what.
     Malformed(DeviceId, Malformed),
     /// A new connection of the device took the place of one that stood.
@@ -82,10 +84,11 @@ pub(crate) fn attach_slots(
     device: DeviceId,
     disk: &crate::disk::DiskHandle,
     config: &SlotsConfig,
+    all: &SlotDevices,
     events: mpsc::Sender<DeviceEvent>,
 ) -> io::Result<Way> {
-    let (disk, config) = (disk.clone(), config.clone());
-    let open = move || SlotsDevice::open(&disk, config.clone(), RebootProgram(config.reboot.clone()));
+    let (disk, config, all) = (disk.clone(), config.clone(), all.clone());
+    let open = move || SlotsDevice::open(&disk, config.clone(), all.clone(), RebootProgram(config.reboot.clone()));
     LocalDevice::start(device, open, SLOTS_POLL, events).map(Way::Local)
 }
 

@@ -6,8 +6,9 @@
 pub(crate) mod model;
 mod real;
 
+use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use real::Real;
@@ -15,9 +16,46 @@ pub(crate) use real::Real;
 /// A disk, cheap to clone.
 pub(crate) type DiskHandle = Arc<dyn Disk>;
 
-/// How a file is opened; always for reading and writing, its content is kept.
+/// What a path leads to, whatever its names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A block device by its number; a partition also by the number of its whole disk.
+    Device { number: u64, disk: Option<u64> },
+    /// A file or directory by its file system and inode.
+    Inode { device: u64, inode: u64 },
+    /// Nothing yet: a name below a directory that is there.
+    Missing { device: u64, inode: u64, name: PathBuf },
+}
+
+impl Place {
+    /// Whether what is written to one is written to the other.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Device { number: a, disk: in_a }, Self::Device { number: b, disk: in_b }) => {
+                a == b || *in_a == Some(*b) || *in_b == Some(*a)
+            }
+            _ => self == other,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device { number, .. } => {
+                write!(f, "block device {}:{}", nix::sys::stat::major(*number), nix::sys::stat::minor(*number))
+            }
+            Self::Inode { inode, .. } => write!(f, "inode {inode}"),
+            Self::Missing { name, .. } => write!(f, "file {}, not made yet", name.display()),
+        }
+    }
+}
+
+/// How a file is opened; its content is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Open {
+    /// It must be there, and is only read.
+    ReadOnly,
     /// It must be there.
     Existing,
     /// It is made, empty, if it is not there; its name is durable only after [`Disk::sync_dir`].
@@ -28,6 +66,11 @@ pub(crate) enum Open {
 pub(crate) trait Disk: Send + Sync {
     /// Makes a directory and those above it; those that are there already are no error.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
+    /// What a path leads to; symbolic links are followed only to block devices.
+    ///
+    /// # Errors
+    /// It is a link that is not followed, or neither a file, a directory nor a block device; the words say what to do.
+    fn place(&self, path: &Path) -> io::Result<Place>;
     /// Opens a file; symbolic links are followed only to block devices.
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>>;
     /// Gives a file another name, replacing what has it, in one step.
@@ -48,6 +91,8 @@ pub(crate) trait Disk: Send + Sync {
 
 /// An open file.
 pub(crate) trait DiskFile: Send {
+    /// What it is, as [`Disk::place`] says.
+    fn place(&self) -> io::Result<Place>;
     /// Its length in bytes; for a block device the device's.
     fn len_bytes(&self) -> io::Result<u64>;
     /// The length of what cannot grow: a block device.

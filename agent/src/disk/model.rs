@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Disk, DiskFile, Open};
+use super::{Disk, DiskFile, Open, Place};
 
 /// A sector is written whole or not at all.
 const SECTOR_BYTES: usize = 512;
@@ -205,6 +205,13 @@ impl Disk for Model {
         Ok(())
     }
 
+    fn place(&self, path: &Path) -> io::Result<Place> {
+        Ok(match self.state().seen.get(path) {
+            Some(inode) => Place::Inode { device: 0, inode: *inode as u64 },
+            None => Place::Missing { device: 0, inode: 0, name: path.to_owned() },
+        })
+    }
+
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
         let mut state = self.state();
         let inode = match state.seen.get(path) {
@@ -297,6 +304,10 @@ struct ModelFile {
 }
 
 impl DiskFile for ModelFile {
+    fn place(&self) -> io::Result<Place> {
+        Ok(Place::Inode { device: 0, inode: self.inode as u64 })
+    }
+
     fn len_bytes(&self) -> io::Result<u64> {
         Ok(self.disk.state().inodes[self.inode].seen.len() as u64)
     }

@@ -156,6 +156,8 @@ impl Site {
                 }),
                 last_order: self.last_order,
                 last_refusal: None,
+                protocol: 1,
+                faults: None,
             };
             self.gateway.device_report(self.now, &device(), report).expect("no disk fails");
             self.gateway.work(self.now).expect("no disk fails");

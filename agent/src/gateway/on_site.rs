@@ -60,6 +60,8 @@ impl DeviceState {
             "unorderedReboots": self.observation.settled().map(|o| o.unordered_reboots),
             "idContested": self.observation.settled().is_some_and(|o| o.contested),
             "unchangedSince": self.observation.settled().map(|o| o.since.to_string()),
+            "protocol": report.map(|r| r.protocol),
+            "faultCounts": report.and_then(|r| r.fault_level()).map(|level| level.counts),
         })
     }
 }

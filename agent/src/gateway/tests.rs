@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mdfm_shared::device::StagedReport;
+use mdfm_shared::device::{Fault, FaultLevel, FaultMessage, StagedReport};
 use mdfm_shared::directive::CommitAck;
 use mdfm_shared::fixture::{key, signed_root};
 use mdfm_shared::telemetry::{Event, FirmwareReport, Severity, TelemetryBatch};
@@ -62,6 +62,8 @@ fn report(boot_count: u64, words: &str) -> Report {
         staged: Some(staged),
         last_order: boot_count,
         last_refusal: Some(Refusal { order: boot_count, code: words.into(), message: words.into() }),
+        protocol: 1,
+        faults: None,
     }
 }
 
@@ -187,5 +189,41 @@ fn sec_10_a_flood_never_hides_a_critical_fault_from_the_installer() {
     let critical = |e: &Event| matches!(&e.kind, EventKind::DeviceError { code, .. } if code == "E-1000");
     assert!(events.iter().any(critical), "it is recorded too");
     drop(gateway);
+    std::fs::remove_dir_all(dir).expect("removes");
+}
+
+#[test]
+fn fld_26_a_numbered_event_is_recorded_once() {
+    let dir = std::env::temp_dir().join(format!("mdfm-numbered-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).expect("creates");
+    enrolled(&dir);
+    let mut gateway = start(&dir, now(0));
+    let fault = Fault { severity: Severity::Error, code: "E-1".into(), message: "pump".into() };
+    let mut level = FaultLevel::new("boot 1");
+    level.add(fault.clone());
+    let numbered = FaultMessage { fault: fault.clone(), number: Some(1) };
+    let counted = Report { protocol: 2, faults: Some(level), ..report(1, "words") };
+    // The event comes first, before the gateway has seen any report of the device; then both again, and once more after a restart.
+    for at in 1..4 {
+        gateway.device_fault(now(at), &device(1), numbered.clone()).expect("takes");
+        gateway.device_report(now(at), &device(1), counted.clone()).expect("takes");
+        if at == 2 {
+            drop(gateway);
+            gateway = start(&dir, now(at));
+        }
+    }
+    // A device whose reports carry no counters: its events are all that there is.
+    gateway.device_report(now(5), &device(2), report(1, "words")).expect("takes");
+    gateway.device_fault(now(5), &device(2), numbered).expect("takes");
+    gateway.device_fault(now(6), &device(2), fault).expect("takes");
+    let events = drain(&mut gateway, now(7));
+    let faults = |d: u8| {
+        let is_fault = |e: &&mdfm_shared::telemetry::Event| {
+            e.device == Some(device(d)) && matches!(e.kind, EventKind::DeviceError { .. })
+        };
+        events.iter().filter(is_fault).count()
+    };
+    assert_eq!((faults(1), faults(2)), (1, 2));
     std::fs::remove_dir_all(dir).expect("removes");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use mdfm_shared::device::FaultCounts;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::DeploymentId;
 use mdfm_shared::limits::RECALL_WINDOW_DEFAULT_MS;
@@ -61,6 +62,16 @@ pub(crate) enum Phase {
     RollbackFailed,
 }
 
+/// The faults of a device that were processed, by their counters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FaultsSeen {
+    /// Identity of the boot that the counters are of.
+    pub(crate) boot: String,
+    pub(crate) counts: FaultCounts,
+    /// Whether these counters cover the whole trial: it began in this boot, and every report since carried them.
+    pub(crate) covers_trial: bool,
+}
+
 /// Everything about one device that must survive a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Journal {
@@ -93,6 +104,8 @@ pub(crate) struct Journal {
     pub(crate) refused: Option<RefusedRelease>,
     /// Unordered reboots in 24 hours that the plan's release tolerates, from the manifest.
     pub(crate) reboots_per_day: Option<u32>,
+    /// What was processed of the device's faults; `None` for a device of protocol version 1.
+    pub(crate) faults_seen: Option<FaultsSeen>,
 }
 
 /// A confirmed installation, to which the journal returns when a later release ends before it touched the device.
@@ -115,7 +128,7 @@ pub(crate) struct RefusedRelease {
 }
 
 /// Fields at the end that journals of earlier versions lack; each of them begins as one zero byte.
-const ADDED_FIELDS: usize = 7;
+const ADDED_FIELDS: usize = 8;
 /// Rollback orders remembered; they expire long before so many were followed.
 const ORDERS_DONE_MAX: usize = 64;
 
@@ -141,6 +154,7 @@ impl Journal {
             kept: None,
             refused: None,
             reboots_per_day: None,
+            faults_seen: None,
         }
     }
 

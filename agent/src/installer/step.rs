@@ -1,7 +1,7 @@
 //! The transitions. Level-triggered: each looks at the phase, the newest wish and the newest report, never at which message
 //! came last, so lost, repeated and late messages end in the same place.
 
-use mdfm_shared::device::{Command, ComponentImage, Fault, Order, Refusal, Report, WRONG_DIGEST};
+use mdfm_shared::device::{Command, ComponentImage, Order, Refusal, Report, WRONG_DIGEST};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::limits::{CLOCK_TOLERANCE_MS, REBOOTS_PER_DAY_DEFAULT};
 use mdfm_shared::manifest::Component;
@@ -11,6 +11,7 @@ use mdfm_shared::telemetry::{
 };
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 
+use super::faults::FaultPace;
 use super::state::{BootId, Journal, Phase, Plan, QUARANTINE_FAILURES, RefusedRelease, Stamp};
 use super::{Authority, Effect, Input, Now, OnSite, Outcome, Target, Wish};
 use crate::image::Image;
@@ -40,10 +41,10 @@ const TRANSITIONS_MAX: usize = 16;
 /// The installer of one device.
 #[derive(Debug)]
 pub(crate) struct Installer {
-    journal: Journal,
+    pub(super) journal: Journal,
     boot: BootId,
     wish: Option<Wish>,
-    report: Option<(MonotonicMs, Report)>,
+    pub(super) report: Option<(MonotonicMs, Report)>,
     image_ready: Option<Digest>,
     /// The order that stands; volatile, after a restart a new one is given.
     ordered: Option<Given>,
@@ -61,6 +62,10 @@ pub(crate) struct Installer {
     strays: Churn,
     /// When firmware that somebody else installed was last adopted.
     adopted_at: Option<MonotonicMs>,
+    /// Bounds how often the device's fault counters are taken outside of a trial.
+    pub(super) fault_pace: FaultPace,
+    /// Whether the newest report's counters were lower than those of an earlier one of the same boot; volatile.
+    pub(super) counters_fell: bool,
 }
 
 /// An order that stands.
@@ -101,7 +106,7 @@ impl Churn {
 
 /// Why a device goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
+pub(super) enum Cause {
     /// The new firmware, or the device with it.
     Failure,
     /// Somebody's word, or that nobody wants the release any more.
@@ -110,7 +115,7 @@ enum Cause {
 
 pub(super) struct Step {
     pub(super) dirty: bool,
-    events: Vec<EventKind>,
+    pub(super) events: Vec<EventKind>,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -138,6 +143,8 @@ impl Installer {
             contradictions: Churn::default(),
             strays: Churn::default(),
             adopted_at: None,
+            fault_pace: FaultPace::new(now),
+            counters_fell: false,
         }
     }
 
@@ -269,6 +276,14 @@ impl Installer {
         // Another machine, or this one before it was set back, may have given orders with higher numbers.
         self.last_order = self.last_order.max(report.last_order.min(ORDER_SEEN_MAX));
         self.report = Some((now.mono, report));
+        // A report that shows the first boot of the new firmware begins the trial in which its faults count; in a trial they count
+        // before it can end well.
+        for _ in 0..TRANSITIONS_MAX {
+            if matches!(self.journal.phase, Phase::Probation { .. }) || !self.advance(now, step) {
+                break;
+            }
+        }
+        self.take_fault_level(now, step);
     }
 
     pub(super) fn newest_report(&self) -> Option<Report> {
@@ -337,36 +352,6 @@ impl Installer {
         step.events.push(EventKind::LocalAction { command, uid });
     }
 
-    fn take_fault(&mut self, now: Now, fault: &Fault, step: &mut Step) {
-        step.events.push(EventKind::DeviceError {
-            severity: fault.severity,
-            code: fault.code.clone(),
-            message: fault.message.clone(),
-        });
-        let Some(budget) = self.journal.plan.as_ref().map(|p| p.health.error_budget) else { return };
-        if let Phase::Probation { errors, .. } = &mut self.journal.phase {
-            match fault.severity {
-                Severity::Warning => return,
-                Severity::Error => *errors += 1,
-                Severity::Critical => *errors = u32::MAX,
-            }
-            step.dirty = true;
-            let errors = *errors;
-            if errors > budget {
-                let what = format!("{:?} {}: {}", fault.severity, fault.code, fault.message);
-                self.go_back(
-                    now,
-                    Cause::Failure,
-                    format!("error budget of {budget} spent in probation by {what}"),
-                    step,
-                );
-            }
-        } else if matches!(self.journal.phase, Phase::Activating { .. }) && fault.severity == Severity::Critical {
-            let what = format!("critical error while activating, {}: {}", fault.code, fault.message);
-            self.go_back(now, Cause::Failure, what, step);
-        }
-    }
-
     /// Reboots that nobody ordered: over the budget they are an error, and on trial the end of it.
     fn take_reboots(&mut self, now: Now, before: u32, recent: u32, step: &mut Step) {
         let budget = self.journal.reboots_per_day.unwrap_or(REBOOTS_PER_DAY_DEFAULT);
@@ -429,7 +414,7 @@ impl Installer {
         }
     }
 
-    fn go_back(&mut self, now: Now, cause: Cause, reason: String, step: &mut Step) {
+    pub(super) fn go_back(&mut self, now: Now, cause: Cause, reason: String, step: &mut Step) {
         let since = self.stamp(now);
         let ran = |p: &&Plan| {
             self.report.as_ref().is_none_or(|(_, r)| r.confirmed || r.running.sha256 == p.image.firmware.sha256)
@@ -583,9 +568,8 @@ impl Installer {
         if report.running.sha256 != plan.image.firmware.sha256 {
             return self.leave_stray_trial(now, step);
         }
-        let since = self.stamp(now);
         step.effects.push(Effect::StopStaging);
-        self.enter(Phase::Probation { since, errors: 0 }, "the device runs the release already".into(), step);
+        self.begin_trial(now, "the device runs the release already", step);
         true
     }
 
@@ -640,7 +624,7 @@ impl Installer {
         if already {
             self.journal.confirmed_at = Some(confirmed_at);
             self.journal.confirmed = self.journal.plan.as_ref().map(|p| p.image.firmware.clone());
-            self.enter(Phase::Confirmed, "the device runs this release already".into(), step);
+            self.enter(Phase::Confirmed, format!("the device runs this release already; {}", self.fault_proof()), step);
         } else {
             self.collect("release approved, collecting the image", step);
         }
@@ -780,8 +764,7 @@ impl Installer {
         let report = self.report.as_ref().map(|(_, r)| r.clone());
         if let Some(report) = report.as_ref().filter(|r| r.running.sha256 == plan.image.firmware.sha256) {
             if report.secure_boot {
-                let since = self.stamp(now);
-                self.enter(Phase::Probation { since, errors: 0 }, "new firmware booted, on trial".into(), step);
+                self.begin_trial(now, "new firmware booted, on trial", step);
             } else {
                 let reason = "the boot loader no longer vouches for what it started (secure-boot flag lost)";
                 self.go_back(now, Cause::Failure, reason.into(), step);
@@ -894,7 +877,7 @@ impl Installer {
             self.journal.confirmed = Some(plan.image.firmware);
             self.journal.confirmed_at = Some(now.utc);
             self.journal.failures = 0;
-            let detail = format!("healthy for {} ms, made permanent", plan.health.probation_ms);
+            let detail = format!("healthy for {} ms, made permanent; {}", plan.health.probation_ms, self.fault_proof());
             self.enter(Phase::Confirmed, detail, step);
             return true;
         }

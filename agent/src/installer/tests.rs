@@ -1,6 +1,7 @@
 //! The installer against a modelled device: single promises first, then any order of any inputs.
 
 mod bench;
+mod faults;
 mod hands;
 
 use mdfm_shared::manifest::Component;
@@ -289,7 +290,7 @@ fn sec_12_journals_of_earlier_versions_load_and_are_dated() {
     let bytes = mdfm_shared::wire::encode(&undated);
     // Earlier versions wrote everything but the last few fields, each of which begins as one zero byte.
     let mut loaded = undated.clone();
-    for added in [7, 3, 1] {
+    for added in [8, 4, 2, 1] {
         let (old, zeros) = bytes.split_at(bytes.len() - added);
         assert!(zeros.iter().all(|b| *b == 0));
         loaded = Journal::decode(old).expect("an old journal");
@@ -300,7 +301,7 @@ fn sec_12_journals_of_earlier_versions_load_and_are_dated() {
     assert_eq!(loaded.recall_ends_at(), Some(now.plus_ms(14 * DAY_MS)));
     assert_eq!(Journal::decode(&mdfm_shared::wire::encode(&loaded)), Ok(loaded));
     let bytes = mdfm_shared::wire::encode(&Journal::new());
-    assert_eq!(Journal::decode(&bytes[..bytes.len() - 7]), Ok(Journal::new()));
+    assert_eq!(Journal::decode(&bytes[..bytes.len() - 8]), Ok(Journal::new()));
 }
 
 #[test]
@@ -853,9 +854,9 @@ proptest! {
     /// without having touched it.
     #[test]
     fn invariant_3_any_history_ends_on_good_firmware(
-        flaw in flaw(), streams in any::<bool>(), acts in prop::collection::vec(act(), 0..60)
+        flaw in flaw(), streams in any::<bool>(), counts_faults in any::<bool>(), acts in prop::collection::vec(act(), 0..60)
     ) {
-        let mut bench = Bench::new(flaw);
+        let mut bench = if counts_faults { Bench::version_2(flaw) } else { Bench::new(flaw) };
         bench.streams = streams;
         bench.report();
         let mut held = None;
@@ -946,6 +947,10 @@ proptest! {
         prop_assert!(bench.device.trial.is_none(), "left on trial in {:?}", state);
         prop_assert_eq!(Some(bench.device.running()), bench.disk.confirmed.clone(), "{:?}", state);
         prop_assert!(bench.device.flaw == Flaw::None || bench.device.permanent == firmware(1));
+        if let Some(level) = &bench.device.faults {
+            let seen = bench.disk.faults_seen.as_ref().map(|s| (&s.boot, s.counts));
+            prop_assert_eq!(seen, Some((&level.boot, level.counts)), "every fault of this boot is known");
+        }
     }
 }
 

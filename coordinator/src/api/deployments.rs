@@ -74,6 +74,8 @@ pub(crate) struct DeviceProgressView {
     detail: Option<String>,
     errors: u32,
     silent: bool,
+    /// It confirmed the release, and its own fault counters covered the whole trial (device protocol version 2).
+    counts_faults: bool,
     #[schema(value_type = Option<String>)]
     ordered_back: Option<OrderedBack>,
     /// Left the release by order: that does not count as its failure.
@@ -430,6 +432,7 @@ fn view(state: &domain::State, id: &DeploymentId, deployment: &Deployment, own: 
             detail: install.map(|i| i.detail.clone()),
             errors: progress.errors,
             silent: progress.silent,
+            counts_faults: progress.counts_faults,
             ordered_back: progress.ordered_back,
             left_by_order: progress.left_by_order,
             stays: progress.stays,

@@ -5,7 +5,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::Action;
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId};
 use mdfm_shared::record::{Actor, AuditRecord, Outcome};
-use mdfm_shared::telemetry::{Event as Reported, EventKind, FirmwareReport, InstallState};
+use mdfm_shared::telemetry::{Event as Reported, EventKind, FAULTS_COUNTED, FirmwareReport, InstallState};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::Role;
 
@@ -87,7 +87,7 @@ impl Engine {
             manifest: event.manifest,
             deployment: event.deployment.clone(),
             running: event.running,
-            detail: String::new(),
+            detail: FAULTS_COUNTED.into(),
         };
         let reported = Reported { device: Some(event.device.clone()), at: now, kind };
         self.state.apply_report(now, event.gateway, &reported);

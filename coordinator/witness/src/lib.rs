@@ -174,6 +174,7 @@ fn tls(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {
 }
 
 async fn serve(config: Config, cosigner: Cosigner, tls: Option<TlsAcceptor>) -> anyhow::Result<()> {
+    mdfm_service::check_directory("data_dir", &config.data_dir)?;
     let lock =
         std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(config.data_dir.join("lock"))?;
     let _lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusiveNonblock)

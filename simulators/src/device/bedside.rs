@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use mdfm_shared::device::FaultCounts;
 use mdfm_shared::id::DeviceId;
 use serde::Deserialize;
 use serde_json::json;
@@ -74,8 +75,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
                 .enumerate()
                 .map(|(i, f)| json!({ "number": i + 1, "severity": f.severity, "code": f.code, "message": f.message }))
                 .collect();
+            let mut counts = FaultCounts::default();
+            active(Kind::Error).for_each(|f| counts.add(f.severity));
             let status = json!({
-                "bootCount": booted.boot_count, "beat": beat, "inUse": arguments.dir.join("in-use").exists(), "faults": faults,
+                "bootCount": booted.boot_count, "beat": beat, "inUse": arguments.dir.join("in-use").exists(),
+                "faults": faults, "faultCounts": counts,
             });
             if active(Kind::Silent).next().is_none() {
                 write(&arguments.dir, &status)?;

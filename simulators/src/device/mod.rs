@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use mdfm_shared::device::{self, Channel, Command, Fault, Refusal, Report};
+use mdfm_shared::device::{self, Channel, Command, Fault, FaultLevel, FaultMessage, PROTOCOL_VERSION, Refusal, Report};
+use mdfm_shared::digest::Digest;
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::DEVICE_PACKET_BYTES_MAX;
 use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, QoS, TlsConfiguration, Transport};
@@ -78,6 +79,9 @@ pub(crate) struct Arguments {
     /// Faults, as TOML.
     #[arg(long)]
     script: Option<PathBuf>,
+    /// Version of the device protocol that it speaks: 2 counts its faults in its reports, 1 sends events alone.
+    #[arg(long, default_value_t = PROTOCOL_VERSION, value_parser = clap::value_parser!(u32).range(1..=i64::from(PROTOCOL_VERSION)))]
+    protocol: u32,
 }
 
 /// Runs the device until it is killed.
@@ -98,10 +102,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         tokio::time::sleep(Duration::from_millis(arguments.boot_ms)).await;
         let running = flash.boot(&script)?;
         tracing::info!(device = %arguments.id, version = running.report.version, confirmed = flash.is_confirmed(), "booted");
-        let mut session = Session::connect(&arguments, secret.as_deref().map(str::trim), &script, running)?;
+        let mut session =
+            Session::connect(&arguments, secret.as_deref().map(str::trim), &script, running, flash.boot_count())?;
         session.serve(&mut flash).await?;
         tracing::info!(device = %arguments.id, "rebooting");
     }
+}
+
+/// Another one with each boot of each device.
+fn boot_identity(serial: &str, boot_count: u64) -> String {
+    Digest::of(format!("{serial}/{boot_count}").as_bytes()).short()
 }
 
 /// TLS towards the gateway, with the device's own certificate and key where it has them.
@@ -130,6 +140,8 @@ struct Session<'a> {
     event_loop: EventLoop,
     last_refusal: Option<Refusal>,
     fired: Vec<bool>,
+    /// Its faults since this boot; `None` where it speaks version 1.
+    faults: Option<FaultLevel>,
 }
 
 /// What an order leads to.
@@ -144,6 +156,7 @@ impl<'a> Session<'a> {
         secret: Option<&str>,
         script: &'a Script,
         running: Running,
+        boot_count: u64,
     ) -> anyhow::Result<Self> {
         let (host, port) = arguments.broker.rsplit_once(':').context("--broker must be host:port")?;
         let mut options = MqttOptions::new(arguments.id.as_str(), host, port.parse()?);
@@ -159,7 +172,9 @@ impl<'a> Session<'a> {
         options.set_max_packet_size(DEVICE_PACKET_BYTES_MAX, DEVICE_PACKET_BYTES_MAX);
         let (client, event_loop) = AsyncClient::new(options, 64);
         let fired = vec![false; script.faults().len()];
-        Ok(Self { arguments, script, running, booted: Instant::now(), client, event_loop, last_refusal: None, fired })
+        let faults = (arguments.protocol >= 2).then(|| FaultLevel::new(boot_identity(&arguments.serial, boot_count)));
+        let booted = Instant::now();
+        Ok(Self { arguments, script, running, booted, client, event_loop, last_refusal: None, fired, faults })
     }
 
     fn in_use(&self) -> bool {
@@ -187,6 +202,8 @@ impl<'a> Session<'a> {
             staged: flash.staged().map(Staged::report),
             last_order: flash.last_order(),
             last_refusal: self.last_refusal.clone(),
+            protocol: self.arguments.protocol,
+            faults: self.faults.clone(),
         }
     }
 
@@ -249,7 +266,8 @@ impl<'a> Session<'a> {
                 let (code, message) = (fault.code.clone(), fault.message.clone());
                 let fault = Fault { severity: fault.severity, code, message };
                 tracing::info!(?fault, "fault");
-                self.publish(Channel::Event, device::encode(&fault));
+                let number = self.faults.as_mut().map(|level| level.add(fault.clone()));
+                self.publish(Channel::Event, device::encode(&FaultMessage { fault, number }));
             }
         }
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use mdfm_shared::device::{Command, Report};
+use mdfm_shared::device::{Command, FaultLevel, PROTOCOL_VERSION, Report};
 use mdfm_shared::digest::Digest;
 use serde::Deserialize;
 use serde_json::json;
@@ -84,6 +84,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<i32> {
                 staged: flash.staged().map(Staged::report),
                 last_order: 0,
                 last_refusal: None,
+                protocol: PROTOCOL_VERSION,
+                faults: Some(FaultLevel::new(super::boot_identity(&arguments.serial, flash.boot_count()))),
             };
             say(&json!({ "report": report }))?;
         }

@@ -1,6 +1,8 @@
 //! A device of the world: a boot loader, two slots, a patient now and then. It follows `docs/device-protocol.md`.
 
-use mdfm_shared::device::{Command, Fault, Order, Refusal, Report, StagedReport};
+use mdfm_shared::device::{
+    Command, Fault, FaultLevel, FaultMessage, Order, PROTOCOL_VERSION, Refusal, Report, StagedReport,
+};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::telemetry::{FirmwareReport, Severity};
 
@@ -37,6 +39,12 @@ pub(super) struct Device {
     /// When the running firmware was started.
     booted_at_ms: u64,
     faulted: bool,
+    /// Faults since the boot; `None` for a device of protocol version 1, which sends each as an event, once.
+    faults: Option<FaultLevel>,
+    /// When it found its latest fault.
+    pub(super) fault_at_ms: u64,
+    /// Faults that it found so far.
+    pub(super) faults_found: u64,
     boot_ms: u64,
     /// Commands that rebooted it while it was in use: there must never be one.
     pub(super) reboots_in_use: u32,
@@ -54,7 +62,7 @@ pub(super) enum Obeyed {
 }
 
 impl Device {
-    pub(super) fn new(serial: &str, factory: FirmwareReport, boot_ms: u64) -> Self {
+    pub(super) fn new(serial: &str, factory: FirmwareReport, boot_ms: u64, protocol: u32) -> Self {
         Self {
             serial: serial.to_owned(),
             permanent: factory,
@@ -68,6 +76,9 @@ impl Device {
             booting_until_ms: 0,
             booted_at_ms: 0,
             faulted: false,
+            faults: (protocol == PROTOCOL_VERSION).then(|| FaultLevel::new("boot 1")),
+            fault_at_ms: 0,
+            faults_found: 0,
             boot_ms,
             reboots_in_use: 0,
         }
@@ -113,6 +124,7 @@ impl Device {
         self.silent = false;
         self.refusal = None;
         self.faulted = false;
+        self.faults = self.faults.as_ref().map(|_| FaultLevel::new(format!("boot {}", self.boots)));
         self.booting_until_ms = now_ms + self.boot_ms;
         self.booted_at_ms = self.booting_until_ms;
         match self.trial {
@@ -160,7 +172,22 @@ impl Device {
             staged,
             last_order: self.last_order,
             last_refusal: self.refusal.clone(),
+            protocol: if self.faults.is_some() { PROTOCOL_VERSION } else { 1 },
+            faults: self.faults.clone(),
         })
+    }
+
+    /// Its faults since the boot; `None` for a device of protocol version 1.
+    pub(super) fn fault_level(&self) -> Option<&FaultLevel> {
+        self.faults.as_ref()
+    }
+
+    /// Takes down a fault; returns the event that says it.
+    pub(super) fn note(&mut self, now_ms: u64, fault: Fault) -> FaultMessage {
+        self.fault_at_ms = now_ms;
+        self.faults_found += 1;
+        let number = self.faults.as_mut().map(|level| level.add(fault.clone()));
+        FaultMessage { fault, number }
     }
 
     /// A fault of flawed firmware, once it is due.

@@ -34,6 +34,9 @@ pub(crate) struct Arguments {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
+    /// Take a first seed that was never used instead of `--from`; it is printed.
+    #[arg(long, conflicts_with = "from")]
+    fresh: bool,
     /// One scenario from a TOML file instead.
     #[arg(long)]
     scenario: Option<PathBuf>,
@@ -113,13 +116,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
         let (transcript, broken) = rehearse(&text)?;
         if arguments.transcript {
-            print(transcript.trim_end());
+            transcript.lines().for_each(print);
         }
         anyhow::ensure!(broken.is_none(), "{}: {}", file.display(), broken.unwrap_or_default());
         return Ok(());
     }
-    let next = AtomicU64::new(arguments.from);
-    let until = arguments.from + arguments.seeds;
+    let from = if arguments.fresh { fresh_seed() } else { arguments.from };
+    let until = from.checked_add(arguments.seeds).context("--from and --seeds are too large")?;
+    let hostile = if arguments.hostile { " --hostile" } else { "" };
+    let again = format!("mdfm-sim world{hostile} --seeds {} --from {from}", arguments.seeds);
+    if arguments.fresh {
+        print(&format!("fresh seeds {from} to {}; the same again: {again}", until.saturating_sub(1)));
+    }
+    let next = AtomicU64::new(from);
     let sum = Mutex::new(Sum::default());
     let jobs = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     std::thread::scope(|scope| {
@@ -146,8 +155,21 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         endings.join(", "),
         sum.failed.len()
     ));
-    anyhow::ensure!(sum.failed.is_empty(), "worlds that broke a rule: {:?}", sum.failed);
+    let repeat: Vec<String> =
+        sum.failed.iter().map(|seed| format!("mdfm-sim world{hostile} --seeds 1 --from {seed} --transcript")).collect();
+    anyhow::ensure!(
+        repeat.is_empty(),
+        "{} worlds broke a rule; all of them again: {again}; one by one: {}",
+        repeat.len(),
+        repeat.join("; ")
+    );
     Ok(())
+}
+
+/// The first of a run of seeds that was never run before: the microseconds of the clock, far above the fixed seeds.
+fn fresh_seed() -> u64 {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX / 2)
 }
 
 /// One world; a failing one is shrunk, written down and printed.
@@ -162,7 +184,7 @@ fn one(arguments: &Arguments, seed: u64, sum: &Mutex<Sum>) {
         outcome.broken = Some(oracle::Broken::new("invariant 8: the same seed gave another run"));
     }
     if arguments.transcript {
-        print(&outcome.transcript.join("\n"));
+        outcome.transcript.iter().for_each(|line| print(line));
     }
     if let Some(broken) = &outcome.broken {
         print(&format!("seed {seed}: {broken}"));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_agent::rehearsal::Agent;
 use mdfm_coordinator::rehearsal::DeploymentReport;
+use mdfm_shared::device::{FaultCounts, FaultLevel};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId};
 use mdfm_shared::record::{ActorKind, AuditRecord, Outcome};
@@ -75,6 +76,8 @@ pub(super) struct Oracle {
     /// Devices that the log says were told to boot a new slot.
     logged_activations: BTreeMap<DeviceId, u64>,
     ordered: BTreeMap<DeviceId, BTreeSet<Digest>>,
+    /// Faults of each device in the log, by the gateway that reported them.
+    faults: BTreeMap<(GatewayId, DeviceId), u64>,
     adversary: Option<Adversary>,
     /// The hospital of the gateway that the adversary holds, where its word may move nobody else.
     confined: Option<HospitalId>,
@@ -139,6 +142,7 @@ impl Oracle {
             epochs: BTreeSet::new(),
             logged_activations: BTreeMap::new(),
             ordered: BTreeMap::new(),
+            faults: BTreeMap::new(),
             adversary: scenario.adversary,
             confined: confined(scenario),
             ordered_by_a_person: false,
@@ -212,6 +216,9 @@ impl Oracle {
                 self.batches.insert(signed.digest());
                 self.committed.insert(batch.gateway.clone(), (batch.epoch, batch.sequence, signed.digest()));
                 for event in batch.events {
+                    if let (Some(device), EventKind::DeviceError { .. }) = (&event.device, &event.kind) {
+                        *self.faults.entry((batch.gateway.clone(), device.clone())).or_default() += 1;
+                    }
                     if let (Some(device), EventKind::StateChanged { state: InstallState::Activating, .. }) =
                         (event.device, event.kind)
                     {
@@ -404,6 +411,30 @@ impl Oracle {
         must!(
             own == InstallState::Idle || returned || state == Some(own),
             "DESIGN 10.5: the installation of {device} is {own:?}, the log says {state:?}"
+        );
+        Ok(())
+    }
+
+    /// The faults of a device of protocol version 2 after the calm: none of its boot was missed, none is in the log twice.
+    pub(super) fn faults(
+        &self,
+        device: &DeviceId,
+        gateway: &GatewayId,
+        level: &FaultLevel,
+        seen: Option<(&str, FaultCounts)>,
+        found: u64,
+    ) -> Result<(), Broken> {
+        must!(
+            seen == Some((&level.boot, level.counts)),
+            "FLD-26: {device} counted {:?} in {}, its gateway knows of {seen:?}",
+            level.counts,
+            level.boot
+        );
+        let logged = self.faults.get(&(gateway.clone(), device.clone())).copied().unwrap_or(0);
+        must!(
+            (level.counts.total()..=found).contains(&logged),
+            "FLD-26: {device} found {found} faults, {} of them since its boot; the log holds {logged}",
+            level.counts.total()
         );
         Ok(())
     }

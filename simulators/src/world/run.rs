@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use mdfm_agent::rehearsal::{Agent, Enrolment, Fetched, Memory, Now, Output};
 use mdfm_coordinator::rehearsal::{Act, Coordinator};
-use mdfm_shared::device::{Command, Fault, Order, Report};
+use mdfm_shared::device::{Command, Fault, FaultMessage, Order, PROTOCOL_VERSION, Report};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId, HospitalId};
 use mdfm_shared::telemetry::{FirmwareReport, InstallState};
@@ -41,6 +41,8 @@ const HEARTBEAT_MS: u64 = 10_000;
 const SILENCE_MS: u64 = 60_000;
 /// Time between two looks of people at their screens.
 const PEOPLE_MS: u64 = 5_000;
+/// A fault found so long before the end is in the log by then.
+const SETTLED_MS: u64 = 120_000;
 /// Events of one world at most: more would be a loop of our own making.
 const EVENTS_MAX: u64 = 20_000_000;
 
@@ -56,7 +58,7 @@ enum Event {
     Staged { device: usize, firmware: FirmwareReport },
     DeviceTick { device: usize },
     Report { device: usize, life: u64, report: Box<Report> },
-    Fault { device: usize, life: u64, fault: Fault },
+    Fault { device: usize, life: u64, fault: FaultMessage },
     Order { device: usize, command: Command },
     CoordinatorTick,
     CoordinatorStart,
@@ -134,6 +136,8 @@ struct Site {
     home: usize,
     device: Device,
     plugged: bool,
+    /// The firmware that a device of protocol version 1 ran when its gateway missed a fault: nobody can know of it.
+    missed_fault: Option<Digest>,
 }
 
 /// What became of a world.
@@ -366,13 +370,16 @@ impl<'a> World<'a> {
                     let device: DeviceId = id(&format!("DEV-{h}-{g}-{d}"));
                     must(self.act("operator", setup::new_device(&device, &hospital, &gateway)));
                     let boot_ms = self.rng.between(1_000, 8_000);
+                    let is_version_1 = self.scenario.fleet.version_1.contains(&(self.sites.len() + 1));
+                    let protocol = if is_version_1 { 1 } else { PROTOCOL_VERSION };
                     self.gateways[n].devices.insert(device.clone(), self.sites.len());
                     self.sites.push(Site {
-                        device: Device::new(device.as_str(), setup::factory(), boot_ms),
+                        device: Device::new(device.as_str(), setup::factory(), boot_ms, protocol),
                         id: device,
                         gateway: n,
                         home: n,
                         plugged: true,
+                        missed_fault: None,
                     });
                 }
                 let start = self.rng.between(0, 2_000);
@@ -470,7 +477,10 @@ impl<'a> World<'a> {
             Event::Fault { device, life, fault } => {
                 let (gateway, name) = (self.sites[device].gateway, self.sites[device].id.clone());
                 if self.gateways[gateway].life == life {
-                    return self.with_agent(gateway, |agent, now| agent.device_fault(now, &name, fault));
+                    self.with_agent(gateway, |agent, now| agent.device_fault(now, &name, fault))?;
+                }
+                if self.gateways[gateway].life != life {
+                    self.miss_fault(device);
                 }
             }
             Event::Order { device, command } => self.obey(device, &command)?,
@@ -740,7 +750,7 @@ impl<'a> World<'a> {
         if let Some(fault) = fault {
             let name = self.sites[device].id.to_string();
             self.say(&name, &format!("reports {:?} {}", fault.severity, fault.code));
-            self.send_fault(device, fault);
+            self.find_fault(device, fault);
         }
         self.after(REPORT_MS, Event::DeviceTick { device });
     }
@@ -759,11 +769,30 @@ impl<'a> World<'a> {
         }
     }
 
-    fn send_fault(&mut self, device: usize, fault: Fault) {
+    /// A device finds a fault: it sends the event, once, and a report, as on every change.
+    fn find_fault(&mut self, device: usize, fault: Fault) {
+        let fault = self.sites[device].device.note(self.now_ms, fault);
         let site = &self.sites[device];
-        let life = self.gateways[site.gateway].life;
-        if site.plugged {
+        let gateway = &self.gateways[site.gateway];
+        if site.plugged && gateway.agent.is_some() {
+            let life = gateway.life;
             self.after(20, Event::Fault { device, life, fault });
+        } else {
+            self.miss_fault(device);
+        }
+        if self.sites[device].device.fault_level().is_some() {
+            self.send_report(device);
+        }
+    }
+
+    /// The gateway was away when the device sent its event. Of version 2 the next report says it again; of version 1 it is lost.
+    fn miss_fault(&mut self, device: usize) {
+        let site = &mut self.sites[device];
+        if site.device.fault_level().is_none() {
+            let running = site.device.running(&Self::flaw_of(&self.flaws, device)).sha256;
+            site.missed_fault = Some(running);
+            let name = site.id.to_string();
+            self.say(&name, "speaks version 1 and its gateway is away: the fault is lost");
         }
     }
 
@@ -830,7 +859,15 @@ impl<'a> World<'a> {
         for (n, site) in self.sites.iter().enumerate().filter(|(_, s)| hostile != Some(s.gateway)) {
             let flaws = Self::flaw_of(&self.flaws, n);
             let running = site.device.running(&flaws).sha256;
-            let flaw = flaws(running);
+            // What a device of version 1 said to nobody, nobody can judge; it weighs less in gates for that.
+            let flaw = flaws(running).filter(|_| site.missed_fault != Some(running));
+            if let Some(level) =
+                site.device.fault_level().filter(|_| site.device.fault_at_ms + SETTLED_MS < self.now_ms)
+            {
+                let agent = self.gateways[site.gateway].agent.as_ref();
+                let seen = agent.and_then(|a| a.faults_seen(&site.id));
+                self.oracle.faults(&site.id, &self.gateways[site.gateway].id, level, seen, site.device.faults_found)?;
+            }
             self.oracle.at_rest(&site.id, running, site.device.permanent.sha256, site.device.is_on_trial(), flaw)?;
             self.observed_as_it_is(n)?;
         }

@@ -56,6 +56,9 @@ pub(super) struct Fleet {
     /// How far the clocks of gateways run too fast or too slow, in millionths; each has its own part of it.
     #[serde(default)]
     pub(super) drift_ppm_max: u32,
+    /// Devices that speak version 1 of the device protocol, 1 for the first of the fleet: they send each fault once.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) version_1: BTreeSet<usize>,
 }
 
 /// Who means harm. Numbers are 1 for the first.
@@ -85,6 +88,9 @@ pub(super) struct Authority {
     #[serde(default)]
     pub(super) order_back: Vec<(u64, usize)>,
 }
+
+/// One device in so many speaks protocol version 1, in a made-up world.
+const VERSION_1_ONE_IN: u64 = 5;
 
 /// The line between gateways and coordinator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -306,6 +312,7 @@ impl Scenario {
             asked: BTreeSet::new(),
             windows_s: Vec::new(),
             drift_ppm_max: if rng.one_in(2) { 500 } else { 0 },
+            version_1: BTreeSet::new(),
         };
         let rough = rng.one_in(2);
         let network = Network {
@@ -327,6 +334,9 @@ impl Scenario {
             event: Vec::new(),
         };
         let devices = scenario.devices();
+        // Drawn apart, so that everything else of a seed's world stays what it was.
+        let mut versions = Rng::new(seed, 6);
+        scenario.fleet.version_1 = (1..=devices).filter(|_| versions.one_in(VERSION_1_ONE_IN)).collect();
         let releases = rng.between(1, 2);
         for n in 0..releases {
             let strategy = *rng.pick(&["Progressive", "Canary", "Emergency", "Scheduled"]);

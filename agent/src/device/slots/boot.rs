@@ -37,7 +37,7 @@ fn measure(disk: &DiskHandle, files: &[(PathBuf, u64)]) -> io::Result<(Vec<Diges
     let mut each = Vec::new();
     let mut buffer = vec![0; READ_BYTES as usize];
     for (path, size_bytes) in files {
-        let file = open(disk, path, Open::Existing)?;
+        let file = open(disk, path, Open::ReadOnly)?;
         let mut hash = Sha256::new();
         let mut at = 0;
         while at < *size_bytes {
@@ -62,7 +62,7 @@ fn measure(disk: &DiskHandle, files: &[(PathBuf, u64)]) -> io::Result<(Vec<Diges
 pub(super) fn measure_factory(disk: &DiskHandle, config: &SlotsConfig) -> io::Result<Content> {
     let mut files = Vec::new();
     for pair in &config.pair {
-        files.push((pair.a.clone(), open(disk, &pair.a, Open::Existing)?.len_bytes()?));
+        files.push((pair.a.clone(), open(disk, &pair.a, Open::ReadOnly)?.len_bytes()?));
     }
     let (each, whole) = measure(disk, &files)?;
     let component = |((pair, sha256), (_, size_bytes)): ((&super::Pair, Digest), (PathBuf, u64))| ComponentImage {

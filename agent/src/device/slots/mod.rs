@@ -4,6 +4,7 @@
 //! Image data is hashed on its way into the slot and never read back here; the boot side measures what it starts.
 
 mod boot;
+mod places;
 mod record;
 mod writer;
 
@@ -11,7 +12,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::gateway::Malformed;
-use mdfm_shared::device::{Command, ComponentImage, Fault, Order, Refusal, Report, StagedReport, WRONG_DIGEST};
+use mdfm_shared::device::{
+    Command, ComponentImage, FaultCounts, FaultLevel, NumberedFault, Order, PROTOCOL_VERSION, Refusal, Report,
+    StagedReport, WRONG_DIGEST,
+};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::telemetry::FirmwareReport;
 use serde::Deserialize;
@@ -21,6 +25,7 @@ use crate::disk::{self, DiskHandle, Open};
 use crate::image::Files;
 
 pub(crate) use boot::boot;
+pub(crate) use places::{SlotDevices, SlotProblem, problems as slot_problems};
 pub(crate) use record::Slot;
 use record::{Content, Record, RecordFile};
 use writer::Writer;
@@ -116,20 +121,25 @@ struct Status {
     /// Whether whatever started the device vouches for what it started.
     #[serde(default = "yes")]
     secure_boot: bool,
+    /// The latest faults of the boot.
     #[serde(default)]
     faults: Vec<NumberedFault>,
+    /// All of them by severity; `None` from a device's side that speaks version 1.
+    #[serde(default)]
+    fault_counts: Option<FaultCounts>,
+}
+
+impl Status {
+    /// The faults as a level. The boot record counts boots, which tells them apart.
+    fn fault_level(&self) -> Option<FaultLevel> {
+        let counts = self.fault_counts?;
+        let level = FaultLevel { counts, ..FaultLevel::new(format!("boot {}", self.boot_count)) };
+        Some(level.with_latest(self.faults.clone()))
+    }
 }
 
 fn yes() -> bool {
     true
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-struct NumberedFault {
-    /// Grows with each fault of a boot: each is reported once.
-    number: u64,
-    #[serde(flatten)]
-    fault: Fault,
 }
 
 /// Makes the device boot.
@@ -145,6 +155,10 @@ pub(crate) trait Reboot: Send {
 pub(crate) struct SlotsDevice<R> {
     disk: DiskHandle,
     config: SlotsConfig,
+    /// This device and the others of the gateway whose slots lie on it: no slot is written to that is another's too.
+    all: SlotDevices,
+    /// What keeps its slots from being written to, and is not reported yet.
+    problem: Option<String>,
     file: RecordFile,
     record: Record,
     writer: Option<Writer>,
@@ -159,7 +173,7 @@ pub(crate) struct SlotsDevice<R> {
 
 impl<R: Reboot> SlotsDevice<R> {
     /// Takes up the slots as they are; the first time, measures what the factory put into slot A.
-    pub(crate) fn open(disk: &DiskHandle, config: SlotsConfig, reboot: R) -> io::Result<Self> {
+    pub(crate) fn open(disk: &DiskHandle, config: SlotsConfig, all: SlotDevices, reboot: R) -> io::Result<Self> {
         let file = RecordFile::new(disk, &config.dir)?;
         let record = match file.read()? {
             Some(record) => record,
@@ -174,7 +188,9 @@ impl<R: Reboot> SlotsDevice<R> {
         let fault_seen = record.fault_seen;
         let mut device = Self {
             disk: disk.clone(),
+            problem: places::why_not(disk, &all, &config.dir),
             config,
+            all,
             file,
             record,
             writer: None,
@@ -193,7 +209,11 @@ impl<R: Reboot> SlotsDevice<R> {
         self.writer = None;
         let slot = self.record.booted.other();
         if let Some(content) = self.record.content(slot).filter(|c| !c.complete).cloned() {
-            self.writer = Writer::resume(&self.disk, &self.config, slot, &content)?;
+            match Writer::resume(&self.disk, &self.config, &self.all, slot, &content)? {
+                Ok(writer) => self.writer = writer,
+                // The device is served all the same; the order that begins the slot again is refused with this reason.
+                Err((_, reason)) => self.problem = Some(reason),
+            }
         }
         Ok(())
     }
@@ -233,14 +253,15 @@ impl<R: Reboot> SlotsDevice<R> {
         }
         let slot = self.record.booted.other();
         let held = self.record.content(slot);
-        if held.is_some_and(|c| c.firmware == firmware && c.components == components) {
+        let is_held = held.is_some_and(|c| c.firmware == firmware && c.components == components);
+        if is_held && (self.writer.is_some() || held.is_some_and(|c| c.complete)) {
             return self.obeyed(n);
         }
         if firmware.sha256 == self.record.measured {
             return self.obeyed(n);
         }
         let content = Content { firmware, components, complete: false, progress: None };
-        let writer = match Writer::begin(&self.disk, &self.config, slot, &content)? {
+        let writer = match Writer::begin(&self.disk, &self.config, &self.all, slot, &content)? {
             Ok(writer) => writer,
             Err((code, message)) => return self.refuse(n, code, message),
         };
@@ -359,6 +380,8 @@ impl<R: Reboot> SlotsDevice<R> {
             staged,
             last_order: self.record.last_order,
             last_refusal: self.record.last_refusal.clone(),
+            protocol: if status.fault_counts.is_some() { PROTOCOL_VERSION } else { 1 },
+            faults: status.fault_level(),
         }
     }
 
@@ -373,11 +396,13 @@ impl<R: Reboot> SlotsDevice<R> {
         match status {
             Ok(status) => {
                 self.malformed = false;
-                for NumberedFault { number, fault } in status.faults.iter().take(FAULTS_MAX) {
+                // With counters the report holds them.
+                let events = if status.fault_counts.is_some() { 0 } else { FAULTS_MAX };
+                for NumberedFault { number, fault } in status.faults.iter().take(events) {
                     let id = (status.boot_count, *number);
                     if status.boot_count == self.record.boot_count && id > self.fault_seen {
                         self.fault_seen = id;
-                        said.push(Said::Fault(fault.clone()));
+                        said.push(Said::Fault(fault.clone().into()));
                     }
                 }
                 self.status = Some(status);
@@ -449,6 +474,9 @@ impl<R: Reboot> Attached for SlotsDevice<R> {
 
     fn poll(&mut self) -> io::Result<Vec<Said>> {
         let mut said = Vec::new();
+        if let Some(problem) = self.problem.take() {
+            said.push(Said::Malformed(Malformed::with("its slots cannot be written to", problem)));
+        }
         if let Some(record) = self.file.read()?
             && record != self.record
         {
@@ -508,7 +536,7 @@ pub(crate) fn running_files(disk: &DiskHandle, config: &SlotsConfig, sha256: Dig
     let mut files = Vec::new();
     for component in &content.components {
         let Some(pair) = config.pair(&component.name) else { return Ok(None) };
-        files.push((open(disk, pair.path(slot), Open::Existing)?, component.size_bytes));
+        files.push((open(disk, pair.path(slot), Open::ReadOnly)?, component.size_bytes));
     }
     Ok(Some(Files(files)))
 }
@@ -517,6 +545,18 @@ pub(crate) fn running_files(disk: &DiskHandle, config: &SlotsConfig, sha256: Dig
 fn open_slot(disk: &DiskHandle, path: &Path) -> io::Result<Box<dyn disk::DiskFile>> {
     let how = if path.starts_with("/dev") { Open::Existing } else { Open::Create };
     open(disk, path, how)
+}
+
+/// Code of the refusal when a slot cannot be written to as it is configured.
+const SLOT_UNUSABLE: &str = "slotUnusable";
+
+/// Whether an error at the opening of a slot stays until somebody changes the configuration, or the machine.
+fn is_lasting(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    matches!(
+        error.kind(),
+        InvalidInput | IsADirectory | NotADirectory | NotFound | PermissionDenied | ReadOnlyFilesystem
+    )
 }
 
 fn open(disk: &DiskHandle, path: &Path, how: Open) -> io::Result<Box<dyn disk::DiskFile>> {

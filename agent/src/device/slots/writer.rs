@@ -4,11 +4,12 @@ use std::io;
 use std::path::PathBuf;
 
 use mdfm_shared::digest::Digest;
+use mdfm_shared::id::DeviceId;
 use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest as _, Sha256};
 
 use super::record::{Content, Progress, Slot};
-use super::{SlotsConfig, open_slot};
+use super::{SLOT_UNUSABLE, SlotsConfig, is_lasting, open_slot, places};
 use crate::disk::{DiskFile, DiskHandle};
 
 /// Written to the slot in pieces of so many bytes.
@@ -50,20 +51,38 @@ pub(super) struct Writer {
 type Unfit = (&'static str, String);
 
 impl Writer {
-    /// Opens the slot for this content and looks whether it fits.
+    /// Opens the slot for this content and looks whether it fits. Nothing is opened for writing before the slots of all `devices` are
+    /// known to be apart, and nothing is written before the opened file is known to be no other slot.
     pub(super) fn begin(
         disk: &DiskHandle,
         config: &SlotsConfig,
+        devices: &[(DeviceId, SlotsConfig)],
         slot: Slot,
         content: &Content,
     ) -> io::Result<Result<Self, Unfit>> {
+        if let Some(reason) = places::why_not(disk, devices, &config.dir) {
+            return Ok(Err((SLOT_UNUSABLE, reason)));
+        }
         let mut parts = Vec::new();
         for component in &content.components {
             let Some(pair) = config.pair(&component.name) else {
                 return Ok(Err(("noSuchComponent", format!("there are no slots for component {:?}", component.name))));
             };
             let path = pair.path(slot).to_owned();
-            let file = open_slot(disk, &path)?;
+            let file = match open_slot(disk, &path) {
+                Ok(file) => file,
+                Err(error) if is_lasting(&error) => {
+                    return Ok(Err((
+                        SLOT_UNUSABLE,
+                        format!("{error}; correct `device.slots` of the agent's configuration"),
+                    )));
+                }
+                Err(error) => return Err(error),
+            };
+            if let Some(other) = places::other_slot_at(disk, devices, &path, &file.place()?) {
+                let reason = format!("{} is the same place as {other}; nothing was written", path.display());
+                return Ok(Err((SLOT_UNUSABLE, reason)));
+            }
             let part = Part { file, path, sha256: component.sha256, size_bytes: component.size_bytes };
             if let Some(unfit) = part.unfit(disk)? {
                 return Ok(Err(unfit));
@@ -95,10 +114,15 @@ impl Writer {
     pub(super) fn resume(
         disk: &DiskHandle,
         config: &SlotsConfig,
+        devices: &[(DeviceId, SlotsConfig)],
         slot: Slot,
         content: &Content,
-    ) -> io::Result<Option<Self>> {
-        let Ok(mut writer) = Self::begin(disk, config, slot, content)? else { return Ok(None) };
+    ) -> io::Result<Result<Option<Self>, Unfit>> {
+        let mut writer = match Self::begin(disk, config, devices, slot, content)? {
+            Ok(writer) => writer,
+            Err(unfit) if unfit.0 == SLOT_UNUSABLE => return Ok(Err(unfit)),
+            Err(_) => return Ok(Ok(None)),
+        };
         let state = |text: &str| {
             let bytes = hex::decode(text).ok()?;
             Sha256::deserialize(&bytes.as_slice().try_into().ok()?).ok()
@@ -119,7 +143,7 @@ impl Writer {
             }
             writer.part_at = left;
         }
-        Ok(Some(writer))
+        Ok(Ok(Some(writer)))
     }
 
     /// Takes the part of the data that goes on where it ends; what comes again is passed over, anything else dropped. Gives whether

@@ -1,7 +1,7 @@
 //! A modelled device with two slots and a boot loader, and one installer on a bench beside it. Every order is checked when it is
 //! given.
 
-use mdfm_shared::device::{Order, Refusal, StagedReport};
+use mdfm_shared::device::{FaultLevel, Order, PROTOCOL_VERSION, Refusal, StagedReport};
 use mdfm_shared::fixture::manifest;
 use mdfm_shared::telemetry::{FirmwareReport, InstallState, Severity};
 
@@ -81,6 +81,8 @@ pub(super) struct Device {
     pub(super) refusal: Option<Refusal>,
     pub(super) silent: bool,
     pub(super) reboots_in_use: u32,
+    /// Faults since the boot; `None` for a device of protocol version 1.
+    pub(super) faults: Option<FaultLevel>,
 }
 
 impl Device {
@@ -96,10 +98,12 @@ impl Device {
             refusal: None,
             silent: false,
             reboots_in_use: 0,
+            faults: None,
         }
     }
     pub(super) fn boot(&mut self) {
         self.boots += 1;
+        self.faults = self.faults.as_ref().map(|_| FaultLevel::new(format!("boot {}", self.boots)));
         self.silent = false;
         self.refusal = None;
         if self.in_use {
@@ -140,6 +144,8 @@ impl Device {
             staged,
             last_order: self.last_order,
             last_refusal: self.refusal.clone(),
+            protocol: if self.faults.is_some() { PROTOCOL_VERSION } else { 1 },
+            faults: self.faults.clone(),
         })
     }
     pub(super) fn refuse(&mut self, order: u64, code: &str) {
@@ -337,9 +343,13 @@ impl Bench {
         }
     }
 
+    /// The device finds a fault: one of version 2 counts it, one of version 1 sends it, once.
     pub(super) fn fault(&mut self, severity: Severity) {
-        if self.line {
-            self.input(Input::Fault(Fault { severity, code: "E".into(), message: "test".into() }));
+        let fault = Fault { severity, code: "E".into(), message: "test".into() };
+        if let Some(level) = &mut self.device.faults {
+            level.add(fault);
+        } else if self.line {
+            self.input(Input::Fault(fault));
         }
     }
 
@@ -397,9 +407,21 @@ impl Bench {
         }
     }
 
+    /// A bench with a device of protocol version 2.
+    pub(super) fn version_2(flaw: Flaw) -> Self {
+        let mut bench = Self::new(flaw);
+        bench.device.faults = Some(FaultLevel::new("boot 1"));
+        bench
+    }
+
     /// Brings firmware 2 to probation.
     pub(super) fn on_trial(flaw: Flaw) -> Self {
-        let mut bench = Self::new(flaw);
+        Self::new(flaw).into_trial()
+    }
+
+    /// Brings firmware 2 to probation on this bench.
+    pub(super) fn into_trial(self) -> Self {
+        let mut bench = self;
         bench.report();
         bench.wish(Some(Wish::Install(target(2))));
         for _ in 0..20 {

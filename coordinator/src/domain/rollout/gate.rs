@@ -36,8 +36,16 @@ pub(crate) struct GateRecord {
     pub(crate) silent: u32,
     /// Devices with a patient-safety error.
     pub(crate) critical: u32,
-    /// Hours that devices were observed on the new firmware, all together, and what the phase demands.
+    /// Devices that neither failed nor fell silent and whose own fault counters prove it (device protocol version 2). Only these are
+    /// clean trials in the upper bound.
+    #[serde(default)]
+    pub(crate) proved_clean: u32,
+    /// Hours that devices were observed on the new firmware, all together, and what the phase demands. Hours of devices whose fault
+    /// counters covered the whole trial count in full, those of others at half.
     pub(crate) device_hours: f64,
+    /// The part of `device_hours` that counts in full.
+    #[serde(default)]
+    pub(crate) counted_device_hours: f64,
     pub(crate) min_device_hours: f64,
     /// (failed + silent) / (devices - pending), in percent.
     pub(crate) error_rate_percent: f64,
@@ -119,7 +127,9 @@ pub(crate) fn evaluate(deployment: &Deployment, phase: u32, now: UtcMillis) -> O
     let observed = tally.accounted;
     let bad = tally.failed + tally.silent;
     let rate = if observed == 0 { 100.0 } else { 100.0 * f64::from(bad) / f64::from(observed) };
-    let upper = 100.0 * clopper_pearson_upper(bad, observed, CONFIDENCE);
+    // A device of protocol version 1 that seems clean may have said its fault to a gateway that was away: it proves nothing.
+    let trials = bad + tally.proved_clean;
+    let upper = 100.0 * clopper_pearson_upper(bad, trials, CONFIDENCE);
     let max_errors = match deployment.plan.first_failure {
         // Failures that somebody accepted when they let the deployment go on are not held against it again.
         FirstFailure::Hold => spec.max_errors.map(|max| max.max(deployment.accepted_failures)),
@@ -174,6 +184,13 @@ pub(crate) fn evaluate(deployment: &Deployment, phase: u32, now: UtcMillis) -> O
              {upper:.3} %; {needed}): {decides}"
         )
     };
+    let explanation = match observed.saturating_sub(trials) {
+        0 => explanation,
+        n => format!(
+            "{explanation}; {n} of the {observed} devices cannot prove that they are without faults (device protocol version 1, or a \
+             trial that was not watched whole): the bound does not count them, and their hours count at half"
+        ),
+    };
     let explanation = match tally.contained {
         0 => explanation,
         n => format!(
@@ -194,7 +211,9 @@ pub(crate) fn evaluate(deployment: &Deployment, phase: u32, now: UtcMillis) -> O
         failed: tally.failed,
         silent: tally.silent,
         critical: tally.critical,
+        proved_clean: tally.proved_clean,
         device_hours,
+        counted_device_hours: tally.counted_hours(deployment.age_ms(now)),
         min_device_hours: spec.min_device_hours,
         error_rate_percent: rate,
         upper_bound_percent: upper,

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId, UserId};
-use mdfm_shared::telemetry::{InstallState, ROLLBACK_ORDERED, Severity};
+use mdfm_shared::telemetry::{FAULTS_COUNTED, InstallState, ROLLBACK_ORDERED, Severity};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::Role;
 use serde::{Deserialize, Serialize};
@@ -177,6 +177,9 @@ pub(crate) struct DeviceProgress {
     /// It left, or is leaving, the release because it was ordered to: that says nothing about the release.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) left_by_order: bool,
+    /// It confirmed the release, and its own fault counters covered the whole trial: no fault that it found can be missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) counts_faults: bool,
 }
 
 impl DeviceProgress {
@@ -195,6 +198,7 @@ impl DeviceProgress {
             stays: false,
             observed_since_ms: None,
             left_by_order: false,
+            counts_faults: false,
         }
     }
 
@@ -446,12 +450,13 @@ impl Deployment {
         let Some(progress) = self.devices.get_mut(device) else { return };
         let Some(phase) = self.phases.get_mut(progress.phase as usize) else { return };
         phase.tally.remove(progress);
+        let counted_faults = progress.counts_faults;
         change(progress);
         let on_new = matches!(progress.state, Some(InstallState::Probation | InstallState::Confirmed));
         match (progress.observed_since_ms, on_new && !progress.silent) {
             (None, true) => progress.observed_since_ms = Some(now_ms),
             (Some(since), false) => {
-                phase.tally.observed(now_ms.saturating_sub(since));
+                phase.tally.observed(now_ms.saturating_sub(since), counted_faults);
                 progress.observed_since_ms = None;
             }
             (None, false) | (Some(_), true) => {}
@@ -486,6 +491,9 @@ impl Deployment {
             };
             // A device that says again that it is confirmed still stays.
             progress.stays &= state == InstallState::Confirmed;
+            // A device that says again that it is confirmed does not repeat how its faults are known.
+            let is_confirmed = state == InstallState::Confirmed;
+            progress.counts_faults = is_confirmed && (progress.counts_faults || detail.contains(FAULTS_COUNTED));
             progress.state = Some(state);
             progress.silent = false;
         });

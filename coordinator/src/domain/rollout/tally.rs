@@ -6,8 +6,9 @@ use mdfm_shared::telemetry::InstallState;
 
 use super::{DeviceProgress, OrderedBack};
 
+const MS_PER_HOUR: f64 = 3_600_000.0;
 /// Counts that one device has a share in.
-const COUNTS: usize = 16;
+const COUNTS: usize = 17;
 
 /// How many devices of a phase are what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,12 +48,22 @@ pub(crate) struct Tally {
     /// Of those, the ones that failed themselves.
     #[serde(default)]
     pub(crate) contained_failed: u32,
+    /// Confirmed, neither failed nor silent, and their own fault counters covered the whole trial: that they are clean is known.
+    #[serde(default)]
+    pub(crate) proved_clean: u32,
     /// Under observation on the new firmware now.
     observing: u32,
     /// Sum of the times since when, in milliseconds after the deployment began.
     observing_since_ms: u64,
     /// Time under observation of those that are no longer.
     observed_ms: u64,
+    /// The part of each of these three of devices whose fault counters covered the whole trial.
+    #[serde(default)]
+    observing_counted: u32,
+    #[serde(default)]
+    observing_counted_since_ms: u64,
+    #[serde(default)]
+    observed_counted_ms: u64,
 }
 
 /// One device's share in the counts.
@@ -79,6 +90,7 @@ fn share(p: &DeviceProgress) -> [bool; COUNTS] {
         p.stays,
         contained,
         contained && p.has_failed(),
+        p.counts_faults && p.state == Some(InstallState::Confirmed) && !p.silent && !failed && !withdrawn,
     ]
 }
 
@@ -101,6 +113,7 @@ impl Tally {
             &mut self.stays,
             &mut self.contained,
             &mut self.contained_failed,
+            &mut self.proved_clean,
         ]
     }
 
@@ -112,6 +125,10 @@ impl Tally {
         if let Some(since_ms) = p.observed_since_ms {
             self.observing += 1;
             self.observing_since_ms += since_ms;
+            if p.counts_faults {
+                self.observing_counted += 1;
+                self.observing_counted_since_ms += since_ms;
+            }
         }
     }
 
@@ -123,18 +140,32 @@ impl Tally {
         if let Some(since_ms) = p.observed_since_ms {
             self.observing -= 1;
             self.observing_since_ms -= since_ms;
+            if p.counts_faults {
+                self.observing_counted -= 1;
+                self.observing_counted_since_ms -= since_ms;
+            }
         }
     }
 
-    /// Adds time under observation that has ended.
-    pub(super) fn observed(&mut self, ms: u64) {
+    /// Adds time under observation that has ended; `counted` for a device whose fault counters covered the whole trial.
+    pub(super) fn observed(&mut self, ms: u64, counted: bool) {
         self.observed_ms += ms;
+        if counted {
+            self.observed_counted_ms += ms;
+        }
     }
 
-    /// Time that devices have been observed on the new firmware, all together, `now_ms` after the deployment began.
+    /// Time that devices have been observed on the new firmware, all together, `now_ms` after the deployment began: in full for devices
+    /// whose fault counters covered the whole trial, at half for the others, whose silence may be a lost message (decision 0032).
     pub(crate) fn device_hours(&self, now_ms: u64) -> f64 {
         let running = (u64::from(self.observing) * now_ms).saturating_sub(self.observing_since_ms);
-        (self.observed_ms + running) as f64 / 3_600_000.0
+        (self.observed_ms + running) as f64 / 2.0 / MS_PER_HOUR + self.counted_hours(now_ms) / 2.0
+    }
+
+    /// The part of the observed time that counts in full.
+    pub(crate) fn counted_hours(&self, now_ms: u64) -> f64 {
+        let running = (u64::from(self.observing_counted) * now_ms).saturating_sub(self.observing_counted_since_ms);
+        (self.observed_counted_ms + running) as f64 / MS_PER_HOUR
     }
 
     /// Devices that count: all but the withdrawn.

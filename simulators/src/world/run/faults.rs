@@ -83,7 +83,7 @@ impl World<'_> {
                     _ => Severity::Warning,
                 };
                 let fault = Fault { severity, code: "PWR-3".into(), message: "mains dip".into() };
-                self.send_fault(device - 1, fault);
+                self.find_fault(device - 1, fault);
             }
             What::DeviceExchanged { device } => self.exchange(device - 1),
             What::DeviceFlashed { device } => self.flash(device - 1),

@@ -2,7 +2,7 @@
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeviceId, HospitalId};
-use mdfm_shared::telemetry::{InstallState, Severity};
+use mdfm_shared::telemetry::{FAULTS_COUNTED, InstallState, Severity};
 use mdfm_shared::trust::Role;
 
 use super::super::request::DeploymentJson;
@@ -104,7 +104,7 @@ impl Rollout {
     }
 
     fn report(&mut self, phase: usize, i: usize, state: InstallState) {
-        self.deployment.report_state(self.now, &device(phase, i), state, "");
+        self.deployment.report_state(self.now, &device(phase, i), state, FAULTS_COUNTED);
         self.settle();
     }
 
@@ -116,7 +116,7 @@ impl Rollout {
     fn confirm_all_but(&mut self, phase: usize, left_out: usize) {
         let n = self.deployment.phases[phase].tally.devices as usize;
         for i in left_out..n {
-            self.deployment.report_state(self.now, &device(phase, i), InstallState::Confirmed, "");
+            self.deployment.report_state(self.now, &device(phase, i), InstallState::Confirmed, FAULTS_COUNTED);
         }
         self.settle();
     }
@@ -389,6 +389,69 @@ fn a_gate_waits_for_the_device_hours_that_it_demands() {
     rollout.pass(HOUR_MS / 10);
     assert!(rollout.gate(0).passed, "{}", rollout.gate(0).explanation);
     assert!((rollout.gate(0).device_hours - 20.0).abs() < 1e-6, "{}", rollout.gate(0).device_hours);
+}
+
+/// A phase of so many devices, all of them confirmed and clean, of which `version_1` do not count their faults.
+fn with_version_1(devices: usize, version_1: usize, min_hours: u32) -> Rollout {
+    let json = format!(
+        r#"{{ "firmwareId": "FW-1", "strategy": "Progressive", "phases": [
+        {{ "hospitalCohort": "all", "percentage": 100, "monitoringDuration": "PT1H", "maxErrorRatePercent": 1,
+           "minDeviceHours": {min_hours} }} ] }}"#
+    );
+    let mut rollout = Rollout::of(&json, FirstFailure::ByGate, &[devices]);
+    for i in 0..devices {
+        let detail = if i < version_1 { "faults are known by its events alone" } else { FAULTS_COUNTED };
+        rollout.deployment.report_state(rollout.now, &device(0, i), InstallState::Confirmed, detail);
+    }
+    rollout.settle();
+    rollout
+}
+
+#[test]
+fn fld_26_a_device_that_cannot_prove_silence_proves_no_gate() {
+    // 299 clean trials prove one percent (rule of three, exact form); 298 and one of version 1 do not.
+    let mut rollout = with_version_1(299, 0, 0);
+    rollout.pass(HOUR_MS);
+    assert!(rollout.gate(0).proved && rollout.gate(0).passed, "{}", rollout.gate(0).explanation);
+    let mut rollout = with_version_1(299, 1, 0);
+    rollout.pass(HOUR_MS);
+    let gate = rollout.gate(0);
+    assert!(gate.passed && !gate.proved && gate.proved_clean == 298, "{}", gate.explanation);
+    assert!(gate.explanation.contains("1 of the 299 devices cannot prove"), "{}", gate.explanation);
+    // A fleet of version 1 goes on as before: what was observed decides, and nothing counts as proved.
+    let mut rollout = with_version_1(3_000, 3_000, 0);
+    rollout.pass(HOUR_MS);
+    let gate = rollout.gate(0);
+    assert!(gate.passed && !gate.proved && gate.error_rate_percent == 0.0, "{}", gate.explanation);
+    assert!((gate.upper_bound_percent - 100.0).abs() < f64::EPSILON);
+}
+
+#[test]
+fn fld_26_hours_of_version_1_count_at_half() {
+    let mut rollout = with_version_1(10, 10, 20);
+    rollout.pass(2 * HOUR_MS);
+    assert!(!rollout.gate(0).passed && rollout.gate(0).explanation.contains("less than 20 device-hours"));
+    rollout.pass(2 * HOUR_MS);
+    assert!(rollout.gate(0).passed, "{}", rollout.gate(0).explanation);
+    assert!((rollout.gate(0).device_hours - 20.0).abs() < 1e-6 && rollout.gate(0).counted_device_hours < 1e-6);
+    // One half each: the silent one is not observed, and its hours keep their weight.
+    let mut rollout = with_version_1(2, 1, 0);
+    rollout.pass(HOUR_MS / 2);
+    rollout.silent(0, 1);
+    rollout.pass(HOUR_MS / 2);
+    let gate = rollout.gate(0);
+    assert!((gate.device_hours - 1.0).abs() < 1e-6, "half an hour in full, one hour at half: {}", gate.device_hours);
+    assert_eq!((gate.silent, gate.proved_clean), (1, 0));
+}
+
+#[test]
+fn fld_26_a_repeated_confirmation_keeps_the_proof_and_an_error_ends_it() {
+    let mut rollout = with_version_1(2, 0, 0);
+    rollout.deployment.report_state(rollout.now, &device(0, 0), InstallState::Confirmed, "rollback refused");
+    rollout.error(0, 1, Severity::Error);
+    assert_eq!(rollout.deployment.phases[0].tally.proved_clean, 1);
+    rollout.report(0, 0, InstallState::RolledBack);
+    assert_eq!(rollout.deployment.phases[0].tally.proved_clean, 0);
 }
 
 #[test]
