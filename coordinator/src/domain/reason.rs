@@ -52,6 +52,7 @@ impl Command {
             | Self::RemoveGroup { reason, .. }
             | Self::RevokeGateway { reason, .. }
             | Self::RetireDevice { reason, .. }
+            | Self::ReconcileDevice { reason, .. }
             | Self::SetRetention { reason, .. }
             | Self::PlaceHold { reason, .. }
             | Self::ReleaseHold { reason, .. }
@@ -77,6 +78,7 @@ impl Command {
                 added.try_for_each(|withdrawal| check("reason", &withdrawal.reason))
             }
             Self::CreateUser { .. }
+            | Self::EndObservations { .. }
             | Self::OpenSession { .. }
             | Self::CloseSession { .. }
             | Self::Denied { .. }

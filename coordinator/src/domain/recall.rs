@@ -173,13 +173,14 @@ impl Concerned {
         device.retired_at.is_none()
             && device.model == criteria.model
             && criteria.udi_prefix.as_ref().is_none_or(|p| device.udi.as_ref().is_some_and(|u| u.starts_with(p)))
-            && (every_version || running || installing || self.is_claimed(state, id, device))
+            && (every_version || running || installing || self.is_claimed(state, criteria, id, device))
     }
 
     /// Whether another gateway than its own has the device, with such firmware: nobody has said yet where it is.
-    fn is_claimed(&self, state: &State, id: &DeviceId, device: &Device) -> bool {
-        let is_concerned =
-            |running: &FirmwareReport| self.digests.contains(&running.sha256) || self.labels.contains(&running.version);
+    fn is_claimed(&self, state: &State, criteria: &Criteria, id: &DeviceId, device: &Device) -> bool {
+        let is_concerned = |running: &FirmwareReport| {
+            self.digests.contains(&running.sha256) || (self.by_label && criteria.has_version(&running.version))
+        };
         state.claimed_elsewhere(id, device).any(is_concerned)
     }
 }

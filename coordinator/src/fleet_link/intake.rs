@@ -11,7 +11,7 @@ use mdfm_shared::directive::ChainRefusal;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::sign::{PublicKey, SecretKey, Signed, Verified, Verifier, verify_many};
 use mdfm_shared::telemetry::{Heartbeat, TelemetryBatch};
-use mdfm_shared::wire;
+use mdfm_shared::wire::{self, Topic};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 

@@ -94,7 +94,7 @@ impl Topic {
     }
 
     /// The filters of everything that gateways may be told: what the front door hands out.
-    pub fn door_filters() -> [String; 9] {
+    pub fn door_filters() -> [String; 10] {
         [
             format!("{PREFIX}g/+/directive"),
             format!("{PREFIX}g/+/ack"),
@@ -136,7 +136,7 @@ impl Topic {
     }
 
     /// The filters that an agent subscribes to; releases are added one by one as directives name them.
-    pub fn agent_filters(gateway: &GatewayId) -> [String; 8] {
+    pub fn agent_filters(gateway: &GatewayId) -> [String; 9] {
         [
             Self::Directive(gateway.clone()).to_string(),
             Self::Ack(gateway.clone()).to_string(),
@@ -189,7 +189,7 @@ mod tests {
             Topic::Heartbeat(g.clone()),
             Topic::Presence(g.clone()),
             Topic::RollbackOrders(g.clone()),
-            Topic::Chain(g),
+            Topic::Chain(g.clone()),
             Topic::Question(g),
             Topic::Withdrawals,
             Topic::TrustRoot(3),
