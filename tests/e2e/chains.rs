@@ -35,12 +35,17 @@ fn is_confirmed(world: &World, deployment: &str) {
     .unwrap();
 }
 
-fn updates(world: &World, dir: &Path, n: u8) {
+fn updates(world: &World, dir: &Path, n: u8, before: Option<&str>) -> String {
     let (id, version) = (format!("FW-2.{n}.0"), format!("2.{n}.0"));
     world.release(&id, &version, 20 + u64::from(n), &image(dir, n, 100_000), 0.5).unwrap();
-    let deployment = world.deploy(&id, &World::progressive(&hospital_id(1), "PT0S")).unwrap();
+    let plan = World::progressive(&hospital_id(1), "PT0S");
+    let deployment = match before {
+        None => world.deploy(&id, &plan).unwrap(),
+        Some(before) => world.deploy_instead(&id, &plan, before).unwrap(),
+    };
     is_confirmed(world, &deployment);
     assert_eq!(world.boot_record(1, 1).unwrap(), (version, true));
+    deployment
 }
 
 #[test]
@@ -55,7 +60,7 @@ fn fld_6_a_snapshot_put_back_heals_without_a_hand() {
     let (state, snapshot) = (world.agent_state(1), dir.join("snapshot"));
     copy(&state, &snapshot);
     world.start_agent(1).unwrap();
-    updates(&world, &dir, 2);
+    let first = updates(&world, &dir, 2, None);
 
     world.kill_agent(1);
     std::fs::remove_dir_all(&state).unwrap();
@@ -95,5 +100,5 @@ fn fld_6_a_snapshot_put_back_heals_without_a_hand() {
     })
     .unwrap();
     // After the attack the same gateway takes a good release, and the whole log verifies.
-    updates(&world, &dir, 3);
+    updates(&world, &dir, 3, Some(&first));
 }
