@@ -267,6 +267,18 @@ mod tests {
         }
     }
 
+    /// The client for HTTPS, which trusts nobody: the proxy refuses before that counts.
+    fn client_of(road: &Road) -> reqwest::Client {
+        use tokio_rustls::rustls::RootCertStore;
+        use tokio_rustls::rustls::crypto::ring;
+        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        road.http().expect("builds").tls_backend_preconfigured(tls).build().expect("builds")
+    }
+
     /// Listens as a proxy and returns what one client asks of it, as it is written.
     async fn asked(listener: TcpListener) -> String {
         asked_of(&listener).await
@@ -304,7 +316,7 @@ mod tests {
                     Road::new(&format!("http://g%20w%40ward:{written}@127.0.0.1:{port}"), false).expect("a proxy");
                 let asked = tokio::spawn(asked(listener));
                 if by_http {
-                    let client = road.http().expect("builds").tls_certs_only([]).build().expect("builds");
+                    let client = client_of(&road);
                     assert!(client.get("https://coordinator.example:8443/").send().await.is_err());
                 } else {
                     let answer = road.reach("coordinator.example", 8443).await.err().expect("407");
@@ -333,7 +345,7 @@ mod tests {
         assert_eq!(road.via.as_ref().map(|via| via.host.as_str()), Some("::1"));
         let first = tokio::spawn(async move { (asked_of(&listener).await, asked_of(&listener).await) });
         assert!(road.reach("2001:db8::1", 8443).await.is_err());
-        let client = road.http().expect("builds").tls_certs_only([]).build().expect("builds");
+        let client = client_of(&road);
         assert!(client.get("https://[2001:db8::1]:8443/").send().await.is_err());
         let (by_mqtt, by_http) = first.await.expect("asked");
         for request in [by_mqtt, by_http] {
