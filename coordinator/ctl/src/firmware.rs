@@ -558,7 +558,7 @@ impl Sent<'_> {
                 // Only a release of that id explains the refusal better than the refusal itself.
                 let Ok(view) = client.get(&format!("/api/v1/firmware/{firmware}")).await else { return Err(refusal) };
                 let left = Left::of(&view, manifest, self.signed.digest())?;
-                mdfm_service::output::note(&format!("{firmware} exists already: going on where its upload ended"));
+                mdfm_service::output::note(format!("{firmware} exists already: going on where its upload ended"));
                 (view, left)
             }
         };

@@ -8,6 +8,7 @@ use crate::output::{Output, text};
 use crate::trust::confirm::Asked;
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "a run of the program has one")]
 pub(crate) enum Recalls {
     /// Opens a recall: the firmware is withdrawn, its deployments end or go back.
     Open {

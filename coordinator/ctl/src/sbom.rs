@@ -41,9 +41,9 @@ impl Checked {
         let mut hash = Sha256::new();
         let Sbom { format, parts, elsewhere } =
             sbom::read(Hashing(file, &mut hash)).with_context(|| format!("{}; nothing was signed", path.display()))?;
-        mdfm_service::output::note(&format!("{}: {format}, {} parts", path.display(), parts.len()));
+        mdfm_service::output::note(format!("{}: {format}, {} parts", path.display(), parts.len()));
         for other in elsewhere {
-            mdfm_service::output::note(&format!("its parts in {other} are not read: recalls do not find them"));
+            mdfm_service::output::note(format!("its parts in {other} are not read: recalls do not find them"));
         }
         Ok(Self { path: path.to_owned(), sha256: Digest(hash.finalize().into()) })
     }
