@@ -76,7 +76,7 @@ impl Device {
             booting_until_ms: 0,
             booted_at_ms: 0,
             faulted: false,
-            faults: (protocol == PROTOCOL_VERSION).then(|| FaultLevel::new("boot 1")),
+            faults: (protocol == PROTOCOL_VERSION).then(|| FaultLevel::new(format!("{serial} boot 1"))),
             fault_at_ms: 0,
             faults_found: 0,
             boot_ms,
@@ -103,7 +103,14 @@ impl Device {
     /// A device like a new one, which boots as fast as this.
     pub(super) fn another(&self, serial: &str, factory: FirmwareReport, now_ms: u64) -> Self {
         let booting_until_ms = now_ms + self.boot_ms;
-        Self { booting_until_ms, booted_at_ms: booting_until_ms, ..Self::new(serial, factory, self.boot_ms) }
+        let protocol = if self.faults.is_some() { PROTOCOL_VERSION } else { 1 };
+        Self {
+            booting_until_ms,
+            booted_at_ms: booting_until_ms,
+            // The log counts what was found in this place.
+            faults_found: self.faults_found,
+            ..Self::new(serial, factory, self.boot_ms, protocol)
+        }
     }
 
     fn flaw(&self, flaws: &dyn Fn(Digest) -> Option<Flaw>) -> Option<Flaw> {
@@ -124,7 +131,7 @@ impl Device {
         self.silent = false;
         self.refusal = None;
         self.faulted = false;
-        self.faults = self.faults.as_ref().map(|_| FaultLevel::new(format!("boot {}", self.boots)));
+        self.faults = self.faults.as_ref().map(|_| FaultLevel::new(format!("{} boot {}", self.serial, self.boots)));
         self.booting_until_ms = now_ms + self.boot_ms;
         self.booted_at_ms = self.booting_until_ms;
         match self.trial {
