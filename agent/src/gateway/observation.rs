@@ -273,6 +273,8 @@ mod tests {
             staged: None,
             last_order: 0,
             last_refusal: None,
+            protocol: 1,
+            faults: None,
         }
     }
 

@@ -53,6 +53,8 @@ fn report(serial: &str, boot_count: u64) -> Report {
         staged: None,
         last_order: 0,
         last_refusal: None,
+        protocol: 1,
+        faults: None,
     }
 }
 

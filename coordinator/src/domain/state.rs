@@ -333,9 +333,10 @@ impl State {
                 held.credentials = Some(Credentials { telemetry_key, certificate_sha256, previous: None });
                 held.chain = Chain::new(epoch);
                 let first = *held.enrolled_at.get_or_insert(index);
-                let all = self.hospital_gateways.entry(held.hospital.clone()).or_default();
-                all.insert(gateway, Some(first));
                 held.healing = Healing::default();
+                let of = held.hospital.clone();
+                self.hospital_gateways.entry(of.clone()).or_default().insert(gateway, Some(first));
+                self.take_claims_of(at, &of);
             }
             Event::CertificateRenewed { gateway, certificate_sha256, previous_sha256, previous_until } => {
                 let held = known(&mut self.gateways, &gateway)?;

@@ -179,6 +179,8 @@ fn report(n: u8) -> mdfm_shared::device::Report {
         staged: None,
         last_order: 0,
         last_refusal: None,
+        protocol: 1,
+        faults: None,
     }
 }
 
