@@ -331,7 +331,9 @@ mod tests {
                     ends += 1;
                     newer.ended(now);
                 } else {
-                    (1..=5 + asked as u16).for_each(|packet| drop(newer.answered(packet)));
+                    for packet in 1..=5 + asked as u16 {
+                        newer.answered(packet);
+                    }
                 }
             }
             assert_eq!(
