@@ -2,6 +2,7 @@
 
 mod breached;
 mod guard;
+mod hashing;
 mod marks;
 mod oidc;
 mod password;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 pub(crate) use breached::Breached;
 pub(crate) use guard::{Idle, LoginGuard, RequestRates, TooMany};
+pub(crate) use hashing::{Busy, Hashing, Lane, Place};
 pub(crate) use marks::MarkKey;
 pub(crate) use oidc::{Oidc, OidcConfig, is_loopback};
 pub(crate) use password::{PASSWORD_CHARS_MAX, PasswordError, hash_password, verify_password};

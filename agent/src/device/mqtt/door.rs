@@ -48,8 +48,8 @@ pub(super) struct Door {
     places: Arc<Semaphore>,
     strangers: Mutex<BTreeMap<IpAddr, usize>>,
     next: AtomicU64,
-    /// Lines of the journal about connections that showed no device: who causes them is a stranger.
-    lines: Mutex<Lines>,
+    /// Lines of the journal about the connections of each device, and of all strangers together.
+    lines: Mutex<BTreeMap<Option<DeviceId>, Lines>>,
     /// Tries with a wrong secret or certificate of each device that were reported in this second: they use up nothing of the device's own.
     wrong: Mutex<BTreeMap<DeviceId, (Instant, u32)>>,
     /// What each device has sent in this second, over all of its connections.
@@ -132,7 +132,7 @@ async fn accept(door: Arc<Door>, listener: TcpListener, tls: Option<TlsAcceptor>
             }
         };
         let Ok(place) = Arc::clone(&door.places).try_acquire_owned() else {
-            if let Some(left_out) = door.next_line() {
+            if let Some(left_out) = door.next_line(None) {
                 tracing::warn!(%address, left_out, "a device's connection is refused: all {CONNECTIONS_MAX} places are taken");
             }
             continue;
@@ -140,7 +140,7 @@ async fn accept(door: Arc<Door>, listener: TcpListener, tls: Option<TlsAcceptor>
         let (door, tls) = (Arc::clone(&door), tls.clone());
         tokio::spawn(async move {
             if let Err(error) = door.admit(stream, address.ip().to_canonical(), tls).await
-                && let Some(left_out) = door.next_line()
+                && let Some(left_out) = door.next_line(None)
             {
                 tracing::info!(%address, %error, left_out, "a device's connection ended");
             }
@@ -167,9 +167,10 @@ impl Door {
         counted(&self.sent, device)
     }
 
-    /// Whether one more line about strangers is written, with the number of those that were left out.
-    fn next_line(&self) -> Option<u64> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).next(Instant::now())
+    /// Whether one more line about a device, or about strangers, is written, with the number of those that were left out.
+    fn next_line(&self, device: Option<&DeviceId>) -> Option<u64> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.entry(device.cloned()).or_default().next(Instant::now())
     }
 
     fn stranger(&self, address: IpAddr) -> io::Result<Stranger<'_>> {
@@ -219,9 +220,16 @@ impl Door {
         };
         drop(stranger);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        tracing::info!(%device, "device connected");
+        if let Some(left_out) = self.next_line(Some(&device)) {
+            tracing::info!(%device, left_out, "device connected");
+        }
         let ended = session::run(self, packets, &device, number, connect.keep_alive_s).await;
         self.link.leave(&device, number);
+        if let Err(error) = &ended
+            && let Some(left_out) = self.next_line(Some(&device))
+        {
+            tracing::info!(%device, %error, left_out, "the device's connection ended");
+        }
         if let Err(error) = &ended
             && let Some(Broken(malformed)) = error.get_ref().and_then(|e| e.downcast_ref())
         {
@@ -229,7 +237,7 @@ impl Door {
             // As above.
             let _ = self.events.send(event).await;
         }
-        ended
+        Ok(())
     }
 
     /// The device that this is; else what is wrong, and with which known device's name it was tried.
