@@ -197,4 +197,22 @@ mod tests {
             "another's role"
         );
     }
+
+    /// The sample: a factor that was shown 16 minutes ago counted again once the clock of the host stood 25 minutes behind.
+    #[test]
+    fn sec_11_a_clock_that_was_set_back_revives_nothing() {
+        let minutes = |n: u64| n * 60_000;
+        let state = State { last_record_at: NOW, ..State::default() };
+        let shown = caller(Right::Session { shown_at: Some(UtcMillis(NOW.0 - minutes(16))), has_factor: true });
+        let (policy, token) = (policy(SecondFactorPolicy::Required), Digest::of(b"a session"));
+        let idle = Idle::new(UtcMillis(0));
+        for behind in [0, 20, 25, 120] {
+            let clock = UtcMillis(NOW.0.saturating_sub(minutes(behind)));
+            let now = state.not_before(clock);
+            assert_eq!(now, NOW, "{behind} minutes behind");
+            assert!(shown.shows_factor(&policy, now).is_err() && !shown.has_shown_factor(&policy, now));
+            assert!(!idle.is_live(token, UtcMillis(NOW.0 - minutes(16)), now, minutes(15)));
+        }
+        assert_eq!(state.not_before(NOW.plus_ms(1)), NOW.plus_ms(1), "a clock that goes on counts");
+    }
 }
