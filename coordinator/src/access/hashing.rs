@@ -161,12 +161,12 @@ impl Hashing {
     /// # Errors
     /// Too many wait; try again a little later.
     pub(crate) async fn place(self: &Arc<Self>, lane: Lane, who: &str) -> Result<Place, Busy> {
-        let (tell, told) = oneshot::channel();
+        let (tell, heard) = oneshot::channel();
         let (number, gone) = self.lanes()[lane as usize].ask(who, tell);
         drop(gone);
         let _ticket = Ticket { hashing: self, lane, number };
         self.grant(lane);
-        timeout(WAIT_MAX, told).await.map_err(|_| Busy)?.map_err(|_| Busy)
+        timeout(WAIT_MAX, heard).await.map_err(|_| Busy)?.map_err(|_| Busy)
     }
 }
 

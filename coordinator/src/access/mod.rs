@@ -202,7 +202,8 @@ mod tests {
     #[test]
     fn sec_11_a_clock_that_was_set_back_revives_nothing() {
         let minutes = |n: u64| n * 60_000;
-        let state = State { last_record_at: NOW, ..State::default() };
+        let mut state = State::default();
+        state.last_record_at = NOW;
         let shown = caller(Right::Session { shown_at: Some(UtcMillis(NOW.0 - minutes(16))), has_factor: true });
         let (policy, token) = (policy(SecondFactorPolicy::Required), Digest::of(b"a session"));
         let idle = Idle::new(UtcMillis(0));
