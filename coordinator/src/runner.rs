@@ -169,6 +169,12 @@ impl Runner {
         self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// The time by which standing is judged: sessions, tokens, what was shown, lock-outs, training, certificates. As with records it never goes
+    /// back, so what has lapsed stays so when somebody sets the clock back. Not to be asked for while the state is held.
+    pub(crate) fn now(&self) -> UtcMillis {
+        self.state().not_before(clock::now())
+    }
+
     /// Who is there; hold it briefly, every heartbeat waits for it. Taken after the state where both are needed.
     pub(crate) fn presence(&self) -> MutexGuard<'_, Presence> {
         self.presence.lock().unwrap_or_else(std::sync::PoisonError::into_inner)

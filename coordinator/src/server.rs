@@ -13,7 +13,7 @@ use mdfm_shared::record::{AuditRecord, Outcome};
 use mdfm_shared::sign::SecretKey;
 use mdfm_shared::tlog::NoteSigner;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::access::{Breached, Idle, LoginGuard, MarkKey, Oidc, RequestRates, hash_password};
 use crate::api::{self, Api, Requests};
@@ -28,8 +28,6 @@ use crate::store::{CredentialStore, ImageKey, ImageStore, ReadModel};
 use crate::{backup, disposal, scrub, witness};
 use crate::{clock, fleet_link, notify, syslog, traces};
 
-/// Passwords that are checked at the same time: each takes tens of milliseconds of a core and 19 MiB.
-const PASSWORDS_AT_ONCE: usize = 4;
 /// Longest time between looks at the deciding thread's progress.
 const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -355,13 +353,12 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         pending: Arc::default(),
         answers: Arc::default(),
         requests: Requests::default(),
-        idle: Arc::new(Idle::new(clock::now())),
+        idle: Arc::new(Idle::new(runner.now())),
         sessions: config.sessions(),
         oidc: config.oidc.as_ref().map(Oidc::new).transpose()?.map(Arc::new),
         traces,
         watchers: Arc::default(),
-        hashing: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
-        suspects: Arc::new(Semaphore::new(1)),
+        hashing: Arc::default(),
         networks: Arc::new(config.api_networks.clone()),
         gateway_networks: Arc::new(config.gateway_networks.clone()),
         breached: Breached::new(config.breached_passwords_file.clone()),

@@ -5,81 +5,128 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use mdfm_service::{Bucket, network};
+use mdfm_service::{Bucket, network, site};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::time::UtcMillis;
 
-/// Addresses remembered.
-const ADDRESSES_MAX: usize = 10_000;
-/// Sign-ins from one network within [`TRIES_MS`] that are checked beside each other; those beyond it one after the other.
-const TRIES_UNSUSPECTED: u32 = 5;
-/// Sign-ins tried from one network within [`TRIES_MS`].
-const TRIES_PER_ADDRESS_MAX: u32 = 60;
-const TRIES_MS: u64 = 60_000;
+/// Sign-ins tried from one network: so many at once, and one more each second. What was refused counts for nothing.
+const TRIES_AT_ONCE: u64 = 60;
+const TRIES_PER_SECOND: u64 = 1;
 
-/// Counts attempts to sign in by network; volatile, a restart forgives.
-#[derive(Default)]
-pub(crate) struct LoginGuard {
-    addresses: Mutex<BTreeMap<String, (u32, UtcMillis)>>,
-}
-
-impl LoginGuard {
-    /// Whether the network has tried more sign-ins than it may without waiting for its turn: whoever guesses takes one place to check passwords, and
-    /// leaves the others to people.
-    pub(crate) fn is_suspect(&self, address: IpAddr, now: UtcMillis) -> bool {
-        let counts = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = counts.get(&network(address).to_string());
-        held.is_some_and(|(n, at)| *n > TRIES_UNSUSPECTED && now.since_ms(*at) < TRIES_MS)
-    }
-
-    /// Whether this address may try once more. Addresses of one network count as one.
-    pub(crate) fn admits(&self, address: IpAddr, now: UtcMillis) -> bool {
-        let mut counts = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        count(&mut counts, &network(address).to_string(), now) <= TRIES_PER_ADDRESS_MAX
-    }
-}
-
-/// One more attempt from this address, whose count begins again when none came for a minute.
-fn count(counts: &mut BTreeMap<String, (u32, UtcMillis)>, address: &str, now: UtcMillis) -> u32 {
-    if counts.len() >= ADDRESSES_MAX {
-        counts.retain(|_, (_, at)| now.since_ms(*at) < TRIES_MS);
-    }
-    let (n, at) = counts.entry(address.to_owned()).or_insert((0, now));
-    if now.since_ms(*at) >= TRIES_MS {
-        *n = 0;
-    }
-    *n = n.saturating_add(1);
-    *at = now;
-    *n
-}
-
-/// Callers whose requests are counted; beyond it those are forgotten who have not called for a while, and new ones count as one.
+/// Callers of one table.
 const CALLERS_MAX: usize = 10_000;
-const OTHERS: &str = "others";
+/// Networks of one IPv6 site that are counted apart; the others of that site are one.
+const NETWORKS_OF_A_SITE_MAX: usize = 16;
+/// Networks that found no place in a table share what so many have.
+const OTHERS_SHARES: u64 = 16;
 /// So many times a second's share may come at once.
 const AT_ONCE: u64 = 4;
-/// One who calls too often is told so in the audit log once in this time.
+/// One who calls too often is named in the audit log once in this time.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
+/// A full table is looked through for rows that mean nothing any more as often as this.
+const SWEEP_EVERY: Duration = Duration::from_millis(250);
 
-/// Requests by caller.
-pub(crate) struct RequestRates {
-    per_second: u64,
-    callers: Mutex<HashMap<String, Calls>>,
-    /// Networks of strangers, apart: however many they are, they take no place of somebody known.
-    strangers: Mutex<HashMap<String, Calls>>,
+/// Who is counted together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Row {
+    /// Somebody known.
+    Name(String),
+    Network(IpAddr),
+    /// Networks of one IPv6 site beyond those that are counted apart.
+    Site(IpAddr),
+    /// Those who found no place.
+    Others,
 }
 
 struct Calls {
     bucket: Bucket,
-    last: Instant,
     told: Option<Instant>,
 }
 
 /// More requests than a caller may make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooMany {
-    /// Whether nobody was told of it lately.
+    /// Whether this was last said a while ago.
     pub(crate) is_news: bool,
+}
+
+/// Buckets by caller, bounded. Rows whose bucket is full again make room: whoever calls seldom leaves nothing behind.
+#[derive(Default)]
+struct Table {
+    rows: HashMap<Row, Calls>,
+    /// Rows of networks, by IPv6 site.
+    sites: HashMap<IpAddr, usize>,
+    swept: Option<Instant>,
+}
+
+impl Table {
+    /// The row that an address is counted in.
+    fn row_of(&self, address: IpAddr) -> Row {
+        let (row, site) = (Row::Network(network(address)), site(address));
+        let is_apart = site.is_ipv4()
+            || self.rows.contains_key(&row)
+            || self.sites.get(&site).is_none_or(|n| *n < NETWORKS_OF_A_SITE_MAX);
+        if is_apart { row } else { Row::Site(site) }
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        if self.swept.is_some_and(|swept| now.saturating_duration_since(swept) < SWEEP_EVERY) {
+            return;
+        }
+        self.swept = Some(now);
+        self.rows.retain(|_, calls| !calls.bucket.is_full(now));
+        self.sites.clear();
+        for row in self.rows.keys() {
+            if let Row::Network(network) = row {
+                *self.sites.entry(site(*network)).or_default() += 1;
+            }
+        }
+    }
+
+    /// Counts one call; `others` is how many shares those have together that find no place.
+    fn count(&mut self, row: Row, bucket: impl Fn(u64) -> Bucket, others: u64, now: Instant) -> Result<(), TooMany> {
+        if self.rows.len() >= CALLERS_MAX && !self.rows.contains_key(&row) {
+            self.sweep(now);
+        }
+        let is_known = self.rows.len() < CALLERS_MAX || self.rows.contains_key(&row);
+        let (row, shares) = if is_known { (row, 1) } else { (Row::Others, others) };
+        let site = match &row {
+            Row::Network(network) if !self.rows.contains_key(&row) => Some(site(*network)),
+            _ => None,
+        };
+        site.into_iter().for_each(|site| *self.sites.entry(site).or_default() += 1);
+        let calls = self.rows.entry(row).or_insert_with(|| Calls { bucket: bucket(shares), told: None });
+        if calls.bucket.try_take(now) {
+            return Ok(());
+        }
+        let is_news = calls.told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD_EVERY);
+        calls.told = if is_news { Some(now) } else { calls.told };
+        Err(TooMany { is_news })
+    }
+}
+
+/// Counts attempts to sign in by network; volatile, a restart forgives.
+#[derive(Default)]
+pub(crate) struct LoginGuard(Mutex<Table>);
+
+impl LoginGuard {
+    /// Whether this address may try once more. Addresses of one network count as one. What is refused is not counted, so that one who tries on
+    /// and on keeps nobody of the network out for longer than a second.
+    pub(crate) fn admits(&self, address: IpAddr, now: Instant) -> bool {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let row = table.row_of(address);
+        let fresh = |shares: u64| Bucket::new(TRIES_PER_SECOND * shares, TRIES_AT_ONCE * shares, now);
+        table.count(row, fresh, OTHERS_SHARES, now).is_ok()
+    }
+}
+
+/// Requests by caller.
+pub(crate) struct RequestRates {
+    per_second: u64,
+    callers: Mutex<Table>,
+    /// Networks of strangers, apart, with a table for each class of requests: however many they are, they take no place of somebody known, and
+    /// what they ask for in one class keeps nobody from another.
+    strangers: Mutex<HashMap<&'static str, Table>>,
 }
 
 impl RequestRates {
@@ -101,42 +148,30 @@ impl RequestRates {
     /// # Errors
     /// It is one too many.
     pub(crate) fn count_part(&self, caller: &str, part: u64, now: Instant) -> Result<(), TooMany> {
-        self.count_in(&self.callers, caller, part, now)
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        callers.count(Row::Name(caller.to_owned()), |shares| self.bucket(part, shares, now), 1, now)
     }
 
-    /// As [`Self::count_part`], for the strangers of a network.
+    /// As [`Self::count_part`], for the strangers of a network and a class of requests.
     ///
     /// # Errors
     /// It is one too many.
-    pub(crate) fn count_strangers(&self, network: &str, part: u64, now: Instant) -> Result<(), TooMany> {
-        self.count_in(&self.strangers, network, part, now)
-    }
-
-    fn count_in(
+    pub(crate) fn count_strangers(
         &self,
-        callers: &Mutex<HashMap<String, Calls>>,
-        caller: &str,
+        class: &'static str,
+        address: IpAddr,
         part: u64,
         now: Instant,
     ) -> Result<(), TooMany> {
-        let per_second = (self.per_second / part.max(1)).max(1);
-        let mut callers = callers.lock().unwrap_or_else(PoisonError::into_inner);
-        if callers.len() >= CALLERS_MAX && !callers.contains_key(caller) {
-            // Whoever has been quiet for so long has a full bucket again, and nothing that was told of them lately.
-            callers.retain(|_, calls| now.saturating_duration_since(calls.last) < TOLD_EVERY);
-        }
-        let is_known = callers.len() < CALLERS_MAX || callers.contains_key(caller);
-        let caller = if is_known { caller } else { OTHERS };
-        let most = per_second.saturating_mul(AT_ONCE);
-        let fresh = || Calls { bucket: Bucket::new(per_second, most, now), last: now, told: None };
-        let calls = callers.entry(caller.to_owned()).or_insert_with(fresh);
-        calls.last = now;
-        if calls.bucket.try_take(now) {
-            return Ok(());
-        }
-        let is_news = calls.told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD_EVERY);
-        calls.told = if is_news { Some(now) } else { calls.told };
-        Err(TooMany { is_news })
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = strangers.entry(class).or_default();
+        let row = table.row_of(address);
+        table.count(row, |shares| self.bucket(part, shares, now), OTHERS_SHARES, now)
+    }
+
+    fn bucket(&self, part: u64, shares: u64, now: Instant) -> Bucket {
+        let per_second = (self.per_second / part.max(1)).max(1).saturating_mul(shares);
+        Bucket::new(per_second, per_second.saturating_mul(AT_ONCE), now)
     }
 }
 
@@ -189,36 +224,86 @@ mod tests {
         assert_eq!(rates.count("user-b", start), Ok(()), "another caller has a share of their own");
         assert_eq!(passed("user-a", start + Duration::from_secs(1)), 10);
         assert_eq!(passed("user-a", start + Duration::from_secs(61)), 40);
-        let kept = || rates.callers.lock().expect("whole").len();
+        let kept = || rates.callers.lock().expect("whole").rows.len();
         let passed = (0..CALLERS_MAX * 2).filter(|n| rates.count(&n.to_string(), start).is_ok()).count();
         assert_eq!((passed, kept()), (CALLERS_MAX - 2 + 40, CALLERS_MAX + 1), "a crowd of names is one caller");
-        assert_eq!(rates.count_strangers("10.0.0.1", 1, start), Ok(()), "strangers are counted apart");
+        let stranger = IpAddr::from([10, 0, 0, 1]);
+        assert_eq!(rates.count_strangers("public", stranger, 1, start), Ok(()), "strangers are counted apart");
         assert_eq!(rates.count("one more", start + Duration::from_secs(3_600)), Ok(()));
         assert_eq!(kept(), 1, "who has gone is forgotten");
     }
 
+    /// The sample: one try in 45 seconds kept everybody of a network out for ever.
+    #[test]
+    fn sec_7_refused_tries_keep_nobody_out() {
+        let (guard, start) = (LoginGuard::default(), Instant::now());
+        let address = IpAddr::from([127, 7, 7, 7]);
+        assert_eq!((0..75).filter(|_| guard.admits(address, start)).count() as u64, TRIES_AT_ONCE);
+        for n in 1..100 {
+            let now = start + Duration::from_secs(45 * n);
+            assert!(guard.admits(address, now) && guard.admits(address, now), "the stranger, and then somebody else");
+        }
+        let flood = (0..60_000_u64).filter(|n| guard.admits(address, start + Duration::from_millis(10_000_000 + n)));
+        assert!((119..=120).contains(&flood.count()), "60 at once, and one a second");
+        assert!(guard.admits(IpAddr::from([127, 7, 7, 8]), start), "another network");
+    }
+
     #[test]
     fn p11_300d_an_address_that_tries_and_tries_is_not_heard() {
-        let guard = LoginGuard::default();
-        let t = UtcMillis(1_000_000);
+        let (guard, t) = (LoginGuard::default(), Instant::now());
         let ip = |last: u8| IpAddr::from([10, 0, 0, last]);
-        assert!((0..TRIES_PER_ADDRESS_MAX).all(|_| guard.admits(ip(9), t)));
+        assert!((0..TRIES_AT_ONCE).all(|_| guard.admits(ip(9), t)));
         assert!(!guard.admits(ip(9), t));
         assert!(guard.admits(ip(8), t));
-        assert!(guard.is_suspect(ip(9), t) && !guard.is_suspect(ip(8), t));
-        assert!(guard.admits(ip(9), t.plus_ms(TRIES_MS)));
+        assert!(guard.admits(ip(9), t + Duration::from_secs(1)));
     }
 
     #[test]
     fn sec_20_sign_in_tries_are_counted_by_ipv6_network() {
-        let (guard, t) = (LoginGuard::default(), UtcMillis(1_000_000));
+        let (guard, t) = (LoginGuard::default(), Instant::now());
         let of = |net: u128, host: u128| IpAddr::from(((0x2001_0db8_u128 << 96) | (net << 64) | host).to_be_bytes());
-        let admitted = (0..1_000).filter(|host| guard.admits(of(1, *host), t)).count();
-        assert_eq!(admitted, TRIES_PER_ADDRESS_MAX as usize, "a fresh address for each try is the same network");
+        let admitted = |from: &dyn Fn(u128) -> IpAddr| (0..10_000).filter(|n| guard.admits(from(*n), t)).count() as u64;
+        assert_eq!(admitted(&|host| of(1, host)), TRIES_AT_ONCE, "a fresh address for each try is the same network");
         assert!(guard.admits(of(2, 0), t), "another network may try");
+        let most = NETWORKS_OF_A_SITE_MAX as u64 + TRIES_AT_ONCE;
+        assert!(admitted(&|net| of(net + 3, 0)) <= most, "a fresh network for each try is the same site");
         assert!(guard.admits("::ffff:192.0.2.1".parse().expect("an address"), t));
-        assert!((1..TRIES_PER_ADDRESS_MAX).all(|_| guard.admits(IpAddr::from([192, 0, 2, 1]), t)));
+        assert!((1..TRIES_AT_ONCE).all(|_| guard.admits(IpAddr::from([192, 0, 2, 1]), t)));
         assert!(!guard.admits(IpAddr::from([192, 0, 2, 1]), t), "IPv4 in IPv6 is the same client");
+    }
+
+    /// The sample: 3,333 networks with three requests each, and nobody unknown signed in, enrolled or asked for health any more.
+    #[test]
+    fn sec_1_a_crowd_of_networks_is_not_everybody() {
+        let (rates, start) = (RequestRates::new(50), Instant::now());
+        let ip = |n: u32| IpAddr::from((0x0a00_0000 + n).to_be_bytes());
+        let classes = [("public", 1), ("sign-in", 5), ("enrolment", 25), ("unknown", 25)];
+        for n in 0..3_333 {
+            let now = start + Duration::from_millis(u64::from(n) * 7);
+            classes.iter().for_each(|(class, part)| _ = rates.count_strangers(class, ip(n), *part, now));
+        }
+        // A crowd that fills the table of one class within a moment, and goes on in that class.
+        let now = start + Duration::from_secs(24);
+        (0..40_000).for_each(|n| _ = rates.count_strangers("unknown", ip(n), 25, now));
+        for (class, part) in classes {
+            let heard = (0..8).filter(|n| rates.count_strangers(class, ip(900_000 + n), part, now).is_ok()).count();
+            assert_eq!(heard, if class == "unknown" { 0 } else { 8 }, "{class}");
+        }
+        let soon = now + Duration::from_secs(1);
+        assert_eq!(rates.count_strangers("unknown", ip(900_100), 25, soon), Ok(()), "who calls seldom makes room");
+        let tables = rates.strangers.lock().expect("whole");
+        assert!(tables.values().all(|table| table.rows.len() <= CALLERS_MAX + 1));
+    }
+
+    #[test]
+    fn sec_1_networks_of_one_ipv6_site_are_one_beyond_a_few() {
+        let (rates, now) = (RequestRates::new(50), Instant::now());
+        let of =
+            |site: u128, net: u128| IpAddr::from(((0x2001_0db8_u128 << 96) | (site << 80) | (net << 64)).to_be_bytes());
+        let heard = (0..5_000).filter(|net| rates.count_strangers("enrolment", of(1, *net), 25, now).is_ok()).count();
+        assert_eq!(heard, NETWORKS_OF_A_SITE_MAX + 8);
+        assert_eq!(rates.strangers.lock().expect("whole")["enrolment"].rows.len(), NETWORKS_OF_A_SITE_MAX + 1);
+        assert_eq!(rates.count_strangers("enrolment", of(2, 0), 25, now), Ok(()), "another site");
     }
 
     #[test]

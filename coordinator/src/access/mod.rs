@@ -2,6 +2,7 @@
 
 mod breached;
 mod guard;
+mod hashing;
 mod marks;
 mod oidc;
 mod password;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 pub(crate) use breached::Breached;
 pub(crate) use guard::{Idle, LoginGuard, RequestRates, TooMany};
+pub(crate) use hashing::{Busy, Hashing, Lane, Place};
 pub(crate) use marks::MarkKey;
 pub(crate) use oidc::{Oidc, OidcConfig, is_loopback};
 pub(crate) use password::{PASSWORD_CHARS_MAX, PasswordError, hash_password, verify_password};
@@ -194,5 +196,24 @@ mod tests {
             session(ago(1), true).may(Permission::ManageUsers, By::Token, &optional, NOW).is_err(),
             "another's role"
         );
+    }
+
+    /// The sample: a factor that was shown 16 minutes ago counted again once the clock of the host stood 25 minutes behind.
+    #[test]
+    fn sec_11_a_clock_that_was_set_back_revives_nothing() {
+        let minutes = |n: u64| n * 60_000;
+        let mut state = State::default();
+        state.last_record_at = NOW;
+        let shown = caller(Right::Session { shown_at: Some(UtcMillis(NOW.0 - minutes(16))), has_factor: true });
+        let (policy, token) = (policy(SecondFactorPolicy::Required), Digest::of(b"a session"));
+        let idle = Idle::new(UtcMillis(0));
+        for behind in [0, 20, 25, 120] {
+            let clock = UtcMillis(NOW.0.saturating_sub(minutes(behind)));
+            let now = state.not_before(clock);
+            assert_eq!(now, NOW, "{behind} minutes behind");
+            assert!(shown.shows_factor(&policy, now).is_err() && !shown.has_shown_factor(&policy, now));
+            assert!(!idle.is_live(token, UtcMillis(NOW.0 - minutes(16)), now, minutes(15)));
+        }
+        assert_eq!(state.not_before(NOW.plus_ms(1)), NOW.plus_ms(1), "a clock that goes on counts");
     }
 }

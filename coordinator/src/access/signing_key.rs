@@ -7,6 +7,8 @@ use mdfm_shared::sign::SecretKey;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
 
+use super::password::derive;
+
 const SALT_BYTES: usize = 16;
 
 /// Why a key cannot be sealed or opened.
@@ -30,7 +32,9 @@ struct Sealed {
 /// The key that a password makes.
 fn key(password: &str, salt: &[u8]) -> Result<LessSafeKey, SealError> {
     let mut bytes = [0; 32];
-    Argon2::default().hash_password_into(password.as_bytes(), salt, &mut bytes).map_err(|_| SealError::Machine)?;
+    if !derive(&Argon2::default(), password, salt, &mut bytes) {
+        return Err(SealError::Machine);
+    }
     UnboundKey::new(&CHACHA20_POLY1305, &bytes).map(LessSafeKey::new).map_err(|_| SealError::Machine)
 }
 

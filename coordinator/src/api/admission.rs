@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use ipnet::IpNet;
-use mdfm_service::network;
 use mdfm_shared::record::person;
 use mdfm_shared::sbom;
 
@@ -34,8 +33,11 @@ const GATEWAY_PART: u64 = 2;
 pub(super) enum Class {
     /// Health, checkpoints, the API's description: for anybody, cheap.
     Public,
-    /// Signing in.
+    /// Signing in through the provider.
     SignIn,
+    /// Signing in with a password: counted as above, but who comes too often is answered by the handler, which alone knows whether it was the
+    /// owner. Otherwise strangers would keep everybody of their network out.
+    Password,
     /// Enrolment of a gateway.
     Enrolment,
     /// For gateways, by their certificate.
@@ -60,7 +62,7 @@ pub(super) enum Side {
 impl Class {
     pub(super) fn side(self) -> Side {
         match self {
-            Self::Public | Self::SignIn | Self::Person | Self::Safety => Side::People,
+            Self::Public | Self::SignIn | Self::Password | Self::Person | Self::Safety => Side::People,
             Self::Enrolment | Self::Gateway | Self::Unknown => Side::Gateways,
         }
     }
@@ -68,20 +70,22 @@ impl Class {
     /// Bytes of a request's body at most; `None` where the route itself bounds it, because only somebody known gets that far.
     pub(super) fn body_bytes_max(self) -> Option<u64> {
         match self {
-            Self::Public | Self::SignIn | Self::Enrolment | Self::Unknown => Some(STRANGERS_BODY_BYTES_MAX),
+            Self::Public | Self::SignIn | Self::Password | Self::Enrolment | Self::Unknown => {
+                Some(STRANGERS_BODY_BYTES_MAX)
+            }
             Self::Gateway | Self::Person | Self::Safety => None,
         }
     }
 
     /// Whether requests that change something are taken while the disk is nearly full.
     pub(super) fn is_taken_without_room(self) -> bool {
-        matches!(self, Self::SignIn | Self::Safety | Self::Gateway)
+        matches!(self, Self::SignIn | Self::Password | Self::Safety | Self::Gateway)
     }
 
     fn name(self) -> &'static str {
         match self {
             Self::Public => "public",
-            Self::SignIn => "sign-in",
+            Self::SignIn | Self::Password => "sign-in",
             Self::Enrolment => "enrolment",
             Self::Gateway => "gateway",
             Self::Person => "person",
@@ -104,8 +108,10 @@ const ROWS: &[(Class, &[Row])] = &[
         ("GET", "/api/v1/openapi.json"),
         ("GET", "/api/v1/readiness"),
     ]),
-    (Class::SignIn, &[
+    (Class::Password, &[
         ("POST", "/api/v1/sessions"),
+    ]),
+    (Class::SignIn, &[
         ("POST", "/api/v1/sessions/oidc"),
         ("POST", "/api/v1/sessions/oidc/completion"),
     ]),
@@ -311,14 +317,14 @@ pub(super) fn admits_address(api: &Api, class: Class, address: IpAddr) -> bool {
 pub(super) fn count(api: &Api, origin: &Origin, class: Class) -> Result<(), TooMany> {
     let now = Instant::now();
     let peer = &origin.peer;
-    let stranger = || format!("{}/{}", class.name(), network(peer.address.ip()));
+    let stranger = |part| api.rates.count_strangers(class.name(), peer.address.ip(), part, now);
     match class {
-        Class::Public => api.rates.count_strangers(&stranger(), 1, now),
-        Class::SignIn => api.rates.count_strangers(&stranger(), FEW_PART, now),
-        Class::Enrolment | Class::Unknown => api.rates.count_strangers(&stranger(), STRICT_PART, now),
+        Class::Public => stranger(1),
+        Class::SignIn | Class::Password => stranger(FEW_PART),
+        Class::Enrolment | Class::Unknown => stranger(STRICT_PART),
         Class::Gateway => match &peer.gateway {
             Some(gateway) => api.rates.count_part(&format!("gateway/{gateway}"), GATEWAY_PART, now),
-            None => api.rates.count_strangers(&stranger(), STRICT_PART, now),
+            None => stranger(STRICT_PART),
         },
         Class::Person | Class::Safety => match origin.peek(api) {
             Some(caller) => {
@@ -329,7 +335,7 @@ pub(super) fn count(api: &Api, origin: &Origin, class: Class) -> Result<(), TooM
                     _ => api.rates.count(&who, now),
                 }
             }
-            None => api.rates.count_strangers(&stranger(), 1, now),
+            None => stranger(1),
         },
     }
 }
@@ -342,11 +348,7 @@ pub(crate) fn count_socket(rates: &RequestRates, peer: &Peer) -> Result<(), TooM
     let now = Instant::now();
     match &peer.gateway {
         Some(gateway) => rates.count_part(&format!("gateway/{gateway}"), GATEWAY_PART, now),
-        None => rates.count_strangers(
-            &format!("{}/{}", Class::Unknown.name(), network(peer.address.ip())),
-            STRICT_PART,
-            now,
-        ),
+        None => rates.count_strangers(Class::Unknown.name(), peer.address.ip(), STRICT_PART, now),
     }
 }
 
@@ -385,6 +387,12 @@ mod tests {
             assert_eq!(body_bytes_max(class, "PUT", Some(sbom)), Some(STRANGERS_BODY_BYTES_MAX));
         }
         assert_eq!(body_bytes_max(Class::Person, "GET", Some(sbom)), Some(BODY_BYTES_MAX));
+    }
+
+    #[test]
+    fn sec_7_only_the_sign_in_by_password_answers_floods_itself() {
+        let rows: Vec<_> = all().filter(|(class, _)| *class == Class::Password).map(|(_, row)| row).collect();
+        assert_eq!(rows, [("POST", "/api/v1/sessions")]);
     }
 
     #[test]

@@ -13,7 +13,6 @@ use utoipa::ToSchema;
 
 use super::request::{Json, Origin, Path, Query, id};
 use super::{Api, Problem};
-use crate::clock;
 use crate::domain::fleet::check_token;
 use crate::domain::{Command, Refusal, directive};
 use crate::pki;
@@ -30,7 +29,8 @@ pub(super) async fn enrol(
     // The token first: nothing is computed, signed or compared for somebody without one.
     let secret_sha256 = Digest::of(&hex::decode(&request.secret).unwrap_or_default());
     let claimed = anonymous(request.gateway.as_str());
-    let may = check_token(&api.runner.state(), clock::now(), &request.gateway, secret_sha256).map(drop);
+    let now = api.runner.now();
+    let may = check_token(&api.runner.state(), now, &request.gateway, secret_sha256).map(drop);
     if let Err(refusal) = may {
         let object = format!("gateway/{}", request.gateway);
         return Err(origin.deny(&api, claimed, "gateway.enrol", &object, refusal).await);

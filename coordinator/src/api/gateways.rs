@@ -180,9 +180,9 @@ pub(super) async fn issue_token(
     let gateway: GatewayId = id("gateway", &gateway)?;
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|e| Problem::internal("no randomness", &e))?;
-    let expires_at = clock::now().plus_ms(TOKEN_MS);
+    let expires_at = api.runner.now().plus_ms(TOKEN_MS);
     // The core refuses a token for a gateway that is enrolled, unless a person has just shown the second factor.
-    let replaces = caller.may(Permission::ManageFleet, By::Factor, &api.sessions, clock::now()).is_ok();
+    let replaces = caller.may(Permission::ManageFleet, By::Factor, &api.sessions, api.runner.now()).is_ok();
     let command =
         Command::IssueToken { gateway: gateway.clone(), secret_sha256: Digest::of(&secret), expires_at, replaces };
     origin.submit(&api, &caller, command).await?;

@@ -48,9 +48,10 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use mdfm_audit::SearchIndex;
 use mdfm_shared::sign::SecretKey;
-use tokio::sync::Semaphore;
 
-use crate::access::{Breached, Idle, LoginGuard, MarkKey, Oidc, Pending, RequestRates, SessionPolicy, SignIns};
+use crate::access::{
+    Breached, Hashing, Idle, LoginGuard, MarkKey, Oidc, Pending, RequestRates, SessionPolicy, SignIns,
+};
 use crate::broker::DoorCounts;
 use crate::fleet_link::Counts;
 use crate::notify::Book;
@@ -97,9 +98,7 @@ pub(crate) struct Api {
     /// Places for those who watch deployments.
     pub(crate) watchers: Arc<Watchers>,
     /// Passwords are checked by a few at a time: each costs memory and tens of milliseconds of a core.
-    pub(crate) hashing: Arc<Semaphore>,
-    /// One place of those for networks that try again and again.
-    pub(crate) suspects: Arc<Semaphore>,
+    pub(crate) hashing: Arc<Hashing>,
     /// Networks from which people may call; empty for all.
     pub(crate) networks: Arc<Vec<IpNet>>,
     /// Networks from which gateways may call and enrol; empty for all.

@@ -15,10 +15,10 @@ use utoipa::ToSchema;
 use super::gateways::Reason;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, TOKEN_PREFIX, fresh_id, id, time};
-use super::sessions::{Factor, counted_in, is_password, show};
+use super::sessions::{Factor, busy, counted_in, is_password, show};
 use super::{Api, Problem};
 use crate::access::{
-    Caller, PasswordError, ShownFactor, SignIn, hash_password, new_recovery_codes, seal, step_of, unseal,
+    Caller, Lane, PasswordError, Place, ShownFactor, SignIn, hash_password, new_recovery_codes, seal, step_of, unseal,
 };
 use crate::clock;
 use crate::domain::access::{AccessRole, Permission, User};
@@ -63,9 +63,12 @@ impl Origin {
     ) -> Result<(Caller, UserId, User), Problem> {
         let (caller, id) = self.need_self(api, action).await?;
         let user = api.runner.state().users.get(&id).cloned();
-        let right = is_password(api, user.as_ref(), password).await;
+        let right = match is_password(api, (Lane::Session, id.as_str()), user.as_ref(), password).await {
+            Ok(right) => right,
+            Err(busy) => return Err(self.deny(api, caller.actor, action, &format!("user/{id}"), busy).await),
+        };
         let given = if right { ShownFactor::NotSetUp } else { ShownFactor::Wrong };
-        let verdict = api.sign_ins.in_session(clock::now(), counted_in(&caller, &id), given);
+        let verdict = api.sign_ins.in_session(api.runner.now(), counted_in(&caller, &id), given);
         match user.filter(|_| verdict == SignIn::Opened) {
             Some(user) => Ok((caller, id, user)),
             None => {
@@ -135,7 +138,7 @@ struct Access {
 impl Access {
     fn of(api: &Api, id: &UserId) -> Self {
         let state = api.runner.state();
-        let (sessions, tokens) = state.access_of(id, clock::now());
+        let (sessions, tokens) = state.access_of(id, state.not_before(clock::now()));
         Self { sessions, tokens, has_key: state.users.get(id).is_some_and(|u| u.signing_key.is_some()) }
     }
 
@@ -163,11 +166,11 @@ pub(super) async fn begin_factor(
 ) -> Result<(StatusCode, axum::Json<NewFactorView>), Problem> {
     let action = "user.second-factor.set";
     let (caller, id, user) = origin.need_password(&api, action, own.password).await?;
-    if user.second_factor.is_some() && !caller.has_shown_factor(&api.sessions, clock::now()) {
+    if user.second_factor.is_some() && !caller.has_shown_factor(&api.sessions, api.runner.now()) {
         let refusal = Refusal::forbidden("step-up", "show the present second factor first, then replace it");
         return Err(origin.deny(&api, caller.actor, action, &format!("user/{id}"), refusal).await);
     }
-    let secret = api.pending.begin(&id, clock::now()).map_err(internal)?;
+    let secret = api.pending.begin(&id, api.runner.now()).map_err(internal)?;
     let url = format!("otpauth://totp/MDFM:{id}?secret={secret}&issuer=MDFM");
     Ok((StatusCode::CREATED, axum::Json(NewFactorView { secret, url })))
 }
@@ -190,11 +193,11 @@ pub(super) async fn confirm_factor(
 ) -> Result<(StatusCode, axum::Json<RecoveryView>), Problem> {
     let action = "user.second-factor.set";
     let (caller, id) = origin.need_self(&api, action).await?;
-    let now = clock::now();
+    let now = api.runner.now();
     let Some(secret) = api.pending.get(&id, now) else {
         return Err(Refusal::conflict("nothing-pending", "begin with POST /api/v1/me/second-factor").into());
     };
-    let step = step_of(&secret, &first.code, now);
+    let step = step_of(&secret, &first.code, clock::now());
     let given = if step.is_some() { ShownFactor::NotSetUp } else { ShownFactor::Wrong };
     let verdict = api.sign_ins.in_session(now, counted_in(&caller, &id), given);
     let Some(step) = step.filter(|_| verdict == SignIn::Opened) else {
@@ -220,14 +223,23 @@ pub(crate) struct PasswordChange {
     new_password: String,
 }
 
+/// A place to work on a password of somebody in a session.
+async fn place(api: &Api, who: &str) -> Result<Place, Problem> {
+    Ok(api.hashing.place(Lane::Session, who).await.map_err(busy)?)
+}
+
 /// Hashes a new password and keeps the verifier.
-pub(super) async fn keep_password(api: &Api, password: String) -> Result<Digest, Problem> {
-    let place = api.hashing.acquire().await;
+pub(super) async fn keep_password(api: &Api, caller: &Caller, password: String) -> Result<Digest, Problem> {
+    let place = place(api, &caller.actor.id).await?;
     let breached = api.breached.clone();
-    let hash = tokio::task::spawn_blocking(move || match breached.contains(&password) {
-        Ok(true) => Err(PasswordError::Breached),
-        Ok(false) => hash_password(&password),
-        Err(error) => Err(PasswordError::Unread(error)),
+    let hash = tokio::task::spawn_blocking(move || {
+        // Until the work is done, whoever has gone meanwhile.
+        let _place = place;
+        match breached.contains(&password) {
+            Ok(true) => Err(PasswordError::Breached),
+            Ok(false) => hash_password(&password),
+            Err(error) => Err(PasswordError::Unread(error)),
+        }
     })
     .await
     .map_err(|e| Problem::internal("hashing failed", &e))?
@@ -235,7 +247,6 @@ pub(super) async fn keep_password(api: &Api, password: String) -> Result<Digest,
         PasswordError::Unread(_) => Problem::internal("the list of breached passwords cannot be read", &e),
         _ => Refusal::invalid("password", e).into(),
     })?;
-    drop(place);
     api.credentials.keep(&hash).map_err(|e| Problem::internal("the password cannot be kept", &e))
 }
 
@@ -251,7 +262,7 @@ pub(super) async fn change_password(
     if wish.new_password == wish.password {
         return Err(Refusal::invalid("newPassword", "must differ from the present one").into());
     }
-    let credential = keep_password(&api, wish.new_password.clone()).await?;
+    let credential = keep_password(&api, &caller, wish.new_password.clone()).await?;
     let resealed = match &user.signing_key {
         None => None,
         Some(held) => {
@@ -291,25 +302,23 @@ pub(crate) struct SigningKeyView {
 }
 
 async fn seal_key(api: &Api, user: &UserId, key: SecretKey, password: String) -> Result<Digest, Problem> {
-    let place = api.hashing.acquire().await;
+    let place = place(api, user.as_str()).await?;
     let owner = user.clone();
-    let sealed = tokio::task::spawn_blocking(move || seal(&key, &owner, &password))
+    let sealed = tokio::task::spawn_blocking(move || (seal(&key, &owner, &password), drop(place)).0)
         .await
         .map_err(|e| Problem::internal("sealing failed", &e))?
         .map_err(|e| Problem::internal("sealing failed", &e))?;
-    drop(place);
     api.credentials.keep(&sealed).map_err(|e| Problem::internal("the signing key cannot be kept", &e))
 }
 
 /// A person's signing key, opened with the password that was just checked.
 pub(super) async fn open_key(api: &Api, user: &UserId, sealed: Digest, password: String) -> Result<SecretKey, Problem> {
     let held = api.credentials.read(sealed).map_err(|e| Problem::internal("the signing key cannot be read", &e))?;
-    let place = api.hashing.acquire().await;
+    let place = place(api, user.as_str()).await?;
     let owner = user.clone();
-    let opened = tokio::task::spawn_blocking(move || unseal(&held, &owner, &password))
+    let opened = tokio::task::spawn_blocking(move || (unseal(&held, &owner, &password), drop(place)).0)
         .await
         .map_err(|e| Problem::internal("opening failed", &e))?;
-    drop(place);
     let retired = |e| Refusal::conflict("signing-key", format!("{e}; make a new one (mdfmctl signing-key create)"));
     opened.map_err(|e| retired(e).into())
 }
@@ -387,7 +396,7 @@ pub(super) async fn me(State(api): State<Api>, origin: Origin) -> Result<axum::J
         password_set_at: user.password_set_at.to_string(),
         email: user.email.clone(),
         trained_until: user.trained_until.map(|t| t.to_string()),
-        cannot_sign: may_sign(&state, clock::now(), id.as_str()).err().map(|refusal| refusal.detail),
+        cannot_sign: may_sign(&state, state.not_before(clock::now()), id.as_str()).err().map(|refusal| refusal.detail),
     }))
 }
 
@@ -664,7 +673,7 @@ pub(super) async fn reset_password(
     let id: UserId = id("userId", &user)?;
     let before = api.runner.state().users.get(&id).cloned();
     let access = Access::of(&api, &id);
-    let credential = keep_password(&api, wish.new_password).await?;
+    let credential = keep_password(&api, &caller, wish.new_password).await?;
     let change = PersonChange::PasswordSet { credential, own: None, resealed: None };
     if let Err(problem) = origin.change(&api, &caller, id.clone(), change, Some(wish.reason)).await {
         api.credentials.forget(credential);

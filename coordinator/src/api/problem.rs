@@ -11,6 +11,9 @@ use crate::domain::refusal::Class;
 /// The code of a refusal that is over in a second; other limits of this class last a minute.
 pub(super) const TOO_MANY_REQUESTS: &str = "too-many-requests";
 
+/// The code of a refusal because too many passwords are being checked; over in a few seconds.
+pub(super) const TOO_BUSY: &str = "too-busy";
+
 /// The body of every error.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
@@ -74,7 +77,11 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
         if status == StatusCode::TOO_MANY_REQUESTS {
-            let seconds = if self.kind.ends_with(TOO_MANY_REQUESTS) { "1" } else { "60" };
+            let seconds = match self.kind.rsplit(':').next() {
+                Some(TOO_MANY_REQUESTS) => "1",
+                Some(TOO_BUSY) => "5",
+                _ => "60",
+            };
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
         }
         if let Some(refusal) = unrecorded {

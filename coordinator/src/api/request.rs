@@ -133,7 +133,7 @@ impl Origin {
         action: &'static str,
         object: &str,
     ) -> Result<Caller, Problem> {
-        let now = clock::now();
+        let now = api.runner.now();
         let (actor, refusal) = match self.caller(api, now) {
             Some(caller) => match caller.may(permission, by, &api.sessions, now) {
                 Ok(()) => return Ok(caller),
@@ -164,7 +164,8 @@ impl Origin {
 
     /// The caller, without that being a use of the session: none once that is over.
     pub(super) fn peek(&self, api: &Api) -> Option<Caller> {
-        let (now, state) = (clock::now(), api.runner.state());
+        let state = api.runner.state();
+        let now = state.not_before(clock::now());
         let caller = Caller::of(&state, self.token.as_ref()?, now)?;
         let is_live = match state.sessions.get(&caller.token_sha256) {
             Some(session) => api.idle.is_live(caller.token_sha256, session.opened_at, now, api.sessions.idle_ms),
@@ -187,7 +188,7 @@ impl Origin {
     /// The same, where the person has just shown the second factor, whatever the policy says.
     pub(super) async fn need_shown(&self, api: &Api, action: &'static str) -> Result<(Caller, UserId), Problem> {
         let (caller, user) = self.need_self(api, action).await?;
-        match caller.shows_factor(&api.sessions, clock::now()) {
+        match caller.shows_factor(&api.sessions, api.runner.now()) {
             Ok(()) => Ok((caller, user)),
             Err(denied) => {
                 let refusal = refusal_of(&denied, &caller, Permission::Read);
@@ -242,7 +243,7 @@ impl Origin {
 
     /// Records the refusal of a request that never got as far as a command: what could not be read, or found.
     pub(super) async fn record(&self, api: &Api, object: &str, refusal: Refusal) {
-        let caller = self.caller(api, clock::now());
+        let caller = self.caller(api, api.runner.now());
         let actor = caller.map_or_else(|| anonymous(&self.peer.address.ip().to_string()), |c| c.actor);
         self.deny(api, actor, "request", object, refusal).await;
     }

@@ -305,9 +305,15 @@ async fn admit_address(api: &Api, origin: &Origin, class: Admission, object: &st
     Err(origin.deny(api, anonymous(&address.to_string()), "request", object, refusal).await)
 }
 
-/// Whether the caller has not called too often: one person with all of their machines, one gateway, or all strangers of one network.
-async fn admit_rate(api: &Api, origin: &Origin, class: Admission, object: &str) -> Result<(), Problem> {
-    let Err(TooMany { is_news }) = admission::count(api, origin, class) else { return Ok(()) };
+/// Whether the caller has not called too often: one person with all of their machines, one gateway, or all strangers of one network. A sign-in
+/// by password goes on with the note that it is one too many.
+async fn admit_rate(
+    api: &Api,
+    origin: &Origin,
+    class: Admission,
+    object: &str,
+) -> Result<Option<sessions::TooManySignIns>, Problem> {
+    let Err(TooMany { is_news }) = admission::count(api, origin, class) else { return Ok(None) };
     let actor = match (origin.peek(api), &origin.peer.gateway) {
         (Some(caller), _) => caller.actor,
         (None, Some(gateway)) => gateway_actor(gateway),
@@ -316,6 +322,9 @@ async fn admit_rate(api: &Api, origin: &Origin, class: Admission, object: &str) 
     if origin.peer.gateway.is_none() && matches!(actor.kind, ActorKind::Anonymous) {
         // A connection of a flood gets its answer late: that is all that it can do in the meantime.
         tokio::time::sleep(TOO_MANY_PAUSE).await;
+    }
+    if class == Admission::Password {
+        return Ok(Some(sessions::TooManySignIns { is_news }));
     }
     let detail = "more requests than one caller may make (requests_per_second); wait a second";
     let refusal = Refusal::new(Class::TooOften, TOO_MANY_REQUESTS, detail);
@@ -328,11 +337,18 @@ async fn admit_rate(api: &Api, origin: &Origin, class: Admission, object: &str) 
 }
 
 /// Admits requests from their networks alone, not too often, while there is room for what they change, and to what their callers may.
-async fn let_in(api: &Api, origin: &Origin, object: &str, request: Request, next: Next) -> Result<Response, Problem> {
+async fn let_in(
+    api: &Api,
+    origin: &Origin,
+    object: &str,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
     let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let class = admission::class_of(request.method().as_str(), matched.as_deref());
     admit_address(api, origin, class, object).await?;
-    admit_rate(api, origin, class, object).await?;
+    let too_many = admit_rate(api, origin, class, object).await?;
+    too_many.map(|too_many| request.extensions_mut().insert(too_many));
     let (room, reads) = (api.runner.room(), is_read(request.method()));
     if !reads && room < Room::Ample && !class.is_taken_without_room() {
         return Err(Problem::recorded(no_room(room)));

@@ -1,17 +1,23 @@
 //! Signing in and out, and showing the second factor.
 
+use std::time::Instant;
+
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
+use mdfm_service::site;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::UserId;
 use mdfm_shared::record::{Actor, ActorKind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::problem::TOO_BUSY;
 use super::request::{Json, Origin};
 use super::{Api, Problem};
 use crate::access::{
-    Attempt, Caller, InSession, PASSWORD_CHARS_MAX, ShownFactor, SignIn, recovery_digest, step_of, verify_password,
+    Attempt, Busy, Caller, InSession, Lane, PASSWORD_CHARS_MAX, ShownFactor, SignIn, recovery_digest, step_of,
+    verify_password,
 };
 use crate::clock;
 use crate::domain::access::{AccessRole, Permission, User};
@@ -61,18 +67,38 @@ pub(crate) struct SessionView {
     second_factor: bool,
 }
 
-/// Whether this is the user's password. A user who does not exist costs the same work: a file is read and checked, and a hash computed.
-pub(super) async fn is_password(api: &Api, user: Option<&User>, password: String) -> bool {
+/// Rides on a sign-in by password of a network that signs in too often.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TooManySignIns {
+    /// Whether this was last said a while ago.
+    pub(super) is_news: bool,
+}
+
+/// Too many passwords are being checked.
+pub(super) fn busy(_: Busy) -> Refusal {
+    Refusal::new(Class::TooOften, TOO_BUSY, "too many passwords are being checked; try again in a few seconds")
+}
+
+/// Whether this is the user's password. A user who does not exist costs the same work: a file is read and checked, and a hash computed. `lane` and
+/// `who` say who waits for whom.
+pub(super) async fn is_password(
+    api: &Api,
+    (lane, who): (Lane, &str),
+    user: Option<&User>,
+    password: String,
+) -> Result<bool, Refusal> {
     let (credential, verifiers) = (user.map(|u| u.credential), api.credentials.clone());
-    let Ok(_place) = api.hashing.acquire().await else { return false };
+    let place = api.hashing.place(lane, who).await.map_err(busy)?;
     let verify = move || {
+        // Until the work is done, whoever has gone meanwhile.
+        let _place = place;
         let held = credential.map_or_else(|| verifiers.read_decoy(), |c| verifiers.read(c));
         if let (Some(_), Err(error)) = (credential, &held) {
             tracing::error!(%error, "a password verifier cannot be read; its owner cannot sign in");
         }
         verify_password(&password, &held.unwrap_or_default()) && credential.is_some()
     };
-    tokio::task::spawn_blocking(verify).await.unwrap_or(false)
+    Ok(tokio::task::spawn_blocking(verify).await.unwrap_or(false))
 }
 
 /// A second factor of nobody's, so that names without an account cost the same work.
@@ -133,9 +159,10 @@ const CODE_CHARS_MAX: usize = 128;
 pub(super) async fn open(
     State(api): State<Api>,
     origin: Origin,
+    too_many: Option<Extension<TooManySignIns>>,
     Json(credentials): Json<Credentials>,
 ) -> Result<(StatusCode, axum::Json<SessionView>), Problem> {
-    let now = clock::now();
+    let now = api.runner.now();
     let claimed = credentials.user_id.clone();
     let user =
         claimed.parse::<UserId>().ok().and_then(|id| Some((id.clone(), api.runner.state().users.get(&id)?.clone())));
@@ -143,27 +170,38 @@ pub(super) async fn open(
     let marked = format!("unknown-{}", api.marks.mark("name", &[claimed.as_bytes()]).short());
     let named = if user.is_some() { claimed.clone() } else { marked };
     let object = format!("user/{}", named.chars().take(USER_CHARS_MAX).collect::<String>());
-    if !api.logins.admits(origin.peer.address.ip(), now) {
-        let refusal =
-            Refusal::new(Class::TooOften, "too-many-tries", "too many tries from this address; wait a minute");
-        return Err(origin.deny(&api, anonymous(&named), "session.open", &object, refusal).await);
+    let denied = async |refusal| Err(origin.deny(&api, anonymous(&named), "session.open", &object, refusal).await);
+    let address = origin.peer.address.ip();
+    let too_many = too_many.map(|Extension(too_many)| too_many);
+    let is_over = too_many.is_some() || !api.logins.admits(address, Instant::now());
+    // Beyond the limits of a network only a password is looked at that comes with a code: of those strangers guess none, and they keep nobody out
+    // who has both. What is not right gets the one answer, whatever the name.
+    if is_over && credentials.code.is_none() && credentials.recovery_code.is_none() {
+        return match too_many {
+            Some(TooManySignIns { is_news: false }) => Err(Problem::recorded(too_many_tries())),
+            _ => denied(too_many_tries()).await,
+        };
     }
     check_length(&credentials)?;
-    let is_suspect = api.logins.is_suspect(origin.peer.address.ip(), now);
-    let _turn = if is_suspect { api.suspects.acquire().await.ok() } else { None };
     let factor = Factor { code: credentials.code, recovery_code: credentials.recovery_code };
     let account = user.as_ref().map(|(_, user)| user);
-    let is_password = is_password(&api, account, credentials.password).await;
-    let (found, proof) = shown(&api, account, &factor);
-    let network = network(origin.peer.address.ip());
-    let attempt = Attempt {
-        name: &claimed,
-        network: &network,
-        is_familiar: account.is_some_and(|u| u.networks.contains(&network)),
-        is_password,
-        factor: found,
+    let network = network(address);
+    let is_familiar = account.is_some_and(|u| u.networks.contains(&network));
+    let (lane, who) = match is_familiar {
+        true => (Lane::Familiar, format!("{claimed}/{network}")),
+        false => (Lane::Stranger, site(address).to_string()),
     };
-    match (api.sign_ins.sign_in(now, &attempt), user) {
+    let is_password = match is_password(&api, (lane, &who), account, credentials.password).await {
+        Ok(is_password) => is_password,
+        Err(busy) => return denied(busy).await,
+    };
+    let (found, proof) = shown(&api, account, &factor);
+    let attempt = Attempt { name: &claimed, network: &network, is_familiar, is_password, factor: found };
+    let verdict = api.sign_ins.sign_in(now, &attempt);
+    if is_over && (verdict, found) != (SignIn::Opened, ShownFactor::Right) {
+        return denied(too_many_tries()).await;
+    }
+    match (verdict, user) {
         // The core says what is missing: a code, or another one.
         (SignIn::Opened | SignIn::NeedsCode | SignIn::UsedCode, Some((id, user))) => {
             let_in(&api, &origin, id, user, proof, None).await
@@ -172,10 +210,18 @@ pub(super) async fn open(
             let cause = if matches!(verdict, SignIn::Locks | SignIn::Locked) { "locked" } else { "wrong-credentials" };
             let detail = "user id, password or code is wrong, or too many tries; give password and code together, or wait a minute and \
                           try again";
-            let refusal = Refusal::new(Class::Unauthenticated, cause, detail);
-            Err(origin.deny(&api, anonymous(&named), "session.open", &object, refusal).await)
+            denied(Refusal::new(Class::Unauthenticated, cause, detail)).await
         }
     }
+}
+
+/// The network signs in too often.
+pub(super) fn too_many_tries() -> Refusal {
+    Refusal::new(
+        Class::TooOften,
+        "too-many-tries",
+        "too many tries from this network; give password and code together, or wait a minute",
+    )
 }
 
 /// Opens a session for somebody who has shown who they are.
@@ -191,7 +237,7 @@ pub(super) async fn let_in(
     getrandom::fill(&mut secret).map_err(|e| Problem::internal("no randomness", &e))?;
     let token = hex::encode(secret);
     let token_sha256 = Digest::of(token.as_bytes());
-    let expires_at = clock::now().plus_ms(api.sessions.session_ms);
+    let expires_at = api.runner.now().plus_ms(api.sessions.session_ms);
     let roles = user.roles.iter().map(|r| r.name().to_owned()).collect();
     let actor = Actor { kind: ActorKind::User, id: id.to_string(), roles };
     let command = Command::OpenSession { user: id.clone(), token_sha256, expires_at, proof, issuer };
@@ -239,7 +285,7 @@ pub(super) async fn show(
     let user = api.runner.state().users.get(id).cloned();
     let (found, proof) = shown(api, user.as_ref(), factor);
     let found = if found == ShownFactor::NotSetUp { ShownFactor::Missing } else { found };
-    let verdict = api.sign_ins.in_session(clock::now(), counted_in(caller, id), found);
+    let verdict = api.sign_ins.in_session(api.runner.now(), counted_in(caller, id), found);
     match proof.filter(|_| matches!(verdict, SignIn::Opened | SignIn::UsedCode)) {
         // That a code was used already is for the core to say.
         Some(proof) => Ok(proof),

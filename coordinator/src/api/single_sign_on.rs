@@ -1,5 +1,7 @@
 //! Signing in through the operator's OpenID provider.
 
+use std::time::Instant;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use mdfm_shared::id::UserId;
@@ -7,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::request::{Json, Origin, Path};
-use super::sessions::{SessionView, let_in};
+use super::sessions::{SessionView, let_in, too_many_tries};
 use super::{Api, Problem};
 use crate::access::Oidc;
 use crate::clock;
@@ -42,12 +44,11 @@ fn need_provider(api: &Api) -> Result<&Oidc, Refusal> {
 
 async fn need_turn(api: &Api, origin: &Origin) -> Result<(), Problem> {
     let address = origin.peer.address.ip();
-    if api.logins.admits(address, clock::now()) {
+    if api.logins.admits(address, Instant::now()) {
         return Ok(());
     }
     let address = address.to_string();
-    let refusal = Refusal::new(Class::TooOften, "too-many-tries", "too many tries from this address; wait a minute");
-    Err(origin.deny(api, anonymous(&address), ACTION, "session", refusal).await)
+    Err(origin.deny(api, anonymous(&address), ACTION, "session", too_many_tries()).await)
 }
 
 /// Begins to sign in through the OpenID provider.

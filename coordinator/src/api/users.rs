@@ -80,7 +80,7 @@ pub(super) async fn create(
     let caller = origin.need(&api, Permission::ManageUsers, "user.create", "user").await?;
     let user: UserId = id("userId", &new.user_id)?;
     let hospital = new.hospital_id.as_deref().map(|h| id("hospitalId", h)).transpose()?;
-    let credential = keep_password(&api, new.password).await?;
+    let credential = keep_password(&api, &caller, new.password).await?;
     let command = Command::CreateUser {
         user: user.clone(),
         printed_name: new.printed_name,

@@ -4,8 +4,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -14,7 +13,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
-use mdfm_service::{ConnectionLimits, Connections, Held, Paced, Refused, Standing, network};
+use mdfm_service::{ConnectionLimits, Connections, Held, Lines, Paced, Refused, Stage, Standing, network};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::time::UtcMillis;
@@ -61,21 +60,23 @@ const STANDSTILL: Duration = Duration::from_secs(30);
 const GATEWAY_STANDSTILL: Duration = Duration::from_secs(120);
 
 /// Who is at the other end.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     /// Set when a current, unrevoked gateway certificate was presented.
     pub(crate) gateway: Option<GatewayId>,
     /// SHA-256 of the DER of that certificate.
     pub(crate) certificate: Option<Digest>,
-    /// Set when a request showed a session or a token.
-    has_shown: Arc<AtomicBool>,
+    /// The places of the connection.
+    entry: Weak<Entry>,
 }
 
 impl Peer {
-    /// A request of this connection has shown who sends it.
+    /// A request of this connection has shown who sends it: from now on no stranger takes its place, however long the request takes.
     pub(crate) fn show(&self) {
-        self.has_shown.store(true, Ordering::Relaxed);
+        if let Some(entry) = self.entry.upgrade() {
+            entry.identified(Standing::Person);
+        }
     }
 }
 
@@ -118,7 +119,7 @@ pub(crate) struct FrontDoor {
 struct Entry {
     door: Arc<Door>,
     held: Mutex<Held>,
-    /// Ends the connection, if it is the oldest stranger when too many are there.
+    /// Ends the connection, if it is a stranger's and too many are there.
     evicted: Arc<Notify>,
     gateway: Mutex<Option<GatewayId>>,
     _place: OwnedSemaphorePermit,
@@ -130,7 +131,15 @@ impl Entry {
     }
 
     fn identified(&self, standing: Standing) {
-        self.door.connections().identified(&mut self.held(), standing);
+        if self.held().standing() == Standing::Stranger {
+            self.door.connections().identified(&mut self.held(), standing);
+        }
+    }
+
+    fn reached(&self, stage: Stage) {
+        if self.held().standing() == Standing::Stranger {
+            self.door.connections().reached(&mut self.held(), stage);
+        }
     }
 
     /// Counts the connection for its gateway; returns whether it may have one more.
@@ -190,6 +199,7 @@ impl FrontDoor {
             sessions,
             trunk,
         });
+        let mut full = Lines::default();
         loop {
             let (stream, address) = match listener.accept().await {
                 Ok(accepted) => accepted,
@@ -203,7 +213,10 @@ impl FrontDoor {
             door.front.counts.accepted.add(1);
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
                 door.front.counts.refused_full.add(1);
-                tracing::warn!(%address, "connection refused: all {} places are taken", door.front.limits.connections_max);
+                if let Some(left_out) = full.next(Instant::now()) {
+                    let places = door.front.limits.connections_max;
+                    tracing::warn!(%address, left_out, "connection refused: all {places} places are taken");
+                }
                 continue;
             };
             let is_proxy = door.front.limits.proxies.contains(&address.ip().to_canonical());
@@ -284,7 +297,12 @@ impl Entry {
         let door = Arc::clone(&self.door);
         let front = &door.front;
         stream.set_nodelay(true)?;
-        let shaken = timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(front.tls.current()).accept(stream)).await;
+        let shaken = timeout(HANDSHAKE_TIMEOUT, async {
+            stream.peek(&mut [0]).await?;
+            self.reached(Stage::Shaking);
+            TlsAcceptor::from(front.tls.current()).accept(stream).await
+        })
+        .await;
         let mut stream = match shaken {
             Ok(Ok(stream)) => stream,
             failed => {
@@ -293,6 +311,7 @@ impl Entry {
             }
         };
         front.counts.handshakes.add(1);
+        self.reached(Stage::Idle);
         if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
             front.counts.handshakes_resumed.add(1);
         }
@@ -331,28 +350,26 @@ impl Entry {
         address: SocketAddr,
     ) -> io::Result<()> {
         let (router, door) = (self.door.front.router.clone(), Arc::clone(&self.door));
+        // The places belong to the connection, whatever it becomes.
+        let entry = Arc::new(self);
         let peer = Peer {
             address,
             gateway: identity.as_ref().map(|i| i.gateway.clone()),
             certificate: identity.as_ref().map(|i| i.certificate),
-            has_shown: Arc::default(),
+            entry: Arc::downgrade(&entry),
         };
         let ours = identity.clone();
-        // The places belong to the connection, whatever it becomes.
-        let entry = Arc::new(self);
         let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             let (router, peer, entry) = (router.clone(), peer.clone(), Arc::clone(&entry));
             let identity = ours.clone();
             async move {
+                entry.reached(Stage::Asking);
                 if request.uri().path() == websocket::PATH {
                     return Ok(entry.websocket(request, peer, identity).await);
                 }
-                let has_shown = Arc::clone(&peer.has_shown);
                 request.extensions_mut().insert(peer);
                 let response = router.oneshot(request.map(Body::new)).await;
-                if has_shown.load(Ordering::Relaxed) {
-                    entry.identified(Standing::Person);
-                }
+                entry.reached(Stage::Idle);
                 response
             }
         });

@@ -420,6 +420,12 @@ pub(super) fn note_network(user: &mut User, address: Option<&str>) {
 }
 
 impl State {
+    /// The later of the clock and the last record: by it standing is judged, as records are stamped, so that what has lapsed stays so when
+    /// somebody sets the clock back.
+    pub(crate) fn not_before(&self, clock: UtcMillis) -> UtcMillis {
+        clock.max(self.last_record_at)
+    }
+
     /// Whether a person's link belongs to this OpenID provider. A link of before links named their provider belongs to the first provider
     /// that the log shows: after a change of provider it must be made again.
     pub(crate) fn is_linked(&self, user: &User, issuer: &str) -> bool {

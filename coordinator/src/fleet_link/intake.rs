@@ -6,6 +6,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use mdfm_service::Lines;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::ChainRefusal;
 use mdfm_shared::id::GatewayId;
@@ -96,7 +97,9 @@ pub(super) fn start(runner: Runner, online_key: SecretKey, out: Out, counts: Arc
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let number = (processors / 2).clamp(1, SHARDS_MAX);
     let shards: Arc<[Shard]> = (0..number).map(|_| Shard::default()).collect();
+    let lines = Arc::<RefusedLines>::default();
     let acknowledger = Acknowledger {
+        lines: Arc::clone(&lines),
         runner: runner.clone(),
         online_key: Arc::new(online_key),
         out: out.clone(),
@@ -113,6 +116,7 @@ pub(super) fn start(runner: Runner, online_key: SecretKey, out: Out, counts: Arc
             keys: HashMap::new(),
             suspects: HashMap::new(),
             repeats: HashMap::new(),
+            lines: Arc::clone(&lines),
         };
         let shards = Arc::clone(&shards);
         std::thread::Builder::new().name(format!("intake-{n}")).spawn(move || {
@@ -138,6 +142,24 @@ struct Worker {
     keys: HashMap<GatewayId, (String, Verifier)>,
     suspects: HashMap<GatewayId, Instant>,
     repeats: HashMap<GatewayId, Instant>,
+    lines: Arc<RefusedLines>,
+}
+
+/// Lines of the journal about refused messages, by gateway: the audit log counts them, and so does the journal.
+#[derive(Default)]
+struct RefusedLines(Mutex<HashMap<GatewayId, Lines>>);
+
+impl RefusedLines {
+    fn refused(&self, gateway: &GatewayId, refusal: &Refusal, what: &'static str) {
+        let next = {
+            let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            bounded(&mut lines);
+            lines.entry(gateway.clone()).or_default().next(Instant::now())
+        };
+        if let Some(left_out) = next {
+            tracing::warn!(%gateway, code = refusal.code, %refusal, left_out, "{what}");
+        }
+    }
 }
 
 /// Forgets everything when it is too much: all of it can be made again.
@@ -316,7 +338,7 @@ impl Worker {
 
     fn refuse(&self, gateway: &GatewayId, action: &'static str, refusal: Refusal) {
         self.counts.refused.add(1);
-        tracing::warn!(%gateway, code = refusal.code, %refusal, "message refused");
+        self.lines.refused(gateway, &refusal, "message refused");
         let command = Command::Denied { action, object: format!("gateway/{gateway}"), refusal };
         // The refusal comes back as the answer; recording it was the point.
         let _ = self.runner.post(gateway_actor(gateway), command);
@@ -329,6 +351,7 @@ type Answers = Vec<(GatewayId, Digest, oneshot::Receiver<Result<(), Refusal>>)>;
 /// Waits for a group to be durable and says so to each gateway once.
 #[derive(Clone)]
 struct Acknowledger {
+    lines: Arc<RefusedLines>,
     runner: Runner,
     online_key: Arc<SecretKey>,
     out: Out,
@@ -358,7 +381,7 @@ impl Acknowledger {
                         continue;
                     }
                     self.counts.refused.add(1);
-                    tracing::warn!(%gateway, code = refusal.code, %refusal, "telemetry refused");
+                    self.lines.refused(&gateway, &refusal, "telemetry refused");
                 }
                 Err(_) => return,
             }

@@ -15,7 +15,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use clap::{Parser, Subcommand};
-use mdfm_service::{ConnectionLimits, Connections, Exit, Held, Paced, Stop, atomic_write};
+use mdfm_service::{ConnectionLimits, Connections, Exit, Held, Paced, Stage, Stop, atomic_write};
 use mdfm_shared::sign::SecretKey;
 use mdfm_shared::tlog::{Cosigner, NoteKey};
 use serde::Deserialize;
@@ -33,7 +33,7 @@ use ledger::{Ledger, Refused, Request};
 const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Connections served at once.
 const CONNECTIONS_MAX: usize = 256;
-/// Of them, those that were let in and not answered yet; above it the oldest is closed, so that silence keeps nobody out.
+/// Of them, those that were let in and not answered yet; above it one is closed that has come least far, so that silence keeps nobody out.
 const WAITING_MAX: usize = 192;
 /// Connections of one network at once, and new ones a second: a log needs one every ten seconds.
 const CONNECTIONS_PER_NETWORK_MAX: usize = 16;
@@ -209,12 +209,22 @@ fn open(connections: &Open) -> MutexGuard<'_, Connections<Arc<Notify>>> {
 /// A connection's place; free again when it ends.
 struct Place {
     connections: Open,
-    held: Held,
+    held: Mutex<Held>,
+}
+
+impl Place {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reached(&self, stage: Stage) {
+        open(&self.connections).reached(&mut self.held(), stage);
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        open(&self.connections).leave(&self.held);
+        open(&self.connections).leave(&self.held());
     }
 }
 
@@ -245,34 +255,45 @@ async fn accept(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>)
             }
         };
         oldest.iter().for_each(|oldest| oldest.notify_one());
-        let place = Place { connections: Arc::clone(&connections), held };
+        let place = Arc::new(Place { connections: Arc::clone(&connections), held: Mutex::new(held) });
         let (router, tls) = (router.clone(), tls.clone());
         tokio::spawn(async move {
-            let _held = (permit, place);
+            let _held = (permit, Arc::clone(&place));
             tokio::select! {
-                _ = timeout(CONNECTION_LIFE, serve_one(stream, router, tls)) => {}
+                _ = timeout(CONNECTION_LIFE, serve_one(stream, router, tls, place)) => {}
                 () = evicted.notified() => {}
             }
         });
     }
 }
 
-async fn serve_one(stream: TcpStream, router: Router, tls: Option<TlsAcceptor>) {
+async fn serve_one(stream: TcpStream, router: Router, tls: Option<TlsAcceptor>, place: Arc<Place>) {
+    if !matches!(timeout(HANDSHAKE_TIMEOUT, stream.peek(&mut [0])).await, Ok(Ok(_))) {
+        tracing::debug!("not a byte in time");
+        return;
+    }
+    place.reached(Stage::Shaking);
     match tls {
         Some(tls) => match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-            Ok(Ok(stream)) => converse(stream, router).await,
+            Ok(Ok(stream)) => converse(stream, router, place).await,
             Ok(Err(error)) => tracing::debug!(%error, "handshake failed"),
             Err(_) => tracing::debug!("no handshake in time"),
         },
-        None => converse(stream, router).await,
+        None => converse(stream, router, place).await,
     }
 }
 
-async fn converse<S>(stream: S, router: Router)
+async fn converse<S>(stream: S, router: Router, place: Arc<Place>)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    let service = hyper_util::service::TowerToHyperService::new(router);
+    use hyper::service::Service as _;
+    place.reached(Stage::Idle);
+    let answering = hyper_util::service::TowerToHyperService::new(router);
+    let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        place.reached(Stage::Asking);
+        answering.call(request)
+    });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(hyper_util::rt::TokioTimer::new())
         .header_read_timeout(HANDSHAKE_TIMEOUT)

@@ -1,7 +1,8 @@
 //! Who may hold a connection, by network, pure: time comes in, a decision goes out. Every address-keyed limit of the programs uses [`network`],
 //! and every listener that strangers can reach uses [`Connections`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Instant;
 
@@ -14,8 +15,19 @@ const NETWORKS_MAX: usize = 65_536;
 /// addresses of its /64, so all of them count as one.
 #[must_use]
 pub fn network(address: IpAddr) -> IpAddr {
+    masked(address, 64)
+}
+
+/// The address that limits compare by where one site must not stand for many: an IPv4 address, or the IPv6 network of 48 bits. Sites get networks of
+/// that size, and pick freely among the 65,536 networks of 64 bits in it.
+#[must_use]
+pub fn site(address: IpAddr) -> IpAddr {
+    masked(address, 48)
+}
+
+fn masked(address: IpAddr, bits: u32) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << (128 - bits))).into(),
         v4 @ IpAddr::V4(_) => v4,
     }
 }
@@ -29,7 +41,7 @@ pub struct ConnectionLimits {
     pub strangers_max: usize,
     /// New connections of one network a second; four times as many at once.
     pub per_second: u64,
-    /// Connections of all networks whose peer has not been authenticated. Above it the oldest one is closed.
+    /// Connections of all networks whose peer has not been authenticated. Above it one of those is closed that have shown least.
     pub all_strangers_max: usize,
     /// Connections of all networks that people hold; the rest of the places is for client certificates.
     pub all_people_max: usize,
@@ -55,6 +67,19 @@ pub enum Standing {
     Certified,
 }
 
+/// How far a stranger has come; who has come less far is closed first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Not a byte yet.
+    Silent,
+    /// In its handshake.
+    Shaking,
+    /// Waits with nothing to answer.
+    Idle,
+    /// Has sent the head of a request that is not answered yet.
+    Asking,
+}
+
 struct Network {
     open: usize,
     strangers: usize,
@@ -67,14 +92,57 @@ pub struct Held {
     number: u64,
     network: IpAddr,
     standing: Standing,
+    stage: Stage,
+}
+
+impl Held {
+    /// What its peer has shown.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
+}
+
+/// Strangers of one stage, by site, the oldest of each first.
+struct Strangers<T> {
+    sites: HashMap<IpAddr, BTreeMap<u64, T>>,
+    /// Sites by how many they have, and among equals the one whose oldest came first.
+    order: BTreeSet<(usize, Reverse<u64>, IpAddr)>,
+}
+
+impl<T> Default for Strangers<T> {
+    fn default() -> Self {
+        Self { sites: HashMap::new(), order: BTreeSet::new() }
+    }
+}
+
+impl<T> Strangers<T> {
+    fn change<R>(&mut self, site: IpAddr, change: impl FnOnce(&mut BTreeMap<u64, T>) -> R) -> R {
+        let place = |held: &BTreeMap<u64, T>| held.keys().next().map(|first| (held.len(), Reverse(*first), site));
+        let held = self.sites.entry(site).or_default();
+        place(held).map(|before| self.order.remove(&before));
+        let done = change(held);
+        match place(held) {
+            Some(after) => _ = self.order.insert(after),
+            None => _ = self.sites.remove(&site),
+        }
+        done
+    }
+
+    /// The oldest stranger of the site that has the most.
+    fn pop(&mut self) -> Option<T> {
+        let (.., site) = *self.order.last()?;
+        self.change(site, |held| held.pop_first().map(|(_, closer)| closer))
+    }
 }
 
 /// The open connections of one listener. `T` is what closes a connection.
 pub struct Connections<T> {
     limits: ConnectionLimits,
     networks: HashMap<IpAddr, Network>,
-    /// Strangers, the oldest first.
-    strangers: BTreeMap<u64, T>,
+    /// By [`Stage`], those first that have come less far.
+    strangers: [Strangers<T>; 4],
+    waiting: usize,
     people: usize,
     last_number: u64,
 }
@@ -83,11 +151,12 @@ impl<T> Connections<T> {
     /// No connections yet.
     #[must_use]
     pub fn new(limits: ConnectionLimits) -> Self {
-        Self { limits, networks: HashMap::new(), strangers: BTreeMap::new(), people: 0, last_number: 0 }
+        let strangers = std::array::from_fn(|_| Strangers::default());
+        Self { limits, networks: HashMap::new(), strangers, waiting: 0, people: 0, last_number: 0 }
     }
 
-    /// Admits a stranger. Returns its place, and what closes the oldest stranger if there are too many: a connection that shows nothing keeps nobody
-    /// out.
+    /// Admits a stranger. Returns its place, and what closes another stranger if there are too many: one that has come least far, of the site with the
+    /// most of those. A connection that shows nothing keeps nobody out, and whoever opens many closes their own.
     ///
     /// # Errors
     /// Its network has too many connections, or makes them too fast.
@@ -108,11 +177,39 @@ impl<T> Connections<T> {
         }
         counted.open += 1;
         counted.strangers += 1;
-        let evicted =
-            if self.strangers.len() >= all_strangers_max { self.strangers.pop_first().map(|(_, t)| t) } else { None };
+        let is_full = self.waiting >= all_strangers_max;
+        let evicted = if is_full { self.strangers.iter_mut().find_map(Strangers::pop) } else { None };
+        self.waiting = self.waiting + 1 - usize::from(evicted.is_some());
         self.last_number += 1;
-        self.strangers.insert(self.last_number, closer);
-        Ok((Held { number: self.last_number, network, standing: Standing::Stranger }, evicted))
+        let held = Held { number: self.last_number, network, standing: Standing::Stranger, stage: Stage::Silent };
+        self.of(&held).change(site(network), |at| at.insert(held.number, closer));
+        Ok((held, evicted))
+    }
+
+    fn of(&mut self, held: &Held) -> &mut Strangers<T> {
+        let [silent, shaking, idle, asking] = &mut self.strangers;
+        match held.stage {
+            Stage::Silent => silent,
+            Stage::Shaking => shaking,
+            Stage::Idle => idle,
+            Stage::Asking => asking,
+        }
+    }
+
+    fn take(&mut self, held: &Held) -> Option<T> {
+        self.of(held).change(site(held.network), |at| at.remove(&held.number))
+    }
+
+    /// A stranger has come further, or waits again.
+    pub fn reached(&mut self, held: &mut Held, stage: Stage) {
+        if held.standing != Standing::Stranger || held.stage == stage {
+            return;
+        }
+        let taken = self.take(held);
+        held.stage = stage;
+        if let Some(closer) = taken {
+            self.of(held).change(site(held.network), |at| at.insert(held.number, closer));
+        }
     }
 
     /// The peer has shown who it is. A person stays a stranger while people hold all of their places.
@@ -126,16 +223,21 @@ impl<T> Connections<T> {
             }
             self.people += 1;
         }
+        self.forget(held);
         held.standing = standing;
-        self.strangers.remove(&held.number);
         if let Some(counted) = self.networks.get_mut(&held.network) {
             counted.strangers = counted.strangers.saturating_sub(1);
         }
     }
 
+    fn forget(&mut self, held: &Held) {
+        let was_there = self.take(held).is_some();
+        self.waiting -= usize::from(was_there);
+    }
+
     /// A connection ended.
     pub fn leave(&mut self, held: &Held) {
-        self.strangers.remove(&held.number);
+        self.forget(held);
         self.people -= usize::from(held.standing == Standing::Person);
         if let Some(counted) = self.networks.get_mut(&held.network) {
             counted.open = counted.open.saturating_sub(1);
@@ -217,5 +319,75 @@ mod tests {
         assert_eq!(network(ip("2001:db8:1:2:3::4")), network(ip("2001:db8:1:2:ffff::9")));
         assert_ne!(network(ip("2001:db8:1:2::1")), network(ip("2001:db8:1:3::1")));
         assert_eq!(network(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
+    }
+
+    /// Whom the crowd closes: itself, those that have come least far first.
+    #[test]
+    fn sec_9_a_crowd_of_strangers_closes_its_own() {
+        let start = Instant::now();
+        let limits = ConnectionLimits { strangers_max: 20, ..LIMITS };
+        // How far somebody has come, alone in their network, while twelve networks open eight connections each.
+        for (mine, theirs) in [
+            (Stage::Asking, Stage::Asking),
+            (Stage::Asking, Stage::Silent),
+            (Stage::Idle, Stage::Shaking),
+            (Stage::Shaking, Stage::Silent),
+            (Stage::Silent, Stage::Silent),
+        ] {
+            let mut connections = Connections::new(ConnectionLimits { all_strangers_max: 24, ..limits });
+            let mut one = connections.enter(start, ip("198.51.100.1"), "one").expect("let in").0;
+            connections.reached(&mut one, mine);
+            let mut closed = Vec::new();
+            for n in 0..96_u8 {
+                let (mut held, evicted) =
+                    connections.enter(start, IpAddr::from([10, 0, 0, n % 12]), "crowd").expect("let in");
+                connections.reached(&mut held, theirs);
+                closed.extend(evicted);
+            }
+            assert_eq!(closed, vec!["crowd"; 73], "{mine:?} among {theirs:?}");
+            connections.leave(&one);
+            assert_eq!(connections.waiting, 23);
+        }
+    }
+
+    #[test]
+    fn sec_9_networks_of_one_ipv6_site_are_one_crowd() {
+        let start = Instant::now();
+        let mut connections = Connections::new(LIMITS);
+        let others: Vec<_> =
+            (1..=2).map(|n| connections.enter(start, ip(&format!("2001:db8:{n}::1")), "other")).collect();
+        let crowd =
+            (0..100).filter_map(|n| connections.enter(start, ip(&format!("2001:db8:9:{n:x}::1")), "crowd").ok()?.1);
+        assert!(others.iter().all(Result::is_ok) && crowd.collect::<Vec<_>>() == vec!["crowd"; 94]);
+        assert_eq!((site(ip("2001:db8:9:1::1")), site(ip("192.0.2.1"))), (ip("2001:db8:9::"), ip("192.0.2.1")));
+    }
+
+    /// Whatever the order of events, what is counted is what is there.
+    #[test]
+    fn sec_9_counts_of_strangers_follow_every_change() {
+        let start = Instant::now();
+        let mut connections = Connections::new(LIMITS);
+        let mut held: Vec<Held> = Vec::new();
+        let stages = [Stage::Silent, Stage::Shaking, Stage::Idle, Stage::Asking];
+        for n in 0..400_usize {
+            let now = start + Duration::from_secs(n as u64);
+            if let Ok((one, _)) = connections.enter(now, IpAddr::from([10, 0, 0, (n % 7) as u8]), ()) {
+                held.push(one);
+            }
+            let at = n * 31 % held.len();
+            connections.reached(&mut held[at], stages[n % 4]);
+            if n % 5 == 0 {
+                connections.identified(&mut held[at], if n % 2 == 0 { Standing::Person } else { Standing::Certified });
+            }
+            if n % 3 != 0 {
+                connections.leave(&held.swap_remove(n * 17 % held.len().max(1)));
+            }
+            let there: usize = connections.strangers.iter().flat_map(|s| s.sites.values()).map(BTreeMap::len).sum();
+            let ordered: usize = connections.strangers.iter().flat_map(|s| &s.order).map(|(count, ..)| count).sum();
+            assert_eq!((there, ordered), (connections.waiting, connections.waiting));
+            assert!(connections.waiting <= LIMITS.all_strangers_max);
+        }
+        held.iter().for_each(|one| connections.leave(one));
+        assert_eq!((connections.waiting, connections.people), (0, 0));
     }
 }

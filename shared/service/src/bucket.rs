@@ -32,6 +32,13 @@ impl Bucket {
         if self.tokens >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.tokens / self.per_second) }
     }
 
+    /// Whether it is as full as when it was made: nothing is lost by forgetting it.
+    #[must_use]
+    pub fn is_full(&self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.tokens + passed * self.per_second >= self.most
+    }
+
     /// Takes one token if there is one; returns whether there was.
     pub fn try_take(&mut self, now: Instant) -> bool {
         self.fill(now);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use mdfm_service::Lines;
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::GATEWAY_DEVICES_MAX;
 use mdfm_shared::wire::mqtt::Connect;
@@ -47,6 +48,10 @@ pub(super) struct Door {
     places: Arc<Semaphore>,
     strangers: Mutex<BTreeMap<IpAddr, usize>>,
     next: AtomicU64,
+    /// Lines of the journal about the connections of each device, and of all strangers together.
+    lines: Mutex<BTreeMap<Option<DeviceId>, Lines>>,
+    /// Tries with a wrong secret or certificate of each device that were reported in this second: they use up nothing of the device's own.
+    wrong: Mutex<BTreeMap<DeviceId, (Instant, u32)>>,
     /// What each device has sent in this second, over all of its connections.
     sent: Mutex<BTreeMap<DeviceId, (Instant, u32)>>,
 }
@@ -94,6 +99,8 @@ impl DeviceLink {
             places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             strangers: Mutex::default(),
             next: AtomicU64::new(0),
+            lines: Mutex::default(),
+            wrong: Mutex::default(),
             sent: Mutex::default(),
         });
         if !config.device_tls.as_ref().is_some_and(|tls| tls.only) {
@@ -125,30 +132,45 @@ async fn accept(door: Arc<Door>, listener: TcpListener, tls: Option<TlsAcceptor>
             }
         };
         let Ok(place) = Arc::clone(&door.places).try_acquire_owned() else {
-            tracing::warn!(%address, "a device's connection is refused: all {CONNECTIONS_MAX} places are taken");
+            if let Some(left_out) = door.next_line(None) {
+                tracing::warn!(%address, left_out, "a device's connection is refused: all {CONNECTIONS_MAX} places are taken");
+            }
             continue;
         };
         let (door, tls) = (Arc::clone(&door), tls.clone());
         tokio::spawn(async move {
-            if let Err(error) = door.admit(stream, address.ip().to_canonical(), tls).await {
-                tracing::info!(%address, %error, "a device's connection ended");
+            if let Err(error) = door.admit(stream, address.ip().to_canonical(), tls).await
+                && let Some(left_out) = door.next_line(None)
+            {
+                tracing::info!(%address, %error, left_out, "a device's connection ended");
             }
             drop(place);
         });
     }
 }
 
+/// Counts one of this second; returns how long to wait before the next.
+fn counted(counts: &Mutex<BTreeMap<DeviceId, (Instant, u32)>>, device: &DeviceId) -> Duration {
+    let second = Duration::from_secs(1);
+    let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+    let (began, count) = counts.entry(device.clone()).or_insert_with(|| (Instant::now(), 0));
+    if began.elapsed() >= second {
+        (*began, *count) = (Instant::now(), 0);
+    }
+    *count += 1;
+    if *count > PACKETS_PER_SECOND_MAX { second.saturating_sub(began.elapsed()) } else { Duration::ZERO }
+}
+
 impl Door {
     /// Counts a packet of a device; returns how long it must wait before the next is read. Connecting again does not help.
     pub(super) fn packet(&self, device: &DeviceId) -> Duration {
-        let second = Duration::from_secs(1);
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        let (began, count) = sent.entry(device.clone()).or_insert_with(|| (Instant::now(), 0));
-        if began.elapsed() >= second {
-            (*began, *count) = (Instant::now(), 0);
-        }
-        *count += 1;
-        if *count > PACKETS_PER_SECOND_MAX { second.saturating_sub(began.elapsed()) } else { Duration::ZERO }
+        counted(&self.sent, device)
+    }
+
+    /// Whether one more line about a device, or about strangers, is written, with the number of those that were left out.
+    fn next_line(&self, device: Option<&DeviceId>) -> Option<u64> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.entry(device.cloned()).or_default().next(Instant::now())
     }
 
     fn stranger(&self, address: IpAddr) -> io::Result<Stranger<'_>> {
@@ -185,9 +207,9 @@ impl Door {
             Ok(device) => device,
             Err((Some(device), what)) => {
                 packets.refuse().await?;
-                // Counted like a packet of the device, so that nobody's guesses fill the agent's time. The runner goes only when the
-                // process ends.
-                tokio::time::sleep(self.packet(&device)).await;
+                // Slowed like packets of the device, so that nobody's guesses fill the agent's time, and counted apart from those. The runner
+                // goes only when the process ends.
+                tokio::time::sleep(counted(&self.wrong, &device)).await;
                 let _ = self.events.send(DeviceEvent::Malformed(device, Malformed::new(what))).await;
                 return Err(denied(what));
             }
@@ -198,9 +220,16 @@ impl Door {
         };
         drop(stranger);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        tracing::info!(%device, "device connected");
+        if let Some(left_out) = self.next_line(Some(&device)) {
+            tracing::info!(%device, left_out, "device connected");
+        }
         let ended = session::run(self, packets, &device, number, connect.keep_alive_s).await;
         self.link.leave(&device, number);
+        if let Err(error) = &ended
+            && let Some(left_out) = self.next_line(Some(&device))
+        {
+            tracing::info!(%device, %error, left_out, "the device's connection ended");
+        }
         if let Err(error) = &ended
             && let Some(Broken(malformed)) = error.get_ref().and_then(|e| e.downcast_ref())
         {
@@ -208,7 +237,7 @@ impl Door {
             // As above.
             let _ = self.events.send(event).await;
         }
-        ended
+        Ok(())
     }
 
     /// The device that this is; else what is wrong, and with which known device's name it was tried.
