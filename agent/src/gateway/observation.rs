@@ -193,7 +193,8 @@ impl Observation {
     pub(super) fn settle(&mut self, now: MonotonicMs, is_ordered: bool) -> Option<Vec<u8>> {
         self.age(now);
         let current = self.current.as_ref().filter(|current| self.settled.as_ref() != Some(*current))?;
-        if !(is_ordered && self.ordered.take(now)) && !self.changes.take(now) {
+        let is_admitted = (is_ordered && self.ordered.take(now)) || self.changes.take(now);
+        if !is_admitted {
             return None;
         }
         let bytes = wire::encode(current);
