@@ -4,6 +4,7 @@
 //! gives them out in no other way. Every effect is safe to repeat; after a restart [`Installer::resume`] asks for them again.
 
 mod faults;
+mod leaving;
 mod set_back;
 mod state;
 mod step;
