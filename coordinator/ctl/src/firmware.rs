@@ -339,7 +339,7 @@ fn show(out: &Output, view: &Value) {
         if !view["recallWindowDays"].is_null() {
             let days = text(&view["recallWindowDays"]);
             lines.push(format!(
-                "recall window: {days} days after its confirmation a device goes back by a rollback order alone"
+                "recall window: until {days} days after its confirmation a directive brings a device back; later it takes a rollback order"
             ));
         }
         if let Some(standing) = view["withdrawal"].as_str() {
