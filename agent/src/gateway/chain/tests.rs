@@ -202,7 +202,8 @@ fn fld_6_a_gateway_from_a_snapshot_heals_and_reports_all_again() {
     site.gateway.work(site.now).expect("no disk fails");
     site.live(20);
     assert_eq!((site.vendor.epochs, site.vendor.epoch), (1, 2));
-    assert!(site.vendor.refused <= 2, "{} refusals", site.vendor.refused);
+    // No more than the batches that were under way when the first answer came.
+    assert!(site.vendor.refused <= 3, "{} refusals", site.vendor.refused);
     assert_eq!(site.adopted().last().map(String::as_str), Some("2.5.0"), "the device is known as it is");
     assert_eq!(site.vendor.heartbeats.last().map(|h| h.epoch), Some(2), "heartbeats count by the new epoch");
     assert_eq!(site.gateway.outbox().1, 0, "everything is acknowledged");

@@ -1,3 +1,5 @@
+//! What the coordinator says of the chain, and what is freed by it.
+
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{ChainHead, ChainRefusal, CommitAck, RefusedBatch};
 use mdfm_shared::id::GatewayId;
