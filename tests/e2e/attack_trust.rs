@@ -221,7 +221,12 @@ fn sec_6_nobody_signs_what_they_are_not_shown() {
     assert_eq!(release["approvals"], json!([]));
 
     // An honest next root, a renewal, is signed and published, and a good release arrives.
-    world.offline(&["trust", "rotate", "--from", &honest, "--out", &file]).unwrap();
+    let rotate = ["trust", "rotate", "--from", &honest, "--out", &file];
+    let refused = world.offline(&rotate).unwrap_err().to_string();
+    assert!(refused.contains("never overwritten"), "{refused}");
+    assert_eq!(std::fs::read(&file).unwrap(), unsigned, "it is as it was");
+    std::fs::remove_file(&file).unwrap();
+    world.offline(&rotate).unwrap();
     world.sign_file(&file, &["root-1", "root-2"], &["--previous", &honest]).unwrap();
     world.ctl(Role::Admin, &["trust", "publish", &file]).unwrap();
     for role in Role::APPROVERS {

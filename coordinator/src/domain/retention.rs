@@ -329,7 +329,10 @@ impl<'a> Ends<'a> {
         let text = |name: &str| record.event.as_ref().and_then(|e| e[name].as_str());
         let about = match text("type") {
             None | Some("sessionOpened" | "sessionClosed") => self.object(&record.object),
-            Some("deviceRegistered" | "deviceChanged" | "deviceRetired") => self.device(&text("device")?.parse().ok()?),
+            Some(
+                "deviceRegistered" | "deviceChanged" | "deviceRetired" | "deviceDiffers" | "deviceAgrees"
+                | "deviceReconciled",
+            ) => self.device(&text("device")?.parse().ok()?),
             Some("deploymentCreated" | "deploymentChanged") => self.deployment(&text("deployment")?.parse().ok()?),
             Some("telemetryCommitted") => self.batch(record)?,
             Some("directiveIssued") => self.directive(record)?,
