@@ -113,7 +113,7 @@ fn p11_10d_bad_requests_are_named_recorded_and_change_nothing() {
         refused(&world, &operator, request, status, code, words);
     }
     refused(&world, &anonymous, ("POST", devices, body(&device)), 401, "no-session", "sign in");
-    refused(&world, &api(&world, Role::Qa), ("POST", devices, body(&device)), 403, "permission", "ManageFleet");
+    refused(&world, &api(&world, Role::Qa), ("POST", devices, body(&device)), 403, "permission", "manageFleet");
     refused(&world, &anonymous, ("GET", "/agent/v1/images/00", vec![]), 403, "no-certificate", "enrolled gateways");
     let wrong = json!({ "userId": "operator", "password": "wrong password" });
     refused(&world, &anonymous, ("POST", "/api/v1/sessions", body(&wrong)), 401, "wrong-credentials", "wrong");
