@@ -38,14 +38,14 @@ test-hostile: test-tools ## every attack that has a test in one run, with a tabl
 
 SEEDS ?= 1000
 FROM ?= 0
-FRESH ?= 200
+FRESH ?= 100
 # The fixed worlds, then as many that were never run before; their first seed is printed, and the command that runs them again.
 sim: tools ## a thousand worlds in virtual time, the safety rules asked after every event; then new ones (SEEDS=n FROM=n FRESH=n)
 	$(CARGO) build --workspace --all-targets --locked
 	target/debug/mdfm-sim world --seeds $(SEEDS) --from $(FROM)
 	target/debug/mdfm-sim world --hostile --seeds 300 --from $(FROM)
 	target/debug/mdfm-sim world --fresh --seeds $(FRESH)
-	target/debug/mdfm-sim world --fresh --hostile --seeds 60
+	target/debug/mdfm-sim world --fresh --hostile --seeds 30
 
 # Variables given on the command line stand above these.
 sim-soak: SEEDS = 100000

@@ -46,6 +46,9 @@ pub(crate) struct Arguments {
     /// Put hands into each world: exchanged devices, firmware flashed by hand, moved cables, crash loops.
     #[arg(long, conflicts_with = "hostile")]
     ward: bool,
+    /// Set gateways back, copy them, enrol them again or replace them in each world. Some of these worlds break a rule still.
+    #[arg(long, conflicts_with_all = ["hostile", "ward"])]
+    set_back: bool,
     /// Print what happens, line by line.
     #[arg(long)]
     transcript: bool,
@@ -177,6 +180,7 @@ fn one(arguments: &Arguments, seed: u64, sum: &Mutex<Sum>) {
     let scenario = match (arguments.hostile, arguments.ward) {
         (true, _) => Scenario::hostile(seed),
         (_, true) => Scenario::ward(seed),
+        _ if arguments.set_back => Scenario::set_back(seed),
         _ => Scenario::random(seed),
     };
     let mut outcome = run::run(&scenario);

@@ -363,6 +363,14 @@ impl Scenario {
                 random_event(&mut rng, scenario.gateways(), devices, scenario.fleet.hospitals, scenario.deploy.len());
             scenario.event.push(Happening { at_s, what });
         }
+        scenario.event.sort_by_key(|e| e.at_s);
+        scenario
+    }
+
+    /// A made-up world in which a gateway is set back, copied, enrolled again or replaced.
+    pub(super) fn set_back(seed: u64) -> Self {
+        let mut scenario = Self::random(seed);
+        scenario.about = format!("made up from seed {seed}, with gateways set back");
         set_backs(&mut scenario);
         scenario.event.sort_by_key(|e| e.at_s);
         scenario
@@ -433,13 +441,10 @@ impl Scenario {
     }
 }
 
-/// In one world of four a gateway is set back, copied, enrolled again or replaced; from a stream of its own, so that everything else of a
-/// seed stays as it was.
+/// Gateways that are set back, copied, enrolled again or replaced; from a stream of its own, so that everything else of a seed stays as it
+/// was.
 fn set_backs(scenario: &mut Scenario) {
     let mut rng = Rng::new(scenario.seed, 5);
-    if !rng.one_in(4) {
-        return;
-    }
     for _ in 0..rng.between(1, 2) {
         let gateway = rng.between(1, scenario.gateways() as u64) as usize;
         let at_s = rng.between(1, 700);
