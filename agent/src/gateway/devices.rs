@@ -84,7 +84,7 @@ impl<S: Store> Gateway<S> {
 
     /// Answers the coordinator's question for observed states.
     pub(super) fn observed(&mut self, now: Now, request: &ObservationRequest) -> Result<(), GatewayError> {
-        let is_new = request.epoch == self.who.epoch
+        let is_new = request.epoch == self.outbox.epoch()
             && request.heartbeat > self.last_question
             && request.heartbeat <= self.heartbeats;
         if request.gateway != self.who.gateway || !request.is_bounded() || !is_new {
