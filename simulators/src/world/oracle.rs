@@ -8,7 +8,7 @@ use mdfm_shared::device::{FaultCounts, FaultLevel};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId};
 use mdfm_shared::record::{ActorKind, AuditRecord, Outcome};
-use mdfm_shared::telemetry::{EventKind, InstallState, TelemetryBatch};
+use mdfm_shared::telemetry::{ERROR_REBOOTS, EventKind, InstallState, TelemetryBatch};
 use mdfm_shared::time::UtcMillis;
 
 use super::authority::Authority;
@@ -216,7 +216,10 @@ impl Oracle {
                 self.batches.insert(signed.digest());
                 self.committed.insert(batch.gateway.clone(), (batch.epoch, batch.sequence, signed.digest()));
                 for event in batch.events {
-                    if let (Some(device), EventKind::DeviceError { .. }) = (&event.device, &event.kind) {
+                    // Reboots are counted by the gateway; the device says nothing of them.
+                    if let (Some(device), EventKind::DeviceError { code, .. }) = (&event.device, &event.kind)
+                        && code != ERROR_REBOOTS
+                    {
                         *self.faults.entry((batch.gateway.clone(), device.clone())).or_default() += 1;
                     }
                     if let (Some(device), EventKind::StateChanged { state: InstallState::Activating, .. }) =
