@@ -123,9 +123,10 @@ pub(crate) struct Outbox {
     /// Digest of the batch before the first pending one: the last that was freed.
     freed: Digest,
     far_end: FarEnd,
-    /// Size of the coordinator's log in its newest statement, and how many about a smaller one came since.
+    /// Size of the coordinator's log in its newest statement, how many about a smaller one came since, and when the first of them came.
     log_size: u64,
     smaller: u32,
+    smaller_since: MonotonicMs,
     pending: BTreeMap<u64, Sealed>,
     waiting: BTreeMap<u64, Item>,
     next_waiting: u64,
@@ -268,6 +269,7 @@ impl Outbox {
             far_end,
             log_size: 0,
             smaller: 0,
+            smaller_since: MonotonicMs(0),
             pending,
             waiting,
             next_waiting,

@@ -13,8 +13,10 @@ use super::super::{Store, StoreError, Write};
 use super::{CHAIN_KEY, Chain, HEAD_KEY, Outbox, RESEND_MS, Waiting, batch_key, events_of, frames, put_before};
 
 const DAY_MS: u64 = 86_400_000;
-/// Statements in a row about a smaller log after which the coordinator's log is taken to have become smaller.
+/// Statements in a row about a smaller log after which the coordinator's log is taken to have become smaller, if they go on for so
+/// long: those that a newer one has overtaken come together.
 const SMALLER_MAX: u32 = 8;
+const SMALLER_MS: u64 = 60_000;
 
 /// A refusal that stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,8 +87,11 @@ impl Outbox {
         }
         // One that was on its way while a newer one came says nothing any more. A coordinator that was restored says less again and again.
         if head.log_size < self.log_size {
-            self.smaller += 1;
-            if self.smaller < SMALLER_MAX {
+            if self.smaller == 0 {
+                self.smaller_since = now;
+            }
+            self.smaller = self.smaller.saturating_add(1);
+            if self.smaller < SMALLER_MAX || now.since_ms(self.smaller_since) < SMALLER_MS {
                 return Ok(followed);
             }
         }
