@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::{DeviceId, FirmwareId, GatewayId, UserId};
+use mdfm_shared::id::{DeviceId, FirmwareId, GatewayId};
 use mdfm_shared::limits::{CLOCK_TOLERANCE_MS, RECALL_WINDOW_DEFAULT_MS, ROLLBACK_ORDERS_MAX, TEXT_CHARS_MAX};
 use mdfm_shared::record::{Actor, decode_document, document_text};
 use mdfm_shared::sign::{Document, Signed};
 use mdfm_shared::telemetry::InstallState;
 use mdfm_shared::time::UtcMillis;
-use mdfm_shared::trust::{Role, RollbackOrder, Roster, RosterEntry, Withdrawals};
+use mdfm_shared::trust::{RollbackOrder, Roster, RosterEntry, Withdrawals};
 use serde::{Deserialize, Serialize};
 
 use super::firmware::FirmwareStatus;
@@ -230,27 +230,23 @@ pub(super) fn is_roster_void(state: &State) -> bool {
     !decode_document("trust.roster.add", text).is_ok_and(holds)
 }
 
-/// Checks that a person may sign today with the key that made this signature: an authority that has ended signs nothing more, whatever
-/// date stands on it.
+/// Checks that whoever made a signature may sign today: an authority that has ended signs nothing more, whatever date stands on it.
+/// `is_meant` names the entries of the roster that give the authority.
 ///
 /// # Errors
-/// The roster has no entry for person, role and key that counts now.
+/// No such entry with the key of one of the signatures counts now.
 pub(crate) fn need_current<T: Document>(
     state: &State,
     now: UtcMillis,
     signed: &Signed<T>,
-    (user, role, printed_name): (&UserId, Role, &str),
+    is_meant: impl Fn(&RosterEntry) -> bool,
 ) -> Result<(), Refusal> {
-    let place = (now, state.log_size);
-    let entry = state.need_roster()?.entry_for(user, role, signed.signatures(), printed_name, place);
-    let counts =
-        |e: &&RosterEntry| e.is_valid(now, state.log_size) && signed.signatures().iter().any(|s| s.key == e.key.id());
-    if entry.filter(counts).is_some() {
+    let made_one = |e: &RosterEntry| signed.signatures().iter().any(|s| s.key == e.key.id());
+    let counts = |e: &RosterEntry| is_meant(e) && made_one(e) && e.is_valid(now, state.log_size);
+    if state.need_roster()?.entries.iter().any(counts) {
         return Ok(());
     }
-    let detail = format!(
-        "the authority of {user} as {role} with this key has ended; nothing that is signed with it is taken any more, whatever its date"
-    );
+    let detail = "the authority that this key had has ended; nothing that is signed with it is taken any more, whatever its date";
     Err(Refusal::document("authority-ended", detail))
 }
 
@@ -296,15 +292,10 @@ pub(super) fn add_withdrawals(
     let held = state.authority.withdrawals.as_ref();
     let accepted =
         Withdrawals::accept(signed, root, state.roster.as_ref(), held, now).map_err(|e| Refusal::document(CODE, e))?;
-    // Signed by an approver, not by release role or registrar: whoever may sign at its date must still.
-    let signs = |e: &&RosterEntry| signed.signatures().iter().any(|s| s.key == e.key.id());
+    // Release role and registrar sign by the trust root; an approver by the roster, and must still be able to.
     let by_role = signed.verify(root.release_keys()).is_ok() || signed.verify(root.registrar_keys()).is_ok();
-    if let Some(entry) = state.roster.iter().flat_map(|r| &r.entries).find(signs).filter(|_| !by_role) {
-        let roles = state.need_roster()?.entries.iter().filter(|e| e.user == entry.user).flat_map(|e| e.roles.clone());
-        let current = |role| need_current(state, now, signed, (&entry.user, role, &entry.printed_name));
-        let mut tried = roles.map(current);
-        let first = tried.next().unwrap_or(Ok(()));
-        first.or_else(|refusal| tried.find(Result::is_ok).unwrap_or(Err(refusal)))?;
+    if !by_role {
+        need_current(state, now, signed, |e| !e.roles.is_empty())?;
     }
     let next = held.map_or(1, |h| h.version + 1);
     if accepted.version != next {
@@ -352,7 +343,7 @@ pub(super) fn add_order(
     let order = RollbackOrder::verify(signed, roster, state.log_size).map_err(|e| Refusal::document(CODE, e))?;
     check_times(CODE, order.issued_at, order.expires_at, now)?;
     for signer in &order.signers {
-        need_current(state, now, signed, (&signer.user, signer.role, &signer.printed_name))?;
+        need_current(state, now, signed, |e| e.user == signer.user && e.roles.contains(&signer.role))?;
     }
     order.signers.iter().try_for_each(|signer| people::may_sign(state, now, signer.user.as_str()))?;
     for manifest in &order.releases {

@@ -311,7 +311,7 @@ pub(super) fn approve(
         return Err(Refusal::forbidden("not-the-signer", detail));
     }
     people::may_sign(state, now, person(&actor.id))?;
-    authority::need_current(state, now, signed, (&approval.user, approval.role, &approval.printed_name))?;
+    authority::need_current(state, now, signed, |e| e.user == approval.user && e.roles.contains(&approval.role))?;
     if approval.user.as_str() == person(&firmware.submitter) {
         return Err(refuse(&format!("{} submitted this firmware and may not approve it", approval.user)));
     }

@@ -323,6 +323,13 @@ pub(crate) struct Device {
 }
 
 impl Device {
+    /// A deployment has ended without moving it: the one that did is its newest again.
+    pub(crate) fn leave(&mut self, ended: &DeploymentId) {
+        if self.deployment.as_ref() == Some(ended) && self.moved_by.is_some() {
+            self.deployment = self.moved_by.take();
+        }
+    }
+
     /// A device as it is registered: nothing has been heard of it.
     pub(crate) fn new(new: NewDevice) -> Self {
         let NewDevice { model, serial, udi, hospital, gateway, firmware_version, hardware, .. } = new;

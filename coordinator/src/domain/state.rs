@@ -515,11 +515,8 @@ impl State {
                     // Devices that it never moved, as they said or as they were never asked, still belong to the deployment that did.
                     let never = |p: &DeviceProgress| !p.is_moved() && (p.state.is_some() || !held.is_open(p.phase));
                     for (id, _) in held.devices.iter().filter(|(_, p)| never(p)) {
-                        if let Some(device) = self.devices.get_mut(id)
-                            && device.deployment.as_ref() == Some(&deployment)
-                            && device.moved_by.is_some()
-                        {
-                            device.deployment = device.moved_by.take();
+                        if let Some(device) = self.devices.get_mut(id) {
+                            device.leave(&deployment);
                         }
                     }
                 }
@@ -696,9 +693,8 @@ impl State {
                 });
                 if let Some(held) = self.deployments.get_mut(deployment) {
                     held.report_state(at, id, *state, detail);
-                    let is_left = held.devices.get(id).is_some_and(|p| !p.is_moved()) && !held.is_active();
-                    if is_left && device.deployment.as_ref() == Some(deployment) && device.moved_by.is_some() {
-                        device.deployment = device.moved_by.take();
+                    if !held.is_active() && held.devices.get(id).is_some_and(|p| !p.is_moved()) {
+                        device.leave(deployment);
                     }
                 }
             }

@@ -43,7 +43,7 @@ pub(crate) fn validate(
         return Err(Refusal::forbidden("not-the-signer", detail));
     }
     people::may_sign(state, now, person(&actor.id))?;
-    authority::need_current(state, now, signed, (&validation.user, validation.role, &validation.printed_name))?;
+    authority::need_current(state, now, signed, |e| e.user == validation.user && e.roles.contains(&validation.role))?;
     if deployment.status != Status::Running {
         return Err(wrong_step(id, &deployment.status, "validated"));
     }
