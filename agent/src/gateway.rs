@@ -697,6 +697,7 @@ impl<S: Store> Gateway<S> {
     /// The connection to the coordinator broke.
     pub(crate) fn link_down(&mut self) {
         self.connected = false;
+        self.outbox.disconnected();
     }
 
     /// A message from the coordinator, or from whoever holds its place.

@@ -31,7 +31,7 @@ pub struct ObservedDevice {
     pub boot_count: u64,
     /// Reboots that nobody ordered, since the gateway has known the device.
     pub unordered_reboots: u64,
-    /// Those of the 24 hours that ended with the last of them.
+    /// Those of the running firmware in the 24 hours that ended with the last of them.
     pub recent_reboots: u32,
     /// When the last of them was seen; `None` before the first.
     pub last_reboot_at: Option<UtcMillis>,

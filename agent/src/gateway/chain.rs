@@ -77,10 +77,10 @@ impl<S: Store> Gateway<S> {
         self.due.iter().map(|id| (due_key(id), Some(vec![1]))).collect()
     }
 
-    /// Reports every device that is due, from its journal where it has not reported itself yet.
+    /// Reports every device that is due; one that is away from its journal, and again when it is back.
     pub(super) fn report_again(&mut self, now: Now) -> Result<(), GatewayError> {
         for device in self.due.iter().cloned().collect::<Vec<_>>() {
-            if self.devices[&device].report.is_some() {
+            if self.devices[&device].installer.is_attached(now.mono) {
                 self.report_if_due(now, &device)?;
             } else if let Some(state) = self.state_event(&device) {
                 self.record(now, Some(&device), [state], Vec::new())?;

@@ -136,6 +136,7 @@ impl Observation {
             if observed.running.sha256 != report.running.sha256 {
                 // What other firmware did counts for that.
                 kept.reboots.clear();
+                (observed.recent_reboots, observed.last_reboot_at) = (0, None);
             }
             observed.hardware.clone_from(&report.hardware);
             observed.running = report.running.clone();

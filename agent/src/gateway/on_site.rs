@@ -209,7 +209,7 @@ impl<S: Store> Gateway<S> {
             "checkpointSize": self.trust.checkpoint_size(),
             "telemetry": self.telemetry_problem(now).unwrap_or_else(|| "acknowledged as it is sent".into()),
             "telemetryEpoch": self.outbox.epoch(),
-            "telemetryRefused": self.telemetry_problem(now).is_some(),
+            "telemetryRefused": self.outbox.is_refused(),
             "outboxDepth": self.outbox.depth(),
             "outboxBytes": self.outbox.bytes(),
             "devices": self.devices.len(),

@@ -89,12 +89,12 @@ impl Installer {
     /// The counters of one boot are lower than they were: an old report that came late, or a device that breaks the protocol. What was
     /// processed stays processed, and what the device counts below that cannot be known.
     fn report_lower_counters(&mut self, now: Now, step: &mut Step) {
-        if std::mem::replace(&mut self.counters_fell, true) || !self.fault_pace.take(now.mono) {
-            return;
-        }
         if let Some(seen) = self.journal.faults_seen.as_mut().filter(|s| s.covers_trial) {
             seen.covers_trial = false;
             step.dirty = true;
+        }
+        if std::mem::replace(&mut self.counters_fell, true) || !self.fault_pace.take(now.mono) {
+            return;
         }
         let reason = "its fault counters are lower than before in the same boot; faults may be unknown".into();
         step.events.push(EventKind::Refused { what: "device".into(), reason });

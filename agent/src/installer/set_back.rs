@@ -1,18 +1,69 @@
 //! A journal that may be older than its device: the gateway's disk was restored, or the device was changed while another machine was the
-//! gateway. What the device runs permanently is the truth; the journal follows it.
+//! gateway, exchanged or flashed by hand. What the device runs permanently is the truth; the journal follows it.
 
 use mdfm_shared::device::Report;
-use mdfm_shared::telemetry::FirmwareReport;
+use mdfm_shared::telemetry::{EventKind, FirmwareReport};
 
-use super::state::Phase;
+use super::state::{Phase, Plan};
 use super::step::{Installer, Step};
 use super::{Effect, Now, Target};
 
+/// Time between two adoptions of firmware that somebody else installed: each is an event, and a hostile device could go on for ever.
+const ADOPTION_PAUSE_MS: u64 = 10 * 60_000;
+
 impl Installer {
+    /// Preparing, and yet the device does not run what it did when that began.
+    pub(super) fn is_not_as_planned(&mut self, now: Now, step: &mut Step) -> bool {
+        self.runs_already(now, step) || self.adopt_other(now, step)
+    }
+
+    /// Nothing is on trial, and yet the device runs other firmware, permanently, than was last confirmed: it was exchanged, or flashed by hand. That is
+    /// now what it returns to. It keeps what somebody gave it until another deployment asks for something else.
+    pub(super) fn adopt_other(&mut self, now: Now, step: &mut Step) -> bool {
+        let (Some(confirmed), Some((_, report))) = (&self.journal.confirmed, self.report.clone()) else { return false };
+        let is_paused = self.adopted_at.is_some_and(|at| now.mono.since_ms(at) < ADOPTION_PAUSE_MS);
+        if !report.confirmed || report.running.sha256 == confirmed.sha256 || is_paused {
+            return false;
+        }
+        let detail = format!(
+            "the device runs {} in place of {}, which was not installed from here: it was exchanged or flashed by hand",
+            report.running.version, confirmed.version
+        );
+        if self.is_preparing() {
+            step.effects.push(Effect::StopStaging);
+        }
+        self.adopted_at = Some(now.mono);
+        self.journal.confirmed = Some(report.running.clone());
+        self.journal.fallback_manifest = None;
+        if let Some(plan) = &mut self.journal.plan {
+            plan.fallback = report.running.clone();
+        }
+        // It does not run what was confirmed before, either.
+        self.journal.kept = None;
+        step.dirty = true;
+        let is_release = |p: &Plan| p.image.firmware.sha256 == report.running.sha256;
+        let failed_here = |p: &Plan| self.journal.rolled_back.contains(&p.manifest);
+        if self.journal.plan.as_ref().is_some_and(|p| is_release(p) && !failed_here(p)) {
+            // The device that it was installed on is back. Nothing else is known of its other slot.
+            self.enter(Phase::Confirmed, detail, step);
+        } else if self.journal.phase == Phase::Idle {
+            self.journal.detail = detail;
+        } else {
+            self.enter(Phase::Idle, detail, step);
+        }
+        let Report { model, hardware, running: firmware, .. } = report;
+        step.events.push(EventKind::DeviceAdopted { model, hardware, firmware });
+        true
+    }
+
     /// Brings the journal to what the device runs. A device on trial is left to the phases, which end every trial.
     pub(super) fn take_set_back(&mut self, now: Now, step: &mut Step) {
         let Some(report) = self.newest_report().filter(|report| report.confirmed) else { return };
         let running = report.running;
+        if self.journal.confirmed.as_ref().is_some_and(|held| held.sha256 == running.sha256) {
+            // The journal knows what the device runs: it is not older.
+            return;
+        }
         let Some(plan) = self.journal_mut().plan.clone() else {
             let journal = self.journal_mut();
             if journal.confirmed.as_ref().is_none_or(|held| held.sha256 != running.sha256) {
@@ -29,10 +80,11 @@ impl Installer {
             }
         } else if running.sha256 == new {
             let journal = self.journal_mut();
-            if matches!(journal.phase, Phase::Idle | Phase::Failed | Phase::RolledBack | Phase::RollbackFailed) {
+            // No later life of this gateway confirmed what failed on this device, and an alarm ends by a rollback alone.
+            let is_settled = matches!(journal.phase, Phase::Idle | Phase::Failed | Phase::RolledBack);
+            if is_settled && !journal.rolled_back.contains(&plan.manifest) {
                 journal.confirmed = Some(plan.image.firmware);
                 journal.confirmed_at = Some(now.utc);
-                journal.rolled_back.remove(&plan.manifest);
                 self.enter(
                     Phase::Confirmed,
                     "the device runs this release: the gateway's state was older".into(),
@@ -60,7 +112,8 @@ impl Installer {
         confirmed: FirmwareReport,
         step: &mut Step,
     ) -> bool {
-        if self.journal_mut().plan.is_some() || report.running.sha256 != target.manifest.sha256 {
+        let is_barred = target.withdrawn.is_some() || self.journal.rolled_back.contains(&target.digest);
+        if is_barred || self.journal.plan.is_some() || report.running.sha256 != target.manifest.sha256 {
             return false;
         }
         let firmware = FirmwareReport {
@@ -70,9 +123,7 @@ impl Installer {
             sha256: target.manifest.sha256,
         };
         self.set_plan(target, firmware, confirmed);
-        let since = self.stamp(now);
-        let detail = "the device runs the release on trial: the gateway's state was older";
-        self.enter(Phase::Probation { since, errors: 0 }, detail.into(), step);
+        self.begin_trial(now, "the device runs the release on trial: the gateway's state was older", step);
         true
     }
 

@@ -32,8 +32,6 @@ const STRAYS_AT_ONCE: u32 = 3;
 const STRAY_PAUSE_MS: u64 = 240_000;
 /// Numbers of orders that a device claims to have seen are followed up to this one, so that there are always higher ones.
 const ORDER_SEEN_MAX: u64 = 1 << 52;
-/// Time between two adoptions of firmware that somebody else installed: each is an event, and a hostile device could go on for ever.
-const ADOPTION_PAUSE_MS: u64 = 10 * 60_000;
 /// Transitions in one step; more would be a loop of our own making.
 const TRANSITIONS_MAX: usize = 16;
 
@@ -60,7 +58,7 @@ pub(crate) struct Installer {
     /// Trials that nobody asked for.
     strays: Churn,
     /// When firmware that somebody else installed was last adopted.
-    adopted_at: Option<MonotonicMs>,
+    pub(super) adopted_at: Option<MonotonicMs>,
     /// Bounds how often the device's fault counters are taken outside of a trial.
     pub(super) fault_pace: FaultPace,
     /// Whether the newest report's counters were lower than those of an earlier one of the same boot; volatile.
@@ -277,8 +275,12 @@ impl Installer {
         self.report = Some((now.mono, report));
         // A report that shows the first boot of the new firmware begins the trial in which its faults count; in a trial they count
         // before it can end well.
+        // What other firmware counted is processed before anything begins.
         for _ in 0..TRANSITIONS_MAX {
-            if matches!(self.journal.phase, Phase::Probation { .. }) || !self.advance(now, step) {
+            let shows_release = self.journal.plan.as_ref().zip(self.report.as_ref());
+            let shows_release = shows_release.is_some_and(|(p, (_, r))| r.running.sha256 == p.image.firmware.sha256);
+            let is_on_trial = matches!(self.journal.phase, Phase::Probation { .. });
+            if !shows_release || is_on_trial || !self.advance(now, step) {
                 break;
             }
         }
@@ -353,7 +355,13 @@ impl Installer {
 
     /// Reboots that nobody ordered: over the budget they are an error, and on trial the end of it.
     fn take_reboots(&mut self, now: Now, before: u32, recent: u32, step: &mut Step) {
-        let budget = self.journal.reboots_per_day.unwrap_or(REBOOTS_PER_DAY_DEFAULT);
+        // The budget is that of the release that runs.
+        let running = self.report.as_ref().map(|(_, r)| r.running.sha256);
+        let runs = |plan: &Plan| Some(plan.image.firmware.sha256) == running;
+        let journal = &self.journal;
+        let of_plan = journal.plan.as_ref().filter(|p| runs(p)).and(journal.reboots_per_day);
+        let of_kept = || journal.kept.as_ref().filter(|k| runs(&k.plan)).and_then(|k| k.reboots_per_day);
+        let budget = of_plan.or_else(of_kept).unwrap_or(REBOOTS_PER_DAY_DEFAULT);
         if before > budget || recent <= budget {
             return;
         }
@@ -491,42 +499,14 @@ impl Installer {
             Phase::Confirmed => {
                 self.adopt_other(now, step) || self.consider_leaving(now, step) || self.consider(now, step)
             }
-            Phase::Fetching => self.runs_already(now, step) || self.cancelled(step) || self.fetched(step),
-            Phase::Staging => self.runs_already(now, step) || self.cancelled(step) || self.staged(step),
-            Phase::Staged => self.runs_already(now, step) || self.cancelled(step) || self.activate(now, step),
+            Phase::Fetching => self.is_not_as_planned(now, step) || self.cancelled(step) || self.fetched(step),
+            Phase::Staging => self.is_not_as_planned(now, step) || self.cancelled(step) || self.staged(step),
+            Phase::Staged => self.is_not_as_planned(now, step) || self.cancelled(step) || self.activate(now, step),
             Phase::Activating { since, boots_before } => self.activated(now, since, boots_before, step),
             Phase::Probation { since, .. } => self.judge(now, since, step),
             Phase::RollingBack { since } => self.returned(now, since, step),
             Phase::RollbackFailed => self.returned_late(step) || self.keep_ordering_back(now, step),
         }
-    }
-
-    /// Settled, and yet the device runs other firmware, permanently, than was last confirmed: it was exchanged, or flashed by hand. That is
-    /// now what it returns to. It keeps what somebody gave it until another deployment asks for something else.
-    fn adopt_other(&mut self, now: Now, step: &mut Step) -> bool {
-        let (Some(confirmed), Some((_, report))) = (&self.journal.confirmed, self.report.clone()) else { return false };
-        let is_paused = self.adopted_at.is_some_and(|at| now.mono.since_ms(at) < ADOPTION_PAUSE_MS);
-        if !report.confirmed || report.running.sha256 == confirmed.sha256 || is_paused {
-            return false;
-        }
-        let detail = format!(
-            "the device runs {} in place of {}, which was not installed from here: it was exchanged or flashed by hand",
-            report.running.version, confirmed.version
-        );
-        self.adopted_at = Some(now.mono);
-        self.journal.confirmed = Some(report.running.clone());
-        self.journal.fallback_manifest = None;
-        // It does not run what was confirmed before, either.
-        self.journal.kept = None;
-        step.dirty = true;
-        if self.journal.phase == Phase::Idle {
-            self.journal.detail = detail;
-        } else {
-            self.enter(Phase::Idle, detail, step);
-        }
-        let Report { model, hardware, running: firmware, .. } = report;
-        step.events.push(EventKind::DeviceAdopted { model, hardware, firmware });
-        true
     }
 
     /// Settled, and yet the device runs the release on trial: an order that was given up reached it after all. It goes back.
@@ -562,7 +542,7 @@ impl Installer {
 
     /// Preparing, and yet the device runs the release: it is watched as if it had just been told to. One that runs something else
     /// on trial goes back first.
-    fn runs_already(&mut self, now: Now, step: &mut Step) -> bool {
+    pub(super) fn runs_already(&mut self, now: Now, step: &mut Step) -> bool {
         let (Some(plan), Some((_, report))) = (&self.journal.plan, &self.report) else { return false };
         if report.running.sha256 != plan.image.firmware.sha256 {
             return self.leave_stray_trial(now, step);
@@ -586,6 +566,10 @@ impl Installer {
         if floor != self.journal.security_floor {
             self.journal.security_floor = floor;
             step.dirty = true;
+        }
+        if report.running.sha256 != confirmed.sha256 {
+            // Adopted first, after the pause: it is what the device returns to.
+            return false;
         }
         let is_plan = |p: &Plan| p.manifest == target.digest && p.deployment == target.deployment;
         let is_refused = |r: &RefusedRelease| r.manifest == target.digest && r.deployment == target.deployment;
@@ -676,7 +660,9 @@ impl Installer {
     /// The release is not installed. What is confirmed, and the way back from it, stay as they are.
     fn refuse(&mut self, target: &Target, confirmed: FirmwareReport, problem: String, step: &mut Step) -> bool {
         let untouched = FirmwareReport { version: target.manifest.version.clone(), ..confirmed.clone() };
+        let budget = self.journal.reboots_per_day;
         self.set_plan(target, untouched, confirmed);
+        self.journal.reboots_per_day = budget;
         self.enter(Phase::Failed, problem, step);
         true
     }
@@ -743,6 +729,15 @@ impl Installer {
             return true;
         }
         let Some(Wish::Install(target)) = &self.wish else { return false };
+        let manifest = &target.manifest;
+        if manifest.model != report.model || !manifest.hardware_revisions.contains(&report.hardware) {
+            let (model, hardware) = (&report.model, &report.hardware);
+            let reason = format!(
+                "not activated: the device is now a {model} with hardware {hardware}, which the release is not for"
+            );
+            self.enter(Phase::Failed, reason, step);
+            return true;
+        }
         // What cannot end before the window closes is not begun: the boot, at its slowest, and the whole probation.
         let may_begin = target.may_begin(now.utc, boot_ms_max(&plan).saturating_add(plan.health.probation_ms));
         if !may_begin || report.in_use || !self.is_attached(now.mono) || self.journal.held.is_some() {

@@ -29,6 +29,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const REFUSALS_MAX: u32 = 2;
 /// After that they are asked for again: the coordinator may have been updated.
 const REFUSED_PAUSE: Duration = Duration::from_secs(3_600);
+/// The same where this coordinator has granted them before: then connections broke for another reason.
+const GRANTED_PAUSE: Duration = Duration::from_secs(60);
 
 /// Topics that coordinators of some earlier version do not know, the oldest first: withdrawals and rollback orders; questions and what is held of
 /// the telemetry.
@@ -46,6 +48,8 @@ struct Generation {
     packet: Option<u16>,
     refusals: u32,
     ask_after: Option<Instant>,
+    /// Whether the coordinator has granted them since this process began.
+    is_known: bool,
 }
 
 /// Whether the coordinator grants the topics that earlier versions do not know. Those end the connection of an agent that subscribes to
@@ -80,7 +84,7 @@ impl NewerTopics {
     /// The coordinator answered a subscription: whatever it said, it goes on. Returns the generation that it answered.
     fn answered(&mut self, packet: u16) -> Option<usize> {
         let place = self.generations.iter().position(|generation| generation.packet == Some(packet))?;
-        self.generations[place] = Generation::default();
+        self.generations[place] = Generation { is_known: true, ..Generation::default() };
         Some(place)
     }
 
@@ -94,8 +98,14 @@ impl NewerTopics {
         if generation.refusals < REFUSALS_MAX {
             return None;
         }
-        (generation.refusals, generation.ask_after) = (0, Some(now + REFUSED_PAUSE));
+        let pause = if generation.is_known { GRANTED_PAUSE } else { REFUSED_PAUSE };
+        (generation.refusals, generation.ask_after) = (0, Some(now + pause));
         Some(place)
+    }
+
+    /// When a connection must begin again, to ask for what it leaves out; `None` if it leaves nothing out.
+    fn ask_again_at(&self) -> Option<Instant> {
+        self.generations.get(self.asked)?.ask_after
     }
 }
 
@@ -224,7 +234,22 @@ async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>, newer
     let mut pause_ms = PAUSE_FIRST_MS;
     let mut up_since = None;
     loop {
-        let event = match event_loop.poll().await {
+        // Topics are asked for when a connection begins: one that leaves some out does not stand for ever.
+        let again = newer.get().ask_again_at().filter(|_| up_since.is_some());
+        let polled = tokio::select! {
+            polled = event_loop.poll() => polled,
+            () = tokio::time::sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
+                tracing::info!("connecting again to ask for the topics that were left out");
+                (up_since, pause_ms) = (None, PAUSE_FIRST_MS);
+                event_loop.clean();
+                event_loop.pending.clear();
+                if events.send(FleetEvent::Down).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+        };
+        let event = match polled {
             Ok(Event::Incoming(Incoming::ConnAck(_))) => {
                 up_since = Some(Instant::now());
                 tracing::info!("connected to the coordinator");
@@ -249,7 +274,7 @@ async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>, newer
             Err(error) => {
                 let left_out = newer.get().ended(Instant::now());
                 if let Some(name) = left_out.and_then(|place| GENERATION_NAMES.get(place)) {
-                    tracing::warn!("this coordinator does not {name}; trying again in an hour");
+                    tracing::warn!("this coordinator does not {name}; trying again later");
                 }
                 tracing::warn!(%error, "no connection to the coordinator; going on alone and trying again");
                 // What was in flight is sent again from the outbox, in order.
@@ -342,6 +367,28 @@ mod tests {
                 "what is known is asked for, the rest left out"
             );
         }
+    }
+
+    #[test]
+    fn fld_7_topics_that_are_left_out_are_asked_for_again() {
+        let (mut newer, start) = (NewerTopics::default(), Instant::now());
+        let leave_out = |newer: &mut NewerTopics| {
+            for _ in 0..REFUSALS_MAX {
+                connect(newer, start, QUESTIONS);
+                newer.ended(start);
+            }
+        };
+        assert_eq!((connect(&mut newer, start, GENERATIONS), newer.ask_again_at()), (GENERATIONS, None));
+        // Two connections broke before the answer, of a coordinator that has granted the topics before.
+        leave_out(&mut newer);
+        assert_eq!(connect(&mut newer, start, QUESTIONS), QUESTIONS);
+        assert_eq!(newer.ask_again_at(), Some(start + GRANTED_PAUSE), "soon, or nothing is acknowledged any more");
+        assert_eq!(connect(&mut newer, start + GRANTED_PAUSE, GENERATIONS), GENERATIONS);
+        // A coordinator that never knew them.
+        let mut newer = NewerTopics::default();
+        leave_out(&mut newer);
+        assert_eq!(connect(&mut newer, start, QUESTIONS), QUESTIONS);
+        assert_eq!(newer.ask_again_at(), Some(start + REFUSED_PAUSE));
     }
 
     #[test]

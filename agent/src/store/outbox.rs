@@ -497,6 +497,11 @@ impl Outbox {
         self.unanswered_since = None;
     }
 
+    /// The connection ended: that nothing is acknowledged has a cause that is known.
+    pub(crate) fn disconnected(&mut self) {
+        self.unanswered_since = None;
+    }
+
     fn resend_ms(&self) -> u64 {
         if self.is_held() { HELD_RESEND_MS } else { self.resend_ms }
     }
@@ -514,7 +519,8 @@ impl Outbox {
         self.unanswered_since.get_or_insert(now);
         let from = self.sent_to.max(first - 1) + 1;
         let window = if self.is_held() { 1 } else { WINDOW_BATCHES };
-        let batches: Vec<u64> = self.pending.range(from..first + window).map(|(s, _)| *s).collect();
+        // A hold makes the window smaller than what was sent already.
+        let batches: Vec<u64> = self.pending.range(from..from.max(first + window)).map(|(s, _)| *s).collect();
         if let Some(last) = batches.last() {
             self.sent_to = *last;
         }

@@ -84,7 +84,7 @@ mod tests {
             \nuser gateway\n\
             topic write mdfm/v1/g/+/telemetry\ntopic write mdfm/v1/g/+/heartbeat\ntopic write mdfm/v1/g/+/presence\n\
             topic read mdfm/v1/g/+/directive\ntopic read mdfm/v1/g/+/ack\n\
-            topic read mdfm/v1/g/+/rollback-orders\ntopic read mdfm/v1/g/+/chain\ntopic read mdfm/v1/trust/root/+\n\
+            topic read mdfm/v1/g/+/rollback-orders\ntopic read mdfm/v1/g/+/chain\ntopic read mdfm/v1/g/+/question\ntopic read mdfm/v1/trust/root/+\n\
             topic read mdfm/v1/trust/roster\ntopic read mdfm/v1/trust/withdrawals\ntopic read mdfm/v1/release/+\ntopic read mdfm/v1/log/checkpoint\n";
         assert_eq!(behind, expected);
         let itself = rules(Authenticates::Certificates, "gateway", "coordinator").expect("rules");

@@ -2,7 +2,7 @@
 //! not continue the one there, a new epoch begins behind the head that the coordinator named.
 
 use mdfm_shared::directive::{ChainHead, ChainRefusal};
-use mdfm_shared::limits::EPOCHS_A_DAY;
+use mdfm_shared::limits::{EPOCH_STEP_MAX, EPOCHS_A_DAY};
 use mdfm_shared::sign::SignError;
 use mdfm_shared::telemetry::{Event, EventKind, REFUSED_CHAIN};
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
@@ -82,7 +82,9 @@ impl Outbox {
         head: &ChainHead,
     ) -> Result<Followed, HeadError> {
         let mut followed = Followed::default();
-        if head.gateway != self.gateway || !head.is_bounded() {
+        // So far ahead no epochs of a gateway ever are; eight steps a day stay far below what the coordinator accepts.
+        let is_far = head.epoch.saturating_sub(self.chain.epoch) > EPOCH_STEP_MAX / 16;
+        if head.gateway != self.gateway || !head.is_bounded() || is_far {
             return Ok(followed);
         }
         // One that was on its way while a newer one came says nothing any more. A coordinator that was restored says less again and again.
@@ -173,6 +175,11 @@ impl Outbox {
     /// Whether the coordinator, or this gateway by its own count, lets no epoch begin before a person has decided.
     pub(super) fn is_held(&self) -> bool {
         self.far_end.refused.is_some_and(|r| r.reason == ChainRefusal::Held)
+    }
+
+    /// Whether a refusal of the coordinator stands.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.far_end.refused.is_some()
     }
 
     /// The epoch of the chain.

@@ -189,6 +189,32 @@ fn fld_6_a_coordinator_that_was_set_back_is_followed() {
 }
 
 #[test]
+fn fld_6_a_hold_while_several_batches_are_under_way_ends_nothing() {
+    let mut bench = Bench::new();
+    ["a", "b", "c", "d"].into_iter().for_each(|text| bench.add(text));
+    let sent = bench.sent(T);
+    assert!(sent.len() > 1, "several are under way");
+    let held = bench.refusal(sent[0].0, ChainRefusal::Held, 1, OTHER);
+    assert!(!bench.take(&held));
+    assert!(bench.sent(T).is_empty(), "nothing more is sent now");
+    assert_eq!(bench.sent(T.plus_ms(HELD_RESEND_MS)).len(), 1, "one is tried again later");
+}
+
+#[test]
+fn fld_6_no_statement_uses_up_the_epochs() {
+    let mut bench = Bench::new();
+    bench.add("a");
+    let first = bench.sent(T)[0].0;
+    for epoch in [u64::MAX, 1_000] {
+        let refusal = ChainHead { epoch, ..bench.refusal(first, ChainRefusal::Epoch, 1, OTHER) };
+        assert!(!bench.take(&refusal));
+        assert_eq!(bench.outbox.epoch(), 1);
+    }
+    let refusal = ChainHead { epoch: 5, ..bench.refusal(first, ChainRefusal::Epoch, 1, OTHER) };
+    assert!(bench.take(&refusal), "a real one is followed");
+}
+
+#[test]
 fn fld_6_epochs_are_bounded_and_then_it_waits() {
     let mut bench = Bench::new();
     bench.add("a");
