@@ -5,6 +5,7 @@ use mdfm_shared::telemetry::{FAULTS_COUNTED, InstallState, NOT_DESCRIBED, Severi
 
 use super::super::state::FaultsSeen;
 use super::super::*;
+use super::bench::target;
 use super::bench::{Bench, Flaw};
 
 /// Severity and code of the faults that were recorded.
@@ -144,4 +145,22 @@ fn fld_26_a_journal_from_before_is_read() {
     let level = FaultLevel::new("b");
     journal.faults_seen = Some(FaultsSeen { boot: level.boot, counts: level.counts, covers_trial: true });
     assert_eq!(Journal::decode(&mdfm_shared::wire::encode(&journal)).as_ref(), Ok(&journal));
+}
+
+#[test]
+fn fld_26_faults_of_other_firmware_are_not_the_releases() {
+    // It waits for a device in use; the report in which that ends, and activation begins, has a critical fault of the old firmware.
+    let mut bench = Bench::version_2(Flaw::None);
+    bench.device.in_use = true;
+    bench.report();
+    bench.wish(Some(Wish::Install(target(2))));
+    bench.live(10_000);
+    assert_eq!(bench.state(), InstallState::Staged);
+    bench.line = false;
+    bench.fault(Severity::Critical);
+    (bench.line, bench.device.in_use) = (true, false);
+    bench.report();
+    bench.live(30_000);
+    assert_eq!(bench.state(), InstallState::Confirmed, "{}", bench.disk.detail);
+    assert!(!bench.disk.rolled_back.contains(&target(2).digest));
 }

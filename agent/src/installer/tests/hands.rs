@@ -73,3 +73,92 @@ fn fld_11_a_crash_loop_after_confirmation_is_one_error() {
     assert_eq!((bench.state(), errors(&bench)), (InstallState::Confirmed, 1), "an error for the gate, each day once");
     assert!(!bench.installer.expects_boot());
 }
+
+/// A report of the bench's device, altered.
+fn report_as(bench: &mut Bench, alter: impl Fn(&mut mdfm_shared::device::Report)) {
+    let mut report = bench.device.report().expect("it reports");
+    alter(&mut report);
+    bench.input(Input::Report(report));
+}
+
+#[test]
+fn fld_4_a_new_epoch_leaves_what_was_flashed_by_hand_alone() {
+    let mut bench = confirmed_for(0);
+    (bench.device.permanent, bench.device.other) = (firmware(1), None);
+    bench.live(5_000);
+    assert_eq!(bench.disk.confirmed, Some(firmware(1)));
+    for _ in 0..3 {
+        bench.input(Input::SetBack);
+        bench.live(20_000);
+    }
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Idle, firmware(1)));
+    // What it ran before is not what it returns to.
+    assert_eq!(bench.disk.plan.as_ref().map(|p| p.fallback.clone()), Some(firmware(1)));
+    // The device on which the release was installed comes back.
+    bench.pass(3_600_000);
+    bench.device.permanent = firmware(2);
+    bench.live(5_000);
+    assert_eq!(bench.state(), InstallState::Confirmed);
+    bench.wish(wish_rollback(2));
+    bench.live(5_000);
+    assert!(refusals(&bench).iter().any(|r| r.contains("no other firmware")), "{:?}", refusals(&bench));
+}
+
+#[test]
+fn fld_6_a_set_back_confirms_nothing_that_failed_here() {
+    let mut bench = Bench::on_trial(Flaw::None);
+    bench.fault(Severity::Critical);
+    bench.live(10_000);
+    assert_eq!(bench.state(), InstallState::RolledBack);
+    // Somebody writes the release that failed by hand, later; then the gateway is enrolled again.
+    bench.pass(3_600_000);
+    (bench.device.permanent, bench.device.other) = (firmware(2), None);
+    bench.live(5_000);
+    bench.input(Input::SetBack);
+    bench.live(5_000);
+    assert_ne!(bench.state(), InstallState::Confirmed);
+    assert!(bench.disk.rolled_back.contains(&target(2).digest), "it failed on this device");
+}
+
+#[test]
+fn fld_4_a_device_exchanged_while_staged_is_neither_booted_nor_failed() {
+    let mut bench = Bench::new(Flaw::None);
+    bench.report();
+    bench.wish(Some(Wish::Hold(target(2))));
+    bench.live(10_000);
+    assert_eq!(bench.state(), InstallState::Staged);
+    (bench.device.permanent, bench.device.other) = (firmware(7), None);
+    bench.report();
+    bench.wish(Some(Wish::Install(target(2))));
+    bench.live(20_000);
+    assert_eq!((bench.state(), bench.device.boots), (InstallState::Idle, 1), "{}", bench.disk.detail);
+    assert_eq!((bench.disk.failures, bench.disk.rolled_back.len()), (0, 0), "nothing failed");
+    bench.wish(Some(Wish::Install(target(8))));
+    bench.live(20_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(8)));
+}
+
+#[test]
+fn fld_4_other_hardware_at_the_moment_of_activation_is_not_booted() {
+    let mut bench = Bench::new(Flaw::None);
+    bench.report();
+    bench.wish(Some(Wish::Hold(target(2))));
+    bench.live(10_000);
+    assert_eq!(bench.state(), InstallState::Staged);
+    report_as(&mut bench, |report| report.hardware = "Z".into());
+    bench.wish(Some(Wish::Install(target(2))));
+    assert_eq!((bench.state(), bench.device.boots), (InstallState::Failed, 1));
+    assert!(bench.disk.detail.contains("hardware Z"), "{}", bench.disk.detail);
+}
+
+#[test]
+fn fld_11_the_budget_is_that_of_the_firmware_that_runs() {
+    let mut bench = confirmed_for(0);
+    let mut next = Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(3) };
+    next.manifest.reboots_per_day = Some(0);
+    bench.wish(Some(Wish::Hold(next)));
+    bench.live(10_000);
+    assert_eq!(bench.state(), InstallState::Staged);
+    reboots(&mut bench, 0, REBOOTS_PER_DAY_DEFAULT);
+    assert_eq!(errors(&bench), 0, "what runs has a budget of its own");
+}
