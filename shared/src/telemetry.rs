@@ -55,6 +55,10 @@ impl InstallState {
             | Self::RollingBack => false,
         }
     }
+    /// Whether the device has booted the release, or is on its way back from it.
+    pub fn has_run(self) -> bool {
+        matches!(self, Self::Probation | Self::Confirmed | Self::RollingBack | Self::RolledBack | Self::RollbackFailed)
+    }
     /// Whether the state counts as an error against a phase's gate.
     pub fn is_failure(self) -> bool {
         matches!(self, Self::Failed | Self::RollingBack | Self::RolledBack | Self::RollbackFailed)

@@ -4,7 +4,7 @@
 use mdfm_shared::device::Report;
 use mdfm_shared::telemetry::{EventKind, FirmwareReport};
 
-use super::state::{Phase, Plan};
+use super::state::{Phase, Plan, RefusedRelease};
 use super::step::{Installer, Step};
 use super::{Effect, Now, Target};
 
@@ -17,8 +17,8 @@ impl Installer {
         self.runs_already(now, step) || self.adopt_other(now, step)
     }
 
-    /// Nothing is on trial, and yet the device runs other firmware, permanently, than was last confirmed: it was exchanged, or flashed by hand. That is
-    /// now what it returns to. It keeps what somebody gave it until another deployment asks for something else.
+    /// Nothing is on trial, and yet the device runs other firmware, permanently, than was last confirmed: it was exchanged, or flashed
+    /// by hand. That is now what it returns to. It keeps what somebody gave it until another deployment asks for something else.
     pub(super) fn adopt_other(&mut self, now: Now, step: &mut Step) -> bool {
         let (Some(confirmed), Some((_, report))) = (&self.journal.confirmed, self.report.clone()) else { return false };
         let is_paused = self.adopted_at.is_some_and(|at| now.mono.since_ms(at) < ADOPTION_PAUSE_MS);
@@ -38,8 +38,11 @@ impl Installer {
         if let Some(plan) = &mut self.journal.plan {
             plan.fallback = report.running.clone();
         }
-        // It does not run what was confirmed before, either.
-        self.journal.kept = None;
+        // It does not run what was confirmed before, either, and that deployment must not bring it again over what somebody gave it.
+        if let Some(kept) = self.journal.kept.take() {
+            let Plan { manifest, deployment, .. } = kept.plan;
+            self.journal.refused = Some(RefusedRelease { manifest, deployment, reason: detail.clone() });
+        }
         step.dirty = true;
         let is_release = |p: &Plan| p.image.firmware.sha256 == report.running.sha256;
         let failed_here = |p: &Plan| self.journal.rolled_back.contains(&p.manifest);

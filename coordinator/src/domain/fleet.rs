@@ -8,7 +8,7 @@ use mdfm_shared::limits::EPOCHS_A_DAY;
 use mdfm_shared::manifest::is_label;
 use mdfm_shared::observed::ObservationDigest;
 use mdfm_shared::sign::PublicKey;
-use mdfm_shared::telemetry::InstallState;
+use mdfm_shared::telemetry::{FirmwareReport, InstallState};
 use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 
@@ -323,6 +323,19 @@ pub(crate) struct Device {
 }
 
 impl Device {
+    /// It runs this firmware; what it ran before is where a rollback leads.
+    pub(crate) fn set_running(&mut self, running: &FirmwareReport) {
+        if let (Some(sha256), Some(security_version)) = (self.running_sha256, self.running_security_version)
+            && sha256 != running.sha256
+        {
+            let version = std::mem::take(&mut self.firmware_version);
+            self.previous = Some(Previous { version, sha256, security_version });
+        }
+        self.firmware_version.clone_from(&running.version);
+        self.running_sha256 = Some(running.sha256);
+        self.running_security_version = Some(running.security_version);
+    }
+
     /// A deployment has ended without moving it: the one that did is its newest again.
     pub(crate) fn leave(&mut self, ended: &DeploymentId) {
         if self.deployment.as_ref() == Some(ended) && self.moved_by.is_some() {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeviceId, GatewayId, HospitalId};
-use mdfm_shared::limits::{GATEWAY_DEVICES_MAX, REBOOTS_PER_DAY_DEFAULT};
+use mdfm_shared::limits::{GATEWAY_DEVICES_MAX, LABEL_CHARS_MAX, REBOOTS_PER_DAY_DEFAULT};
 use mdfm_shared::manifest::is_label;
 use mdfm_shared::observed::{ObservationDigest, ObservedDevice};
 use mdfm_shared::record::Actor;
@@ -221,10 +221,12 @@ impl Inventory {
 
     /// A batch says what a device runs; the claim follows until the next answer replaces it whole.
     pub(super) fn runs(&mut self, gateway: &GatewayId, device: &DeviceId, running: &FirmwareReport) {
-        if let Some(claim) = self.claims.get_mut(gateway).and_then(|held| held.get_mut(device)) {
+        let is_bounded = running.version.chars().count() <= LABEL_CHARS_MAX;
+        let claim = self.claims.get_mut(gateway).and_then(|held| held.get_mut(device));
+        if let Some(claim) = claim.filter(|_| is_bounded) {
             claim.observed.running = running.clone();
+            self.touched.insert(device.clone());
         }
-        self.touched.insert(device.clone());
     }
 
     /// Finds a device by what is registered of it.
@@ -366,10 +368,11 @@ impl State {
         let Some(gateway) = self.gateway_of(id).cloned() else { return };
         let Some(claim) = self.inventory.claim(&gateway, id).cloned() else { return };
         let Some(device) = self.devices.get_mut(id).filter(|d| d.retired_at.is_none()) else { return };
-        let running = &claim.observed.running;
-        device.firmware_version.clone_from(&running.version);
-        device.running_sha256 = Some(running.sha256);
-        device.running_security_version = Some(running.security_version);
+        // What another gateway saw once and sees no longer says nothing of a device that is known better.
+        if !claim.observed.present && claim.reported_at != at && device.running_sha256.is_some() {
+            return;
+        }
+        device.set_running(&claim.observed.running);
         let over = self.reboots_over(at, &claim.observed);
         let Some(device) = self.devices.get(id) else { return };
         // The error is an event of its own; where that was lost the level still counts, once.

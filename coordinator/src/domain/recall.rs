@@ -307,8 +307,7 @@ pub(super) fn open(
             .push(Proposal::new("firmware.withdraw", format!("firmware/{firmware}"), event).because(because.clone()));
     }
     for (deployment, held) in state.deployments.iter().filter(|(_, d)| firmware.contains(&d.plan.firmware)) {
-        let ours =
-            || held.devices.keys().all(|d| state.latest_deployment(d).is_some_and(|(latest, _)| latest == deployment));
+        let ours = || held.moved().all(|d| state.latest_deployment(d).is_some_and(|(latest, _)| latest == deployment));
         let change = match (&held.status, action) {
             (Status::Running | Status::Paused { .. }, RecallAction::RollBack) => {
                 Change::RollbackStarted { reason: because.clone() }

@@ -10,7 +10,7 @@ use mdfm_shared::id::{
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::{AuditRecord, Outcome, RecordError, person};
 use mdfm_shared::sign::SignError;
-use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, REFUSED_ROLLBACK, TelemetryBatch};
+use mdfm_shared::telemetry::{EventKind, InstallState, REFUSED_ROLLBACK, TelemetryBatch};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{Approval, RollbackOrder, RootError, Roster, TrustRoot, TrustedRoot, Withdrawals};
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use super::done::DoneRequests;
 use super::firmware::{AttachedManifest, Firmware, FirmwareStatus, GivenApproval};
 use super::fleet::{
     Anomaly, AnomalyKind, Chain, Credentials, Device, Gateway, Healing, Hospital, Install, IssuedDirective, NewDevice,
-    PendingToken, Previous,
+    PendingToken,
 };
 use super::group::{self, Group, Members};
 use super::incident::{self, Incident};
@@ -643,20 +643,9 @@ impl State {
         if device.retired_at.is_some() || reached_through(&self.hospital_gateways, device) != Some(gateway) {
             return;
         }
-        let set_running = |device: &mut Device, running: &FirmwareReport| {
-            if let (Some(sha256), Some(security_version)) = (device.running_sha256, device.running_security_version)
-                && sha256 != running.sha256
-            {
-                let version = std::mem::take(&mut device.firmware_version);
-                device.previous = Some(Previous { version, sha256, security_version });
-            }
-            device.firmware_version = running.version.clone();
-            device.running_sha256 = Some(running.sha256);
-            device.running_security_version = Some(running.security_version);
-        };
         match &event.kind {
             EventKind::DeviceAdopted { firmware, .. } => {
-                set_running(device, firmware);
+                device.set_running(firmware);
                 // The registered version has a digest now.
                 if let Some(expected) = &mut device.expected
                     && expected.sha256.is_none()
@@ -667,7 +656,7 @@ impl State {
             }
             EventKind::StateChanged { state, manifest, deployment, running, detail } => {
                 if let Some(running) = running {
-                    set_running(device, running);
+                    device.set_running(running);
                     if matches!(state, InstallState::Confirmed | InstallState::RolledBack) {
                         let (version, sha256) = (running.version.clone(), Some(running.sha256));
                         device.expected = Some(Expected { version, sha256 });

@@ -180,8 +180,7 @@ pub(crate) fn roll_back(
     match &deployment.status {
         Status::Running | Status::Paused { .. } => {}
         Status::Completed => {
-            let newer =
-                deployment.devices.keys().find(|d| state.latest_deployment(d).is_some_and(|(latest, _)| latest != id));
+            let newer = deployment.moved().find(|d| state.latest_deployment(d).is_some_and(|(latest, _)| latest != id));
             if let Some(device) = newer {
                 let device = if is_scoped { "one".to_owned() } else { format!("device {device}") };
                 let detail = format!("{device} has since moved to a newer deployment; roll that one back");

@@ -180,12 +180,15 @@ pub(crate) struct DeviceProgress {
     /// It confirmed the release, and its own fault counters covered the whole trial: no fault that it found can be missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) counts_faults: bool,
+    /// It ran the release, or tried to, whatever it says now: somebody may have given it other firmware by hand since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) has_run: bool,
 }
 
 impl DeviceProgress {
-    /// Whether the device left the firmware that it ran when the deployment began, or was told to.
+    /// Whether the device left the firmware that it ran when the deployment began, or has begun to.
     pub(crate) fn is_moved(&self) -> bool {
-        !matches!(self.state, None | Some(InstallState::Idle | InstallState::Failed))
+        self.has_run || !matches!(self.state, None | Some(InstallState::Idle | InstallState::Failed))
     }
     fn new(phase: u32) -> Self {
         Self {
@@ -199,6 +202,7 @@ impl DeviceProgress {
             observed_since_ms: None,
             left_by_order: false,
             counts_faults: false,
+            has_run: false,
         }
     }
 
@@ -414,6 +418,11 @@ impl Deployment {
         self.phases.get(phase as usize).is_some_and(|p| p.status != PhaseStatus::Pending)
     }
 
+    /// The devices that it moved: an ended deployment says nothing of the others any more.
+    pub(crate) fn moved(&self) -> impl Iterator<Item = &DeviceId> {
+        self.devices.iter().filter(|(_, p)| p.is_moved()).map(|(device, _)| device)
+    }
+
     /// Whether the deployment still has work to do.
     pub(crate) fn is_active(&self) -> bool {
         match self.status {
@@ -494,6 +503,7 @@ impl Deployment {
             // A device that says again that it is confirmed does not repeat how its faults are known.
             let is_confirmed = state == InstallState::Confirmed;
             progress.counts_faults = is_confirmed && (progress.counts_faults || detail.contains(FAULTS_COUNTED));
+            progress.has_run |= state.has_run();
             progress.state = Some(state);
             progress.silent = false;
         });

@@ -5,13 +5,14 @@ use mdfm_shared::sign::KeySet;
 use mdfm_shared::telemetry::{Heartbeat, HeldTrust, REFUSED_ROLLBACK};
 use mdfm_shared::tlog::{Checkpoint, Hash, Tree};
 use mdfm_shared::trust::{
-    Freshness, OrderSigner, RollbackOrder, RollbackOrderEvidence, Roster, Withdrawal, Withdrawals,
+    Approval, Freshness, OrderSigner, RollbackOrder, RollbackOrderEvidence, Roster, Validation, Withdrawal, Withdrawals,
 };
 use mdfm_shared::wire;
 
 use super::super::super::authority::{self, ReturnNeed};
 use super::super::super::dispatch::{self, LogSource};
 use super::super::super::notice::{self, NoticeKind};
+use super::super::super::rollout::{OrderedBack, Scope, Status};
 use super::super::super::{heartbeat, recall};
 use super::*;
 
@@ -74,6 +75,21 @@ fn kinds(office: &Office) -> Vec<NoticeKind> {
 
 fn actions_of(office: &Office) -> Vec<String> {
     office.entries.iter().map(|e| AuditRecord::from_bytes(e).expect("own record").action).collect()
+}
+
+/// Waits for the gate of the only phase, signs for it, and waits for the end.
+fn complete(office: &mut Office, name: &str) {
+    office.live(1_000);
+    office.live(HOUR_MS);
+    office.live(1_000);
+    let manifest = office.deployment(name).plan.manifest;
+    let Approval { role, user, printed_name, meaning, reason, .. } =
+        approval(manifest, "user-regulatory", Role::Regulatory);
+    let (deployment, at) = (id(name), office.now);
+    let validation = Validation { deployment, phase: 0, manifest, role, user, printed_name, meaning, reason, at };
+    let command = Command::Validate { deployment: id(name), validation: signed(&validation, &[23]) };
+    office.give("user-regulatory", command);
+    office.live(1_000);
 }
 
 fn open_recall(name: &str) -> Command {
@@ -300,6 +316,34 @@ fn sec_12_a_deployment_that_moved_nobody_hides_no_earlier_one() {
     }
     office.give("operator", open_recall("R-1"));
     assert_eq!(office.actions(1), ["rollback"; 2], "the recall reaches what D-1 brought");
+}
+
+#[test]
+fn sec_12_one_device_that_refused_does_not_bar_the_way_back() {
+    let mut office = Office::new();
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    office.confirm(1..=4, "D-1", 22);
+    complete(&mut office, "D-1");
+    assert_eq!(office.deployment("D-1").status, Status::Completed);
+    office.release(23, FirmwareClass::Standard, 3);
+    office.deploy("D-2", &all(23, "")).expect("nothing is in the way");
+    office.confirm(1..=3, "D-2", 23);
+    office.report(4, 1, "D-2", InstallState::Confirmed, Some(23));
+    office.report(4, 2, "D-2", InstallState::Failed, None);
+    complete(&mut office, "D-2");
+    assert_eq!(office.deployment("D-2").status, Status::Completed, "half may fail");
+    assert_eq!(office.state.devices[&device(4, 2)].deployment, Some(id("D-1")), "it was never moved");
+    let order = Command::Rollback {
+        deployment: id("D-2"),
+        scope: Scope::Deployment,
+        cause: OrderedBack::Safety,
+        reason: "it beeps".into(),
+    };
+    office.give("operator", order);
+    for h in 1..=3 {
+        assert_eq!(office.actions(h), ["rollback"; 2]);
+    }
+    assert_eq!(office.wishes(4).len(), 2, "the one that refused keeps what it had: {:?}", office.actions(4));
 }
 
 #[test]

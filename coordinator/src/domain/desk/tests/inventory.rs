@@ -113,6 +113,26 @@ fn fld_4_an_exchanged_device_is_found_by_a_recall_and_shown() {
 }
 
 #[test]
+fn fld_4_what_was_flashed_by_hand_is_not_overwritten() {
+    let mut office = Office::new();
+    let belongs = |office: &Office| office.state.devices[&device(1, 1)].deployment.clone();
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    office.confirm(1..=4, "D-1", 22);
+    office.give("operator", Command::Abort { deployment: id("D-1"), reason: "enough".into() });
+    office.live(1_000);
+    office.release(23, FirmwareClass::Standard, 3);
+    office.deploy("D-2", &all(23, "")).expect("nothing is in the way");
+    // It came back from the release, and then somebody gave it other firmware.
+    for state in [InstallState::Activating, InstallState::RolledBack, InstallState::Idle] {
+        office.report(1, 1, "D-2", state, Some(22));
+    }
+    office.give("operator", Command::Abort { deployment: id("D-2"), reason: "enough".into() });
+    assert_eq!(belongs(&office), Some(id("D-2")), "D-1 would bring its own release again");
+    office.report(1, 1, "D-2", InstallState::Idle, Some(20));
+    assert_eq!(belongs(&office), Some(id("D-2")));
+}
+
+#[test]
 fn fld_4_a_person_says_which_side_is_right() {
     let mut office = Office::new();
     let ward = device(1, 1);
