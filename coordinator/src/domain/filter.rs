@@ -61,7 +61,15 @@ impl Filter {
     /// # Errors
     /// Those of [`Filter::parse`].
     pub(crate) fn stored(text: &str) -> Result<Self, Refusal> {
-        Self::parse(text).or_else(|refusal| lenient(text).map(Self).ok_or(refusal))
+        let mut filter = Self::parse(text).or_else(|refusal| lenient(text).map(Self).ok_or(refusal))?;
+        // A star behind quotes was the beginning of a value then; a query that means a star is not taken any more.
+        filter.0.iter_mut().for_each(|condition| condition.is_quoted = false);
+        Ok(filter)
+    }
+
+    /// Whether a quoted value ends in a star.
+    pub(crate) fn has_quoted_star(&self) -> bool {
+        self.0.iter().any(|condition| condition.is_quoted && condition.value.ends_with('*'))
     }
 
     /// Whether all conditions hold of what has these fields.
@@ -205,6 +213,9 @@ pub(crate) fn order(field: &str, a: &Value, b: &Value) -> Ordering {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => by_number(a, b),
         (Value::String(a), Value::String(b)) if is_version(field) => version::compare(a, b),
+        // Compared as text, a missing label would make the order of labels circular.
+        (Value::Null, Value::String(_)) if is_version(field) => Ordering::Greater,
+        (Value::String(_), Value::Null) if is_version(field) => Ordering::Less,
         _ => text(a).cmp(&text(b)),
     }
 }

@@ -137,6 +137,9 @@ pub(super) fn set(state: &State, id: &GroupId, new: &Group, reason: &str) -> Res
                 let problem = format!("must be a condition or more, at most {QUERY_BYTES_MAX} bytes");
                 return Err(Refusal::invalid("query", problem));
             }
+            if filter.has_quoted_star() {
+                return Err(Refusal::invalid("query", "a quoted value of a group's query must not end in a star"));
+            }
             filter.check(
                 |name| {
                     if FIELDS.contains(&name) { Ok(Cow::Owned(Value::Null)) } else { Err(no_field(name)) }

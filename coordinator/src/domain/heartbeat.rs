@@ -1,5 +1,7 @@
 //! Heartbeats: which devices are there, and what a gateway lacks.
 
+use std::collections::BTreeSet;
+
 use mdfm_shared::id::{DeviceId, GatewayId};
 use mdfm_shared::limits::OBSERVATIONS_ASKED_MAX;
 use mdfm_shared::observed::{ObservationDigest, ObservationRequest};
@@ -115,10 +117,9 @@ fn observations(state: &State, presence: &mut Presence, now: UtcMillis, heartbea
         let (epoch, heartbeat) = (heartbeat.epoch, heartbeat.sequence);
         answer.question = Some(ObservationRequest { gateway: gateway.clone(), epoch, heartbeat, devices });
     }
-    let is_claimed = |id: &DeviceId| {
-        let seen = pairs().find(|(device, _)| *device == id);
-        seen.is_some_and(|(_, digest)| *digest != ObservationDigest::NONE)
-    };
+    let claimed: BTreeSet<&DeviceId> =
+        pairs().filter(|(_, digest)| **digest != ObservationDigest::NONE).map(|(device, _)| device).collect();
+    let is_claimed = |id: &DeviceId| claimed.contains(id);
     let has_ended = state.inventory.of_gateway(gateway).any(|(id, _)| !is_claimed(id));
     if has_ended && answer.command.is_none() && presence.questions.may_end(now, gateway) {
         let ended = state.inventory.of_gateway(gateway).map(|(id, _)| id).filter(|id| !is_claimed(id));

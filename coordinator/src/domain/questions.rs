@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use mdfm_shared::id::{DeviceId, GatewayId};
+use mdfm_shared::limits::OBSERVATIONS_ASKED_MAX;
 use mdfm_shared::observed::ObservationDigest;
 use mdfm_shared::time::UtcMillis;
 
@@ -27,9 +28,11 @@ struct Asked {
     filled_to: UtcMillis,
 }
 
-/// What was asked lately.
+/// What was asked recently.
 #[derive(Debug, Default)]
 pub(crate) struct Questions {
+    /// Devices asked for in the counted second, by gateway: none takes the turns of all.
+    in_second: BTreeMap<GatewayId, usize>,
     devices: BTreeMap<(GatewayId, DeviceId), Asked>,
     /// The second that is counted, and devices asked for in it.
     second: (UtcMillis, u32),
@@ -48,13 +51,16 @@ impl Questions {
         // A clock that went back must not hold it for ever.
         if self.second.0 > now || now.since_ms(self.second.0) >= 1_000 {
             self.second = (now, 0);
+            self.in_second.clear();
+            // Once a second at most: it looks at all.
+            if self.devices.len() >= REMEMBERED_MAX {
+                let full_ms = u64::from(DEVICE_AT_ONCE) * DEVICE_REFILL_MS;
+                self.devices.retain(|_, asked| now.since_ms(asked.at) < full_ms);
+            }
         }
-        if self.second.1 >= FLEET_PER_SECOND {
+        let of_gateway = self.in_second.get(gateway).copied().unwrap_or(0);
+        if self.second.1 >= FLEET_PER_SECOND || of_gateway >= OBSERVATIONS_ASKED_MAX {
             return false;
-        }
-        if self.devices.len() >= REMEMBERED_MAX {
-            let full_ms = u64::from(DEVICE_AT_ONCE) * DEVICE_REFILL_MS;
-            self.devices.retain(|_, asked| now.since_ms(asked.at) < full_ms);
         }
         let key = (gateway.clone(), device.clone());
         let fresh = Asked { digest: ObservationDigest::NONE, at: UtcMillis(0), left: DEVICE_AT_ONCE, filled_to: now };
@@ -74,6 +80,7 @@ impl Questions {
         (asked.digest, asked.at) = (digest, now);
         self.devices.insert(key, asked);
         self.second.1 += 1;
+        *self.in_second.entry(gateway.clone()).or_default() += 1;
         true
     }
 

@@ -335,6 +335,11 @@ impl<'a> Ends<'a> {
             ) => self.device(&text("device")?.parse().ok()?),
             Some("deploymentCreated" | "deploymentChanged") => self.deployment(&text("deployment")?.parse().ok()?),
             Some("telemetryCommitted") => self.batch(record)?,
+            Some("observationsEnded") => {
+                let devices = record.event.as_ref().and_then(|e| e["devices"].as_array()).into_iter().flatten();
+                let ends = devices.map(|id| self.device(&id.as_str()?.parse().ok()?));
+                ends.reduce(later).unwrap_or(Some(UtcMillis(0)))
+            }
             Some("directiveIssued") => self.directive(record)?,
             // The state rests on it, or it never expires.
             Some(_) => None,

@@ -163,8 +163,8 @@ fn check_place(gateway: &Gateway, now: UtcMillis, batch: &TelemetryBatch, place:
         }
         return Ok(false);
     }
-    // Before the first batch of an enrolment there is nothing to be set back from.
-    if batch.sequence != 1 || chain.last() == Chain::new(0).last() {
+    // A coordinator that was restored may know no batch of an enrolment that had some.
+    if batch.sequence != 1 {
         return Err(Refusal::conflict(GAP, format!("{place} came, {next}")));
     }
     if batch.previous != chain.last() || batch.epoch - chain.epoch > EPOCH_STEP_MAX {

@@ -364,7 +364,7 @@ fn att_11_forged_replayed_forked_and_gapped_telemetry_is_refused() {
     desk.refuses("GW-1", telemetry(&flood, GATEWAY_KEY), "telemetry-size", "33 events");
     let ahead = batch(2, Digest([0; 32]), vec![state_changed(InstallState::Fetching)]);
     desk.refuses("GW-1", telemetry(&ahead, GATEWAY_KEY), telemetry::GAP, "next is 1.1");
-    let new_epoch = TelemetryBatch { epoch: 2, ..first.clone() };
+    let new_epoch = TelemetryBatch { epoch: 2, sequence: 2, ..first.clone() };
     desk.refuses("GW-1", telemetry(&new_epoch, GATEWAY_KEY), telemetry::GAP, "next is 1.1");
 
     desk.give("GW-1", telemetry(&first, GATEWAY_KEY));

@@ -126,8 +126,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let from = if arguments.fresh { fresh_seed() } else { arguments.from };
     let until = from.checked_add(arguments.seeds).context("--from and --seeds are too large")?;
-    let hostile = if arguments.hostile { " --hostile" } else { "" };
-    let again = format!("mdfm-sim world{hostile} --seeds {} --from {from}", arguments.seeds);
+    let kind = match (arguments.hostile, arguments.ward, arguments.set_back) {
+        (true, ..) => " --hostile",
+        (_, true, _) => " --ward",
+        (.., true) => " --set-back",
+        _ => "",
+    };
+    let again = format!("mdfm-sim world{kind} --seeds {} --from {from}", arguments.seeds);
     if arguments.fresh {
         print(&format!("fresh seeds {from} to {}; the same again: {again}", until.saturating_sub(1)));
     }
@@ -159,7 +164,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         sum.failed.len()
     ));
     let repeat: Vec<String> =
-        sum.failed.iter().map(|seed| format!("mdfm-sim world{hostile} --seeds 1 --from {seed} --transcript")).collect();
+        sum.failed.iter().map(|seed| format!("mdfm-sim world{kind} --seeds 1 --from {seed} --transcript")).collect();
     anyhow::ensure!(
         repeat.is_empty(),
         "{} worlds broke a rule; all of them again: {again}; one by one: {}",
