@@ -598,7 +598,8 @@ impl Trust {
             Action::Rollback { manifest } => {
                 let authorities = self.authorities(device, *manifest);
                 let fallback_withdrawn = fallback.and_then(|before| self.withdrawn(before)).cloned();
-                Some(Wish::Rollback { manifest: *manifest, authorities, fallback_withdrawn })
+                let (manifest, deployment) = (*manifest, entry.deployment.clone());
+                Some(Wish::Rollback { manifest, deployment, authorities, fallback_withdrawn })
             }
         }
     }

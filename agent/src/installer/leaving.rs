@@ -35,7 +35,7 @@ impl Installer {
     /// # Errors
     /// Why it stays, in words that do not change with time.
     fn authority_to_leave(&self, now: Now, plan: &Plan) -> Result<Option<Authority>, String> {
-        if plan.fallback.sha256 == plan.image.firmware.sha256 {
+        if !plan.knows_fallback() {
             return Err("rollback refused: no other firmware was installed before".into());
         }
         let (found, floor) = (plan.fallback.security_version, self.journal.security_floor);

@@ -46,6 +46,8 @@ pub(crate) enum Wish {
     Rollback {
         /// Digest of the manifest to leave.
         manifest: Digest,
+        /// The deployment that brought it.
+        deployment: DeploymentId,
         /// The orders by which people let this device leave it.
         authorities: Vec<Authority>,
         /// Why the release before, to which the device would return, was withdrawn; `None` if it was not.

@@ -2,14 +2,26 @@
 //! gateway, exchanged or flashed by hand. What the device runs permanently is the truth; the journal follows it.
 
 use mdfm_shared::device::Report;
-use mdfm_shared::telemetry::{EventKind, FirmwareReport};
+use mdfm_shared::digest::Digest;
+use mdfm_shared::id::DeploymentId;
+use mdfm_shared::manifest::HealthPolicy;
+use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState};
+use mdfm_shared::time::MonotonicMs;
 
 use super::state::{Phase, Plan, RefusedRelease};
-use super::step::{Installer, Step};
-use super::{Effect, Now, Target};
+use super::step::{Installer, Step, UNKNOWN_FALLBACK};
+use super::{Effect, Image, Now, Target, Wish};
 
 /// Time between two adoptions of firmware that somebody else installed: each is an event, and a hostile device could go on for ever.
 const ADOPTION_PAUSE_MS: u64 = 10 * 60_000;
+
+/// What was answered for a deployment of which nothing stands here.
+#[derive(Debug)]
+pub(super) struct Answered {
+    at: MonotonicMs,
+    deployment: DeploymentId,
+    running: Digest,
+}
 
 impl Installer {
     /// Preparing, and yet the device does not run what it did when that began.
@@ -112,13 +124,17 @@ impl Installer {
         now: Now,
         target: &Target,
         report: &Report,
-        confirmed: FirmwareReport,
         step: &mut Step,
     ) -> bool {
         let is_barred = target.withdrawn.is_some() || self.journal.rolled_back.contains(&target.digest);
-        if is_barred || self.journal.plan.is_some() || report.running.sha256 != target.manifest.sha256 {
+        let is_for_it = target.manifest.model == report.model
+            && target.manifest.hardware_revisions.contains(&report.hardware)
+            && target.manifest.sha256 == report.running.sha256;
+        if is_barred || self.journal.plan.is_some() || !is_for_it {
             return false;
         }
+        // A machine that took the gateway's place has confirmed nothing yet.
+        let confirmed = self.journal.confirmed.clone().unwrap_or_else(|| report.running.clone());
         let firmware = FirmwareReport {
             version: target.manifest.version.clone(),
             release_number: target.manifest.release_number,
@@ -127,6 +143,61 @@ impl Installer {
         };
         self.set_plan(target, firmware, confirmed);
         self.begin_trial(now, "the device runs the release on trial: the gateway's state was older", step);
+        true
+    }
+
+    /// A deployment is called back of which nothing stands here: the gateway's state is older, or another machine was the gateway. What the
+    /// device runs is the answer, once for each firmware that it runs.
+    pub(super) fn answer_for_unknown(&mut self, now: Now, step: &mut Step) -> bool {
+        let (Some(Wish::Rollback { manifest, deployment, .. }), Some(report)) =
+            (self.wish.clone(), self.newest_report())
+        else {
+            return false;
+        };
+        let journal = &self.journal;
+        let plans = journal.plan.iter().chain(journal.kept.iter().map(|kept| &kept.plan));
+        let mut known = plans.map(|p| p.manifest).chain(journal.refused.iter().map(|r| r.manifest));
+        if known.any(|held| held == manifest) {
+            return false;
+        }
+        if !report.confirmed {
+            // Without a plan there is nothing that the device could be ordered to return to.
+            return journal.plan.is_none()
+                && journal.confirmed.is_none()
+                && self.call_for_hands(report, manifest, deployment, step);
+        }
+        let answer = Answered { at: now.mono, deployment, running: report.running.sha256 };
+        let is_given = |a: &Answered| {
+            a.deployment == answer.deployment
+                && (a.running == answer.running || now.mono.since_ms(a.at) < ADOPTION_PAUSE_MS)
+        };
+        if self.answered.as_ref().is_some_and(is_given) {
+            return false;
+        }
+        step.events.push(EventKind::StateChanged {
+            state: InstallState::Idle,
+            manifest,
+            deployment: answer.deployment.clone(),
+            running: Some(report.running),
+            detail: "nothing of this deployment stands at the gateway".into(),
+        });
+        self.answered = Some(answer);
+        false
+    }
+
+    /// The device runs something on trial that this gateway did not begin, and that is called back.
+    fn call_for_hands(&mut self, report: Report, manifest: Digest, deployment: DeploymentId, step: &mut Step) -> bool {
+        let firmware = report.running;
+        let image = Image {
+            firmware: firmware.clone(),
+            size_bytes: 0,
+            components: Vec::new(),
+            deltas: Vec::new(),
+            streams: false,
+        };
+        let health = HealthPolicy { probation_ms: 0, error_budget: 0, silence_limit_ms: u64::MAX };
+        self.journal_mut().plan = Some(Plan { manifest, deployment, image, health, fallback: firmware });
+        self.enter(Phase::RollbackFailed, UNKNOWN_FALLBACK.into(), step);
         true
     }
 

@@ -31,8 +31,16 @@ pub(crate) struct Plan {
     pub(crate) deployment: DeploymentId,
     pub(crate) image: Image,
     pub(crate) health: HealthPolicy,
-    /// The last confirmed firmware when the installation began: the only place to go back to.
+    /// The last confirmed firmware when the installation began: the only place to go back to. The plan's own firmware where that is not
+    /// known: nothing was installed, or another machine was the gateway then.
     pub(crate) fallback: FirmwareReport,
+}
+
+impl Plan {
+    /// Whether it is known where the device can go back to.
+    pub(crate) fn knows_fallback(&self) -> bool {
+        self.fallback.sha256 != self.image.firmware.sha256
+    }
 }
 
 /// Where the installation stands; what is true of the device then says [`InstallState`].
@@ -184,7 +192,7 @@ impl Journal {
 
     /// Whether something confirmed was kept with the firmware before it.
     pub(crate) fn has_way_back(&self) -> bool {
-        self.kept.as_ref().is_some_and(|k| k.plan.fallback.sha256 != k.plan.image.firmware.sha256)
+        self.kept.as_ref().is_some_and(|k| k.plan.knows_fallback())
     }
 
     /// The plan ended before it touched what runs: what was confirmed before is what the device has, with its way back.

@@ -30,6 +30,9 @@ const CONTRADICTIONS_MAX: u32 = 20;
 /// Trials that nobody asked for which are ended at once in an hour; later ones with a pause between.
 const STRAYS_AT_ONCE: u32 = 3;
 const STRAY_PAUSE_MS: u64 = 240_000;
+/// Another machine was the gateway when the trial began.
+pub(super) const UNKNOWN_FALLBACK: &str = "needs hands: this gateway does not know what the device ran before; switch it off and on until it returns \
+                                to its other slot by itself";
 /// Numbers of orders that a device claims to have seen are followed up to this one, so that there are always higher ones.
 const ORDER_SEEN_MAX: u64 = 1 << 52;
 /// Transitions in one step; more would be a loop of our own making.
@@ -59,6 +62,8 @@ pub(crate) struct Installer {
     strays: Churn,
     /// When firmware that somebody else installed was last adopted.
     pub(super) adopted_at: Option<MonotonicMs>,
+    /// The deployment that was called back and of which nothing stands here, as it was answered for the last time; volatile.
+    pub(super) answered: Option<super::set_back::Answered>,
     /// Bounds how often the device's fault counters are taken outside of a trial.
     pub(super) fault_pace: FaultPace,
     /// Whether the newest report's counters were lower than those of an earlier one of the same boot; volatile.
@@ -140,6 +145,7 @@ impl Installer {
             contradictions: Churn::default(),
             strays: Churn::default(),
             adopted_at: None,
+            answered: None,
             fault_pace: FaultPace::new(now),
             counters_fell: false,
         }
@@ -314,6 +320,9 @@ impl Installer {
             return Some("no other firmware was ever installed by this agent".into());
         };
         match self.journal.phase {
+            Phase::Probation { .. } if !plan.knows_fallback() => {
+                Some("this gateway does not know what the device ran before".into())
+            }
             Phase::Activating { .. } | Phase::Probation { .. } => None,
             Phase::RollingBack { .. } | Phase::RollbackFailed => Some("it is on its way back already".into()),
             Phase::Confirmed if self.is_in_use() => Some("the device is in use".into()),
@@ -322,9 +331,7 @@ impl Installer {
                 let (found, floor) = (plan.fallback.security_version, self.journal.security_floor);
                 Some(format!("security version {found} of the firmware before is below the floor {floor}"))
             }
-            Phase::Confirmed if plan.fallback.sha256 == plan.image.firmware.sha256 => {
-                Some("the firmware before is the same".into())
-            }
+            Phase::Confirmed if !plan.knows_fallback() => Some("the firmware before is the same".into()),
             Phase::Confirmed => None,
             _ => Some("it runs its last good firmware".into()),
         }
@@ -494,10 +501,14 @@ impl Installer {
                 self.adopt_other(now, step)
                     || self.leave_stray_trial(now, step)
                     || self.is_recalled(step)
+                    || self.answer_for_unknown(now, step)
                     || self.consider(now, step)
             }
             Phase::Confirmed => {
-                self.adopt_other(now, step) || self.consider_leaving(now, step) || self.consider(now, step)
+                self.adopt_other(now, step)
+                    || self.consider_leaving(now, step)
+                    || self.answer_for_unknown(now, step)
+                    || self.consider(now, step)
             }
             Phase::Fetching => self.is_not_as_planned(now, step) || self.cancelled(step) || self.fetched(step),
             Phase::Staging => self.is_not_as_planned(now, step) || self.cancelled(step) || self.staged(step),
@@ -554,14 +565,15 @@ impl Installer {
 
     /// Settled: is there a new release to install?
     fn consider(&mut self, now: Now, step: &mut Step) -> bool {
-        let (Some(Wish::Install(target) | Wish::Hold(target)), Some((_, report)), Some(confirmed)) =
-            (self.wish.clone(), self.report.clone(), self.journal.confirmed.clone())
+        let (Some(Wish::Install(target) | Wish::Hold(target)), Some((_, report))) =
+            (self.wish.clone(), self.report.clone())
         else {
             return false;
         };
         if !report.confirmed {
-            return self.watch_forgotten_trial(now, &target, &report, confirmed, step);
+            return self.watch_forgotten_trial(now, &target, &report, step);
         }
+        let Some(confirmed) = self.journal.confirmed.clone() else { return false };
         let floor = self.journal.security_floor.max(target.security_floor.min(self.floor_max(now, &confirmed)));
         if floor != self.journal.security_floor {
             self.journal.security_floor = floor;
@@ -846,7 +858,7 @@ impl Installer {
             return true;
         }
         let Some((_, report)) = self.report.clone() else { return false };
-        if report.running.sha256 == plan.fallback.sha256 {
+        if plan.knows_fallback() && report.running.sha256 == plan.fallback.sha256 {
             self.go_back(now, Cause::Failure, "the device fell back on its own in probation".into(), step);
             return true;
         }
@@ -888,6 +900,10 @@ impl Installer {
             self.journal.phase = Phase::RollingBack { since: self.stamp(now) };
             return false;
         }
+        if self.journal.plan.as_ref().is_some_and(|p| !p.knows_fallback()) {
+            self.enter(Phase::RollbackFailed, UNKNOWN_FALLBACK.into(), step);
+            return true;
+        }
         if now.mono.since_ms(since.at) >= ROLLBACK_LIMIT_MS {
             let detail = format!("not shown to run the last good firmware after {ROLLBACK_LIMIT_MS} ms: needs hands");
             self.enter(Phase::RollbackFailed, detail, step);
@@ -897,7 +913,7 @@ impl Installer {
     }
 
     fn keep_ordering_back(&mut self, now: Now, step: &mut Step) -> bool {
-        if let Some(plan) = self.journal.plan.clone()
+        if let Some(plan) = self.journal.plan.clone().filter(Plan::knows_fallback)
             && !self.is_in_use()
         {
             self.order(now, Order::Rollback { sha256: plan.fallback.sha256 }, step);
@@ -905,18 +921,20 @@ impl Installer {
         false
     }
 
-    /// The device answers the order to go back, and runs the last good firmware for good: back.
+    /// The device answers the order to go back, and runs the last good firmware permanently: back.
     fn returned_late(&mut self, step: &mut Step) -> bool {
-        let (Some(plan), Some(report)) = (self.journal.plan.clone(), self.answer()) else { return false };
-        if report.running.sha256 != plan.fallback.sha256 || !report.confirmed {
-            return false;
-        }
-        self.came_back(plan, step);
+        let Some(plan) = self.journal.plan.clone() else { return false };
+        // Where it had to go was not known, and no order was given: whatever else it keeps is what it ran before.
+        let is_back = |r: &Report| r.confirmed && (r.running.sha256 == plan.fallback.sha256) == plan.knows_fallback();
+        let report = if plan.knows_fallback() { self.answer().cloned() } else { self.newest_report() };
+        let Some(report) = report.filter(is_back) else { return false };
+        self.came_back(Plan { fallback: report.running, ..plan }, step);
         true
     }
 
     fn came_back(&mut self, plan: Plan, step: &mut Step) {
-        self.journal.confirmed = Some(plan.fallback);
+        self.journal.confirmed = Some(plan.fallback.clone());
+        self.journal.plan = Some(plan);
         let detail = format!("last good firmware running, measured; left because: {}", self.journal.detail);
         self.enter(Phase::RolledBack, detail, step);
     }

@@ -3,6 +3,7 @@
 mod bench;
 mod faults;
 mod hands;
+mod replaced;
 
 use mdfm_shared::manifest::Component;
 use mdfm_shared::telemetry::{InstallState, Severity};
@@ -18,7 +19,12 @@ fn authority(n: u8, below_floor: bool) -> Authority {
 }
 
 fn wish_rollback_by(n: u8, authorities: Vec<Authority>) -> Option<Wish> {
-    Some(Wish::Rollback { manifest: target(n).digest, authorities, fallback_withdrawn: None })
+    Some(Wish::Rollback {
+        manifest: target(n).digest,
+        deployment: target(n).deployment,
+        authorities,
+        fallback_withdrawn: None,
+    })
 }
 
 fn withdrawn(n: u8) -> Target {
@@ -220,6 +226,7 @@ fn sec_12_no_return_to_withdrawn_firmware_by_the_online_key() {
     assert_eq!(bench.disk.fallback_manifest, Some(target(2).digest));
     let by = |authorities| Wish::Rollback {
         manifest: target(3).digest,
+        deployment: target(3).deployment,
         authorities,
         fallback_withdrawn: Some("alarm limits lost".into()),
     };
@@ -314,7 +321,12 @@ fn sec_13_a_confirmation_dated_by_a_wrong_clock_opens_nothing() {
 }
 
 fn wish_rollback(n: u8) -> Option<Wish> {
-    Some(Wish::Rollback { manifest: target(n).digest, authorities: Vec::new(), fallback_withdrawn: None })
+    Some(Wish::Rollback {
+        manifest: target(n).digest,
+        deployment: target(n).deployment,
+        authorities: Vec::new(),
+        fallback_withdrawn: None,
+    })
 }
 
 #[test]

@@ -125,7 +125,7 @@ pub(super) async fn deliver(
     api.runner.state().need_gateway(&gateway)?;
     let topic = Topic::Telemetry(gateway.clone()).to_string();
     let (mut taken, mut known) = (0, 0);
-    let mut refused = None;
+    let mut not_taken = None;
     for document in delivery.documents {
         if document.topic != topic {
             return Err(Refusal::invalid("topic", format!("must be {topic}, found {}", document.topic)).into());
@@ -135,6 +135,7 @@ pub(super) async fn deliver(
             wire::decode(&frame).map_err(|e| Refusal::document("malformed-frame", format!("telemetry: {e}")))?;
         if telemetry::is_repeat(&api.runner.state(), &gateway, &signed) {
             known += 1;
+            not_taken = Some((signed.digest(), None));
             continue;
         }
         let digest = signed.digest();
@@ -143,20 +144,20 @@ pub(super) async fn deliver(
             Ok(()) => taken += 1,
             Err(refusal) => match telemetry::chain_refusal(refusal.code) {
                 Some(reason) => {
-                    refused = Some((digest, reason));
+                    not_taken = Some((digest, Some(reason)));
                     break;
                 }
                 None => return Err(Problem::recorded(refusal)),
             },
         }
     }
-    let documents = dispatch::chain_documents(&api.runner.state(), &gateway, refused);
+    let documents = dispatch::chain_documents(&api.runner.state(), &gateway, not_taken);
     let messages =
         documents.sign(&api.online_key).map_err(|e| Problem::internal("the acknowledgement cannot be signed", &e))?;
     let mut messages = messages
         .into_iter()
         .map(|(topic, frame)| Document { topic: topic.to_string(), payload: STANDARD.encode(frame) });
     let head = messages.next().ok_or_else(|| Refusal::not_found("gateway", &gateway))?;
-    let refused = refused.map(|(_, reason)| reason.words().to_owned());
+    let refused = not_taken.and_then(|(_, reason)| reason).map(|reason| reason.words().to_owned());
     Ok(axum::Json(DeliveryView { taken, known, refused, head, acknowledgement: messages.next() }))
 }

@@ -113,18 +113,21 @@ pub(crate) fn bundle(state: &State, log: &impl LogSource, gateway: &GatewayId, n
     }
 }
 
+/// A batch that was not taken, and why: `None` where it is in the log already.
+pub(crate) type NotTaken = (Digest, Option<ChainRefusal>);
+
 /// What is held of a gateway's telemetry, for an agent that frees what the head proves; with the answer to a batch that was refused
-/// because of its place.
-pub(crate) fn chain_head(
-    state: &State,
-    gateway: &GatewayId,
-    refused: Option<(Digest, ChainRefusal)>,
-) -> Option<ChainHead> {
+/// because of its place, or is in the log behind a head that its sender may not know: a copy of the gateway may have gone on.
+pub(crate) fn chain_head(state: &State, gateway: &GatewayId, not_taken: Option<NotTaken>) -> Option<ChainHead> {
     let chain = &state.gateways.get(gateway)?.chain;
     let committed: Vec<Digest> = chain.digests().copied().collect();
     let newest = committed.len().saturating_sub(CHAIN_DIGESTS_MAX);
-    let refused =
-        refused.map(|(batch, reason)| RefusedBatch { batch, reason, committed: committed[newest..].to_vec() });
+    let answered = not_taken.filter(|(batch, reason)| reason.is_some() || *batch != chain.last());
+    let refused = answered.map(|(batch, reason)| RefusedBatch {
+        batch,
+        reason: reason.unwrap_or(ChainRefusal::Stale),
+        committed: committed[newest..].to_vec(),
+    });
     Some(ChainHead {
         gateway: gateway.clone(),
         epoch: chain.epoch,
@@ -151,15 +154,11 @@ pub(crate) struct ChainDocuments {
 }
 
 /// Composes what a gateway is sent after its batches were looked at, with the first batch that was refused because of its place.
-pub(crate) fn chain_documents(
-    state: &State,
-    gateway: &GatewayId,
-    refused: Option<(Digest, ChainRefusal)>,
-) -> ChainDocuments {
+pub(crate) fn chain_documents(state: &State, gateway: &GatewayId, not_taken: Option<NotTaken>) -> ChainDocuments {
     // Earlier agents are acknowledged what they have sent, even where a batch is missing in between.
-    let acknowledges = refused.is_none_or(|(_, reason)| reason == ChainRefusal::Gap);
+    let acknowledges = not_taken.and_then(|(_, reason)| reason).is_none_or(|reason| reason == ChainRefusal::Gap);
     ChainDocuments {
-        head: chain_head(state, gateway, refused),
+        head: chain_head(state, gateway, not_taken),
         acknowledgement: acknowledgement(state, gateway).filter(|_| acknowledges),
     }
 }

@@ -143,6 +143,8 @@ impl Gateway {
             self.anomalies.remove(0);
         }
         match anomaly.kind {
+            // The gateway has gone on since: what was still on its way, or what a copy says, takes nothing from that.
+            AnomalyKind::Epoch if anomaly.epoch < self.chain.epoch => {}
             AnomalyKind::Fork | AnomalyKind::Stale | AnomalyKind::Epoch => {
                 self.healing.refused.get_or_insert((anomaly.kind, anomaly.at));
             }

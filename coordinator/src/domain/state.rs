@@ -10,7 +10,7 @@ use mdfm_shared::id::{
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::{AuditRecord, Outcome, RecordError, person};
 use mdfm_shared::sign::SignError;
-use mdfm_shared::telemetry::{EventKind, InstallState, REFUSED_ROLLBACK, TelemetryBatch};
+use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, REFUSED_ROLLBACK, TelemetryBatch};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{Approval, RollbackOrder, RootError, Roster, TrustRoot, TrustedRoot, Withdrawals};
 use serde::{Deserialize, Serialize};
@@ -655,6 +655,16 @@ impl State {
                 }
             }
             EventKind::StateChanged { state, manifest, deployment, running, detail } => {
+                // A gateway that knows nothing of a deployment that is called back says what the device runs instead. Where that is the
+                // release, nobody there knows what it ran before.
+                let of_release = |f: &Firmware| f.manifest.as_ref().filter(|m| m.digest == *manifest).map(|m| m.manifest.sha256);
+                let is_left = |running: &FirmwareReport| {
+                    !self.firmware.values().filter_map(of_release).any(|sha256| sha256 == running.sha256)
+                };
+                let state = match (state, running) {
+                    (InstallState::Idle, Some(running)) if !is_left(running) => &InstallState::RollbackFailed,
+                    _ => state,
+                };
                 if let Some(running) = running {
                     device.set_running(running);
                     if matches!(state, InstallState::Confirmed | InstallState::RolledBack) {

@@ -253,6 +253,9 @@ impl ChainWatch {
         let same = |a: &Anomaly| match kind {
             AnomalyKind::Gap => a.kind == kind && (a.epoch, a.expected) == (found.epoch, expected),
             AnomalyKind::Repeats => a.kind == kind && now.since_ms(a.at) < 60 * REPEATS_WINDOW_MS,
+            AnomalyKind::Epoch if found.epoch < gateway.chain.epoch => {
+                a.kind == kind && a.epoch == found.epoch && now.since_ms(a.at) < 60 * REPEATS_WINDOW_MS
+            }
             AnomalyKind::Fork | AnomalyKind::Stale | AnomalyKind::Epoch => {
                 // What a gateway has sent ahead of an answer is one finding. Once a batch was committed a new refusal is a new one.
                 let is_run = found.sequence <= gateway.chain.sequence && a.sequence <= found.sequence;

@@ -1,7 +1,7 @@
 //! The fleet's words on their way into the core: verified beside the deciding thread, handed over in groups so that one fsync and
 //! one signed ack serve many batches.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -193,7 +193,7 @@ impl Worker {
         if frames.is_empty() {
             return;
         }
-        let mut repeated = BTreeSet::new();
+        let mut repeated = BTreeMap::new();
         let mut batches: Vec<(GatewayId, Signed<TelemetryBatch>)> = Vec::with_capacity(frames.len());
         let mut malformed = Vec::new();
         {
@@ -203,10 +203,10 @@ impl Worker {
                 match wire::decode::<Signed<TelemetryBatch>>(&frame) {
                     Ok(signed) if telemetry::is_repeat(&state, &gateway, &signed) => {
                         self.counts.batches_repeated.add(1);
+                        repeated.insert(gateway.clone(), signed.digest());
                         if self.is_repeat_due(&gateway) {
-                            batches.push((gateway.clone(), signed));
+                            batches.push((gateway, signed));
                         }
-                        repeated.insert(gateway);
                     }
                     Ok(signed) => batches.push((gateway, signed)),
                     Err(error) => malformed.push((gateway, error)),
@@ -359,10 +359,10 @@ struct Acknowledger {
 }
 
 impl Acknowledger {
-    async fn run(self, repeated: BTreeSet<GatewayId>, answers: Answers, _under_way: OwnedSemaphorePermit) {
+    async fn run(self, repeated: BTreeMap<GatewayId, Digest>, answers: Answers, _under_way: OwnedSemaphorePermit) {
         // One message a gateway; the first refusal in a group is the cause of those behind it.
-        let mut due: BTreeMap<GatewayId, Option<(Digest, ChainRefusal)>> =
-            repeated.into_iter().map(|gateway| (gateway, None)).collect();
+        let mut due: BTreeMap<GatewayId, Option<dispatch::NotTaken>> =
+            repeated.into_iter().map(|(gateway, digest)| (gateway, Some((digest, None)))).collect();
         for (gateway, digest, answer) in answers {
             match answer.await {
                 Ok(Ok(())) => {
@@ -370,12 +370,15 @@ impl Acknowledger {
                     due.entry(gateway).or_default();
                 }
                 Ok(Err(refusal)) if refusal.code == telemetry::ALREADY_COMMITTED => {
-                    due.entry(gateway).or_default();
+                    due.entry(gateway).or_default().get_or_insert((digest, None));
                 }
                 Ok(Err(refusal)) => {
                     let reason = telemetry::chain_refusal(refusal.code);
                     if let Some(reason) = reason {
-                        due.entry(gateway.clone()).or_default().get_or_insert((digest, reason));
+                        let not_taken = due.entry(gateway.clone()).or_default();
+                        if not_taken.is_none_or(|(_, cause)| cause.is_none()) {
+                            *not_taken = Some((digest, Some(reason)));
+                        }
                     }
                     if reason == Some(ChainRefusal::Gap) {
                         continue;

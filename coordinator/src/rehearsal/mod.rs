@@ -5,7 +5,6 @@ mod engine;
 use std::collections::BTreeMap;
 
 use mdfm_shared::digest::Digest;
-use mdfm_shared::directive::ChainRefusal;
 use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId};
 use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
 use mdfm_shared::manifest::Manifest;
@@ -347,9 +346,9 @@ impl Coordinator {
                 let answer = self.round(now, &[Wish::new(actor, command)])?.pop();
                 let refused = match answer {
                     Some(Ok(())) => None,
-                    Some(Err(refusal)) if refusal.code == telemetry::ALREADY_COMMITTED => None,
+                    Some(Err(refusal)) if refusal.code == telemetry::ALREADY_COMMITTED => Some((digest, None)),
                     Some(Err(refusal)) => match telemetry::chain_refusal(refusal.code) {
-                        Some(reason) => Some((digest, reason)),
+                        Some(reason) => Some((digest, Some(reason))),
                         None => return Ok(()),
                     },
                     None => return Ok(()),
@@ -385,8 +384,8 @@ impl Coordinator {
         }
     }
 
-    fn send_head(&mut self, gateway: &GatewayId, refused: Option<(Digest, ChainRefusal)>) {
-        let documents = dispatch::chain_documents(&self.state, gateway, refused);
+    fn send_head(&mut self, gateway: &GatewayId, not_taken: Option<dispatch::NotTaken>) {
+        let documents = dispatch::chain_documents(&self.state, gateway, not_taken);
         if let Ok(messages) = documents.sign(&self.online_key) {
             let message = |(topic, payload)| Message { topic, retained: false, payload };
             self.messages.extend(messages.into_iter().map(message));

@@ -80,6 +80,11 @@ impl Authority {
         self.orders.insert(order, manifest);
     }
 
+    /// Another machine takes a gateway's place: it knows what it is sent from now on.
+    pub(super) fn replaced(&mut self, gateway: &GatewayId) {
+        self.gateways.remove(gateway);
+    }
+
     /// After everything that a gateway does: `trusted` is the time by which it judges, `boot` the boot it is in.
     pub(super) fn after(
         &mut self,

@@ -151,6 +151,9 @@ impl World<'_> {
         let epoch = self.coordinator.committed(&id).map_or(1, |(epoch, _)| epoch);
         let disk =
             if new_disk { enrolled_disk(&roots, setup::trust_root().digest()) } else { enrolled_again(disk, &before) };
+        if new_disk {
+            self.oracle.authority.replaced(&id);
+        }
         let g = &mut self.gateways[gateway];
         g.disk = disk.map_err(|e| Broken::new(&format!("{id} cannot be enrolled again: {e}")))?;
         (g.enrolment.key, g.enrolment.epoch) = (key, epoch);

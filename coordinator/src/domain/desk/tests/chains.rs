@@ -63,6 +63,13 @@ fn fld_6_an_epoch_begins_behind_the_head_and_is_notified() {
     assert_eq!(notices.iter().map(|n| n.kind).collect::<Vec<_>>(), [NoticeKind::GatewayAnomaly]);
     // What was signed before comes too late, and the new epoch goes on.
     office.refuses("x", batch(1, 4, before.last(), "E").1, telemetry::EPOCH, "ended");
+    assert_eq!(held(&office).telemetry_state(), "continued", "that takes nothing from what goes on");
+    let findings = |office: &Office| office.records().iter().filter(|r| r.action == "telemetry.anomaly").count();
+    let found = findings(&office);
+    let itself = Actor { kind: ActorKind::Gateway, id: "GW-1".into(), roles: vec![] };
+    let late = |sequence| Wish::new(itself.clone(), batch(1, sequence, before.last(), "E").1);
+    assert!(office.flood(&(4..40).map(late).collect::<Vec<_>>()).iter().all(Result::is_err));
+    assert_eq!(findings(&office), found, "one finding");
     grow(&mut office, 1);
     let mut replayed = State::default();
     for entry in &office.entries {
@@ -121,13 +128,27 @@ fn fld_7_while_batches_are_refused_no_number_is_acknowledged() {
     // The next ones of the same history are ahead of the chain: an earlier version freed by the answer to them.
     office.refuses("x", batch(1, 43, Digest([9; 32]), "older").1, telemetry::GAP, "next is 1.41");
     assert!(!acknowledges(&office), "nobody frees what was refused");
-    let head = dispatch::chain_head(&office.state, &gateway(), Some((refused, ChainRefusal::Fork))).expect("known");
+    let head =
+        dispatch::chain_head(&office.state, &gateway(), Some((refused, Some(ChainRefusal::Fork)))).expect("known");
     assert_eq!((head.epoch, head.sequence, head.head), (1, 40, held(&office).chain.last()));
     let answer = head.refused.as_ref().expect("an answer");
     assert_eq!((answer.batch, answer.committed.len(), answer.committed.last()), (refused, 32, Some(&head.head)));
     assert!(head.is_bounded());
     grow(&mut office, 1);
     assert!(acknowledges(&office), "the chain goes on");
+}
+
+#[test]
+fn fld_6_a_repeat_behind_an_unknown_head_is_answered() {
+    let mut office = Office::new();
+    grow(&mut office, 5);
+    let chain = held(&office).chain.clone();
+    let answer = |digest| dispatch::chain_head(&office.state, &gateway(), Some((digest, None))).expect("known").refused;
+    assert_eq!(answer(chain.last()), None, "the head itself proves it");
+    // A copy may have sent it, and gone on: the sender knows no later one.
+    let sent = chain.digest_of(3).expect("kept");
+    let committed = answer(sent).expect("an answer").committed;
+    assert_eq!((committed.contains(&sent), committed.last()), (true, Some(&chain.last())));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use mdfm_shared::observed::{ObservationDigest, ObservedDevice};
 use mdfm_shared::telemetry::{DeviceHeartbeat, Heartbeat};
 
+use super::super::super::rollout::Scope;
 use super::*;
 use crate::domain::fleet::DeviceChange;
 use crate::domain::inventory::{DifferenceKind, Side};
@@ -130,6 +131,20 @@ fn fld_4_what_was_flashed_by_hand_is_not_overwritten() {
     assert_eq!(belongs(&office), Some(id("D-2")), "D-1 would bring its own release again");
     office.report(1, 1, "D-2", InstallState::Idle, Some(20));
     assert_eq!(belongs(&office), Some(id("D-2")));
+}
+
+#[test]
+fn fld_8_who_still_runs_what_is_called_back_needs_hands() {
+    let mut office = Office::new();
+    let state = |office: &Office, d| office.deployment("D-1").devices[&device(1, d)].state;
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    office.confirm(1..=1, "D-1", 22);
+    let (scope, cause, reason) = (Scope::Deployment, OrderedBack::Safety, "it beeps".into());
+    office.give("operator", Command::Rollback { deployment: id("D-1"), scope, cause, reason });
+    // The gateway's machine was replaced, and the new one knows nothing of the deployment.
+    office.report(1, 1, "D-1", InstallState::Idle, Some(22));
+    office.report(1, 2, "D-1", InstallState::Idle, Some(20));
+    assert_eq!((state(&office, 1), state(&office, 2)), (Some(InstallState::RollbackFailed), Some(InstallState::Idle)));
 }
 
 #[test]
