@@ -83,7 +83,7 @@ bench-hostile: tools ## heartbeats, sign-ins and pauses beside each flood, and w
 FUZZ_SECONDS ?= 60
 fuzz: tools ## every decoder of the agent and the wire against made-up bytes, a minute each (FUZZ_SECONDS=n); finds are kept in tests/fuzz
 	@PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin"; command -v cargo-fuzz >/dev/null || $(CARGO) install --quiet --locked cargo-fuzz
-	@PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin"; set -e; for target in documents device state gateway packets patch; do \
+	@PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin"; set -e; for target in documents device state gateway packets patch parts; do \
 	  cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none $$target tests/fuzz/corpus/$$target -- \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -print_final_stats=1 || exit 1; \
 	done

@@ -77,6 +77,16 @@ pub enum Severity {
     Critical,
 }
 
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+        })
+    }
+}
+
 /// A firmware as a device reports it, measured by its boot loader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -229,7 +239,7 @@ impl fmt::Display for EventKind {
                 write!(f, "first seen: a {model}, hardware {hardware}, running {}", firmware.version)
             }
             Self::StateChanged { state, detail, .. } => write!(f, "{state:?}: {detail}"),
-            Self::DeviceError { severity, code, message } => write!(f, "{severity:?} {code}: {message}"),
+            Self::DeviceError { severity, code, message } => write!(f, "{severity} {code}: {message}"),
             Self::Refused { what, reason } => write!(f, "{what} refused: {reason}"),
             Self::LocalAction { command, uid } => write!(f, "{command} by user {uid} on the gateway"),
             Self::Consent { deployment, given, reason, uid } => {

@@ -117,7 +117,7 @@ impl Installer {
                     Severity::Error => spent.error = more,
                     Severity::Critical => spent.critical = more,
                 }
-                self.spend(now, spent, &format!("{more} faults not described, {severity:?}"), step);
+                self.spend(now, spent, &format!("{more} faults not described, {severity}"), step);
             }
         }
         for NumberedFault { fault, .. } in described {

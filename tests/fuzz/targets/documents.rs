@@ -4,11 +4,16 @@
 
 use libfuzzer_sys::fuzz_target;
 use mdfm_shared::bundle;
-use mdfm_shared::directive::{CommitAck, Directive};
+use mdfm_shared::directive::{ChainHead, CommitAck, Directive};
+use mdfm_shared::manifest::Manifest;
+use mdfm_shared::observed::ObservationRequest;
+use mdfm_shared::report::ReportStatement;
 use mdfm_shared::sign::{Document, Signed};
+use mdfm_shared::telemetry::{Heartbeat, TelemetryBatch};
 use mdfm_shared::tlog::{Checkpoint, NoteKey};
-use mdfm_shared::telemetry::Heartbeat;
-use mdfm_shared::trust::{ReleaseEvidence, RollbackOrder, RollbackOrderEvidence, Roster, TrustRoot, Withdrawals};
+use mdfm_shared::trust::{
+    Approval, ReleaseEvidence, RollbackOrder, RollbackOrderEvidence, Roster, TrustRoot, Validation, Withdrawals,
+};
 use mdfm_shared::wire::{self, Topic};
 
 fn signed<T: Document>(bytes: &[u8]) {
@@ -22,6 +27,13 @@ fuzz_target!(|bytes: &[u8]| {
     signed::<Roster>(bytes);
     signed::<Directive>(bytes);
     signed::<CommitAck>(bytes);
+    signed::<ChainHead>(bytes);
+    signed::<ObservationRequest>(bytes);
+    signed::<TelemetryBatch>(bytes);
+    signed::<Manifest>(bytes);
+    signed::<Approval>(bytes);
+    signed::<Validation>(bytes);
+    signed::<ReportStatement>(bytes);
     signed::<Withdrawals>(bytes);
     signed::<Heartbeat>(bytes);
     if let Ok(order) = wire::decode::<Signed<RollbackOrder>>(bytes) {
