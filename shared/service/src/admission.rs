@@ -10,6 +10,8 @@ use crate::Bucket;
 
 /// Networks remembered; beyond it those with no open connection are forgotten.
 const NETWORKS_MAX: usize = 65_536;
+/// A site that holds more than one in this number of the places for strangers closes its own connections first.
+const SHARES: usize = 64;
 
 /// The address that limits count by: an IPv4 address (also one mapped into IPv6), or the IPv6 network of 64 bits. A client picks freely among the
 /// addresses of its /64, so all of them count as one.
@@ -103,7 +105,7 @@ impl Held {
     }
 }
 
-/// Strangers of one stage, by site, the oldest of each first.
+/// Strangers of one stage, or of all, by site, the oldest of each first.
 struct Strangers<T> {
     sites: HashMap<IpAddr, BTreeMap<u64, T>>,
     /// Sites by how many they have, and among equals the one whose oldest came first.
@@ -129,10 +131,14 @@ impl<T> Strangers<T> {
         done
     }
 
-    /// The oldest stranger of the site that has the most.
-    fn pop(&mut self) -> Option<T> {
-        let (.., site) = *self.order.last()?;
-        self.change(site, |held| held.pop_first().map(|(_, closer)| closer))
+    /// The site that has the most, and how many it has.
+    fn most(&self) -> Option<(usize, IpAddr)> {
+        self.order.last().map(|(count, _, site)| (*count, *site))
+    }
+
+    /// The oldest stranger of a site.
+    fn pop(&mut self, site: IpAddr) -> Option<(u64, T)> {
+        self.sites.contains_key(&site).then(|| self.change(site, BTreeMap::pop_first))?
     }
 }
 
@@ -142,6 +148,8 @@ pub struct Connections<T> {
     networks: HashMap<IpAddr, Network>,
     /// By [`Stage`], those first that have come less far.
     strangers: [Strangers<T>; 4],
+    /// Of all stages.
+    all: Strangers<()>,
     waiting: usize,
     people: usize,
     last_number: u64,
@@ -152,11 +160,13 @@ impl<T> Connections<T> {
     #[must_use]
     pub fn new(limits: ConnectionLimits) -> Self {
         let strangers = std::array::from_fn(|_| Strangers::default());
-        Self { limits, networks: HashMap::new(), strangers, waiting: 0, people: 0, last_number: 0 }
+        let all = Strangers::default();
+        Self { limits, networks: HashMap::new(), strangers, all, waiting: 0, people: 0, last_number: 0 }
     }
 
-    /// Admits a stranger. Returns its place, and what closes another stranger if there are too many: one that has come least far, of the site with the
-    /// most of those. A connection that shows nothing keeps nobody out, and whoever opens many closes their own.
+    /// Admits a stranger. Returns its place, and what closes another stranger if there are too many. Where one site holds more than its share, that is one
+    /// of its own, whatever they ask for; otherwise one that has come least far, of the site with the most of those. A connection that shows nothing
+    /// keeps nobody out, and whoever opens many closes their own.
     ///
     /// # Errors
     /// Its network has too many connections, or makes them too fast.
@@ -178,12 +188,28 @@ impl<T> Connections<T> {
         counted.open += 1;
         counted.strangers += 1;
         let is_full = self.waiting >= all_strangers_max;
-        let evicted = if is_full { self.strangers.iter_mut().find_map(Strangers::pop) } else { None };
+        let evicted = if is_full { self.evict() } else { None };
         self.waiting = self.waiting + 1 - usize::from(evicted.is_some());
         self.last_number += 1;
         let held = Held { number: self.last_number, network, standing: Standing::Stranger, stage: Stage::Silent };
         self.of(&held).change(site(network), |at| at.insert(held.number, closer));
+        self.all.change(site(network), |at| at.insert(held.number, ()));
         Ok((held, evicted))
+    }
+
+    /// Takes out the stranger that makes room for another.
+    fn evict(&mut self) -> Option<T> {
+        let share = (self.limits.all_strangers_max / SHARES).max(1);
+        let crowd = self.all.most().filter(|(count, _)| *count > share).map(|(_, site)| site);
+        let (site, number, closer) = self.strangers.iter_mut().find_map(|stage| {
+            let site = match crowd {
+                Some(site) => site,
+                None => stage.most()?.1,
+            };
+            stage.pop(site).map(|(number, closer)| (site, number, closer))
+        })?;
+        self.all.change(site, |at| at.remove(&number));
+        Some(closer)
     }
 
     fn of(&mut self, held: &Held) -> &mut Strangers<T> {
@@ -232,6 +258,7 @@ impl<T> Connections<T> {
 
     fn forget(&mut self, held: &Held) {
         let was_there = self.take(held).is_some();
+        self.all.change(site(held.network), |at| at.remove(&held.number));
         self.waiting -= usize::from(was_there);
     }
 
@@ -333,6 +360,7 @@ mod tests {
             (Stage::Idle, Stage::Shaking),
             (Stage::Shaking, Stage::Silent),
             (Stage::Silent, Stage::Silent),
+            (Stage::Silent, Stage::Asking),
         ] {
             let mut connections = Connections::new(ConnectionLimits { all_strangers_max: 24, ..limits });
             let mut one = connections.enter(start, ip("198.51.100.1"), "one").expect("let in").0;
@@ -384,7 +412,8 @@ mod tests {
             }
             let there: usize = connections.strangers.iter().flat_map(|s| s.sites.values()).map(BTreeMap::len).sum();
             let ordered: usize = connections.strangers.iter().flat_map(|s| &s.order).map(|(count, ..)| count).sum();
-            assert_eq!((there, ordered), (connections.waiting, connections.waiting));
+            let all: usize = connections.all.sites.values().map(BTreeMap::len).sum();
+            assert_eq!((there, ordered, all), (connections.waiting, connections.waiting, connections.waiting));
             assert!(connections.waiting <= LIMITS.all_strangers_max);
         }
         held.iter().for_each(|one| connections.leave(one));
