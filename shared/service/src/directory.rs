@@ -31,7 +31,7 @@ pub fn check_directory(setting: &str, path: &Path) -> Result<(), Stop> {
             let problem = format!("is a symbolic link to {}, which does not exist", target.display());
             return stop(Exit::Config, problem, &cure);
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             let above = path.ancestors().skip(1).find(|p| fs::symlink_metadata(p).is_ok());
             let above = above.filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
             if !above.is_dir() {
@@ -79,8 +79,9 @@ mod tests {
         for (bad, words) in [
             ("file", "is a file, not a directory; move that file away"),
             ("dangling", "which does not exist; make that directory"),
-            ("file/below", "state_dir"),
-            ("dangling/below", "state_dir"),
+            ("file/below", "cannot be made: "),
+            ("file/below/deeper", "is not a directory; set state_dir to another path"),
+            ("dangling/below", "cannot be made: "),
         ] {
             let error = check_directory("state_dir", &dir.join(bad)).expect_err(bad).to_string();
             let path = dir.join(bad).display().to_string();
