@@ -15,13 +15,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use clap::{Parser, Subcommand};
-use mdfm_service::{ConnectionLimits, Connections, Exit, Held, Paced, Stage, Stop, atomic_write};
+use mdfm_service::{ConnectionLimits, Connections, Exit, Held, Lines, Paced, Stage, Stop, atomic_write};
+use mdfm_shared::json;
 use mdfm_shared::sign::SecretKey;
 use mdfm_shared::tlog::{Cosigner, NoteKey};
 use serde::Deserialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -97,6 +98,8 @@ struct Witness {
     cosigner: Arc<Cosigner>,
     /// One at a time: check and keep are one step.
     ledger: Arc<Mutex<Ledger>>,
+    /// Journal lines about refused checkpoints: anybody who can connect causes them.
+    refused: Arc<Mutex<Lines>>,
 }
 
 /// Runs one invocation of the program.
@@ -110,6 +113,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Action::Serve { config, check_config } => {
             let path = config;
             let config = load(&path)?;
+            // Before anything is read from it: otherwise a missing directory is reported as a missing key.
+            mdfm_service::check_directory("data_dir", &config.data_dir)?;
             let cosigner = cosigner(&config.data_dir)?;
             let tls = tls(&config)?;
             if check_config {
@@ -123,7 +128,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 fn load(path: &Path) -> anyhow::Result<Config> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let config: Config = toml::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text))
+    let config: Config = toml::from_str(json::text_without_mark(&text))
         .map_err(|e| Stop::new(Exit::Config, format!("{}: {e}", path.display())))?;
     if config.logs.is_empty() {
         return Err(Stop::new(Exit::Config, "logs: name the verifier key of at least one log".to_owned()).into());
@@ -137,6 +142,7 @@ fn load(path: &Path) -> anyhow::Result<Config> {
 
 fn init(data: &Path, name: &str) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
+    mdfm_service::check_directory("--data", data)?;
     if data.join("witness.key").exists() {
         bail!("{} has a key already; nothing was changed", data.display());
     }
@@ -156,7 +162,7 @@ fn cosigner(data: &Path) -> anyhow::Result<Cosigner> {
     let name = std::fs::read_to_string(data.join("witness.name"))
         .with_context(|| format!("{}: was mdfm-witness init run on this directory?", data.display()))?;
     let secret = mdfm_service::read_secret(&data.join("witness.key"))?;
-    Ok(Cosigner::new(name.trim(), SecretKey::from_secret_text(&secret)?)?)
+    Ok(Cosigner::new(json::text_without_mark(&name).trim(), SecretKey::from_secret_text(&secret)?)?)
 }
 
 fn tls(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {
@@ -174,14 +180,14 @@ fn tls(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {
 }
 
 async fn serve(config: Config, cosigner: Cosigner, tls: Option<TlsAcceptor>) -> anyhow::Result<()> {
-    mdfm_service::check_directory("data_dir", &config.data_dir)?;
     let lock =
         std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(config.data_dir.join("lock"))?;
     let _lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusiveNonblock)
         .map_err(|(_, e)| anyhow::anyhow!("{} is in use by another witness ({e})", config.data_dir.display()))?;
     let logs = config.logs.iter().map(|k| NoteKey::parse(k).with_context(|| format!("logs: {k}")));
     let ledger = Ledger::open(&config.data_dir.join("seen"), logs.collect::<anyhow::Result<_>>()?)?;
-    let witness = Witness { cosigner: Arc::new(cosigner), ledger: Arc::new(Mutex::new(ledger)) };
+    let ledger = Arc::new(Mutex::new(ledger));
+    let witness = Witness { cosigner: Arc::new(cosigner), ledger, refused: Arc::default() };
     let router = Router::new()
         .route("/add-checkpoint", post(add_checkpoint))
         .route("/vkey", get(vkey))
@@ -239,10 +245,17 @@ async fn accept(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>)
     };
     let connections: Open = Arc::new(Mutex::new(Connections::new(limits)));
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut unaccepted = Lines::default();
     loop {
-        let Ok((stream, address)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                if let Some(left_out) = unaccepted.next(Instant::now()) {
+                    tracing::warn!(%error, left_out, "a connection could not be accepted");
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
         };
         let Ok(permit) = Arc::clone(&places).try_acquire_owned() else { continue };
         let evicted = Arc::new(Notify::new());
@@ -268,13 +281,15 @@ async fn accept(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>)
 }
 
 async fn serve_one(stream: TcpStream, router: Router, tls: Option<TlsAcceptor>, place: Arc<Place>) {
-    if !matches!(timeout(HANDSHAKE_TIMEOUT, stream.peek(&mut [0])).await, Ok(Ok(_))) {
+    // One time for the first byte and the handshake: whoever is slow at the one has less for the other.
+    let by = tokio::time::Instant::now() + HANDSHAKE_TIMEOUT;
+    if !matches!(timeout_at(by, stream.peek(&mut [0])).await, Ok(Ok(_))) {
         tracing::debug!("not a byte in time");
         return;
     }
     place.reached(Stage::Shaking);
     match tls {
-        Some(tls) => match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+        Some(tls) => match timeout_at(by, tls.accept(stream)).await {
             Ok(Ok(stream)) => converse(stream, router, place).await,
             Ok(Err(error)) => tracing::debug!(%error, "handshake failed"),
             Err(_) => tracing::debug!("no handshake in time"),
@@ -313,6 +328,7 @@ async fn vkey(State(witness): State<Witness>) -> String {
 
 async fn add_checkpoint(State(witness): State<Witness>, body: String) -> Response {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let refused_lines = Arc::clone(&witness.refused);
     let work = move || {
         let mut ledger = witness.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         ledger.add(&witness.cosigner, seconds, &Request::parse(&body)?)
@@ -324,7 +340,10 @@ async fn add_checkpoint(State(witness): State<Witness>, body: String) -> Respons
             (StatusCode::CONFLICT, [(header::CONTENT_TYPE, "text/x.tlog.size")], format!("{held}\n")).into_response()
         }
         Ok(Err(refused)) => {
-            tracing::warn!(%refused, "checkpoint refused");
+            let line = refused_lines.lock().unwrap_or_else(PoisonError::into_inner).next(Instant::now());
+            if let Some(left_out) = line {
+                tracing::warn!(%refused, left_out, "checkpoint refused");
+            }
             let status = match &refused {
                 Refused::Malformed(_) => StatusCode::BAD_REQUEST,
                 Refused::Signature => StatusCode::FORBIDDEN,
