@@ -212,7 +212,13 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             let view = Client::open(session)?.get("/api/v1/compliance/log/status").await?;
             out.answer(&view, || {
                 let damage = view["damage"].as_array().map_or(0, Vec::len);
-                let room = if view["writable"] == true { "room for more" } else { "NO ROOM: nothing new is recorded" };
+                let room = match (view["room"].as_str(), view["writable"] == true) {
+                    (_, true) => "room for more",
+                    (Some("nearlyFull"), false) => {
+                        "NEARLY FULL: only what stops harm is recorded (pause, abort, rollback, recall, sign-in); free some space"
+                    }
+                    (_, false) => "NO ROOM: nothing new is recorded; free some space",
+                };
                 let scrub = match view["scrubbedAt"].as_str() {
                     Some(at) => format!("last read through {at}: {damage} places damaged"),
                     None => "not read through yet since the start".into(),

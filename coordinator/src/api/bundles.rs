@@ -23,6 +23,7 @@ use crate::domain::{Command, Refusal, dispatch, telemetry};
 use crate::runner::gateway_actor;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct From {
     /// Entries of the audit log that the gateway knows; by default what it said last.
     from: Option<u64>,

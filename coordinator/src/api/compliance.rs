@@ -14,6 +14,7 @@ use super::request::{Origin, Path, Query, time};
 use super::{Api, Problem};
 use crate::domain::Refusal;
 use crate::domain::access::Permission;
+use crate::domain::urgency::Room;
 
 /// Records in one answer at most.
 const PAGE_MAX: u64 = 500;
@@ -224,6 +225,7 @@ pub(super) async fn proof(
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ExportFrom {
     #[serde(default)]
     from: u64,
@@ -273,6 +275,8 @@ pub(crate) struct StoreStatus {
     published_size: u64,
     /// Whether there is room to record anything new.
     writable: bool,
+    /// `ample`; `nearlyFull`: what stops harm is recorded, and for some time yet what gateways report; `full`: nothing is recorded.
+    room: &'static str,
     /// When the last scrub of the store ended, and how many entries it read.
     scrubbed_at: Option<String>,
     scrubbed_entries: u64,
@@ -298,6 +302,11 @@ pub(super) async fn status(State(api): State<Api>, origin: Origin) -> Result<axu
         log_size: api.runner.log.size(),
         published_size: api.runner.log.published().map_or(0, |(c, _)| c.size),
         writable: api.runner.is_writable(),
+        room: match api.runner.room() {
+            Room::Ample => "ample",
+            Room::Near | Room::Last => "nearlyFull",
+            Room::Gone => "full",
+        },
         scrubbed_at: last.as_ref().map(|(at, _)| at.to_string()),
         scrubbed_entries: last.as_ref().map_or(0, |(_, pass)| pass.entries),
         damage: findings

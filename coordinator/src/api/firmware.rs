@@ -551,6 +551,7 @@ pub(super) async fn reject(
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RoleQuery {
     role: String,
 }

@@ -51,6 +51,15 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
 ];
 /// After which a stranger who asks too often gets the answer that says so.
 const TOO_MANY_PAUSE: Duration = Duration::from_millis(250);
+/// What changes something and takes a query. Any other act with one is refused: its caller meant something by it, such as `dryRun`, that would be
+/// passed over.
+const ACTS_WITH_QUERY: [(&str, &str); 5] = [
+    ("POST", "/api/v1/deployments"),
+    ("POST", "/api/v1/deployments/{deployment}/rollback"),
+    ("POST", "/api/v1/devices/import"),
+    ("POST", "/api/v1/firmware/{firmware}/rejection"),
+    ("POST", "/api/v1/recalls"),
+];
 /// Characters of a path that a record keeps.
 const OBJECT_CHARS_MAX: usize = 256;
 
@@ -336,6 +345,19 @@ async fn admit_rate(
     }
 }
 
+/// Refuses the query of an act that takes none.
+fn check_query(request: &Request, path: &str) -> Result<(), Refusal> {
+    let takes_one = ACTS_WITH_QUERY.contains(&(request.method().as_str(), path));
+    match request.uri().query() {
+        Some(query) if !query.is_empty() && !takes_one && !is_read(request.method()) => {
+            let detail =
+                "this call takes nothing in its query, so nothing was done; /api/v1/openapi.json says what it takes";
+            Err(Refusal::new(Class::Malformed, "malformed-query", detail))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Admits requests from their networks alone, not too often, while there is room for what they change, and to what their callers may.
 async fn let_in(
     api: &Api,
@@ -357,6 +379,7 @@ async fn let_in(
     let request = if request.body().is_end_stream() { request } else { request.map(|body| paced(body, limit)) };
     if let Some(path) = matched.filter(|path| path != DOCUMENT && path != PAGE) {
         admit(api, origin, request.method(), &path, object).await?;
+        check_query(&request, &path)?;
     }
     idempotency::once(api, origin, BODY_BYTES_MAX as usize, request, next).await
 }
@@ -424,6 +447,47 @@ mod tests {
         documented.sort();
         rows.sort();
         assert_eq!(rows, documented);
+    }
+
+    #[test]
+    fn cli_2_an_act_takes_the_query_that_is_documented() {
+        let (_, document) = documented().split_for_parts();
+        let document = serde_json::to_value(&document).expect("encodes");
+        let mut documented = Vec::new();
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            for (method, operation) in item.as_object().into_iter().flatten().filter(|(method, _)| *method != "get") {
+                let parameters = operation["parameters"].as_array().into_iter().flatten();
+                if parameters.into_iter().any(|p| p["in"] == "query") {
+                    documented.push((method.to_uppercase(), path.clone()));
+                }
+            }
+        }
+        documented.sort();
+        assert_eq!(documented, ACTS_WITH_QUERY.map(|(m, p)| (m.to_owned(), p.to_owned())));
+        for (method, path, uri, is_taken) in [
+            ("POST", "/api/v1/deployments", "/api/v1/deployments?dryRun=true", true),
+            ("POST", "/api/v1/deployments/{deployment}/abort", "/api/v1/deployments/D-1/abort?dryRun=true", false),
+            ("POST", "/api/v1/deployments/{deployment}/abort", "/api/v1/deployments/D-1/abort?", true),
+            ("GET", "/api/v1/health", "/api/v1/health?x", true),
+        ] {
+            let request = axum::http::Request::builder().method(method).uri(uri);
+            let request = request.body(axum::body::Body::empty()).expect("a request");
+            assert_eq!(check_query(&request, path).is_ok(), is_taken, "{uri}");
+        }
+    }
+
+    /// A misspelt parameter must not carry out what it was to try out.
+    #[test]
+    fn cli_2_a_misspelt_dry_run_is_refused() {
+        use axum::extract::Query;
+        let uri = |query: &str| format!("/x?{query}").parse::<axum::http::Uri>().expect("a uri");
+        for query in ["dryrun=true", "dry_run=true", "dryRun=true&force=1"] {
+            assert!(Query::<deployments::DryRunQuery>::try_from_uri(&uri(query)).is_err(), "{query}");
+            assert!(Query::<deployments::CreateQuery>::try_from_uri(&uri(query)).is_err(), "{query}");
+            assert!(Query::<devices::Import>::try_from_uri(&uri(query)).is_err(), "{query}");
+            assert!(Query::<firmware::RoleQuery>::try_from_uri(&uri(&format!("role=QA&{query}"))).is_err(), "{query}");
+        }
+        assert!(Query::<deployments::DryRunQuery>::try_from_uri(&uri("dryRun=true")).is_ok());
     }
 
     /// A route without a class of limits, or a class for a route that is not there, fails here.
@@ -568,7 +632,8 @@ mod tests {
             assert_eq!(*is_secret, is_named, "{route}: {name} is marked as a secret or named as one, but not both");
             let sounds_secret =
                 ["password", "secret", "token", "code", "key"].iter().any(|w| name.to_lowercase().contains(w));
-            assert!(*is_secret || !sounds_secret || name == "passwordDays", "{route}: {name} sounds like a secret");
+            let is_known = ["passwordDays", "keepTokens"].contains(&name.as_str());
+            assert!(*is_secret || !sounds_secret || is_known, "{route}: {name} sounds like a secret");
         }
     }
 

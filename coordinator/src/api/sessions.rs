@@ -199,20 +199,29 @@ pub(super) async fn open(
     let attempt = Attempt { name: &claimed, network: &network, is_familiar, is_password, factor: found };
     let verdict = api.sign_ins.sign_in(now, &attempt);
     if is_over && (verdict, found) != (SignIn::Opened, ShownFactor::Right) {
-        return denied(too_many_tries()).await;
+        let _ = denied(recorded_beyond(verdict)).await;
+        return Err(Problem::recorded(too_many_tries()));
     }
     match (verdict, user) {
         // The core says what is missing: a code, or another one.
         (SignIn::Opened | SignIn::NeedsCode | SignIn::UsedCode, Some((id, user))) => {
             let_in(&api, &origin, id, user, proof, None).await
         }
-        (verdict, _) => {
-            let cause = if matches!(verdict, SignIn::Locks | SignIn::Locked) { "locked" } else { "wrong-credentials" };
-            let detail = "user id, password or code is wrong, or too many tries; give password and code together, or wait a minute and \
-                          try again";
-            denied(Refusal::new(Class::Unauthenticated, cause, detail)).await
-        }
+        (verdict, _) => denied(wrong_or_locked(verdict)).await,
     }
+}
+
+/// The one answer to everything that opens no session.
+fn wrong_or_locked(verdict: SignIn) -> Refusal {
+    let cause = if matches!(verdict, SignIn::Locks | SignIn::Locked) { "locked" } else { "wrong-credentials" };
+    let detail = "user id, password or code is wrong, or too many tries; give password and code together, or wait a minute and try again";
+    Refusal::new(Class::Unauthenticated, cause, detail)
+}
+
+/// What is recorded of a sign-in beyond the limits of its network, whose answer is that it was one too many. A lock has its own record: people are
+/// notified of it.
+fn recorded_beyond(verdict: SignIn) -> Refusal {
+    if verdict == SignIn::Locks { wrong_or_locked(verdict) } else { too_many_tries() }
 }
 
 /// The network signs in too often.
@@ -304,4 +313,23 @@ pub(super) async fn close(State(api): State<Api>, origin: Origin) -> Result<Stat
     let caller = origin.need(&api, Permission::Read, "session.close", "session/current").await?;
     origin.submit(&api, &caller, Command::CloseSession { token_sha256: caller.token_sha256 }).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_7_a_lock_is_recorded_beyond_the_limits_of_a_network() {
+        for (verdict, recorded) in [
+            (SignIn::Locks, "locked"),
+            (SignIn::Locked, "too-many-tries"),
+            (SignIn::Wrong, "too-many-tries"),
+            (SignIn::NeedsCode, "too-many-tries"),
+        ] {
+            assert_eq!(recorded_beyond(verdict).code, recorded, "{verdict:?}");
+        }
+        assert_eq!(wrong_or_locked(SignIn::Locked).code, "locked");
+        assert_eq!(wrong_or_locked(SignIn::Wrong).code, "wrong-credentials");
+    }
 }
