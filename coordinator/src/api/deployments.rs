@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use mdfm_shared::directive::Window;
-use mdfm_shared::id::{DeploymentId, DeviceId, HospitalId};
+use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, HospitalId};
 use mdfm_shared::limits::WINDOWS_MAX;
 use mdfm_shared::telemetry::InstallState;
 use mdfm_shared::time::UtcMillis;
@@ -22,6 +22,7 @@ use crate::access::Caller;
 use crate::clock;
 use crate::domain::access::Permission;
 use crate::domain::authority;
+use crate::domain::firmware::approvals_stand;
 use crate::domain::rollout::fitness;
 use crate::domain::rollout::foresight::{self, Foreseen};
 use crate::domain::rollout::plan::{self, Draft};
@@ -284,8 +285,33 @@ fn planned_hospital(state: &domain::State, spec: &Spec, members: &Members, now: 
     }
 }
 
-fn plan_view(state: &domain::State, draft: Draft) -> PlanView {
-    let (new, now) = (draft.new, clock::now());
+/// What the author of an emergency plan may have meant otherwise. `root_window_ms` is what the trust root allows between two approvals.
+fn emergency_notes(spec: &Spec, root_window_ms: Option<u64>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let (Some(asked), Some(allowed)) = (spec.approval_window_ms, root_window_ms)
+        && asked > allowed
+    {
+        notes.push(format!(
+            "approvalWindow allows {} minutes between approvals, the trust root {}: it can only narrow, so the trust root's stay",
+            asked / 60_000,
+            allowed / 60_000
+        ));
+    }
+    let watched_ms = spec.phases.iter().map(|phase| phase.monitoring_ms).max().unwrap_or(0);
+    if let Some(reports) = spec.status_reports.filter(|reports| watched_ms < reports.interval_ms) {
+        notes.push(format!(
+            "it is watched for {} minutes after the last device; its {} status reports, one in {} minutes, are owed all the same, also after it has \
+             completed",
+            watched_ms / 60_000,
+            reports.count,
+            reports.interval_ms / 60_000
+        ));
+    }
+    notes
+}
+
+fn plan_view(state: &domain::State, draft: Draft, now: UtcMillis) -> PlanView {
+    let new = draft.new;
     let manifest = state.firmware.get(&new.firmware).and_then(|f| f.manifest.as_ref()).map(|m| &m.manifest);
     let refusing = manifest.map(|m| fitness::refusing(state, &draft.members, m)).unwrap_or_default();
     let cannot_take = refusing.into_iter().map(|(device, because)| CannotTake {
@@ -297,11 +323,13 @@ fn plan_view(state: &domain::State, draft: Draft) -> PlanView {
     for members in &draft.members {
         hospitals.entry(members.phase).or_default().push(planned_hospital(state, &new.spec, members, now));
     }
+    let mut notes = fitness::notes(state, &new.spec.phases, &draft.members);
+    notes.extend(emergency_notes(&new.spec, state.trusted_root().map(|root| root.approvals.emergency_window_ms)));
     PlanView {
         cannot_take: cannot_take.collect(),
         hardware: manifest.map(|m| m.hardware_revisions.clone()).unwrap_or_default(),
         windows_ignored_because: new.spec.windows.ignored_because().map(str::to_owned),
-        notes: fitness::notes(state, &new.spec.phases, &draft.members),
+        notes,
         plan_digest: new.plan.to_string(),
         firmware_id: new.firmware.to_string(),
         manifest_digest: new.manifest.to_string(),
@@ -334,6 +362,25 @@ fn contained(deployment: &Deployment, sees: &dyn Fn(&HospitalId) -> bool) -> Vec
         .collect()
 }
 
+/// How a paused deployment goes on. `lost` says which approval counts no longer: without it nobody can resume.
+fn first_way(
+    id: &DeploymentId,
+    firmware: &FirmwareId,
+    lost: Option<String>,
+    is_contained: bool,
+    has_failures: bool,
+) -> String {
+    let resume = format!("mdfmctl resume {id} --reason ...");
+    match (lost, is_contained, has_failures) {
+        (Some(lost), ..) => format!("{lost} (mdfmctl approve {firmware} ...); then {resume} (Operator)"),
+        (None, true, _) => {
+            format!("{resume} (Operator): accepts the faults that stand, goes on without the hospitals that went back")
+        }
+        (None, false, true) => format!("{resume} (Operator): accepts the failures that stand, and goes on"),
+        (None, false, false) => format!("{resume} (Operator): goes on; every approval of {firmware} counts"),
+    }
+}
+
 /// What the deployment waits for, and who can end that: no state lasts without a reason.
 fn waiting(
     state: &domain::State,
@@ -356,10 +403,10 @@ fn waiting(
     match &deployment.status {
         Status::Paused { .. } => {
             let since = deployment.contained.values().map(|c| c.at).max();
+            let lost = approvals_stand(state, &deployment.plan.firmware).err().map(|refusal| refusal.detail);
+            let failed = deployment.sum(|t| t.failed + t.contained_failed);
             let how = vec![
-                format!(
-                    "mdfmctl resume {id} --reason ... (Operator): accepts the faults that stand, goes on without the hospitals that went back"
-                ),
+                first_way(id, &deployment.plan.firmware, lost, !deployment.contained.is_empty(), failed > 0),
                 format!("mdfmctl rollback {id} --reason ... (Operator, Clinical, Regulatory): rolls back everything"),
                 format!("mdfmctl abort {id} --reason ... (Operator, Clinical, Regulatory): leaves what is done"),
             ];
@@ -416,7 +463,7 @@ fn waiting(
 
 /// A deployment as `own` hospital's people see it; as everybody else without one.
 fn view(state: &domain::State, id: &DeploymentId, deployment: &Deployment, own: Option<&HospitalId>) -> DeploymentView {
-    let now = clock::now();
+    let now = state.not_before(clock::now());
     let sees = |hospital: &HospitalId| own.is_none_or(|own| own == hospital);
     let mut hospitals: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
     let mut devices = Vec::new();
@@ -499,7 +546,7 @@ pub(super) fn find(api: &Api, caller: &Caller, id: &DeploymentId) -> Result<axum
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CreateQuery {
     firmware_id: Option<String>,
     #[serde(default)]
@@ -522,8 +569,10 @@ pub(super) async fn create(
     let request = new.parse(query.firmware_id.as_deref())?;
     if query.dry_run {
         let (state, nowhere) = (api.runner.state(), id("deployment", "dry-run")?);
-        let draft = plan::draft(&state, clock::now(), &caller.actor, &nowhere, &request)?;
-        return Ok(axum::Json(plan_view(&state, draft)).into_response());
+        // The time that the act itself would be decided at.
+        let now = state.not_before(clock::now());
+        let draft = plan::draft(&state, now, &caller.actor, &nowhere, &request)?;
+        return Ok(axum::Json(plan_view(&state, draft, now)).into_response());
     }
     let deployment: DeploymentId = fresh_id("dep-")?;
     let command = Command::CreateDeployment { deployment: deployment.clone(), request: Box::new(request) };
@@ -709,7 +758,7 @@ impl RollbackPreview {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct DryRunQuery {
     #[serde(default)]
     pub(super) dry_run: bool,
@@ -731,9 +780,10 @@ pub(super) async fn roll_back(
     if query.dry_run {
         let object = format!("deployment/{deployment}");
         let caller = origin.need(&api, Permission::RollBack, "deployment.rollback", &object).await?;
-        let (id, now): (DeploymentId, _) = (id("deployment", &deployment)?, clock::now());
+        let id: DeploymentId = id("deployment", &deployment)?;
         let command = Command::Rollback { deployment: id.clone(), scope: order.scope()?, cause, reason: order.reason };
         let state = api.runner.state();
+        let now = state.not_before(clock::now());
         let proposals = domain::decide(&state, now, &caller.actor, &command)?;
         let foreseen = foresight::foresee(&state, now, &id, &proposals)?;
         let own = state.hospital_of_user(&caller.actor.id);
@@ -798,4 +848,50 @@ pub(super) async fn fulfil_duty(
         Ok(Command::FulfilDuty { deployment, duty, reference: body.reference })
     };
     carry_out(&api, &origin, Permission::Recall, "deployment.duty.fulfil", &deployment, command).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_5_the_first_way_out_of_a_pause_names_its_cause() {
+        let (id, firmware) = ("D-1".parse().expect("an id"), "FW-22".parse().expect("an id"));
+        let way = |lost: Option<&str>, contained, failed| {
+            first_way(&id, &firmware, lost.map(str::to_owned), contained, failed)
+        };
+        let lost = way(Some("the approval of FW-22 by qa as QA no longer counts; QA must approve again"), true, true);
+        let (approve, resume) = (lost.find("mdfmctl approve FW-22"), lost.find("then mdfmctl resume D-1"));
+        assert!(approve.zip(resume).is_some_and(|(approve, resume)| approve < resume), "{lost}");
+        assert!(way(None, true, true).contains("without the hospitals that went back"));
+        assert!(way(None, false, true).contains("accepts the failures that stand"));
+        let plain = way(None, false, false);
+        assert!(plain.contains("every approval of FW-22 counts") && !plain.contains("faults"), "{plain}");
+    }
+
+    #[test]
+    fn sec_8_a_plan_says_what_its_emergency_words_do_not_do() {
+        let notes = |more: &str| {
+            let json = format!(r#"{{ "strategy": "Emergency" {more} }}"#);
+            let request = serde_json::from_str::<DeploymentJson>(&json).expect("a plan").parse(Some("FW-1"));
+            emergency_notes(&request.expect("makes sense").spec, Some(4 * 3_600_000))
+        };
+        assert_eq!(notes(""), Vec::<String>::new());
+        assert_eq!(notes(r#", "approvalWindow": "PT2H""#), Vec::<String>::new());
+        let wide = notes(r#", "approvalWindow": "PT5H""#);
+        assert!(wide.len() == 1 && wide[0].contains("it can only narrow"), "{wide:?}");
+        let unwatched = notes(r#", "postDeploymentMonitoring": "PT0S""#);
+        assert!(unwatched.len() == 1 && unwatched[0].contains("7 status reports"), "{unwatched:?}");
+        assert!(
+            emergency_notes(
+                &serde_json::from_str::<DeploymentJson>(r#"{ "strategy": "Progressive" }"#)
+                    .expect("a plan")
+                    .parse(Some("FW-1"))
+                    .expect("makes sense")
+                    .spec,
+                None
+            )
+            .is_empty()
+        );
+    }
 }

@@ -216,7 +216,7 @@ pub(crate) struct RecallView {
 
 fn view(api: &Api, id: &RecallId, recall: &Recall) -> RecallView {
     let state = api.runner.state();
-    let now = clock::now();
+    let now = state.not_before(clock::now());
     let presence = api.runner.presence();
     let left = if recall.closed.is_some() { Vec::new() } else { recall::outstanding(&state, recall) };
     let mut needs = NeedsView::default();
@@ -308,7 +308,8 @@ pub(super) async fn open(
     let command = Command::OpenRecall { recall: recall.clone(), criteria, action, reason: new.reason };
     if query.dry_run {
         let state = api.runner.state();
-        let proposals = domain::decide(&state, clock::now(), &caller.actor, &command)?;
+        let now = state.not_before(clock::now());
+        let proposals = domain::decide(&state, now, &caller.actor, &command)?;
         return Ok(axum::Json(preview(&state, preview_of, action, &proposals)).into_response());
     }
     origin.submit(&api, &caller, command).await?;

@@ -19,8 +19,8 @@ use super::super::{Event, Proposal, Refusal, State, authority, recall};
 use super::fitness;
 use super::spec::{Membership, Spec, WindowRule};
 use super::{
-    Change, DeploymentRequest, DeviceProgress, FirstFailure, Members, NewDeployment, PhaseSpec, Reach, Status,
-    Strategy, Targets,
+    Change, DeploymentRequest, DeviceProgress, FirstFailure, Members, NewDeployment, OrderedBack, PhaseSpec, Reach,
+    Status, Strategy, Targets,
 };
 
 /// Bytes of device and hospital ids in one record: with its frame it fits one entry of the log.
@@ -195,19 +195,27 @@ fn conflicts(
             _ => false,
         };
         let busy = other.devices.iter().find(|(d, p)| devices.contains(d) && !is_free(p));
-        let Some((shared, _)) = busy else { continue };
+        let Some((shared, progress)) = busy else { continue };
+        let held = state.firmware.get(&other.plan.firmware).and_then(|f| f.manifest.as_ref());
+        let newer = held.is_some_and(|m| m.manifest.release_number < attached.manifest.release_number);
         if !request.supersedes.contains(id) {
-            let detail = format!(
-                "device {shared} is part of the active deployment {id}; finish it, roll it back, or name it in supersedes"
-            );
+            let cure = match (newer, progress.ordered_back) {
+                (true, _) => "finish it, roll it back, or name it in supersedes",
+                // It stays bound: one deployment at a time answers for a device.
+                (false, Some(OrderedBack::Contained)) => {
+                    "it went back with its hospital, and takes this release once that deployment has ended: finish it, abort it or roll it back"
+                }
+                (false, _) => {
+                    "finish it, abort it or roll it back: it brings the same or a newer release, which is not superseded"
+                }
+            };
+            let detail = format!("device {shared} is part of the active deployment {id}; {cure}");
             return Err(Refusal::conflict("deployment-conflict", detail));
         }
         if !matches!(other.status, Status::Running | Status::Paused { .. }) {
             let detail = format!("deployment {id} is {}; wait until it has ended", other.status.words());
             return Err(Refusal::conflict("deployment-conflict", detail));
         }
-        let held = state.firmware.get(&other.plan.firmware).and_then(|f| f.manifest.as_ref());
-        let newer = held.is_some_and(|m| m.manifest.release_number < attached.manifest.release_number);
         if !newer {
             let detail = format!("deployment {id} brings the same or a newer release than {}", request.firmware);
             return Err(Refusal::conflict("not-newer", detail));

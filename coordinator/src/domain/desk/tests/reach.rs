@@ -329,6 +329,25 @@ fn sec_3_deployments_of_older_logs_get_the_safe_reach() {
     assert!(office.is_held() && office.actions(4) == BACK);
 }
 
+/// One deployment at a time answers for a device: what went back with its hospital takes the same release once that one has ended.
+#[test]
+fn sec_3_a_hospital_that_went_back_stays_bound_to_the_end() {
+    let mut office = reached("");
+    office.fault(4, 1, Severity::Critical);
+    office.follow_back(4, "D-1");
+    office.resume_first().expect("goes on without it");
+    let healthy = r#""targetDevices": ["DEV-4-2"],"#;
+    let again = create("D-2", &all(22, healthy));
+    office.refuses("operator", again, "deployment-conflict", "takes this release once that deployment has ended");
+    office.release(23, FirmwareClass::Standard, 3);
+    let newer = create("D-2", &all(23, healthy));
+    office.refuses("operator", newer, "deployment-conflict", "name it in supersedes");
+    office.give("operator", Command::Abort { deployment: id("D-1"), reason: "done elsewhere".into() });
+    office.pass(HOUR_MS);
+    assert!(!office.deployment("D-1").is_active(), "{:?}", office.deployment("D-1").status);
+    office.deploy("D-2", &all(22, healthy)).expect("free again");
+}
+
 #[test]
 fn sec_3_nobody_can_order_what_only_the_engine_may() {
     let mut office = reached("");
@@ -364,6 +383,28 @@ fn sec_8_an_emergency_release_cannot_be_deployed_otherwise() {
     office.give("operator", Command::Abort { deployment: id("D-1"), reason: "x".into() });
     office.deploy("D-2", &emergency(50, "")).expect("as it was approved");
     assert_eq!(office.deployment("D-2").duties[0].kind, DutyKind::FdaNotification);
+}
+
+/// Who watches for no time at all owes the reports all the same.
+#[test]
+fn sec_8_a_completed_emergency_owes_its_daily_reports() {
+    let mut office = Office::new();
+    office.release(50, FirmwareClass::Emergency, 3);
+    office.deploy("D-1", &emergency(50, r#", "postDeploymentMonitoring": "PT0S""#)).expect("an emergency");
+    let reports = |office: &Office| {
+        let duties = office.deployment("D-1").duties.iter();
+        duties.filter(|duty| matches!(duty.kind, DutyKind::StatusReport { .. })).count()
+    };
+    for day in 1..=8 {
+        office.pass(DAY_MS);
+        assert_eq!(reports(&office), day.min(7), "after {day} days");
+    }
+    let mut deployment = office.deployment("D-1").clone();
+    deployment.status = rollout::Status::Completed;
+    deployment.duties.retain(|duty| !matches!(duty.kind, DutyKind::StatusReport { .. }));
+    office.state.deployments.insert(id("D-1"), deployment);
+    office.pass(DAY_MS);
+    assert!(reports(&office) > 0, "also once it has completed");
 }
 
 #[test]
