@@ -105,7 +105,7 @@ pub(crate) struct Limits {
 pub(crate) struct Outlets {
     /// Messages to the fleet.
     pub(crate) outbound: mpsc::Sender<Outbound>,
-    /// Grows with every revocation; the front door closes the gateway's connections.
+    /// Grows whenever a gateway's certificate ends, by its revocation or by another enrolment; the front door closes the connections that showed it.
     pub(crate) revocations: watch::Sender<u64>,
     /// Every checkpoint that is signed, for the witnesses.
     pub(crate) checkpoints: watch::Sender<Option<String>>,
@@ -169,8 +169,9 @@ impl Runner {
         self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The time by which standing is judged: sessions, tokens, what was shown, lock-outs, training, certificates. As with records it never goes
-    /// back, so what has lapsed stays so when somebody sets the clock back. Not to be asked for while the state is held.
+    /// The time by which the standing of people is judged: sessions, tokens, what was shown, lock-outs, training. As with records it never goes
+    /// back, so what has lapsed stays so when somebody sets the clock back. Certificates of gateways are judged by the clock alone, as TLS judges them.
+    /// Not to be asked for while the state is held.
     pub(crate) fn now(&self) -> UtcMillis {
         self.state().not_before(clock::now())
     }

@@ -175,6 +175,8 @@ struct Door {
     gateways: Mutex<HashMap<GatewayId, usize>>,
     sessions: Sessions,
     trunk: Trunk,
+    /// Journal lines about connections of balancers without a header.
+    headerless: Mutex<Lines>,
 }
 
 impl FrontDoor {
@@ -198,14 +200,17 @@ impl FrontDoor {
             gateways: Mutex::default(),
             sessions,
             trunk,
+            headerless: Mutex::default(),
         });
-        let mut full = Lines::default();
+        let (mut full, mut unaccepted) = (Lines::default(), Lines::default());
         loop {
             let (stream, address) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of descriptors and the like: breathe, then go on serving who is there.
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    if let Some(left_out) = unaccepted.next(Instant::now()) {
+                        tracing::warn!(%error, left_out, "a connection could not be accepted");
+                    }
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
                 }
@@ -267,16 +272,21 @@ impl Door {
     }
 
     async fn behind_a_proxy(self: Arc<Self>, mut stream: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit) {
-        match timeout(PROXY_TIMEOUT, proxy::read(&mut stream)).await {
-            Ok(Ok(Some(client))) => {
+        let read = timeout(PROXY_TIMEOUT, proxy::read(&mut stream)).await;
+        match read.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(Some(client)) => {
                 if let Some(entry) = self.enter(client, place) {
                     entry.serve(stream, client).await;
                 }
             }
             // The balancer looks whether the port is open.
-            Ok(Ok(None)) => {}
-            Ok(Err(error)) => tracing::warn!(%address, %error, "connection refused: no PROXY header from a balancer"),
-            Err(_) => tracing::warn!(%address, "connection refused: no PROXY header from a balancer in time"),
+            Ok(None) => {}
+            Err(error) => {
+                let line = self.headerless.lock().unwrap_or_else(PoisonError::into_inner).next(Instant::now());
+                if let Some(left_out) = line {
+                    tracing::warn!(%address, %error, left_out, "connection refused: no PROXY header from a balancer");
+                }
+            }
         }
     }
 }
@@ -364,11 +374,12 @@ impl Entry {
             let identity = ours.clone();
             async move {
                 entry.reached(Stage::Asking);
-                if request.uri().path() == websocket::PATH {
-                    return Ok(entry.websocket(request, peer, identity).await);
-                }
-                request.extensions_mut().insert(peer);
-                let response = router.oneshot(request.map(Body::new)).await;
+                let response = if request.uri().path() == websocket::PATH {
+                    Ok(Arc::clone(&entry).websocket(request, peer, identity).await)
+                } else {
+                    request.extensions_mut().insert(peer);
+                    router.oneshot(request.map(Body::new)).await
+                };
                 entry.reached(Stage::Idle);
                 response
             }

@@ -331,7 +331,9 @@ impl Guard {
     fn report_clone(&self, networks: Vec<IpAddr>) {
         let (gateway, runner) = (self.gateway.clone(), self.runner.clone());
         let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
-        tracing::warn!(%gateway, ?networks, "two peers use the certificate of the gateway at once");
+        if let Some(left_out) = self.sessions.next_line(&gateway) {
+            tracing::warn!(%gateway, ?networks, left_out, "two peers use the certificate of the gateway at once");
+        }
         let address = Some(self.address.to_string());
         tokio::spawn(async move {
             // The answer is its record; nothing waits for it.
@@ -340,7 +342,10 @@ impl Guard {
     }
 
     async fn report(&self, error: io::Error) -> io::Result<()> {
-        tracing::warn!(gateway = %self.gateway, address = %self.address, %error, "gateway connection closed by rule");
+        if let Some(left_out) = self.sessions.next_line(&self.gateway) {
+            let (gateway, address) = (&self.gateway, &self.address);
+            tracing::warn!(%gateway, %address, %error, left_out, "gateway connection closed by rule");
+        }
         let command = Command::Denied {
             action: "mqtt.packet",
             object: format!("gateway/{}", self.gateway),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use mdfm_service::Bucket;
+use mdfm_service::{Bucket, Lines};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::wire::{Topic, mqtt};
@@ -40,6 +40,8 @@ struct Held {
     rollback_orders: Option<Packet>,
     current: Option<Current>,
     clones: Clones,
+    /// Journal lines about what it did wrong.
+    lines: Lines,
 }
 
 /// The connection that holds the gateway's place.
@@ -118,7 +120,14 @@ impl Sessions {
             rollback_orders: None,
             current: None,
             clones: Clones::default(),
+            lines: Lines::default(),
         }
+    }
+
+    /// Asks for one more line in the journal about a gateway. Returns whether it is written, with the number of those that were left out.
+    pub(super) fn next_line(&self, gateway: &GatewayId) -> Option<u64> {
+        let mut inner = self.inner();
+        inner.gateways.entry(gateway.clone()).or_insert_with(|| self.fresh()).lines.next(Instant::now())
     }
 
     /// Takes the gateway's place; an older connection is told to end.
