@@ -61,12 +61,17 @@ struct Table {
 
 impl Table {
     /// The row that an address is counted in.
-    fn row_of(&self, address: IpAddr) -> Row {
+    fn row_of(&mut self, address: IpAddr, now: Instant) -> Row {
         let (row, site) = (Row::Network(network(address)), site(address));
-        let is_apart = site.is_ipv4()
-            || self.rows.contains_key(&row)
-            || self.sites.get(&site).is_none_or(|n| *n < NETWORKS_OF_A_SITE_MAX);
-        if is_apart { row } else { Row::Site(site) }
+        if site.is_ipv4() || self.rows.contains_key(&row) {
+            return row;
+        }
+        let has_place = |table: &Self| table.sites.get(&site).is_none_or(|n| *n < NETWORKS_OF_A_SITE_MAX);
+        if !has_place(self) {
+            // The networks that took the site's places may have gone.
+            self.sweep(now);
+        }
+        if has_place(self) { row } else { Row::Site(site) }
     }
 
     fn sweep(&mut self, now: Instant) {
@@ -114,7 +119,7 @@ impl LoginGuard {
     /// and on keeps nobody of the network out for longer than a second.
     pub(crate) fn admits(&self, address: IpAddr, now: Instant) -> bool {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let row = table.row_of(address);
+        let row = table.row_of(address, now);
         let fresh = |shares: u64| Bucket::new(TRIES_PER_SECOND * shares, TRIES_AT_ONCE * shares, now);
         table.count(row, fresh, OTHERS_SHARES, now).is_ok()
     }
@@ -165,7 +170,7 @@ impl RequestRates {
     ) -> Result<(), TooMany> {
         let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
         let table = strangers.entry(class).or_default();
-        let row = table.row_of(address);
+        let row = table.row_of(address, now);
         table.count(row, |shares| self.bucket(part, shares, now), OTHERS_SHARES, now)
     }
 
@@ -304,6 +309,11 @@ mod tests {
         assert_eq!(heard, NETWORKS_OF_A_SITE_MAX + 8);
         assert_eq!(rates.strangers.lock().expect("whole")["enrolment"].rows.len(), NETWORKS_OF_A_SITE_MAX + 1);
         assert_eq!(rates.count_strangers("enrolment", of(2, 0), 25, now), Ok(()), "another site");
+        // The networks of a site that have gone leave their places to others, however few rows the table has.
+        let later = now + Duration::from_secs(3_600);
+        let heard = |net| (0..8).filter(|_| rates.count_strangers("enrolment", of(1, net), 25, later).is_ok()).count();
+        let rows = 0x10_000..0x10_000 + NETWORKS_OF_A_SITE_MAX as u128;
+        assert_eq!(rows.map(heard).sum::<usize>(), NETWORKS_OF_A_SITE_MAX * 8);
     }
 
     #[test]
