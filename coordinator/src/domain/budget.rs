@@ -20,6 +20,8 @@ const WINDOW_MS: u64 = 60_000;
 const CHAIN_WINDOW_MS: u64 = 3_600_000;
 /// Sources counted apart; those beyond are counted together.
 const SOURCES_MAX: usize = 4_096;
+/// Of them, gateways whose chains do not continue: their windows are long, and a whole fleet may be so at once. They leave places to people.
+const CHAINS_MAX: usize = SOURCES_MAX / 2;
 /// Records of strangers' refusals at once, over all networks,
 const STRANGERS_AT_ONCE: u64 = 60;
 /// and the time after which there may be one more.
@@ -177,6 +179,15 @@ impl Refusals {
         self.strangers.0 > 0
     }
 
+    /// Whether a source has a window, or may have one of its own.
+    fn has_place(&self, source: &Source) -> bool {
+        if self.windows.contains_key(source) {
+            return true;
+        }
+        let chains = || self.windows.keys().filter(|held| matches!(held, Source::Chain(_))).count();
+        self.windows.len() < SOURCES_MAX && (!matches!(source, Source::Chain(_)) || chains() < CHAINS_MAX)
+    }
+
     fn window(&mut self, now: UtcMillis, source: Source) -> &mut Window {
         let fresh = || Window { since: now, recorded: BTreeMap::new(), in_all: 0, counted: Counted::default() };
         self.windows.entry(source).or_insert_with(fresh)
@@ -193,7 +204,7 @@ impl Refusals {
         let is_stranger = matches!(source, Source::Network(_));
         let may = !is_stranger || self.has_strangers_left(now);
         let is_known = self.windows.contains_key(&source);
-        let source = if is_known || (may && self.windows.len() < SOURCES_MAX) { source } else { Source::OtherNetworks };
+        let source = if is_known || (may && self.has_place(&source)) { source } else { Source::OtherNetworks };
         let (of_one, in_all) = source.limits(refusal.class);
         let window = self.window(now, source);
         let recorded = window.recorded.get(refusal.code).copied().unwrap_or_default();
@@ -218,8 +229,7 @@ impl Refusals {
         n: u64,
         sample: impl FnOnce() -> String,
     ) {
-        let is_known = self.windows.contains_key(&source) || self.windows.len() < SOURCES_MAX;
-        let source = if is_known { source } else { Source::OtherNetworks };
+        let source = if self.has_place(&source) { source } else { Source::OtherNetworks };
         self.window(now, source).counted.add(now, code, n, sample);
     }
 
@@ -297,6 +307,7 @@ impl Allowances {
 
 #[cfg(test)]
 mod tests {
+    use super::super::telemetry::{EPOCH, FORK, GAP, HELD, STALE};
     use super::*;
 
     const START: UtcMillis = UtcMillis(1_800_000_000_000);
@@ -369,6 +380,35 @@ mod tests {
         let lock = |account| Source::of(&actor, Some("192.0.2.1"), account, &refusal("locked")).expect("a source");
         assert_eq!(lock(None), Source::Network("192.0.2.1".into()), "an account that does not exist");
         assert_eq!(recorded(&mut refusals, START, &lock(Some("clinical")), "locked", 100), 1);
+    }
+
+    /// After a restore of the coordinator every chain of the fleet is refused until it is answered.
+    #[test]
+    fn sec_1_refused_chains_of_a_fleet_leave_places_to_people() {
+        let mut refusals = Refusals::default();
+        for n in 0..20_000 {
+            let chain = Source::Chain(format!("GW-{n}"));
+            let records = recorded(&mut refusals, START, &chain, GAP, 3);
+            assert_eq!(records, usize::from(n < CHAINS_MAX));
+        }
+        assert_eq!(recorded(&mut refusals, START, &Source::Account("clinical".into()), "locked", 2), 1);
+        assert_eq!(recorded(&mut refusals, START, &Source::Person("nurse".into()), "permission", 9), 5);
+    }
+
+    /// A new epoch is no new gateway: windows and allowances are by its id alone.
+    #[test]
+    fn sec_1_a_new_epoch_brings_no_new_budget() {
+        let gateway = Actor { kind: ActorKind::Gateway, id: "GW-1".into(), roles: vec![] };
+        let mut refusals = Refusals::default();
+        let codes = [FORK, GAP, STALE, EPOCH, HELD].into_iter().cycle().take(50);
+        let admitted = codes.filter(|code| {
+            let source = Source::of(&gateway, None, None, &refusal(code)).expect("a source");
+            assert_eq!(source, Source::Chain("GW-1".into()));
+            refusals.admits(START, source, &refusal(code), String::new)
+        });
+        assert_eq!(admitted.count(), 4, "records of an hour, over all epochs");
+        let mut allowances = Allowances::default();
+        assert_eq!((0..100).filter(|_| allowances.take(START, &gateway, 10 << 20, 1 << 20)).count(), 10);
     }
 
     #[test]
