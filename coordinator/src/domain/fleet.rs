@@ -605,7 +605,11 @@ pub(super) fn change_hospital_policy(
         };
         next.remove(at);
     }
-    next.extend(add.iter().filter(|window| !held.windows.contains(window)).cloned());
+    for window in add {
+        if !next.contains(window) {
+            next.push(window.clone());
+        }
+    }
     let consent_required = consent_required.unwrap_or(held.consent_required);
     if next == held.windows && consent_required == held.consent_required {
         return Err(Refusal::conflict(

@@ -29,7 +29,9 @@ fn with_windows(office: &mut Office, windows: Vec<Weekly>) {
 fn cli_3_a_policy_changes_only_in_what_is_named() {
     let mut office = Office::new();
     let (first, second) = (window(7, 2, 6), window(3, 2, 4));
-    let change = PolicyChange { add: vec![first.clone(), second.clone()], ..PolicyChange::default() };
+    // Each once, however often it is named.
+    let add = vec![first.clone(), second.clone(), first.clone()];
+    let change = PolicyChange { add, ..PolicyChange::default() };
     office.give("operator", policy(change));
     let held = |office: &Office| office.state.hospitals[&id::<HospitalId>("H-1")].clone();
     office.give("operator", policy(PolicyChange { consent_required: Some(true), ..PolicyChange::default() }));
