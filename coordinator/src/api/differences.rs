@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::State;
 use mdfm_shared::id::FirmwareId;
+use mdfm_shared::sbom::Part;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -28,6 +29,7 @@ pub(crate) struct Difference {
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PartDifference {
+    /// With its group before it, where it has one: `group/name`.
     name: String,
     /// The versions in the other release; empty if the part is added.
     before: Vec<String>,
@@ -58,30 +60,34 @@ fn fields(before: &Value, after: &Value) -> Vec<Difference> {
     changed.map(|field| Difference { before: before[&field].clone(), after: after[&field].clone(), field }).collect()
 }
 
-fn parts_of(firmware: &Firmware) -> BTreeMap<&str, BTreeSet<&str>> {
-    let mut parts: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for part in &firmware.sbom {
-        parts.entry(&part.name).or_default().insert(part.version.as_deref().unwrap_or("without a version"));
+/// A part by its group and name: the same name in two groups is two parts.
+type Named<'a> = (Option<&'a str>, &'a str);
+
+fn parts_of(sbom: &[Part]) -> BTreeMap<Named<'_>, BTreeSet<&str>> {
+    let mut parts: BTreeMap<Named<'_>, BTreeSet<&str>> = BTreeMap::new();
+    for part in sbom {
+        let versions = parts.entry((part.group.as_deref(), &part.name)).or_default();
+        versions.insert(part.version.as_deref().unwrap_or("without a version"));
     }
     parts
 }
 
-fn parts(before: &Firmware, after: &Firmware) -> Option<Vec<PartDifference>> {
-    if before.sbom.is_empty() || after.sbom.is_empty() {
+fn parts(before: &[Part], after: &[Part]) -> Option<Vec<PartDifference>> {
+    if before.is_empty() || after.is_empty() {
         return None;
     }
     let (before, after) = (parts_of(before), parts_of(after));
-    let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
-    let versions = |of: &BTreeMap<&str, BTreeSet<&str>>, name: &str| -> Vec<String> {
-        of.get(name).into_iter().flatten().map(|v| (*v).to_owned()).collect()
+    let all: BTreeSet<Named<'_>> = before.keys().chain(after.keys()).copied().collect();
+    let versions = |of: &BTreeMap<Named<'_>, BTreeSet<&str>>, part: Named<'_>| -> Vec<String> {
+        of.get(&part).into_iter().flatten().map(|v| (*v).to_owned()).collect()
     };
-    let changed = names.into_iter().filter(|name| before.get(name) != after.get(name));
-    let part = |name: &str| PartDifference {
-        name: name.to_owned(),
-        before: versions(&before, name),
-        after: versions(&after, name),
+    let changed = all.into_iter().filter(|part| before.get(part) != after.get(part));
+    let difference = |part: Named<'_>| PartDifference {
+        name: part.0.map_or_else(|| part.1.to_owned(), |group| format!("{group}/{}", part.1)),
+        before: versions(&before, part),
+        after: versions(&after, part),
     };
-    Some(changed.map(part).collect())
+    Some(changed.map(difference).collect())
 }
 
 /// Devices in service that run an image of this release.
@@ -123,7 +129,7 @@ fn differences(state: &Domain, id: &FirmwareId, other: Option<&FirmwareId>) -> R
         against_version: against.map(|(_, held)| held.version.clone()),
         against_devices: against.map_or(0, |(_, held)| running(state, held)),
         fields: if against.is_some() { fields(&before, &manifest(firmware)) } else { Vec::new() },
-        parts: against.and_then(|(_, held)| parts(held, firmware)),
+        parts: against.and_then(|(_, held)| parts(&held.sbom, &firmware.sbom)),
     })
 }
 
@@ -165,5 +171,21 @@ mod tests {
         let found: Vec<String> = fields(&before, &after).iter().map(|d| d.field.clone()).collect();
         assert_eq!(found, ["gone", "hardware", "new", "version"]);
         assert_eq!(fields(&before, &before), []);
+    }
+
+    #[test]
+    fn cli_6_parts_of_one_name_in_two_groups_are_two_parts() {
+        let part = |group: Option<&str>, name: &str, version| Part {
+            group: group.map(str::to_owned),
+            ..Part::new(name, Some(version))
+        };
+        let before = [part(Some("@angular"), "core", "17"), part(Some("@babel"), "core", "7"), part(None, "core", "1")];
+        let after = [part(Some("@angular"), "core", "7"), part(Some("@babel"), "core", "17"), part(None, "core", "1")];
+        let found = parts(&before, &after).expect("both have parts");
+        let shown: Vec<_> = found.iter().map(|d| (d.name.as_str(), d.before.join(" "), d.after.join(" "))).collect();
+        let expected = [("@angular/core", "17".to_owned(), "7".to_owned()), ("@babel/core", "7".into(), "17".into())];
+        assert_eq!(shown, expected);
+        assert_eq!(parts(&before, &before), Some(vec![]));
+        assert_eq!(parts(&before, &[]), None);
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::Part;
-use super::read::{Collector, Each, Keys, TakesItem, Text};
+use super::read::{Collector, Each, Keys, TakesItem, Text, Version};
 
 /// `components`.
 pub(super) struct Components<'a>(pub(super) &'a mut Collector);
@@ -54,7 +54,7 @@ impl<'de> Visitor<'de> for Component<'_> {
                 }
                 "version" => {
                     keys.once("version")?;
-                    part.version = entries.next_value::<Text>()?.0;
+                    part.version = entries.next_value::<Version>()?.0;
                 }
                 "group" => {
                     keys.once("group")?;

@@ -18,6 +18,8 @@ pub const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
 pub const PARTS_MAX: usize = 50_000;
 /// Bytes of the names, versions and identifiers of all parts of one document.
 pub const PARTS_BYTES_MAX: usize = 12 << 20;
+/// Bytes of the name, version and identifiers of one part.
+pub const PART_BYTES_MAX: usize = 24 << 10;
 /// Bytes of one name, version or identifier.
 pub const FIELD_BYTES_MAX: usize = 2_048;
 /// Package URLs, and CPE names, of one part.
@@ -62,7 +64,7 @@ impl Part {
         self.texts().map(String::len).sum()
     }
 
-    /// Checks that each text is within its bounds and printable.
+    /// Checks that each text is within its bounds and printable, and that all together are within theirs.
     ///
     /// # Errors
     /// Which field is not.
@@ -81,6 +83,11 @@ impl Part {
         }
         if self.purls.len() > IDENTIFIERS_MAX || self.cpes.len() > IDENTIFIERS_MAX {
             return Err(SbomError::TooLarge(format!("the part {name:?}: more than {IDENTIFIERS_MAX} identifiers")));
+        }
+        if self.bytes() > PART_BYTES_MAX {
+            return Err(SbomError::TooLarge(format!(
+                "the part {name:?}: its texts have more than {PART_BYTES_MAX} bytes"
+            )));
         }
         Ok(())
     }

@@ -91,11 +91,24 @@ pub(super) struct Text(pub(super) Option<String>);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
+        deserializer.deserialize_any(TextVisitor { takes_fractions: true })
     }
 }
 
-struct TextVisitor;
+/// A version label, which both formats write as a string. A number with a fraction is passed over: 1.10 and 1.1 are one number and two versions, and a
+/// part without a version counts as every version.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Version(pub(super) Option<String>);
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor { takes_fractions: false }).map(|Text(text)| Self(text))
+    }
+}
+
+struct TextVisitor {
+    takes_fractions: bool,
+}
 
 impl<'de> Visitor<'de> for TextVisitor {
     type Value = Text;
@@ -117,7 +130,7 @@ impl<'de> Visitor<'de> for TextVisitor {
         Ok(Text(Some(number.to_string())))
     }
     fn visit_f64<E>(self, number: f64) -> Result<Text, E> {
-        Ok(Text(Some(number.to_string())))
+        Ok(Text(self.takes_fractions.then(|| number.to_string())))
     }
     fn visit_unit<E>(self) -> Result<Text, E> {
         Ok(Text(None))

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::read::{Collector, Each, Keys, TakesItem, Text, Texts};
+use super::read::{Collector, Each, Keys, TakesItem, Text, Texts, Version};
 use super::{IDENTIFIERS_MAX, PARTS_BYTES_MAX, PARTS_MAX, Part, SbomError};
 
 /// Elements of version 3 to which others refer.
@@ -46,7 +46,7 @@ pub(super) struct Packages<'a>(pub(super) &'a mut Collector);
 #[serde(default, rename_all = "camelCase")]
 struct Package {
     name: Text,
-    version_info: Text,
+    version_info: Version,
     supplier: Text,
     originator: Text,
     external_refs: References,
@@ -284,12 +284,16 @@ impl<'de> Visitor<'de> for ElementVisitor {
                 "type" | "@type" => ("type", &mut element.kind),
                 "spdxId" | "@id" => ("spdxId", &mut element.id),
                 "name" => ("name", &mut element.name),
-                "software_packageVersion" => ("software_packageVersion", &mut element.version),
                 "software_packageUrl" => ("software_packageUrl", &mut element.purl),
                 "specVersion" => ("specVersion", &mut element.spec_version),
                 "externalSpdxId" => ("externalSpdxId", &mut element.external_id),
                 "externalIdentifierType" => ("externalIdentifierType", &mut element.identifier_type),
                 "identifier" => ("identifier", &mut element.identifier),
+                "software_packageVersion" => {
+                    keys.once("software_packageVersion")?;
+                    element.version = entries.next_value::<Version>()?.0;
+                    continue;
+                }
                 "externalIdentifier" => {
                     keys.once("externalIdentifier")?;
                     entries.next_value_seed(Identifiers(&mut element))?;

@@ -148,6 +148,40 @@ fn fld_1_what_is_not_read_is_refused_by_its_name() {
     assert_eq!(read(marked.as_bytes()).expect("reads").parts.len(), 1);
 }
 
+/// Both formats say that a version is a string; a part without one counts as every version.
+#[test]
+fn fld_1_a_fraction_as_a_version_is_no_version() {
+    let cyclonedx = |version: &str| {
+        format!(r#"{{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{{"name":"a","version":{version}}}]}}"#)
+    };
+    let spdx =
+        |version: &str| format!(r#"{{"spdxVersion":"SPDX-2.3","packages":[{{"name":"a","versionInfo":{version}}}]}}"#);
+    let spdx3 = |version: &str| {
+        format!(
+            r#"{{"@context":"https://spdx.org/rdf/3.0.1/c",
+                "@graph":[{{"type":"software_Package","name":"a","software_packageVersion":{version}}}]}}"#
+        )
+    };
+    for (version, words) in
+        [("1.10", "a"), ("3", "a 3"), (r#""1.10""#, "a 1.10"), ("1e1", "a"), ("null", "a"), ("[1]", "a")]
+    {
+        for document in [cyclonedx(version), spdx(version), spdx3(version)] {
+            let parts = read(document.as_bytes()).expect("reads").parts;
+            assert_eq!(parts.iter().map(Part::words).collect::<Vec<_>>(), [words], "{document}");
+            assert!(PartQuery::named("a", Some("1.10".into())).holds(&parts[0]) || words == "a 3", "a recall finds it");
+        }
+    }
+}
+
+#[test]
+fn fld_1_the_texts_of_one_part_have_a_bound() {
+    let url = |n: usize| format!("pkg:generic/a@{n}?x={}", "y".repeat(1_000));
+    let part = |purls: usize| Part { purls: (0..purls).map(url).collect(), ..Part::new("a", Some("1")) };
+    part(24).check().expect("below 24 KiB");
+    let error = part(25).check().expect_err("above").to_string();
+    assert!(error.contains("the part \"a\": its texts have more than 24576 bytes"), "{error}");
+}
+
 #[test]
 fn fld_1_hostile_documents_meet_bounds() {
     let deep = format!(
