@@ -100,7 +100,7 @@ pub(crate) enum Tokens {
     },
 }
 
-/// Changes your password; your other sessions end.
+/// Changes your password; your other sessions and your tokens for machines end.
 #[derive(Debug, Args)]
 pub(crate) struct Password {
     /// File with the present password in its first line; asked for on a terminal if it is not given.
@@ -109,6 +109,9 @@ pub(crate) struct Password {
     /// File with the new one; asked for twice on a terminal if it is not given.
     #[arg(long)]
     new_password_file: Option<PathBuf>,
+    /// Leaves your tokens as they are: you know who made each of them (tokens list).
+    #[arg(long)]
+    keep_tokens: bool,
 }
 
 /// A password: the first line of a file, or asked for on the terminal if no file is named.
@@ -396,7 +399,18 @@ pub(crate) async fn change_password(out: &Output, client: &Client, options: Pass
     if own == new {
         bail!("the new password is the present one");
     }
-    client.put("/api/v1/me/password", &json!({ "password": own, "newPassword": new })).await?;
-    out.answer(&json!({ "changed": true }), || "password changed; other sessions are over".into());
+    let mut change = json!({ "password": own, "newPassword": new });
+    if options.keep_tokens {
+        change["keepTokens"] = true.into();
+    }
+    client.put("/api/v1/me/password", &change).await?;
+    let tokens = if options.keep_tokens {
+        "your tokens for machines stay as they are (mdfmctl tokens list)"
+    } else {
+        "your tokens for machines have ended; make new ones where machines need them (mdfmctl tokens create)"
+    };
+    out.answer(&json!({ "changed": true, "tokensKept": options.keep_tokens }), || {
+        format!("password changed; other sessions have ended; {tokens}")
+    });
     Ok(())
 }

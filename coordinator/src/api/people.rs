@@ -221,6 +221,9 @@ pub(crate) struct PasswordChange {
     password: String,
     #[schema(format = Password)]
     new_password: String,
+    /// Leaves the person's tokens for machines as they are; without it they end, because whoever knew the password may have made one.
+    #[serde(default)]
+    keep_tokens: bool,
 }
 
 /// A place to work on a password of somebody in a session.
@@ -250,7 +253,7 @@ pub(super) async fn keep_password(api: &Api, caller: &Caller, password: String) 
     api.credentials.keep(&hash).map_err(|e| Problem::internal("the password cannot be kept", &e))
 }
 
-/// Changes one's own password; other sessions end, and the signing key is sealed anew.
+/// Changes one's own password: other sessions end, tokens too unless they are to stay, and the signing key is sealed under the new password.
 #[utoipa::path(put, path = "/api/v1/me/password", request_body = PasswordChange,
     responses((status = 204), (status = 403, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn change_password(
@@ -262,16 +265,23 @@ pub(super) async fn change_password(
     if wish.new_password == wish.password {
         return Err(Refusal::invalid("newPassword", "must differ from the present one").into());
     }
-    let credential = keep_password(&api, &caller, wish.new_password.clone()).await?;
+    let ends_tokens = !wish.keep_tokens;
     let resealed = match &user.signing_key {
         None => None,
         Some(held) => {
             let key = open_key(&api, &id, held.sealed, wish.password).await?;
-            Some(seal_key(&api, &id, key, wish.new_password).await?)
+            Some(seal_key(&api, &id, key, wish.new_password.clone()).await?)
         }
     };
-    let change = PersonChange::PasswordSet { credential, own: Some(caller.token_sha256), resealed };
-    origin.change(&api, &caller, id, change, None).await?;
+    // What was kept for a change that is refused has no record that names it.
+    let forget_resealed = || resealed.iter().for_each(|sealed| api.credentials.forget(*sealed));
+    let credential = keep_password(&api, &caller, wish.new_password).await.inspect_err(|_| forget_resealed())?;
+    let change = PersonChange::PasswordSet { credential, own: Some(caller.token_sha256), resealed, ends_tokens };
+    if let Err(problem) = origin.change(&api, &caller, id, change, None).await {
+        api.credentials.forget(credential);
+        forget_resealed();
+        return Err(problem);
+    }
     forget(&api, &user);
     Ok(StatusCode::NO_CONTENT)
 }
@@ -357,7 +367,7 @@ pub(super) async fn make_key(
     let public_key = key.public().to_string();
     let sealed = seal_key(&api, &id, key, both.password).await?;
     let change = PersonChange::SigningKeySet { public_key: public_key.clone(), sealed };
-    origin.change(&api, &caller, id, change, None).await?;
+    origin.change(&api, &caller, id, change, None).await.inspect_err(|_| api.credentials.forget(sealed))?;
     user.signing_key.iter().for_each(|key| api.credentials.forget(key.sealed));
     Ok((StatusCode::CREATED, axum::Json(SigningKeyView { public_key })))
 }
@@ -674,7 +684,7 @@ pub(super) async fn reset_password(
     let before = api.runner.state().users.get(&id).cloned();
     let access = Access::of(&api, &id);
     let credential = keep_password(&api, &caller, wish.new_password).await?;
-    let change = PersonChange::PasswordSet { credential, own: None, resealed: None };
+    let change = PersonChange::PasswordSet { credential, own: None, resealed: None, ends_tokens: false };
     if let Err(problem) = origin.change(&api, &caller, id.clone(), change, Some(wish.reason)).await {
         api.credentials.forget(credential);
         return Err(problem);

@@ -91,7 +91,14 @@ pub(crate) enum PersonChange {
     /// An administrator took it away, because it was lost.
     SecondFactorRemoved,
     /// Another password: the person's own doing, in this session, with the signing key sealed anew if there is one; or an administrator's.
-    PasswordSet { credential: Digest, own: Option<Digest>, resealed: Option<Digest> },
+    PasswordSet {
+        credential: Digest,
+        own: Option<Digest>,
+        resealed: Option<Digest>,
+        /// Whether the person's tokens end with their own change; an administrator's ends them always.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        ends_tokens: bool,
+    },
     /// Other roles.
     RolesSet { roles: Vec<AccessRole>, hospital: Option<HospitalId> },
     /// May no longer sign in, nor anything else.
@@ -343,10 +350,10 @@ pub(super) fn apply(state: &mut State, at: UtcMillis, id: &UserId, change: Perso
             user.signing_key = None;
             end_all(&mut state.sessions, &mut state.tokens, id);
         }
-        PersonChange::PasswordSet { credential, own, resealed } => {
+        PersonChange::PasswordSet { credential, own, resealed, ends_tokens } => {
             user.credential = credential;
             user.password_set_at = at;
-            if own.is_none() {
+            if own.is_none() || ends_tokens {
                 state.tokens.retain(|_, t| t.user != *id);
             }
             // What is sealed under the password before opens for nobody any more.
@@ -426,11 +433,12 @@ impl State {
         clock.max(self.last_record_at)
     }
 
-    /// Whether a person's link belongs to this OpenID provider. A link of before links named their provider belongs to the first provider
-    /// that the log shows: after a change of provider it must be made again.
+    /// Whether a person's link belongs to this OpenID provider. A link of before links named their provider belongs to the provider by which the
+    /// log shows somebody with such a link signed in; where it shows none, to no provider, and it must be made again: who knows whether the
+    /// provider of today is the one that it was made for.
     pub(crate) fn is_linked(&self, user: &User, issuer: &str) -> bool {
         let held = user.issuer.as_ref().or(self.oidc_issuer.as_ref());
-        user.subject.is_some() && held.is_none_or(|held| held == issuer)
+        user.subject.is_some() && held.is_some_and(|held| held == issuer)
     }
 
     /// The person whom this OpenID provider calls `subject`.

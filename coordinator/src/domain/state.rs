@@ -86,7 +86,7 @@ pub(crate) struct State {
     pub(crate) incidents: BTreeMap<IncidentId, Incident>,
     pub(crate) groups: BTreeMap<GroupId, Group>,
     pub(crate) done: DoneRequests,
-    /// The OpenID provider that links without one belong to: the first by which somebody signed in.
+    /// The OpenID provider that links without one belong to: the first by which somebody with such a link signed in.
     #[serde(default)]
     pub(crate) oidc_issuer: Option<String>,
     #[serde(default)]
@@ -185,7 +185,9 @@ impl State {
             }
             Event::SessionOpened { user, token_sha256, expires_at, proof, issuer } => {
                 self.sessions.retain(|_, s| s.expires_at > at);
-                if let Some(issuer) = issuer {
+                // A link that names its provider says nothing of the others.
+                let is_nameless = self.users.get(&user).is_some_and(|held| held.issuer.is_none());
+                if let Some(issuer) = issuer.filter(|_| is_nameless) {
                     self.oidc_issuer.get_or_insert(issuer);
                 }
                 if let Some(proof) = proof {

@@ -11,6 +11,12 @@ const UNSAID: &str = "the vendor's operations staff know the reason";
 /// What is said of a fault in another hospital.
 const ELSEWHERE: &str = "held after a fault in another hospital";
 
+/// What is said of an order of a person, whose own words are for the vendor's people.
+const ORDERED: &str = "ordered by the vendor's operations staff";
+
+/// How the reason of a status begins that a person ordered ([`super::command`]).
+const BY_ORDER: &str = "ordered by ";
+
 /// Whether a reader may know of a deployment: people of a hospital (`own`) if devices of theirs are part of it, everybody else of each.
 pub(crate) fn is_seen_by(deployment: &Deployment, own: Option<&HospitalId>) -> bool {
     own.is_none_or(|own| deployment.hospitals.contains_key(own))
@@ -27,16 +33,22 @@ pub(crate) fn status_for(state: &State, deployment: &Deployment, own: Option<&Ho
         .filter(|(device, _)| is_own(device))
         .map(|(device, text)| format!("critical error on {device}: {text}"))
         .collect();
-    if deployment.contained.keys().any(|hospital| hospital != own) {
-        known.push(ELSEWHERE.to_owned());
-    }
-    let reason = if known.is_empty() { UNSAID.to_owned() } else { known.join("; ") };
+    let is_held_elsewhere = deployment.contained.keys().any(|hospital| hospital != own);
+    let mut for_staff = |reason: &str| {
+        // An order of a person is why, whatever went on before it.
+        if reason.starts_with(BY_ORDER) {
+            known.insert(0, ORDERED.to_owned());
+        } else if is_held_elsewhere {
+            known.push(ELSEWHERE.to_owned());
+        }
+        if known.is_empty() { UNSAID.to_owned() } else { known.join("; ") }
+    };
     match &deployment.status {
-        Status::Paused { .. } => Status::Paused { reason },
-        Status::RollingBack { .. } => Status::RollingBack { reason },
-        Status::RolledBack { .. } => Status::RolledBack { reason },
-        Status::Aborting { .. } => Status::Aborting { reason },
-        Status::Aborted { .. } => Status::Aborted { reason },
+        Status::Paused { reason } => Status::Paused { reason: for_staff(reason) },
+        Status::RollingBack { reason } => Status::RollingBack { reason: for_staff(reason) },
+        Status::RolledBack { reason } => Status::RolledBack { reason: for_staff(reason) },
+        Status::Aborting { reason } => Status::Aborting { reason: for_staff(reason) },
+        Status::Aborted { reason } => Status::Aborted { reason: for_staff(reason) },
         status @ (Status::Planned | Status::Running | Status::Superseded { .. } | Status::Completed) => status.clone(),
     }
 }

@@ -67,7 +67,10 @@ fn p11_300b_an_old_password_signs_nothing_until_it_is_changed() {
     office.live(DAY_MS);
     refuses_to_sign(&mut office, &manifest, "password-age");
     let credential = Digest([77; 32]);
-    office.give("admin", change("user-qa", PersonChange::PasswordSet { credential, own: None, resealed: None }));
+    office.give(
+        "admin",
+        change("user-qa", PersonChange::PasswordSet { credential, own: None, resealed: None, ends_tokens: false }),
+    );
     office.approve(&manifest, Role::Qa).expect("a new password");
     let settings = Settings { password_days: 10_000, ..Settings::default() };
     let never = Command::SetSettings { settings, reason: "x".into() };

@@ -70,11 +70,14 @@ fn sec_11_every_change_of_standing_ends_what_it_must() {
     use PersonChange as P;
     let own = Some(Digest([60; 32]));
     let roles = |roles: &[AccessRole]| P::RolesSet { roles: roles.to_vec(), hospital: None };
+    let password =
+        |own, resealed, ends_tokens| P::PasswordSet { credential: Digest([9; 32]), own, resealed, ends_tokens };
     // Who does it, what, and what is left: sessions, tokens, signing keys.
     let table = [
         ("admin", P::SecondFactorRemoved, (0, 0, false)),
-        ("admin", P::PasswordSet { credential: Digest([9; 32]), own: None, resealed: None }, (0, 0, false)),
-        ("op", P::PasswordSet { credential: Digest([9; 32]), own, resealed: Some(Digest([8; 32])) }, (1, 1, true)),
+        ("admin", password(None, None, false), (0, 0, false)),
+        ("op", password(own, Some(Digest([8; 32])), true), (1, 0, true)),
+        ("op", password(own, Some(Digest([8; 32])), false), (1, 1, true)),
         ("admin", P::SessionsEnded, (0, 0, true)),
         ("admin", P::Disabled, (0, 0, true)),
         ("admin", roles(&[AccessRole::Auditor]), (1, 0, true)),
@@ -131,8 +134,30 @@ fn sec_21_a_subject_belongs_to_the_provider_that_gave_it() {
     let event: Event = serde_json::from_value(written.clone()).expect("old records replay");
     assert_eq!(serde_json::to_value(&event).expect("encodes"), written, "and are written as they were");
     office.give("admin", change("op", link("sub-1", None)));
-    assert!(office.state.oidc_issuer.is_none());
-    open(&mut office, "op", 62, Some(old)).expect("the first provider");
+    // An upgrade and another provider in one step: nothing says whose the link is, so it is nobody's.
+    for issuer in [old, new] {
+        assert_eq!(open(&mut office, "op", 62, Some(issuer)).expect_err("no provider").code, "single-sign-on");
+    }
+    office.give("admin", account("qa-3", &[AccessRole::Qa], None));
+    office.give("admin", change("qa-3", link("sub-3", Some(new))));
+    open(&mut office, "qa-3", 61, Some(new)).expect("linked with this provider");
+    assert_eq!(
+        (linked(&office, old), linked(&office, new)),
+        (None, None),
+        "a link with a provider says nothing of others"
+    );
+    // A log that shows a sign-in by such a link says whose it is.
+    let opened = Event::SessionOpened {
+        user: id("op"),
+        token_sha256: Digest([62; 32]),
+        expires_at: office.now.plus_ms(HOUR_MS),
+        proof: None,
+        issuer: Some(old.into()),
+    };
+    let record = AuditRecord::from_bytes(office.entries.last().expect("one")).expect("own record");
+    let event = serde_json::to_value(&opened).expect("encodes");
+    let record = AuditRecord { event: Some(event), ..record };
+    office.state.apply(&record).expect("applies");
     assert_eq!((linked(&office, old), linked(&office, new)), (Some("op".into()), None));
     let refused = open(&mut office, "op", 63, Some(new)).expect_err("another provider calls somebody else so");
     assert_eq!(refused.code, "single-sign-on");
@@ -244,4 +269,28 @@ fn sec_19_people_of_a_hospital_read_of_their_own_devices_alone() {
         is_seen_by(office.deployment("D-1"), Some(&id("H-2")))
             && !is_seen_by(office.deployment("D-1"), Some(&id("H-9")))
     );
+}
+
+/// An order of a person is why a deployment ended, whatever had held it before.
+#[test]
+fn sec_19_staff_read_that_an_order_ended_a_deployment() {
+    let mut office = office();
+    for h in [1, 2] {
+        let hospital = format!("H-{h}");
+        office.give("admin", account(&format!("nurse-{h}"), &[AccessRole::HospitalStaff], Some(&hospital)));
+    }
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    office.report(1, 1, "D-1", InstallState::Probation, Some(22));
+    let kind =
+        EventKind::DeviceError { severity: Severity::Critical, code: "E-7".into(), message: "pump 3 stalls".into() };
+    office.tell(1, vec![Reported { device: Some(device(1, 1)), at: office.now, kind }]);
+    let own = id::<HospitalId>("H-2");
+    let seen = |office: &Office| {
+        serde_json::to_string(&status_for(&office.state, office.deployment("D-1"), Some(&own))).expect("encodes")
+    };
+    assert!(seen(&office).contains("held after a fault in another hospital"), "{}", seen(&office));
+    office.give("operator", Command::Abort { deployment: id("D-1"), reason: "H-1 asked for it".into() });
+    let ended = seen(&office);
+    assert!(ended.contains("ordered by the vendor") && !ended.contains("another hospital"), "{ended}");
+    assert!(!ended.contains("H-1"), "{ended}");
 }
