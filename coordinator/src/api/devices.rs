@@ -296,20 +296,36 @@ pub(super) async fn import(
     Ok(axum::Json(ImportView { dry_run: import.dry_run, rows, registered }))
 }
 
+/// What is wrong with a row, without the place that the reader counts from the first line that it was given.
+fn row_problem(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("the row has {len} cells, the first line names {expected_len} fields")
+        }
+        csv::ErrorKind::Deserialize { err, .. } => err.to_string(),
+        _ => error.to_string(),
+    }
+}
+
 /// The devices of a CSV file, every one of which could be registered now.
 fn parse_list(state: &domain::State, body: &[u8]) -> Result<Vec<NewDevice>, Problem> {
     let table = Table::of(body)?;
     let mut reader =
         csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(table.delimiter).from_reader(table.text.as_bytes());
+    let header = reader.headers().map_err(|e| Refusal::invalid("rows", row_problem(&e)))?.clone();
     let (mut devices, mut ids, mut wrong) = (Vec::new(), BTreeSet::new(), Vec::new());
     let mut once = ListedOnce::default();
-    for (row, line) in (table.first_row..).zip(reader.deserialize::<DeviceRegistration>()) {
+    for row in reader.records() {
+        let (line, row) = match row {
+            Ok(row) => (table.line(row.position()), row.deserialize::<DeviceRegistration>(Some(&header))),
+            Err(error) => (table.line(error.position()), Err(error)),
+        };
         if devices.len() + wrong.len() >= IMPORT_ROWS_MAX {
             return Err(Refusal::invalid("rows", format!("at most {IMPORT_ROWS_MAX} devices at once")).into());
         }
-        let taken = match line {
+        let taken = match row {
             Ok(registration) => registration.parse().map_err(|refusal| refusal.detail),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(row_problem(&error)),
         };
         let taken = taken.and_then(|new| match fleet::register_device(state, &new) {
             _ if !ids.insert(new.device.clone()) => Err(format!("device {} stands in the list twice", new.device)),
@@ -318,7 +334,7 @@ fn parse_list(state: &domain::State, body: &[u8]) -> Result<Vec<NewDevice>, Prob
         });
         match taken {
             Ok(new) => devices.push(new),
-            Err(problem) => wrong.push(format!("line {row}: {problem}")),
+            Err(problem) => wrong.push(format!("line {line}: {problem}")),
         }
     }
     if devices.is_empty() && wrong.is_empty() {
@@ -513,4 +529,43 @@ pub(super) async fn retire(
     let command = Command::RetireDevice { device: id("device", &device)?, reason: reason.reason };
     origin.submit(&api, &caller, command).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines that the answer to a list names, as none of its devices can be registered.
+    fn lines(body: &str) -> (String, Vec<String>) {
+        let problem = parse_list(&domain::State::default(), body.as_bytes()).expect_err("no hospital is known");
+        let text = serde_json::to_string(&problem).expect("encodes");
+        let numbers = text.split("line ").skip(1).filter_map(|rest| rest.split(':').next().map(str::to_owned));
+        let numbers = numbers.filter(|n| n.bytes().all(|b| b.is_ascii_digit()));
+        (text.clone(), numbers.collect())
+    }
+
+    #[test]
+    fn fld_23_errors_name_the_lines_of_the_file() {
+        let header = "deviceId,modelNumber,serialNumber,hospitalId,currentFirmwareVersion";
+        let row = |n: u32| format!("D-{n},M,S-{n},H,1");
+        for end in ["\n", "\r\n", "\r"] {
+            let (one, two, three) = (row(1), row(2), row(3));
+            let multi = "D-4,\"a\nb\",S,H,1";
+            let cases = [
+                (vec![header, &one, &two], vec!["2", "3"]),
+                (vec!["", " ", header, &one, "", "", &two, "x,y", &three], vec!["4", "7", "8", "9"]),
+                (vec!["sep=,", "", header, "", &one], vec!["5"]),
+                (vec![header, multi, &one], vec!["2", "4"]),
+            ];
+            // A line end within a cell is one of a file whose lines end so.
+            let cases = cases.into_iter().filter(|(of, _)| end != "\r" || !of.contains(&multi));
+            for (lines_of, expected) in cases {
+                let body = lines_of.join(end) + end;
+                let (text, numbers) = lines(&body);
+                assert_eq!(numbers, expected, "{body:?}: {text}");
+            }
+        }
+        let (text, _) = lines(&format!("{header}\nx,y\n"));
+        assert!(text.contains("the row has 2 cells, the first line names 5 fields"), "{text}");
+    }
 }

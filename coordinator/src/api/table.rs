@@ -15,8 +15,8 @@ const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 pub(super) struct Table<'a> {
     pub(super) text: Cow<'a, str>,
     pub(super) delimiter: u8,
-    /// Number of the line behind the header, for errors.
-    pub(super) first_row: u64,
+    /// Lines of the file before `text`, for errors.
+    pub(super) lines_before: u64,
 }
 
 impl<'a> Table<'a> {
@@ -47,9 +47,13 @@ impl<'a> Table<'a> {
             Cow::Borrowed(text) => Cow::Borrowed(text_without_mark(text)),
             Cow::Owned(text) => Cow::Owned(text_without_mark(&text).to_owned()),
         };
+        // Lines that end as on an old Mac: a reader counts none of them.
+        let text =
+            if text.contains('\r') && !text.contains('\n') { Cow::Owned(text.replace('\r', "\n")) } else { text };
         if text.trim().is_empty() {
-            return Err(wrong("the list is empty; its first line names the fields"));
+            return Err(wrong(EMPTY));
         }
+        let (text, lines_before) = without_lines(text, |line| line.trim().is_empty());
         let first = text.lines().next().unwrap_or_default().trim();
         let named = first.get(..4).filter(|begin| begin.eq_ignore_ascii_case("sep=")).map(|_| &first.as_bytes()[4..]);
         if let Some(named) = named {
@@ -59,15 +63,44 @@ impl<'a> Table<'a> {
                 [] if text.lines().next().is_some_and(|line| line.ends_with('\t')) => b'\t',
                 _ => return Err(wrong("the line \"sep=\" names one character, such as \"sep=;\"")),
             };
-            let rest = text.split_once(['\n', '\r']).map_or("", |(_, rest)| rest);
-            let rest = rest.strip_prefix('\n').unwrap_or(rest).to_owned();
-            if rest.trim().is_empty() {
-                return Err(wrong("the list is empty; its first line names the fields"));
+            let mut is_named = true;
+            let (text, more) = without_lines(text, |line| std::mem::take(&mut is_named) || line.trim().is_empty());
+            if text.trim().is_empty() {
+                return Err(wrong(EMPTY));
             }
-            return Ok(Self { text: Cow::Owned(rest), delimiter, first_row: 3 });
+            return Ok(Self { text, delimiter, lines_before: lines_before + more });
         }
-        Ok(Self { delimiter: delimiter_of(first), text, first_row: 2 })
+        Ok(Self { delimiter: delimiter_of(first), text, lines_before })
     }
+
+    /// Line of the file on which a record begins.
+    pub(super) fn line(&self, position: Option<&csv::Position>) -> u64 {
+        let Some(position) = position else { return self.lines_before + 1 };
+        // The reader counts from the end of the record before, and passes over the empty lines between.
+        let rest =
+            usize::try_from(position.byte()).ok().and_then(|at| self.text.as_bytes().get(at..)).unwrap_or_default();
+        let empty = rest.iter().take_while(|b| matches!(b, b'\r' | b'\n')).filter(|b| **b == b'\n').count();
+        self.lines_before + position.line() + empty as u64
+    }
+}
+
+const EMPTY: &str = "the list is empty; its first line names the fields";
+
+/// The text behind its first lines as long as they are to be passed over, and how many were.
+fn without_lines<'a>(text: Cow<'a, str>, mut passed_over: impl FnMut(&str) -> bool) -> (Cow<'a, str>, u64) {
+    let (mut bytes, mut lines) = (0, 0);
+    for line in text.split_inclusive('\n') {
+        if !passed_over(line) {
+            break;
+        }
+        bytes += line.len();
+        lines += 1;
+    }
+    let rest = match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[bytes..]),
+        Cow::Owned(mut text) => Cow::Owned(text.split_off(bytes)),
+    };
+    (rest, lines)
 }
 
 const NOT_UTF16: &str = "the list begins as UTF-16 and is none; save it as \"CSV UTF-8\"";
@@ -132,7 +165,13 @@ mod tests {
                 }
             }
         }
-        assert_eq!(Table::of(b"sep=;\na;b\n1;2\n").expect("reads").first_row, 3);
+        for (body, lines) in
+            [(&b"a;b\n1;2\n"[..], 0), (b"sep=;\na;b\n1;2\n", 1), (b"\n \t\r\n\nsep=;\r\n\r\na;b\n1;2\n", 5)]
+        {
+            let table = Table::of(body).expect("reads");
+            assert_eq!((table.lines_before, table.delimiter), (lines, b';'), "{body:?}");
+            assert_eq!(rows(body).expect("reads"), [["a", "b"], ["1", "2"]], "{body:?}");
+        }
         assert_eq!(rows(b"deviceId\rDEV-1\r").expect("one column").len(), 2);
     }
 
