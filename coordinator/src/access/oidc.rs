@@ -96,6 +96,18 @@ struct Provider {
 }
 
 impl Provider {
+    /// Checks that it is the one that was configured, and speaks TLS everywhere.
+    ///
+    /// # Errors
+    /// It is not, or does not.
+    fn check(&self, issuer: &str) -> anyhow::Result<()> {
+        ensure!(self.issuer == issuer, "the provider calls itself {}", words(&self.issuer));
+        let is_safe = |url: &String| url.starts_with("https://") || is_loopback(url);
+        let all = [&self.authorization_endpoint, &self.token_endpoint, &self.jwks_uri];
+        ensure!(all.into_iter().all(is_safe), "the provider names an address without TLS");
+        Ok(())
+    }
+
     /// How the secret is shown; the header where the provider says nothing (OpenID Connect Discovery 1.0 §3).
     ///
     /// # Errors
@@ -322,10 +334,7 @@ impl Oidc {
     async fn provider(&self) -> anyhow::Result<Provider> {
         let url = format!("{}/.well-known/openid-configuration", self.config.issuer.trim_end_matches('/'));
         let provider: Provider = self.answer(self.client.get(url)).await?;
-        ensure!(provider.issuer == self.config.issuer, "the provider calls itself {}", provider.issuer);
-        let is_safe = |url: &String| url.starts_with("https://") || is_loopback(url);
-        let all = [&provider.authorization_endpoint, &provider.token_endpoint, &provider.jwks_uri];
-        ensure!(all.into_iter().all(is_safe), "the provider names an address without TLS");
+        provider.check(&self.config.issuer)?;
         Ok(provider)
     }
 
@@ -634,6 +643,19 @@ mod tests {
             }
         });
         (issuer, serving)
+    }
+
+    #[test]
+    fn sec_17_what_a_provider_calls_itself_is_printable_and_short() {
+        let provider = |issuer: &str| -> Provider {
+            let endpoints = json!({ "issuer": issuer, "authorization_endpoint": "https://a", "token_endpoint": "https://t",
+                "jwks_uri": "https://k" });
+            serde_json::from_value(endpoints).expect("a provider")
+        };
+        provider("https://id.example").check("https://id.example").expect("the same");
+        let hostile = provider(&format!("https://x\u{1b}[2J\n{}", "y".repeat(10_000)));
+        let error = hostile.check("https://id.example").expect_err("another").to_string();
+        assert!(error.len() < 1_000 && !error.chars().any(char::is_control), "{error:?}");
     }
 
     #[tokio::test]

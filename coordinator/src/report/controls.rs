@@ -24,10 +24,11 @@ pub(crate) struct Setup {
 pub(super) type Control = (&'static str, &'static str, String);
 
 fn minutes(ms: u64) -> String {
+    let plural = |count: u64, unit: &str| format!("{count} {unit}{}", if count == 1 { "" } else { "s" });
     match ms / 60_000 {
-        0 => format!("{} seconds", ms / 1_000),
-        minutes if minutes.is_multiple_of(60) => format!("{} hours", minutes / 60),
-        minutes => format!("{minutes} minutes"),
+        0 => plural(ms / 1_000, "second"),
+        minutes if minutes.is_multiple_of(60) => plural(minutes / 60, "hour"),
+        minutes => plural(minutes, "minute"),
     }
 }
 
@@ -160,6 +161,15 @@ pub(super) fn controls(state: &State, setup: &Setup, now: UtcMillis) -> Vec<Cont
         ),
         ("11.100(c)", "certified to the agency", said("procedural: the operator's organisation")),
         ("11.200(a)", "two distinct components", second_factor(setup, &people)),
+        (
+            "11.300(a)",
+            "each combination of code and password is unique",
+            format!(
+                "on: {} accounts, no id of which was ever used twice, so no two people have the same id and password; an id stays taken when \
+                 its account is disabled",
+                state.users.len()
+            ),
+        ),
         ("11.300(b)", "codes and passwords are revised", passwords(state, setup, now)),
         (
             "11.300(c)",

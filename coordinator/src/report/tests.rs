@@ -87,6 +87,10 @@ fn cli_7_the_system_report_says_what_is_set_and_what_is_held() {
     assert!(how(&installation, &lax, "11.200(a)").starts_with("partly"));
     assert!(how(&installation, &lax, "11.300(b)").contains("no list of breached ones"));
     assert!(how(&installation, &strict, "11.200(a)").contains("after 12 hours, or 15 minutes without"));
+    let hour = Setup { session_ms: 3_600_000, idle_ms: 60_000, step_up_ms: 1_000, ..setup() };
+    let words = how(&installation, &hour, "11.200(a)");
+    assert!(words.contains("after 1 hour, or 1 minute without") && words.contains("counts for 1 second."), "{words}");
+    assert!(how(&installation, &strict, "11.300(a)").contains("no two people have the same id and password"));
     assert!(how(&installation, &strict, "11.10(i)").starts_with("off"));
     installation.state.settings.training_required = true;
     installation.state.settings.password_days = 0;
