@@ -118,7 +118,9 @@ fn sec_12_withdrawals_and_orders_are_signed_by_people() {
     assert!(unseen.contains("nothing was signed"), "{unseen}");
     world.offline(&[&sign[..], &["--key", &key]].concat()).unwrap();
     let submit = || world.ctl(Role::Clinical, &["rollback-orders", "submit", &order]);
-    assert!(submit().unwrap_err().to_string().contains("regulatory had no authority"));
+    assert!(
+        submit().unwrap_err().to_string().contains("regulatory has not signed the rollback order as Regulatory yet")
+    );
     let posted = world.ctl(Role::Regulatory, &[&sign[..], &kept].concat()).unwrap();
     assert_eq!((&posted["isInForce"], &posted["missingSignatures"]), (&json!(true), &json!([])), "{posted}");
     let orders = world.ctl(Role::Operator, &["rollback-orders", "list"]).unwrap();

@@ -122,8 +122,17 @@ fn render(view: &Value) -> String {
         text(&view["orderId"]),
         text(&view["reason"]),
         text(&view["expiresAt"]),
-        if view["isInForce"] == true { "in force" } else { "not in force" }
+        match (view["isInForce"] == true, view["orderId"].is_null()) {
+            (true, _) => "in force",
+            (false, true) => "not signed and posted yet",
+            (false, false) => "not in force",
+        }
     )];
+    if view["devices"].as_array().is_some_and(Vec::is_empty) {
+        lines.push(
+            "  no device has anything to go back from: none of them runs or installs one of the releases".to_owned(),
+        );
+    }
     for device in view["devices"].as_array().into_iter().flatten() {
         lines.push(format!(
             "  {} in {} runs {}: {}{}",

@@ -4,12 +4,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::{DeviceId, FirmwareId, RecallId};
+use mdfm_shared::id::{DeviceId, FirmwareId, RecallId, UserId};
 use mdfm_shared::limits::ROLLBACK_ORDER_ITEMS_MAX;
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::Signed;
 use mdfm_shared::time::UtcMillis;
-use mdfm_shared::trust::{OrderSigner, Role, RollbackOrder};
+use mdfm_shared::trust::{OrderSigner, Role, RollbackOrder, RosterEntry};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -152,9 +152,25 @@ fn view(
         log_index: held.map(|h| h.log_index),
         added_by: held.map(|h| h.added_by.clone()),
         is_in_force: held.is_some_and(|h| h.is_in_force(now)),
-        devices: authority::devices_of(state, order).map(device).collect(),
+        // A device that has gone back is concerned still, and has nothing more to leave.
+        devices: authority::devices_of(state, order)
+            .filter(|(_, d)| authority::has_to_leave(state, order, d))
+            .map(device)
+            .collect(),
         document: None,
         missing_signatures: Vec::new(),
+    }
+}
+
+/// Why somebody cannot sign today, of whose entries on the roster `last` is the latest.
+fn why_not(user: &UserId, role: Role, now: UtcMillis, last: Option<&RosterEntry>) -> String {
+    match last.map(|entry| (entry.revoked, entry)) {
+        None => format!("{user} is not on the roster as {role}"),
+        Some((Some(revoked), _)) => format!("the authority of {user} as {role} was revoked from {} on", revoked.at),
+        Some((None, entry)) if now < entry.valid_from => {
+            format!("the authority of {user} as {role} begins at {}", entry.valid_from)
+        }
+        Some((None, entry)) => format!("the authority of {user} as {role} ended at {}", entry.valid_until),
     }
 }
 
@@ -164,6 +180,11 @@ fn compose(state: &Domain, now: UtcMillis, new: &NewOrder) -> Result<RollbackOrd
     let mut firmware = new.firmware_ids.iter().map(|f| parse("firmwareIds", f)).collect::<Result<Vec<_>, _>>()?;
     let devices = new.device_ids.iter().map(|d| super::request::parsed::<DeviceId>("deviceIds", d));
     let mut devices = devices.collect::<Result<Vec<_>, _>>()?;
+    for device in &devices {
+        if state.need_device(device)?.retired_at.is_some() {
+            return Err(Refusal::invalid("deviceIds", format!("{device} is retired")));
+        }
+    }
     let recall = new.recall_id.as_ref().map(|r| super::request::parsed::<RecallId>("recallId", r)).transpose()?;
     if let Some(id) = &recall {
         let held = state.need_recall(id)?;
@@ -186,9 +207,11 @@ fn compose(state: &Domain, now: UtcMillis, new: &NewOrder) -> Result<RollbackOrd
     let person = |new: &NewSigner| {
         let user = super::request::parsed("signers", &new.user_id)?;
         let role: Role = super::request::parsed("signers", &new.role)?;
-        let entry = roster.entries_of(&user).find(|e| e.roles.contains(&role) && e.is_valid(now, state.log_size));
-        let entry =
-            entry.ok_or_else(|| Refusal::invalid("signers", format!("{user} is not on the roster as {role}")))?;
+        let entries = || roster.entries_of(&user).filter(|e| e.roles.contains(&role));
+        let entry = entries().find(|e| e.is_valid(now, state.log_size));
+        let refused =
+            || Refusal::invalid("signers", why_not(&user, role, now, entries().max_by_key(|e| e.valid_until)));
+        let entry = entry.ok_or_else(refused)?;
         Ok(OrderSigner { printed_name: entry.printed_name.clone(), user, role })
     };
     let signers = new.signers.iter().map(person).collect::<Result<Vec<_>, Refusal>>()?;

@@ -197,6 +197,20 @@ pub(crate) fn devices_of<'a>(
     state.devices.iter().filter(|(id, d)| d.retired_at.is_none() && concerns(order, id, d, state))
 }
 
+/// Whether a device still has something of an order to leave: it runs or installs one of the releases, or nobody has reported what it runs. An order
+/// without releases is for whatever a device runs.
+pub(crate) fn has_to_leave(state: &State, order: &RollbackOrder, device: &Device) -> bool {
+    let manifests = state.firmware.values().filter_map(|f| f.manifest.as_ref());
+    let images = manifests.filter(|m| order.releases.contains(&m.digest)).map(|m| m.manifest.sha256).collect();
+    runs_or_installs(&order.releases, &images, device)
+}
+
+fn runs_or_installs(releases: &[Digest], images: &BTreeSet<Digest>, device: &Device) -> bool {
+    let is_settled = device.install.as_ref().is_none_or(|install| install.state.is_settled());
+    let has_left = device.running_sha256.is_some_and(|running| !images.contains(&running));
+    releases.is_empty() || !is_settled || !has_left
+}
+
 fn check_times(code: &'static str, issued_at: UtcMillis, expires_at: UtcMillis, now: UtcMillis) -> Result<(), Refusal> {
     if issued_at.since_ms(now) > CLOCK_TOLERANCE_MS {
         let detail =
@@ -484,4 +498,33 @@ pub(crate) fn unsigned(state: &State) -> impl Iterator<Item = (&FirmwareId, Dige
     let withdrawn =
         state.firmware.iter().filter(|(_, f)| f.status == FirmwareStatus::Withdrawn && !f.approvals.is_empty());
     withdrawn.filter_map(|(id, f)| Some((id, f.manifest.as_ref()?.digest))).filter(move |(_, m)| !is_signed(*m))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fleet::NewDevice;
+
+    #[test]
+    fn sec_12_what_has_gone_back_has_nothing_to_leave() {
+        let new = NewDevice {
+            device: "DEV-1".parse().expect("an id"),
+            model: "M".into(),
+            serial: "S".into(),
+            udi: None,
+            hospital: "H-1".parse().expect("an id"),
+            gateway: None,
+            firmware_version: "1".into(),
+            hardware: None,
+        };
+        let (image, other, release) = (Digest([1; 32]), Digest([2; 32]), Digest([3; 32]));
+        let (releases, images) = ([release], BTreeSet::from([image]));
+        for (running, is_left, is_left_without_releases) in
+            [(Some(image), true, true), (Some(other), false, true), (None, true, true)]
+        {
+            let device = Device { running_sha256: running, ..Device::new(new.clone()) };
+            assert_eq!(runs_or_installs(&releases, &images, &device), is_left, "{running:?}");
+            assert_eq!(runs_or_installs(&[], &images, &device), is_left_without_releases, "{running:?}");
+        }
+    }
 }

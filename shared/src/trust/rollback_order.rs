@@ -77,6 +77,14 @@ pub enum OrderError {
     /// The people under it do not have the authority.
     #[error("rollback order: {0}")]
     Authority(&'static str),
+    /// A person who may sign has not signed.
+    #[error("{user} has not signed the rollback order as {role} yet")]
+    Unsigned {
+        /// Who.
+        user: UserId,
+        /// In which role.
+        role: Role,
+    },
     /// A person is not on the roster in that role and name, or their authority did not cover the signature.
     #[error("{user} had no authority as {role} under this name when the rollback order was signed or logged")]
     Signer {
@@ -145,13 +153,17 @@ impl RollbackOrder {
         let mut keys = Vec::new();
         for OrderSigner { user, printed_name, role } in &claimed.signers {
             let may_sign = |e: &&RosterEntry| {
-                e.roles.contains(role)
-                    && e.printed_name == *printed_name
-                    && e.is_valid(claimed.issued_at, log_index)
-                    && signed.signatures().iter().any(|s| s.key == e.key.id())
+                e.roles.contains(role) && e.printed_name == *printed_name && e.is_valid(claimed.issued_at, log_index)
             };
-            let entry = roster.entries_of(user).find(may_sign);
-            let entry = entry.ok_or_else(|| OrderError::Signer { user: user.clone(), role: *role })?;
+            let has_signed = |e: &RosterEntry| signed.signatures().iter().any(|s| s.key == e.key.id());
+            let Some(entry) = roster.entries_of(user).find(|e| may_sign(e) && has_signed(e)) else {
+                let (is_unsigned, user, role) = (!roster.entries_of(user).any(has_signed), user.clone(), *role);
+                let may = roster.entries_of(&user).any(|e| may_sign(&e));
+                return Err(match is_unsigned && may {
+                    true => OrderError::Unsigned { user, role },
+                    false => OrderError::Signer { user, role },
+                });
+            };
             keys.push(entry.key.clone());
         }
         let needed = keys.len();
@@ -250,8 +262,10 @@ mod tests {
         let by_qa = RollbackOrder { signers: vec![signer("user-qa", Role::Qa)], ..order() };
         assert!(matches!(verify(&by_qa, &[22]), Err(OrderError::Authority(_))));
         for keys in [vec![], vec![10], vec![12], vec![22, 23]] {
-            assert!(verify(&order(), &keys).is_err(), "keys {keys:?}");
+            assert!(matches!(verify(&order(), &keys), Err(OrderError::Unsigned { .. })), "keys {keys:?}");
         }
+        let words = verify(&order(), &[]).expect_err("unsigned").to_string();
+        assert_eq!(words, "user-clinical has not signed the rollback order as Clinical yet");
         let other_name =
             OrderSigner { printed_name: "Somebody Else".into(), ..signer("user-clinical", Role::Clinical) };
         let other_name = RollbackOrder { signers: vec![other_name], ..order() };

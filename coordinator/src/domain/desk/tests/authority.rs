@@ -272,7 +272,7 @@ fn sec_12_a_recall_past_the_window_waits_for_an_order() {
 
     let manifest = digest_of(&office, "FW-22");
     let one = order(&office, &[manifest], &[]);
-    office.refuses("operator", post(&one, &[22]), "rollback-order-refused", "no authority");
+    office.refuses("operator", post(&one, &[22]), "rollback-order-refused", "has not signed");
     let by_qa = RollbackOrder { signers: vec![signer("user-qa", Role::Qa)], ..one.clone() };
     office.refuses("operator", post(&by_qa, &[22]), "rollback-order-refused", "Clinical or Regulatory");
     let outbound = sent(&mut office, "operator", post(&one, &[21]));
