@@ -22,6 +22,7 @@ use crate::config::{Config, DEFAULT_TOML, ExternalBroker};
 use crate::domain::access::AccessRole;
 use crate::domain::desk::system;
 use crate::domain::{Command, State};
+use crate::outward::Outward;
 use crate::pki::{self, Pem};
 use crate::runner::{self, Outlets, Runner};
 use crate::store::{CredentialStore, ImageKey, ImageStore, ReadModel};
@@ -344,6 +345,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
             .leaving(config.disk_reserve_bytes.saturating_add(config.disk_safety_bytes)),
         credentials,
         notices,
+        outward: Outward::new(&config.webhook_networks),
         authority: Arc::new(authority),
         public_url: config.public_url.clone(),
         logins: Arc::new(LoginGuard::default()),

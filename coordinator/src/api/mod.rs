@@ -55,6 +55,7 @@ use crate::access::{
 use crate::broker::DoorCounts;
 use crate::fleet_link::Counts;
 use crate::notify::Book;
+use crate::outward::Outward;
 use crate::pki::Pem;
 use crate::runner::Runner;
 use crate::scrub::ScrubStatus;
@@ -105,6 +106,8 @@ pub(crate) struct Api {
     pub(crate) gateway_networks: Arc<Vec<IpNet>>,
     /// Inboxes, and what could not be delivered.
     pub(crate) notices: Book,
+    /// Where webhooks may lead.
+    pub(crate) outward: Outward,
     /// Passwords that nobody may choose.
     pub(crate) breached: Breached,
     pub(crate) search: SearchIndex,

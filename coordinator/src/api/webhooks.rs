@@ -13,9 +13,9 @@ use super::gateways::Reason;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, id};
 use super::{Api, Problem};
-use crate::domain::Command;
 use crate::domain::access::Permission;
 use crate::domain::notice::{NoticeKind, Webhook};
+use crate::domain::{Command, Refusal};
 use crate::notify::new_webhook_secret;
 
 /// A program elsewhere that is to be told.
@@ -43,6 +43,8 @@ pub(crate) struct WebhookView {
     /// By which the receiver checks signatures (Standard Webhooks); shown now and never again.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
+    /// Why a delivery that still waits for it failed last; `null` if none has failed.
+    last_error: Option<String>,
 }
 
 fn view(id: &str, hook: &Webhook, secret: Option<String>) -> WebhookView {
@@ -52,6 +54,7 @@ fn view(id: &str, hook: &Webhook, secret: Option<String>) -> WebhookView {
         kinds: hook.kinds.clone(),
         hospital_ids: hook.hospitals.iter().map(ToString::to_string).collect(),
         secret,
+        last_error: None,
     }
 }
 
@@ -66,10 +69,14 @@ pub(super) async fn set(
 ) -> Result<axum::Json<WebhookView>, Problem> {
     let object = format!("webhook/{}", webhook.chars().take(64).collect::<String>());
     let caller = origin.need(&api, Permission::ManageUsers, "webhook.set", &object).await?;
-    let secret = new_webhook_secret().map_err(|e| Problem::internal("no randomness", &e))?;
-    let kept = api.credentials.keep(&secret).map_err(|e| Problem::internal("the secret cannot be kept", &e))?;
     let hospitals: BTreeSet<HospitalId> =
         new.hospital_ids.iter().map(|h| id("hospitalIds", h)).collect::<Result<_, _>>()?;
+    // A name is looked up when it is called; an address is known now.
+    if let Ok(url) = new.url.parse() {
+        api.outward.check_url(&url).map_err(|e| Refusal::invalid("url", e))?;
+    }
+    let secret = new_webhook_secret().map_err(|e| Problem::internal("no randomness", &e))?;
+    let kept = api.credentials.keep(&secret).map_err(|e| Problem::internal("the secret cannot be kept", &e))?;
     let kinds: BTreeSet<NoticeKind> = new.kinds.into_iter().collect();
     let set = Webhook {
         url: new.url,
@@ -96,7 +103,11 @@ pub(super) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Response, Problem> {
     origin.need(&api, Permission::ManageUsers, "webhook.list", "webhook").await?;
-    query.page("/api/v1/webhooks", &api.runner.state().webhooks, |_, _| true, |id, hook| view(id, hook, None))
+    let failing = api.notices.failing().map_err(|e| Problem::internal("the notices cannot be read", &e))?;
+    let hooks = api.runner.state().webhooks.clone();
+    let shown =
+        |id: &String, hook: &Webhook| WebhookView { last_error: failing.get(id).cloned(), ..view(id, hook, None) };
+    query.page("/api/v1/webhooks", &hooks, |_, _| true, shown)
 }
 
 /// Removes a webhook; what waits for it is given up.

@@ -10,13 +10,15 @@ use mdfm_shared::time::UtcMillis;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Delivery, Following, Told};
+use super::{Delivery, Following, Receiver, Told};
 use crate::store::open_or_anew;
 
 /// Notices kept in one inbox; the oldest go, and stay in the audit log.
 pub(crate) const INBOX_MAX: usize = 500;
 /// Given-up deliveries that are kept.
 const DEAD_MAX: usize = 10_000;
+/// Deliveries that are looked at for those that failed.
+const WAITING_LOOKED_AT_MAX: usize = 10_000;
 const CURSOR: &[u8] = b"cursor";
 
 /// The store; clones are the same one.
@@ -115,6 +117,20 @@ impl Book {
         Ok(due)
     }
 
+    /// Webhooks for which a delivery waits that has failed, and why it failed last.
+    pub(crate) fn failing(&self) -> io::Result<BTreeMap<String, String>> {
+        let mut failing = BTreeMap::new();
+        for row in self.rows::<Delivery>("queue/").take(WAITING_LOOKED_AT_MAX) {
+            let (_, delivery) = row?;
+            if let Receiver::Webhook(webhook) = delivery.receiver
+                && !delivery.last_error.is_empty()
+            {
+                failing.insert(webhook, delivery.last_error);
+            }
+        }
+        Ok(failing)
+    }
+
     /// It was delivered.
     pub(super) fn delivered(&self, id: &str, due_at: UtcMillis) -> io::Result<()> {
         self.db.remove(queue_key(due_at, id))?;
@@ -179,7 +195,6 @@ impl Book {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Receiver;
     use super::*;
     use crate::domain::notice::NoticeKind;
 
@@ -226,6 +241,13 @@ mod tests {
         let late = Delivery { attempts: 1, due_at: UtcMillis(500), ..delivery(20) };
         book.postpone("b", UtcMillis(20), &late).expect("writes");
         assert!(ids(499).is_empty());
+        let hook = Receiver::Webhook("siem".into());
+        let failed = Delivery { receiver: hook, last_error: "cannot be reached".into(), ..late.clone() };
+        let deliveries = vec![("c".to_owned(), failed.clone())];
+        book.take(601, Following { inbox: vec![], deliveries }).expect("takes");
+        assert_eq!(book.failing().expect("reads"), [("siem".to_owned(), "cannot be reached".to_owned())].into());
+        book.delivered("c", failed.due_at).expect("writes");
+        assert!(book.failing().expect("reads").is_empty());
         book.give_up("b", UtcMillis(500), &late).expect("writes");
         assert!(ids(9_999).is_empty());
         drop(book);
