@@ -8,7 +8,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::limits::TRUST_LIFETIME_DEFAULT_MS;
 use mdfm_shared::record::{decode_document, document_text};
 use mdfm_shared::sign::{Document, Signed};
-use mdfm_shared::trust::{Withdrawal, Withdrawals};
+use mdfm_shared::trust::{TrustRoot, Withdrawal, Withdrawals};
 use mdfm_shared::wire;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -111,14 +111,16 @@ pub(crate) enum Action {
 }
 
 /// The withdrawals that follow the ones that the coordinator holds, and the digest by which their signature is confirmed: of the
-/// manifest that is withdrawn; without one of the withdrawals before, or of nothing if they are the first.
+/// manifest that is withdrawn; without one of the withdrawals before, or of the newest trust root if they are the first.
 async fn next(client: &Client, firmware: &[String], reason: &str, days: u64) -> anyhow::Result<(Withdrawals, Shown)> {
     let trust = client.get("/api/v1/trust").await?;
     let signed = trust["withdrawals"].as_str().map(|frame| decode_document::<Withdrawals>("withdrawals", frame));
     let signed = signed.transpose()?;
     let held = signed.as_ref().map(Signed::decode_unverified).transpose()?;
-    let before = signed.map_or(Digest::of(&[]), |s| s.digest());
-    let (mut confirmed, mut digest_of) = (before, "SHA-256 of the withdrawals before");
+    let (mut confirmed, mut digest_of) = match &signed {
+        Some(signed) => (signed.digest(), "SHA-256 of the withdrawals before"),
+        None => (newest_root(&trust)?, "digest of the newest trust root (these are the first withdrawals)"),
+    };
     let at = now();
     let mut releases = held.as_ref().map(|h| h.releases.clone()).unwrap_or_default();
     for id in firmware {
@@ -142,6 +144,13 @@ async fn next(client: &Client, firmware: &[String], reason: &str, days: u64) -> 
         held.map(|held| Before { source: format!("withdrawals {} of the coordinator", held.version), document: held });
     let shown = Shown { digest_of, ..weighed(&document, confirmed, before.as_ref()) };
     Ok((document, shown))
+}
+
+/// The digest of the newest trust root in the coordinator's answer.
+fn newest_root(trust: &Value) -> anyhow::Result<Digest> {
+    let newest = trust["roots"].as_array().and_then(|roots| roots.last()?.as_str());
+    let newest = newest.context("the coordinator has no trust root yet; publish it first (mdfmctl trust publish)")?;
+    Ok(decode_document::<TrustRoot>("trust root", newest)?.digest())
 }
 
 /// What a document says, one line for each release.
@@ -178,6 +187,10 @@ pub(crate) async fn sign_next(
     }
     let named: Vec<String> = firmware.map(str::to_owned).into_iter().collect();
     let (document, shown) = next(client, &named, reason, days).await?;
+    // Scripts may still name the digest of nothing, which was asked for before the first withdrawals.
+    let is_first = document.version == 1 && firmware.is_none();
+    let nothing = signature.confirmation.digest.filter(|digest| is_first && *digest == Digest::of(&[]));
+    let shown = Shown { digest: nothing.unwrap_or(shown.digest), ..shown };
     signature.confirmation.ask(&shown)?;
     let body = json!({ "firmwareId": firmware, "reason": reason, "days": days });
     if let Some(view) = signature.with_kept_key(client, "/api/v1/trust/withdrawals/signature", body).await? {

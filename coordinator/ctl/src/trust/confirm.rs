@@ -55,15 +55,16 @@ impl Shown {
 
     /// The text for people, at most 100 columns wide.
     pub(crate) fn text(&self) -> String {
-        let Self { title, digest, digest_of, lines, marks: Marks { weaker, changed }, compared_with } = self;
+        let Self { title, digest, digest_of, lines, marks: Marks { weaker, changed, warnings }, compared_with } = self;
         let mut text = vec![title.clone(), format!("{digest_of} {digest}")];
         text.extend(describe::render(lines));
         match compared_with {
             Some(what) => text.push(format!("compared with {}", describe::escape(what))),
-            None if !changed.is_empty() => text.push("beside the fields".into()),
+            None if !changed.is_empty() || !warnings.is_empty() => text.push("beside the fields".into()),
             None => {}
         }
         text.extend(changed.iter().flat_map(|c| describe::marked("CHANGED:", c)));
+        text.extend(warnings.iter().flat_map(|w| describe::marked("WARNING:", w)));
         text.extend(weaker.iter().flat_map(|w| describe::marked("WEAKER: ", w)));
         text.join("\n")
     }
@@ -177,7 +178,7 @@ mod tests {
     use super::*;
 
     fn shown(weaker: &[&str]) -> Shown {
-        let marks = Marks { weaker: weaker.iter().map(|w| (*w).to_owned()).collect(), changed: Vec::new() };
+        let marks = Marks { weaker: weaker.iter().map(|w| (*w).to_owned()).collect(), ..Marks::default() };
         let line = Line { depth: 0, label: "version".into(), value: "1".into() };
         Shown {
             title: "trust root 1".into(),

@@ -77,12 +77,12 @@ fn exact(ms: u64) -> String {
     unit.map_or_else(|| count(ms, "millisecond"), |(unit, name)| count(ms / unit, name))
 }
 
-/// A duration in hours, exact, for windows that people name in hours.
+/// A duration that people name in hours, exact: smaller ones in smaller units, and beside one of many hours how long that is.
 pub(crate) fn hours(ms: u64) -> String {
-    if ms.is_multiple_of(HOUR_MS) {
-        count(ms / HOUR_MS, "hour")
-    } else {
-        format!("{:.2} hours ({} ms)", ms as f64 / HOUR_MS as f64, grouped(ms))
+    match ms.is_multiple_of(HOUR_MS) {
+        true if ms >= 10 * DAY_MS => format!("{} ({})", count(ms / HOUR_MS, "hour"), span(ms)),
+        true => count(ms / HOUR_MS, "hour"),
+        false => exact(ms),
     }
 }
 

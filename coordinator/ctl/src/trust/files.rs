@@ -8,7 +8,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::decode_document;
 use mdfm_shared::sign::{KeyId, KeySet, PublicKey, SecretKey, SignError, Signed};
-use mdfm_shared::trust::{Approval, RollbackOrder, Roster, TrustRoot, TrustedRoot, Validation, Withdrawals};
+use mdfm_shared::trust::{Approval, RoleKeys, RollbackOrder, Roster, TrustRoot, TrustedRoot, Validation, Withdrawals};
 use mdfm_shared::wire;
 use serde_json::{Value, json};
 
@@ -255,6 +255,13 @@ impl Compare {
         Client::open(session).ok()?.get("/api/v1/trust").await.ok()
     }
 
+    /// The newest trust root of the coordinator; `None` without a session.
+    async fn newest_root(session: &Path) -> Option<TrustRoot> {
+        let held = Self::held(session).await?;
+        let newest = held["roots"].as_array()?.last()?.as_str()?;
+        decode_document::<TrustRoot>("trust root", newest).ok()?.decode_unverified().ok()
+    }
+
     fn file(&self) -> Option<String> {
         self.previous.as_ref().map(|file| file.display().to_string())
     }
@@ -332,16 +339,75 @@ pub(super) async fn co_sign(
     let mut document = Trusted::read_as(file, compare.kind)?;
     let secrets = key_files.iter().map(|key| keys::secret(key)).collect::<anyhow::Result<Vec<_>>>()?;
     let shown = document.show(session, compare).await?;
+    let root = Compare::newest_root(session).await;
+    let needed = Needed::of(&document, root.as_ref())?;
+    let unfit = needed.as_ref().map(|n| n.unfit(secrets.iter().map(|key| key.public().id()))).unwrap_or_default();
+    unfit.iter().for_each(mdfm_service::output::notes);
     confirmation.ask(&shown)?;
     // The bytes that were shown are signed, whatever happened to the file meanwhile.
     secrets.iter().for_each(|key| document.add_signature(key));
     document.write(file)?;
     let (kind, digest) = (document.kind_name(), document.digest());
-    let signers: Vec<String> = document.signers().iter().map(ToString::to_string).collect();
-    out.answer(&document.view(&shown)?, || {
-        format!("{kind} {digest} signed; signatures by the keys of id {}", signers.join(", "))
+    let signers = document.signers();
+    let mut view = document.view(&shown)?;
+    view["warnings"] = json!(unfit);
+    out.answer(&view, || {
+        let ids: Vec<String> = signers.iter().map(ToString::to_string).collect();
+        let mut lines = vec![format!("{kind} {digest} signed; signatures by the keys of id {}", ids.join(", "))];
+        lines.extend(needed.iter().map(|needed| needed.text(&signers)));
+        lines.join("\n")
     });
     Ok(())
+}
+
+/// The signatures that a document needs under a trust root.
+pub(super) struct Needed {
+    role: &'static str,
+    root_version: u64,
+    threshold: u16,
+    keys: Vec<KeyId>,
+}
+
+impl Needed {
+    /// `None` if no trust root decides it, or none is at hand.
+    pub(super) fn of(document: &Trusted, newest: Option<&TrustRoot>) -> anyhow::Result<Option<Self>> {
+        let of = |role, root: &TrustRoot, held: &RoleKeys| {
+            let keys = held.keys.iter().map(PublicKey::id).collect();
+            Self { role, root_version: root.version, threshold: held.threshold, keys }
+        };
+        Ok(match (document, newest) {
+            (Trusted::Root(signed), newest) => {
+                let root = signed.decode_unverified()?;
+                // The owners of the keys before sign the next root too.
+                let earlier = newest.into_iter().flat_map(|held| held.root.keys.iter().map(PublicKey::id));
+                let own = of("root", &root, &root.root);
+                Some(Self { keys: own.keys.iter().copied().chain(earlier).collect(), ..own })
+            }
+            (Trusted::Roster(_), Some(root)) => Some(of("registrar", root, &root.registrar)),
+            (Trusted::Manifest(_), Some(root)) => Some(of("release", root, &root.release)),
+            _ => None,
+        })
+    }
+
+    /// A sentence for each key whose signature does not count.
+    pub(super) fn unfit(&self, keys: impl Iterator<Item = KeyId>) -> Vec<String> {
+        let Self { role, root_version, .. } = self;
+        let unfit = keys.filter(|id| !self.keys.contains(id));
+        unfit
+            .map(|id| format!("the key of id {id} is not of the {role} role of trust root {root_version}: under it its signature does not count"))
+            .collect()
+    }
+
+    /// What is needed, and how much of it is there.
+    pub(super) fn text(&self, signers: &[KeyId]) -> String {
+        let Self { role, root_version, threshold, keys } = self;
+        let found = keys.iter().filter(|id| signers.contains(id)).count();
+        let ids: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        let ids = ids.join(", ");
+        format!(
+            "signatures of the {role} role of trust root {root_version}: {threshold} needed, {found} found; its keys have the ids {ids}"
+        )
+    }
 }
 
 /// Writes a new document: without keys unsigned, for `trust sign`; with keys after it was shown and confirmed.

@@ -303,18 +303,23 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
         Action::Verify { roots, pin, roster } => files::verify(out, &roots, pin, roster.as_deref()),
         Action::Publish { file, reason, force, confirmation } => {
             let client = Client::open(session)?;
+            let mut warnings = Vec::new();
             match Trusted::read(&file)? {
                 Trusted::Root(root) => {
                     client.post("/api/v1/trust/roots", &json!({ "document": document_text(&root) })).await?;
                 }
                 Trusted::Roster(roster) => {
                     publish_roster(&client, &roster, reason.as_deref(), force, &confirmation).await?;
+                    warnings = weaker::unheld_roles(&roster.decode_unverified()?, now());
                 }
                 other => {
                     bail!("{} is a {}, which is not published with this command", file.display(), other.kind_name())
                 }
             }
-            out.answer(&json!({ "published": file }), || format!("published {}", file.display()));
+            out.answer(&json!({ "published": file, "warnings": warnings }), || {
+                let warnings: String = warnings.iter().map(|w| format!("\nwarning: {w}")).collect();
+                format!("published {}{warnings}", file.display())
+            });
             Ok(())
         }
         Action::Show => {

@@ -1,8 +1,6 @@
 //! What is weaker in a document than in the one before it, or than the rules of this product. Each document is taken apart
 //! without `..`: a field that is added to it does not compile until somebody decided what makes it weaker.
 
-use std::collections::BTreeSet;
-
 use mdfm_shared::limits::TRUST_LIFETIME_DEFAULT_MS;
 use mdfm_shared::sign::PublicKey;
 use mdfm_shared::time::UtcMillis;
@@ -29,6 +27,9 @@ pub(crate) struct Marks {
     pub(crate) weaker: Vec<String>,
     /// Different from the document before, and not weaker as such.
     pub(crate) changed: Vec<String>,
+    /// What can no longer be done under it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Marks {
@@ -217,14 +218,16 @@ impl Weigh for Roster {
                 ));
             }
         }
-        for role in Role::ALL {
-            let people: BTreeSet<_> = self.holders(role, now);
-            if people.is_empty() {
-                marks.changed(format!("nobody can sign as {role} today"));
-            }
-        }
+        marks.warnings = unheld_roles(self, now);
         marks
     }
+}
+
+/// The roles in which nobody on a roster can sign, and what that stops.
+pub(crate) fn unheld_roles(roster: &Roster, now: UtcMillis) -> Vec<String> {
+    let is_unheld = |role: &Role| roster.holders(*role, now).is_empty();
+    let unheld = Role::ALL.into_iter().filter(is_unheld);
+    unheld.map(|role| format!("nobody can sign as {role} today: what needs a signature in that role waits")).collect()
 }
 
 impl Weigh for Withdrawals {

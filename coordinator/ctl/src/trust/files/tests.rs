@@ -78,7 +78,7 @@ fn sec_6_every_field_of_a_root_is_shown() {
         "1 must have cosigned the log; 1 named",
         "Clinical, QA, Regulatory",
         "emergency release     Clinical, Regulatory",
-        "1.50 hours (5,400,000 ms) between first and last approval",
+        "90 minutes between first and last approval",
         "far beyond the year 9999",
         "log.example+",
     ] {
@@ -107,7 +107,7 @@ fn sec_6_a_weak_policy_is_marked() {
         "the trust root lasts 31,001 years",
         "standard and recall releases need no approval of QA, Regulatory; the rule demands it",
         "emergency releases need no approval of Regulatory any more",
-        "emergency approvals may lie 271,560,000 hours apart; the rule is 4 hours",
+        "emergency approvals may lie 271,560,000 hours (31,000 years) apart; the rule is 4 hours",
     ] {
         assert!(marks.weaker.iter().any(|w| w.contains(words)), "{words}: {marks:?}");
     }
@@ -171,6 +171,60 @@ fn sec_6_a_roster_shows_people_and_what_changed() {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'));
+}
+
+/// Whoever signs with another key reads so before, and what is needed afterwards.
+#[test]
+fn sec_6_a_key_of_another_role_is_named() {
+    let key = |n: u8| mdfm_shared::fixture::key(n).public().id();
+    let roster = Trusted::Roster(signed(&roster(), &[11]));
+    assert!(Needed::of(&roster, None).expect("decodes").is_none(), "without a root nothing is known");
+    let needed = Needed::of(&roster, Some(&root(1))).expect("decodes").expect("the root decides it");
+    assert!(needed.unfit([key(11)].into_iter()).is_empty());
+    let unfit = needed.unfit([key(11), key(22)].into_iter());
+    assert_eq!(unfit.len(), 1);
+    assert!(
+        unfit[0].contains(&key(22).to_string()) && unfit[0].contains("registrar role of trust root 1"),
+        "{unfit:?}"
+    );
+    let text = |signers: &[KeyId]| needed.text(signers);
+    assert!(text(&[key(22)]).contains("1 needed, 0 found") && text(&[key(22)]).contains(&key(11).to_string()));
+    assert!(text(&[key(11), key(22)]).contains("1 needed, 1 found"));
+    // The owners of the root before sign the next one too.
+    let next = TrustRoot { root: role(&[4, 5], 2), ..root(2) };
+    let next = Needed::of(&Trusted::Root(signed(&next, &[])), Some(&root(1))).expect("decodes").expect("a root");
+    assert!(next.unfit([1, 2, 3, 4, 5].map(key).into_iter()).is_empty());
+    assert_eq!(next.unfit([key(11)].into_iter()).len(), 1);
+    let order = Trusted::RollbackOrder(signed(&order(), &[]));
+    assert!(Needed::of(&order, Some(&root(1))).expect("decodes").is_none(), "the roster decides that");
+}
+
+#[test]
+fn sec_5_a_role_that_nobody_has_is_warned_of() {
+    let mut before = roster();
+    before.entries.iter_mut().for_each(|e| (e.valid_from, e.valid_until) = (NOW, now().plus_ms(86_400_000)));
+    assert_eq!(super::super::weaker::unheld_roles(&before, now()), Vec::<String>::new());
+    let mut after = Roster { version: 2, ..before.clone() };
+    for entry in after.entries.iter_mut().filter(|e| e.roles.contains(&Role::Qa)) {
+        entry.revoked = Some(Revocation { at: NOW, log_size: 0 });
+    }
+    let text = text(&after, Some(before));
+    assert!(text.contains("WARNING: nobody can sign as QA today: what needs a signature in that role waits"), "{text}");
+}
+
+#[test]
+fn sec_6_durations_are_shown_in_a_unit_that_says_something() {
+    const HOUR_MS: u64 = 3_600_000;
+    for (ms, shown) in [
+        (1, "1 millisecond"),
+        (1_000, "1 second"),
+        (90 * 60_000, "90 minutes"),
+        (HOUR_MS, "1 hour"),
+        (4 * HOUR_MS, "4 hours"),
+        (271_746_000 * HOUR_MS, "271,746,000 hours (31,021 years)"),
+    ] {
+        assert_eq!(describe::hours(ms), shown);
+    }
 }
 
 #[test]
