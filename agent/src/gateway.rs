@@ -3,6 +3,7 @@
 
 mod budget;
 mod chain;
+mod clock;
 mod devices;
 mod observation;
 mod on_site;

@@ -232,6 +232,8 @@ impl Agent {
             Request::Rollback { device, reason } => gateway.on_site(now, &device, OnSite::RollBack(reason), uid)?,
             Request::Logs { device, limit } => Ok((String::new(), gateway.recent(device.as_ref(), limit))),
             Request::SelfTest => Ok((String::new(), self.self_test(now))),
+            Request::Clock => Ok((String::new(), gateway.clock(now))),
+            Request::AcceptClock { reason } => gateway.accept_clock(now, &reason, uid)?,
             Request::ImportDocument(document) => match STANDARD.decode(&document.payload) {
                 Ok(payload) => gateway.import(now, &document.topic, &payload, uid)?,
                 Err(_) => Err(format!("{}: the payload is no base64", document.topic)),

@@ -15,6 +15,9 @@ use crate::store::{Store, StoreError, Write};
 const KEY: &str = "clock";
 /// A wall clock that moves by more than this against the monotonic one has jumped.
 const JUMP_MS: u64 = 60_000;
+/// The longest time that the monotonic clock proves between two commits. A gateway at work commits far more often; a monotonic clock that jumps by
+/// years (a hypervisor, a debugger) must not move the proved mark by as much.
+const STEP_MAX_MS: u64 = 30 * 86_400_000;
 
 /// What outlives the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -51,7 +54,9 @@ impl TrustedTime {
     fn proved(&self, now: Now) -> UtcMillis {
         match self.kept.proved {
             UtcMillis(0) => UtcMillis(0),
-            proved if self.kept.boot == self.boot => proved.plus_ms(now.mono.since_ms(self.kept.counted_at)),
+            proved if self.kept.boot == self.boot => {
+                proved.plus_ms(now.mono.since_ms(self.kept.counted_at).min(STEP_MAX_MS))
+            }
             proved => proved,
         }
     }
@@ -106,6 +111,14 @@ impl TrustedTime {
             "this gateway's clock had once stood at {was}; a newly signed document shows that it is {}",
             now.utc
         ))
+    }
+
+    /// Somebody with authority over the gateway vouches for its clock: both marks are set to it, to be committed. Returns the mark that was.
+    pub(crate) fn reset(&mut self, now: Now) -> UtcMillis {
+        let was = self.mark(now);
+        self.count(now);
+        (self.kept.proved, self.kept.clock) = (now.utc, now.utc);
+        was
     }
 
     /// The marks as they are written with a commit of anything else.
@@ -186,6 +199,33 @@ mod tests {
         let stopped = at(10 * DAY_MS, T);
         assert_eq!(time.trusted(stopped).utc, T.plus_ms(10 * DAY_MS));
         assert!(!time.is_trusted(stopped));
+    }
+
+    #[test]
+    fn sec_13_a_monotonic_clock_that_jumps_proves_a_month() {
+        let (store, mut time) = proved();
+        let leapt = at(57 * 365 * DAY_MS, T.plus_ms(1_000));
+        assert_eq!(time.trusted(leapt).utc, T.plus_ms(STEP_MAX_MS));
+        time.verified(leapt, T);
+        assert_eq!(time.trusted(at(leapt.mono.0 + 5, leapt.utc)).utc, T.plus_ms(STEP_MAX_MS + 5), "and counts on");
+        assert_eq!(load(&store, 1).trusted(leapt).utc, T.plus_ms(STEP_MAX_MS), "after a restart too");
+    }
+
+    #[test]
+    fn sec_13_a_person_sets_a_mark_far_ahead_back_to_the_clock() {
+        let (mut store, mut time) = proved();
+        for n in 1..=100 {
+            time.verified(at(n * 365 * DAY_MS, T), T);
+        }
+        let good = at(100 * 365 * DAY_MS + 1, T.plus_ms(5_000));
+        assert!(!time.is_trusted(good) && time.verified(good, T.plus_ms(5_000)).is_none(), "no document ends it");
+        let was = time.reset(good);
+        assert!(was > T.plus_ms(100 * STEP_MAX_MS));
+        store.commit(vec![time.commit(good)]).expect("commits");
+        for time in [&time, &load(&store, 1), &load(&store, 2)] {
+            assert!(time.is_trusted(good) && time.trusted(good) == good);
+            assert!(!time.is_trusted(at(good.mono.0, ago(2 * HOUR_MS))), "a clock behind that is seen again");
+        }
     }
 
     #[test]

@@ -19,11 +19,11 @@ fn device(n: u8) -> DeviceId {
     format!("DEV-{n}").parse().expect("a good id")
 }
 
-fn now(ms: u64) -> Now {
+pub(super) fn now(ms: u64) -> Now {
     Now { mono: MonotonicMs(1_000 + ms), utc: UtcMillis(T0 + ms) }
 }
 
-fn start(dir: &Path, at: Now) -> Gateway<LogStore> {
+pub(super) fn start(dir: &Path, at: Now) -> Gateway<LogStore> {
     let disk: DiskHandle = Arc::new(Real);
     let store = LogStore::open(&disk, dir).expect("opens");
     let who = Who {
@@ -38,7 +38,7 @@ fn start(dir: &Path, at: Now) -> Gateway<LogStore> {
     Gateway::start(who, store, seats, [1; 16], at).expect("starts")
 }
 
-fn enrolled(dir: &Path) {
+pub(super) fn enrolled(dir: &Path) {
     let disk: DiskHandle = Arc::new(Real);
     let root = signed_root();
     let writes = Trust::enrol(&[wire::encode(&root)], root.digest()).expect("a good root");
@@ -74,7 +74,7 @@ fn resident() -> u64 {
 }
 
 /// Takes everything that the gateway would send, acknowledging it as it comes.
-fn drain(gateway: &mut Gateway<LogStore>, mut at: Now) -> Vec<Event> {
+pub(super) fn drain(gateway: &mut Gateway<LogStore>, mut at: Now) -> Vec<Event> {
     gateway.link_up(at);
     let (mut events, mut next) = (Vec::new(), 1);
     for _ in 0..100_000 {

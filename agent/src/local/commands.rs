@@ -78,6 +78,16 @@ pub(crate) enum Action {
     },
     /// Asks the running agent whether it can do its work: clock, disk, certificate, line, devices. Fails if it cannot.
     Selftest,
+    /// Takes the gateway's clock as right where a wrong one once stood far ahead, which the gateway remembers: for root alone. It asks first, and the
+    /// vendor is informed. Set the clock before (timedatectl).
+    AcceptClock {
+        /// Who compared the clock, and with what.
+        #[arg(long)]
+        reason: String,
+        /// Do it without asking; for scripts.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// How to print.
@@ -183,6 +193,11 @@ pub(crate) fn run(state_dir: &Path, action: Action, output: Output) -> anyhow::R
         Action::Logs { device, limit } => {
             let (_, data) = ask(&Request::Logs { device, limit })?;
             output.rows(&data, &[("TIME", "/at"), ("DEVICE", "/device"), ("EVENT", "/event"), ("DETAIL", "/detail")]);
+            Ok(())
+        }
+        Action::AcceptClock { reason, yes } => {
+            let (message, data) = super::clock::accept(state_dir, reason, yes)?;
+            output.message(&message, &data);
             Ok(())
         }
         Action::Selftest => {

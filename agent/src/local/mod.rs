@@ -3,6 +3,7 @@
 //! and what was done is reported upstream under that user.
 
 mod bundle;
+mod clock;
 mod commands;
 
 use std::collections::BTreeSet;
@@ -61,6 +62,10 @@ pub(crate) enum Request {
     Logs { device: Option<DeviceId>, limit: usize },
     /// Whether the gateway can do its work.
     SelfTest,
+    /// What the clock says, and the latest time that was seen.
+    Clock,
+    /// The clock is right, although a later time was seen.
+    AcceptClock { reason: String },
     /// A document from a bundle, as if it had come as a message.
     ImportDocument(Document),
     /// A proof from a bundle; answers the question that a document raised.

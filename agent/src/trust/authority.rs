@@ -292,9 +292,12 @@ impl Trust {
         let mut bars = Vec::new();
         let behind_ms = now.since_ms(wall);
         if behind_ms > CLOCK_TOLERANCE_MS {
-            let minutes = behind_ms / 60_000;
+            let behind = match behind_ms / 60_000 {
+                minutes if minutes < 2 * 1_440 => format!("{minutes} minutes"),
+                minutes => format!("{} days", minutes / 1_440),
+            };
             let text = format!(
-                "the clock says {wall}, {minutes} minutes before {now}, which this gateway has already seen; set the clock (timedatectl)"
+                "the clock says {wall}, {behind} before {now}, which this gateway has already seen; set the clock (timedatectl), or, if it is right, have root accept it (mdfm-agent accept-clock)"
             );
             bars.push((Bar::ClockBehind, text));
         }
