@@ -684,14 +684,18 @@ impl State {
                     let before = device.install.as_ref().filter(|i| i.manifest == *manifest);
                     before.and_then(|i| i.confirmed_at).unwrap_or(event.at)
                 });
-                device.install = Some(Install {
+                // One that was never begun here takes nothing from what is known of another.
+                let is_of_another = |i: &Install| i.manifest != *manifest && i.state.is_settled();
+                let keeps = *state == InstallState::Idle && device.install.as_ref().is_some_and(is_of_another);
+                let install = Install {
                     state: *state,
                     manifest: *manifest,
                     detail: detail.clone(),
                     since: event.at,
                     rollback_ms,
                     confirmed_at,
-                });
+                };
+                device.install = device.install.take().filter(|_| keeps).or(Some(install));
                 if let Some(held) = self.deployments.get_mut(deployment) {
                     held.report_state(at, id, *state, detail);
                     if !held.is_active() && held.devices.get(id).is_some_and(|p| !p.is_moved()) {

@@ -409,8 +409,10 @@ impl Oracle {
             "DESIGN 10.5: {device} runs {running}, the log says {known:?} ({state:?}, its gateway {own:?})"
         );
         // A gateway that forgot an installation has nothing to say of it, and one that refused a release returns to what it confirmed before.
-        let returned =
-            own == InstallState::Confirmed && matches!(state, Some(InstallState::Failed | InstallState::Idle));
+        // One that never began what is called back says so, whatever stands there of an earlier release.
+        let has_ended = matches!(own, InstallState::Confirmed | InstallState::Failed | InstallState::RolledBack);
+        let returned = has_ended && state == Some(InstallState::Idle)
+            || own == InstallState::Confirmed && state == Some(InstallState::Failed);
         must!(
             own == InstallState::Idle || returned || state == Some(own),
             "DESIGN 10.5: the installation of {device} is {own:?}, the log says {state:?}"
