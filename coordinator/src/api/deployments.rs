@@ -83,7 +83,7 @@ pub(crate) struct DeviceProgressView {
     left_by_order: bool,
     /// Called back, and refused: it waits for a rollback order.
     stays: bool,
-    /// What it needs to go back, where it was called back and stays.
+    /// What it needs to go back, where it was ordered back and stays.
     return_need: Option<String>,
     firmware_version: String,
     rollback_ms: Option<u64>,
@@ -414,7 +414,12 @@ fn waiting(
             all.push(WaitingView { held_devices, ..decision });
         }
         Status::RollingBack { .. } | Status::Aborting { .. } => {
-            all.push(view("devices", None, &[], vec!["each gateway reports its devices back, or needs hands".into()]));
+            all.push(view(
+                "devices",
+                None,
+                &[],
+                vec!["each gateway reports its devices back, or that one needs manual intervention".into()],
+            ));
         }
         Status::Running => {
             if let Some((phase, spec)) = phase {
@@ -545,6 +550,7 @@ pub(super) fn find(api: &Api, caller: &Caller, id: &DeploymentId) -> Result<axum
     Ok(axum::Json(view(&state, id, held, own)))
 }
 
+/// A parameter of another name is refused: a misspelt `dryRun` must not start the deployment.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CreateQuery {
@@ -566,8 +572,9 @@ pub(super) async fn create(
     Json(new): Json<DeploymentJson>,
 ) -> Result<Response, Problem> {
     let caller = origin.need(&api, Permission::Deploy, "deployment.create", "deployment").await?;
+    let is_dry = query.dry_run || new.is_dry_run();
     let request = new.parse(query.firmware_id.as_deref())?;
-    if query.dry_run {
+    if is_dry {
         let (state, nowhere) = (api.runner.state(), id("deployment", "dry-run")?);
         // The time that the act itself would be decided at.
         let now = state.not_before(clock::now());
@@ -698,6 +705,9 @@ pub(crate) struct RollbackOrder {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     cause: Option<OrderedBack>,
+    /// The same as `dryRun` in the query. Tools give it here: a coordinator that does not know it refuses it and does nothing.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 impl RollbackOrder {
@@ -757,6 +767,7 @@ impl RollbackPreview {
     }
 }
 
+/// A parameter of another name is refused: a misspelt `dryRun` must not carry the act out.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct DryRunQuery {
@@ -777,7 +788,7 @@ pub(super) async fn roll_back(
     Json(order): Json<RollbackOrder>,
 ) -> Result<Response, Problem> {
     let cause = order.cause.unwrap_or(OrderedBack::Safety);
-    if query.dry_run {
+    if query.dry_run || order.dry_run {
         let object = format!("deployment/{deployment}");
         let caller = origin.need(&api, Permission::RollBack, "deployment.rollback", &object).await?;
         let id: DeploymentId = id("deployment", &deployment)?;
@@ -893,5 +904,21 @@ mod tests {
             )
             .is_empty()
         );
+    }
+
+    #[test]
+    fn cli_2_a_misspelt_dry_run_is_refused() {
+        let query = |text: &str| serde_urlencoded::from_str::<DryRunQuery>(text).map(|query| query.dry_run);
+        assert_eq!((query("dryRun=true"), query("")), (Ok(true), Ok(false)));
+        for bad in ["dryrun=true", "dry_run=true", "dryRun=yes", "dryRun=true&x=1"] {
+            assert!(query(bad).is_err(), "{bad}");
+            assert!(serde_urlencoded::from_str::<CreateQuery>(bad).is_err(), "{bad}");
+        }
+        assert!(
+            serde_urlencoded::from_str::<CreateQuery>("firmwareId=FW-1&dryRun=true").is_ok_and(|query| query.dry_run)
+        );
+        let order = |text: &str| serde_json::from_str::<RollbackOrder>(text).map(|order| order.dry_run);
+        assert!(order(r#"{"reason":"x","dryRun":true}"#).expect("JSON"));
+        assert!(!order(r#"{"reason":"x"}"#).expect("JSON") && order(r#"{"reason":"x","dryrun":true}"#).is_err());
     }
 }

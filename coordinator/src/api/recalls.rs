@@ -67,6 +67,9 @@ pub(crate) struct NewRecall {
     all_releases: bool,
     action: RecallAction,
     reason: String,
+    /// The same as `dryRun` in the query. Tools give it here: a coordinator that does not know it refuses it and does nothing.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 /// A recall without a criterion withdraws every release of a model at once: that is asked for in so many words, or not at all.
@@ -306,7 +309,7 @@ pub(super) async fn open(
     }
     let (preview_of, action) = (criteria.clone(), new.action);
     let command = Command::OpenRecall { recall: recall.clone(), criteria, action, reason: new.reason };
-    if query.dry_run {
+    if query.dry_run || new.dry_run {
         let state = api.runner.state();
         let now = state.not_before(clock::now());
         let proposals = domain::decide(&state, now, &caller.actor, &command)?;

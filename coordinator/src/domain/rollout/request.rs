@@ -101,6 +101,9 @@ pub(crate) struct DeploymentJson {
     /// The digest that a dry run showed; refused if the plan would be another one now.
     #[serde(default)]
     plan_digest: Option<String>,
+    /// The same as `dryRun` in the query. Tools give it here: a coordinator that does not know it refuses it and does nothing.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -345,6 +348,11 @@ fn word<T>(field: &str, text: Option<&str>, words: [(&str, T); 2]) -> Result<T, 
 }
 
 impl DeploymentJson {
+    /// Whether the plan is only to be shown.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
     fn strategy(&self) -> Result<Strategy, Refusal> {
         match self.strategy.as_str() {
             "Progressive" | "ProgressiveHospital" => Ok(Strategy::Progressive),

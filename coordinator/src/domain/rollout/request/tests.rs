@@ -19,6 +19,13 @@ fn cli_1_two_releases_in_one_request_are_refused() {
     assert_eq!(json.parse(None).expect("named once").firmware.as_str(), "FW-2");
 }
 
+#[test]
+fn cli_2_a_plan_may_say_that_it_is_a_dry_run() {
+    let is_dry = |text: &str| serde_json::from_str::<DeploymentJson>(text).expect("JSON").is_dry_run();
+    assert!(is_dry(r#"{ "strategy": "Progressive", "dryRun": true }"#));
+    assert!(!is_dry(r#"{ "strategy": "Progressive" }"#));
+}
+
 /// Both spellings, letter by letter as the seed documents write them.
 #[test]
 fn seed_api_deployments_are_taken_as_the_seed_writes_them() {
