@@ -52,7 +52,7 @@ enum Action {
         device: DeviceId,
     },
     /// Asks a device, or the tool in front of it, everything that the agent will rely on, and says where it falls short. For makers
-    /// of devices, on a bench: it installs the image for good. No agent may run meanwhile.
+    /// of devices, on a bench: it installs the image permanently. No agent may run meanwhile.
     Conformance {
         /// The device, as it stands in the configuration.
         device: DeviceId,

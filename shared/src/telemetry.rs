@@ -37,7 +37,7 @@ pub enum InstallState {
     RollingBack,
     /// Runs the last good firmware again, proved by its measured digest.
     RolledBack,
-    /// Could not be shown to run good firmware: needs hands.
+    /// Could not be shown to run good firmware: needs manual intervention.
     RollbackFailed,
 }
 

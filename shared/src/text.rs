@@ -143,6 +143,23 @@ pub fn csv_cell(text: &str) -> String {
     }
 }
 
+/// A number of things in words: `1 device`, `2 devices`, `3 batches of telemetry`.
+pub fn count(n: impl TryInto<u64>, one: &str) -> String {
+    let n = n.try_into().unwrap_or(u64::MAX);
+    if n == 1 { format!("1 {one}") } else { format!("{n} {}", plural(one)) }
+}
+
+/// The plural of an English noun as regular as ours are; what stands behind ` of ` is its attribute.
+fn plural(one: &str) -> String {
+    let (noun, attribute) = one.split_at(one.find(" of ").unwrap_or(one.len()));
+    let is_after_consonant = |stem: &&str| !stem.ends_with(['a', 'e', 'i', 'o', 'u']);
+    match noun.strip_suffix('y').filter(is_after_consonant) {
+        Some(stem) => format!("{stem}ies{attribute}"),
+        None if noun.ends_with(['h', 's', 'x']) => format!("{noun}es{attribute}"),
+        None => format!("{noun}s{attribute}"),
+    }
+}
+
 /// Cuts a text after `chars` characters.
 pub fn clip(text: &mut String, chars: usize) {
     // A text of so few bytes has no more characters.
@@ -187,6 +204,15 @@ mod tests {
             assert_eq!(printable(text), text);
         }
         assert_eq!(printable("a\u{1b}[31m\nb"), "a\\u{1b}[31m\\nb");
+    }
+
+    #[test]
+    fn cli_23_numbers_and_nouns_agree() {
+        let said = [0_u64, 1, 2].map(|n| count(n, "device"));
+        assert_eq!(said, ["0 devices", "1 device", "2 devices"]);
+        let said = ["batch", "entry", "key", "witness", "batch of telemetry", "day"].map(|one| count(3_usize, one));
+        assert_eq!(said, ["3 batches", "3 entries", "3 keys", "3 witnesses", "3 batches of telemetry", "3 days"]);
+        assert_eq!((count(1_u8, "entry"), count(-1, "entry")), ("1 entry".into(), format!("{} entries", u64::MAX)));
     }
 
     #[test]

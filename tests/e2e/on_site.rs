@@ -105,7 +105,7 @@ fn att_4_and_9_a_gateway_without_a_line_is_served_by_removable_media() {
         Ok((status["outboxDepth"] == 0 && status["devicesAttached"] == 1 && adopted == "idle").then_some(()))
     })
     .unwrap();
-    // The line goes, and with it the vendor for good, as far as this gateway can see.
+    // The line goes, and with it the vendor permanently, as far as this gateway can see.
     world.kill_coordinator();
     world.kill_agent(1);
     let identity = world.agent_state(1).join("identity.json");

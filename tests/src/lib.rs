@@ -26,7 +26,7 @@ use anyhow::bail;
 /// Looks until `look` gives a value; waits for a level, never for a moment.
 ///
 /// # Errors
-/// The time is over, or looking failed for good.
+/// The time is over, or looking failed permanently.
 pub fn wait_for<T>(
     what: &str,
     limit: Duration,

@@ -1,5 +1,5 @@
 //! Whether a device, or the adapter in front of it, does what `docs/device-protocol.md` asks: one suite for all kinds, which a maker runs
-//! against its own device or tool (`mdfm-agent conformance`). It installs the given image for good.
+//! against its own device or tool (`mdfm-agent conformance`). It installs the given image permanently.
 
 use std::time::Duration;
 
@@ -297,7 +297,10 @@ pub(crate) async fn run(
         Ok(_) => subject.see("the old firmware, permanent", boot, back).await,
         Err(error) => Err(error),
     };
-    if !note("rollback: the firmware before runs again, for good", returned.map(|r| format!("boot {}", r.boot_count))) {
+    if !note(
+        "rollback: the firmware before runs again, permanently",
+        returned.map(|r| format!("boot {}", r.boot_count)),
+    ) {
         return findings;
     }
     let nowhere = subject.refuses(Order::Rollback { sha256: Digest::of(b"another") }, "notStaged").await;

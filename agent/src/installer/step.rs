@@ -905,7 +905,9 @@ impl Installer {
             return true;
         }
         if now.mono.since_ms(since.at) >= ROLLBACK_LIMIT_MS {
-            let detail = format!("not shown to run the last good firmware after {ROLLBACK_LIMIT_MS} ms: needs hands");
+            let detail = format!(
+                "not shown to run the last good firmware after {ROLLBACK_LIMIT_MS} ms: needs manual intervention"
+            );
             self.enter(Phase::RollbackFailed, detail, step);
             return true;
         }

@@ -63,7 +63,7 @@ impl Identity {
         now_s >= validity.not_after_s - i64::from(days) * 86_400
     }
 
-    /// A new key and its certificate take the place of the old, for good when this returns.
+    /// A new key and its certificate take the place of the old, durably when this returns.
     pub(crate) fn renew(self, state_dir: &Path, key_pem: String, certificate_pem: String) -> anyhow::Result<Self> {
         let renewed = Self { certificate_pem, key_pem, ..self };
         // What cannot be used must not take the place of what can.

@@ -100,7 +100,7 @@ pub(crate) struct DeviceView {
     deployment_id: Option<String>,
     /// The open recall that concerns what it runs.
     recall_id: Option<String>,
-    /// When it was taken out of service for good.
+    /// When it was taken out of service permanently.
     retired_at: Option<String>,
     hardware_revision: Option<String>,
     /// The firmware that it is expected to run: registered, installed from here, or accepted.
@@ -516,7 +516,7 @@ pub(super) async fn show(
     Ok(tagged(&state, &format!("device/{device}"), view(&Sight::new(&api, &state), &device, found)))
 }
 
-/// Takes a device out of service for good; from then on the retention of its records runs.
+/// Takes a device out of service permanently; from then on the retention of its records runs.
 #[utoipa::path(post, path = "/api/v1/devices/{device}/retirement", request_body = Reason,
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn retire(

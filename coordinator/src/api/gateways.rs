@@ -198,7 +198,7 @@ pub(super) async fn issue_token(
     Ok((StatusCode::CREATED, axum::Json(TokenView { token: token.to_text(), expires_at: expires_at.to_string() })))
 }
 
-/// Revokes a gateway for good; its connections close at once.
+/// Revokes a gateway permanently; its connections close at once.
 #[utoipa::path(post, path = "/api/v1/gateways/{gateway}/revocation", request_body = Reason,
     responses((status = 204), (status = 409, body = Problem)))]
 pub(super) async fn revoke(

@@ -143,7 +143,7 @@ fn authority(registry: &mut Registry, state: &Fleet, now: UtcMillis) {
     );
     gauge(registry, "rollback_orders", "Rollback orders in force", state.authority.in_force(now).count());
     let waiting: u32 = state.deployments.values().map(|d| d.sum(|t| t.stays)).sum();
-    let help = "Devices that were called back and wait for a rollback order";
+    let help = "Devices that were ordered back and wait for a rollback order";
     gauge(registry, "devices_awaiting_order", help, waiting as usize);
     let behind = usize::try_from(state.last_record_at.since_ms(now) / 1_000).unwrap_or(usize::MAX);
     gauge(registry, "clock_behind_seconds", "Time by which the clock is behind the last record", behind);

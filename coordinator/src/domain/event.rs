@@ -284,7 +284,7 @@ pub(crate) enum Event {
         sequence: u64,
         digest: Digest,
     },
-    /// Out of service for good.
+    /// Out of service permanently.
     DeviceRetired {
         device: mdfm_shared::id::DeviceId,
     },

@@ -308,7 +308,7 @@ pub(crate) struct Device {
     /// The last deployment before that one which moved it to other firmware.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) moved_by: Option<DeploymentId>,
-    /// Out of service for good; its records expire from then on.
+    /// Out of service permanently; its records expire from then on.
     pub(crate) retired_at: Option<UtcMillis>,
     /// Hardware revision, as registered or accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -646,7 +646,7 @@ pub(super) fn issue_token(
     if held.revoked {
         return Err(Refusal::conflict(
             "gateway-revoked",
-            format!("gateway {gateway} is revoked for good; register a new one"),
+            format!("gateway {gateway} is revoked permanently; register a new one"),
         ));
     }
     state.need_root()?;
@@ -771,7 +771,7 @@ pub(crate) fn register_device(state: &State, new: &NewDevice) -> Result<Vec<Prop
     Ok(proposals)
 }
 
-/// Takes a device out of service for good.
+/// Takes a device out of service permanently.
 pub(super) fn retire(state: &State, id: &DeviceId) -> Result<Event, Refusal> {
     if state.need_device(id)?.retired_at.is_some() {
         return Err(Refusal::conflict("device-retired", format!("device {id} is retired already")));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::id::{HospitalId, UserId};
 use mdfm_shared::record::{AuditRecord, Outcome, person};
+use mdfm_shared::text::count;
 use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -245,9 +246,11 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
         Event::TrustWarned { concern, version, days } => {
             let subject = match (concern, days) {
                 (Concern::Roster, 0) => format!("roster {version} has expired: gateways start nothing new"),
-                (Concern::Roster, days) => format!("roster {version} expires in less than {days} days"),
+                (Concern::Roster, days) => format!("roster {version} expires in less than {}", count(days, "day")),
                 (Concern::Withdrawals, 0) => format!("withdrawals {version} have expired: gateways start nothing new"),
-                (Concern::Withdrawals, days) => format!("withdrawals {version} expire in less than {days} days"),
+                (Concern::Withdrawals, days) => {
+                    format!("withdrawals {version} expire in less than {}", count(days, "day"))
+                }
                 (Concern::RosterVoid, _) => {
                     format!("roster {version} does not hold under the newest trust root: gateways start nothing new")
                 }
@@ -273,7 +276,8 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
             let at = UtcMillis(record.at_ms);
             let waiting = recall::awaiting_order(state, &opened, at);
             if waiting > 0 {
-                let subject = format!("recall {recall}: {waiting} devices go back by a rollback order alone; sign one");
+                let subject =
+                    format!("recall {recall}: only a rollback order sends back {}; sign one", count(waiting, "device"));
                 notices.push(notice(NoticeKind::RollbackOrderNeeded, subject));
             }
             notices
@@ -367,8 +371,10 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
                     let waiting = deployment.sum(|t| t.stays);
                     let hospitals: BTreeSet<HospitalId> = deployment.hospitals.keys().cloned().collect();
                     let ended = notice(NoticeKind::DeploymentEnded, format!("deployment {id} has been rolled back"));
-                    let subject =
-                        format!("deployment {id}: {waiting} devices stay until a rollback order lets them go back");
+                    let subject = format!(
+                        "deployment {id}: waiting for a rollback order to go back: {}",
+                        count(waiting, "device")
+                    );
                     let needed = notice(NoticeKind::RollbackOrderNeeded, subject);
                     return [ended, needed].map(|n| Notice { hospitals: hospitals.clone(), ..n }).into();
                 }

@@ -8,6 +8,7 @@ use mdfm_shared::manifest::is_label;
 use mdfm_shared::record::Actor;
 use mdfm_shared::sbom::{Part, PartQuery};
 use mdfm_shared::telemetry::FirmwareReport;
+use mdfm_shared::text::count;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::version::{self, VersionRange};
 use serde::{Deserialize, Serialize};
@@ -336,7 +337,7 @@ pub(super) fn close(state: &State, now: UtcMillis, actor: &Actor, id: &RecallId)
     }
     let left = outstanding(state, recall);
     if let Some(first) = left.first() {
-        let detail = format!("{} devices still run the recalled firmware, {first} first", left.len());
+        let detail = format!("still on the recalled firmware: {}, {first} first", count(left.len(), "device"));
         return Err(Refusal::conflict("recall-outstanding", detail));
     }
     let event = Event::RecallClosed { recall: id.clone(), by: actor.id.clone(), at: now };

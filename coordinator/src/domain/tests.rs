@@ -348,7 +348,7 @@ fn p11_10h_an_enrolment_token_works_once_in_its_time() {
     desk.give("operator", Command::RevokeGateway { gateway: gateway(), reason: "stolen".into() });
     let again =
         Command::IssueToken { gateway: gateway(), secret_sha256, expires_at: desk.now.plus_ms(9), replaces: true };
-    desk.refuses("operator", again, "gateway-revoked", "for good");
+    desk.refuses("operator", again, "gateway-revoked", "permanently");
     desk.refuses("GW-1", telemetry(&batch(1, Digest([0; 32]), vec![]), GATEWAY_KEY), "gateway-revoked", "revoked");
 }
 

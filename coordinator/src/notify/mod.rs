@@ -256,7 +256,7 @@ impl Office {
         }
     }
 
-    /// Delivers for good. Each receiver has places of its own: one that hangs, with any number of notices waiting, is in nobody's way.
+    /// Runs the delivery loop. Concurrency is limited per receiver: one that hangs, with any number of notices waiting, cannot block others.
     async fn deliver(&self) -> anyhow::Result<()> {
         let mut under_way = FuturesUnordered::new();
         let mut places = Places::default();

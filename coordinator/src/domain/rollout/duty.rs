@@ -59,7 +59,7 @@ pub(crate) fn working_days_after(from: UtcMillis, days: u32) -> UtcMillis {
 /// The deployment's figures in one sentence.
 pub(crate) fn figures(deployment: &Deployment) -> String {
     format!(
-        "{} devices in opened phases: {} confirmed, {} failed or returned, {} silent, {} in flight, {} need hands{}",
+        "{} devices in opened phases: {} confirmed, {} failed or returned, {} silent, {} in flight, {} need manual intervention{}",
         deployment.sum(|t| t.devices),
         deployment.sum(|t| t.confirmed),
         deployment.sum(|t| t.failed + t.contained_failed),
@@ -92,9 +92,9 @@ pub(super) fn next(deployment: &Deployment, now: UtcMillis) -> Option<(&'static 
     let mut contained: Vec<_> = deployment.contained.iter().collect();
     contained.sort_by_key(|(_, found)| found.at);
     let called_back = match (&deployment.status, contained.get(decided)) {
-        (_, Some((hospital, found))) => Some(format!("called back in {hospital} ({})", found.fault)),
+        (_, Some((hospital, found))) => Some(format!("rolled back in {hospital} ({})", found.fault)),
         (Status::RollingBack { reason }, None) if decided == deployment.contained.len() => {
-            Some(format!("called back ({reason})"))
+            Some(format!("rolled back ({reason})"))
         }
         _ => None,
     };

@@ -76,7 +76,7 @@ fn next(deployment: &Deployment, now: UtcMillis, origins: Origins<'_>) -> Option
         Status::RollingBack { .. } => (deployment.sum(|t| t.away) == 0).then(|| {
             let (alarms, stays) = (deployment.sum(|t| t.alarms), deployment.sum(|t| t.stays));
             let reason = format!(
-                "every device settled, {alarms} need hands, {stays} stay on it until a rollback order: their recall window is over, or what they ran before is \
+                "every device settled, {alarms} need manual intervention, {stays} stay on it until a rollback order: their recall window is over, or what they ran before is \
                  below their security floor"
             );
             ("deployment.rolled-back", Change::RolledBack, reason)

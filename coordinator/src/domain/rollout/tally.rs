@@ -22,7 +22,7 @@ pub(crate) struct Tally {
     pub(crate) reported: u32,
     /// Settled or silent: they are waited for no longer.
     pub(crate) accounted: u32,
-    /// Run the new firmware for good.
+    /// Run the new firmware permanently.
     pub(crate) confirmed: u32,
     /// Failed, went back or reported errors.
     pub(crate) failed: u32,

@@ -105,7 +105,7 @@ fn sec_3_one_source_sends_back_its_hospital_and_holds_the_rest() {
     assert_eq!((found.source.as_ref().map(GatewayId::as_str), found.device.as_str()), (Some("GW-4"), "DEV-4-1"));
     // Whatever else the same source says moves nobody else.
     office.fault(4, 2, Severity::Critical);
-    office.say(4, 2, "D-1", InstallState::RollbackFailed, "needs hands");
+    office.say(4, 2, "D-1", InstallState::RollbackFailed, "needs manual intervention");
     office.pass(DAY_MS);
     assert!(office.is_held() && (1..=3).all(|h| office.actions(h) == HELD));
     // A person lets it go on: without the hospital, and with its failures named.
@@ -308,7 +308,7 @@ fn sec_3_clinical_and_regulatory_are_always_notified() {
     // A correction may be reportable: somebody must decide.
     let duty = office.deployment("D-1").duties.last().expect("a duty").clone();
     assert_eq!(duty.kind, DutyKind::CorrectionDecision);
-    assert!(duty.draft.contains("called back in H-4"), "{}", duty.draft);
+    assert!(duty.draft.contains("rolled back in H-4"), "{}", duty.draft);
 }
 
 /// Records of deployments that were made before the field existed decode, and one source reaches one hospital.

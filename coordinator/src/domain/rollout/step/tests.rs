@@ -522,7 +522,7 @@ fn a_rollback_ends_when_every_opened_device_is_back_or_raised_an_alarm() {
     assert!(matches!(rollout.deployment.status, Status::RollingBack { .. }), "one is still on trial");
     rollout.report(0, 0, InstallState::RolledBack);
     assert!(matches!(rollout.deployment.status, Status::RolledBack { .. }));
-    assert!(rollout.says("1 need hands"));
+    assert!(rollout.says("1 need manual intervention"));
     rollout.pass(1_000 * HOUR_MS);
     assert!(matches!(rollout.deployment.status, Status::RolledBack { .. }), "nothing follows on its own");
 }
@@ -617,7 +617,7 @@ fn a_rollback_does_not_wait_for_devices_that_must_stay() {
     rollout.deployment.report_stays(rollout.now, &device(0, 0));
     rollout.report(0, 0, InstallState::Confirmed);
     assert!(matches!(rollout.deployment.status, Status::RolledBack { .. }));
-    assert!(rollout.says("0 need hands, 1 stay on it"));
+    assert!(rollout.says("0 need manual intervention, 1 stay on it"));
 }
 
 const EMERGENCY: &str = r#"{ "firmwareId": "FW-1", "strategy": "Emergency", "targetDevices": "all", "approvalWindow": "PT4H",
