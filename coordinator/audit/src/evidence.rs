@@ -117,6 +117,10 @@ pub struct EvidenceFindings {
     pub signatures: Vec<String>,
     /// Records with a signed document whose key is not in the file.
     pub unchecked: usize,
+    /// When the first of the records was made, RFC 3339.
+    pub first_at: Option<String>,
+    /// When the last one was made.
+    pub last_at: Option<String>,
 }
 
 impl Evidence {
@@ -157,7 +161,14 @@ impl Evidence {
         let checkpoint = policy.open(self.checkpoint.as_bytes(), &own_key)?;
         let (roots, first_root) = self.roots()?;
         let roster = self.roster(&roots)?;
-        let mut signers = Signers { roots, roster, gateways: BTreeMap::new(), signatures: Vec::new(), unchecked: 0 };
+        let mut signers = Signers {
+            roots,
+            roster,
+            gateways: BTreeMap::new(),
+            signatures: Vec::new(),
+            unchecked: 0,
+            times: Vec::new(),
+        };
         for record in &self.records {
             let bad = |cause: String| EvidenceError::Record { index: record.index, cause };
             let hashes = record
@@ -180,6 +191,8 @@ impl Evidence {
             records: self.records.len(),
             signatures: signers.signatures,
             unchecked: signers.unchecked,
+            first_at: signers.times.first().cloned(),
+            last_at: signers.times.pop(),
         })
     }
 
@@ -224,12 +237,16 @@ struct Signers {
     gateways: BTreeMap<GatewayId, PublicKey>,
     signatures: Vec<String>,
     unchecked: usize,
+    /// When the first record was made, and the last so far.
+    times: Vec<String>,
 }
 
 impl Signers {
     fn check(&mut self, evidence: &EvidenceRecord) -> Result<(), String> {
         let record = AuditRecord::from_bytes(evidence.entry.as_bytes()).map_err(|e| e.to_string())?;
         let index = evidence.index;
+        self.times.truncate(1);
+        self.times.push(record.at.clone());
         if let Some(event) = record.event.as_ref().filter(|e| e["type"] == "gatewayEnrolled") {
             let text = |name: &str| event[name].as_str().unwrap_or_default();
             if let (Ok(gateway), Ok(key)) = (text("gateway").parse(), text("telemetryKey").parse()) {

@@ -21,6 +21,6 @@ pub use evidence::{
 pub use log::{AuditLog, LogError, LogReader, Options};
 pub use publish::Published;
 pub use scrub::{Finding, Scrub};
-pub use search::{CONDITIONS_MAX, Field, Order, Page, Query, SearchIndex};
+pub use search::{CONDITIONS_MAX, Field, Matcher, Order, Page, Query, SearchIndex};
 pub use segment::{Entry, SEGMENT_MAGIC, frame};
-pub use verify::{Verified, VerifyError, verify_copy};
+pub use verify::{Verified, VerifyError, read_copy, verify_copy};

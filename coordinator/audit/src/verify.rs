@@ -12,6 +12,7 @@ use mdfm_shared::id::GatewayId;
 use mdfm_shared::record::AuditRecord;
 use mdfm_shared::sign::{KeySet, PublicKey};
 use mdfm_shared::telemetry::TelemetryBatch;
+use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::{
     Checkpoint, Frontier, Hash, NoteKey, TILE_WIDTH, TilePath, WitnessPolicy, entries_of_bundle, leaf_hash,
 };
@@ -92,6 +93,10 @@ pub struct Verified {
     pub gateways: usize,
     /// Records that report something wrong with a gateway's chain.
     pub anomalies: u64,
+    /// When the first record under the checkpoint was made, RFC 3339.
+    pub first_at: Option<String>,
+    /// When the last one was made.
+    pub last_at: Option<String>,
 }
 
 /// Verifies a copy; `witnesses` says whose cosignatures the checkpoint must carry.
@@ -99,6 +104,20 @@ pub struct Verified {
 /// # Errors
 /// See [`VerifyError`]: the first thing that is wrong.
 pub fn verify_copy(dir: &Path, log: &NoteKey, witnesses: &WitnessPolicy) -> Result<Verified, VerifyError> {
+    read_copy(dir, log, witnesses, &mut |_, _| {})
+}
+
+/// The same, and calls `each` with position and bytes of every record under the checkpoint that has its payload, in the log's order.
+/// Nothing that `each` got counts before this returns: only the last record shows whether all of them lead to the signed root.
+///
+/// # Errors
+/// See [`VerifyError`]: the first thing that is wrong.
+pub fn read_copy(
+    dir: &Path,
+    log: &NoteKey,
+    witnesses: &WitnessPolicy,
+    each: &mut dyn FnMut(u64, &[u8]),
+) -> Result<Verified, VerifyError> {
     let disk: SharedDisk = Arc::new(RealDisk(dir.to_owned()));
     let note = match read_all(&*disk, "published")? {
         Some(note) => Some(note),
@@ -106,7 +125,7 @@ pub fn verify_copy(dir: &Path, log: &NoteKey, witnesses: &WitnessPolicy) -> Resu
     };
     let note = note.ok_or(VerifyError::NoCheckpoint)?;
     let checkpoint = witnesses.open(&note, log)?;
-    let mut reading = Reading::new(checkpoint, witnesses.count(&note)?);
+    let mut reading = Reading::new(checkpoint, witnesses.count(&note)?, each);
     if dir.join("tile").is_dir() {
         read_tiles(&disk, &mut reading)?;
     } else {
@@ -131,7 +150,10 @@ struct Order {
     confirmed: bool,
 }
 
-struct Reading {
+struct Reading<'a> {
+    each: &'a mut dyn FnMut(u64, &[u8]),
+    /// When the first and the last record were made, milliseconds since 1970.
+    times: Option<(u64, u64)>,
     checkpoint: Checkpoint,
     frontier: Frontier,
     chains: BTreeMap<GatewayId, Chain>,
@@ -142,12 +164,22 @@ struct Reading {
     root_fits: bool,
 }
 
-impl Reading {
-    fn new(checkpoint: Checkpoint, witnesses: usize) -> Self {
+impl<'a> Reading<'a> {
+    fn new(checkpoint: Checkpoint, witnesses: usize, each: &'a mut dyn FnMut(u64, &[u8])) -> Self {
         let root_fits = checkpoint.size == 0 && checkpoint.root == Frontier::default().root();
         let found = Verified { witnesses, root: hex::encode(checkpoint.root), ..Verified::default() };
         let (chains, orders, disposed) = (BTreeMap::new(), BTreeMap::new(), Sha256::new());
-        Self { checkpoint, frontier: Frontier::default(), chains, orders, disposed, found, root_fits }
+        Self {
+            each,
+            times: None,
+            checkpoint,
+            frontier: Frontier::default(),
+            chains,
+            orders,
+            disposed,
+            found,
+            root_fits,
+        }
     }
 
     /// Takes the next entry; none for one disposed of. An error says what is wrong with it.
@@ -163,7 +195,11 @@ impl Reading {
         }
         self.found.entries += 1;
         match entry {
-            Some(entry) => self.judge(entry),
+            Some(entry) => {
+                self.judge(entry)?;
+                (self.each)(size - 1, entry);
+                Ok(())
+            }
             None => {
                 self.found.disposed += 1;
                 self.disposed.update((size - 1).to_be_bytes());
@@ -175,13 +211,12 @@ impl Reading {
 
     fn judge(&mut self, entry: &[u8]) -> Result<(), String> {
         // Most records concern no chain and no disposal: their form is all that is looked at.
-        match kind_of(entry).as_deref() {
-            None => return Err("is no audit record".into()),
-            Some(
-                "gatewayEnrolled" | "epochBegun" | "telemetryCommitted" | "telemetryAnomaly" | "disposalProposed"
-                | "disposalConfirmed",
-            ) => {}
-            Some(_) => return Ok(()),
+        let Some((kind, at_ms)) = kind_of(entry) else { return Err("is no audit record".into()) };
+        self.times = Some((self.times.map_or(at_ms, |(first, _)| first), at_ms));
+        match &*kind {
+            "gatewayEnrolled" | "epochBegun" | "telemetryCommitted" | "telemetryAnomaly" | "disposalProposed"
+            | "disposalConfirmed" => {}
+            _ => return Ok(()),
         }
         let record = AuditRecord::from_bytes(entry).map_err(|e| e.to_string())?;
         let Some(event) = &record.event else { return Ok(()) };
@@ -272,12 +307,14 @@ impl Reading {
             return Err(VerifyError::Root(signed));
         }
         self.check_disposals()?;
+        (self.found.first_at, self.found.last_at) =
+            self.times.map(|(first, last)| (UtcMillis(first).to_string(), UtcMillis(last).to_string())).unzip();
         self.found.gateways = self.chains.values().filter(|c| c.sequence > 0).count();
         Ok(self.found)
     }
 }
 
-fn read_segments(disk: &SharedDisk, reading: &mut Reading) -> Result<(), VerifyError> {
+fn read_segments(disk: &SharedDisk, reading: &mut Reading<'_>) -> Result<(), VerifyError> {
     let firsts = list(&**disk)?;
     for (i, &first) in firsts.iter().enumerate() {
         let name = log_name(first);
@@ -319,7 +356,7 @@ fn read_segments(disk: &SharedDisk, reading: &mut Reading) -> Result<(), VerifyE
     Ok(())
 }
 
-fn read_tiles(disk: &SharedDisk, reading: &mut Reading) -> Result<(), VerifyError> {
+fn read_tiles(disk: &SharedDisk, reading: &mut Reading<'_>) -> Result<(), VerifyError> {
     let size = reading.checkpoint.size;
     for index in 0..size.div_ceil(TILE_WIDTH) {
         let from = index * TILE_WIDTH;
@@ -356,7 +393,6 @@ mod tests {
     use mdfm_shared::record::{Actor, ActorKind, Outcome, document_text};
     use mdfm_shared::sign::{SecretKey, Signed};
     use mdfm_shared::telemetry::{Event, EventKind};
-    use mdfm_shared::time::UtcMillis;
     use serde_json::{Value, json};
 
     use super::*;
@@ -451,5 +487,34 @@ mod tests {
         assert!(missed(verified("other", &[proposed("X", &[3, 6]), confirmed("X")])), "other records");
         let good = verified("good", &[proposed("X", &[3, 5]), confirmed("X")]);
         assert_eq!(good.map(|found| found.disposed).ok(), Some(2));
+    }
+
+    #[test]
+    fn cli_13_a_copy_is_read_up_to_its_checkpoint() {
+        let dir = std::env::temp_dir().join(format!("mdfm-read-copy-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        let mut log = AuditLog::open(&dir, signer(), Options::default()).expect("opens");
+        let at = |ms: u64| {
+            let actor = Actor { kind: ActorKind::User, id: "u".into(), roles: vec![] };
+            AuditRecord::new(UtcMillis(ms), &actor, "a", "device/D-1", Outcome::Accepted).to_bytes()
+        };
+        log.append(&[at(1_000), at(2_000), at(3_000)]).expect("appends");
+        let (_, note) = log.sign_checkpoint().expect("signs");
+        log.publish(&note).expect("publishes");
+        log.append(&[at(4_000)]).expect("appends");
+        let (mut read, matcher) = (
+            Vec::new(),
+            crate::Matcher::new(&crate::Query {
+                fields: vec![(crate::Field::Device, "D-*".into())],
+                since_ms: Some(2_000),
+                ..crate::Query::default()
+            }),
+        );
+        let mut each = |index, entry: &[u8]| read.extend(matcher.is_met_by(entry).then_some(index));
+        let found = read_copy(&dir, signer().key(), &WitnessPolicy::default(), &mut each).expect("whole");
+        let _ = std::fs::remove_dir_all(&dir);
+        assert_eq!((read, found.entries, found.beyond), (vec![1, 2], 3, 1));
+        assert_eq!(found.first_at.as_deref(), Some("1970-01-01T00:00:01.000Z"));
+        assert_eq!(found.last_at.as_deref(), Some("1970-01-01T00:00:03.000Z"));
     }
 }

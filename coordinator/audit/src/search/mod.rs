@@ -246,6 +246,20 @@ impl SearchIndex {
     }
 }
 
+/// A query made ready for records that no index holds, such as those of a copy.
+pub struct Matcher(Wanted);
+
+impl Matcher {
+    /// Makes a query ready.
+    pub fn new(query: &Query) -> Self {
+        Self(Wanted::of(query))
+    }
+    /// Whether a record is meant.
+    pub fn is_met_by(&self, entry: &[u8]) -> bool {
+        self.0.is_met_by(entry)
+    }
+}
+
 /// A query made ready.
 struct Wanted {
     exact: Vec<Vec<u8>>,

@@ -251,7 +251,7 @@ struct Glance<'a> {
     #[serde(rename = "at")]
     _at: IgnoredAny,
     #[serde(rename = "atMs")]
-    _at_ms: u64,
+    at_ms: u64,
     #[serde(rename = "actor")]
     _actor: IgnoredAny,
     #[serde(borrow, rename = "action")]
@@ -264,8 +264,9 @@ struct Glance<'a> {
     event: Option<Kind<'a>>,
 }
 
-/// The kind of change that a record tells of, empty for none; none for an entry that is no record.
-pub(crate) fn kind_of(entry: &[u8]) -> Option<Cow<'_, str>> {
+/// The kind of change that a record describes, empty without one, and when it was made (milliseconds since 1970); `None` for an entry
+/// that is not a record.
+pub(crate) fn kind_of(entry: &[u8]) -> Option<(Cow<'_, str>, u64)> {
     let glance: Glance<'_> = serde_json::from_slice(entry).ok()?;
-    (glance.v == 1).then(|| glance.event.and_then(|e| e.kind).unwrap_or_default())
+    (glance.v == 1).then(|| (glance.event.and_then(|e| e.kind).unwrap_or_default(), glance.at_ms))
 }
