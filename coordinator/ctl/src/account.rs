@@ -6,13 +6,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
+use mdfm_shared::id::UserId;
 use mdfm_shared::sign::SecretKey;
 use mdfm_shared::trust::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
 use totp_rs::{Builder, Secret, Totp};
 
-use crate::client::{Client, write_secret};
+use crate::address::Part;
+use crate::client::{Client, Which, write_secret};
 use crate::keys;
 use crate::output::{Output, text};
 use crate::terminal::ask_secret;
@@ -48,7 +50,7 @@ pub(crate) enum Factor {
         /// The six digits that the authenticator shows now.
         code: String,
     },
-    /// Shows the second factor again, for what needs it shown lately.
+    /// Shows the second factor again, for acts that need it shown within the last minutes.
     Show(Code),
 }
 
@@ -86,14 +88,16 @@ pub(crate) enum Tokens {
         /// Those of everybody.
         #[arg(long)]
         all: bool,
+        #[command(flatten)]
+        which: Which,
     },
     /// Revokes a token, at once.
     Revoke {
         /// Token id.
-        token: String,
+        token: Part,
         /// Whose it is, where it is not yours.
         #[arg(long, requires = "reason")]
-        user: Option<String>,
+        user: Option<UserId>,
         /// Why, where it is not yours.
         #[arg(long, requires = "user")]
         reason: Option<String>,
@@ -238,7 +242,7 @@ pub(crate) struct Signing {
 }
 
 impl Signing {
-    /// Lets the coordinator sign `what` with the key that it keeps; none where the key is in a file.
+    /// Lets the coordinator sign `what` with the key that it keeps; `None` if the key is in a file.
     pub(crate) async fn with_kept_key(
         &self,
         client: &Client,
@@ -354,8 +358,17 @@ pub(crate) async fn tokens(out: &Output, client: &Client, action: Tokens) -> any
                 format!("token {} until {}: {}", text(&view["tokenId"]), text(&view["expiresAt"]), text(kept))
             });
         }
-        Tokens::List { all } => {
-            let rows = if all { client.list("/api/v1/tokens").await? } else { client.get("/api/v1/me/tokens").await? };
+        Tokens::List { all, which } => {
+            let rows = match all {
+                true => client.list_of("/api/v1/tokens", &which).await?,
+                false => {
+                    anyhow::ensure!(
+                        !which.is_given(),
+                        "one's own tokens are few: --filter, --sort and --limit go with --all"
+                    );
+                    client.get("/api/v1/me/tokens").await?
+                }
+            };
             let columns = [
                 ("TOKEN", "/tokenId"),
                 ("USER", "/userId"),
@@ -375,18 +388,18 @@ pub(crate) async fn tokens(out: &Output, client: &Client, action: Tokens) -> any
                 }
                 None => client.delete(&format!("/api/v1/me/tokens/{id}"), &Value::Null).await?,
             };
-            out.answer(&json!({ "revoked": token }), || format!("token {token} revoked"));
+            out.answer(&json!({ "revoked": token }), || format!("token {} revoked", token.as_str()));
         }
     }
     Ok(())
 }
 
 /// A token's id. The token itself is a secret, which is not sent as a part of an address.
-fn token_id(text: &str) -> anyhow::Result<&str> {
-    if text.starts_with("mdfm_") {
+fn token_id(token: &Part) -> anyhow::Result<&Part> {
+    if token.as_str().starts_with("mdfm_") {
         bail!("that is a token itself, which is a secret; give its id (mdfmctl tokens list)");
     }
-    Ok(text)
+    Ok(token)
 }
 
 pub(crate) async fn change_password(out: &Output, client: &Client, options: Password) -> anyhow::Result<()> {

@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use futures_util::StreamExt;
-use mdfm_audit::{EVIDENCE_BYTES_MAX, Evidence, verify_copy};
+use mdfm_audit::{Evidence, Field, Order, Query, Verified, verify_copy};
 use mdfm_service::output::note;
 use mdfm_shared::text::json_for_html;
-use mdfm_shared::tlog::{NoteKey, ProofFile, TILE_WIDTH, TilePath, WitnessPolicy, entries_of_bundle, tiles_between};
+use mdfm_shared::tlog::{ProofFile, TILE_WIDTH, TilePath, entries_of_bundle, tiles_between};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::address::{Object, encode};
 use crate::client::{Client, checked};
-use crate::output::{Output, text};
+use crate::copy::{Keys, Offline, read_evidence};
+use crate::output::{Output, count, text};
+use crate::records;
 use crate::times::{self, Toward};
 
 /// The page that verifies evidence in a browser, without a network.
@@ -37,23 +40,34 @@ pub(crate) enum Action {
         /// Records at most.
         #[arg(long, default_value_t = 100)]
         limit: u64,
+        #[command(flatten)]
+        offline: Offline,
+    },
+    /// Shows one record with everything in it; a batch of telemetry with its events.
+    Show {
+        /// Position of the entry.
+        index: u64,
+        #[command(flatten)]
+        offline: Offline,
     },
     /// Shows an object as it was at a time, for example `audit state device/D-1 --at 2027-03-01T12:00:00Z`.
     State {
         /// `device/ID`, `deployment/ID`, `firmware/ID`, `gateway/ID`, `hospital/ID`, `recall/ID` or `user/ID`.
-        object: String,
-        /// The time, RFC 3339.
+        object: Object,
+        /// The time: RFC 3339, a date, or a duration before now such as `1h` or `14d`.
         #[arg(long)]
         at: String,
+        #[command(flatten)]
+        offline: Offline,
     },
     /// Shows what changed about an object between two times.
     Diff {
         /// As for `state`.
-        object: String,
-        /// The earlier time, RFC 3339.
+        object: Object,
+        /// The earlier time: RFC 3339, a date, or a duration before now.
         #[arg(long)]
         from: String,
-        /// The later time, RFC 3339.
+        /// The later time, likewise.
         #[arg(long)]
         to: String,
     },
@@ -95,15 +109,8 @@ pub(crate) enum Action {
     Verify {
         /// The directory or file.
         copy: PathBuf,
-        /// The log's verifier key, or a file with it. Evidence brings its own, whose history you must then compare.
-        #[arg(long)]
-        key: Option<String>,
-        /// Verifier key of a witness that must have cosigned, or a file with it.
-        #[arg(long)]
-        witness: Vec<String>,
-        /// How many of the witnesses must have; all of them unless given.
-        #[arg(long)]
-        witness_threshold: Option<usize>,
+        #[command(flatten)]
+        keys: Keys,
     },
 }
 
@@ -155,6 +162,38 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
+    /// The device that is meant, if it is one alone.
+    fn device(&self) -> Option<String> {
+        self.device.clone().filter(|device| !device.ends_with('*'))
+    }
+
+    /// The same query for a copy.
+    fn offline(&self) -> anyhow::Result<Query> {
+        let fields = [
+            (Field::Action, &self.action),
+            (Field::Object, &self.object),
+            (Field::Actor, &self.actor),
+            (Field::Role, &self.role),
+            (Field::Outcome, &self.outcome),
+            (Field::Hospital, &self.hospital),
+            (Field::Gateway, &self.gateway),
+            (Field::Device, &self.device),
+            (Field::Firmware, &self.firmware),
+            (Field::Deployment, &self.deployment),
+            (Field::Event, &self.event),
+        ];
+        let time = |text: &Option<String>| {
+            let read = text.as_deref().map(|t| times::read_ms(t, Toward::Past).map_err(anyhow::Error::msg));
+            Ok::<_, anyhow::Error>(read.transpose()?.map(|at| at.0))
+        };
+        Ok(Query {
+            fields: fields.into_iter().filter_map(|(field, value)| Some((field, value.clone()?))).collect(),
+            text: self.text.clone(),
+            since_ms: time(&self.since)?,
+            until_ms: time(&self.until)?,
+        })
+    }
+
     pub(crate) fn query(self) -> anyhow::Result<Vec<String>> {
         let now = jiff::Timestamp::now();
         let time = |text: Option<String>| text.map(|t| times::read(&t, Toward::Past, now)).transpose();
@@ -181,27 +220,63 @@ impl Wanted {
 
 pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow::Result<()> {
     match action {
-        Action::Search { wanted, newest, from, limit } => {
-            let mut query = wanted.query()?;
-            query.push(format!("limit={limit}"));
-            query.extend(from.map(|from| format!("from={from}")));
-            query.extend(newest.then(|| "order=newest".to_owned()));
-            search(out, &Client::open(session)?, &query).await
+        Action::Search { wanted, newest, from, limit, offline } => {
+            let device = wanted.device();
+            let page = match offline.copy()? {
+                Some(copy) => {
+                    let order = match newest {
+                        true => Order::Newest { before: from.unwrap_or(u64::MAX) },
+                        false => Order::Oldest { from: from.unwrap_or(0) },
+                    };
+                    copy.search(&wanted.offline()?, order, limit)?
+                }
+                None => {
+                    let mut query = wanted.query()?;
+                    query.push(format!("limit={limit}"));
+                    query.extend(from.map(|from| format!("from={from}")));
+                    query.extend(newest.then(|| "order=newest".to_owned()));
+                    let path = format!("/api/v1/compliance/audit-logs?{}", query.join("&"));
+                    Client::open(session)?.get(&path).await?
+                }
+            };
+            show_page(out, page, device.as_deref());
+            Ok(())
         }
-        Action::State { object, at } => {
-            let path = format!("/api/v1/compliance/states/{object}?at={}", encode(&at));
-            let view = Client::open(session)?.get(&path).await?;
+        Action::Show { index, offline } => {
+            let found = match offline.copy()? {
+                Some(copy) => copy.record(index)?,
+                None => record(&Client::open(session)?, index).await?,
+            };
+            records::show(out, &found);
+            Ok(())
+        }
+        Action::State { object, at, offline } => {
+            let at = times::read(&at, Toward::Past, jiff::Timestamp::now())?;
+            let view = match offline.copy()? {
+                Some(copy) => {
+                    let ms = times::read_ms(&at, Toward::Past).map_err(anyhow::Error::msg)?;
+                    copy.state(&object, ms.0)?
+                }
+                None => {
+                    let path = format!("/api/v1/compliance/states/{object}?at={}", encode(&at));
+                    Client::open(session)?.get(&path).await?
+                }
+            };
             out.answer(&view, || {
                 let state = &view["state"];
                 let shown = if state.is_null() { "there was no such object".into() } else { format!("{state:#}") };
-                format!("{object} at {at}, after {} records:\n{shown}", view["logSize"])
+                let size = view["logSize"].as_u64().unwrap_or(0);
+                format!("{} at {at}, after {}:\n{shown}", object.name(), count(size, "record"))
             });
             Ok(())
         }
         Action::Diff { object, from, to } => {
+            let now = jiff::Timestamp::now();
+            let [from, to] = [from, to].map(|time| times::read(&time, Toward::Past, now));
+            let (from, to) = (from?, to?);
             let path = format!("/api/v1/compliance/differences/{object}?from={}&to={}", encode(&from), encode(&to));
             let view = Client::open(session)?.get(&path).await?;
-            if out.json {
+            if out.is_json() {
                 out.answer(&view, String::new);
             } else {
                 out.table(&view["changes"], &[("WHERE", "/path"), ("BEFORE", "/before"), ("AFTER", "/after")]);
@@ -211,7 +286,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
         Action::Status => {
             let view = Client::open(session)?.get("/api/v1/compliance/log/status").await?;
             out.answer(&view, || {
-                let damage = view["damage"].as_array().map_or(0, Vec::len);
+                let damage = count(view["damage"].as_array().map_or(0, Vec::len), "damaged place");
                 let room = match (view["room"].as_str(), view["writable"] == true) {
                     (_, true) => "room for more",
                     (Some("nearlyFull"), false) => {
@@ -220,11 +295,12 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
                     (_, false) => "NO ROOM: nothing new is recorded; free some space",
                 };
                 let scrub = match view["scrubbedAt"].as_str() {
-                    Some(at) => format!("last read through {at}: {damage} places damaged"),
+                    Some(at) => format!("last read through {at}: {damage}"),
                     None => "not read through yet since the start".into(),
                 };
-                let size = &view["logSize"];
-                format!("{size} records, {} under the published checkpoint; {room}; {scrub}", view["publishedSize"])
+                let size =
+                    view["logSize"].as_u64().map_or_else(|| text(&view["logSize"]), |size| count(size, "record"));
+                format!("{size}, {} under the published checkpoint; {room}; {scrub}", view["publishedSize"])
             });
             if view["damage"].as_array().is_some_and(|d| !d.is_empty()) {
                 let columns = [("FILE", "/file"), ("BYTE", "/position"), ("ENTRY", "/entry"), ("WHAT", "/what")];
@@ -247,79 +323,108 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             });
             Ok(())
         }
-        Action::Verify { copy, key, witness, witness_threshold } => {
-            let key =
-                key.map(|k| NoteKey::parse(read_key(&k)?.trim()).context("the log's verifier key")).transpose()?;
-            let witnesses = witness.iter().map(|w| read_key(w)).collect::<anyhow::Result<Vec<_>>>()?;
-            let threshold = witness_threshold.unwrap_or(witnesses.len());
-            let policy = WitnessPolicy::new(witnesses.iter().map(|w| w.trim()), threshold)
-                .context("a witness's key cannot be read, or more are demanded than there are")?;
-            verify(out, &copy, key.as_ref(), &policy, !witness.is_empty())
+        Action::Verify { copy, keys } => verify(out, &copy, &keys),
+    }
+}
+
+/// What verification found, in one word: everything, or everything but whose log it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Verified,
+    Consistent,
+}
+
+impl Verdict {
+    /// As the first words for people.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Verified => "VERIFIED",
+            Self::Consistent => "CONSISTENT, but whose log this is was not checked",
         }
     }
+    /// The findings with the verdict for programs.
+    fn on(self, findings: &impl serde::Serialize) -> anyhow::Result<Value> {
+        let mut view = serde_json::to_value(findings)?;
+        view["verdict"] = if self == Self::Verified { "verified" } else { "consistent" }.into();
+        Ok(view)
+    }
 }
 
-/// A key given as text, or as a file with it.
-fn read_key(text: &str) -> anyhow::Result<String> {
-    if Path::new(text).exists() { Ok(std::fs::read_to_string(text)?) } else { Ok(text.to_owned()) }
+/// The span of time of the records, in words.
+fn span(first: Option<&String>, last: Option<&String>) -> String {
+    match (first, last) {
+        (Some(first), Some(last)) => {
+            let shown = |at: &String| text(&at.as_str().into());
+            format!("records from {} to {}", shown(first), shown(last))
+        }
+        _ => "no records".to_owned(),
+    }
 }
 
-fn verify(
-    out: &Output,
-    copy: &Path,
-    key: Option<&NoteKey>,
-    policy: &WitnessPolicy,
-    demanded: bool,
-) -> anyhow::Result<()> {
-    let need_key = || key.context("--key is needed: the log's verifier key, which the vendor's trust root names");
+/// A copy of the log in words.
+fn copy_words(found: &Verified) -> String {
+    let mut words = format!(
+        "{}: {}\n{} lead to the signed root {}; {} of {} are signed and chained",
+        Verdict::Verified.words(),
+        span(found.first_at.as_ref(), found.last_at.as_ref()),
+        count(found.entries, "entry"),
+        found.root,
+        count(found.batches, "telemetry batch"),
+        count(found.gateways, "gateway")
+    );
+    if found.witnesses > 0 {
+        words.push_str(&format!("; {} cosigned", count(found.witnesses, "witness")));
+    }
+    if found.disposed > 0 {
+        words.push_str(&format!("; disposed of after retention, hashes hold: {}", count(found.disposed, "entry")));
+    }
+    if found.anomalies > 0 {
+        words.push_str(&format!("; reports of gateways with a broken chain: {}", count(found.anomalies, "record")));
+    }
+    if found.beyond > 0 || found.torn_end {
+        words.push_str(&format!("; after the checkpoint, not signed for: {}", count(found.beyond, "entry")));
+    }
+    words
+}
+
+fn verify(out: &Output, copy: &Path, keys: &Keys) -> anyhow::Result<()> {
+    let (key, policy) = (keys.log()?, keys.policy()?);
     if copy.is_dir() {
-        let found = verify_copy(copy, need_key()?, policy)?;
-        out.answer(&serde_json::to_value(&found)?, || {
-            let mut words = format!(
-                "{} entries lead to the signed root {}; {} telemetry batches of {} gateways are signed and chained",
-                found.entries, found.root, found.batches, found.gateways
-            );
-            if found.witnesses > 0 {
-                words.push_str(&format!("; {} witnesses cosigned", found.witnesses));
-            }
-            if found.disposed > 0 {
-                words.push_str(&format!("; {} were disposed of after retention, their hashes hold", found.disposed));
-            }
-            if found.anomalies > 0 {
-                words.push_str(&format!("; {} records report gateways with a broken chain", found.anomalies));
-            }
-            if found.beyond > 0 || found.torn_end {
-                words.push_str(&format!("; {} entries after the checkpoint are not signed for", found.beyond));
-            }
-            words
-        });
+        let found = verify_copy(copy, &keys.log_needed()?, &policy)?;
+        out.answer(&Verdict::Verified.on(&found)?, || copy_words(&found));
         return Ok(());
     }
-    let size = std::fs::metadata(copy).with_context(|| format!("opening {}", copy.display()))?.len();
-    if size > EVIDENCE_BYTES_MAX as u64 {
-        bail!("{} is larger than any evidence file", copy.display());
-    }
-    let bytes = std::fs::read(copy)?;
+    let bytes = read_evidence(copy)?;
     if bytes.starts_with(b"c2sp.org/tlog-proof") {
         let file = ProofFile::parse(std::str::from_utf8(&bytes)?)?;
         let beside = PathBuf::from(format!("{}.json", copy.display()));
         let entry = std::fs::read(&beside).with_context(|| format!("reading the entry {}", beside.display()))?;
-        let checkpoint = file.verify(&entry, need_key()?, policy)?;
+        let checkpoint = file.verify(&entry, &keys.log_needed()?, &policy)?;
         let found = json!({ "index": file.index, "size": checkpoint.size, "root": hex::encode(checkpoint.root) });
-        out.answer(&found, || format!("entry {} stands in the log of {} entries", file.index, checkpoint.size));
+        out.answer(&Verdict::Verified.on(&found)?, || {
+            let size = count(checkpoint.size, "entry");
+            format!("{}: entry {} stands in the log of {size}", Verdict::Verified.words(), file.index)
+        });
         return Ok(());
     }
     let evidence = Evidence::parse(&bytes)?;
-    let found = evidence.verify(key, demanded.then_some(policy))?;
-    out.answer(&serde_json::to_value(&found)?, || {
+    let found = evidence.verify(key.as_ref(), (!keys.witness.is_empty()).then_some(&policy))?;
+    let verdict = if key.is_some() { Verdict::Verified } else { Verdict::Consistent };
+    out.answer(&verdict.on(&found)?, || {
         let mut words = format!(
-            "{} records ({}) stand in {} of {} entries, root {}\n",
-            found.records, evidence.about, found.origin, found.size, found.root
+            "{}: {}\n{} ({}) stand in {} of {}, root {}\n",
+            verdict.words(),
+            span(found.first_at.as_ref(), found.last_at.as_ref()),
+            count(found.records, "record"),
+            text(&evidence.about.as_str().into()),
+            text(&found.origin.as_str().into()),
+            count(found.size, "entry"),
+            found.root
         );
         words.push_str(&format!(
-            "{} witnesses cosigned; {} signatures inside hold",
-            found.witnesses,
-            found.signatures.len()
+            "{} cosigned; {} inside hold",
+            count(found.witnesses, "witness"),
+            count(found.signatures.len(), "signature")
         ));
         if found.unchecked > 0 {
             words.push_str(&format!("; {} documents are signed by keys that are not in the file", found.unchecked));
@@ -339,27 +444,31 @@ fn verify(
     Ok(())
 }
 
-async fn search(out: &Output, client: &Client, query: &[String]) -> anyhow::Result<()> {
-    let page = client.get(&format!("/api/v1/compliance/audit-logs?{}", query.join("&"))).await?;
-    if out.json {
+/// Shows a page of records, and how to go on.
+fn show_page(out: &Output, mut page: Value, device: Option<&str>) {
+    if out.is_json() {
+        records::decode(&mut page["records"]);
         out.answer(&page, String::new);
-        return Ok(());
+        return;
     }
-    let columns = [
-        ("ENTRY", "/index"),
-        ("TIME", "/at"),
-        ("ACTOR", "/actor/id"),
-        ("ACTION", "/action"),
-        ("OBJECT", "/object"),
-        ("SITE", "/site"),
-        ("OUTCOME", "/outcome"),
-        ("REASON", "/reason"),
-    ];
-    out.table(&page["records"], &columns);
+    records::search_table(out, &page["records"], device);
     if let Some(next) = page["next"].as_u64() {
         note(format_args!("there are more: --from {next}"));
     }
-    Ok(())
+}
+
+/// One record of the coordinator's log.
+async fn record(client: &Client, index: u64) -> anyhow::Result<Value> {
+    let page = client.get(&format!("/api/v1/compliance/audit-logs?from={index}&limit=1")).await?;
+    let found = page["records"].get(0).filter(|record| record["index"].as_u64() == Some(index)).cloned();
+    found.with_context(|| {
+        let size = page["logSize"].as_u64().unwrap_or(0);
+        if index >= size {
+            format!("there is no entry {index}; the log has {}", count(size, "entry"))
+        } else {
+            format!("entry {index} was disposed of after retention: its hash is left, what it said is not")
+        }
+    })
 }
 
 async fn proof(out: &Output, client: &Client, index: u64, file: &Path) -> anyhow::Result<()> {
@@ -399,22 +508,9 @@ async fn evidence(
     }
     let records = evidence.records.len();
     out.answer(&json!({ "records": records, "file": file, "page": page }), || {
-        format!("{records} records with their proofs in {}; verify with mdfmctl audit verify", file.display())
+        format!("{} with proofs in {}; verify with mdfmctl audit verify", count(records, "record"), file.display())
     });
     Ok(())
-}
-
-/// Percent-encodes a query value (RFC 3986).
-pub(crate) fn encode(text: &str) -> String {
-    text.bytes()
-        .map(|b| {
-            if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
-                char::from(b).to_string()
-            } else {
-                format!("%{b:02X}")
-            }
-        })
-        .collect()
 }
 
 async fn export_tiles(out: &Output, client: &Client, dir: &Path) -> anyhow::Result<()> {
@@ -436,7 +532,7 @@ async fn export_tiles(out: &Output, client: &Client, dir: &Path) -> anyhow::Resu
     bar.finish_and_clear();
     std::fs::write(dir.join("checkpoint"), note)?;
     out.answer(&json!({ "entries": size, "files": tiles.len(), "directory": dir }), || {
-        format!("{size} entries as {} tiles in {}", tiles.len(), dir.display())
+        format!("{} as {} in {}", count(size, "entry"), count(tiles.len(), "tile"), dir.display())
     });
     Ok(())
 }
@@ -457,7 +553,7 @@ async fn export(out: &Output, client: &Client, dir: &Path) -> anyhow::Result<()>
     let size = String::from_utf8_lossy(&note).lines().nth(1).unwrap_or_default().to_owned();
     let entries: Value = size.parse::<u64>().map_or(Value::Null, Value::from);
     out.answer(&json!({ "entries": entries, "directory": dir }), || {
-        format!("{size} entries and the checkpoint in {}; verify with mdfmctl audit verify", dir.display())
+        format!("entries: {size}; with the checkpoint in {}; verify with mdfmctl audit verify", dir.display())
     });
     Ok(())
 }

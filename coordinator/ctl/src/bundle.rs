@@ -8,12 +8,13 @@ use anyhow::{Context, ensure};
 use clap::Subcommand;
 use mdfm_shared::bundle::{Document, Header, PREFIX_BYTES, header_len};
 use mdfm_shared::digest::Digest;
+use mdfm_shared::id::GatewayId;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::client::{Client, checked};
-use crate::output::{Output, text};
+use crate::output::{Output, count, text};
 
 /// Batches in one request: together they stay below what the coordinator takes.
 const BATCHES_AT_ONCE: usize = 8;
@@ -23,7 +24,7 @@ pub(crate) enum Action {
     /// Writes a file for a gateway: trust documents, directive, releases, images. `mdfm-agent import` takes it up.
     Export {
         /// Gateway id.
-        gateway: String,
+        gateway: GatewayId,
         /// The file to make.
         #[arg(long)]
         out: PathBuf,
@@ -55,7 +56,13 @@ fn make(path: &Path, header: &Header) -> anyhow::Result<File> {
     Ok(file)
 }
 
-async fn export(out: &Output, client: &Client, gateway: &str, path: &Path, from: Option<u64>) -> anyhow::Result<()> {
+async fn export(
+    out: &Output,
+    client: &Client,
+    gateway: &GatewayId,
+    path: &Path,
+    from: Option<u64>,
+) -> anyhow::Result<()> {
     let from = from.map_or(String::new(), |from| format!("?from={from}"));
     let view = client.get(&format!("/api/v1/gateways/{gateway}/bundle{from}")).await?;
     let header: Header = serde_json::from_value(view).context("the coordinator's answer is no bundle")?;
@@ -82,8 +89,8 @@ async fn export(out: &Output, client: &Client, gateway: &str, path: &Path, from:
         "file": path, "gateway": header.gateway, "documents": header.documents.len(), "images": header.images.len(),
     });
     out.answer(&answer, || {
-        let (documents, images) = (header.documents.len(), header.images.len());
-        format!("{documents} documents and {images} images for {gateway} written to {}", path.display())
+        let (documents, images) = (count(header.documents.len(), "document"), count(header.images.len(), "image"));
+        format!("{documents} and {images} for {gateway} written to {}", path.display())
     });
     Ok(())
 }
@@ -121,7 +128,7 @@ async fn deliver(out: &Output, client: &Client, path: &Path, ack: Option<&Path>)
     }
     let answer: Value = json!({ "gateway": gateway, "taken": taken, "known": known, "refused": refused });
     out.answer(&answer, || {
-        let done = format!("{taken} batches of {gateway} are in the log now, {known} were there already");
+        let done = format!("{gateway}: {} newly in the log, {known} in it before", count(taken, "batch"));
         match &refused {
             Some(why) => format!(
                 "{done}; the next does not continue them: {why}. Import the answer (--ack) on the gateway: it reports again"

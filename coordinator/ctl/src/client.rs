@@ -24,8 +24,11 @@ const EVENT_BYTES_MAX: usize = 256 << 20;
 const TRIES_MAX: u32 = 5;
 /// Longest wait between them, in seconds.
 const WAIT_S_MAX: u64 = 5;
+/// Items of one answer to a list.
+const PAGE_MAX: usize = 1_000;
 
 use crate::account::{self, Code};
+use crate::address::encode;
 use crate::output::Output;
 use crate::single_sign_on;
 use crate::terminal::ask_secret;
@@ -114,7 +117,71 @@ fn http(ca_pem: &str) -> anyhow::Result<reqwest::Client> {
         .with_protocol_versions(&[&TLS13])?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Ok(reqwest::Client::builder().tls_backend_preconfigured(tls).connect_timeout(Duration::from_secs(10)).build()?)
+    // A token goes to the coordinator that it is for, and to no place that an answer names.
+    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    Ok(builder.tls_backend_preconfigured(tls).connect_timeout(Duration::from_secs(10)).build()?)
+}
+
+/// An address without what makes no difference.
+fn base(url: &str) -> &str {
+    url.trim_end_matches('/')
+}
+
+/// Refuses to use a session at another coordinator than the one that opened it.
+///
+/// # Errors
+/// `wanted` is another coordinator's address.
+fn check_coordinator(session: &Session, file: &Path, wanted: Option<&str>) -> anyhow::Result<()> {
+    let Some(wanted) = wanted.filter(|wanted| base(wanted) != base(&session.url)) else { return Ok(()) };
+    bail!(
+        "{URL} is {wanted:?}, but the session in {} is for {:?}; nothing was sent. Sign in at {wanted} (mdfmctl login --session FILE), \
+         or unset {URL}",
+        file.display(),
+        session.url
+    )
+}
+
+/// Which items of a list, in which order, and how many.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Which {
+    /// Conditions separated by commas, all of which must hold, for example `hospitalId=HOSP-1,version>=2.1`; fields are those of `--json`.
+    #[arg(long, value_name = "CONDITIONS")]
+    filter: Option<String>,
+    /// Field to sort by; with `-` before it in descending order.
+    #[arg(long, value_name = "FIELD", allow_hyphen_values = true)]
+    sort: Option<String>,
+    /// Largest number of rows; every row if absent.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+}
+
+impl Which {
+    /// The same items without a limit, for a caller that leaves some of them out itself.
+    pub(crate) fn unlimited(&self) -> Self {
+        Self { limit: None, ..self.clone() }
+    }
+    /// Whether anything was asked for.
+    pub(crate) fn is_given(&self) -> bool {
+        self.filter.is_some() || self.sort.is_some() || self.limit.is_some()
+    }
+    /// Whether an order was asked for.
+    pub(crate) fn is_sorted(&self) -> bool {
+        self.sort.is_some()
+    }
+    /// Cuts rows to the limit.
+    pub(crate) fn cut(&self, rows: &mut Vec<Value>) {
+        rows.truncate(self.limit.unwrap_or(usize::MAX));
+    }
+    /// The first address of the list at `path`.
+    fn first(&self, path: &str) -> String {
+        let mut address = format!("{path}?limit={}", self.limit.map_or(PAGE_MAX, |limit| limit.clamp(1, PAGE_MAX)));
+        for (name, value) in [("filter", &self.filter), ("sort", &self.sort)] {
+            if let Some(value) = value {
+                address.push_str(&format!("&{name}={}", encode(value)));
+            }
+        }
+        address
+    }
 }
 
 impl Client {
@@ -123,6 +190,7 @@ impl Client {
         let Some(token) = environment(TOKEN) else {
             let session = Session::read(file)?
                 .with_context(|| format!("there is no session in {}; sign in first (mdfmctl login)", file.display()))?;
+            check_coordinator(&session, file, environment(URL).as_deref())?;
             ensure!(!session.token.is_empty(), "you are signed out; sign in again (mdfmctl login)");
             return Ok(Self { http: http(&session.ca_pem)?, session, is_token: false });
         };
@@ -136,7 +204,7 @@ impl Client {
                 held.with_context(|| format!("{TOKEN} is set: {CA} must name the file of the coordinator's authority"))?
             }
         };
-        let url = url.trim_end_matches('/').to_owned();
+        let url = base(&url).to_owned();
         let session = Session { url, ca_pem, token, user_id: String::new(), printed_name: String::new() };
         Ok(Self { http: http(&session.ca_pem)?, session, is_token: true })
     }
@@ -144,6 +212,17 @@ impl Client {
     /// Whether a machine's token is used, and no session of a person.
     pub(crate) fn is_token(&self) -> bool {
         self.is_token
+    }
+    /// Checks before a signature that a person is signed in.
+    ///
+    /// # Errors
+    /// A machine's token is used.
+    pub(crate) fn check_signer(&self) -> anyhow::Result<()> {
+        ensure!(
+            !self.is_token,
+            "nothing was signed: {TOKEN} is set, and a machine's token cannot sign; unset it and sign in (mdfmctl login)"
+        );
+        Ok(())
     }
     pub(crate) fn url(&self) -> &str {
         &self.session.url
@@ -197,9 +276,17 @@ impl Client {
     }
     /// All of a list, however many answers it takes.
     pub(crate) async fn list(&self, path: &str) -> anyhow::Result<Value> {
+        self.list_of(path, &Which::default()).await
+    }
+    /// The items of a list that are asked for, however many answers it takes.
+    pub(crate) async fn list_of(&self, path: &str, which: &Which) -> anyhow::Result<Value> {
+        let limit = which.limit.unwrap_or(usize::MAX);
+        ensure!(limit > 0, "--limit must be at least 1");
         let mut items = Vec::new();
-        let mut next = Some(format!("{path}?limit=1000"));
-        while let Some(path) = next {
+        let mut next = Some(which.first(path));
+        while let Some(path) = next.filter(|_| items.len() < limit) {
+            // The token goes with it: an answer names the rest of its list, and no other place.
+            ensure!(path.starts_with("/api/v1/"), "the coordinator's answer names {path:?} as the rest of a list");
             let answer = answer(self.request(Method::GET, &path)).await?;
             let link = answer.headers().get("link").and_then(|l| l.to_str().ok()).map(str::to_owned);
             next = link.and_then(|l| Some(l.strip_prefix('<')?.split_once('>')?.0.to_owned()));
@@ -208,6 +295,7 @@ impl Client {
                 _ => bail!("the coordinator's answer is no list"),
             }
         }
+        items.truncate(limit);
         Ok(Value::Array(items))
     }
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
@@ -224,7 +312,7 @@ impl Client {
     pub(crate) async fn delete(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.send(self.request(Method::DELETE, path).json(body)).await
     }
-    /// Puts bytes as they are: what is signed by its digest must not be written anew.
+    /// Puts bytes as they are: what is signed by its digest must not be encoded a second time.
     pub(crate) async fn put_bytes(&self, path: &str, bytes: Vec<u8>) -> anyhow::Result<Value> {
         self.send(self.request(Method::PUT, path).body(bytes)).await
     }
@@ -270,7 +358,7 @@ pub(crate) async fn checked(answer: reqwest::Response) -> anyhow::Result<reqwest
         Some(detail) => format!("{} ({}, {code})", detail, status.as_u16()),
         None => format!("the coordinator answered {status}"),
     };
-    Err(Refused { status: status.as_u16(), code, detail }.into())
+    Err(Refused::new(status.as_u16(), &code, &detail, problem).into())
 }
 
 /// The coordinator refused a request.
@@ -281,6 +369,14 @@ pub(crate) struct Refused {
     /// The problem's own name, for example `step-up`.
     pub(crate) code: String,
     detail: String,
+    /// The problem details (RFC 9457) as the coordinator sent them; `null` if it sent none.
+    pub(crate) problem: Value,
+}
+
+impl Refused {
+    pub(crate) fn new(status: u16, code: &str, detail: &str, problem: Value) -> Self {
+        Self { status, code: code.to_owned(), detail: detail.to_owned(), problem }
+    }
 }
 
 /// Whether the second factor is missing in an attempt to sign in.
@@ -317,7 +413,7 @@ pub(crate) async fn login(out: &Output, file: &Path, mut login: Login) -> anyhow
         None => held.as_ref().map(|s| s.ca_pem.clone()).context("which coordinator? Give --ca the first time")?,
     };
     let url = login.url.clone().or_else(|| held.as_ref().map(|s| s.url.clone()));
-    let url = url.context("which coordinator? Give --url the first time")?.trim_end_matches('/').to_owned();
+    let url = base(&url.context("which coordinator? Give --url the first time")?).to_owned();
     let http = http(&ca_pem)?;
     let mut view = if login.sso {
         single_sign_on::sign_in(&http, &url).await?
@@ -370,3 +466,6 @@ pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     file.sync_all()?;
     Ok(())
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -82,7 +82,7 @@ fn write(out: &Output, path: &Path, header: &Header, base: &[u8], image: &[u8]) 
     let mut frame = zstd::Encoder::new(file, LEVEL)?;
     frame.window_log(WINDOW_BYTES_MAX.ilog2())?;
     frame.include_checksum(false)?;
-    let bar = if out.json { ProgressBar::hidden() } else { ProgressBar::new(image.len() as u64) };
+    let bar = if out.is_json() { ProgressBar::hidden() } else { ProgressBar::new(image.len() as u64) };
     bar.set_style(ProgressStyle::with_template("{bytes}/{total_bytes} {wide_bar} {eta}")?);
     delta::make(base, image, |segment| {
         bar.inc(delta::SEGMENT_BYTES as u64);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use mdfm_shared::digest::Digest;
+use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, HospitalId};
 use mdfm_shared::json::{self, text_without_mark};
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::Signed;
@@ -16,10 +17,10 @@ use mdfm_shared::trust::Validation;
 use serde_json::{Value, json};
 
 use crate::account::Signing;
-use crate::client::{Client, is_broken_line};
-use crate::output::{Output, text};
-use crate::times;
+use crate::client::{Client, Which, is_broken_line};
+use crate::output::{Output, count, count_of, text};
 use crate::trust::confirm::Asked;
+use crate::{address, terminal, times};
 
 /// Time between two looks.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
@@ -32,7 +33,7 @@ const AWAY_MAX: Duration = Duration::from_secs(300);
 pub(crate) struct Deploy {
     /// Firmware id; optional if the plan names it as `firmwareId`.
     #[arg(long)]
-    firmware: Option<String>,
+    firmware: Option<FirmwareId>,
     /// JSON file with strategy and phases; `-` reads standard input.
     plan: PathBuf,
     /// Show every device, window and gate of the plan, and its digest; start nothing.
@@ -53,11 +54,13 @@ pub(crate) enum Deployments {
         /// Only those that have not ended.
         #[arg(long)]
         active: bool,
+        #[command(flatten)]
+        which: Which,
     },
     /// Shows one deployment with its devices.
     Show {
         /// Deployment id.
-        deployment: String,
+        deployment: DeploymentId,
     },
 }
 
@@ -65,7 +68,7 @@ pub(crate) enum Deployments {
 #[derive(Debug, Args)]
 pub(crate) struct Watch {
     /// Deployment id.
-    deployment: String,
+    deployment: DeploymentId,
     /// Go on until the deployment ends, printing what changes.
     #[arg(long)]
     follow: bool,
@@ -75,7 +78,7 @@ pub(crate) struct Watch {
 #[derive(Debug, Args)]
 pub(crate) struct Validate {
     /// Deployment id.
-    deployment: String,
+    deployment: DeploymentId,
     #[command(flatten)]
     signing: Signing,
 }
@@ -93,7 +96,7 @@ pub(crate) struct Abort {
 #[derive(Debug, Args)]
 pub(crate) struct Change {
     /// Deployment id.
-    deployment: String,
+    deployment: DeploymentId,
     /// Why, in your words.
     #[arg(long)]
     reason: String,
@@ -103,16 +106,16 @@ pub(crate) struct Change {
 #[derive(Debug, Args)]
 pub(crate) struct Rollback {
     /// Deployment id.
-    deployment: String,
+    deployment: DeploymentId,
     /// Why, in your words.
     #[arg(long)]
     reason: String,
     /// Only this device.
     #[arg(long, conflicts_with_all = ["hospital", "phase"])]
-    device: Option<String>,
+    device: Option<DeviceId>,
     /// Only the devices of this hospital.
     #[arg(long, conflicts_with = "phase")]
-    hospital: Option<String>,
+    hospital: Option<HospitalId>,
     /// Only the devices of this phase, 1 for the first.
     #[arg(long)]
     phase: Option<u32>,
@@ -141,10 +144,10 @@ enum Because {
 #[derive(Debug, Args)]
 pub(crate) struct Consent {
     /// Deployment id.
-    deployment: String,
+    deployment: DeploymentId,
     /// Hospital id.
     #[arg(long)]
-    hospital: String,
+    hospital: HospitalId,
     /// Who agreed and how, in your words.
     #[arg(long)]
     reason: String,
@@ -157,7 +160,7 @@ pub(crate) struct Consent {
 #[derive(Debug, Args)]
 pub(crate) struct Duty {
     /// Deployment id.
-    deployment: String,
+    deployment: DeploymentId,
     /// Number of the duty, 1 for the first.
     duty: u32,
     /// Where it can be found, for example the number of the report.
@@ -194,6 +197,31 @@ fn one_of(option: &str, given: Option<String>, field: &str, in_file: &Value) -> 
     }
 }
 
+/// A JSON object with `dryRun` as its last field: a coordinator that does not know dry runs refuses the field and does nothing.
+/// What stands before it stays where it is, so that an answer names the lines and columns of the person's own file.
+fn dry_text(object: &str) -> String {
+    let inner = object.trim_end().strip_suffix('}').unwrap_or(object);
+    let comma = if inner.trim_end().ends_with('{') { "" } else { "," };
+    format!("{inner}{comma}\"dryRun\":true}}")
+}
+
+/// A request with `dryRun` in it, which a coordinator that does not know dry runs refuses and does not carry out.
+pub(crate) fn dry(body: &Value) -> Value {
+    let mut body = body.clone();
+    body["dryRun"] = true.into();
+    body
+}
+
+/// Says what it means that a coordinator does not know the field.
+pub(crate) fn explain_dry_run(error: anyhow::Error) -> anyhow::Error {
+    if error.to_string().contains("unknown field `dryRun`") {
+        return error.context(
+            "nothing was done: this coordinator is older than this mdfmctl and cannot show an act beforehand",
+        );
+    }
+    error
+}
+
 /// Numbers of a plan, for the question.
 fn extent(view: &Value) -> (u64, usize) {
     let phases = view["phases"].as_array().into_iter().flatten();
@@ -206,10 +234,12 @@ fn extent(view: &Value) -> (u64, usize) {
 
 pub(crate) async fn deploy(out: &Output, client: &Client, options: Deploy) -> anyhow::Result<()> {
     let (mut written, mut plan) = read_plan(&options.plan)?;
-    let firmware = one_of("--firmware", options.firmware, "firmwareId", &plan["firmwareId"])?;
+    let given = options.firmware.as_ref().map(ToString::to_string);
+    let firmware = one_of("--firmware", given, "firmwareId", &plan["firmwareId"])?;
     let firmware = firmware.context("which release? Give --firmware, or firmwareId in the plan")?;
+    ensure!(plan["dryRun"].is_null(), "the plan has a field dryRun: give --dry-run on the command line");
     let pinned = one_of("--plan-digest", options.plan_digest, "planDigest", &plan["planDigest"])?;
-    let path = format!("/api/v1/deployments?firmwareId={firmware}");
+    let path = format!("/api/v1/deployments?firmwareId={}", address::encode(&firmware));
     // As it stands in the file wherever possible: the coordinator's answer names lines of that.
     if plan["planDigest"].is_null()
         && let Some(digest) = &pinned
@@ -218,13 +248,15 @@ pub(crate) async fn deploy(out: &Output, client: &Client, options: Deploy) -> an
         written = plan.to_string();
     }
     if options.dry_run || !(options.asked.yes || pinned.is_some()) {
-        let view = client.post_text(&format!("{path}&dryRun=true"), written.clone()).await?;
+        let dry = client.post_text(&format!("{path}&dryRun=true"), dry_text(&written)).await;
+        let view = dry.map_err(explain_dry_run)?;
         if options.dry_run {
             out.answer(&view, || render_plan(&view));
             return Ok(());
         }
         let (devices, hospitals) = extent(&view);
-        let question = format!("{}\nThis deploys to {devices} devices in {hospitals} hospitals.", render_plan(&view));
+        let (shown, hospitals) = (count(devices, "device"), count(hospitals, "hospital"));
+        let question = format!("{}\nThis deploys to {shown} in {hospitals}.", render_plan(&view));
         options.asked.ask(&question, &devices.to_string())?;
         // What was shown is what starts.
         plan["planDigest"] = view["planDigest"].clone();
@@ -237,12 +269,15 @@ pub(crate) async fn deploy(out: &Output, client: &Client, options: Deploy) -> an
 
 pub(crate) async fn deployments(out: &Output, client: &Client, action: Deployments) -> anyhow::Result<()> {
     match action {
-        Deployments::List { active } => {
-            let mut rows = client.list("/api/v1/deployments").await?;
+        Deployments::List { active, which } => {
+            let mut rows = client.list_of("/api/v1/deployments", &which.unlimited()).await?;
             if let Some(rows) = rows.as_array_mut() {
                 rows.retain(|row| !active || !has_ended(row));
-                // Newest first.
-                rows.sort_by_key(|row| std::cmp::Reverse(text(&row["createdAt"])));
+                if !which.is_sorted() {
+                    // Newest first.
+                    rows.sort_by_key(|row| std::cmp::Reverse(text(&row["createdAt"])));
+                }
+                which.cut(rows);
             }
             let columns = [
                 ("DEPLOYMENT", "/deploymentId"),
@@ -254,7 +289,7 @@ pub(crate) async fn deployments(out: &Output, client: &Client, action: Deploymen
                 ("CREATED", "/createdAt"),
                 ("BY", "/createdBy"),
             ];
-            out.table(&rows, &columns);
+            out.table_with(&rows, &columns, &[("GROUP", "/groupId"), ("PLAN", "/planDigest")]);
         }
         Deployments::Show { deployment } => {
             let view = client.get(&format!("/api/v1/deployments/{deployment}")).await?;
@@ -271,11 +306,11 @@ fn has_ended(view: &Value) -> bool {
 /// A plan in words: each phase with its gate, its hospitals, their windows and devices.
 fn render_plan(view: &Value) -> String {
     let mut lines = format!(
-        "plan {}\n  {} of {} for {} devices; the first failure: {}; a fault on one gateway reaches: {}",
+        "plan {}\n  {} of {} for {}; the first failure: {}; a fault on one gateway reaches: {}",
         text(&view["planDigest"]),
         text(&view["strategy"]),
         text(&view["firmwareId"]),
-        text(&view["devices"]),
+        count_of(&view["devices"], "device"),
         first_failure(&view["firstFailure"]),
         text(&view["criticalReach"])
     );
@@ -286,7 +321,7 @@ fn render_plan(view: &Value) -> String {
     for (i, phase) in view["phases"].as_array().into_iter().flatten().enumerate() {
         let gate = &phase["gate"];
         let limit = match gate["maxErrors"].as_u64() {
-            Some(n) => format!("at most {n} failed devices"),
+            Some(n) => format!("at most {}", count(n, "failed device")),
             None => format!("at most {} % failed devices", text(&gate["maxErrorRatePercent"])),
         };
         let _ = write!(
@@ -380,7 +415,7 @@ fn render_waiting(view: &Value, lines: &mut String) {
             let _ = write!(lines, ", until {until}");
         }
         if let Some(held @ 1..) = waiting["heldDevices"].as_u64() {
-            let _ = write!(lines, ", {held} devices held");
+            let _ = write!(lines, ", {} held", count(held, "device"));
         }
         for how in waiting["how"].as_array().into_iter().flatten() {
             let _ = write!(lines, "\n    {}", text(how));
@@ -409,16 +444,16 @@ fn render(view: &Value) -> String {
             text(&phase["status"]["name"]),
             text(&phase["hospitals"])
         );
-        let count = |name: &str| phase["devices"][name].as_u64().unwrap_or(0);
+        let number = |name: &str| phase["devices"][name].as_u64().unwrap_or(0);
         let _ = write!(
             lines,
-            "\n    {} devices: {} confirmed, {} failed, {} silent, {} in flight, {} withdrawn",
-            count("devices"),
-            count("confirmed"),
-            count("failed"),
-            count("silent"),
-            count("inFlight"),
-            count("withdrawn")
+            "\n    {}: {} confirmed, {} failed, {} silent, {} in flight, {} withdrawn",
+            count(number("devices"), "device"),
+            number("confirmed"),
+            number("failed"),
+            number("silent"),
+            number("inFlight"),
+            number("withdrawn")
         );
         if let Some(gate) = phase["gate"].as_object() {
             let _ = write!(lines, "\n    gate: {}", text(&gate["explanation"]));
@@ -464,11 +499,13 @@ pub(crate) enum Ended {
     RolledBack,
     #[error("the deployment was aborted")]
     Aborted,
+    #[error("the deployment was superseded by a newer one")]
+    Superseded,
 }
 
 /// A deployment on one line: when, how it stands, how many devices are where.
 fn one_line(view: &Value) -> String {
-    let count = |name: &str| -> u64 {
+    let number = |name: &str| -> u64 {
         let phases = view["phases"].as_array().into_iter().flatten();
         phases.filter_map(|phase| phase["devices"][name].as_u64()).sum()
     };
@@ -481,10 +518,10 @@ fn one_line(view: &Value) -> String {
         text(&view["status"]["name"]),
         current + 1,
         text(&view["phases"][current]["status"]["name"]),
-        count("confirmed"),
-        count("devices"),
-        count("failed"),
-        count("inFlight"),
+        number("confirmed"),
+        number("devices"),
+        number("failed"),
+        number("inFlight"),
     )
 }
 
@@ -497,16 +534,18 @@ struct Screen<'a> {
 
 impl Screen<'_> {
     fn show(&mut self, view: &Value) {
-        let in_place = std::io::stdout().is_terminal() && !self.out.json;
+        let in_place = std::io::stdout().is_terminal() && !self.out.is_json();
         let line = one_line(view);
         // The time alone is no change.
         let shown =
-            if self.out.json || in_place { render(view) } else { line.split_once(' ').map_or("", |l| l.1).into() };
+            if self.out.is_json() || in_place { render(view) } else { line.split_once(' ').map_or("", |l| l.1).into() };
         if shown == self.last {
             return;
         }
         if in_place {
-            self.rows = mdfm_service::output::in_place(&shown, self.rows, crate::terminal::columns());
+            let (rows, columns) = terminal::size();
+            let drawing = terminal::fit(&self.out.localised(shown.clone()), rows, columns);
+            self.rows = mdfm_service::output::in_place(&drawing, self.rows, columns);
         } else {
             self.out.answer(view, || line);
         }
@@ -540,7 +579,7 @@ pub(crate) async fn watch(out: &Output, client: &Client, options: Watch) -> anyh
             away = None;
         }
         match broken {
-            // The coordinator ends long watches: then it is asked anew. It may have been started anew itself.
+            // The coordinator ends long watches, and may restart itself: then it is asked again.
             Some(error) if !is_broken_line(&error) || away.is_some_and(|since| since.elapsed() > AWAY_MAX) => {
                 return Err(error);
             }
@@ -557,11 +596,13 @@ pub(crate) async fn watch(out: &Output, client: &Client, options: Watch) -> anyh
     match end.as_deref() {
         Some("rolledBack") => Err(Ended::RolledBack.into()),
         Some("aborted") => Err(Ended::Aborted.into()),
+        Some("superseded") => Err(Ended::Superseded.into()),
         _ => Ok(()),
     }
 }
 
 pub(crate) async fn validate(out: &Output, client: &Client, options: Validate) -> anyhow::Result<()> {
+    client.check_signer()?;
     let path = format!("/api/v1/deployments/{}", options.deployment);
     let signature = format!("{path}/validations/signature");
     let Signing { role, reason, confirmation, .. } = &options.signing;
@@ -575,7 +616,7 @@ pub(crate) async fn validate(out: &Output, client: &Client, options: Validate) -
             "nothing was signed: the deployment brings another manifest than the release has now"
         );
         Ok(Validation {
-            deployment: options.deployment.parse()?,
+            deployment: options.deployment.clone(),
             phase: current,
             manifest,
             role: *role,
@@ -615,22 +656,23 @@ pub(crate) async fn abort(out: &Output, client: &Client, options: Abort) -> anyh
         let id = &options.change.deployment;
         let view = client.get(&format!("/api/v1/deployments/{id}")).await?;
         let question = format!(
-            "{}\nThis ends the deployment for good: what is in flight goes back, what is done stays.",
+            "{}\nThis ends the deployment permanently: what is in flight goes back, what is done stays.",
             one_line(&view)
         );
-        options.asked.ask(&question, id)?;
+        options.asked.ask(&question, id.as_str())?;
     }
     change(out, client, "abort", options.change).await
 }
 
 /// What a rollback counts as and leads to, in words.
 fn render_preview(view: &Value) -> String {
-    let devices = view["devices"].as_array().map_or(0, Vec::len);
+    let ordered = view["devices"].as_array().map_or(0, Vec::len);
+    let (devices, s) = (count(ordered, "device"), if ordered == 1 { "s" } else { "" });
     let mut lines = match view["cause"].as_str() {
         Some("operational") => format!(
-            "the order is operational: {devices} devices leave the deployment's count, which says nothing about the firmware"
+            "the order is operational: {devices} leave{s} the deployment's count, which says nothing about the firmware"
         ),
-        _ => format!("the order is because of the firmware: {devices} devices count as failed"),
+        _ => format!("the order is because of the firmware: {devices} count{s} as failed"),
     };
     for reaction in view["reactions"].as_array().into_iter().flatten() {
         let _ = write!(lines, "\n  then the deployment's own rules: {}", text(reaction));
@@ -640,9 +682,9 @@ fn render_preview(view: &Value) -> String {
     }
     let _ = write!(
         lines,
-        "\n  in the end {} devices in {} hospitals go back",
-        text(&view["totalDevices"]),
-        text(&view["totalHospitals"])
+        "\n  sent back in the end: {} in {}",
+        count_of(&view["totalDevices"], "device"),
+        count_of(&view["totalHospitals"], "hospital")
     );
     lines
 }
@@ -664,7 +706,7 @@ pub(crate) async fn roll_back(out: &Output, client: &Client, options: Rollback) 
         "cause": if is_operational { "operational" } else { "safety" },
     });
     if options.dry_run || !options.asked.yes {
-        let view = client.post(&format!("{path}?dryRun=true"), &body).await?;
+        let view = client.post(&format!("{path}?dryRun=true"), &dry(&body)).await.map_err(explain_dry_run)?;
         if options.dry_run {
             out.answer(&view, || render_preview(&view));
             return Ok(());
@@ -689,4 +731,28 @@ pub(crate) async fn duty(out: &Output, client: &Client, options: Duty) -> anyhow
     let view = client.post(&path, &json!({ "reference": options.reference })).await?;
     out.answer(&view, || render(&view));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cli_2_a_dry_run_says_so_in_its_body() {
+        for (written, expected) in [
+            ("{}", r#"{"dryRun":true}"#),
+            ("{ }\n", r#"{ "dryRun":true}"#),
+            ("{\n  \"strategy\": 7\n}\n", "{\n  \"strategy\": 7\n,\"dryRun\":true}"),
+            (r#"{"a":{"b":{}}}"#, r#"{"a":{"b":{}},"dryRun":true}"#),
+        ] {
+            let dry = dry_text(written);
+            assert_eq!(dry, expected);
+            let value: Value = serde_json::from_str(&dry).expect("still JSON");
+            assert_eq!(value["dryRun"], true);
+        }
+        assert_eq!(dry(&json!({ "reason": "x" })), json!({ "reason": "x", "dryRun": true }));
+        let old = anyhow::anyhow!("the body: unknown field `dryRun`, expected one of `reason` (400, malformed-body)");
+        assert!(explain_dry_run(old).to_string().starts_with("nothing was done"));
+        assert_eq!(explain_dry_run(anyhow::anyhow!("other")).to_string(), "other");
+    }
 }

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use futures_util::stream;
 use indicatif::{ProgressBar, ProgressStyle};
 use mdfm_shared::digest::Digest;
+use mdfm_shared::id::FirmwareId;
 use mdfm_shared::manifest::{Component, DeltaVariant, FirmwareClass, HealthPolicy, Manifest};
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::Signed;
@@ -19,11 +20,11 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::account::Signing;
-use crate::client::{Client, Refused};
+use crate::client::{Client, Refused, Which};
 use crate::delta::{self, Delta};
-use crate::fleet;
 use crate::keys;
-use crate::output::{Output, text};
+use crate::output::{Output, count, count_of, text};
+use crate::records;
 use crate::sbom::{self, Checked};
 use crate::trust::confirm::{Asked, Confirmation, Shown};
 use crate::trust::describe::{self, Describe};
@@ -39,11 +40,11 @@ pub(crate) enum Action {
     /// Makes a patch from an image that gateways hold to a new one; works offline.
     Delta(Delta),
     /// Lists releases.
-    List,
+    List(Which),
     /// Takes a release back: no new deployment may use it. With a key, also for the fleet: gateways activate it no more.
     Withdraw {
         /// Firmware id.
-        firmware: String,
+        firmware: FirmwareId,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -56,12 +57,12 @@ pub(crate) enum Action {
     /// Shows what happened to a release, newest first: who submitted, approved, rejected and deployed it.
     History {
         /// Firmware id.
-        firmware: String,
+        firmware: FirmwareId,
     },
     /// Shows the parts of a release's bill of materials; with --file it attaches the one that the manifest names, with --save it writes it to a file.
     Sbom {
         /// Firmware id.
-        firmware: String,
+        firmware: FirmwareId,
         /// The bill of materials to attach.
         #[arg(long, conflicts_with = "save")]
         file: Option<PathBuf>,
@@ -72,15 +73,15 @@ pub(crate) enum Action {
     /// Shows one release: everything that its manifest says, its approvals, and what it changes.
     Show {
         /// Firmware id.
-        firmware: String,
+        firmware: FirmwareId,
     },
     /// Shows what a release changes against another one, or against the one that most devices run now.
     Differences {
         /// Firmware id.
-        firmware: String,
+        firmware: FirmwareId,
         /// The other release.
         #[arg(long)]
-        other: Option<String>,
+        other: Option<FirmwareId>,
     },
 }
 
@@ -94,7 +95,7 @@ pub(crate) struct Upload {
     components: Vec<(String, PathBuf)>,
     /// Firmware id; a random one if absent. With the id of an upload that ended early, it goes on where that one ended.
     #[arg(long)]
-    id: Option<String>,
+    id: Option<FirmwareId>,
     /// Device model.
     #[arg(long)]
     model: String,
@@ -154,7 +155,7 @@ pub(crate) struct Upload {
 #[derive(Debug, Args)]
 pub(crate) struct Approve {
     /// Firmware id.
-    firmware: String,
+    firmware: FirmwareId,
     /// The image that you tested, or one part of it as NAME=FILE, once for each: nothing is signed if the release has another.
     #[arg(long = "image", value_name = "FILE")]
     images: Vec<String>,
@@ -166,7 +167,7 @@ pub(crate) struct Approve {
 #[derive(Debug, Args)]
 pub(crate) struct Reject {
     /// Firmware id.
-    firmware: String,
+    firmware: FirmwareId,
     /// The role in which you reject.
     #[arg(long)]
     role: Role,
@@ -192,8 +193,8 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
     match action {
         Action::Upload(options) => upload(out, &Client::open(session)?, *options).await,
         Action::Delta(options) => delta::make(out, &options),
-        Action::List => {
-            let rows = Client::open(session)?.list("/api/v1/firmware").await?;
+        Action::List(which) => {
+            let rows = Client::open(session)?.list_of("/api/v1/firmware", &which).await?;
             let columns = [
                 ("FIRMWARE", "/firmwareId"),
                 ("MODEL", "/deviceModel"),
@@ -206,7 +207,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
         }
         Action::Withdraw { firmware, reason, days, signature } => {
             let client = Client::open(session)?;
-            if withdrawals::sign_next(out, &client, Some(&firmware), &reason, days, &signature).await? {
+            if withdrawals::sign_next(out, &client, Some(firmware.as_str()), &reason, days, &signature).await? {
                 return Ok(());
             }
             let asked = Asked { yes: signature.confirmation.yes };
@@ -216,11 +217,12 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
                 let is_of = |d: &&Value| d["firmwareId"] == firmware.as_str();
                 let deployments = held.as_array().into_iter().flatten().filter(is_of).count();
                 let question = format!(
-                    "{firmware} {} ({}; {deployments} deployments have brought it) is withdrawn for good: no new deployment may use it",
+                    "{firmware} {} ({}; deployed by {}) is withdrawn permanently: no new deployment may use it",
                     text(&view["version"]),
-                    text(&view["status"])
+                    text(&view["status"]),
+                    count(deployments, "deployment")
                 );
-                asked.ask(&question, &firmware)?;
+                asked.ask(&question, firmware.as_str())?;
             }
             let path = format!("/api/v1/firmware/{firmware}/withdrawal");
             let view = client.post(&path, &json!({ "reason": reason })).await?;
@@ -235,7 +237,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
         }
         Action::History { firmware } => {
             let page = Client::open(session)?.get(&format!("/api/v1/firmware/{firmware}/history")).await?;
-            out.table(&page["records"], &fleet::HISTORY);
+            records::table(out, &page["records"], None);
             Ok(())
         }
         Action::Sbom { firmware, file, save } => {
@@ -269,10 +271,10 @@ fn differences(view: &Value) -> Vec<String> {
         return vec!["no device runs another release of this model: there is nothing to compare it with".to_owned()];
     };
     let mut lines = vec![format!(
-        "against {} ({}), which {} devices run now:",
+        "against {} ({}), which runs now on {}:",
         text(&against.into()),
         text(&view["againstVersion"]),
-        text(&view["againstDevices"])
+        count_of(&view["againstDevices"], "device")
     )];
     let shown = |value: &Value| if value.is_null() { "nothing".to_owned() } else { text(value) };
     for field in view["fields"].as_array().into_iter().flatten() {
@@ -315,7 +317,7 @@ fn show(out: &Output, view: &Value) {
         }
         lines.push(match view["sbomComponents"].as_u64() {
             Some(0) | None => "no bill of materials is on record".to_owned(),
-            Some(parts) => format!("bill of materials: {parts} parts on record"),
+            Some(parts) => format!("bill of materials: {} on record", count(parts, "part")),
         });
         for approval in view["approvals"].as_array().into_iter().flatten() {
             lines.push(format!(
@@ -432,10 +434,21 @@ impl Upload {
     }
 }
 
-fn random_id() -> anyhow::Result<String> {
+fn random_id() -> anyhow::Result<FirmwareId> {
     let mut bytes = [0; 6];
     getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
-    Ok(format!("fw-{}", hex::encode(bytes)))
+    Ok(format!("fw-{}", hex::encode(bytes)).parse()?)
+}
+
+/// The command that goes on with an upload, for a shell: the one that was typed, with the release's id where it had none.
+fn resume_command(words: &[String], has_id: bool, firmware: &FirmwareId) -> String {
+    let quoted = |word: &String| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+        let needs_quotes = word.is_empty() || !word.chars().all(is_plain);
+        if needs_quotes { format!("'{}'", word.replace('\'', r"'\''")) } else { word.clone() }
+    };
+    let id = (!has_id).then(|| format!("--id {firmware}"));
+    words.iter().map(quoted).chain(id).collect::<Vec<_>>().join(" ")
 }
 
 async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Result<()> {
@@ -464,8 +477,10 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
         Some(id) => id.clone(),
         None => random_id()?,
     };
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let resume = resume_command(&words, options.id.is_some(), &firmware);
     let manifest = Manifest {
-        firmware_id: firmware.parse()?,
+        firmware_id: firmware.clone(),
         model: options.model.clone(),
         hardware_revisions: options.hardware,
         version: options.version.clone(),
@@ -493,9 +508,10 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
     });
     let sent =
         Sent { files: &files, deltas: options.deltas.iter().zip(&deltas).collect(), sbom: sbom.as_ref(), signed };
-    let sending = sent.send(out, client, &manifest, &body).await;
-    let view =
-        sending.with_context(|| format!("the same command with --id {firmware} goes on where this one ended"))?;
+    let view = sent
+        .send(out, client, &manifest, &body)
+        .await
+        .with_context(|| format!("the upload of {firmware} ended early; it goes on with: {resume}"))?;
     show(out, &view);
     Ok(())
 }
@@ -569,7 +585,7 @@ impl Sent<'_> {
             view = self.send_manifest(client, manifest).await?;
         }
         match self.sbom {
-            Some(sbom) if left <= Left::Sbom => sbom.send(client, firmware.as_str()).await,
+            Some(sbom) if left <= Left::Sbom => sbom.send(client, firmware).await,
             _ => Ok(view),
         }
     }
@@ -577,7 +593,7 @@ impl Sent<'_> {
     async fn send_image(&self, out: &Output, client: &Client, manifest: &Manifest) -> anyhow::Result<()> {
         let (firmware, sha256) = (&manifest.firmware_id, manifest.sha256);
 
-        let bar = if out.json { ProgressBar::hidden() } else { ProgressBar::new(manifest.size_bytes()) };
+        let bar = if out.is_json() { ProgressBar::hidden() } else { ProgressBar::new(manifest.size_bytes()) };
         bar.set_style(ProgressStyle::with_template("{bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}")?);
         let path = format!("/api/v1/firmware/{firmware}/image");
         let request = client.request(Method::PUT, &path).header("content-type", "application/octet-stream");
@@ -659,6 +675,7 @@ fn tested_image(images: &[String]) -> anyhow::Result<Option<Digest>> {
 }
 
 pub(crate) async fn approve(out: &Output, client: &Client, options: Approve) -> anyhow::Result<()> {
+    client.check_signer()?;
     let Signing { role, reason, confirmation, .. } = &options.signing;
     let tested = tested_image(&options.images)?;
     let approval = |view: &Value, manifest| {
@@ -684,7 +701,7 @@ pub(crate) async fn approve(out: &Output, client: &Client, options: Approve) -> 
             at: now(),
         })
     };
-    let approval = confirm_for(client, &options.firmware, confirmation, approval).await?;
+    let approval = confirm_for(client, options.firmware.as_str(), confirmation, approval).await?;
     let what = json!({ "firmwareId": options.firmware, "manifestDigest": approval.manifest });
     if let Some(view) = options.signing.with_kept_key(client, "/api/v1/approvals/signature", what).await? {
         show(out, &view);
@@ -701,13 +718,13 @@ pub(crate) async fn reject(out: &Output, client: &Client, options: Reject) -> an
     if !options.asked.yes {
         let view = client.get(&format!("/api/v1/firmware/{}", options.firmware)).await?;
         let question = format!(
-            "{} {} for {} ({}) is rejected for good: it takes another release to deploy these changes",
+            "{} {} for {} ({}) is rejected permanently: it takes another release to deploy these changes",
             options.firmware,
             text(&view["version"]),
             text(&view["deviceModel"]),
             text(&view["status"])
         );
-        options.asked.ask(&question, &options.firmware)?;
+        options.asked.ask(&question, options.firmware.as_str())?;
     }
     let path = format!("/api/v1/firmware/{}/rejection?role={}", options.firmware, options.role);
     let view = client.post(&path, &json!({ "reason": options.reason })).await?;
@@ -720,6 +737,16 @@ mod tests {
     use mdfm_shared::fixture::manifest;
 
     use super::*;
+
+    #[test]
+    fn cli_17_the_hint_after_an_upload_is_the_whole_command() {
+        let words = ["mdfmctl", "firmware", "upload", "my image.img", "--notes", "it's $HOME", "--model", ""];
+        let words = words.map(str::to_owned);
+        let firmware: FirmwareId = "fw-1".parse().expect("an id");
+        let typed = r"mdfmctl firmware upload 'my image.img' --notes 'it'\''s $HOME' --model ''";
+        assert_eq!(resume_command(&words, true, &firmware), typed);
+        assert_eq!(resume_command(&words, false, &firmware), format!("{typed} --id fw-1"));
+    }
 
     #[test]
     fn fld_16_an_upload_goes_on_where_it_ended() {

@@ -1,34 +1,27 @@
 //! Users, hospitals, gateways, devices.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use mdfm_shared::id::{DeviceId, GatewayId, HospitalId, UserId};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::account::password_of;
-use crate::client::{Client, write_secret};
-use crate::output::{Output, text};
+use crate::client::{Client, Which, write_secret};
+use crate::output::{Output, count, count_of, text};
+use crate::records;
 use crate::times::{self, Toward};
 use crate::trust::confirm::Asked;
-
-/// The columns of what has happened to something.
-pub(crate) const HISTORY: [(&str, &str); 6] = [
-    ("ENTRY", "/index"),
-    ("WHEN", "/at"),
-    ("WHO", "/actor/id"),
-    ("WHAT", "/action"),
-    ("OUTCOME", "/outcome"),
-    ("WHY", "/reason"),
-];
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Users {
     /// Creates a user.
     Add {
         /// User id; never used twice.
-        user: String,
+        user: UserId,
         /// Printed name, as under signatures.
         #[arg(long)]
         name: String,
@@ -37,20 +30,20 @@ pub(crate) enum Users {
         roles: Vec<String>,
         /// The hospital of a user with the role HospitalStaff.
         #[arg(long)]
-        hospital: Option<String>,
+        hospital: Option<HospitalId>,
         /// File with the first password in its first line; asked for on a terminal if it is not given.
         #[arg(long)]
         password_file: Option<PathBuf>,
     },
     /// Lists users.
-    List,
+    List(Which),
     /// Lists roles and what each may do.
     Permissions,
     /// Gives somebody other roles: adds and removes those that are named, or sets all of them.
     #[command(group = clap::ArgGroup::new("change").required(true).multiple(true).args(["roles", "add", "remove"]))]
     Roles {
         /// User id.
-        user: String,
+        user: UserId,
         /// All roles, in place of those that the user has now; once for each.
         #[arg(long = "role", conflicts_with_all = ["add", "remove"])]
         roles: Vec<String>,
@@ -62,7 +55,7 @@ pub(crate) enum Users {
         remove: Vec<String>,
         /// The hospital of a user with the role HospitalStaff.
         #[arg(long)]
-        hospital: Option<String>,
+        hospital: Option<HospitalId>,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -96,7 +89,7 @@ pub(crate) enum Users {
     /// Shows one user.
     Show {
         /// User id.
-        user: String,
+        user: UserId,
     },
     /// Disables an account: its sessions and tokens end at once.
     Disable(Standing),
@@ -127,7 +120,7 @@ pub(crate) enum Users {
 #[derive(Debug, Args)]
 pub(crate) struct Standing {
     /// User id.
-    user: String,
+    user: UserId,
     /// Why.
     #[arg(long)]
     reason: String,
@@ -138,7 +131,7 @@ pub(crate) enum Hospitals {
     /// Registers a hospital.
     Add {
         /// Hospital id.
-        hospital: String,
+        hospital: HospitalId,
         /// Name.
         #[arg(long)]
         name: String,
@@ -152,7 +145,7 @@ pub(crate) enum Hospitals {
     /// Corrects what is known of a hospital, or moves it to another cohort.
     Change {
         /// Hospital id.
-        hospital: String,
+        hospital: HospitalId,
         /// Name.
         #[arg(long)]
         name: Option<String>,
@@ -167,12 +160,12 @@ pub(crate) enum Hospitals {
         reason: String,
     },
     /// Lists cohorts with their hospitals.
-    Cohorts,
+    Cohorts(Which),
     /// When a hospital's devices may be changed, and whether its staff want to be asked.
     #[command(subcommand)]
     Policy(Policy),
     /// Lists hospitals.
-    List,
+    List(Which),
 }
 
 #[derive(Debug, Subcommand)]
@@ -180,7 +173,7 @@ pub(crate) enum Policy {
     /// Shows a hospital's windows, and whether its staff want to be asked.
     Show {
         /// Hospital id.
-        hospital: String,
+        hospital: HospitalId,
     },
     /// Changes what is named, and nothing else.
     Change(PolicyChange),
@@ -192,7 +185,7 @@ pub(crate) enum Policy {
     .args(["add", "remove", "no_windows", "consent", "no_consent"]))]
 pub(crate) struct PolicyChange {
     /// Hospital id.
-    hospital: String,
+    hospital: HospitalId,
     /// A weekly window, for example `Sunday 02:00-06:00 America/New_York`; once for each.
     #[arg(long = "add-window", value_name = "WINDOW", conflicts_with = "no_windows")]
     add: Vec<String>,
@@ -256,24 +249,24 @@ pub(crate) enum Gateways {
     /// Registers a gateway.
     Add {
         /// Gateway id.
-        gateway: String,
+        gateway: GatewayId,
         /// Its hospital.
         #[arg(long)]
-        hospital: String,
+        hospital: HospitalId,
     },
     /// Makes a one-time enrolment token. For a gateway that is enrolled, which whoever uses the token replaces, the second factor must have been
     /// shown within the last minutes, and administrators and operators are notified.
     Token {
         /// Gateway id.
-        gateway: String,
+        gateway: GatewayId,
         /// Where to write it; printed otherwise.
         #[arg(long)]
         out: Option<PathBuf>,
     },
-    /// Revokes a gateway for good.
+    /// Revokes a gateway permanently.
     Revoke {
         /// Gateway id.
-        gateway: String,
+        gateway: GatewayId,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -281,7 +274,7 @@ pub(crate) enum Gateways {
         asked: Asked,
     },
     /// Lists gateways.
-    List,
+    List(Which),
     /// Shows how the link to the fleet does: connections, who is there, who follows what, what came in.
     Link,
 }
@@ -291,7 +284,7 @@ pub(crate) enum Devices {
     /// Registers a device.
     Add {
         /// Device id.
-        device: String,
+        device: DeviceId,
         /// Model number.
         #[arg(long)]
         model: String,
@@ -300,13 +293,13 @@ pub(crate) enum Devices {
         serial: String,
         /// Its hospital.
         #[arg(long)]
-        hospital: String,
+        hospital: HospitalId,
         /// Version that it runs now.
         #[arg(long)]
         firmware_version: String,
         /// Its gateway, where the hospital has several.
         #[arg(long)]
-        gateway: Option<String>,
+        gateway: Option<GatewayId>,
         /// Unique device identifier, as on the label.
         #[arg(long)]
         udi: Option<String>,
@@ -322,14 +315,16 @@ pub(crate) enum Devices {
         /// Only those whose observed side differs from what is registered.
         #[arg(long)]
         differing: bool,
+        #[command(flatten)]
+        which: Which,
     },
     /// Shows one device.
     Show {
         /// Device id.
-        device: String,
+        device: DeviceId,
     },
     /// Registers the devices of a CSV file, whose first line names the fields: deviceId,modelNumber,serialNumber,hospitalId,
-    /// currentFirmwareVersion, and if wished udi,gatewayId.
+    /// currentFirmwareVersion, and optionally udi,gatewayId.
     Import {
         /// The file.
         file: PathBuf,
@@ -340,7 +335,7 @@ pub(crate) enum Devices {
     /// Corrects what is known of a device, or moves it.
     Change {
         /// Device id.
-        device: String,
+        device: DeviceId,
         /// Serial number.
         #[arg(long)]
         serial: Option<String>,
@@ -349,10 +344,10 @@ pub(crate) enum Devices {
         udi: Option<String>,
         /// The hospital to which it moves.
         #[arg(long)]
-        hospital: Option<String>,
+        hospital: Option<HospitalId>,
         /// The gateway behind which it is now.
         #[arg(long)]
-        gateway: Option<String>,
+        gateway: Option<GatewayId>,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -361,11 +356,11 @@ pub(crate) enum Devices {
     #[command(group(clap::ArgGroup::new("side").required(true)))]
     Reconcile {
         /// Device id.
-        device: String,
+        device: DeviceId,
         /// The registered side takes what is observed: serial number, model, hardware, gateway, firmware.
         #[arg(long, group = "side")]
         accept_observed: bool,
-        /// The registered side stays; the device is to be put right.
+        /// The registered side stays; the device is to be corrected.
         #[arg(long, group = "side")]
         expect_registered: bool,
         /// Why.
@@ -375,12 +370,12 @@ pub(crate) enum Devices {
     /// Shows what happened to a device, newest first.
     History {
         /// Device id.
-        device: String,
+        device: DeviceId,
     },
-    /// Takes a device out of service for good; from then on the retention of its records runs.
+    /// Takes a device out of service permanently; from then on the retention of its records runs.
     Retire {
         /// Device id.
-        device: String,
+        device: DeviceId,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -389,21 +384,21 @@ pub(crate) enum Devices {
     },
 }
 
-fn done(out: &Output, what: &str, id: &str) {
-    out.answer(&json!({ what: id }), || format!("{what} {id}"));
+fn done(out: &Output, what: &str, id: &impl Display) {
+    out.answer(&json!({ what: id.to_string() }), || format!("{what} {id}"));
 }
 
 /// What was done to an account, and what ended by it.
-fn done_with(out: &Output, word: &str, user: &str, ended: &Value) {
+fn done_with(out: &Output, word: &str, user: &UserId, ended: &Value) {
     let mut answer = json!({ word: user });
     if let (Some(answer), Some(ended)) = (answer.as_object_mut(), ended.as_object()) {
         answer.extend(ended.clone());
     }
     out.answer(&answer, || {
-        let count = |name: &str| ended[name].as_u64().unwrap_or(0);
+        let number = |name: &str, one: &str| count(ended[name].as_u64().unwrap_or(0), one);
         let key = if ended["signingKeyRetired"] == true { "; the signing key is retired" } else { "" };
-        let (sessions, tokens) = (count("sessionsEnded"), count("tokensEnded"));
-        format!("{word} {user}; ended: {sessions} sessions, {tokens} tokens{key}")
+        let (sessions, tokens) = (number("sessionsEnded", "session"), number("tokensEnded", "token"));
+        format!("{word} {user}; ended: {sessions}, {tokens}{key}")
     });
 }
 
@@ -417,8 +412,8 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
             client.post("/api/v1/users", &body).await?;
             done(out, "created", &user);
         }
-        Users::List => {
-            let rows = client.list("/api/v1/users").await?;
+        Users::List(which) => {
+            let rows = client.list_of("/api/v1/users", &which).await?;
             let columns = [
                 ("USER", "/userId"),
                 ("NAME", "/printedName"),
@@ -443,9 +438,8 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
             out.answer(&roles, words);
         }
         Users::Roles { user, mut roles, add, remove, hospital, reason } => {
-            let is_whole = !roles.is_empty();
-            let view = if is_whole { Value::Null } else { client.get(&format!("/api/v1/users/{user}")).await? };
-            if !is_whole {
+            let (view, tag) = client.tagged(&format!("/api/v1/users/{user}")).await?;
+            if roles.is_empty() {
                 roles = view["roles"].as_array().into_iter().flatten().map(text).collect();
                 let missing = remove.iter().find(|role| !roles.contains(role));
                 anyhow::ensure!(missing.is_none(), "{user} has not the role {}", missing.map_or("", String::as_str));
@@ -454,9 +448,12 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
             }
             // What is not named stays, as long as there is a role that needs it.
             let is_staff = roles.iter().any(|role| role == "HospitalStaff");
+            let hospital = hospital.map(String::from);
             let hospital = hospital.or_else(|| view["hospitalId"].as_str().filter(|_| is_staff).map(str::to_owned));
             let body = json!({ "roles": roles, "hospitalId": hospital, "reason": reason });
-            let ended = client.put(&format!("/api/v1/users/{user}/roles"), &body).await?;
+            // Refused if somebody else changed the account meanwhile.
+            let request = client.request(Method::PUT, &format!("/api/v1/users/{user}/roles"));
+            let ended = client.send(request.header("if-match", tag).json(&body)).await?;
             done_with(out, "changed", &user, &ended);
         }
         Users::Verify { who, evidence } => {
@@ -492,7 +489,7 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
                 "the second factor of {0} is removed; the signing key of {0} is retired, every session and token ends",
                 who.user
             );
-            asked.ask(&question, &who.user)?;
+            asked.ask(&question, who.user.as_str())?;
             stand(out, client, Method::DELETE, "second-factor", "without a second factor now", &who).await?;
         }
         Users::ResetPassword { who, password_file, asked } => {
@@ -500,7 +497,7 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
                 "{0} gets another password; the signing key of {0} is retired, every session and token ends",
                 who.user
             );
-            asked.ask(&question, &who.user)?;
+            asked.ask(&question, who.user.as_str())?;
             let password = password_of(password_file.as_ref(), "the new password", "--password-file FILE")?;
             let body = json!({ "newPassword": password, "reason": who.reason });
             let ended = client.put(&format!("/api/v1/users/{}/password", who.user), &body).await?;
@@ -551,8 +548,8 @@ pub(crate) async fn hospitals(out: &Output, client: &Client, action: Hospitals) 
             client.send(client.request(Method::PATCH, &format!("/api/v1/hospitals/{hospital}")).json(&body)).await?;
             done(out, "changed", &hospital);
         }
-        Hospitals::Cohorts => {
-            let rows = client.list("/api/v1/cohorts").await?;
+        Hospitals::Cohorts(which) => {
+            let rows = client.list_of("/api/v1/cohorts", &which).await?;
             out.table(&rows, &[("COHORT", "/cohort"), ("DEVICES", "/devices"), ("HOSPITALS", "/hospitals")]);
         }
         Hospitals::Policy(Policy::Show { hospital }) => {
@@ -564,8 +561,8 @@ pub(crate) async fn hospitals(out: &Output, client: &Client, action: Hospitals) 
             let view = client.send(client.request(Method::PATCH, &path).json(&change.body()?)).await?;
             out.answer(&view, || policy(&view));
         }
-        Hospitals::List => {
-            let rows = client.list("/api/v1/hospitals").await?;
+        Hospitals::List(which) => {
+            let rows = client.list_of("/api/v1/hospitals", &which).await?;
             let columns = [
                 ("HOSPITAL", "/hospitalId"),
                 ("NAME", "/name"),
@@ -581,17 +578,17 @@ pub(crate) async fn hospitals(out: &Output, client: &Client, action: Hospitals) 
 }
 
 /// What the revocation of a gateway means, with its numbers.
-async fn revocation_words(client: &Client, gateway: &str) -> anyhow::Result<String> {
+async fn revocation_words(client: &Client, gateway: &GatewayId) -> anyhow::Result<String> {
     let rows = client.list("/api/v1/gateways").await?;
-    let row = rows.as_array().into_iter().flatten().find(|row| row["gatewayId"] == gateway).cloned();
+    let row = rows.as_array().into_iter().flatten().find(|row| row["gatewayId"] == gateway.as_str()).cloned();
     let row = row.with_context(|| format!("gateway {gateway} not found"))?;
     let devices = client.list("/api/v1/devices").await?;
-    let behind = devices.as_array().into_iter().flatten().filter(|d| d["gatewayId"] == gateway).count();
+    let behind = devices.as_array().into_iter().flatten().filter(|d| d["gatewayId"] == gateway.as_str()).count();
     Ok(format!(
-        "gateway {gateway} of {} ({} devices name it) is locked out for good: it gets no directive, image or answer any more, and \
+        "gateway {gateway} of {} (the gateway of {}) is locked out permanently: it gets no directive, image or answer any more, and \
          never comes back under this id",
         text(&row["hospitalId"]),
-        behind
+        count(behind, "device")
     ))
 }
 
@@ -606,7 +603,7 @@ pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) ->
             match file {
                 Some(file) => {
                     write_secret(&file, text(&view["token"]).as_bytes())?;
-                    done(out, "token written to", &file.display().to_string());
+                    done(out, "token written to", &file.display());
                 }
                 None => out.answer(&view, || text(&view["token"])),
             }
@@ -614,13 +611,13 @@ pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) ->
         Gateways::Revoke { gateway, reason, asked } => {
             if !asked.yes {
                 let question = revocation_words(client, &gateway).await?;
-                asked.ask(&question, &gateway)?;
+                asked.ask(&question, gateway.as_str())?;
             }
             client.post(&format!("/api/v1/gateways/{gateway}/revocation"), &json!({ "reason": reason })).await?;
             done(out, "revoked", &gateway);
         }
-        Gateways::List => {
-            let rows = client.list("/api/v1/gateways").await?;
+        Gateways::List(which) => {
+            let rows = client.list_of("/api/v1/gateways", &which).await?;
             let columns = [
                 ("GATEWAY", "/gatewayId"),
                 ("HOSPITAL", "/hospitalId"),
@@ -662,11 +659,12 @@ pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> a
             client.post("/api/v1/devices", &body).await?;
             done(out, "registered", &device);
         }
-        Devices::List { all, differing } => {
-            let mut rows = client.list("/api/v1/devices").await?;
+        Devices::List { all, differing, which } => {
+            let mut rows = client.list_of("/api/v1/devices", &which.unlimited()).await?;
             if let Some(rows) = rows.as_array_mut() {
                 let differs = |row: &Value| row["differs"].as_array().is_some_and(|kinds| !kinds.is_empty());
                 rows.retain(|row| (all || row["retiredAt"].is_null()) && (!differing || differs(row)));
+                which.cut(rows);
             }
             let columns = [
                 ("DEVICE", "/deviceId"),
@@ -679,17 +677,28 @@ pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> a
                 ("PRESENCE", "/presence"),
                 ("DETAIL", "/detail"),
             ];
-            out.table(&rows, &columns);
+            let more = [
+                ("SERIAL", "/serialNumber"),
+                ("UDI", "/udi"),
+                ("GATEWAY", "/gatewayId"),
+                ("HARDWARE", "/hardwareRevision"),
+                ("RETIRED", "/retiredAt"),
+            ];
+            out.table_with(&rows, &columns, &more);
         }
         Devices::Import { file, dry_run } => {
             let bytes = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
             let path = format!("/api/v1/devices/import?dryRun={dry_run}");
             let request = client.request(Method::POST, &path).header("content-type", "text/csv");
             let view = client.send(request.body(bytes)).await?;
-            out.answer(&view, || format!("{} rows, {} devices registered", view["rows"], view["registered"]));
+            let words = || {
+                format!("{}, {} registered", count_of(&view["rows"], "row"), count_of(&view["registered"], "device"))
+            };
+            out.answer(&view, words);
         }
         Devices::Change { device, serial, udi, hospital, gateway, reason } => {
             let mut body = json!({ "reason": reason });
+            let (hospital, gateway) = (hospital.map(String::from), gateway.map(String::from));
             let given = [("serialNumber", serial), ("udi", udi), ("hospitalId", hospital), ("gatewayId", gateway)];
             for (field, value) in given {
                 if let Some(value) = value {
@@ -705,23 +714,23 @@ pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> a
             let view = client.post(&format!("/api/v1/devices/{device}/reconciliation"), &body).await?;
             out.answer(&view, || match accept_observed {
                 true => format!("{device}: registered as observed"),
-                false => format!("{device}: the registered side stays; put the device right"),
+                false => format!("{device}: the registered side stays; correct the device"),
             });
         }
         Devices::History { device } => {
             let page = client.get(&format!("/api/v1/devices/{device}/history")).await?;
-            out.table(&page["records"], &HISTORY);
+            records::table(out, &page["records"], Some(&device));
         }
         Devices::Retire { device, reason, asked } => {
             if !asked.yes {
                 let view = client.get(&format!("/api/v1/devices/{device}")).await?;
                 let question = format!(
-                    "{device}, a {} of {} that runs {}, is taken out of service for good",
+                    "{device}, a {} of {} that runs {}, is taken out of service permanently",
                     text(&view["modelNumber"]),
                     text(&view["hospitalId"]),
                     text(&view["currentFirmwareVersion"])
                 );
-                asked.ask(&question, &device)?;
+                asked.ask(&question, device.as_str())?;
             }
             client.post(&format!("/api/v1/devices/{device}/retirement"), &json!({ "reason": reason })).await?;
             done(out, "retired", &device);

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use clap::{ArgGroup, Args, Subcommand};
+use mdfm_shared::id::{DeviceId, GroupId};
 use mdfm_shared::json::text_without_mark;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::client::Client;
-use crate::output::{Output, text};
+use crate::client::{Client, Which};
+use crate::output::{Output, count, text};
 use crate::trust::confirm::Asked;
 
 #[derive(Debug, Subcommand)]
@@ -19,16 +20,18 @@ pub(crate) enum Groups {
     /// Changes what is named of a group, and nothing else.
     Change(Change),
     /// Lists groups.
-    List,
+    List(Which),
     /// Lists the devices that are in a group now.
     Devices {
         /// Group id.
-        group: String,
+        group: GroupId,
+        #[command(flatten)]
+        which: Which,
     },
     /// Removes a group.
     Remove {
         /// Group id.
-        group: String,
+        group: GroupId,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -40,13 +43,13 @@ pub(crate) enum Groups {
 #[command(group = ArgGroup::new("members").required(true).args(["devices", "devices_file", "query"]))]
 pub(crate) struct Set {
     /// Group id.
-    group: String,
+    group: GroupId,
     /// Name.
     #[arg(long)]
     name: String,
     /// A device; several may be given.
     #[arg(long = "device")]
-    devices: Vec<String>,
+    devices: Vec<DeviceId>,
     /// File with a device id in each line.
     #[arg(long)]
     devices_file: Option<PathBuf>,
@@ -65,7 +68,7 @@ pub(crate) struct Set {
 #[command(group = ArgGroup::new("change").required(true).multiple(true).args(["name", "query", "add", "remove"]))]
 pub(crate) struct Change {
     /// Group id.
-    group: String,
+    group: GroupId,
     /// Name.
     #[arg(long)]
     name: Option<String>,
@@ -74,10 +77,10 @@ pub(crate) struct Change {
     query: Option<String>,
     /// A device to add to a group that is a list; once for each.
     #[arg(long = "add-device")]
-    add: Vec<String>,
+    add: Vec<DeviceId>,
     /// A device to remove from it; once for each.
     #[arg(long = "remove-device")]
-    remove: Vec<String>,
+    remove: Vec<DeviceId>,
     /// Why.
     #[arg(long)]
     reason: String,
@@ -103,10 +106,12 @@ async fn change(out: &Output, client: &Client, change: Change) -> anyhow::Result
         ensure!(change.query.is_none(), "group {} is a list of devices: groups set makes it a query", change.group);
         let rows = client.list(&format!("{path}/devices")).await?;
         let mut devices: Vec<String> = rows.as_array().into_iter().flatten().map(|d| text(&d["deviceId"])).collect();
-        let missing = change.remove.iter().find(|device| !devices.contains(device));
+        let [add, remove] =
+            [change.add, change.remove].map(|ids| ids.into_iter().map(String::from).collect::<Vec<_>>());
+        let missing = remove.iter().find(|device| !devices.contains(device));
         ensure!(missing.is_none(), "{} is not in group {}", missing.map_or("", String::as_str), change.group);
-        devices.retain(|device| !change.remove.contains(device));
-        devices.extend(change.add.into_iter().filter(|device| !devices.contains(device)).collect::<Vec<_>>());
+        devices.retain(|device| !remove.contains(device));
+        devices.extend(add.into_iter().filter(|device| !devices.contains(device)).collect::<Vec<_>>());
         body["devices"] = devices.into();
     }
     let view = client.send(client.request(Method::PUT, &path).header("if-match", tag).json(&body)).await?;
@@ -124,13 +129,13 @@ async fn ask_to_replace(client: &Client, set: &Set) -> anyhow::Result<()> {
     let Some(held) = held else { return Ok(()) };
     let is = match (held["query"].as_str(), held["listed"].as_u64()) {
         (Some(query), _) => format!("the query {}", text(&query.into())),
-        (None, listed) => format!("a list of {} devices", listed.unwrap_or(0)),
+        (None, listed) => format!("a list of {}", count(listed.unwrap_or(0), "device")),
     };
     let becomes = match (&set.query, set.devices()?) {
         (Some(query), _) => format!("the query {}", text(&query.as_str().into())),
-        (None, devices) => format!("a list of {} devices", devices.map_or(0, |d| d.len())),
+        (None, devices) => format!("a list of {}", count(devices.map_or(0, |d| d.len()), "device")),
     };
-    set.asked.ask(&format!("group {} is {is} and becomes {becomes}", set.group), &set.group)
+    set.asked.ask(&format!("group {} is {is} and becomes {becomes}", set.group), set.group.as_str())
 }
 
 impl Set {
@@ -147,7 +152,7 @@ impl Set {
                         .collect(),
                 ))
             }
-            None => Ok(self.query.is_none().then(|| self.devices.clone())),
+            None => Ok(self.query.is_none().then(|| self.devices.iter().map(ToString::to_string).collect())),
         }
     }
 }
@@ -161,13 +166,13 @@ pub(crate) async fn run(out: &Output, client: &Client, action: Groups) -> anyhow
             let view = client.put(&format!("/api/v1/groups/{}", set.group), &body).await?;
             out.answer(&view, || format!("group {} set", text(&view["groupId"])));
         }
-        Groups::List => {
-            let rows = client.list("/api/v1/groups").await?;
+        Groups::List(which) => {
+            let rows = client.list_of("/api/v1/groups", &which).await?;
             let columns = [("GROUP", "/groupId"), ("NAME", "/name"), ("LISTED", "/listed"), ("QUERY", "/query")];
             out.table(&rows, &columns);
         }
-        Groups::Devices { group } => {
-            let rows = client.list(&format!("/api/v1/groups/{group}/devices")).await?;
+        Groups::Devices { group, which } => {
+            let rows = client.list_of(&format!("/api/v1/groups/{group}/devices"), &which).await?;
             let columns = [
                 ("DEVICE", "/deviceId"),
                 ("MODEL", "/modelNumber"),

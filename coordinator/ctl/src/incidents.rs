@@ -1,9 +1,10 @@
 //! Incidents.
 
 use clap::{Subcommand, ValueEnum};
+use mdfm_shared::id::{DeploymentId, DeviceId, IncidentId};
 use serde_json::{Value, json};
 
-use crate::client::Client;
+use crate::client::{Client, Which};
 use crate::output::{Output, text};
 
 const PATH: &str = "/api/v1/incidents";
@@ -23,22 +24,22 @@ pub(crate) enum Incidents {
         outcome: Outcome,
         /// Devices concerned.
         #[arg(long = "device", required = true)]
-        devices: Vec<String>,
+        devices: Vec<DeviceId>,
         /// The deployment in which it happened.
         #[arg(long)]
-        deployment: Option<String>,
+        deployment: Option<DeploymentId>,
     },
     /// Lists incidents.
-    List,
+    List(Which),
     /// Shows one incident.
     Show {
         /// Incident id.
-        incident: String,
+        incident: IncidentId,
     },
     /// Adds a note.
     Note {
         /// Incident id.
-        incident: String,
+        incident: IncidentId,
         /// The note.
         text: String,
     },
@@ -46,7 +47,7 @@ pub(crate) enum Incidents {
     #[command(group = clap::ArgGroup::new("decision").required(true).args(["reportable", "not_reportable"]))]
     Decide {
         /// Incident id.
-        incident: String,
+        incident: IncidentId,
         /// It must.
         #[arg(long)]
         reportable: bool,
@@ -63,7 +64,7 @@ pub(crate) enum Incidents {
     /// Notes that the report was made.
     Report {
         /// Incident id.
-        incident: String,
+        incident: IncidentId,
         /// Number of the report.
         #[arg(long)]
         reference: String,
@@ -71,7 +72,7 @@ pub(crate) enum Incidents {
     /// Closes it.
     Close {
         /// Incident id.
-        incident: String,
+        incident: IncidentId,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -115,7 +116,7 @@ pub(crate) async fn run(out: &Output, client: &Client, action: Incidents) -> any
             });
             client.post(PATH, &body).await?
         }
-        Incidents::List => {
+        Incidents::List(which) => {
             let columns = [
                 ("INCIDENT", "/incidentId"),
                 ("WHEN", "/openedAt"),
@@ -124,7 +125,7 @@ pub(crate) async fn run(out: &Output, client: &Client, action: Incidents) -> any
                 ("DUE", "/dueAt"),
                 ("TITLE", "/title"),
             ];
-            out.table(&client.list(PATH).await?, &columns);
+            out.table(&client.list_of(PATH, &which).await?, &columns);
             return Ok(());
         }
         Incidents::Show { incident } => client.get(&format!("{PATH}/{incident}")).await?,

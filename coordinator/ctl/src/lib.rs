@@ -1,21 +1,25 @@
 //! `mdfmctl`: the operator's command line. Talks HTTP to the coordinator; signs and verifies on its own.
 
 mod account;
+mod address;
 mod audit;
 mod broker;
 mod bundle;
 mod ceremony;
 mod client;
+mod copy;
 mod delta;
 mod deployments;
 mod firmware;
 mod fleet;
 mod groups;
+mod help;
 mod incidents;
 mod keys;
 mod notices;
 mod output;
 mod recalls;
+mod records;
 mod reports;
 mod retention;
 mod rollback_orders;
@@ -29,20 +33,29 @@ mod withdrawals;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use client::{Client, Session};
-use output::Output;
+use output::{Form, Output};
+
+/// Heading of the options that every command takes.
+const GLOBAL: &str = "Global options";
 
 /// Operates a Medical Device Firmware Manager.
 #[derive(Debug, Parser)]
 #[command(name = "mdfmctl", version)]
 pub struct Arguments {
-    /// Print JSON.
-    #[arg(long, global = true)]
+    /// Print JSON; the same as `--output json`.
+    #[arg(long, global = true, help_heading = GLOBAL, display_order = 900, conflicts_with = "output")]
     json: bool,
+    /// Form of what is printed.
+    #[arg(short, long, global = true, help_heading = GLOBAL, display_order = 901, value_name = "FORM", default_value = "table")]
+    output: Form,
+    /// Show times in the time zone of this machine (`TZ`), not in universal time; JSON stays as it is.
+    #[arg(long, global = true, help_heading = GLOBAL, display_order = 902)]
+    local: bool,
     /// File that keeps the session.
-    #[arg(long, global = true, env = "MDFMCTL_SESSION")]
+    #[arg(long, global = true, help_heading = GLOBAL, display_order = 903, env = "MDFMCTL_SESSION")]
     session: Option<PathBuf>,
     #[command(subcommand)]
     command: Action,
@@ -154,23 +167,72 @@ enum Action {
     /// The audit log: search, the past, export, evidence, verify offline.
     #[command(subcommand)]
     Audit(audit::Action),
+    /// Print the completions of a shell; works offline.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
 }
 
-/// Runs one invocation of the program.
-pub fn run(arguments: Arguments) -> std::process::ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error.into()),
-    };
-    match runtime.block_on(carry_out(arguments)) {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => fail(&error),
+/// The command line with an example of each command, as `--help` and the manual pages show it.
+pub fn command() -> clap::Command {
+    help::with_examples(Arguments::command())
+}
+
+/// Runs the program with the arguments of its process.
+pub fn main() -> std::process::ExitCode {
+    let read = help::wrapped(command(), help::columns())
+        .try_get_matches()
+        .and_then(|mut matches| Arguments::from_arg_matches_mut(&mut matches));
+    match read {
+        Ok(arguments) => run(arguments),
+        // Help and version are no errors; they go to standard output.
+        Err(error) if error.exit_code() != 0 && wants_json(std::env::args_os()) => {
+            let exit = u8::try_from(error.exit_code()).unwrap_or(2);
+            let words = error.render().to_string();
+            let words = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+            mdfm_service::output::note(output::problem(&anyhow::anyhow!(words), exit));
+            exit.into()
+        }
+        Err(error) => error.exit(),
     }
 }
 
-fn fail(error: &anyhow::Error) -> std::process::ExitCode {
-    mdfm_service::output::note(format_args!("mdfmctl: {error:#}"));
-    exit_code(error).into()
+/// Whether a command line that cannot be read asks for JSON.
+fn wants_json(arguments: impl Iterator<Item = std::ffi::OsString>) -> bool {
+    let words: Vec<String> = arguments.map(|word| word.to_string_lossy().into_owned()).collect();
+    let is_form = |word: &String| ["-ojson", "-o=json", "--output=json", "--json"].contains(&word.as_str());
+    let is_pair = |pair: &[String]| ["-o", "--output"].contains(&pair[0].as_str()) && pair[1] == "json";
+    words.iter().any(is_form) || words.windows(2).any(is_pair)
+}
+
+/// Runs one invocation of the program.
+fn run(arguments: Arguments) -> std::process::ExitCode {
+    let is_json = arguments.form() == Form::Json;
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into(), is_json),
+    };
+    match runtime.block_on(carry_out(arguments)) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => fail(&error, is_json),
+    }
+}
+
+fn fail(error: &anyhow::Error, is_json: bool) -> std::process::ExitCode {
+    let exit = exit_code(error);
+    if is_json {
+        mdfm_service::output::note(output::problem(error, exit));
+    } else {
+        mdfm_service::output::note(format_args!("mdfmctl: {error:#}"));
+    }
+    exit.into()
+}
+
+impl Arguments {
+    fn form(&self) -> Form {
+        if self.json { Form::Json } else { self.output }
+    }
 }
 
 /// The exit status by cause, as `docs/cli.md` lists them.
@@ -179,6 +241,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         return match ended {
             deployments::Ended::RolledBack => 10,
             deployments::Ended::Aborted => 11,
+            deployments::Ended::Superseded => 12,
         };
     }
     match error.chain().find_map(|cause| cause.downcast_ref::<client::Refused>()).map(|refused| refused.status) {
@@ -193,7 +256,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
-    let out = Output { json: arguments.json };
+    let out = Output::new(arguments.form(), arguments.local)?;
     let file = match Session::file(arguments.session) {
         Ok(file) => file,
         // What works offline needs no session file; what turns out to need one says so when it opens it.
@@ -208,6 +271,8 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
                     | Action::RollbackOrders(rollback_orders::Action::Sign { .. })
                     | Action::Withdrawals(withdrawals::Action::Sign { .. })
                     | Action::Firmware(firmware::Action::Delta(_))
+                    | Action::Broker(_)
+                    | Action::Completions { .. }
             ) =>
         {
             PathBuf::new()
@@ -231,6 +296,10 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Action::Gateways(action) => fleet::gateways(&out, &Client::open(&file)?, action).await,
         Action::Bundle(action) => bundle::run(&out, &Client::open(&file)?, action).await,
         Action::Broker(action) => broker::run(action),
+        Action::Completions { shell } => {
+            help::completions(shell);
+            Ok(())
+        }
         Action::Devices(action) => fleet::devices(&out, &Client::open(&file)?, action).await,
         Action::Firmware(action) => firmware::run(&out, &file, action).await,
         Action::Approve(approve) => firmware::approve(&out, &Client::open(&file)?, approve).await,
@@ -257,3 +326,6 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Action::Audit(action) => audit::run(&out, &file, action).await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,5 @@
-//! `mdfmctl`: see `mdfmctl::run`.
-
-use clap::Parser;
+//! `mdfmctl`: see `mdfmctl::main`.
 
 fn main() -> std::process::ExitCode {
-    mdfmctl::run(mdfmctl::Arguments::parse())
+    mdfmctl::main()
 }

@@ -4,15 +4,16 @@ use anyhow::Context;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::client::Client;
-use crate::output::{Output, text};
+use crate::address::Part;
+use crate::client::{Client, Which};
+use crate::output::{Output, count, text};
 
 const PATH: &str = "/api/v1/notices/dead-letters";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Notices {
     /// Lists your notices.
-    List,
+    List(Which),
     /// Marks notices of yours as read.
     #[command(group = clap::ArgGroup::new("which").required(true).args(["notices", "all"]))]
     Read {
@@ -32,11 +33,11 @@ pub(crate) enum Notices {
         none: bool,
     },
     /// Lists what could not be delivered to anybody.
-    DeadLetters,
+    DeadLetters(Which),
     /// Tries once more to deliver one of them.
     Retry {
         /// Delivery id.
-        delivery: String,
+        delivery: Part,
     },
 }
 
@@ -45,7 +46,7 @@ pub(crate) enum Webhooks {
     /// Makes a webhook, or changes what is named of one, and prints the new secret by which its receiver checks signatures.
     Set {
         /// Webhook id.
-        webhook: String,
+        webhook: Part,
         /// Where to call; must begin with https://. Needed for a new webhook.
         #[arg(long)]
         url: Option<String>,
@@ -66,11 +67,11 @@ pub(crate) enum Webhooks {
         reason: String,
     },
     /// Lists webhooks.
-    List,
+    List(Which),
     /// Removes a webhook.
     Remove {
         /// Webhook id.
-        webhook: String,
+        webhook: Part,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -79,8 +80,8 @@ pub(crate) enum Webhooks {
 
 pub(crate) async fn notices(out: &Output, client: &Client, action: Notices) -> anyhow::Result<()> {
     match action {
-        Notices::List => {
-            let rows = client.list("/api/v1/me/notices").await?;
+        Notices::List(which) => {
+            let rows = client.list_of("/api/v1/me/notices", &which).await?;
             let columns = [
                 ("NOTICE", "/noticeId"),
                 ("WHEN", "/at"),
@@ -97,7 +98,7 @@ pub(crate) async fn notices(out: &Output, client: &Client, action: Notices) -> a
                 notices = unread.map(|n| text(&n["noticeId"])).collect();
             }
             client.post("/api/v1/me/notices/read", &json!({ "noticeIds": notices })).await?;
-            out.answer(&json!({ "read": notices.len() }), || format!("{} notices read", notices.len()));
+            out.answer(&json!({ "read": notices.len() }), || format!("{} read", count(notices.len(), "notice")));
         }
         Notices::Address { email, none: _ } => {
             client.put("/api/v1/me/address", &json!({ "email": email })).await?;
@@ -106,7 +107,7 @@ pub(crate) async fn notices(out: &Output, client: &Client, action: Notices) -> a
                 None => "you get no mail".to_owned(),
             });
         }
-        Notices::DeadLetters => {
+        Notices::DeadLetters(which) => {
             let columns = [
                 ("DELIVERY", "/deliveryId"),
                 ("BY", "/channel"),
@@ -115,11 +116,11 @@ pub(crate) async fn notices(out: &Output, client: &Client, action: Notices) -> a
                 ("ATTEMPTS", "/attempts"),
                 ("ERROR", "/lastError"),
             ];
-            out.table(&client.list(PATH).await?, &columns);
+            out.table(&client.list_of(PATH, &which).await?, &columns);
         }
         Notices::Retry { delivery } => {
             client.post(&format!("{PATH}/{delivery}/retry"), &Value::Null).await?;
-            out.answer(&json!({ "retried": delivery }), || format!("{delivery} is tried again"));
+            out.answer(&json!({ "retried": delivery }), || format!("{} is tried again", delivery.as_str()));
         }
     }
     Ok(())
@@ -140,18 +141,19 @@ pub(crate) async fn webhooks(out: &Output, client: &Client, action: Webhooks) ->
             let (kinds, hospitals) = (kept(kinds, all_kinds, "kinds"), kept(hospitals, all_hospitals, "hospitalIds"));
             let body = json!({ "url": url, "kinds": kinds, "hospitalIds": hospitals, "reason": reason });
             let view = client.put(&format!("/api/v1/webhooks/{webhook}"), &body).await?;
-            let words =
-                || format!("{webhook} is set; its secret, shown now and never again: {}", text(&view["secret"]));
+            let words = || {
+                format!("{} is set; its secret, shown now and never again: {}", webhook.as_str(), text(&view["secret"]))
+            };
             out.answer(&view, words);
         }
-        Webhooks::List => {
+        Webhooks::List(which) => {
             let columns =
                 [("WEBHOOK", "/webhookId"), ("URL", "/url"), ("KINDS", "/kinds"), ("HOSPITALS", "/hospitalIds")];
-            out.table(&client.list("/api/v1/webhooks").await?, &columns);
+            out.table(&client.list_of("/api/v1/webhooks", &which).await?, &columns);
         }
         Webhooks::Remove { webhook, reason } => {
             client.delete(&format!("/api/v1/webhooks/{webhook}"), &json!({ "reason": reason })).await?;
-            out.answer(&json!({ "removed": webhook }), || format!("{webhook} is removed"));
+            out.answer(&json!({ "removed": webhook }), || format!("{} is removed", webhook.as_str()));
         }
     }
     Ok(())

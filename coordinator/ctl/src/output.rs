@@ -1,54 +1,135 @@
-//! Tables for people, JSON for programs.
+//! Tables for people, JSON and names for programs.
 
+use anyhow::Context;
+use clap::ValueEnum;
+use jiff::tz::TimeZone;
 use mdfm_service::output;
+pub(crate) use mdfm_shared::text::count;
 use mdfm_shared::text::{printable, printable_json};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::client::Refused;
+use crate::{terminal, times};
+
+/// The form of what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// Columns, cut to the width of the terminal.
+    Table,
+    /// Every column, never cut.
+    Wide,
+    /// JSON as the API has it; errors as problem details.
+    Json,
+    /// The first column of a list alone, for scripts.
+    Name,
+}
 
 /// How to print.
 pub(crate) struct Output {
-    pub(crate) json: bool,
+    form: Form,
+    /// The zone in which times are shown; as they are, in universal time, without one.
+    zone: Option<TimeZone>,
 }
 
+/// A column: its title, and where its value stands in a row (RFC 6901).
+pub(crate) type Column = (&'static str, &'static str);
+
 impl Output {
+    /// How to print in a form; with `local` times are in the zone of this machine.
+    ///
+    /// # Errors
+    /// That zone is not known.
+    pub(crate) fn new(form: Form, local: bool) -> anyhow::Result<Self> {
+        let zone = if local {
+            let link = std::fs::read_link("/etc/localtime").ok();
+            Some(times::machine_zone(std::env::var("TZ").ok().as_deref(), link.as_deref()).context("--local")?)
+        } else {
+            None
+        };
+        Ok(Self { form, zone })
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.form == Form::Json
+    }
+
+    /// A text for people, its times in the zone that is asked for.
+    pub(crate) fn localised(&self, text: String) -> String {
+        self.zone.as_ref().map_or_else(|| text.clone(), |zone| times::in_zone(&text, zone))
+    }
+
     /// Prints one answer: as JSON, or the given words.
     pub(crate) fn answer(&self, value: &Value, words: impl FnOnce() -> String) {
-        if self.json {
+        if self.is_json() {
             output::json(format_args!("{value:#}"));
         } else {
-            output::lines(words());
+            output::lines(self.localised(words()));
         }
     }
 
     /// Prints rows: as JSON, or the given columns of it as a table.
-    pub(crate) fn table(&self, rows: &Value, columns: &[(&str, &str)]) {
-        if self.json {
+    pub(crate) fn table(&self, rows: &Value, columns: &[Column]) {
+        self.table_with(rows, columns, &[]);
+    }
+
+    /// The same with more columns in the wide form.
+    pub(crate) fn table_with(&self, rows: &Value, columns: &[Column], more: &[Column]) {
+        if self.is_json() {
             output::json(format_args!("{rows:#}"));
             return;
         }
-        if rows.as_array().is_none_or(Vec::is_empty) {
+        let width = terminal::width().filter(|_| self.form != Form::Wide);
+        let lines = self.lines(rows, columns, more, width);
+        if lines.is_empty() {
             output::note("nothing found");
-            return;
         }
-        let cells: Vec<Vec<String>> = rows
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|row| columns.iter().map(|(_, pointer)| text(row.pointer(pointer).unwrap_or(&Value::Null))).collect())
-            .collect();
-        let widths: Vec<usize> = columns
-            .iter()
-            .enumerate()
-            .map(|(i, (title, _))| {
-                cells.iter().map(|r| r[i].chars().count()).chain([title.len()]).max().unwrap_or_default()
-            })
+        lines.iter().for_each(output::line);
+    }
+
+    /// The lines of a table; empty without rows.
+    fn lines(&self, rows: &Value, columns: &[Column], more: &[Column], width: Option<usize>) -> Vec<String> {
+        let rows = rows.as_array().map_or(&[][..], Vec::as_slice);
+        if rows.is_empty() {
+            return Vec::new();
+        }
+        let columns: Vec<Column> = match self.form {
+            Form::Name => columns.iter().take(1).copied().collect(),
+            Form::Wide => columns.iter().chain(more).copied().collect(),
+            Form::Table | Form::Json => columns.to_vec(),
+        };
+        let cell = |row: &Value, pointer: &str| self.localised(text(row.pointer(pointer).unwrap_or(&Value::Null)));
+        let mut lines: Vec<Vec<String>> =
+            rows.iter().map(|row| columns.iter().map(|(_, pointer)| cell(row, pointer)).collect()).collect();
+        if self.form == Form::Name {
+            return lines.concat();
+        }
+        lines.insert(0, columns.iter().map(|(title, _)| (*title).to_owned()).collect());
+        let widths: Vec<usize> = (0..columns.len())
+            .map(|i| lines.iter().map(|line| line[i].chars().count()).max().unwrap_or_default())
             .collect();
         let line = |cells: Vec<String>| {
             let padded: Vec<String> = cells.iter().zip(&widths).map(|(c, w)| format!("{c:<w$}")).collect();
-            output::line(padded.join("  ").trim_end());
+            let line = padded.join("  ").trim_end().to_owned();
+            width.map_or(line.clone(), |width| terminal::cut(&line, width))
         };
-        line(columns.iter().map(|(title, _)| (*title).to_owned()).collect());
-        cells.into_iter().for_each(line);
+        lines.into_iter().map(line).collect()
     }
+}
+
+/// An error as problem details (RFC 9457) on one line: as the coordinator sent them, or made here; with the exit status.
+pub(crate) fn problem(error: &anyhow::Error, exit: u8) -> String {
+    let refused = error.chain().find_map(|cause| cause.downcast_ref::<Refused>());
+    let mut problem = match refused {
+        Some(refused) if refused.problem.is_object() => refused.problem.clone(),
+        Some(refused) => json!({ "type": "about:blank", "status": refused.status, "detail": refused.to_string() }),
+        None => {
+            json!({ "type": "urn:mdfm:problem:tool", "title": "the command failed", "detail": format!("{error:#}") })
+        }
+    };
+    // What was being done stands around the cause.
+    problem["message"] = format!("{error:#}").into();
+    problem["exitStatus"] = exit.into();
+    printable_json(&problem.to_string()).into_owned()
 }
 
 /// A value as a cell on one line; what a terminal may not get is escaped.
@@ -58,5 +139,68 @@ pub(crate) fn text(value: &Value) -> String {
         Value::String(text) => printable(text).into_owned(),
         Value::Array(items) => items.iter().map(self::text).collect::<Vec<_>>().join(", "),
         other => printable_json(&other.to_string()).into_owned(),
+    }
+}
+
+/// A number in an answer, with what it counts.
+pub(crate) fn count_of(value: &Value, one: &str) -> String {
+    value
+        .as_u64()
+        .map_or_else(|| count(u64::MAX, one).replacen(&u64::MAX.to_string(), &text(value), 1), |n| count(n, one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(form: Form) -> Output {
+        Output { form, zone: None }
+    }
+
+    const COLUMNS: [Column; 2] = [("DEVICE", "/deviceId"), ("HOSPITAL", "/hospitalId")];
+    const MORE: [Column; 1] = [("SERIAL", "/serialNumber")];
+
+    #[test]
+    fn cli_26_each_form_of_a_list_shows_its_columns() {
+        let rows = json!([
+            { "deviceId": "D-1", "hospitalId": "HOSP-1", "serialNumber": "S-1\u{1b}[2J" },
+            { "deviceId": "D-22", "hospitalId": null, "serialNumber": "S-2" },
+        ]);
+        let lines = |f: Form, width| form(f).lines(&rows, &COLUMNS, &MORE, width);
+        assert_eq!(lines(Form::Table, None), ["DEVICE  HOSPITAL", "D-1     HOSP-1", "D-22    -"]);
+        assert_eq!(lines(Form::Table, Some(10)), ["DEVICE  H…", "D-1     H…", "D-22    -"]);
+        let wide = ["DEVICE  HOSPITAL  SERIAL", "D-1     HOSP-1    S-1\\u{1b}[2J", "D-22    -         S-2"];
+        assert_eq!(lines(Form::Wide, None), wide);
+        assert_eq!(lines(Form::Name, Some(3)), ["D-1", "D-22"], "a name is never cut");
+        assert!(form(Form::Table).lines(&json!([]), &COLUMNS, &MORE, None).is_empty());
+    }
+
+    #[test]
+    fn cli_24_local_times_reach_every_cell() {
+        let zone = times::machine_zone(Some("Europe/Zurich"), None).expect("a zone");
+        let out = Output { form: Form::Table, zone: Some(zone) };
+        let rows = json!([{ "at": "2026-11-29T13:00:00Z" }]);
+        assert_eq!(out.lines(&rows, &[("WHEN", "/at")], &[], None)[1], "2026-11-29T14:00:00+01:00");
+        assert_eq!(out.localised("since 2026-11-29T13:00:00Z".into()), "since 2026-11-29T14:00:00+01:00");
+    }
+
+    #[test]
+    fn cli_23_numbers_and_nouns_agree() {
+        assert_eq!(count_of(&json!(1), "hospital"), "1 hospital");
+        assert_eq!(count_of(&Value::Null, "hospital"), "- hospitals");
+    }
+
+    #[test]
+    fn cli_26_errors_for_programs_are_problem_details() {
+        let shown =
+            |error: anyhow::Error| -> Value { serde_json::from_str(&problem(&error, 6)).expect("one line of JSON") };
+        let sent = json!({ "type": "urn:mdfm:problem:invalid", "status": 422, "detail": "reason: \u{202e}" });
+        let refused = Refused::new(422, "invalid", "reason", sent);
+        let shown_one = shown(anyhow::Error::new(refused).context("uploading"));
+        assert_eq!((&shown_one["type"], &shown_one["status"]), (&json!("urn:mdfm:problem:invalid"), &json!(422)));
+        assert_eq!((&shown_one["message"], &shown_one["exitStatus"]), (&json!("uploading: reason"), &json!(6)));
+        let own = shown(anyhow::anyhow!("no such file").context("reading plan.json"));
+        assert_eq!(own["detail"], "reading plan.json: no such file");
+        assert!(!problem(&anyhow::anyhow!("\u{1b}[2J\u{202e}\n"), 1).contains(['\u{1b}', '\u{202e}', '\n']));
     }
 }

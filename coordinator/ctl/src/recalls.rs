@@ -1,10 +1,12 @@
 //! Recalls: open, follow, close.
 
 use clap::{Subcommand, ValueEnum};
+use mdfm_shared::id::RecallId;
 use serde_json::{Value, json};
 
-use crate::client::Client;
-use crate::output::{Output, text};
+use crate::client::{Client, Which};
+use crate::deployments::{dry, explain_dry_run};
+use crate::output::{Output, count, count_of, text};
 use crate::trust::confirm::Asked;
 
 #[derive(Debug, Subcommand)]
@@ -64,16 +66,16 @@ pub(crate) enum Recalls {
         asked: Asked,
     },
     /// Lists recalls.
-    List,
+    List(Which),
     /// Shows a recall and every device that it still waits for.
     Show {
         /// Recall id.
-        recall: String,
+        recall: RecallId,
     },
     /// Closes a recall that waits for no device any more.
     Close {
         /// Recall id.
-        recall: String,
+        recall: RecallId,
     },
 }
 
@@ -104,12 +106,12 @@ fn render_preview(view: &Value) -> String {
     let all = |name: &str| view[name].as_array().cloned().unwrap_or_default();
     let (releases, hospitals, deployments) = (all("releases"), all("hospitals"), all("deployments"));
     let mut lines = vec![format!(
-        "this recall ({}) concerns {} releases and {} devices in {} hospitals, and ends {} deployments",
+        "this recall ({}) concerns {} and {} in {}, and ends {}",
         text(&view["action"]),
-        releases.len(),
-        text(&view["devices"]),
-        hospitals.len(),
-        deployments.len()
+        count(releases.len(), "release"),
+        count_of(&view["devices"], "device"),
+        count(hospitals.len(), "hospital"),
+        count(deployments.len(), "deployment")
     )];
     for release in &releases {
         let number = release["releaseNumber"].as_u64().map_or_else(String::new, |n| format!(", release number {n}"));
@@ -126,10 +128,10 @@ fn render_preview(view: &Value) -> String {
         let more = devices.len().saturating_sub(SHOWN_MAX);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let named = devices.iter().take(SHOWN_MAX).cloned().collect::<Vec<_>>().join(", ");
-        lines.push(format!("  {}: {} devices: {named}{more}", text(&hospital["hospitalId"]), devices.len()));
+        lines.push(format!("  {}: {}: {named}{more}", text(&hospital["hospitalId"]), count(devices.len(), "device")));
     }
     if hospitals.len() > SHOWN_MAX {
-        lines.push(format!("  and {} more hospitals", hospitals.len() - SHOWN_MAX));
+        lines.push(format!("  and {}", count(hospitals.len() - SHOWN_MAX, "more hospital")));
     }
     for deployment in &deployments {
         let becomes = if deployment["isRolledBack"] == true { "is rolled back" } else { "is aborted" };
@@ -140,16 +142,16 @@ fn render_preview(view: &Value) -> String {
 
 fn render(view: &Value) -> String {
     let mut lines = format!(
-        "recall {} ({}): {}; {} devices found",
+        "recall {} ({}): {}; {} found",
         text(&view["recallId"]),
         text(&view["action"]),
         text(&view["reason"]),
-        text(&view["found"])
+        count_of(&view["found"], "device")
     );
     let left = view["outstanding"].as_array().cloned().unwrap_or_default();
     lines.push_str(&match view["closedBy"].as_str() {
         Some(by) => format!("\n  closed by {by} on {}", text(&view["closedAt"])),
-        None => format!("\n  {} devices still run the firmware", left.len()),
+        None => format!("\n  still on the firmware: {}", count(left.len(), "device")),
     });
     let waiting = ["order", "orderByTwoRoles"].map(|kind| view["needs"][kind].as_u64().unwrap_or(0));
     if waiting != [0, 0] {
@@ -206,7 +208,7 @@ pub(crate) async fn run(out: &Output, client: &Client, action: Recalls) -> anyho
                 "action": action.word(), "reason": reason,
             });
             if dry_run || !asked.yes {
-                let view = client.post("/api/v1/recalls?dryRun=true", &body).await?;
+                let view = client.post("/api/v1/recalls?dryRun=true", &dry(&body)).await.map_err(explain_dry_run)?;
                 if dry_run {
                     out.answer(&view, || render_preview(&view));
                     return Ok(());
@@ -215,8 +217,8 @@ pub(crate) async fn run(out: &Output, client: &Client, action: Recalls) -> anyho
             }
             client.post("/api/v1/recalls", &body).await?
         }
-        Recalls::List => {
-            let rows = client.list("/api/v1/recalls").await?;
+        Recalls::List(which) => {
+            let rows = client.list_of("/api/v1/recalls", &which).await?;
             let columns = [
                 ("RECALL", "/recallId"),
                 ("ACTION", "/action"),

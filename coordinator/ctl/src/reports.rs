@@ -15,10 +15,11 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use crate::address::Part;
 use crate::audit::Wanted;
 use crate::client::{Client, checked};
 use crate::keys;
-use crate::output::Output;
+use crate::output::{Output, count};
 
 /// What a report is about.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -60,8 +61,8 @@ pub(crate) enum Action {
     Make {
         /// What it is about.
         kind: Kind,
-        /// The firmware, deployment, device or recall; none for access, system and audit.
-        id: Option<String>,
+        /// The firmware, deployment, device or recall; absent for access, system and audit.
+        id: Option<Part>,
         /// The form; by the file's name unless given.
         #[arg(long)]
         format: Option<Format>,
@@ -122,7 +123,10 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
                 "madeAt": made_at.to_string(),
             });
             out.answer(&view, || {
-                format!("{kind} {subject}: stated at {made_at} from the first {log_size} records of {log}, root {root}")
+                format!(
+                    "{kind} {subject}: stated at {made_at} from the first {} of {log}, root {root}",
+                    count(log_size, "record")
+                )
             });
             Ok(())
         }

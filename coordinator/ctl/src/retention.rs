@@ -5,8 +5,9 @@ use std::path::Path;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use crate::address::Part;
 use crate::client::Client;
-use crate::output::{Output, text};
+use crate::output::{Output, count_of, text};
 use crate::trust::confirm::Asked;
 
 #[derive(Debug, Subcommand)]
@@ -35,7 +36,7 @@ pub(crate) enum Action {
     /// Places a legal hold: what it names is kept whatever its term.
     Hold {
         /// Id of the hold.
-        id: String,
+        id: Part,
         /// `device/ID`, `hospital/ID`, `gateway/ID`, `deployment/ID`, `user/ID`, or `*` for everything.
         #[arg(long)]
         object: String,
@@ -46,7 +47,7 @@ pub(crate) enum Action {
     /// Releases a legal hold.
     Release {
         /// Id of the hold.
-        id: String,
+        id: Part,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -54,7 +55,7 @@ pub(crate) enum Action {
     /// Finds what has expired and proposes its disposal.
     Propose {
         /// Id of the disposal.
-        id: String,
+        id: Part,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -62,7 +63,7 @@ pub(crate) enum Action {
     /// Confirms a disposal that somebody else proposed; the payloads go, their hashes stay.
     Confirm {
         /// Id of the disposal.
-        id: String,
+        id: Part,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -109,34 +110,35 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
         Action::Hold { id, object, reason } => {
             let body = json!({ "holdId": id, "object": object, "reason": reason });
             client.post("/api/v1/compliance/holds", &body).await?;
-            out.answer(&json!({ "holdId": id }), || format!("hold {id} on {object}"));
+            out.answer(&json!({ "holdId": id }), || format!("hold {} on {object}", id.as_str()));
         }
         Action::Release { id, reason } => {
             let path = format!("/api/v1/compliance/holds/{id}/release");
             client.post(&path, &json!({ "reason": reason })).await?;
-            out.answer(&json!({ "holdId": id }), || format!("hold {id} is released"));
+            out.answer(&json!({ "holdId": id }), || format!("hold {} is released", id.as_str()));
         }
         Action::Propose { id, reason } => {
             let body = json!({ "disposalId": id, "reason": reason });
             let view = client.post("/api/v1/compliance/disposals", &body).await?;
             out.answer(&view, || {
                 format!(
-                    "{} records have expired; another person confirms with: retention confirm {id}",
-                    view["entries"]
+                    "expired: {}; another person confirms with: mdfmctl retention confirm {}",
+                    count_of(&view["entries"], "record"),
+                    id.as_str()
                 )
             });
         }
         Action::Confirm { id, reason, asked } => {
             if !asked.yes {
                 let view = client.get("/api/v1/compliance/retention").await?;
-                let entries = text(&view["disposals"][&id]["entries"]);
+                let entries = count_of(&view["disposals"][id.as_str()]["entries"], "record");
                 let question =
-                    format!("disposal {id}: the payloads of {entries} records are erased; their hashes stay");
-                asked.ask(&question, &id)?;
+                    format!("disposal {}: the payloads of {entries} are erased; their hashes stay", id.as_str());
+                asked.ask(&question, id.as_str())?;
             }
             let path = format!("/api/v1/compliance/disposals/{id}/confirmation");
             client.post(&path, &json!({ "reason": reason })).await?;
-            out.answer(&json!({ "disposalId": id }), || format!("disposal {id} is confirmed and under way"));
+            out.answer(&json!({ "disposalId": id }), || format!("disposal {} is confirmed and under way", id.as_str()));
         }
     }
     Ok(())

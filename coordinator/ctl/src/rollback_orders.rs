@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use mdfm_shared::id::{DeviceId, FirmwareId, RecallId};
 use mdfm_shared::record::{decode_document, document_text};
 use mdfm_shared::sign::Signed;
 use mdfm_shared::trust::RollbackOrder;
 use mdfm_shared::wire;
 use serde_json::{Value, json};
 
-use crate::client::Client;
-use crate::output::{Output, text};
-use crate::trust::weighed;
+use crate::address::Part;
+use crate::client::{Client, Which};
+use crate::output::{Output, count, text};
+use crate::trust::{check_new, weighed, write_new};
 use crate::withdrawals::{Signature, write};
 
 /// Which devices go back, why, and who signs.
@@ -21,13 +23,13 @@ use crate::withdrawals::{Signature, write};
 pub(crate) struct New {
     /// The recall whose devices need an order.
     #[arg(long)]
-    recall: Option<String>,
+    recall: Option<RecallId>,
     /// A release to leave; once for each. With none, whatever the devices run.
     #[arg(long)]
-    firmware: Vec<String>,
+    firmware: Vec<FirmwareId>,
     /// A device that goes back; once for each. With none, every device that runs one of the releases.
     #[arg(long = "device")]
-    devices: Vec<String>,
+    devices: Vec<DeviceId>,
     /// The devices may go back below their security floor; needs two signers of different roles.
     #[arg(long)]
     below_floor: bool,
@@ -85,11 +87,11 @@ pub(crate) enum Action {
         file: PathBuf,
     },
     /// Lists orders.
-    List,
+    List(Which),
     /// Shows an order and the devices that it concerns.
     Show {
         /// Order id.
-        order: String,
+        order: Part,
     },
 }
 
@@ -180,7 +182,7 @@ async fn sign(out: &Output, session: &Path, file: &Path, signature: &Signature) 
         write(file, &signed)?;
         let n = signed.signatures().len();
         let answer = json!({ "file": file, "content": order, "signatures": n });
-        out.answer(&answer, || format!("{}\n{n} of {} signatures", words(&order), order.signers.len()));
+        out.answer(&answer, || format!("{}\n{n} of {}", words(&order), count(order.signers.len(), "signature")));
         return Ok(());
     }
     let client = Client::open(session)?;
@@ -201,12 +203,13 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             out.answer(&view, || render(&view));
         }
         Action::Make { new, out: file } => {
+            check_new(&file)?;
             let view = Client::open(session)?.post("/api/v1/rollback-orders/preview", &new.body()).await?;
             let document = view["document"].as_str().context("the coordinator's answer has no document")?;
             let signed = decode_document::<RollbackOrder>("rollback order", document)?;
             let order = signed.decode_unverified()?;
             order.check()?;
-            write(&file, &signed)?;
+            write_new(&file, &signed)?;
             out.answer(&view, || {
                 format!(
                     "{}\n{}\nwritten to {}; its signers add their signatures",
@@ -223,8 +226,8 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             let view = Client::open(session)?.post("/api/v1/rollback-orders", &body).await?;
             out.answer(&view, || render(&view));
         }
-        Action::List => {
-            let rows = Client::open(session)?.list("/api/v1/rollback-orders").await?;
+        Action::List(which) => {
+            let rows = Client::open(session)?.list_of("/api/v1/rollback-orders", &which).await?;
             let columns = [
                 ("ORDER", "/orderId"),
                 ("LABEL", "/label"),

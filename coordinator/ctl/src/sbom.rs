@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use mdfm_shared::digest::Digest;
+use mdfm_shared::id::FirmwareId;
 use mdfm_shared::sbom::{self, Sbom};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::client::{Client, checked};
-use crate::output::{Output, text};
+use crate::output::{Output, count, count_of};
 
 /// A bill of materials on disk that the coordinator will take.
 pub(crate) struct Checked {
@@ -41,7 +42,7 @@ impl Checked {
         let mut hash = Sha256::new();
         let Sbom { format, parts, elsewhere } =
             sbom::read(Hashing(file, &mut hash)).with_context(|| format!("{}; nothing was signed", path.display()))?;
-        mdfm_service::output::note(format!("{}: {format}, {} parts", path.display(), parts.len()));
+        mdfm_service::output::note(format!("{}: {format}, {}", path.display(), count(parts.len(), "part")));
         for other in elsewhere {
             mdfm_service::output::note(format!("its parts in {other} are not read: recalls do not find them"));
         }
@@ -52,20 +53,22 @@ impl Checked {
     ///
     /// # Errors
     /// The coordinator refuses it.
-    pub(crate) async fn send(&self, client: &Client, firmware: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn send(&self, client: &Client, firmware: &FirmwareId) -> anyhow::Result<Value> {
         let bytes = std::fs::read(&self.path).with_context(|| format!("reading {}", self.path.display()))?;
         ensure!(Digest::of(&bytes) == self.sha256, "{} changed meanwhile; nothing was attached", self.path.display());
         client.put_bytes(&format!("/api/v1/firmware/{firmware}/sbom"), bytes).await
     }
 }
 
-pub(crate) async fn attach(out: &Output, client: &Client, firmware: &str, file: &Path) -> anyhow::Result<()> {
+pub(crate) async fn attach(out: &Output, client: &Client, firmware: &FirmwareId, file: &Path) -> anyhow::Result<()> {
     let view = Checked::read(file)?.send(client, firmware).await?;
-    out.answer(&view, || format!("{firmware} has its bill of materials: {} parts", text(&view["sbomComponents"])));
+    out.answer(&view, || {
+        format!("{firmware} has its bill of materials: {}", count_of(&view["sbomComponents"], "part"))
+    });
     Ok(())
 }
 
-pub(crate) async fn save(out: &Output, client: &Client, firmware: &str, file: &Path) -> anyhow::Result<()> {
+pub(crate) async fn save(out: &Output, client: &Client, firmware: &FirmwareId, file: &Path) -> anyhow::Result<()> {
     let request = client.request(Method::GET, &format!("/api/v1/firmware/{firmware}/sbom"));
     let mut answer = checked(request.send().await.context("the coordinator cannot be reached")?).await?;
     let mut target = File::create_new(file).with_context(|| format!("writing {}", file.display()))?;
@@ -87,7 +90,7 @@ pub(crate) async fn save(out: &Output, client: &Client, firmware: &str, file: &P
     Ok(())
 }
 
-pub(crate) async fn show(out: &Output, client: &Client, firmware: &str) -> anyhow::Result<()> {
+pub(crate) async fn show(out: &Output, client: &Client, firmware: &FirmwareId) -> anyhow::Result<()> {
     let parts = client.get(&format!("/api/v1/firmware/{firmware}/parts")).await?;
     let columns = [
         ("GROUP", "/group"),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use mdfm_shared::digest::Digest;
+use mdfm_shared::id::FirmwareId;
 use mdfm_shared::limits::TRUST_LIFETIME_DEFAULT_MS;
 use mdfm_shared::record::{decode_document, document_text};
 use mdfm_shared::sign::{Document, Signed};
@@ -17,9 +18,9 @@ use crate::account::{Code, password_of, with_code};
 use crate::client::Client;
 use crate::firmware::now;
 use crate::keys;
-use crate::output::{Output, text};
+use crate::output::{Output, count, text};
 use crate::trust::confirm::{Confirmation, Shown};
-use crate::trust::{Before, Compare, Trusted, weighed};
+use crate::trust::{Before, Compare, Trusted, check_new, weighed, write_new};
 
 const DAY_MS: u64 = 86_400_000;
 const DAYS: u64 = TRUST_LIFETIME_DEFAULT_MS / DAY_MS;
@@ -56,6 +57,7 @@ impl Signature {
         mut body: Value,
     ) -> anyhow::Result<Option<Value>> {
         let Some(file) = &self.password_file else { return Ok(None) };
+        client.check_signer()?;
         body["password"] = password_of(Some(file), "your password", "--password-file FILE")?.into();
         with_code(client, Method::POST, path, &body, &self.code).await.map(Some)
     }
@@ -80,7 +82,7 @@ pub(crate) enum Action {
     Make {
         /// A release to withdraw; once for each. With none the document only renews what is held.
         #[arg(long)]
-        firmware: Vec<String>,
+        firmware: Vec<FirmwareId>,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -112,7 +114,12 @@ pub(crate) enum Action {
 
 /// The withdrawals that follow the ones that the coordinator holds, and the digest by which their signature is confirmed: of the
 /// manifest that is withdrawn; without one of the withdrawals before, or of the newest trust root if they are the first.
-async fn next(client: &Client, firmware: &[String], reason: &str, days: u64) -> anyhow::Result<(Withdrawals, Shown)> {
+async fn next(
+    client: &Client,
+    firmware: &[FirmwareId],
+    reason: &str,
+    days: u64,
+) -> anyhow::Result<(Withdrawals, Shown)> {
     let trust = client.get("/api/v1/trust").await?;
     let signed = trust["withdrawals"].as_str().map(|frame| decode_document::<Withdrawals>("withdrawals", frame));
     let signed = signed.transpose()?;
@@ -185,7 +192,7 @@ pub(crate) async fn sign_next(
     if signature.keys.is_empty() && signature.password_file.is_none() {
         return Ok(false);
     }
-    let named: Vec<String> = firmware.map(str::to_owned).into_iter().collect();
+    let named: Vec<FirmwareId> = firmware.map(str::parse).transpose()?.into_iter().collect();
     let (document, shown) = next(client, &named, reason, days).await?;
     // Scripts may still name the digest of nothing, which was asked for before the first withdrawals.
     let is_first = document.version == 1 && firmware.is_none();
@@ -244,8 +251,9 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             }
         }
         Action::Make { firmware, reason, days, out: file } => {
+            check_new(&file)?;
             let (document, _) = next(&Client::open(session)?, &firmware, &reason, days).await?;
-            write(&file, &Signed::sign(&document, &[])?)?;
+            write_new(&file, &Signed::sign(&document, &[])?)?;
             out.answer(&json!({ "file": file, "content": document }), || {
                 format!("{}\nwritten to {}; sign it with mdfmctl withdrawals sign", words(&document), file.display())
             });
@@ -258,7 +266,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             write(&file, &signed)?;
             let document = signed.decode_unverified()?;
             let answer = json!({ "file": file, "content": document, "signatures": signed.signatures().len() });
-            out.answer(&answer, || format!("{}\n{} signatures", words(&document), signed.signatures().len()));
+            out.answer(&answer, || format!("{}\n{}", words(&document), count(signed.signatures().len(), "signature")));
         }
         Action::Submit { file } => drop(post(out, &Client::open(session)?, &read(&file)?).await?),
     }

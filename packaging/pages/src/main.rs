@@ -11,7 +11,7 @@ fn main() -> anyhow::Result<()> {
     for command in [
         mdfm_agent::Arguments::command(),
         mdfm_coordinator::Arguments::command(),
-        mdfmctl::Arguments::command(),
+        mdfmctl::command(),
         mdfm_simulators::Arguments::command(),
         mdfm_witness::Arguments::command(),
     ] {

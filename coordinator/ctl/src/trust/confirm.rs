@@ -8,6 +8,8 @@ use mdfm_service::output;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::time::UtcMillis;
 
+use crate::output::count;
+
 use super::describe::{self, Describe, Line};
 use super::weaker::Marks;
 
@@ -98,7 +100,8 @@ impl Confirmation {
             ensure!(self.digest.is_some(), "nothing was signed: --yes needs --digest; here it is {digest}");
             ensure!(
                 weaker == 0 || self.accept_weaker,
-                "nothing was signed: {weaker} lines are marked WEAKER; --accept-weaker signs all the same"
+                "nothing was signed: {} marked WEAKER; --accept-weaker signs all the same",
+                count(weaker, "line")
             );
             return Ok(());
         }
@@ -108,7 +111,7 @@ impl Confirmation {
         );
         let prefix: String = digest.to_string().chars().take(TYPED_CHARS).collect();
         let expected = if weaker == 0 { prefix } else { format!("weaker {prefix}") };
-        let warning = if weaker == 0 { String::new() } else { format!("{weaker} lines are marked WEAKER. ") };
+        let warning = if weaker == 0 { String::new() } else { format!("{} marked WEAKER. ", count(weaker, "line")) };
         confirm("signed", &format!("{warning}To sign, type: {expected}"), &expected, input, show)
     }
 }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::decode_document;
-use mdfm_shared::sign::{KeyId, KeySet, PublicKey, SecretKey, SignError, Signed};
+use mdfm_shared::sign::{Document, KeyId, KeySet, PublicKey, SecretKey, SignError, Signed};
 use mdfm_shared::trust::{Approval, RoleKeys, RollbackOrder, Roster, TrustRoot, TrustedRoot, Validation, Withdrawals};
 use mdfm_shared::wire;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use super::now;
 use super::weaker::{Marks, Weigh};
 use crate::client::Client;
 use crate::keys;
-use crate::output::Output;
+use crate::output::{Output, count};
 
 /// A signed document of any kind.
 pub(crate) enum Trusted {
@@ -418,12 +418,7 @@ pub(super) fn create<T: Describe>(
     confirmation: &Confirmation,
     out: &Path,
 ) -> anyhow::Result<Signed<T>> {
-    // It may be a signed root or a revocation that was just made.
-    ensure!(
-        !out.exists(),
-        "{} exists already, and documents are never overwritten; name another file with --out",
-        out.display()
-    );
+    check_new(out)?;
     let secrets = key_files.iter().map(|f| keys::secret(f)).collect::<anyhow::Result<Vec<_>>>()?;
     let mut signed = Signed::sign(document, &[])?;
     ensure!(signed.digest() == shown.digest, "what was shown is not what is to be signed; this is a defect");
@@ -431,8 +426,30 @@ pub(super) fn create<T: Describe>(
         confirmation.ask(shown)?;
         secrets.iter().for_each(|key| signed.add_signature(key));
     }
-    mdfm_service::atomic_write(out, &wire::encode(&signed)).with_context(|| format!("writing {}", out.display()))?;
+    write_new(out, &signed)?;
     Ok(signed)
+}
+
+/// Checks before any work that a new document overwrites nothing: the file may hold a signed root or a revocation that was just made.
+///
+/// # Errors
+/// Something has that name.
+pub(crate) fn check_new(out: &Path) -> anyhow::Result<()> {
+    ensure!(
+        out.symlink_metadata().is_err(),
+        "{} exists already, and documents are never overwritten; name another file with --out",
+        out.display()
+    );
+    Ok(())
+}
+
+/// Writes a new document.
+///
+/// # Errors
+/// Something has that name, or it cannot be written.
+pub(crate) fn write_new<T: Document>(out: &Path, signed: &Signed<T>) -> anyhow::Result<()> {
+    check_new(out)?;
+    mdfm_service::atomic_write(out, &wire::encode(signed)).with_context(|| format!("writing {}", out.display()))
 }
 
 /// Checks a chain of roots, the first by its digest, and a roster under the last of them.
@@ -468,7 +485,7 @@ pub(super) fn verify(
         let first = first.map(|d| d.to_string()).unwrap_or_default();
         let pinned =
             if pin.is_some() { "as pinned" } else { "NOT pinned: compare its digest with the ceremony's minutes" };
-        let people = people.map(|n| format!("; the roster of {n} entries holds")).unwrap_or_default();
+        let people = people.map(|n| format!("; the roster of {} holds", count(n, "entry"))).unwrap_or_default();
         format!("trust root {} holds; the first has digest {first}, {pinned}{people}", held.version)
     });
     Ok(())

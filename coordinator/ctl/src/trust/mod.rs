@@ -23,7 +23,7 @@ use crate::keys;
 use crate::output::Output;
 use confirm::Confirmation;
 
-pub(crate) use files::{Before, Compare, Trusted, joined, weighed};
+pub(crate) use files::{Before, Compare, Trusted, check_new, joined, weighed, write_new};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {

@@ -20,6 +20,7 @@ use super::{DAY_MS, now};
 use crate::client::{Client, checked};
 use crate::keys;
 use crate::output::Output;
+use crate::times::{self, Toward};
 
 /// Entries that end within this time are named when a roster is made.
 const ENDS_SOON_MS: u64 = 30 * DAY_MS;
@@ -47,7 +48,7 @@ pub(crate) struct Options {
     /// Ends the authority of a person early: nothing that they sign from `--at` on counts, nor what is logged after `--log-size`.
     #[arg(long, value_name = "USER", requires_all = ["from", "reason"])]
     revoke: Vec<UserId>,
-    /// Time of the revocation, for example 2026-11-29T10:00:00Z; now if absent. An earlier one voids what was signed since.
+    /// Time of the revocation, for example 2026-11-29T10:00:00Z, or 1h ago as `1h`; now if absent. An earlier one voids what was signed since.
     #[arg(long, value_name = "TIME", requires = "revoke", value_parser = time)]
     at: Option<UtcMillis>,
     /// Size of the audit log at the revocation; else the coordinator is asked, if you are signed in. Approvals that stand in the
@@ -119,8 +120,7 @@ struct Edits {
 }
 
 fn time(text: &str) -> Result<UtcMillis, String> {
-    let at: jiff::Timestamp = text.parse().map_err(|e| format!("{e}; write it like 2026-11-29T10:00:00Z"))?;
-    u64::try_from(at.as_millisecond()).map(UtcMillis).map_err(|_| "must not lie before 1970".to_owned())
+    times::read_ms(text, Toward::Past)
 }
 
 fn pair<T>(text: &str, parse: impl Fn(&str) -> anyhow::Result<T>) -> anyhow::Result<(UserId, T)> {

@@ -249,3 +249,34 @@ fn sec_6_the_other_documents_show_every_field() {
     let validation = Shown::new(&validation(), Digest([1; 32]), NOW).text();
     assert!(validation.contains("dep-1") && validation.contains("I approve as QA"), "{validation}");
 }
+
+/// The file may hold a document that people have signed already: `trust`, `withdrawals make` and `rollback-orders make` alike.
+#[test]
+fn cli_6_a_new_document_overwrites_no_file() {
+    use clap::Parser as _;
+
+    let dir = std::env::temp_dir().join(format!("mdfmctl-new-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a folder");
+    let held = dir.join("held.bin");
+    std::fs::write(&held, "signed by three").expect("written");
+    let session = dir.join("session.json");
+    let bytes = serde_json::to_vec(&crate::client::tests::session("https://127.0.0.1:1")).expect("encodes");
+    std::fs::write(&session, bytes).expect("written");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (file, session) = (held.display().to_string(), session.display().to_string());
+    for command in [
+        &["withdrawals", "make", "--reason", "x"][..],
+        &["rollback-orders", "make", "--reason", "x", "--recall", "rec-1"],
+    ] {
+        let words = [&["mdfmctl", "--session", &session], command, &["--out", &file]].concat();
+        let arguments = crate::Arguments::try_parse_from(words).expect("a command");
+        let error = runtime.block_on(crate::carry_out(arguments)).expect_err("the file is there").to_string();
+        assert!(error.contains("never overwritten"), "{command:?}: {error}");
+    }
+    assert!(write_new(&held, &signed(&order(), &[21])).is_err());
+    std::os::unix::fs::symlink(dir.join("nowhere"), dir.join("link.bin")).expect("a link");
+    assert!(write_new(&dir.join("link.bin"), &signed(&order(), &[21])).is_err(), "a link is a file too");
+    assert_eq!(std::fs::read_to_string(&held).expect("read"), "signed by three");
+    write_new(&dir.join("new.bin"), &signed(&order(), &[21])).expect("a new file");
+    let _ = std::fs::remove_dir_all(&dir);
+}

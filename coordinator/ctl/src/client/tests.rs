@@ -1,0 +1,64 @@
+//! Which coordinator a session is sent to, how lists are asked for, and who signs.
+
+use super::*;
+
+/// A certificate of nobody, for clients that reach nobody.
+pub(crate) const CA_PEM: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBNDCB56ADAgECAhR/YVSHv3KPhL1lxXsz7jZ/L+VNDzAFBgMrZXAwDzENMAsG\n\
+A1UEAwwEdGVzdDAgFw0yNjExMjkyMDM2MTRaGA8yMTI2MTEwNTIwMzYxNFowDzEN\n\
+MAsGA1UEAwwEdGVzdDAqMAUGAytlcAMhAJUWaTMXeT6wyk8Uiag0dqUbPKFG4oHW\n\
+OMDnADcLPvsoo1MwUTAdBgNVHQ4EFgQUNd3H9BU1wqedyttpag9+muJN/qkwHwYD\n\
+VR0jBBgwFoAUNd3H9BU1wqedyttpag9+muJN/qkwDwYDVR0TAQH/BAUwAwEB/zAF\n\
+BgMrZXADQQBSVvWmUl80aRxOWsDwPJ04C3bqz88leklZTlyN2EStaCR9jk8/kgvl\n\
+gRMjyNHCND87YV+jhgavycEYPBrQTOoA\n\
+-----END CERTIFICATE-----\n\
+";
+
+pub(crate) fn session(url: &str) -> Session {
+    let [token, user_id, printed_name] = ["t", "jdoe", "Jane Doe"].map(str::to_owned);
+    Session { url: url.to_owned(), ca_pem: CA_PEM.to_owned(), token, user_id, printed_name }
+}
+
+#[test]
+fn cli_15_a_session_goes_to_its_own_coordinator_alone() {
+    let (held, file) = (session("https://a.example:8443"), Path::new("session.json"));
+    for same in [None, Some("https://a.example:8443"), Some("https://a.example:8443/")] {
+        check_coordinator(&held, file, same).expect("the same coordinator");
+    }
+    for other in
+        ["https://b.example:8443", "https://a.example:8443.evil.example", "http://a.example:8443", "https://a.example"]
+    {
+        let error = check_coordinator(&held, file, Some(other)).expect_err(other).to_string();
+        assert!(error.contains(other) && error.contains("nothing was sent"), "{error}");
+    }
+}
+
+#[test]
+fn cli_26_lists_are_asked_for_as_the_api_has_it() {
+    let which = |filter: Option<&str>, sort: Option<&str>, limit| Which {
+        filter: filter.map(str::to_owned),
+        sort: sort.map(str::to_owned),
+        limit,
+    };
+    for (asked, address) in [
+        (which(None, None, None), "/x?limit=1000"),
+        (which(Some("a=b,c>=2&d#"), Some("-at"), Some(5)), "/x?limit=5&filter=a%3Db%2Cc%3E%3D2%26d%23&sort=-at"),
+        (which(None, None, Some(usize::MAX)), "/x?limit=1000"),
+    ] {
+        assert_eq!(asked.first("/x"), address);
+        assert!(asked.unlimited().first("/x").starts_with("/x?limit=1000"));
+    }
+    let mut rows = vec![Value::Null; 9];
+    which(None, None, Some(4)).cut(&mut rows);
+    assert_eq!(rows.len(), 4);
+}
+
+#[test]
+fn cli_15_a_machines_token_is_no_signer() {
+    let client =
+        |is_token| Client { http: http(CA_PEM).expect("a client"), session: session("https://127.0.0.1:1"), is_token };
+    client(false).check_signer().expect("a person");
+    let error = client(true).check_signer().expect_err("a machine").to_string();
+    assert!(error.contains("nothing was signed") && error.contains("MDFMCTL_TOKEN"), "{error}");
+}

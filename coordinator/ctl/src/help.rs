@@ -1,0 +1,344 @@
+//! What `--help` shows beside the options: an example of each command, and texts at the width of the terminal. Completions for shells.
+
+use clap::{Command, CommandFactory};
+
+use crate::{Arguments, terminal};
+
+/// Widest text: lines that are longer are hard to read.
+const COLUMNS_MAX: usize = 100;
+/// Narrowest text, whatever the terminal says.
+const COLUMNS_MIN: usize = 40;
+/// Columns before the help of an option that stands on a line of its own.
+const INDENT: usize = 10;
+
+/// An example of each command. A test reads each as the program does, and demands one for every command.
+const EXAMPLES: &[(&str, &str)] = &[
+    ("login", "login --url https://coordinator.example:8443 --ca ca.pem --user jdoe"),
+    ("logout", "logout"),
+    ("whoami", "whoami"),
+    ("second-factor enrol", "second-factor enrol"),
+    ("second-factor confirm", "second-factor confirm 123456"),
+    ("second-factor show", "second-factor show --code 123456"),
+    ("password", "password"),
+    ("signing-key create", "signing-key create"),
+    ("tokens create", "tokens create ci --permission read --permission readAll --expires 90d --out ci.token"),
+    ("tokens list", "tokens list --all --filter userId=jdoe"),
+    ("tokens revoke", "tokens revoke token-1a2b3c"),
+    ("init", "init ceremony"),
+    ("keys new", "keys new release"),
+    ("keys show", "keys show release.pub"),
+    (
+        "trust root",
+        "trust root --out root-1.bin --root root.pub --release release.pub --registrar registrar.pub --coordinator online.pub --log-vkey log.vkey",
+    ),
+    ("trust roster", "trust roster --from roster-1.bin --out roster-2.bin --person 'jdoe|Jane Doe|QA|jdoe.pub'"),
+    ("trust rotate", "trust rotate --from root-1.bin --out root-2.bin --release new-release.pub"),
+    ("trust sign", "trust sign root-1.bin --key root"),
+    ("trust inspect", "trust inspect roster-2.bin --previous roster-1.bin"),
+    ("trust verify", "trust verify root-1.bin root-2.bin --roster roster-2.bin"),
+    ("trust publish", "trust publish roster-2.bin --reason 'Jane Doe joins QA'"),
+    ("trust show", "trust show"),
+    ("users add", "users add jdoe --name 'Jane Doe' --role QA"),
+    ("users list", "users list --filter disabled=false --sort trainedUntil"),
+    ("users permissions", "users permissions"),
+    ("users roles", "users roles jdoe --add Auditor --reason 'takes over from R. Roe'"),
+    ("users verify", "users verify jdoe --evidence 'passport, in person' --reason 'new colleague'"),
+    ("users train", "users train jdoe --until 365d --reason 'course of 2026-11-29'"),
+    ("users link", "users link jdoe --subject 248289761001 --reason 'single sign-on'"),
+    ("users unlink", "users unlink jdoe --reason 'left the directory'"),
+    ("users show", "users show jdoe"),
+    ("users disable", "users disable jdoe --reason 'on leave'"),
+    ("users enable", "users enable jdoe --reason 'back from leave'"),
+    ("users sign-out", "users sign-out jdoe --reason 'laptop stolen'"),
+    ("users remove-second-factor", "users remove-second-factor jdoe --reason 'telephone lost, seen in person'"),
+    ("users reset-password", "users reset-password jdoe --reason 'forgotten, seen in person'"),
+    ("hospitals add", "hospitals add HOSP-1 --name 'First Hospital' --cohort pilot --timezone Europe/Zurich"),
+    ("hospitals change", "hospitals change HOSP-1 --cohort regional --reason 'pilot ended'"),
+    ("hospitals cohorts", "hospitals cohorts"),
+    ("hospitals policy show", "hospitals policy show HOSP-1"),
+    (
+        "hospitals policy change",
+        "hospitals policy change HOSP-1 --add-window 'Sunday 02:00-06:00 Europe/Zurich' --reason 'agreed with the ward'",
+    ),
+    ("hospitals list", "hospitals list --filter cohort=pilot"),
+    ("groups set", "groups set ICU --name 'Intensive care' --query 'hospitalId=HOSP-1' --reason 'first ward'"),
+    ("groups change", "groups change ICU --add-device D-1 --reason 'moved in'"),
+    ("groups list", "groups list --output wide"),
+    ("groups devices", "groups devices ICU --output name"),
+    ("groups remove", "groups remove ICU --reason 'ward closed'"),
+    ("gateways add", "gateways add GW-1 --hospital HOSP-1"),
+    ("gateways token", "gateways token GW-1 --out GW-1.token"),
+    ("gateways revoke", "gateways revoke GW-1 --reason 'stolen'"),
+    ("gateways list", "gateways list --filter hospitalId=HOSP-1"),
+    ("gateways link", "gateways link"),
+    ("bundle export", "bundle export GW-1 --out GW-1.bundle"),
+    ("bundle deliver", "bundle deliver GW-1.telemetry --ack GW-1.ack"),
+    ("broker rules", "broker rules --out mdfm.acl"),
+    (
+        "devices add",
+        "devices add D-1 --model CardiacMonitor-X200 --serial SN-1 --hospital HOSP-1 --firmware-version 2.1.0",
+    ),
+    (
+        "devices list",
+        "devices list --filter 'hospitalId=HOSP-1,currentFirmwareVersion<2.2' --sort -deviceId --limit 20",
+    ),
+    ("devices show", "devices show D-1"),
+    ("devices import", "devices import inventory.csv --dry-run"),
+    ("devices change", "devices change D-1 --hospital HOSP-2 --reason 'on loan'"),
+    ("devices reconcile", "devices reconcile D-1 --accept-observed --reason 'board replaced'"),
+    ("devices history", "devices history D-1 --local"),
+    ("devices retire", "devices retire D-1 --reason 'worn out'"),
+    (
+        "firmware upload",
+        "firmware upload image.bin --model CardiacMonitor-X200 --hardware B --version 2.2.0 --release-number 22 --release-key release --sbom sbom.json",
+    ),
+    ("firmware delta", "firmware delta --base old.bin --image new.bin --out new.patch"),
+    ("firmware list", "firmware list --filter 'status=approved' --sort -version"),
+    ("firmware withdraw", "firmware withdraw FW-2.2.0 --reason 'alarm fails' --key approver"),
+    ("firmware history", "firmware history FW-2.2.0"),
+    ("firmware sbom", "firmware sbom FW-2.2.0 --save sbom.json"),
+    ("firmware show", "firmware show FW-2.2.0"),
+    ("firmware differences", "firmware differences FW-2.2.0 --other FW-2.1.0"),
+    ("approve", "approve FW-2.2.0 --role QA --reason 'tested on the bench' --image image.bin"),
+    ("reject", "reject FW-2.2.0 --role QA --reason 'test 7 fails'"),
+    ("deploy", "deploy plan.json --dry-run"),
+    ("deployments list", "deployments list --active"),
+    ("deployments show", "deployments show dep-1a2b3c"),
+    ("watch", "watch dep-1a2b3c --follow"),
+    ("validate", "validate dep-1a2b3c --role Clinical --reason 'no alarms in 72 hours'"),
+    ("pause", "pause dep-1a2b3c --reason 'ward is full'"),
+    ("resume", "resume dep-1a2b3c --reason 'ward agrees'"),
+    ("abort", "abort dep-1a2b3c --reason 'wrong hospitals'"),
+    ("rollback", "rollback dep-1a2b3c --device D-1 --because firmware --reason 'screen flickers' --dry-run"),
+    ("consent", "consent dep-1a2b3c --hospital HOSP-1 --reason 'agreed by Dr. Roe'"),
+    ("duty", "duty dep-1a2b3c 1 --reference 'FDA 2026-0001'"),
+    (
+        "incidents open",
+        "incidents open --title 'Screen dark' --description 'went dark for 3 s' --outcome malfunction --device D-1",
+    ),
+    ("incidents list", "incidents list --sort dueAt"),
+    ("incidents show", "incidents show inc-1a2b3c"),
+    ("incidents note", "incidents note inc-1a2b3c 'cable replaced'"),
+    ("incidents decide", "incidents decide inc-1a2b3c --not-reportable --reason 'no harm possible'"),
+    ("incidents report", "incidents report inc-1a2b3c --reference 'MDR 2026-0001'"),
+    ("incidents close", "incidents close inc-1a2b3c --reason 'cable replaced'"),
+    ("notices list", "notices list --filter read=false"),
+    ("notices read", "notices read --all"),
+    ("notices address", "notices address jdoe@vendor.example"),
+    ("notices dead-letters", "notices dead-letters"),
+    ("notices retry", "notices retry del-1a2b3c"),
+    ("webhooks set", "webhooks set pager --url https://pager.example/mdfm --kind deploymentPaused --reason 'on call'"),
+    ("webhooks list", "webhooks list"),
+    ("webhooks remove", "webhooks remove pager --reason 'another pager'"),
+    ("settings show", "settings show"),
+    ("settings set", "settings set settings.json --reason 'shorter sessions'"),
+    (
+        "recalls open",
+        "recalls open --model CardiacMonitor-X200 --release-to 22 --action rollBack --reason 'alarm fails' --dry-run",
+    ),
+    ("recalls list", "recalls list --filter closedAt=null"),
+    ("recalls show", "recalls show rec-1a2b3c"),
+    ("recalls close", "recalls close rec-1a2b3c"),
+    (
+        "rollback-orders preview",
+        "rollback-orders preview --recall rec-1a2b3c --reason 'alarm fails' --signer roe:Regulatory",
+    ),
+    (
+        "rollback-orders make",
+        "rollback-orders make --recall rec-1a2b3c --reason 'alarm fails' --signer roe:Regulatory --out order.bin",
+    ),
+    ("rollback-orders sign", "rollback-orders sign order.bin --key roe"),
+    ("rollback-orders submit", "rollback-orders submit order.bin"),
+    ("rollback-orders list", "rollback-orders list"),
+    ("rollback-orders show", "rollback-orders show ord-1a2b3c"),
+    ("withdrawals show", "withdrawals show"),
+    ("withdrawals renew", "withdrawals renew --key approver"),
+    ("withdrawals make", "withdrawals make --firmware FW-2.2.0 --reason 'alarm fails' --out withdrawals.bin"),
+    ("withdrawals sign", "withdrawals sign withdrawals.bin --key approver"),
+    ("withdrawals submit", "withdrawals submit withdrawals.bin"),
+    ("report make", "report make deployment dep-1a2b3c --out report.pdf"),
+    ("report verify", "report verify report.json --key online.pub"),
+    ("retention show", "retention show"),
+    ("retention set", "retention set --audit-years 10 --reason 'new policy'"),
+    ("retention hold", "retention hold LH-1 --object device/D-1 --reason 'a claim'"),
+    ("retention release", "retention release LH-1 --reason 'claim settled'"),
+    ("retention propose", "retention propose DISP-1 --reason 'yearly disposal'"),
+    ("retention confirm", "retention confirm DISP-1 --reason 'checked'"),
+    ("audit search", "audit search --device D-1 --since 14d --newest"),
+    ("audit show", "audit show 1234 --copy exported --key log.vkey"),
+    ("audit state", "audit state device/D-1 --at 2026-11-29T10:00:00+01:00"),
+    ("audit diff", "audit diff device/D-1 --from 2026-11-28 --to 2026-11-29"),
+    ("audit status", "audit status"),
+    ("audit export", "audit export exported"),
+    ("audit proof", "audit proof 1234 --out entry.tlog-proof"),
+    ("audit evidence", "audit evidence --deployment dep-1a2b3c --out evidence.json --page evidence.html"),
+    ("audit page", "audit page verifier.html"),
+    ("audit verify", "audit verify exported --key log.vkey"),
+    ("completions", "completions bash"),
+];
+
+/// The command line with an example of each command.
+pub(crate) fn with_examples(command: Command) -> Command {
+    fn walk(command: Command, path: &str) -> Command {
+        let command = match EXAMPLES.iter().find(|(name, _)| *name == path) {
+            Some((_, example)) => command.after_help(format!("Example:\n  mdfmctl {example}")),
+            None => command,
+        };
+        command.mut_subcommands(|sub| {
+            let path = format!("{path} {}", sub.get_name());
+            walk(sub, path.trim_start())
+        })
+    }
+    walk(command, "")
+}
+
+/// The command line with its texts at a width.
+pub(crate) fn wrapped(command: Command, columns: usize) -> Command {
+    let columns = columns.clamp(COLUMNS_MIN, COLUMNS_MAX);
+    let is_leaf = !command.has_subcommands();
+    // The texts of commands stand beside their names in the list above them.
+    let longest = command.get_subcommands().map(|sub| sub.get_name().len()).max().unwrap_or(0);
+    let beside = columns.saturating_sub(longest + 4).max(COLUMNS_MIN / 2);
+    command
+        .next_line_help(is_leaf)
+        .mut_args(|mut argument| {
+            if let Some(help) = argument.get_help().map(ToString::to_string) {
+                argument = argument.help(wrap(&help, columns - INDENT));
+            }
+            if let Some(help) = argument.get_long_help().map(ToString::to_string) {
+                argument = argument.long_help(wrap(&help, columns - INDENT));
+            }
+            argument
+        })
+        .mut_subcommands(|mut sub| {
+            if let Some(about) = sub.get_about().map(ToString::to_string) {
+                sub = sub.about(wrap(&about, beside));
+            }
+            if let Some(about) = sub.get_long_about().map(ToString::to_string) {
+                sub = sub.long_about(wrap(&about, columns));
+            }
+            wrapped(sub, columns)
+        })
+}
+
+/// A text in lines of a width; a word that is longer stands on a line of its own.
+fn wrap(text: &str, width: usize) -> String {
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        for word in paragraph.split_whitespace() {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines.join("\n")
+}
+
+/// Columns of the terminal, or what fits a page.
+pub(crate) fn columns() -> usize {
+    terminal::width().unwrap_or(COLUMNS_MAX)
+}
+
+/// Prints the completions of a shell.
+pub(crate) fn completions(shell: clap_complete::Shell) {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "mdfmctl", &mut script);
+    // It follows from the program alone, and a shell takes it only as it is.
+    mdfm_service::output::constant(String::leak(String::from_utf8_lossy(&script).into_owned()));
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Every command without commands below it, by its path.
+    pub(crate) fn leaves() -> Vec<(Vec<String>, Command)> {
+        fn walk(command: &Command, path: &[String], found: &mut Vec<(Vec<String>, Command)>) {
+            if !command.has_subcommands() {
+                found.push((path.to_vec(), command.clone()));
+            }
+            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+                walk(sub, &[path, &[sub.get_name().to_owned()]].concat(), found);
+            }
+        }
+        let mut found = Vec::new();
+        let mut command = Arguments::command();
+        command.build();
+        walk(&command, &[], &mut found);
+        found
+    }
+
+    /// The words of an example; what stands in single quotes is one.
+    pub(crate) fn shell_words(text: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        for (i, part) in text.split('\'').enumerate() {
+            match i % 2 {
+                0 => words.extend(part.split_whitespace().map(str::to_owned)),
+                _ => words.push(part.to_owned()),
+            }
+        }
+        words
+    }
+
+    pub(crate) fn example(path: &[String]) -> &'static str {
+        let path = path.join(" ");
+        let found = EXAMPLES.iter().find(|(name, _)| *name == path);
+        found.unwrap_or_else(|| panic!("{path} has no example in help.rs")).1
+    }
+
+    #[test]
+    fn cli_29_every_command_has_an_example_that_is_read() {
+        let leaves = leaves();
+        for (path, _) in &leaves {
+            let example = example(path);
+            assert!(example.starts_with(&path.join(" ")), "{example}");
+            let words = shell_words(example);
+            let read = crate::command().try_get_matches_from(["mdfmctl".to_owned()].into_iter().chain(words));
+            assert!(read.is_ok(), "{example}: {}", read.err().map(|e| e.to_string()).unwrap_or_default());
+        }
+        assert_eq!(EXAMPLES.len(), leaves.len(), "an example of a command that is not there");
+    }
+
+    #[test]
+    fn cli_29_help_fits_the_terminal_and_has_its_headings() {
+        for columns in [60, 80, 100] {
+            let mut command = wrapped(crate::command(), columns);
+            command.build();
+            let mut list =
+                command.find_subcommand("devices").and_then(|c| c.find_subcommand("list")).expect("a command").clone();
+            let help = list.render_long_help().to_string();
+            let (own, global) = help.split_once("Global options:").expect("a heading");
+            assert!(own.contains("--filter") && global.contains("--json") && global.contains("--session"), "{help}");
+            assert!(help.contains("Example:\n  mdfmctl devices list"), "{help}");
+            // Usage, values in brackets and examples are not broken.
+            let is_text =
+                |line: &&str| line.starts_with(&" ".repeat(INDENT)) && !line.trim_start().starts_with(['[', '-', '<']);
+            let long = help.lines().filter(is_text).find(|line| line.chars().count() > columns);
+            assert!(long.is_none(), "{columns}: {long:?}");
+            let top = command.render_long_help().to_string();
+            // The list of an option's values and clap's own `help` are laid out by clap.
+            let is_own = |line: &&str| !line.contains("Print this message") && !line.starts_with("          - ");
+            let long = top.lines().filter(is_own).find(|line| line.chars().count() > columns);
+            assert!(long.is_none(), "{columns}: {long:?}");
+        }
+        assert_eq!(wrap("one two three\nfour", 8), "one two\nthree\nfour");
+        assert_eq!(wrap("incomprehensibilities are", 5), "incomprehensibilities\nare");
+    }
+
+    #[test]
+    fn cli_29_completions_are_made_for_every_shell() {
+        use clap::ValueEnum;
+        for shell in clap_complete::Shell::value_variants() {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "mdfmctl", &mut script);
+            let script = String::from_utf8(script).expect("text");
+            assert!(script.contains("rollback-orders"), "{shell}");
+        }
+    }
+}

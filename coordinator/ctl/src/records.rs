@@ -1,0 +1,373 @@
+//! Records of the audit log as people read them: a batch of telemetry is shown as the events that are in it.
+
+use mdfm_shared::id::DeviceId;
+use mdfm_shared::record::{AuditRecord, decode_document};
+use mdfm_shared::telemetry::{Event, EventKind, InstallState, Severity, TelemetryBatch};
+use serde_json::{Value, json};
+
+use crate::output::{Column, Output, text};
+
+/// The action of records that carry a gateway's batch.
+const BATCH: &str = "telemetry.commit";
+
+/// Columns of what happened to one object.
+const HISTORY: [Column; 6] = [
+    ("ENTRY", "/index"),
+    ("WHEN", "/at"),
+    ("WHO", "/actor/id"),
+    ("WHAT", "/action"),
+    ("OUTCOME", "/outcome"),
+    ("WHY", "/reason"),
+];
+
+/// Columns of records of any objects.
+const SEARCH: [Column; 8] = [
+    ("ENTRY", "/index"),
+    ("TIME", "/at"),
+    ("ACTOR", "/actor/id"),
+    ("ACTION", "/action"),
+    ("OBJECT", "/object"),
+    ("SITE", "/site"),
+    ("OUTCOME", "/outcome"),
+    ("REASON", "/reason"),
+];
+
+/// The batch that a record carries; `None` if it carries another document, or one that cannot be read.
+fn batch(record: &Value) -> Option<TelemetryBatch> {
+    if record["action"] != BATCH {
+        return None;
+    }
+    decode_document::<TelemetryBatch>(BATCH, record["document"].as_str()?).ok()?.decode_unverified().ok()
+}
+
+fn state_words(state: InstallState) -> &'static str {
+    match state {
+        InstallState::Idle => "idle",
+        InstallState::Fetching => "fetching",
+        InstallState::Verified => "verified",
+        InstallState::Staging => "staging",
+        InstallState::Staged => "staged",
+        InstallState::Activating => "activating",
+        InstallState::Probation => "on trial",
+        InstallState::Confirmed => "confirmed",
+        InstallState::Failed => "failed",
+        InstallState::RollingBack => "rolling back",
+        InstallState::RolledBack => "rolled back",
+        InstallState::RollbackFailed => "rollback failed",
+    }
+}
+
+/// An event in words: what happened, and why or with what. The page that verifies evidence says the same (`verifier.html`).
+fn words(kind: &EventKind) -> (String, String) {
+    match kind {
+        EventKind::AgentStarted { version } => ("agent started".into(), format!("version {version}")),
+        EventKind::DeviceAdopted { model, hardware, firmware } => {
+            ("device first seen".into(), format!("a {model}, hardware {hardware}, running {}", firmware.version))
+        }
+        EventKind::StateChanged { state, running, detail, .. } => {
+            let runs = running.as_ref().map_or_else(String::new, |f| format!("runs {}; ", f.version));
+            (format!("installation {}", state_words(*state)), format!("{runs}{detail}"))
+        }
+        EventKind::DeviceError { severity, code, message } => {
+            let how = match severity {
+                Severity::Warning => "warning",
+                Severity::Error => "error",
+                Severity::Critical => "critical error",
+            };
+            (format!("device reports {how} {code}"), message.clone())
+        }
+        EventKind::Refused { what, reason } => (format!("refused: {what}"), reason.clone()),
+        EventKind::LocalAction { command, uid } => {
+            (format!("on site: {command}"), format!("by user {uid} of the gateway"))
+        }
+        EventKind::Consent { deployment, given, reason, uid } => (
+            format!("consent {} on site", if *given { "given" } else { "withdrawn" }),
+            format!("{deployment}, by user {uid} of the gateway: {reason}"),
+        ),
+        EventKind::DeviceObserved { observed, .. } => ("device observed".into(), observed.to_string()),
+    }
+}
+
+/// An event of a batch as a row beside the records: it has the record's place in the log, and the gateway's own time.
+fn row(record: &Value, batch: &TelemetryBatch, event: &Event) -> Value {
+    let (what, why) = words(&event.kind);
+    let object = match &event.device {
+        Some(device) => format!("device/{device}"),
+        None => format!("gateway/{}", batch.gateway),
+    };
+    json!({
+        "index": record["index"], "at": event.at.to_string(), "actor": { "id": batch.gateway }, "action": what, "object": object,
+        "site": record["site"], "outcome": "reported", "reason": why,
+    })
+}
+
+/// Records as rows: each batch as its events, of one device alone if one is named.
+fn rows(records: &Value, device: Option<&str>) -> Value {
+    let records = records.as_array().map_or(&[][..], Vec::as_slice);
+    let is_newest_first = match (records.first(), records.last()) {
+        (Some(first), Some(last)) => first["index"].as_u64() > last["index"].as_u64(),
+        _ => false,
+    };
+    let mut rows = Vec::new();
+    for record in records {
+        let Some(batch) = batch(record) else {
+            rows.push(record.clone());
+            continue;
+        };
+        let is_meant = |event: &&Event| device.is_none_or(|id| event.device.as_ref().is_some_and(|d| d.as_str() == id));
+        let mut events: Vec<Value> = batch.events.iter().filter(is_meant).map(|e| row(record, &batch, e)).collect();
+        if is_newest_first {
+            events.reverse();
+        }
+        rows.extend(events);
+    }
+    Value::Array(rows)
+}
+
+/// Adds to each record with a batch the events in it, in words too.
+pub(crate) fn decode(records: &mut Value) {
+    for record in records.as_array_mut().into_iter().flatten() {
+        let Some(batch) = batch(record) else { continue };
+        let event = |event: &Event| {
+            let (what, why) = words(&event.kind);
+            json!({ "device": event.device, "at": event.at.to_string(), "kind": event.kind.name(), "what": what, "why": why })
+        };
+        record["events"] = batch.events.iter().map(event).collect();
+    }
+}
+
+/// Shows what happened to an object; of batches only what concerns `device`, if one is named.
+pub(crate) fn table(out: &Output, records: &Value, device: Option<&DeviceId>) {
+    print(out, records, device.map(DeviceId::as_str), &HISTORY);
+}
+
+/// Shows records of any objects.
+pub(crate) fn search_table(out: &Output, records: &Value, device: Option<&str>) {
+    print(out, records, device, &SEARCH);
+}
+
+fn print(out: &Output, records: &Value, device: Option<&str>, columns: &[Column]) {
+    if out.is_json() {
+        let mut records = records.clone();
+        decode(&mut records);
+        out.table(&records, columns);
+    } else {
+        out.table(&rows(records, device), columns);
+    }
+}
+
+/// One record with everything in it.
+pub(crate) fn show(out: &Output, record: &Value) {
+    let mut records = json!([record]);
+    decode(&mut records);
+    out.answer(&records[0], || render(record));
+}
+
+fn render(record: &Value) -> String {
+    let of = |pointer: &str| text(record.pointer(pointer).unwrap_or(&Value::Null));
+    let mut lines = vec![
+        format!("entry {} of {}: {} of {}, {}", of("/index"), of("/at"), of("/action"), of("/object"), of("/outcome")),
+        format!("  by      {} {} ({})", of("/actor/kind"), of("/actor/id"), of("/actor/roles")),
+    ];
+    for (label, pointer) in
+        [("reason", "/reason"), ("site", "/site"), ("address", "/address"), ("source", "/component")]
+    {
+        if !record.pointer(pointer).unwrap_or(&Value::Null).is_null() {
+            lines.push(format!("  {label:<7} {}", of(pointer)));
+        }
+    }
+    match batch(record) {
+        Some(batch) => {
+            lines.push(format!(
+                "  batch {}.{} of gateway {}, signed by it; its events:",
+                batch.epoch, batch.sequence, batch.gateway
+            ));
+            lines.extend(batch.events.iter().map(|event| {
+                let (what, why) = words(&event.kind);
+                let object = event.device.as_ref().map_or_else(|| "the gateway".to_owned(), ToString::to_string);
+                text(&format!("    {} {object}: {what}: {why}", event.at).into())
+            }));
+        }
+        None if record["document"].is_string() => lines.push("  carries a signed document".to_owned()),
+        None => {}
+    }
+    for (label, name) in [("change", "event"), ("before", "before"), ("after", "after")] {
+        if !record[name].is_null() {
+            lines.push(format!("  {label}"));
+            lines.extend(format!("{:#}", record[name]).lines().map(|line| format!("    {line}")));
+        }
+    }
+    lines.join("\n")
+}
+
+/// The JSON of a record with its place in the log, as the API has it; `None` for bytes that are not a record.
+pub(crate) fn indexed(index: u64, bytes: &[u8]) -> Option<Value> {
+    let record = AuditRecord::from_bytes(bytes).ok()?;
+    let mut record = serde_json::to_value(record).ok()?;
+    record["index"] = index.into();
+    Some(record)
+}
+
+/// What the batch in a record says about a device: the state of its installation, firmware and observation, the newest last.
+pub(crate) fn reported_by(record: &Value, device: &str, reported: &mut serde_json::Map<String, Value>) {
+    let Some(batch) = batch(record) else { return };
+    for event in batch.events.iter().filter(|event| event.device.as_ref().is_some_and(|d| d.as_str() == device)) {
+        match &event.kind {
+            EventKind::DeviceAdopted { firmware, .. } => {
+                reported.insert("running".into(), json!(firmware));
+            }
+            EventKind::StateChanged { state, manifest, deployment, running, detail } => {
+                reported.insert("installState".into(), json!(state));
+                reported.insert("manifest".into(), json!(manifest));
+                reported.insert("deployment".into(), json!(deployment));
+                reported.insert("detail".into(), json!(detail));
+                if let Some(running) = running {
+                    reported.insert("running".into(), json!(running));
+                }
+            }
+            EventKind::DeviceObserved { observed, .. } => {
+                reported.insert("observed".into(), json!(observed));
+            }
+            EventKind::AgentStarted { .. }
+            | EventKind::DeviceError { .. }
+            | EventKind::Refused { .. }
+            | EventKind::LocalAction { .. }
+            | EventKind::Consent { .. } => continue,
+        }
+        reported.insert("at".into(), event.at.to_string().into());
+        reported.insert("entry".into(), record["index"].clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mdfm_shared::digest::Digest;
+    use mdfm_shared::record::{Actor, ActorKind, Outcome, document_text};
+    use mdfm_shared::sign::{SecretKey, Signed};
+    use mdfm_shared::telemetry::FirmwareReport;
+    use mdfm_shared::time::UtcMillis;
+
+    use super::*;
+
+    fn firmware(version: &str) -> FirmwareReport {
+        FirmwareReport { version: version.into(), release_number: 22, security_version: 1, sha256: Digest([7; 32]) }
+    }
+
+    /// A record with a batch of two devices' events, at a place in the log.
+    pub(crate) fn committed(index: u64) -> Value {
+        let device = |id: &str| Some(id.parse().expect("an id"));
+        let changed = |state, running| EventKind::StateChanged {
+            state,
+            manifest: Digest([9; 32]),
+            deployment: "dep-1".parse().expect("an id"),
+            running,
+            detail: "probation ended".into(),
+        };
+        let error = EventKind::DeviceError {
+            severity: Severity::Critical,
+            code: "ECG-17".into(),
+            message: "lead off\u{1b}[2J".into(),
+        };
+        let events = vec![
+            Event { device: None, at: UtcMillis(1_000), kind: EventKind::AgentStarted { version: "1.2".into() } },
+            Event { device: device("D-1"), at: UtcMillis(2_000), kind: changed(InstallState::Probation, None) },
+            Event { device: device("D-2"), at: UtcMillis(3_000), kind: error },
+            Event {
+                device: device("D-1"),
+                at: UtcMillis(4_000),
+                kind: changed(InstallState::Confirmed, Some(firmware("2.2.0"))),
+            },
+        ];
+        let gateway = "GW-1".parse().expect("an id");
+        let batch = TelemetryBatch { gateway, epoch: 1, sequence: 3, previous: Digest([0; 32]), events };
+        let signed = Signed::sign(&batch, &[&SecretKey::from_seed([5; 32])]).expect("small");
+        let actor = Actor { kind: ActorKind::Gateway, id: "GW-1".into(), roles: vec![] };
+        let record = AuditRecord::new(UtcMillis(9_000), &actor, BATCH, "gateway/GW-1", Outcome::Accepted);
+        let record = AuditRecord { document: Some(document_text(&signed)), site: Some("HOSP-1".into()), ..record };
+        indexed(index, &record.to_bytes()).expect("a record")
+    }
+
+    #[test]
+    fn cli_12_a_batch_is_shown_as_its_events() {
+        let other = json!({ "index": 6, "action": "device.change", "object": "device/D-1", "at": "x" });
+        let newest = json!([committed(7), other]);
+        let shown = rows(&newest, Some("D-1"));
+        let of = |i: usize, name: &str| shown[i][name].as_str().unwrap_or_default().to_owned();
+        assert_eq!(shown.as_array().map(Vec::len), Some(3), "two events of the device, and the other record: {shown}");
+        assert_eq!(
+            (of(0, "action"), of(1, "action")),
+            ("installation confirmed".into(), "installation on trial".into())
+        );
+        assert_eq!(
+            (of(0, "reason"), of(0, "at")),
+            ("runs 2.2.0; probation ended".into(), "1970-01-01T00:00:04.000Z".into())
+        );
+        assert_eq!((&shown[0]["index"], &shown[0]["outcome"], &shown[2]), (&json!(7), &json!("reported"), &other));
+        let all = rows(&json!([other, committed(7)]), None);
+        let actions: Vec<&str> = all.as_array().into_iter().flatten().filter_map(|r| r["action"].as_str()).collect();
+        assert_eq!(
+            actions,
+            [
+                "device.change",
+                "agent started",
+                "installation on trial",
+                "device reports critical error ECG-17",
+                "installation confirmed"
+            ]
+        );
+        assert_eq!(all[3]["object"], "device/D-2");
+    }
+
+    #[test]
+    fn cli_12_one_record_is_shown_with_all_in_it() {
+        let words = render(&committed(7));
+        for expected in
+            ["entry 7 of", "batch 1.3 of gateway GW-1", "D-2: device reports critical error ECG-17: lead off\\u{1b}[2J"]
+        {
+            assert!(words.contains(expected), "{expected}: {words}");
+        }
+        let mut records = json!([committed(7)]);
+        decode(&mut records);
+        assert_eq!(records[0]["events"][3]["what"], "installation confirmed");
+        assert_eq!(records[0]["events"][3]["kind"], "stateChanged");
+    }
+
+    #[test]
+    fn cli_12_what_is_not_a_batch_is_left_as_it_is() {
+        for record in [
+            json!({ "action": BATCH, "document": "%%%" }),
+            json!({ "action": BATCH, "document": null }),
+            json!({ "action": BATCH, "document": document_text(&Signed::sign(&crate::records::tests::approval(), &[]).expect("small")) }),
+            json!({ "action": "other", "document": committed(1)["document"] }),
+            json!(7),
+        ] {
+            assert_eq!(rows(&json!([record]), None), json!([record]), "as it is");
+        }
+    }
+
+    fn approval() -> mdfm_shared::trust::Approval {
+        mdfm_shared::trust::Approval {
+            manifest: Digest([1; 32]),
+            role: mdfm_shared::trust::Role::Qa,
+            user: "qa".parse().expect("an id"),
+            printed_name: "Q".into(),
+            meaning: "m".into(),
+            reason: "r".into(),
+            at: UtcMillis(1),
+        }
+    }
+
+    #[test]
+    fn cli_13_the_newest_report_of_a_device_counts() {
+        let mut reported = serde_json::Map::new();
+        reported_by(&committed(7), "D-1", &mut reported);
+        assert_eq!(
+            (&reported["installState"], &reported["running"]["version"]),
+            (&json!("confirmed"), &json!("2.2.0"))
+        );
+        assert_eq!((&reported["entry"], &reported["at"]), (&json!(7), &json!("1970-01-01T00:00:04.000Z")));
+        let mut none = serde_json::Map::new();
+        reported_by(&committed(7), "D-9", &mut none);
+        assert!(none.is_empty());
+    }
+}
