@@ -39,7 +39,7 @@ test-hostile: test-tools ## every attack that has a test in one run, with a tabl
 SEEDS ?= 1000
 FROM ?= 0
 FRESH ?= 100
-# The fixed worlds, then as many that were never run before; their first seed is printed, and the command that runs them again.
+# The fixed worlds, then some that were never run before; their first seed is printed, and the command that runs them again.
 sim: tools ## a thousand worlds in virtual time, the safety rules asked after every event; then new ones (SEEDS=n FROM=n FRESH=n)
 	$(CARGO) build --workspace --all-targets --locked
 	target/debug/mdfm-sim world --seeds $(SEEDS) --from $(FROM)
@@ -131,4 +131,4 @@ bench-tools:
 
 clean: ## removes what was built and what the demonstration left
 	$(CARGO) clean
-	rm -rf demo-run
+	@if [ -f demo-run/.mdfm-demo ]; then rm -rf demo-run; elif [ -e demo-run ]; then echo "demo-run was not made by the demonstration: left alone"; fi

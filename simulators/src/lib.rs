@@ -37,12 +37,13 @@ enum Action {
 /// # Errors
 /// What ended it.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    // A world tells its story in its own time; the journal would tell it in ours. So why it ended is printed here.
+    let note = |error: &anyhow::Error| mdfm_service::output::note(format_args!("mdfm-sim: {error:#}"));
     if let Action::World(arguments) = &arguments.command {
-        // A world tells its story in its own time; the journal would tell it in ours.
-        return world::run(arguments);
+        return world::run(arguments).inspect_err(note);
     }
     if let Action::Scale(arguments) = &arguments.command {
-        return world::scale::run(arguments);
+        return world::scale::run(arguments).inspect_err(note);
     }
     mdfm_service::start_logging("")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

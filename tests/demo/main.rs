@@ -27,10 +27,11 @@ const FAILS_THIRD: (usize, usize) = (2, 1);
 
 fn main() -> anyhow::Result<()> {
     let keep = std::env::var("KEEP").is_ok_and(|v| v == "1");
-    let dir = std::env::current_dir()?.join("demo-run");
-    match folder::read(std::env::args().skip(1))? {
+    let here = std::env::current_dir()?;
+    let dir = here.join("demo-run");
+    match folder::read(std::env::args_os().skip(1))? {
         Asked::Run => folder::make(&dir)?,
-        Asked::Stop => return folder::stop(&dir),
+        Asked::Stop(named) => return folder::stop(&named.unwrap_or(here)),
         Asked::Help => {
             output::constant(folder::HELP);
             return Ok(());
@@ -270,5 +271,6 @@ fn look_around(world: &World) {
     ));
     output::line(format_args!("  touch {}/in-use     (a patient is connected)", world.device_dir(3, 1).display()));
     output::line("End it with:");
-    output::line("  mdfm-demo stop");
+    let demo = std::env::current_exe().map_or_else(|_| "mdfm-demo".to_owned(), |path| path.display().to_string());
+    output::line(format_args!("  {demo} stop {}", world.dir.display()));
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use mdfm_service::output;
+use mdfm_shared::text::count;
 use serde_json::Value;
 
 /// Prints with the time since the start.
@@ -46,11 +47,11 @@ impl Show {
         let phase = &view["phases"][current];
         let counts: Vec<String> = states.iter().map(|(s, n)| format!("{n} {s}")).collect();
         let mut words = format!(
-            "{}: phase {} {} ({} hospitals): {}",
+            "{}: phase {} {} ({}): {}",
             text(&view["status"]["name"]),
             text(&phase["name"]),
             text(&phase["status"]["name"]),
-            phase["hospitals"].as_array().map_or(0, Vec::len),
+            count(phase["hospitals"].as_array().map_or(0, Vec::len), "hospital"),
             counts.join(", ")
         );
         if let Some(reason) = view["status"]["reason"].as_str() {
