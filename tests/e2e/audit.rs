@@ -126,6 +126,9 @@ fn p11_10b_an_inspector_finds_copies_and_verifies_everything_without_us() {
         said(&output)
     );
 
+    std::fs::write(&segment, &bytes).unwrap();
+    offline(&world, &copy, &key, &object, &first);
+
     // Somebody else's implementation says the same.
     let inspector = Path::new(env!("CARGO_MANIFEST_DIR")).join("inspector/main.go");
     let inspect = |what: &Path| {
@@ -155,6 +158,9 @@ fn p11_10b_an_inspector_finds_copies_and_verifies_everything_without_us() {
     world.ctl(Role::Operator, &about).unwrap();
     let output = verify(&file);
     assert!(output.status.success() && said(&output).contains("signed telemetry batch"), "{}", said(&output));
+    assert!(said(&output).contains("VERIFIED: "), "{}", said(&output));
+    let unkeyed = run("mdfmctl", &["audit", "verify", &file_name]);
+    assert!(said(&unkeyed).contains("CONSISTENT, but whose log this is was not checked"), "{}", said(&unkeyed));
     let firmware = dir.join("firmware.json");
     let firmware_name = firmware.display().to_string();
     world.ctl(Role::Operator, &["audit", "evidence", "--firmware", "FW-2.2.0", "--out", &firmware_name]).unwrap();
@@ -203,6 +209,38 @@ fn p11_10b_an_inspector_finds_copies_and_verifies_everything_without_us() {
     assert!(pdf.starts_with(b"%PDF-"));
 }
 
+/// CLI-12, CLI-13: an inspector reads a copy without the coordinator, and finds in it what the coordinator shows.
+fn offline(world: &World, copy: &Path, key: &str, object: &str, device: &str) {
+    let copy_name = copy.display().to_string();
+    let read = |arguments: &[&str]| {
+        let all = [&["--session", "/nonexistent/session"], arguments, &["--copy", &copy_name, "--key", key]].concat();
+        run("mdfmctl", &all)
+    };
+    let verified = run("mdfmctl", &["audit", "verify", &copy_name, "--key", key]);
+    assert!(said(&verified).contains("VERIFIED: records from 20"), "{}", said(&verified));
+    let found = read(&["audit", "search", "--device", device, "--newest"]);
+    assert!(found.status.success() && said(&found).contains("installation confirmed"), "{}", said(&found));
+    let live = run("mdfmctl", &["--session", &world.session(Role::Operator), "devices", "history", device]);
+    assert!(
+        said(&live).contains("installation confirmed") && !said(&live).contains("telemetry.commit"),
+        "{}",
+        said(&live)
+    );
+    let page: Value =
+        serde_json::from_slice(&read(&["--json", "audit", "search", "--event", "stateChanged"]).stdout).unwrap();
+    let index = page["records"][0]["index"].to_string();
+    assert!(page["records"][0]["events"][0]["what"].is_string(), "{page}");
+    let shown = read(&["audit", "show", &index]);
+    assert!(shown.status.success() && said(&shown).contains("signed by it; its events:"), "{}", said(&shown));
+    let live = run("mdfmctl", &["--session", &world.session(Role::Operator), "audit", "show", &index]);
+    assert_eq!(said(&live), said(&shown), "the copy shows what the coordinator shows");
+    let past: Value =
+        serde_json::from_slice(&read(&["--json", "audit", "state", object, "--at", "1s"]).stdout).unwrap();
+    assert_eq!(past["state"]["reported"]["installState"], "confirmed", "{past}");
+    let unkeyed = run("mdfmctl", &["audit", "search", "--copy", &copy_name]);
+    assert!(!unkeyed.status.success() && said(&unkeyed).contains("--key is needed"), "{}", said(&unkeyed));
+}
+
 fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap() {
@@ -228,10 +266,17 @@ pub(crate) fn shown_in_browser(page: &Path) -> String {
 
 /// The page verifies in a real browser, and says so when a byte of the evidence is another one.
 fn show_in_browser(page: &Path, key: &str) {
+    // CLI-13: without a key of one's own the page says what was not checked; CLI-12: batches are shown as their events.
     let dom = shown_in_browser(page);
-    assert!(dom.contains(">VERIFIED: ") && dom.contains(key), "{}", &dom[..dom.len().min(3_000)]);
-    let bad = page.with_file_name("bad.html");
+    assert!(dom.contains(">CONSISTENT: ") && dom.contains("class=\"amber\""), "{}", &dom[..dom.len().min(3_000)]);
+    assert!(!dom.contains(">VERIFIED: ") && dom.contains(key), "{}", &dom[..dom.len().min(3_000)]);
+    assert!(dom.contains(">installation confirmed<") && dom.contains(">installation on trial<"), "batches are read");
     let text = std::fs::read_to_string(page).unwrap();
+    let pinned = page.with_file_name("pinned.html");
+    std::fs::write(&pinned, text.replacen("id=\"key\"", &format!("id=\"key\" value=\"{key}\""), 1)).unwrap();
+    let dom = shown_in_browser(&pinned);
+    assert!(dom.contains(">VERIFIED: ") && dom.contains("class=\"good\""), "{}", &dom[..dom.len().min(3_000)]);
+    let bad = page.with_file_name("bad.html");
     std::fs::write(&bad, text.replacen("telemetry.commit", "telemetry.commut", 1)).unwrap();
     let dom = shown_in_browser(&bad);
     assert!(dom.contains(">NOT VERIFIED: entry "), "{}", &dom[..dom.len().min(3_000)]);

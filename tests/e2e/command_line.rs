@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use mdfm_tests::{Layout, Role, World, device_id, hospital_id, program, wait_for};
+use mdfm_tests::{Api, Layout, Role, World, device_id, hospital_id, program, wait_for};
 use serde_json::{Value, json};
 
 use crate::{fresh_dir, image};
@@ -77,19 +77,19 @@ fn signing(world: &World, first: &Path) {
     };
     let named = ["--yes", "--manifest-digest", &digest];
     let blank = approve(" ", &named);
-    assert!(!blank.status.success() && text(&blank).contains("reason"), "{}", text(&blank));
+    assert_eq!(blank.status.code(), Some(6), "{}", text(&blank));
+    assert!(text(&blank).contains("must say why"), "{}", text(&blank));
     let blind = approve("tested", &["--yes"]);
-    assert!(text(&blind).contains("--yes needs --digest"), "{}", text(&blind));
+    assert!(!blind.status.success() && text(&blind).contains("--yes needs --digest"), "{}", text(&blind));
     let other = image(&world.dir, 99, 1_000).display().to_string();
     let wrong = approve("tested", &[&named[..], &["--image", &other]].concat());
     assert!(!wrong.status.success() && text(&wrong).contains("nothing was signed: the release has the image"));
+    let view = world.ctl(Role::Qa, &["firmware", "show", "FW-2.2.0"]).unwrap();
+    assert_eq!(view["approvals"].as_array().map(Vec::len), Some(0), "none of them was given");
     let right = approve("tested", &[&named[..], &["--image", &first.display().to_string()]].concat());
     assert!(right.status.success(), "{}", text(&right));
     let view = world.ctl(Role::Qa, &["firmware", "show", "FW-2.2.0"]).unwrap();
     assert_eq!(view["approvals"].as_array().map(Vec::len), Some(1), "only the last one was given");
-    // The endpoint signs only what its caller was shown.
-    let fields = ["firmwareId", "manifestDigest"];
-    assert!(fields.iter().all(|field| !view[*field].is_null()));
 }
 
 /// CLI-3.
@@ -103,11 +103,17 @@ fn policies(world: &World) {
     says(world, Role::Operator, &change(&["--add-window", window, "--reason", "agreed"]));
     says(world, Role::Operator, &change(&["--consent", "--reason", "the ward asks"]));
     let shown = says(world, Role::Operator, &[&policy[..], &["show", &hospital]].concat());
-    assert!(shown.contains("Sunday 02:00:00-06:00:00 America/New_York") && shown.contains("asked for"), "{shown}");
+    // "not asked for" has the words too.
+    assert!(shown.contains("each deployment: asked for"), "{shown}");
+    assert!(shown.contains("Sunday 02:00:00-06:00:00 America/New_York"), "the window stays: {shown}");
     says(world, Role::Operator, &change(&["--no-consent", "--reason", "no more"]));
     fails(world, Role::Operator, 5, "has these values already", &change(&["--no-consent", "--reason", "again"]));
     let shown = says(world, Role::Operator, &[&policy[..], &["show", &hospital]].concat());
-    assert!(shown.contains("Sunday") && shown.contains("not asked for"), "the windows stay: {shown}");
+    assert!(shown.contains("Sunday") && shown.contains("each deployment: not asked for"), "the windows stay: {shown}");
+    says(world, Role::Operator, &change(&["--no-windows", "--reason", "at any time"]));
+    let shown = says(world, Role::Operator, &[&policy[..], &["show", &hospital]].concat());
+    assert!(!shown.contains("Sunday") && shown.contains("at any time"), "{shown}");
+    says(world, Role::Operator, &change(&["--add-window", window, "--reason", "agreed"]));
 }
 
 /// CLI-1, CLI-4, CLI-9, CLI-23.
@@ -117,9 +123,22 @@ fn deploying(world: &World) -> String {
     let file = plan(world, "named", &named);
     fails(world, Role::Operator, 1, "which of them is meant?", &["deploy", "--firmware", "FW-9", &file, "--dry-run"]);
     let shown = says(world, Role::Operator, &["deploy", &file, "--dry-run"]);
-    assert!(shown.contains("FW-2.2.0 for 4 devices") && shown.contains("(20"), "local and universal time: {shown}");
+    assert!(shown.contains("FW-2.2.0 for 4 devices"), "{shown}");
+    let window = shown.lines().find(|line| line.contains("window Sun")).unwrap_or_else(|| panic!("no window: {shown}"));
+    assert!(
+        window.contains(" 02:00") && window.contains("(20") && window.trim_end().ends_with("Z)"),
+        "both times: {window}"
+    );
     assert!(!shown.contains("IGNORED") && !shown.contains("byGate"), "{shown}");
     fails(world, Role::Operator, 1, "confirmed on a terminal, or with --yes", &["deploy", &file]);
+    let api = Api::with_session(Path::new(&world.session(Role::Operator))).unwrap();
+    let dry = |body: &Value, query: &str| api.json("POST", &format!("/api/v1/deployments{query}"), body).unwrap();
+    let mut in_body = named.clone();
+    in_body["dryRun"] = json!(true);
+    assert_eq!(dry(&in_body, "").0, 200, "the body alone makes it a dry run");
+    assert_eq!(dry(&named, "?dryrun=true").0, 400, "a misspelt parameter starts nothing");
+    let both = plan(world, "dry-run-in-plan", &in_body);
+    fails(world, Role::Operator, 1, "give --dry-run on the command line", &["deploy", &both, "--yes"]);
     assert_eq!(world.ctl(Role::Operator, &["deployments", "list"]).unwrap(), json!([]), "nothing was started");
     let mut urgent = named.clone();
     urgent["ignoreWindows"] = json!(true);
@@ -134,7 +153,8 @@ fn deploying(world: &World) -> String {
     let file = plan(world, "typo", &typo);
     let output = called(world, Role::Operator, &["deploy", &file, "--dry-run"]);
     // Without cohorts in the fleet it is a note; with them it is refused with the one that was meant.
-    assert!(text(&output).contains("\"al\""), "{}", text(&output));
+    let output = text(&output);
+    assert!(output.contains("NOTE: ") && output.contains("\"al\"") || output.contains("did you mean"), "{output}");
     let file = plan(world, "wrong-type", &json!({ "firmwareId": "FW-2.2.0", "strategy": 7 }));
     fails(world, Role::Operator, 6, "expected a string at line 1 column", &["deploy", &file, "--dry-run"]);
     let id = world.deploy("FW-2.2.0", &urgent).unwrap();
@@ -145,8 +165,11 @@ fn deploying(world: &World) -> String {
     })
     .unwrap();
     let list = says(world, Role::Operator, &["deployments", "list", "--active"]);
-    assert!(list.contains(&id) && list.contains("monitoring"), "{list}");
-    assert!(says(world, Role::Operator, &["deployments", "show", &id]).contains(&device_id(2, 2)));
+    let row = list.lines().find(|line| line.starts_with(&id)).unwrap_or_else(|| panic!("not in the list: {list}"));
+    assert!(row.contains("monitoring"), "{row}");
+    let shown = says(world, Role::Operator, &["deployments", "show", &id]);
+    let row = shown.lines().find(|line| line.trim_start().starts_with(&device_id(2, 2)));
+    assert!(row.is_some_and(|row| row.contains("confirmed")), "{shown}");
     id
 }
 
@@ -156,11 +179,22 @@ fn rolling_back(world: &World, id: &str) {
     let order = ["rollback", id, "--device", &device, "--reason", "screen flickers"];
     fails(world, Role::Operator, 1, "--because operational", &order);
     let dry = says(world, Role::Operator, &[&order[..], &["--because", "Firmware", "--dry-run"]].concat());
-    assert!(dry.contains("1 devices count as failed"), "{dry}");
+    assert!(dry.contains("1 device counts as failed"), "{dry}");
+    let dry = says(world, Role::Operator, &[&order[..], &["--because", "operational", "--dry-run"]].concat());
+    assert!(dry.contains("1 device leaves the deployment's count"), "{dry}");
     fails(world, Role::Operator, 1, "with --yes", &[&order[..], &["--because", "operational"]].concat());
     let all = says(world, Role::Operator, &["rollback", id, "--reason", "x", "--dry-run"]);
     assert!(all.contains("4 devices in 2 hospitals"), "{all}");
     fails(world, Role::Operator, 1, "with --yes", &["rollback", id, "--reason", "x"]);
+    // A2: what says only in its body that it is a dry run does nothing either; ids make no other address.
+    let api = Api::with_session(Path::new(&world.session(Role::Operator))).unwrap();
+    let path = format!("/api/v1/deployments/{id}/rollback");
+    let (status, view) = api.json("POST", &path, &json!({ "reason": "x", "dryRun": true })).unwrap();
+    assert_eq!((status, &view["totalDevices"]), (200, &json!(4)), "{view}");
+    assert_eq!(api.json("POST", &format!("{path}?dry_run=true"), &json!({ "reason": "x" })).unwrap().0, 400);
+    for bad in ["../../recalls", "..", "dep-1?dryRun=false", "dep-1#"] {
+        fails(world, Role::Operator, 2, "deployment id", &["rollback", bad, "--reason", "x", "--yes"]);
+    }
     assert_eq!(world.deployment(id).unwrap()["status"]["name"], "running", "nothing was done");
     says(world, Role::Operator, &["abort", id, "--yes", "--reason", "the recall follows"]);
     wait_for("the deployment to end", Duration::from_secs(30), || {
@@ -180,7 +214,7 @@ fn recalling(world: &World) {
     fails(world, Role::Regulatory, 6, "allReleases", &with(&["rollBack", "--yes"]));
     fails(world, Role::Regulatory, 2, "possible values", &with(&["destroy", "--all-releases"]));
     let dry = says(world, Role::Regulatory, &with(&["rollback", "--all-releases", "--dry-run"]));
-    assert!(dry.contains("1 releases and 4 devices in 2 hospitals") && dry.contains("FW-2.2.0"), "{dry}");
+    assert!(dry.contains("1 release and 4 devices in 2 hospitals") && dry.contains("FW-2.2.0"), "{dry}");
     fails(world, Role::Regulatory, 1, "with --yes", &with(&["rollBack", "--all-releases"]));
     let contradicts = with(&["quarantine", "--all-releases", "--release-from", "3", "--yes"]);
     fails(world, Role::Regulatory, 6, "contradicts", &contradicts);
@@ -198,15 +232,19 @@ fn looking(world: &World, id: &str) {
     assert!(output.status.success() && output.stderr.is_empty(), "as `head` leaves it: {}", text(&output));
 
     let who = says(world, Role::Operator, &["whoami"]);
-    assert!(who.contains("operator") && who.contains("second factor"), "{who}");
+    assert!(who.starts_with("operator (") && who.contains("second factor: set up; "), "{who}");
     fails(world, Role::Operator, 4, "NO-1", &["devices", "show", "NO-1"]);
     fails(world, Role::Operator, 4, "dep-none", &["deployments", "show", "dep-none"]);
     let none = called(world, Role::Regulatory, &["recalls", "list"]);
     assert!(none.stdout.is_empty() && String::from_utf8_lossy(&none.stderr).contains("nothing found"));
     assert!(says(world, Role::Auditor, &["audit", "search", "--since", "1h", "--limit", "5"]).contains("ENTRY"));
+    let before = called(world, Role::Auditor, &["audit", "search", "--until", "1h", "--limit", "5"]);
+    assert!(before.stdout.is_empty() && text(&before).contains("nothing found"), "it began later: {}", text(&before));
     let future = called(world, Role::Auditor, &["audit", "search", "--since", "2099-01-01"]);
     assert!(String::from_utf8_lossy(&future.stderr).contains("nothing found"), "{}", text(&future));
     fails(world, Role::Auditor, 1, "is not a time", &["audit", "search", "--since", "yesterday"]);
+    fails(world, Role::Auditor, 1, "has no time zone", &["audit", "search", "--since", "2026-11-29T10:00"]);
+    forms(world);
 
     let token = world.dir.join("sessions/machine.token").display().to_string();
     let made = ["tokens", "create", "ci", "--permission", "readAll", "--permission", "read", "--expires", "1d"];
@@ -217,6 +255,48 @@ fn looking(world: &World, id: &str) {
     machine.env("MDFMCTL_CA", world.dir.join("coordinator/ca.pem"));
     let listed = machine.args(["--session", "/nonexistent/session", "deployments", "list"]).output().unwrap();
     assert!(listed.status.success() && text(&listed).contains(id), "{}", text(&listed));
+    // A session is for its own coordinator; nothing is sent elsewhere.
+    let mut elsewhere = Command::new(program("mdfmctl").unwrap());
+    elsewhere.env("MDFMCTL_URL", "https://127.0.0.1:1").args(["--session", &world.session(Role::Operator), "whoami"]);
+    let refused = elsewhere.output().unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert!(text(&refused).contains("nothing was sent"), "{}", text(&refused));
+}
+
+/// CLI-26: lists as the API has them, in each form; errors for programs.
+fn forms(world: &World) {
+    let hospital = hospital_id(2);
+    let filter = format!("hospitalId={hospital}");
+    let devices = ["devices", "list", "--filter", &filter, "--sort", "-deviceId"];
+    let with = |more: &[&'static str]| says(world, Role::Operator, &[&devices[..], more].concat());
+    assert_eq!(with(&["-o", "name"]), format!("{}\n{}\n", device_id(2, 2), device_id(2, 1)));
+    assert_eq!(with(&["--output", "name", "--limit", "1"]), format!("{}\n", device_id(2, 2)));
+    let rows: Value = serde_json::from_str(&with(&["-o", "json", "--limit", "1"])).unwrap();
+    assert_eq!((rows.as_array().map(Vec::len), &rows[0]["deviceId"]), (Some(1), &json!(device_id(2, 2))));
+    let wide = with(&["-o", "wide"]);
+    assert!(wide.contains("SERIAL") && !with(&[]).contains("SERIAL"), "{wide}");
+    fails(world, Role::Operator, 6, "there is no field", &["devices", "list", "--filter", "nothing=1"]);
+    let failed = called(world, Role::Operator, &["--json", "devices", "show", "NO-1"]);
+    let problem: Value = serde_json::from_slice(&failed.stderr).unwrap();
+    assert_eq!((&problem["status"], &problem["exitStatus"]), (&json!(404), &json!(4)), "{problem}");
+    assert!(problem["type"].as_str().is_some_and(|kind| kind.starts_with("urn:mdfm:problem:")), "{problem}");
+    let unread = called(world, Role::Operator, &["--json", "devices", "show", ".."]);
+    let problem: Value = serde_json::from_slice(&unread.stderr).unwrap();
+    assert_eq!((unread.status.code(), &problem["exitStatus"]), (Some(2), &json!(2)), "{problem}");
+    let help = says(world, Role::Operator, &["devices", "list", "--help"]);
+    assert!(help.contains("Global options:") && help.contains("Example:\n  mdfmctl devices list"), "{help}");
+    assert!(says(world, Role::Operator, &["completions", "bash"]).contains("_mdfmctl()"));
+    // Two people's changes of one account do not overwrite each other.
+    let admin = Api::with_session(Path::new(&world.session(Role::Admin))).unwrap();
+    let path = format!("/api/v1/users/{}", Role::Auditor.user());
+    let (seen, _) = admin.tagged(&path).unwrap();
+    let roles = ["users", "roles", Role::Auditor.user(), "--add", "QA", "--reason", "stands in"];
+    says(world, Role::Admin, &roles);
+    let body = json!({ "roles": ["Auditor"], "reason": "as it was" });
+    assert_eq!(admin.json_if_match("PUT", &format!("{path}/roles"), &body, &seen).unwrap().0, 412);
+    let held = world.ctl(Role::Admin, &["users", "show", Role::Auditor.user()]).unwrap();
+    assert_eq!(held["roles"], json!(["Auditor", "QA"]), "what was added stays");
+    says(world, Role::Admin, &["users", "roles", Role::Auditor.user(), "--remove", "QA", "--reason", "is back"]);
 }
 
 /// CLI-9, CLI-18, and the sets that wiped what was not named (CLI-3).
@@ -235,10 +315,10 @@ fn retiring(world: &World) {
     let group = ["groups", "set", "ICU", "--name", "Ward", "--device", &device_id(1, 1), "--reason", "list"];
     says(world, Role::Operator, &group);
     let replaced = ["groups", "set", "ICU", "--name", "Ward", "--device", &device_id(1, 2), "--reason", "list"];
-    fails(world, Role::Operator, 1, "a list of 1 devices", &replaced);
+    fails(world, Role::Operator, 1, "a list of 1 device and becomes a list of 1 device", &replaced);
     says(world, Role::Operator, &["groups", "change", "ICU", "--add-device", &device_id(1, 2), "--reason", "moved in"]);
-    let members = world.ctl(Role::Operator, &["groups", "devices", "ICU"]).unwrap();
-    assert_eq!(members.as_array().map(Vec::len), Some(2), "{members}");
+    let members = says(world, Role::Operator, &["groups", "devices", "ICU", "-o", "name"]);
+    assert_eq!(members, format!("{}\n{}\n", device_id(1, 1), device_id(1, 2)), "the first was not replaced");
     fails(world, Role::Regulatory, 2, "--not-reportable", &["incidents", "decide", "inc-1", "--reason", "x"]);
     fails(world, Role::Qa, 2, "--none", &["notices", "address"]);
     let longer = ["retention", "set", "--audit-years", "9", "--reason", "policy"];
@@ -255,9 +335,44 @@ fn cli_19_the_demonstration_deletes_only_what_it_made() {
     };
     let help = demo(&["--help"]);
     assert!(help.status.success() && text(&help).contains("Usage: mdfm-demo"), "{}", text(&help));
-    assert!(!demo(&["--frobnicate"]).status.success());
+    for unknown in [&["--frobnicate"][..], &["stop", "here", "there"], &["stop", "--frobnicate"], &["stop", ""]] {
+        let refused = demo(unknown);
+        assert!(
+            !refused.status.success() && text(&refused).contains("is not known"),
+            "{unknown:?}: {}",
+            text(&refused)
+        );
+    }
     let refused = demo(&[]);
     assert!(!refused.status.success() && text(&refused).contains("left alone"), "{}", text(&refused));
     assert!(dir.join("demo-run/thesis.txt").exists());
-    assert!(text(&demo(&["stop"])).contains("0 processes"));
+    let none = demo(&["stop"]);
+    assert!(!none.status.success() && text(&none).contains("no demonstration was run in"), "{}", text(&none));
+    stopping(&dir);
+}
+
+/// What a run left running is ended from any folder, and named; nothing else is touched.
+fn stopping(dir: &Path) {
+    let (ours, elsewhere) = (dir.join("kept/demo-run"), dir.join("elsewhere"));
+    std::fs::create_dir_all(&ours).unwrap();
+    std::fs::create_dir_all(&elsewhere).unwrap();
+    // A shell whose command line names the folder stands for the programs of an installation.
+    let script = format!(": {}; cat; true", ours.canonicalize().unwrap().display());
+    let mut left = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut other = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+    let named = format!("{}\n{}\n", left.id(), other.id());
+    std::fs::write(ours.join(".mdfm-demo"), named).unwrap();
+    let stop = |folder: &Path| {
+        let mut command = Command::new(program("mdfm-demo").unwrap());
+        command.current_dir(&elsewhere).arg("stop").arg(folder).output().unwrap()
+    };
+    let stopped = stop(Path::new("../kept"));
+    let words = text(&stopped);
+    assert!(stopped.status.success() && words.contains(&format!("process {}", left.id())), "{words}");
+    assert!(words.contains("1 process of ") && !words.contains(&format!("process {}\n", other.id())), "{words}");
+    left.wait().unwrap();
+    assert!(text(&stop(&ours)).contains("nothing of "), "they have ended");
+    assert!(other.try_wait().unwrap().is_none(), "a program of somebody else goes on");
+    drop(other.stdin.take());
+    other.wait().unwrap();
 }

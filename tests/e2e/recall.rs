@@ -66,7 +66,7 @@ fn fda_806_a_recall_is_followed_to_the_device_that_was_away() {
     let left = world.ctl(Role::Operator, &["recalls", "show", recall_id]).unwrap();
     assert_eq!(left["outstanding"][0]["deviceId"], device_id(2, 1).as_str(), "{left}");
     let refused = world.ctl(Role::Regulatory, &["recalls", "close", recall_id]).unwrap_err().to_string();
-    assert!(refused.contains("1 devices still run the recalled firmware"), "{refused}");
+    assert!(refused.contains("still on the recalled firmware: 1 device"), "{refused}");
 
     world.start_agent(2).unwrap();
     confirmed(&world, &id, 2);

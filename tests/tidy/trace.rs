@@ -14,6 +14,16 @@ fn stem(id: &str) -> String {
     one.to_lowercase().replace(['-', '.'], "_")
 }
 
+/// Whether a line says that a test follows, with or without a runtime of its own.
+fn begins_test(line: &str) -> bool {
+    line == "#[test]" || line.starts_with("#[tokio::test") || line.starts_with("proptest!")
+}
+
+/// The name of the function that a line begins.
+fn function(line: &str) -> Option<&str> {
+    line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ")?.split('(').next()
+}
+
 /// Every test as `file: name` with the text of its body.
 fn tests() -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
@@ -24,10 +34,10 @@ fn tests() -> Vec<(String, String)> {
         let mut is_test = false;
         for line in text.lines() {
             let trimmed = line.trim_start();
-            if trimmed == "#[test]" || trimmed.starts_with("proptest!") {
+            if begins_test(trimmed) {
                 is_test = true;
             }
-            let name = trimmed.strip_prefix("fn ").and_then(|rest| rest.split('(').next());
+            let name = function(trimmed);
             if let Some(name) = name {
                 if is_test {
                     found.push((format!("{path}: `{name}`"), name.to_owned()));
@@ -87,4 +97,20 @@ fn the_validation_table_is_up_to_date() {
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(found == table, "docs/validation.md is not what the tests say; run `make trace`");
+}
+
+#[test]
+fn tests_with_a_runtime_are_traced_too() {
+    for line in ["#[test]", "#[tokio::test]", "#[tokio::test(start_paused = true)]", "proptest! {"] {
+        assert!(begins_test(line), "{line}");
+    }
+    assert!(!begins_test("#[cfg(test)]") && !begins_test("// #[test]"));
+    assert_eq!(function("async fn a_b(x: u8) {"), Some("a_b"));
+    assert_eq!(function("fn a_b() {"), Some("a_b"));
+    assert_eq!(function("let f = async || ();"), None);
+    let found: Vec<String> = tests().into_iter().map(|(title, _)| title).collect();
+    let paced = std::fs::read_to_string(root().join("shared/service/src/pace.rs")).unwrap();
+    let name = paced.split("#[tokio::test(start_paused = true)]").nth(1).unwrap().split("fn ").nth(1).unwrap();
+    let name = name.split('(').next().unwrap();
+    assert!(found.iter().any(|title| title.contains(name)), "{name} is not traced");
 }

@@ -196,7 +196,7 @@ impl World {
         set_clock(&mut command, &self.layout.clock)?;
         let output = command.args(confirmed(arguments)).output()?;
         if !output.status.success() {
-            bail!("{}", String::from_utf8_lossy(&output.stderr).trim().trim_start_matches("mdfmctl: "));
+            bail!("{}", words_of(&String::from_utf8_lossy(&output.stderr)));
         }
         Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
     }
@@ -425,5 +425,15 @@ impl World {
     /// What the command says.
     pub fn device_list(&self) -> anyhow::Result<Vec<Value>> {
         Ok(self.ctl(Role::Operator, &["devices", "list", "--all"])?.as_array().cloned().unwrap_or_default())
+    }
+}
+
+/// What `mdfmctl --json` printed of a failure: its last line is problem details, whose message is what people get.
+fn words_of(printed: &str) -> String {
+    let printed = printed.trim();
+    let (before, last) = printed.rsplit_once('\n').unwrap_or(("", printed));
+    match serde_json::from_str::<Value>(last).ok().as_ref().and_then(|problem| problem["message"].as_str()) {
+        Some(message) => format!("{before}\n{message}").trim().to_owned(),
+        None => printed.to_owned(),
     }
 }
