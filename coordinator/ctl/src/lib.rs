@@ -190,7 +190,9 @@ pub fn main() -> std::process::ExitCode {
         Err(error) if error.exit_code() != 0 && wants_json(std::env::args_os()) => {
             let exit = u8::try_from(error.exit_code()).unwrap_or(2);
             let words = error.render().to_string();
-            let words = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+            let is_said = |line: &&str| !line.is_empty() && !line.starts_with("For more information");
+            let words = words.trim_start_matches("error: ").lines().map(str::trim).filter(is_said);
+            let words = words.collect::<Vec<_>>().join("; ");
             mdfm_service::output::note(output::problem(&anyhow::anyhow!(words), exit));
             exit.into()
         }

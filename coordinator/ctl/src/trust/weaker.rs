@@ -9,6 +9,7 @@ use mdfm_shared::trust::{
 };
 
 use super::describe::{hours, roles_text, span};
+use crate::output::count;
 
 const DAY_MS: u64 = 86_400_000;
 /// The longest sensible life of a trust root.
@@ -74,9 +75,9 @@ fn role(marks: &mut Marks, name: &str, role: &RoleKeys, before: Option<&RoleKeys
     let RoleKeys { keys, threshold } = role;
     let Some(RoleKeys { keys: held, threshold: needed }) = before else { return };
     if threshold < needed {
-        marks.weaker(format!("{name} role: {threshold} signatures are enough, {needed} were needed before"));
+        marks.weaker(format!("{name} role needs only {}, {needed} were needed before", count(*threshold, "signature")));
     } else if threshold > needed {
-        marks.changed(format!("{name} role: {threshold} signatures are needed, {needed} were before"));
+        marks.changed(format!("{name} role needs {}, {needed} were needed before", count(*threshold, "signature")));
     }
     for key in keys.iter().filter(|key| !held.contains(key)) {
         marks.changed(format!("{name} role: new key {key} (id {})", key.id()));
@@ -135,9 +136,15 @@ fn witnesses(marks: &mut Marks, witnesses: &Witnesses, before: Option<&Witnesses
     }
     let Some(Witnesses { keys: held, threshold: needed }) = before else { return };
     if threshold < needed {
-        marks.weaker(format!("{threshold} witnesses are enough, {needed} were needed before"));
+        marks.weaker(format!(
+            "only {} must have seen the audit log, {needed} were needed before",
+            count(*threshold, "witness")
+        ));
     } else if threshold > needed {
-        marks.changed(format!("{threshold} witnesses are needed, {needed} were before"));
+        marks.changed(format!(
+            "{} must have seen the audit log, {needed} were needed before",
+            count(*threshold, "witness")
+        ));
     }
     for key in keys.iter().filter(|key| !held.contains(key)) {
         marks.changed(format!("new witness {key}"));
@@ -258,7 +265,10 @@ impl Weigh for RollbackOrder {
         }
         if devices.is_empty() {
             let n = releases.len();
-            marks.changed(format!("it is for every device that runs one of the {n} releases, at every hospital"));
+            marks.changed(format!(
+                "it is for every device that runs one of its {}, at every hospital",
+                count(n, "release")
+            ));
         }
         marks
     }

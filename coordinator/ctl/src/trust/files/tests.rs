@@ -128,7 +128,7 @@ fn sec_6_each_weakening_of_a_root_has_its_line() {
         ("the rule is at least 2", |r| r.root.threshold = 1),
         ("is of the release role and of the coordinator role", |r| r.coordinator = role(&[10], 1)),
         ("no witness must have seen the audit log", |r| r.witnesses.threshold = 0),
-        ("1 witnesses are enough", |r| r.witnesses.threshold = 1),
+        ("only 1 witness must have seen", |r| r.witnesses.threshold = 1),
         ("need no approval of QA", |r| r.approvals.standard.retain(|role| *role != Role::Qa)),
         ("need no approval of Regulatory any more", |r| r.approvals.emergency = vec![Role::Clinical]),
         ("apart, before 4 hours", |r| r.approvals.emergency_window_ms += 1),
