@@ -33,7 +33,9 @@ mod withdrawals;
 
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use mdfm_shared::text::{clip, printable};
 
 use client::{Client, Session};
 use output::{Form, Output};
@@ -187,17 +189,50 @@ pub fn main() -> std::process::ExitCode {
     match read {
         Ok(arguments) => run(arguments),
         // Help and version are no errors; they go to standard output.
-        Err(error) if error.exit_code() != 0 && wants_json(std::env::args_os()) => {
+        Err(error) if error.exit_code() == 0 => error.exit(),
+        Err(error) => {
             let exit = u8::try_from(error.exit_code()).unwrap_or(2);
-            let words = error.render().to_string();
-            let is_said = |line: &&str| !line.is_empty() && !line.starts_with("For more information");
-            let words = words.trim_start_matches("error: ").lines().map(str::trim).filter(is_said);
-            let words = words.collect::<Vec<_>>().join("; ");
-            mdfm_service::output::note(output::problem(&anyhow::anyhow!(words), exit));
+            let words = refusal(error);
+            if wants_json(std::env::args_os()) {
+                let is_said = |line: &&str| !line.is_empty() && !line.starts_with("For more information");
+                let lines = words.trim_start_matches("error: ").lines().map(str::trim).filter(is_said);
+                let words = lines.collect::<Vec<_>>().join("; ");
+                mdfm_service::output::note(output::problem(&anyhow::anyhow!(words), exit));
+            } else {
+                mdfm_service::output::notes(words.trim_end());
+            }
             exit.into()
         }
-        Err(error) => error.exit(),
     }
+}
+
+/// Characters of a value that an error repeats.
+const REPEATED_CHARS_MAX: usize = 200;
+
+/// Characters of a line of an error.
+const LINE_CHARS_MAX: usize = 1_000;
+
+/// Why a command line cannot be read, in words; of values that are repeated in it no more than a terminal may get and a person reads.
+fn refusal(mut error: clap::Error) -> String {
+    let short = |text: &str, chars: usize| {
+        let mut shown = text.to_owned();
+        clip(&mut shown, chars);
+        if shown.len() < text.len() { shown + "…" } else { shown }
+    };
+    let clean = |value: &String| short(&printable(value), REPEATED_CHARS_MAX);
+    let cleaned: Vec<(ContextKind, ContextValue)> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(value) => Some((kind, ContextValue::String(clean(value)))),
+            ContextValue::Strings(values) => Some((kind, ContextValue::Strings(values.iter().map(clean).collect()))),
+            _ => None,
+        })
+        .collect();
+    for (kind, value) in cleaned {
+        error.insert(kind, value);
+    }
+    // What is wrong with a value is said by whoever reads it, and may repeat it too.
+    error.render().to_string().lines().map(|line| short(line, LINE_CHARS_MAX)).collect::<Vec<_>>().join("\n")
 }
 
 /// Whether a command line that cannot be read asks for JSON.
