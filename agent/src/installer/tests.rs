@@ -931,6 +931,7 @@ proptest! {
                     // Only a slot that is being prepared; the way back is never lost.
                     if matches!(bench.state(), InstallState::Fetching | InstallState::Staging | InstallState::Staged)
                         && bench.device.trial.is_none()
+                        && !bench.disk.has_way_back()
                     {
                         bench.device.other = None;
                     }
