@@ -7,6 +7,7 @@ mod clock;
 mod devices;
 mod observation;
 mod on_site;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -32,6 +33,7 @@ use crate::trusted_time::TrustedTime;
 use budget::Budget;
 use observation::Observation;
 pub(crate) use on_site::Reply;
+use waiting::{Troubles, Waits, waiting_key};
 
 /// Before a failed fetch is tried again.
 const FETCH_RETRY_MS: u64 = 2_000;
@@ -133,6 +135,7 @@ struct DeviceState {
     slot_is_here: bool,
     budget: Budget,
     observation: Observation,
+    waits: Waits,
 }
 
 /// Something that a device, or its adapter, sent and should not have.
@@ -209,6 +212,7 @@ pub(crate) struct Gateway<S> {
     connected: bool,
     fetching: BTreeSet<Digest>,
     fetch_after: BTreeMap<Digest, MonotonicMs>,
+    troubles: Troubles,
     asking: Option<Box<Question>>,
     /// The one that whoever brings a bundle is to answer; it keeps nothing else waiting.
     import_asking: Option<Box<Question>>,
@@ -302,7 +306,9 @@ impl<S: Store> Gateway<S> {
             let key = observation_key(&device);
             let observation = Observation::load(store.get(&key)?.as_deref(), now.mono).map_err(decode(&key))?;
             let budget = Budget::new(now.mono);
-            let state = DeviceState { installer, report: None, staging: false, slot_is_here, budget, observation };
+            let waits = Waits::load(store.get(&waiting_key(&device))?.as_deref(), now.mono);
+            let state =
+                DeviceState { installer, report: None, staging: false, slot_is_here, budget, observation, waits };
             states.insert(device, state);
         }
         let mut gateway = Self {
@@ -320,6 +326,7 @@ impl<S: Store> Gateway<S> {
             connected: false,
             fetching: BTreeSet::new(),
             fetch_after: BTreeMap::new(),
+            troubles: Troubles::default(),
             asking: None,
             import_asking: None,
             refusals: BTreeMap::new(),
@@ -490,6 +497,11 @@ impl<S: Store> Gateway<S> {
         let at = self.time.stamp(now);
         for (device, event) in &events {
             let device = device.as_ref();
+            if let (Some(id), EventKind::StateChanged { .. }) = (device, event)
+                && self.devices.get_mut(id).is_some_and(|state| state.waits.forget())
+            {
+                writes.push((waiting_key(id), None));
+            }
             tracing::info!(
                 gateway = %self.who.gateway,
                 device = device.map(tracing::field::display),
@@ -642,6 +654,9 @@ impl<S: Store> Gateway<S> {
         let those = |wait: &dyn Fn(&Installer) -> bool| -> Vec<DeviceId> {
             self.devices.iter().filter(|(_, d)| wait(&d.installer)).map(|(id, _)| id.clone()).collect()
         };
+        if fetched != Fetched::Later {
+            self.troubles.fetch.remove(&sha256);
+        }
         match fetched {
             Fetched::Whole => {
                 let waiting = those(&|installer| installer.needed_image() == Some(sha256));
@@ -728,14 +743,22 @@ impl<S: Store> Gateway<S> {
             Some(Topic::RollbackOrders(gateway)) if gateway == self.who.gateway => {
                 self.trust.take_orders(payload, trusted)
             }
-            Some(Topic::Directive(_)) => self.trust.take_directive(payload),
+            Some(Topic::Directive(_)) => {
+                let taken = self.trust.take_directive(payload);
+                if taken.is_ok() {
+                    self.note_arrival(now);
+                }
+                taken
+            }
             Some(Topic::Checkpoint) => self.trust.take_checkpoint(payload),
             Some(Topic::Release(digest)) => {
                 // Without the roster nothing can be judged yet; it is asked for in the heartbeat.
                 if self.trust.roster_version() == 0 {
                     return Ok(None);
                 }
-                self.trust.take_release(digest, payload, trusted)
+                let taken = self.trust.take_release(digest, payload, trusted);
+                self.note_evidence(digest, taken.as_ref().err().map(|refused| refused.reason.clone()));
+                taken
             }
             Some(Topic::Question(_)) => match self.trust.take_question(payload) {
                 Ok(request) => {
@@ -847,6 +870,7 @@ impl<S: Store> Gateway<S> {
     /// Takes the answer to a question; gives the next one, where a message raised several.
     fn answer(&mut self, now: Now, question: Question, proof: &[Hash]) -> Result<Option<Box<Question>>, GatewayError> {
         let taken = self.trust.answer(question, proof, self.time.trusted(now).utc);
+        self.troubles.proof = taken.as_ref().err().map(|refused| refused.reason.clone());
         self.taken(now, taken)
     }
 
@@ -879,6 +903,7 @@ impl<S: Store> Gateway<S> {
                 self.run_effects(now.mono, &device, effects);
             }
         }
+        self.watch_waits(now)?;
         if self.connected {
             let topic = Topic::Telemetry(self.who.gateway.clone());
             let due = self.outbox.due(now.mono, &self.store)?;
@@ -893,9 +918,18 @@ impl<S: Store> Gateway<S> {
 
     fn beat(&mut self, now: Now) -> Result<(), GatewayError> {
         if self.trust.is_stale(self.time.trusted(now).utc) {
-            let reason =
-                "the directive has run out and the coordinator has not renewed it; nothing new is started".into();
-            self.refuse(now, None, &Refused { what: "directive", reason })?;
+            let refused = match self.clock_ahead(now) {
+                Some(why) => {
+                    let reason = format!("the clock is ahead, set it (timedatectl): {why}; nothing new is started");
+                    Refused { what: "clock", reason }
+                }
+                None => {
+                    let reason =
+                        "the directive has run out and the coordinator has not renewed it; nothing new is started";
+                    Refused { what: "directive", reason: reason.into() }
+                }
+            };
+            self.refuse(now, None, &refused)?;
         }
         let devices = self.devices.iter().map(|(id, d)| DeviceHeartbeat {
             device: id.clone(),
@@ -944,8 +978,9 @@ impl<S: Store> Gateway<S> {
         let heartbeat = self.connected.then_some(self.next_heartbeat);
         let retries = self.fetch_after.values().copied().filter(|_| !self.needed_images().is_empty());
         let observed = self.devices.values().filter_map(|d| d.observation.deadline());
+        let waits = self.devices.values().filter_map(|d| d.waits.deadline());
         let floods = self.devices.values().map(|d| &d.budget).chain([&self.budget]).filter_map(Budget::due_at);
-        installers.chain(outbox).chain(heartbeat).chain(retries).chain(observed).chain(floods).min()
+        installers.chain(outbox).chain(heartbeat).chain(retries).chain(observed).chain(waits).chain(floods).min()
     }
 }
 

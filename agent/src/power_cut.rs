@@ -400,7 +400,7 @@ impl Site {
                     let (sha256, size_bytes) = (image.firmware.sha256, image.size_bytes);
                     let fetched = match self.download(&running.cache, sha256, size_bytes) {
                         Ok(()) => Fetched::Whole,
-                        Err(ImageError::Later(_)) if !self.disk.is_off() => Fetched::Later,
+                        Err(ImageError::Later(_) | ImageError::NoRoom(_)) if !self.disk.is_off() => Fetched::Later,
                         Err(error) => return Err(error.into()),
                     };
                     running.gateway.image(now, sha256, fetched)?;

@@ -48,6 +48,8 @@ fn hashes(texts: &[String]) -> Option<Vec<Hash>> {
 /// Results of work that runs beside the loop.
 enum Done {
     Image(Digest, Result<(), ImageError>),
+    /// An image did not come into a slot that lies here; it is tried again.
+    Slot(DeviceId, ImageError),
     Consistency(Result<Vec<Hash>, ImageError>),
     /// A new key and its certificate.
     Certificate(anyhow::Result<(String, String)>),
@@ -80,6 +82,8 @@ pub(crate) struct Agent {
     done: mpsc::Sender<Done>,
     /// Whether the cache may hold what nobody needs any more.
     cache_used: bool,
+    /// What speaks against the slots as they are configured.
+    slot_problems: Vec<String>,
     _lock: StateLock,
 }
 
@@ -165,7 +169,8 @@ impl Agent {
             Stop::new(Exit::Address, message)
         })?;
         let slot_devices = config.slot_devices();
-        for problem in config.slot_problems() {
+        let problems = config.slot_problems();
+        for problem in &problems {
             // The other devices are served; those that it concerns are watched, refuse every image, and tell the vendor why.
             tracing::error!(devices = ?problem.devices, "{}", problem.reason);
         }
@@ -200,6 +205,7 @@ impl Agent {
             staging: BTreeMap::new(),
             done,
             cache_used: true,
+            slot_problems: problems.into_iter().map(|problem| problem.reason.to_string()).collect(),
             _lock: lock,
         };
         tracing::info!(gateway = %agent.identity.gateway, devices = config.device.len(), boot = hex::encode(boot), "agent running");
@@ -262,7 +268,18 @@ impl Agent {
         let validity = mdfm_service::validity(&self.identity.certificate_pem);
         let now_s = i64::try_from(now.utc.0 / 1_000).unwrap_or(i64::MAX);
         let days = validity.as_ref().map_or(0, |v| (v.not_after_s - now_s) / 86_400);
-        let clock_ok = validity.is_some_and(|v| v.not_before_s <= now_s);
+        let clock_ok = validity.is_some_and(|v| v.not_before_s <= now_s) && status["clockTrusted"] == true;
+        let clock = match status["coordinatorSignedAt"].as_str() {
+            Some(signed) => format!("{}; the coordinator's newest signed time is {signed}", now.utc),
+            None => format!("{}; no signed time to compare it with yet", now.utc),
+        };
+        let waits = status["waiting"].as_array().map_or(&[][..], Vec::as_slice);
+        let faults: Vec<String> = waits.iter().filter(|w| w["isFault"] == true).map(local::wait_in_words).collect();
+        let waiting = match (faults.is_empty(), waits.len()) {
+            (false, _) => faults.join("; "),
+            (true, 0) => "no device waits".into(),
+            (true, n) => format!("{n} devices wait for what is part of an update (mdfm-agent devices)"),
+        };
         let free = self.cache.free_bytes().unwrap_or(0);
         let stale = status["directiveStale"] == true;
         let directive = format!("serial {}, expires {}", status["directiveSerial"], status["directiveExpiresAt"]);
@@ -270,9 +287,13 @@ impl Agent {
         let bars: Vec<&str> =
             status["nothingNewBecause"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let telemetry = status["telemetry"].as_str().unwrap_or_default().to_owned();
+        let slots = match self.slot_problems.as_slice() {
+            [] => "nothing speaks against the slots as they are configured".into(),
+            problems => problems.join("; "),
+        };
         let authority = if bars.is_empty() { "nothing keeps new releases away".into() } else { bars.join("; ") };
         json!([
-            check("clock", clock_ok, format!("{}", now.utc)),
+            check("clock", clock_ok, clock),
             check("certificate", days > 0, format!("{days} days left")),
             check("line", status["connected"] == true, line.into()),
             check("telemetry", status["telemetryRefused"] == false, telemetry),
@@ -280,6 +301,8 @@ impl Agent {
             check("authority", bars.is_empty(), authority),
             check("disk", free > SELF_TEST_FREE_BYTES_MIN, format!("{} MiB free for images", free >> 20)),
             check("devices", attached == devices, format!("{attached} of {devices} attached")),
+            check("slots", self.slot_problems.is_empty(), slots),
+            check("waiting", faults.is_empty(), waiting),
         ])
     }
 
@@ -300,13 +323,23 @@ impl Agent {
             Done::Image(sha256, result) => {
                 let fetched = match result {
                     Ok(()) => Fetched::Whole,
-                    Err(ImageError::Later(error) | ImageError::Patch(error)) => {
+                    Err(ImageError::Wrong(error)) => Fetched::Wrong(error),
+                    Err(error) => {
                         tracing::warn!(%sha256, %error, "image not here yet; trying again");
+                        if let Some((code, words)) = error.waits_for() {
+                            self.gateway.fetch_failed(sha256, code, words);
+                        }
                         Fetched::Later
                     }
-                    Err(ImageError::Wrong(error)) => Fetched::Wrong(error),
                 };
                 self.gateway.image(now, sha256, fetched)
+            }
+            Done::Slot(device, error) => {
+                tracing::warn!(%device, %error, "going on in a while");
+                if let Some((code, words)) = error.waits_for() {
+                    self.gateway.staging_failed(&device, code, words);
+                }
+                Ok(())
             }
             Done::Consistency(result) => {
                 let proof = result.inspect_err(|error| tracing::warn!(%error, "consistency proof not here yet")).ok();
@@ -449,7 +482,7 @@ impl Agent {
             }
             Ok(Driven::Feed(from)) => {
                 if let Way::Local(local) = way {
-                    let (image, local) = (staging.image.clone(), local.clone());
+                    let (image, local, id) = (staging.image.clone(), local.clone(), device.clone());
                     let (bringer, done) = (self.bringer.clone(), self.done.clone());
                     let needed = self.gateway.needed_images();
                     staging.feed(tokio::spawn(async move {
@@ -457,10 +490,8 @@ impl Agent {
                         match bringer.to_slot(&image, &needed, &local, from).await {
                             Ok(()) => {}
                             // The device's next report says where to go on.
-                            Err(ImageError::Later(error) | ImageError::Patch(error)) => {
-                                tracing::warn!(%sha256, %error, "going on in a while")
-                            }
-                            wrong => drop(done.send(Done::Image(sha256, wrong)).await),
+                            Err(error @ ImageError::Wrong(_)) => drop(done.send(Done::Image(sha256, Err(error))).await),
+                            Err(error) => drop(done.send(Done::Slot(id, error)).await),
                         }
                     }));
                 }

@@ -556,6 +556,23 @@ impl Trust {
         self.named_releases().filter_map(manifest).map(|m| (m.sha256, m.size_bytes())).collect()
     }
 
+    /// The release that the directive names for a device and that is not held.
+    pub(crate) fn lacking_release(&self, device: &DeviceId) -> Option<Digest> {
+        let entry = self.directive.as_ref()?.devices.iter().find(|d| d.device == *device)?;
+        let manifest = match entry.action {
+            Action::Install { manifest } | Action::Hold { manifest } | Action::InstallWithin { manifest, .. } => {
+                manifest
+            }
+            Action::Rollback { .. } => return None,
+        };
+        (!self.releases.contains_key(&manifest)).then_some(manifest)
+    }
+
+    /// The end of the newest trust root.
+    pub(crate) fn root_expires_at(&self) -> UtcMillis {
+        self.root.expires_at
+    }
+
     /// Releases that the directive names and that are not held.
     pub(crate) fn missing_releases(&self) -> BTreeSet<Digest> {
         self.named_releases().filter(|d| !self.releases.contains_key(d)).collect()

@@ -27,4 +27,5 @@ pub mod time;
 pub mod tlog;
 pub mod trust;
 pub mod version;
+pub mod waiting;
 pub mod wire;

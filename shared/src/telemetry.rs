@@ -10,6 +10,7 @@ use crate::limits::{BATCH_EVENTS_MAX, GATEWAY_DEVICES_MAX};
 use crate::observed::{ObservationDigest, ObservedDevice};
 use crate::sign::Document;
 use crate::time::UtcMillis;
+use crate::waiting::Waiting;
 
 /// Where an installation stands; each state says what is true of the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -114,6 +115,9 @@ pub const REFUSED_FLOOD: &str = "flood";
 /// [`EventKind::Refused::what`] of a gateway whose telemetry did not continue what the coordinator holds: the first record of the
 /// epoch that it begins.
 pub const REFUSED_CHAIN: &str = "chain";
+/// [`EventKind::Refused::what`] of a device that begins to wait, or waits for something else; the reason is a
+/// [`crate::waiting::Waiting`] in JSON, or empty when the wait has ended. The next [`EventKind::StateChanged`] of the device ends it too.
+pub const REFUSED_WAITING: &str = "waiting";
 /// [`EventKind::DeviceError::code`] of reboots that nobody ordered, over the budget: the gateway counts them, not the device.
 pub const ERROR_REBOOTS: &str = "unordered-reboots";
 
@@ -170,7 +174,7 @@ pub enum EventKind {
     /// Something that came from the coordinator or a device was refused.
     Refused {
         /// What was refused: `directive`, `release`, `checkpoint`, `trust`, `withdrawals`, `rollbackOrder`, `image`, `delta`, `device`,
-        /// `rollback`, `quarantine`, `flood`, `chain`; or what keeps anything new from being started: `clock`, `trust`, `withdrawals`.
+        /// `rollback`, `quarantine`, `flood`, `chain`, `waiting`; or what keeps anything new from being started: `clock`, `trust`, `withdrawals`.
         what: String,
         /// Why and what to do.
         reason: String,
@@ -240,6 +244,10 @@ impl fmt::Display for EventKind {
             }
             Self::StateChanged { state, detail, .. } => write!(f, "{state:?}: {detail}"),
             Self::DeviceError { severity, code, message } => write!(f, "{severity} {code}: {message}"),
+            Self::Refused { what, reason } if what == REFUSED_WAITING => match Waiting::from_event_text(reason) {
+                Some(waiting) => write!(f, "waits: {waiting}"),
+                None => f.write_str("waits no longer"),
+            },
             Self::Refused { what, reason } => write!(f, "{what} refused: {reason}"),
             Self::LocalAction { command, uid } => write!(f, "{command} by user {uid} on the gateway"),
             Self::Consent { deployment, given, reason, uid } => {

@@ -6,9 +6,12 @@ use mdfm_shared::directive::{Action, DeviceDirective, Directive};
 use mdfm_shared::fixture::{Log, NOW, SUBMITTER, approvals, key, log_signer, manifest, roster, signed, signed_root};
 use mdfm_shared::telemetry::FirmwareReport;
 use mdfm_shared::trust::{Freshness, Roster, Withdrawal, Withdrawals};
+use mdfm_shared::waiting::WaitCode;
 
 use super::*;
 use crate::store::memory::Memory;
+
+mod waiting;
 
 const COORDINATOR: u8 = 12;
 const HOUR_MS: u64 = 3_600_000;
@@ -41,6 +44,9 @@ struct Site {
     last_order: u64,
     activations: usize,
     heartbeats: Vec<Heartbeat>,
+    in_use: bool,
+    /// Why no image comes, if none does.
+    no_image: Option<(WaitCode, &'static str)>,
 }
 
 impl Site {
@@ -62,6 +68,8 @@ impl Site {
             last_order: 0,
             activations: 0,
             heartbeats: Vec::new(),
+            in_use: false,
+            no_image: None,
         };
         site.gateway.link_up(now);
         site.message(&Topic::Roster, wire::encode(&signed(&roster(), &[11])));
@@ -99,6 +107,11 @@ impl Site {
                 Output::AskConsistency { old, new } => {
                     let proof = self.log.consistency(old, new);
                     self.gateway.consistency(self.now, proof.as_deref()).expect("no disk fails");
+                }
+                Output::Fetch(image) if self.no_image.is_some() => {
+                    let (code, words) = self.no_image.clone().expect("asked");
+                    self.gateway.fetch_failed(image.firmware.sha256, code, words.into());
+                    self.gateway.image(self.now, image.firmware.sha256, Fetched::Later).expect("no disk fails");
                 }
                 Output::Fetch(image) => {
                     self.gateway.image(self.now, image.firmware.sha256, Fetched::Whole).expect("no disk fails");
@@ -148,7 +161,7 @@ impl Site {
                 running: firmware(self.running),
                 confirmed: !self.trial,
                 secure_boot: true,
-                in_use: false,
+                in_use: self.in_use,
                 staged: self.staged.filter(|_| !self.trial).map(|n| StagedReport {
                     sha256: Digest([n; 32]),
                     written_bytes: 10,

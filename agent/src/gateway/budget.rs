@@ -39,6 +39,11 @@ impl Bucket {
         self.left = self.left.saturating_sub(1);
         has
     }
+
+    /// When [`Self::take`] will allow one more.
+    pub(super) fn next_at(&self) -> MonotonicMs {
+        if self.left > 0 { MonotonicMs(0) } else { self.filled_to.plus_ms(self.refill_ms) }
+    }
 }
 
 /// The budget of one source.

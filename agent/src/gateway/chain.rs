@@ -74,7 +74,8 @@ impl<S: Store> Gateway<S> {
             journal.confirmed.is_some() || journal.plan.is_some()
         };
         self.due = self.devices.keys().filter(|id| is_known(id)).cloned().collect();
-        self.due.iter().map(|id| (due_key(id), Some(vec![1]))).collect()
+        let waits = self.forget_reported_waits();
+        self.due.iter().map(|id| (due_key(id), Some(vec![1]))).chain(waits).collect()
     }
 
     /// Reports every device that is due; one that is away from its journal, and again when it is back.

@@ -129,9 +129,8 @@ impl<S: Store> Gateway<S> {
         device: &DeviceId,
         malformed: &Malformed,
     ) -> Result<(), GatewayError> {
-        if !self.devices.contains_key(device) {
-            return Ok(());
-        }
+        let Some(state) = self.devices.get_mut(device) else { return Ok(()) };
+        state.waits.note_problem(now.mono, malformed.to_string());
         let event = EventKind::Refused { what: "device".into(), reason: malformed.to_string() };
         self.refuse_once(now, Some(device), malformed.what.to_owned(), event)
     }

@@ -23,7 +23,7 @@ fn unknown(device: &DeviceId) -> String {
 }
 
 impl DeviceState {
-    fn view(&self, now: Now, id: &DeviceId) -> Value {
+    fn view(&self, now: Now, id: &DeviceId, waiting: Value) -> Value {
         let journal = self.installer.journal();
         let report = self.report.as_ref();
         let image = journal.plan.as_ref().map(|p| &p.image);
@@ -31,6 +31,7 @@ impl DeviceState {
             "device": id,
             "state": journal.state(),
             "detail": journal.detail,
+            "waiting": waiting,
             "attached": self.installer.is_attached(now.mono),
             "inUse": report.map(|r| r.in_use),
             "running": report.map(|r| &r.running),
@@ -126,8 +127,10 @@ impl<S: Store> Gateway<S> {
 
     /// The documents of a bundle come in as messages do; a question about the log is for the bundle to answer.
     pub(crate) fn import(&mut self, now: Now, topic: &str, payload: &[u8], uid: u32) -> Result<Reply, GatewayError> {
-        let refusals = self.refused_so_far;
+        let (refusals, came) = (self.refused_so_far, self.troubles.directive_came);
         let question = self.take(now, topic, payload)?;
+        // What comes on a stick may have been under way for days.
+        self.troubles.directive_came = came;
         if self.refused_so_far != refusals {
             return Ok(Err(format!("{topic}: {}", self.last_refusal)));
         }
@@ -186,6 +189,9 @@ impl<S: Store> Gateway<S> {
         let bars = self.trust.bars(now.utc, trusted.utc).into_iter().map(|(_, reason)| reason);
         let expiries = self.trust.expiries(trusted.utc);
         let ends = |name: &str| expiries.iter().find(|e| e.name == name).map(|e| e.expires_at.to_string());
+        let clock_ahead = self.clock_ahead(now);
+        let warnings = expiries.iter().filter_map(|e| e.warning(trusted.utc));
+        let warnings = warnings.chain(clock_ahead.as_ref().map(|why| format!("the clock seems to be ahead: {why}")));
         let stays = self.devices.iter().filter_map(|(id, d)| Some((id, d.installer.why_it_stays(trusted)?)));
         json!({
             "gateway": self.who.gateway,
@@ -195,10 +201,13 @@ impl<S: Store> Gateway<S> {
             "directiveExpiresAt": directive.map(|d| d.expires_at.to_string()),
             "directiveStale": self.trust.is_stale(trusted.utc),
             "nothingNewBecause": bars.collect::<Vec<_>>(),
-            "warnings": expiries.iter().filter_map(|e| e.warning(trusted.utc)).collect::<Vec<_>>(),
+            "waiting": self.wait_views(now),
+            "warnings": warnings.collect::<Vec<_>>(),
             "rollbacksRefused": stays.map(|(id, why)| format!("{id}: {why}")).collect::<Vec<_>>(),
             "trustedTime": trusted.utc.to_string(),
             "clockBehindSeconds": self.time.behind_ms(now) / 1_000,
+            "clockTrusted": self.time.is_trusted(now) && clock_ahead.is_none(),
+            "coordinatorSignedAt": self.signed_time().map(|at| at.to_string()),
             "rosterExpiresAt": ends("approver roster"),
             "withdrawalsVersion": self.trust.withdrawals_version(),
             "withdrawalsExpireAt": ends("withdrawals"),
@@ -225,7 +234,8 @@ impl<S: Store> Gateway<S> {
     /// How the devices are, or one of them.
     pub(crate) fn device_views(&self, now: Now, only: Option<&DeviceId>) -> Reply {
         let chosen = self.devices.iter().filter(|(id, _)| only.is_none_or(|o| o == *id));
-        let views: Vec<Value> = chosen.map(|(id, d)| d.view(self.time.trusted(now), id)).collect();
+        let view = |(id, d): (&DeviceId, &DeviceState)| d.view(self.time.trusted(now), id, self.wait_view(now, id));
+        let views: Vec<Value> = chosen.map(view).collect();
         match only {
             Some(device) if views.is_empty() => Err(unknown(device)),
             _ => Ok((String::new(), json!(views))),

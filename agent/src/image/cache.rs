@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mdfm_shared::digest::Digest;
+use mdfm_shared::waiting::WaitCode;
 use sha2::{Digest as _, Sha256};
 
 use super::Files;
@@ -22,6 +23,12 @@ pub(crate) enum ImageError {
     /// The network, the coordinator or the disk; try again.
     #[error("{0}")]
     Later(String),
+    /// The disk has no room; try again.
+    #[error("{0}")]
+    NoRoom(String),
+    /// The configuration allows no download at this hour; try again.
+    #[error("{0}")]
+    Hours(String),
     /// The bytes are not what the manifest names; trying again brings the same.
     #[error("{0}")]
     Wrong(String),
@@ -32,7 +39,23 @@ pub(crate) enum ImageError {
 
 impl From<io::Error> for ImageError {
     fn from(error: io::Error) -> Self {
-        Self::Later(format!("image cache: {error}"))
+        let words = format!("image cache: {error}");
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoRoom(words),
+            _ => Self::Later(words),
+        }
+    }
+}
+
+impl ImageError {
+    /// What an image waits for that is tried again, and why; `None` if trying again brings the same.
+    pub(crate) fn waits_for(self) -> Option<(WaitCode, String)> {
+        match self {
+            Self::Later(words) | Self::Patch(words) => Some((WaitCode::ImageUnavailable, words)),
+            Self::NoRoom(words) => Some((WaitCode::NoRoom, words)),
+            Self::Hours(words) => Some((WaitCode::DownloadHours, words)),
+            Self::Wrong(_) => None,
+        }
     }
 }
 
@@ -175,8 +198,8 @@ impl ImageCache {
                     return Ok(());
                 }
                 let missing = bytes.saturating_add(RESERVE_BYTES) - free;
-                return Err(ImageError::Later(format!(
-                    "no room for an image: {missing} bytes are missing below {}; make room there, or keep state_dir on a larger disk",
+                return Err(ImageError::NoRoom(format!(
+                    "{missing} bytes are missing below {}; make room there, or keep state_dir on a larger disk",
                     self.dir.display()
                 )));
             };

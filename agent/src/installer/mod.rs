@@ -8,6 +8,7 @@ mod leaving;
 mod set_back;
 mod state;
 mod step;
+mod waiting;
 
 #[cfg(test)]
 mod tests;

@@ -360,6 +360,12 @@ impl Installer {
         step.events.push(EventKind::LocalAction { command, uid });
     }
 
+    /// The longest that activation and trial of the plan may take; 0 without a plan.
+    pub(super) fn activation_ms(&self) -> u64 {
+        let ms = |plan: &Plan| boot_ms_max(plan).saturating_add(plan.health.probation_ms);
+        self.journal.plan.as_ref().map_or(0, ms)
+    }
+
     /// Reboots that nobody ordered: over the budget they are an error, and on trial the end of it.
     fn take_reboots(&mut self, now: Now, before: u32, recent: u32, step: &mut Step) {
         // The budget is that of the release that runs.
@@ -719,8 +725,7 @@ impl Installer {
         let (Some(plan), Some((_, report))) = (self.journal.plan.clone(), &self.report) else { return false };
         let complete = report.staged.as_ref().is_some_and(|s| s.complete && s.sha256 == plan.image.firmware.sha256);
         if complete {
-            let detail = if report.in_use { "waiting: the device is in use" } else { "slot written and verified" };
-            self.enter(Phase::Staged, detail.into(), step);
+            self.enter(Phase::Staged, "slot written and verified".into(), step);
             return true;
         }
         // After a restart the cache answers again with ImageReady: take up staging then.
@@ -751,7 +756,7 @@ impl Installer {
             return true;
         }
         // What cannot end before the window closes is not begun: the boot, at its slowest, and the whole probation.
-        let may_begin = target.may_begin(now.utc, boot_ms_max(&plan).saturating_add(plan.health.probation_ms));
+        let may_begin = target.may_begin(now.utc, self.activation_ms());
         if !may_begin || report.in_use || !self.is_attached(now.mono) || self.journal.held.is_some() {
             return false;
         }
@@ -793,7 +798,7 @@ impl Installer {
                     if self.contradicts_itself(now, step) {
                         return true;
                     }
-                    self.enter(Phase::Staged, "waiting: the device is in use".into(), step);
+                    self.enter(Phase::Staged, "not booted: the device is in use".into(), step);
                 } else {
                     let (message, code) = (&refusal.message, &refusal.code);
                     let reason = format!("the device refused to boot the new slot: {message} ({code})");

@@ -19,6 +19,8 @@ use crate::image::ImageError;
 
 /// Longest pause between two pieces of an image.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of an answer in which the coordinator's reason is looked for.
+const REFUSAL_BYTES_MAX: usize = 4_096;
 /// Slowest download that is still let go on, in bytes a second over the whole of it (ATT-7).
 const RATE_BYTES_MIN: u64 = 4 * 1024;
 /// Start-up time granted on top.
@@ -112,7 +114,7 @@ impl Http {
 
     /// An image from byte `from` on.
     pub(crate) async fn image(&self, sha256: Digest, size_bytes: u64, from: u64) -> Result<ImageStream, ImageError> {
-        self.throttle.check_hours().map_err(later)?;
+        self.throttle.check_hours().map_err(ImageError::Hours)?;
         let mut request = self.client.get(format!("{}/agent/v1/images/{sha256}", self.url));
         if from > 0 {
             request = request.header(reqwest::header::RANGE, format!("bytes={from}-"));
@@ -120,11 +122,24 @@ impl Http {
         let answer = timeout(PIECE_TIMEOUT, request.send()).await.map_err(later)?.map_err(later)?;
         let expected = if from > 0 { 206 } else { 200 };
         if answer.status().as_u16() != expected {
-            return Err(later(format!("the coordinator answered {} to the image request", answer.status())));
+            let status = answer.status();
+            return Err(later(format!("the coordinator answered {status} to the image request{}", said(answer).await)));
         }
         let stream = answer.bytes_stream().map(|piece| piece.map(Vec::from)).boxed();
         Ok(ImageStream::new(stream, Arc::clone(&self.throttle), from, size_bytes))
     }
+}
+
+/// What the coordinator says of a refusal, cut short; empty if it says nothing.
+async fn said(mut answer: reqwest::Response) -> String {
+    let mut body = Vec::new();
+    while body.len() < REFUSAL_BYTES_MAX {
+        let Ok(Ok(Some(piece))) = timeout(PIECE_TIMEOUT, answer.chunk()).await else { break };
+        body.extend_from_slice(&piece);
+    }
+    let detail =
+        serde_json::from_slice::<serde_json::Value>(&body).ok().and_then(|v| Some(v["detail"].as_str()?.to_owned()));
+    detail.map_or_else(String::new, |detail| format!(": {detail}"))
 }
 
 /// An image that is coming, piece by piece.
@@ -162,7 +177,7 @@ impl ImageStream {
         if self.have > size {
             return Err(ImageError::Wrong(format!("the image is longer than the {size} bytes signed")));
         }
-        self.throttle.take(piece.len() as u64).await.map_err(later)?;
+        self.throttle.take(piece.len() as u64).await.map_err(ImageError::Hours)?;
         Ok(Some(piece))
     }
 }

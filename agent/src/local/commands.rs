@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use mdfm_service::output as terminal;
 use mdfm_shared::id::{DeploymentId, DeviceId};
+use mdfm_shared::text::printable;
 use serde_json::{Value, json};
 
 use super::bundle::{self, word};
@@ -76,7 +77,7 @@ pub(crate) enum Action {
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
-    /// Asks the running agent whether it can do its work: clock, disk, certificate, line, devices. Fails if it cannot.
+    /// Asks the running agent whether it can do its work: clock, disk, certificate, line, devices, what they wait for. Fails if it cannot.
     Selftest,
     /// Takes the gateway's clock as right where a wrong one once stood far ahead, which the gateway remembers: for root alone. It asks first, and the
     /// vendor is informed. Set the clock before (timedatectl).
@@ -131,10 +132,27 @@ fn table(rows: &Value, columns: &[(&str, &str)]) -> Vec<String> {
     std::iter::once(&names).chain(&rows).map(line).collect()
 }
 
+/// What a device waits for, in one line.
+pub(crate) fn wait_in_words(waiting: &Value) -> String {
+    let of = |name: &str| word(&waiting[name]);
+    let device = waiting["device"].as_str().map_or_else(String::new, |device| format!("{}: ", printable(device)));
+    let since = waiting["since"].as_str().map_or_else(String::new, |at| format!(" since {}", printable(at)));
+    let until = waiting["until"].as_str().map_or_else(String::new, |at| format!(" until {}", printable(at)));
+    let (who, how) = (of("who"), of("how"));
+    format!("{device}{} ({}){since}{until}; who can end it: {who}; how: {how}", of("text"), of("code"))
+}
+
 /// One field a line.
 fn fields(data: &Value) -> Vec<String> {
     let all = data.as_object().into_iter().flatten();
-    all.map(|(name, value)| format!("{name:20} {}", word(value))).collect()
+    all.flat_map(|(name, value)| match value {
+        Value::Array(waits) if name == "waiting" && !waits.is_empty() => {
+            waits.iter().map(|waiting| format!("{name:20} {}", wait_in_words(waiting))).collect()
+        }
+        Value::Object(_) if name == "waiting" => vec![format!("{name:20} {}", wait_in_words(value))],
+        _ => vec![format!("{name:20} {}", word(value))],
+    })
+    .collect()
 }
 
 /// Does what somebody on the gateway wants.
@@ -160,6 +178,7 @@ pub(crate) fn run(state_dir: &Path, action: Action, output: Output) -> anyhow::R
                 ("ATTACHED", "/attached"),
                 ("IN USE", "/inUse"),
                 ("HELD", "/held"),
+                ("WAITS FOR", "/waiting/text"),
                 ("DETAIL", "/detail"),
             ];
             output.rows(&data, &columns);

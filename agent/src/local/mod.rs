@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use crate::gateway::Reply;
 use crate::image::{ImageCache, ImageError};
 
-pub(crate) use commands::{Action, Output, run};
+pub(crate) use commands::{Action, Output, run, wait_in_words};
 
 const SOCKET: &str = "control.sock";
 /// Bytes of one request; a document of a bundle is the largest.
