@@ -9,12 +9,12 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
+use crate::domain::expiry::GATEWAY_CERTIFICATE_DAYS;
+
 /// Validity of the authority.
 const CA_DAYS: i64 = 20 * 365;
 /// Validity of the server certificate.
 const SERVER_DAYS: i64 = 825;
-/// Validity of a gateway's certificate.
-const GATEWAY_DAYS: i64 = 90;
 
 /// Why a certificate cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +62,7 @@ pub(crate) fn make_server(authority: &Pem, names: &[String]) -> Result<Pem, PkiE
 /// Signs a gateway's request. Only the public key is taken from it; name and purpose are ours.
 pub(crate) fn sign_gateway(authority: &Pem, gateway: &GatewayId, csr_pem: &str) -> Result<(String, Digest), PkiError> {
     let mut request = CertificateSigningRequestParams::from_pem(csr_pem)?;
-    let mut ours = params(gateway.as_str(), &[], GATEWAY_DAYS)?;
+    let mut ours = params(gateway.as_str(), &[], i64::from(GATEWAY_CERTIFICATE_DAYS))?;
     ours.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     ours.use_authority_key_identifier_extension = true;
     request.params = ours;

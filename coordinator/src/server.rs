@@ -11,6 +11,7 @@ use mdfm_service::{Exit, LogLevel, Stop, Watchdog, atomic_write};
 use mdfm_shared::id::UserId;
 use mdfm_shared::record::{AuditRecord, Outcome};
 use mdfm_shared::sign::SecretKey;
+use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::NoteSigner;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -21,6 +22,7 @@ use crate::broker::{self, BrokerAccess, DoorCounts, DoorLimits, FrontDoor, Gatew
 use crate::config::{Config, DEFAULT_TOML, ExternalBroker};
 use crate::domain::access::AccessRole;
 use crate::domain::desk::system;
+use crate::domain::expiry::{Expiry, ExpiryKind};
 use crate::domain::{Command, State};
 use crate::outward::Outward;
 use crate::pki::{self, Pem};
@@ -264,6 +266,18 @@ fn renew(data: &Path, names: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Notes when the coordinator's own certificates end: people are warned before.
+fn note_certificates(runner: &Runner, authority: &str, server: &str) {
+    let end = |pem: &str| u64::try_from(mdfm_service::validity(pem)?.not_after_s).ok();
+    let expiry =
+        |kind, object: &str, pem| Some(Expiry::new(kind, object, "", UtcMillis(end(pem)?.saturating_mul(1_000))));
+    let ends = [
+        expiry(ExpiryKind::ServerCertificate, "certificate/server", server),
+        expiry(ExpiryKind::Authority, "certificate/authority", authority),
+    ];
+    runner.presence().certificates = ends.into_iter().flatten().collect();
+}
+
 /// The server certificate must hold already: before its time every client would turn away.
 fn check_clock(certificate: &str) -> Result<(), Stop> {
     let now_s = i64::try_from(clock::now().0 / 1_000).unwrap_or(i64::MAX);
@@ -319,6 +333,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
     };
     let outlets = Outlets { outbound, revocations: revoke, checkpoints };
     let runner = Runner::start(log, state, read_model, online_key.clone(), limits, outlets)?;
+    note_certificates(&runner, &authority.certificate, &server.certificate);
     witness::start(&config.witnesses, runner.clone(), signed)?;
     let scrub = scrub::start(runner.clone())?;
     disposal::resume(&runner, &data.join("disposals"))?;
@@ -488,7 +503,11 @@ async fn watch(runner: Runner, path: Option<PathBuf>, level: LogLevel, tls: Tls,
             }
             _ = hangup.recv() => {
                 mdfm_service::take_up_level(&level, Config::load(path.as_deref()).map(|c| c.log_level));
-                let taken = server_certificate(&data).map_err(anyhow::Error::from).and_then(|server| tls.replace(&server));
+                let taken = server_certificate(&data).map_err(anyhow::Error::from).and_then(|server| {
+                    tls.replace(&server)?;
+                    note_certificates(&runner, &read(&data, "ca.pem")?, &server.certificate);
+                    Ok(())
+                });
                 match taken {
                     Ok(()) => tracing::info!("new connections get the server certificate that is on disk now"),
                     Err(error) => tracing::error!(%error, "the server certificate stays as it was"),

@@ -35,6 +35,7 @@ mod single_sign_on;
 mod slots_and_state;
 mod stolen_coordinator;
 mod strategies;
+mod waiting;
 mod withdrawals;
 
 use std::path::PathBuf;

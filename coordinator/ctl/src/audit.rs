@@ -300,7 +300,15 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
                 };
                 let size =
                     view["logSize"].as_u64().map_or_else(|| text(&view["logSize"]), |size| count(size, "record"));
-                format!("{size}, {} under the published checkpoint; {room}; {scrub}", view["publishedSize"])
+                let clock = match view["clockBehindSeconds"].as_u64() {
+                    None | Some(0) => String::new(),
+                    Some(behind) => format!(
+                        "\nTHE COORDINATOR'S CLOCK IS {behind} s BEHIND the newest record ({}): records get that time until the clock has \
+                         caught up; check its time service",
+                        text(&view["lastRecordAt"])
+                    ),
+                };
+                format!("{size}, {} under the published checkpoint; {room}; {scrub}{clock}", view["publishedSize"])
             });
             if view["damage"].as_array().is_some_and(|d| !d.is_empty()) {
                 let columns = [("FILE", "/file"), ("BYTE", "/position"), ("ENTRY", "/entry"), ("WHAT", "/what")];

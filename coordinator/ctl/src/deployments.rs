@@ -285,7 +285,7 @@ pub(crate) async fn deployments(out: &Output, client: &Client, action: Deploymen
                 ("STRATEGY", "/strategy"),
                 ("STATUS", "/status/name"),
                 ("PHASE", "/currentPhase"),
-                ("WAITS FOR", "/waiting/0/what"),
+                ("WAITS FOR", "/waiting/0/code"),
                 ("CREATED", "/createdAt"),
                 ("BY", "/createdBy"),
             ];
@@ -407,7 +407,13 @@ fn render_waiting(view: &Value, lines: &mut String) {
         );
     }
     for waiting in view["waiting"].as_array().into_iter().flatten() {
-        let _ = write!(lines, "\n  waits for: {}", text(&waiting["what"]));
+        // A coordinator of an earlier version names it alone.
+        let of = |name: &str| waiting[name].as_str().map(|_| text(&waiting[name]));
+        let code = of("code").unwrap_or_else(|| text(&waiting["what"]));
+        let _ = write!(lines, "\n  waits for: {code}");
+        if let Some(words) = of("text") {
+            let _ = write!(lines, " ({words})");
+        }
         if let Some(since) = waiting["since"].as_str() {
             let _ = write!(lines, ", since {since}");
         }
@@ -417,10 +423,30 @@ fn render_waiting(view: &Value, lines: &mut String) {
         if let Some(held @ 1..) = waiting["heldDevices"].as_u64() {
             let _ = write!(lines, ", {} held", count(held, "device"));
         }
+        if waiting["devices"].as_array().is_some_and(|devices| !devices.is_empty()) {
+            let _ = write!(lines, ": {}", text(&waiting["devices"]));
+        }
+        if waiting["who"].as_array().is_some_and(|who| !who.is_empty()) {
+            let _ = write!(lines, "\n    who can end it: {}", text(&waiting["who"]));
+        }
         for how in waiting["how"].as_array().into_iter().flatten() {
             let _ = write!(lines, "\n    {}", text(how));
         }
     }
+}
+
+/// What a device waits for, in one line.
+pub(crate) fn wait_in_words(waiting: &Value) -> String {
+    let of = |name: &str| text(&waiting[name]);
+    let since = waiting["since"].as_str().map_or_else(String::new, |_| format!(", since {}", of("since")));
+    let until = waiting["until"].as_str().map_or_else(String::new, |_| format!(", until {}", of("until")));
+    format!(
+        "waits for: {} ({}){since}{until}; who can end it: {}; how: {}",
+        of("code"),
+        of("text"),
+        of("who"),
+        of("how")
+    )
 }
 
 /// A deployment in words: phases with their gates, then the devices by state.
@@ -486,8 +512,11 @@ fn render(view: &Value) -> String {
             text(&device["phase"]),
             text(&device["state"]),
             text(&device["firmwareVersion"]),
-            device["detail"].as_str().unwrap_or_default()
+            device["detail"].as_str().map_or_else(String::new, |_| text(&device["detail"]))
         );
+        if device["waiting"].is_object() {
+            let _ = write!(lines, "\n    {}", wait_in_words(&device["waiting"]));
+        }
     }
     lines
 }
@@ -511,7 +540,9 @@ fn one_line(view: &Value) -> String {
     };
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
     let current = usize::try_from(view["currentPhase"].as_u64().unwrap_or(1)).unwrap_or(1).saturating_sub(1);
-    let waits = view["waiting"][0]["what"].as_str().map_or_else(String::new, |what| format!(", waits for {what}"));
+    let codes = view["waiting"].as_array().into_iter().flatten().filter_map(|w| w["code"].as_str());
+    let codes: Vec<String> = codes.map(|code| text(&code.into())).collect();
+    let waits = if codes.is_empty() { String::new() } else { format!(", waits for {}", codes.join(", ")) };
     format!(
         "{now} {} {} phase {} {}: {} of {} confirmed, {} failed, {} in flight{waits}",
         text(&view["deploymentId"]),

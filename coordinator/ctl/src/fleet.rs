@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::account::password_of;
 use crate::client::{Client, Which, write_secret};
+use crate::deployments::wait_in_words;
 use crate::output::{Output, count, count_of, text};
 use crate::records;
 use crate::times::{self, Toward};
@@ -675,6 +676,7 @@ pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> a
                 ("RECALL", "/recallId"),
                 ("DIFFERS", "/differs"),
                 ("PRESENCE", "/presence"),
+                ("WAITS FOR", "/waiting/code"),
                 ("DETAIL", "/detail"),
             ];
             let more = [
@@ -754,6 +756,7 @@ fn device_in_words(view: &Value) -> String {
             ("differences", Value::Array(differences)) => {
                 lines.extend(differences.iter().map(difference_in_words));
             }
+            ("waiting", Value::Object(_)) => lines.push(wait_in_words(value)),
             _ => lines.push(format!("{name}: {}", text(value))),
         }
     }

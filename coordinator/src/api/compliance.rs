@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::request::{Origin, Path, Query, time};
 use super::{Api, Problem};
+use crate::clock;
 use crate::domain::Refusal;
 use crate::domain::access::Permission;
 use crate::domain::urgency::Room;
@@ -282,6 +283,10 @@ pub(crate) struct StoreStatus {
     scrubbed_entries: u64,
     /// What it found that is not what was written.
     damage: Vec<DamageView>,
+    /// The time of the newest record: none is stamped earlier.
+    last_record_at: String,
+    /// Seconds by which the coordinator's clock is behind that; 0 if it is not.
+    clock_behind_seconds: u64,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -297,6 +302,7 @@ pub(crate) struct DamageView {
 pub(super) async fn status(State(api): State<Api>, origin: Origin) -> Result<axum::Json<StoreStatus>, Problem> {
     origin.need(&api, Permission::ReadAudit, "audit.status", "log").await?;
     let last = api.scrub.last();
+    let last_record_at = api.runner.state().last_record_at;
     let findings = last.iter().flat_map(|(_, pass)| &pass.findings);
     Ok(axum::Json(StoreStatus {
         log_size: api.runner.log.size(),
@@ -312,6 +318,8 @@ pub(super) async fn status(State(api): State<Api>, origin: Origin) -> Result<axu
         damage: findings
             .map(|f| DamageView { file: f.file.clone(), position: f.position, entry: f.entry, what: f.what.into() })
             .collect(),
+        last_record_at: last_record_at.to_string(),
+        clock_behind_seconds: last_record_at.since_ms(clock::now()).div_ceil(1_000),
     }))
 }
 

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use mdfm_shared::directive::Window;
-use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, HospitalId};
+use mdfm_shared::id::{DeploymentId, DeviceId, HospitalId};
 use mdfm_shared::limits::WINDOWS_MAX;
 use mdfm_shared::telemetry::InstallState;
 use mdfm_shared::time::UtcMillis;
@@ -17,23 +17,25 @@ use super::firmware::SignedDocument;
 use super::gateways::Reason;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, document, fresh_id, id};
+use super::waiting::{WaitView, WaitingView};
 use super::{Api, Problem};
 use crate::access::Caller;
 use crate::clock;
 use crate::domain::access::Permission;
 use crate::domain::authority;
-use crate::domain::firmware::approvals_stand;
+use crate::domain::fleet::Device;
 use crate::domain::rollout::fitness;
 use crate::domain::rollout::foresight::{self, Foreseen};
 use crate::domain::rollout::plan::{self, Draft};
 use crate::domain::rollout::request::{DeploymentJson, window_text};
 use crate::domain::rollout::sight::{is_seen_by, status_for, validation_for};
-use crate::domain::rollout::spec::{ConsentRule, Spec};
+use crate::domain::rollout::spec::Spec;
 use crate::domain::rollout::window::{self, local_time};
 use crate::domain::rollout::{
     CriticalReach, Deployment, Duty, FirstFailure, GateRecord, GivenValidation, Members, OrderedBack, PhaseSpec,
     PhaseStatus, Scope, Status, Strategy, Tally,
 };
+use crate::domain::waiting::{Sight, consent_needed};
 use crate::domain::{self, Command};
 
 /// Windows are shown so far ahead in a plan.
@@ -87,6 +89,8 @@ pub(crate) struct DeviceProgressView {
     return_need: Option<String>,
     firmware_version: String,
     rollback_ms: Option<u64>,
+    /// Why it does not do what the deployment asks; `null` if it has, or is on its way.
+    waiting: Option<WaitView>,
 }
 
 /// Whether a hospital's staff agreed.
@@ -108,22 +112,6 @@ pub(crate) struct ContainedView {
     device_id: String,
     fault: String,
     at: String,
-}
-
-/// What a deployment waits for, since when, who can end that, and how.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct WaitingView {
-    /// `decision`, `signature`, `monitoring`, `consent`, `rollbackOrder` or `devices`.
-    what: &'static str,
-    since: Option<String>,
-    /// When it ends without anybody's act.
-    until: Option<String>,
-    /// Roles or hospitals that can end it; empty if time or devices do.
-    who: Vec<String>,
-    how: Vec<String>,
-    /// Devices of opened phases in which nothing new is activated meanwhile.
-    held_devices: u32,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -256,10 +244,6 @@ pub(crate) struct PlannedHospital {
     devices: Vec<String>,
 }
 
-fn consent_needed(state: &domain::State, rule: ConsentRule, hospital: &HospitalId) -> bool {
-    rule == ConsentRule::Every || state.hospitals.get(hospital).is_some_and(|h| h.consent_required)
-}
-
 /// One hospital of a plan with its windows: those that are kept, and those that are not.
 fn planned_hospital(state: &domain::State, spec: &Spec, members: &Members, now: UtcMillis) -> PlannedHospital {
     let hospital = state.hospitals.get(&members.hospital);
@@ -362,116 +346,14 @@ fn contained(deployment: &Deployment, sees: &dyn Fn(&HospitalId) -> bool) -> Vec
         .collect()
 }
 
-/// How a paused deployment goes on. `lost` says which approval counts no longer: without it nobody can resume.
-fn first_way(
-    id: &DeploymentId,
-    firmware: &FirmwareId,
-    lost: Option<String>,
-    is_contained: bool,
-    has_failures: bool,
-) -> String {
-    let resume = format!("mdfmctl resume {id} --reason ...");
-    match (lost, is_contained, has_failures) {
-        (Some(lost), ..) => format!("{lost} (mdfmctl approve {firmware} ...); then {resume} (Operator)"),
-        (None, true, _) => {
-            format!("{resume} (Operator): accepts the faults that stand, goes on without the hospitals that went back")
-        }
-        (None, false, true) => format!("{resume} (Operator): accepts the failures that stand, and goes on"),
-        (None, false, false) => format!("{resume} (Operator): goes on; every approval of {firmware} counts"),
-    }
-}
-
-/// What the deployment waits for, and who can end that: no state lasts without a reason.
-fn waiting(
-    state: &domain::State,
-    id: &DeploymentId,
-    deployment: &Deployment,
-    sees: &dyn Fn(&HospitalId) -> bool,
-) -> Vec<WaitingView> {
-    let held_devices = deployment.sum(|t| t.devices - t.withdrawn);
-    let view = |what, since: Option<UtcMillis>, who: &[&str], how: Vec<String>| WaitingView {
-        what,
-        since: since.map(|at| at.to_string()),
-        until: None,
-        who: who.iter().map(ToString::to_string).collect(),
-        how,
-        held_devices: 0,
-    };
-    let current = deployment.current as usize;
-    let phase = deployment.phases.get(current).zip(deployment.plan.spec.phases.get(current));
-    let mut all = Vec::new();
-    match &deployment.status {
-        Status::Paused { .. } => {
-            let since = deployment.contained.values().map(|c| c.at).max();
-            let lost = approvals_stand(state, &deployment.plan.firmware).err().map(|refusal| refusal.detail);
-            let failed = deployment.sum(|t| t.failed + t.contained_failed);
-            let how = vec![
-                first_way(id, &deployment.plan.firmware, lost, !deployment.contained.is_empty(), failed > 0),
-                format!("mdfmctl rollback {id} --reason ... (Operator, Clinical, Regulatory): rolls back everything"),
-                format!("mdfmctl abort {id} --reason ... (Operator, Clinical, Regulatory): leaves what is done"),
-            ];
-            let decision = view("decision", since, &["Operator", "Clinical", "Regulatory"], how);
-            all.push(WaitingView { held_devices, ..decision });
-        }
-        Status::RollingBack { .. } | Status::Aborting { .. } => {
-            all.push(view(
-                "devices",
-                None,
-                &[],
-                vec!["each gateway reports its devices back, or that one needs manual intervention".into()],
-            ));
-        }
-        Status::Running => {
-            if let Some((phase, spec)) = phase {
-                all.push(match (&phase.status, spec.validation) {
-                    (PhaseStatus::AwaitingValidation { since }, Some(role)) => {
-                        let how = vec![format!("mdfmctl validate {id} --role {role} --reason ...")];
-                        view("signature", Some(*since), &[&role.to_string()], how)
-                    }
-                    (PhaseStatus::Monitoring { since }, _) => WaitingView {
-                        until: Some(since.plus_ms(spec.monitoring_ms).to_string()),
-                        ..view(
-                            "monitoring",
-                            Some(*since),
-                            &[],
-                            vec!["the gate is judged when the time has passed".into()],
-                        )
-                    },
-                    (PhaseStatus::Deploying { since }, _) => {
-                        view("devices", Some(*since), &[], vec!["enough devices of the phase settle".into()])
-                    }
-                    _ => view("devices", None, &[], vec!["the next phase opens".into()]),
-                });
-            }
-            let unasked = deployment.hospitals.iter().filter(|(hospital, part)| {
-                sees(hospital)
-                    && deployment.is_open(part.phase)
-                    && part.consent.is_none()
-                    && consent_needed(state, deployment.plan.spec.consent, hospital)
-            });
-            all.extend(unasked.map(|(hospital, _)| {
-                let how = vec![format!("mdfmctl consent {id} --hospital {hospital} --reason ...")];
-                view("consent", None, &[hospital.as_str()], how)
-            }));
-        }
-        _ => {}
-    }
-    let staying = deployment.devices.iter().filter(|(_, p)| p.stays);
-    let staying = staying.filter_map(|(d, _)| state.devices.get(d)).filter(|d| sees(&d.hospital)).count();
-    if staying > 0 {
-        let how = vec!["mdfmctl rollback-orders make ... (signed by Clinical or Regulatory)".to_owned()];
-        let order = view("rollbackOrder", None, &["Clinical", "Regulatory"], how);
-        all.push(WaitingView { held_devices: u32::try_from(staying).unwrap_or(u32::MAX), ..order });
-    }
-    all
-}
-
 /// A deployment as `own` hospital's people see it; as everybody else without one.
-fn view(state: &domain::State, id: &DeploymentId, deployment: &Deployment, own: Option<&HospitalId>) -> DeploymentView {
-    let now = state.not_before(clock::now());
+fn view(sight: Sight<'_>, id: &DeploymentId, deployment: &Deployment, own: Option<&HospitalId>) -> DeploymentView {
+    let Sight { state, now, .. } = sight;
     let sees = |hospital: &HospitalId| own.is_none_or(|own| own == hospital);
     let mut hospitals: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
     let mut devices = Vec::new();
+    // Once another deployment has the device, that one says what it waits for.
+    let is_newest = |held: &Device| held.deployment.as_ref() == Some(id);
     for (device, progress) in &deployment.devices {
         let Some(held) = state.devices.get(device).filter(|d| sees(&d.hospital)) else { continue };
         hospitals.entry(progress.phase).or_default().insert(held.hospital.to_string());
@@ -488,9 +370,10 @@ fn view(state: &domain::State, id: &DeploymentId, deployment: &Deployment, own: 
             ordered_back: progress.ordered_back,
             left_by_order: progress.left_by_order,
             stays: progress.stays,
-            return_need: progress.stays.then(|| authority::need_of(state, held, now).words()),
+            return_need: progress.stays.then(|| authority::need_of(state, held, state.not_before(now)).words()),
             firmware_version: held.firmware_version.clone(),
             rollback_ms: install.and_then(|i| i.rollback_ms),
+            waiting: is_newest(held).then(|| sight.of_device(device)).flatten().map(WaitView::from),
         });
     }
     let spec = &deployment.plan.spec;
@@ -533,7 +416,7 @@ fn view(state: &domain::State, id: &DeploymentId, deployment: &Deployment, own: 
         critical_reach: spec.critical_reach(),
         raises_security: deployment.only_a_person_rolls_back(),
         contained: contained(deployment, &sees),
-        waiting: waiting(state, id, deployment, &sees),
+        waiting: sight.of_deployment(id, deployment, own).into_iter().map(WaitingView::from).collect(),
         current_phase: deployment.current + 1,
         phases: phases.collect(),
         consents: consents.collect(),
@@ -544,10 +427,12 @@ fn view(state: &domain::State, id: &DeploymentId, deployment: &Deployment, own: 
 
 pub(super) fn find(api: &Api, caller: &Caller, id: &DeploymentId) -> Result<axum::Json<DeploymentView>, Problem> {
     let state = api.runner.state();
+    let presence = api.runner.presence();
+    let sight = Sight { state: &state, presence: &presence, now: clock::now() };
     let own = state.hospital_of_user(&caller.actor.id);
     let held = state.deployments.get(id).filter(|held| is_seen_by(held, own));
     let held = held.ok_or_else(|| domain::Refusal::not_found("deployment", id))?;
-    Ok(axum::Json(view(&state, id, held, own)))
+    Ok(axum::Json(view(sight, id, held, own)))
 }
 
 /// A parameter of another name is refused: a misspelt `dryRun` must not start the deployment.
@@ -597,12 +482,14 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let caller = origin.need(&api, Permission::Read, "deployment.list", "deployment").await?;
     let state = api.runner.state();
+    let presence = api.runner.presence();
+    let sight = Sight { state: &state, presence: &presence, now: clock::now() };
     let own = state.hospital_of_user(&caller.actor.id);
     query.page(
         "/api/v1/deployments",
         &state.deployments,
         |_, deployment| is_seen_by(deployment, own),
-        |id, d| DeploymentView { devices: Vec::new(), ..view(&state, id, d, own) },
+        |id, d| DeploymentView { devices: Vec::new(), ..view(sight, id, d, own) },
     )
 }
 
@@ -864,21 +751,6 @@ pub(super) async fn fulfil_duty(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sec_5_the_first_way_out_of_a_pause_names_its_cause() {
-        let (id, firmware) = ("D-1".parse().expect("an id"), "FW-22".parse().expect("an id"));
-        let way = |lost: Option<&str>, contained, failed| {
-            first_way(&id, &firmware, lost.map(str::to_owned), contained, failed)
-        };
-        let lost = way(Some("the approval of FW-22 by qa as QA no longer counts; QA must approve again"), true, true);
-        let (approve, resume) = (lost.find("mdfmctl approve FW-22"), lost.find("then mdfmctl resume D-1"));
-        assert!(approve.zip(resume).is_some_and(|(approve, resume)| approve < resume), "{lost}");
-        assert!(way(None, true, true).contains("without the hospitals that went back"));
-        assert!(way(None, false, true).contains("accepts the failures that stand"));
-        let plain = way(None, false, false);
-        assert!(plain.contains("every approval of FW-22 counts") && !plain.contains("faults"), "{plain}");
-    }
 
     #[test]
     fn sec_8_a_plan_says_what_its_emergency_words_do_not_do() {

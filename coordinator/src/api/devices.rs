@@ -18,6 +18,7 @@ use super::gateways::Reason;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, given, id, parsed, tagged};
 use super::table::Table;
+use super::waiting::WaitView;
 use super::{Api, Problem, fhir};
 use crate::access::Caller;
 use crate::clock;
@@ -26,7 +27,7 @@ use crate::domain::fleet::{self, Device, DeviceChange, NewDevice};
 use crate::domain::inventory::{Claim, Difference, DifferenceKind, ListedOnce, Side};
 use crate::domain::presence::{Presence, Reach};
 use crate::domain::recall::Quarantine;
-use crate::domain::{self, Command, Refusal};
+use crate::domain::{self, Command, Refusal, waiting};
 
 /// A device to register, in the seed's spelling.
 #[derive(Deserialize, ToSchema)]
@@ -111,6 +112,8 @@ pub(crate) struct DeviceView {
     differs: Vec<DifferenceKind>,
     /// The differences with both sides.
     differences: Vec<DifferenceView>,
+    /// Why it does not do what its newest deployment asks; `null` if it has, or is on its way.
+    waiting: Option<WaitView>,
 }
 
 /// What a gateway observes of a device.
@@ -169,7 +172,9 @@ fn view(sight: &Sight<'_>, id: &DeviceId, device: &Device) -> DeviceView {
     let now = clock::now();
     let (reach, heard) = presence.device(now, state.gateway_of(id), id);
     let found = state.differences(now, id, device);
+    let waiting = waiting::Sight { state, presence, now }.of_device(id);
     DeviceView {
+        waiting: waiting.map(WaitView::from),
         hardware_revision: device.hardware.clone(),
         expected_firmware_version: device.expected.as_ref().map(|e| e.version.clone()),
         observed: state.observed(id).map(|(gateway, claim)| observed(gateway, claim)),

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use mdfm_shared::time::UtcMillis;
+use mdfm_shared::waiting::WaitCode;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -25,6 +26,8 @@ use crate::clock;
 use crate::domain::State as Fleet;
 use crate::domain::access::Permission;
 use crate::domain::authority::{self, Concern};
+use crate::domain::expiry;
+use crate::domain::waiting::Sight;
 use crate::traces::SpanCounts;
 
 type Labels = Vec<(&'static str, String)>;
@@ -167,6 +170,44 @@ fn fleet(registry: &mut Registry, state: &Fleet, now: UtcMillis) {
     gauge(registry, "sessions", "Sessions that have not ended", state.sessions.len());
 }
 
+/// Time until the first of each kind ends; negative once it has.
+fn expiries(registry: &mut Registry, sight: Sight<'_>) {
+    let family = Family::<Labels, Gauge>::default();
+    let mut first: BTreeMap<&str, UtcMillis> = BTreeMap::new();
+    for end in expiry::all(sight.state, sight.presence, sight.now) {
+        first.entry(end.kind.name()).and_modify(|at| *at = end.expires_at.min(*at)).or_insert(end.expires_at);
+    }
+    for (kind, at) in first {
+        let seconds = |ms: u64| i64::try_from(ms / 1_000).unwrap_or(i64::MAX);
+        let left = seconds(at.since_ms(sight.now)) - seconds(sight.now.since_ms(at));
+        family.get_or_create(&vec![("what", kind.to_owned())]).set(left);
+    }
+    registry.register("expires_seconds", "Seconds until the first of each kind expires", family);
+}
+
+/// Devices in service and deployments by what they wait for. Codes that only a newer gateway knows count together: nobody makes labels.
+fn waiting(registry: &mut Registry, sight: Sight<'_>) {
+    let label = |code: &WaitCode| match code {
+        WaitCode::Other(_) => "other".to_owned(),
+        code => code.to_string(),
+    };
+    // Every reason has a series from the start: one that appears with its first device cannot be compared with before.
+    let all: BTreeMap<String, usize> = WaitCode::ALL.iter().map(|code| (code.to_string(), 0)).collect();
+    let mut devices = all.clone();
+    for waiting in sight.state.devices.keys().filter_map(|id| sight.of_device(id)) {
+        *devices.entry(label(&waiting.code)).or_default() += 1;
+    }
+    gauges(registry, "waiting", "Devices in service, by what they wait for", "reason", devices);
+    let mut deployments = all;
+    for (id, deployment) in sight.state.deployments.iter().filter(|(_, d)| d.is_active()) {
+        if let Some(first) = sight.of_deployment(id, deployment, None).first() {
+            *deployments.entry(label(&first.waiting.code)).or_default() += 1;
+        }
+    }
+    let help = "Deployments that have not ended, by what they wait for first";
+    gauges(registry, "deployments_waiting", help, "reason", deployments);
+}
+
 /// Metrics for Prometheus.
 #[utoipa::path(get, path = "/api/v1/metrics", responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
 pub(super) async fn metrics(State(api): State<Api>, origin: Origin) -> Result<Response, Problem> {
@@ -176,6 +217,12 @@ pub(super) async fn metrics(State(api): State<Api>, origin: Origin) -> Result<Re
     registry.register("http_request_seconds", "Time to answer", api.requests.seconds.clone());
     let state = api.runner.state();
     fleet(&mut registry, &state, clock::now());
+    {
+        let presence = api.runner.presence();
+        let sight = Sight { state: &state, presence: &presence, now: clock::now() };
+        waiting(&mut registry, sight);
+        expiries(&mut registry, sight);
+    }
     let cosigned = cosigned_at(&state, &api.runner.log);
     let age = cosigned.map_or(0, |at| usize::try_from(clock::now().since_ms(at) / 1_000).unwrap_or(usize::MAX));
     gauge(

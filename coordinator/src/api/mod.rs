@@ -39,6 +39,7 @@ mod single_sign_on;
 mod table;
 mod trust;
 mod users;
+mod waiting;
 mod watch;
 mod webhooks;
 

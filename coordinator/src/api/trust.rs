@@ -19,6 +19,7 @@ use super::request::{Json, Origin, document, id};
 use super::{Api, Problem};
 use crate::clock;
 use crate::domain::access::Permission;
+use crate::domain::expiry::{self, ExpiryKind};
 use crate::domain::{Command, Refusal, State as Domain, authority};
 
 #[derive(Serialize, ToSchema)]
@@ -53,8 +54,10 @@ pub(crate) struct TrustView {
     unsigned: Vec<String>,
     /// When witnesses cosigned the newest published checkpoint; `null` if no witness is named.
     cosigned_at: Option<String>,
-    /// What expires soon, has expired or is missing, and what to do.
+    /// What expires soon, has expired or is missing, and what to do: trust documents, certificates, tokens, training.
     warnings: Vec<String>,
+    /// After this nobody connects to this coordinator.
+    server_certificate_expires_at: Option<String>,
     /// Why no deployment can start; `null` if one can.
     not_fresh: Option<String>,
 }
@@ -132,11 +135,11 @@ pub(crate) struct NewRoster {
 #[utoipa::path(get, path = "/api/v1/trust", responses((status = 200, body = TrustView)))]
 pub(super) async fn show(State(api): State<Api>, origin: Origin) -> Result<axum::Json<TrustView>, Problem> {
     origin.need(&api, Permission::Read, "trust.show", "trust").await?;
-    let (state, now) = (api.runner.state(), clock::now());
-    Ok(axum::Json(view(&state, &api.runner.log, now)))
+    Ok(axum::Json(view(&api)))
 }
 
-fn view(state: &Domain, log: &LogReader, now: UtcMillis) -> TrustView {
+fn view(api: &Api) -> TrustView {
+    let (state, log, now) = (&*api.runner.state(), &api.runner.log, clock::now());
     let freshness = state.roster.as_ref().and_then(|r| r.freshness);
     let entries = state.roster.iter().flat_map(|r| &r.entries);
     let withdrawals = state.authority.withdrawals.as_ref();
@@ -151,6 +154,12 @@ fn view(state: &Domain, log: &LogReader, now: UtcMillis) -> TrustView {
         at: w.at.to_string(),
     });
     let warnings = authority::standings(state).into_iter().filter(|s| s.days_left(now).is_some());
+    let warnings = warnings.map(|s| s.words(now));
+    let near = expiry::near(state, &api.runner.presence(), now);
+    let is_named = |kind| matches!(kind, ExpiryKind::Roster | ExpiryKind::Withdrawals);
+    let others = near.iter().filter(|(expiry, _)| !is_named(expiry.kind)).map(|(expiry, _)| expiry.words(now));
+    let expiries = expiry::all(state, &api.runner.presence(), now);
+    let own = expiries.iter().find(|e| e.kind == ExpiryKind::ServerCertificate);
     TrustView {
         root_version: state.trusted_root().map_or(0, |r| r.version),
         first_root_digest: state.first_root_digest.map(|d| d.to_string()),
@@ -169,7 +178,8 @@ fn view(state: &Domain, log: &LogReader, now: UtcMillis) -> TrustView {
         withdrawn: withdrawn.collect(),
         unsigned: authority::unsigned(state).map(|(id, _)| id.to_string()).collect(),
         cosigned_at: cosigned_at(state, log).map(|at| at.to_string()),
-        warnings: warnings.map(|s| s.words(now)).collect(),
+        warnings: warnings.chain(others).collect(),
+        server_certificate_expires_at: own.map(|e| e.expires_at.to_string()),
         not_fresh: authority::need_fresh(state, now).err().map(|refusal| refusal.detail),
     }
 }
@@ -224,7 +234,7 @@ pub(super) async fn add_withdrawals(
         Err(refusal) => return Err(origin.deny(&api, caller.actor, ACTION, "trust/withdrawals", refusal).await),
     };
     origin.submit(&api, &caller, Command::AddWithdrawals { withdrawals }).await?;
-    Ok((StatusCode::CREATED, axum::Json(view(&api.runner.state(), &api.runner.log, clock::now()))))
+    Ok((StatusCode::CREATED, axum::Json(view(&api))))
 }
 
 /// What somebody withdraws with the key that the coordinator keeps for them, and both of their factors.
@@ -260,7 +270,7 @@ pub(super) async fn sign_withdrawals(
     let next = next_withdrawals(&api.runner.state(), clock::now(), lifetime_ms, firmware.as_ref(), &signing.reason)?;
     let withdrawals = Signed::sign(&next, &[&signer.key]).map_err(|e| Refusal::document("withdrawals-refused", e))?;
     origin.submit(&api, &signer.caller, Command::AddWithdrawals { withdrawals }).await?;
-    Ok((StatusCode::CREATED, axum::Json(view(&api.runner.state(), &api.runner.log, clock::now()))))
+    Ok((StatusCode::CREATED, axum::Json(view(&api))))
 }
 
 /// The withdrawals that follow the ones held, with one release more if there is one to add.

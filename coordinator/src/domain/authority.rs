@@ -16,11 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::firmware::FirmwareStatus;
 use super::fleet::Device;
 use super::rollout::{Change, Status};
-use super::{Event, Proposal, Refusal, State, people};
+use super::{Event, Proposal, Refusal, State, expiry, people};
 
 const DAY_MS: u64 = 86_400_000;
-/// Days before the expiry of a document at which people are warned; the last is the expiry itself.
-const WARNED_DAYS: [u32; 4] = [0, 7, 14, 30];
 /// How old a signature may be when its document arrives: time for a ceremony with several people, and no more.
 const SIGNATURE_AGE_MAX_MS: u64 = 30 * DAY_MS;
 /// Orders in force at a time in one installation.
@@ -412,7 +410,7 @@ impl Standing {
     /// The days left at which people are warned, rounded to the steps of the warnings; `None` while there is time.
     pub(crate) fn days_left(&self, now: UtcMillis) -> Option<u32> {
         let Some(expires_at) = self.expires_at else { return Some(0) };
-        WARNED_DAYS.into_iter().find(|days| expires_at.since_ms(now) <= u64::from(*days) * DAY_MS)
+        expiry::WARNED_DAYS.into_iter().find(|days| expires_at.since_ms(now) <= u64::from(*days) * DAY_MS)
     }
 
     /// What is the matter, and what to do.
@@ -471,7 +469,7 @@ pub(crate) fn need_fresh(state: &State, now: UtcMillis) -> Result<(), Refusal> {
     }
 }
 
-/// The warnings that are due: each document once at 30, 14 and 7 days and at its expiry.
+/// The warnings that are due: each document once at 30, 14, 7 and 1 day and at its expiry.
 pub(super) fn warn(state: &State, now: UtcMillis) -> Vec<Proposal> {
     let due = standings(state).into_iter().filter_map(|standing| {
         let days = standing.days_left(now)?;

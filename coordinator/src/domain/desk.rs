@@ -21,13 +21,16 @@ use super::state::ReplayError;
 use super::telemetry::ChainWatch;
 use super::urgency::{Room, Urgency};
 use super::{
-    Command, Event, Heard, Proposal, Refusal, State, authority, directive, firmware, precondition, refusal, telemetry,
+    Command, Event, Heard, Proposal, Refusal, State, authority, directive, expiry, firmware, precondition, refusal,
+    telemetry,
 };
 
 /// Rounds of the engine after one batch; more would be a loop of its own making.
 const ENGINE_ROUNDS_MAX: usize = 1_000;
 /// Time between looks at liveness and at what has run out.
 const LOOK_MS: u64 = 1_000;
+/// Time between looks at what expires: every gateway, token and person.
+const EXPIRIES_MS: u64 = 30_000;
 /// Time between looks at every directive: renewals, and windows that come into its life.
 const SWEEP_MS: u64 = 60_000;
 /// Characters of a refusal's cause that its record keeps.
@@ -115,6 +118,8 @@ pub(crate) struct Desk {
     next_look: UtcMillis,
     next_sweep: UtcMillis,
     next_refresh: UtcMillis,
+    /// When what expires is looked at next.
+    next_expiries: UtcMillis,
     has_swept: bool,
     /// Whether roster or root may have changed since the approvals were last judged; true after a start.
     trust_changed: bool,
@@ -171,6 +176,7 @@ impl Desk {
             next_look: UtcMillis(0),
             next_sweep: UtcMillis(0),
             next_refresh: started_at.plus_ms(REFRESH_MS),
+            next_expiries: UtcMillis(0),
             has_swept: false,
             trust_changed: true,
             changed: BTreeSet::new(),
@@ -234,6 +240,9 @@ impl Desk {
             let mut due = firmware::expire(state, now);
             due.extend(authority::expire(state, now));
             due.extend(authority::warn(state, now));
+            if is_due(&mut self.next_expiries, clock, EXPIRIES_MS) {
+                due.extend(expiry::warn(state, presence, now));
+            }
             for proposal in due {
                 self.record(state, &mut round, now, None, proposal)?;
             }
@@ -272,6 +281,7 @@ impl Desk {
                     "the clock says {clock}, the last record is of {last}: records get that time until the clock has caught up; \
                      check the time service of this computer"
                 );
+                tracing::warn!("{reason}");
                 Proposal::new("clock.behind", "clock", Event::ClockBehind { behind_ms }).because(reason)
             }
             true if behind_ms == 0 => {

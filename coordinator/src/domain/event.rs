@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::AccessRole;
 use super::authority::Concern;
+use super::expiry::ExpiryKind;
 use super::firmware::LostApproval;
 use super::fleet::{Anomaly, Particulars};
 use super::incident::IncidentChange;
@@ -104,6 +105,18 @@ pub(crate) enum Event {
         concern: Concern,
         version: u64,
         days: u32,
+    },
+    /// Something else that ends at a known time is near its end, or has ended; `days` are left.
+    ExpiryWarned {
+        kind: ExpiryKind,
+        /// Under which the warning is remembered: the kind and the object.
+        key: String,
+        label: String,
+        expires_at: UtcMillis,
+        days: u32,
+        /// Whose it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        person: Option<UserId>,
     },
     /// The coordinator's clock is behind the last record: records get that record's time until it has caught up.
     ClockBehind {

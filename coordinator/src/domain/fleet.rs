@@ -10,6 +10,7 @@ use mdfm_shared::observed::ObservationDigest;
 use mdfm_shared::sign::PublicKey;
 use mdfm_shared::telemetry::{FirmwareReport, InstallState};
 use mdfm_shared::time::UtcMillis;
+use mdfm_shared::waiting::Waiting;
 use serde::{Deserialize, Serialize};
 
 use super::inventory::{self, DifferenceKind, Expected, Noted};
@@ -204,6 +205,9 @@ pub(crate) struct Credentials {
     /// the new one and keeping it.
     #[serde(default)]
     pub(crate) previous: Option<(Digest, UtcMillis)>,
+    /// When the certificate was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate_at: Option<UtcMillis>,
 }
 
 /// For so long the certificate before a renewed one is let in.
@@ -322,6 +326,9 @@ pub(crate) struct Device {
     /// Claims of other gateways that somebody looked at and did not accept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) dismissed: BTreeMap<GatewayId, ObservationDigest>,
+    /// What its gateway last said that it waits for; the next state of its installation ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) waiting: Option<Waiting>,
 }
 
 impl Device {
@@ -369,6 +376,7 @@ impl Device {
             expected,
             differences: BTreeMap::new(),
             dismissed: BTreeMap::new(),
+            waiting: None,
         }
     }
 }

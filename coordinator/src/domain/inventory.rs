@@ -638,6 +638,7 @@ pub(super) fn apply_reconciled(
     device.hardware = registered.hardware;
     device.hospital.clone_from(&registered.hospital);
     device.gateway.clone_from(&registered.gateway);
+    device.waiting = None;
     device.expected = Some(registered.expected);
     device.dismissed.clear();
     device.differences.retain(|kind, _| !kinds.contains(kind));

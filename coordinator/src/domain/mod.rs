@@ -11,6 +11,7 @@ pub(crate) mod directive;
 pub(crate) mod dispatch;
 pub(crate) mod done;
 pub(crate) mod event;
+pub(crate) mod expiry;
 pub(crate) mod filter;
 pub(crate) mod firmware;
 pub(crate) mod fleet;
@@ -35,6 +36,7 @@ pub(crate) mod state;
 pub(crate) mod telemetry;
 pub(crate) mod trust;
 pub(crate) mod urgency;
+pub(crate) mod waiting;
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{

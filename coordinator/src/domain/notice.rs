@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::access::AccessRole;
 use super::authority::Concern;
+use super::expiry::ExpiryKind;
 use super::fleet::AnomalyKind;
 use super::incident::IncidentChange;
 use super::rollout::Change;
@@ -51,7 +52,7 @@ pub(crate) enum NoticeKind {
     /// A gateway that is enrolled can be replaced, or has been: somebody made an enrolment token for it, or used one.
     GatewayReplaced,
     StoreDamaged,
-    /// Roster or withdrawals expire, have expired or are missing.
+    /// Roster or withdrawals are missing; or a trust document, a certificate, a token or somebody's training expires, or has expired.
     TrustExpiring,
     /// A release was withdrawn here, and no signed document withdraws it for the fleet.
     WithdrawalUnsigned,
@@ -262,6 +263,23 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
                 }
             };
             vec![notice(NoticeKind::TrustExpiring, subject)]
+        }
+        Event::ExpiryWarned { kind, label, days, person, .. } => {
+            let what = match kind {
+                ExpiryKind::Root => format!("trust root {label}"),
+                ExpiryKind::Roster => format!("roster {label}"),
+                ExpiryKind::Withdrawals => format!("withdrawals {label}"),
+                ExpiryKind::ServerCertificate => "the coordinator's certificate".to_owned(),
+                ExpiryKind::Authority => "the certificate of the coordinator's authority".to_owned(),
+                ExpiryKind::GatewayCertificate => format!("the certificate of {label}"),
+                ExpiryKind::Token => format!("the token {label:?}"),
+                ExpiryKind::Training => format!("the training of {label}"),
+            };
+            let subject = match days {
+                0 => format!("{what} has expired"),
+                days => format!("{what} expires in less than {}", count(days, "day")),
+            };
+            vec![Notice { person, ..notice(NoticeKind::TrustExpiring, subject) }]
         }
         Event::ClockBehind { behind_ms } => {
             let subject = format!("the coordinator's clock is {} s behind its last record", behind_ms / 1_000);

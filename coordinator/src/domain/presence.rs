@@ -12,6 +12,7 @@ use mdfm_shared::telemetry::{DeviceHeartbeat, Heartbeat, InstallState};
 use mdfm_shared::time::UtcMillis;
 use serde::Serialize;
 
+use super::expiry::Expiry;
 use super::questions::Questions;
 
 /// Heartbeats that may be missing before a gateway counts as silent.
@@ -123,6 +124,8 @@ pub(crate) struct Presence {
     devices: BTreeMap<DeviceId, Device>,
     /// What gateways were asked lately.
     pub(crate) questions: Questions,
+    /// The ends of this coordinator's own certificates.
+    pub(crate) certificates: Vec<Expiry>,
 }
 
 impl Presence {

@@ -10,15 +10,19 @@ use mdfm_shared::id::{
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::{AuditRecord, Outcome, RecordError, person};
 use mdfm_shared::sign::SignError;
-use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, REFUSED_ROLLBACK, TelemetryBatch};
+use mdfm_shared::telemetry::{
+    EventKind, FirmwareReport, InstallState, REFUSED_ROLLBACK, REFUSED_WAITING, TelemetryBatch,
+};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{Approval, RollbackOrder, RootError, Roster, TrustRoot, TrustedRoot, Withdrawals};
+use mdfm_shared::waiting::Waiting;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::access::User;
 use super::authority::{self, Authority, HeldOrder};
 use super::done::DoneRequests;
+use super::expiry::{self, WarnedExpiries};
 use super::firmware::{AttachedManifest, Firmware, FirmwareStatus, GivenApproval};
 use super::fleet::{
     Anomaly, AnomalyKind, Chain, Credentials, Device, Gateway, Healing, Hospital, Install, IssuedDirective, NewDevice,
@@ -97,6 +101,9 @@ pub(crate) struct State {
     /// Whether the clock was last found behind that.
     #[serde(default)]
     pub(crate) clock_behind: bool,
+    /// The warnings of what ends that were given.
+    #[serde(default)]
+    pub(crate) expiries_warned: WarnedExpiries,
     /// What gateways observe.
     #[serde(default)]
     pub(crate) inventory: Inventory,
@@ -225,6 +232,7 @@ impl State {
                 (held.serial, held.udi) = (particulars.serial, particulars.udi);
                 held.hospital = particulars.hospital.clone();
                 held.gateway = particulars.gateway.clone();
+                held.waiting = None;
                 self.inventory.index(&device, held);
                 self.move_device(&device, &particulars.hospital, particulars.gateway.as_ref());
                 if self.gateway_of(&device) != before.as_ref() {
@@ -277,6 +285,9 @@ impl State {
             Event::RollbackOrderExpired { order } => known(&mut self.authority.orders, &order)?.expired = true,
             Event::TrustWarned { concern, version, days } => {
                 self.authority.warned.insert(concern, (version, days));
+            }
+            Event::ExpiryWarned { key, expires_at, days, .. } => {
+                expiry::note(&mut self.expiries_warned, at, key, expires_at, days);
             }
             Event::ClockBehind { .. } => self.clock_behind = true,
             Event::ClockCaughtUp => self.clock_behind = false,
@@ -332,11 +343,13 @@ impl State {
             Event::GatewayEnrolled { gateway, epoch, telemetry_key, certificate_sha256 } => {
                 let held = known(&mut self.gateways, &gateway)?;
                 held.token = None;
-                held.credentials = Some(Credentials { telemetry_key, certificate_sha256, previous: None });
+                held.credentials =
+                    Some(Credentials { telemetry_key, certificate_sha256, previous: None, certificate_at: Some(at) });
                 held.chain = Chain::new(epoch);
                 let first = *held.enrolled_at.get_or_insert(index);
                 held.healing = Healing::default();
                 let of = held.hospital.clone();
+                self.forget_waits(&gateway);
                 self.hospital_gateways.entry(of.clone()).or_default().insert(gateway, Some(first));
                 self.take_claims_of(at, &of);
             }
@@ -345,6 +358,7 @@ impl State {
                 if let Some(credentials) = &mut held.credentials {
                     credentials.previous = Some((previous_sha256, previous_until));
                     credentials.certificate_sha256 = certificate_sha256;
+                    credentials.certificate_at = Some(at);
                 }
             }
             Event::GatewayRevoked { gateway } => {
@@ -513,6 +527,9 @@ impl State {
                     }
                 }
                 let held = known(&mut self.deployments, &deployment)?;
+                if let Some(paused) = &mut held.paused {
+                    paused.by.get_or_insert_with(|| record.actor.id.clone());
+                }
                 if !held.is_active() {
                     // Devices that it never moved, as they said or as they were never asked, still belong to the deployment that did.
                     let never = |p: &DeviceProgress| !p.is_moved() && (p.state.is_some() || !held.is_open(p.phase));
@@ -548,6 +565,7 @@ impl State {
                 held.chain = Chain::behind(epoch, head);
                 held.healing.begin(at);
                 held.note(Anomaly { kind: AnomalyKind::SetBack, at, epoch, sequence: 1, expected });
+                self.forget_waits(&gateway);
             }
             Event::DirectiveSerialSeen { gateway, serial } => {
                 known(&mut self.gateways, &gateway)?.serial_seen = serial;
@@ -586,6 +604,15 @@ impl State {
     pub(super) fn move_device(&mut self, id: &DeviceId, hospital: &HospitalId, gateway: Option<&GatewayId>) {
         self.drop_device_index(id);
         self.index_device(id, hospital, gateway);
+    }
+
+    /// The devices of a gateway that begins again report what they wait for again.
+    fn forget_waits(&mut self, gateway: &GatewayId) {
+        for id in self.devices_of(gateway) {
+            if let Some(device) = self.devices.get_mut(&id) {
+                device.waiting = None;
+            }
+        }
     }
 
     /// The devices without a named gateway may be reached through another one now.
@@ -657,6 +684,7 @@ impl State {
                 }
             }
             EventKind::StateChanged { state, manifest, deployment, running, detail } => {
+                device.waiting = None;
                 // A gateway that knows nothing of a deployment that is called back says what the device runs instead. Where that is the
                 // release, nobody there knows what it ran before.
                 let of_release = |f: &Firmware| f.manifest.as_ref().filter(|m| m.digest == *manifest).map(|m| m.manifest.sha256);
@@ -716,6 +744,11 @@ impl State {
                 {
                     deployment.report_error(at, id, *severity, &text);
                 }
+            }
+            EventKind::Refused { what, reason } if what == REFUSED_WAITING => {
+                // A clock of a gateway that is ahead must not let a wait begin in the future.
+                let waiting = Waiting::from_event_text(reason);
+                device.waiting = waiting.map(|w| Waiting { since: w.since.map(|since| since.min(at)), ..w });
             }
             EventKind::Refused { what, .. } if what == REFUSED_ROLLBACK => {
                 if let Some(deployment) = device.deployment.as_ref().and_then(|d| self.deployments.get_mut(d)) {

@@ -290,6 +290,18 @@ pub(crate) struct Deployment {
     /// Hospitals that went back because of a fault on one gateway of theirs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) contained: BTreeMap<HospitalId, Containment>,
+    /// When it was paused, and by whom; `None` while it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) paused: Option<Paused>,
+}
+
+/// That a deployment was paused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Paused {
+    pub(crate) at: UtcMillis,
+    /// The actor of the record; `None` before the record was applied.
+    pub(crate) by: Option<String>,
 }
 
 /// A change of a deployment.
@@ -409,6 +421,7 @@ impl Deployment {
             accepted_failures: 0,
             duties: Vec::new(),
             contained: BTreeMap::new(),
+            paused: None,
             plan,
         }
     }
@@ -588,6 +601,11 @@ impl Deployment {
         change: &Change,
         hospital_of: &dyn Fn(&DeviceId) -> Option<HospitalId>,
     ) {
+        match change {
+            Change::Paused { .. } | Change::Contained { .. } => self.paused = Some(Paused { at, by: None }),
+            Change::Resumed => self.paused = None,
+            _ => {}
+        }
         match change {
             Change::MembersJoined { members } => self.join(members),
             Change::PhaseOpened { phase } => {

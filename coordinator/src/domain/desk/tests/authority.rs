@@ -201,18 +201,18 @@ fn sec_12_withdrawals_of_a_revoked_signer_are_void() {
 }
 
 #[test]
-fn sec_12_expiry_is_warned_of_four_times_each() {
+fn sec_12_expiry_is_warned_of_five_times_each() {
     let mut office = Office::new();
     office.give("admin", fresh_roster(&office, 2, 90, 0));
     let warned = |office: &Office| actions_of(office).iter().filter(|a| *a == "trust.warn").count();
-    for (days, expected) in [(59, 0), (2, 1), (14, 1), (1, 2), (7, 3), (6, 3), (2, 4), (30, 4)] {
+    for (days, expected) in [(59, 0), (2, 1), (14, 1), (1, 2), (7, 3), (6, 4), (2, 5), (30, 5)] {
         office.pass(days * DAY_MS);
         assert_eq!(warned(&office), expected, "after {days} days more");
     }
     assert!(kinds(&office).contains(&NoticeKind::TrustExpiring));
     office.give("admin", fresh_roster(&office, 3, 10, 0));
     office.pass(1_000);
-    assert_eq!(warned(&office), 5, "the next one is warned of on its own");
+    assert_eq!(warned(&office), 6, "the next one is warned of on its own");
 }
 
 #[test]
