@@ -303,6 +303,16 @@ mod tests {
     }
 
     #[test]
+    fn fld_15_a_disk_that_fills_while_an_image_comes_is_no_room() {
+        let code = |kind: io::ErrorKind| ImageError::from(io::Error::from(kind)).waits_for().map(|(code, _)| code);
+        assert_eq!(code(io::ErrorKind::StorageFull), Some(WaitCode::NoRoom));
+        assert_eq!(code(io::ErrorKind::QuotaExceeded), Some(WaitCode::NoRoom));
+        assert_eq!(code(io::ErrorKind::TimedOut), Some(WaitCode::ImageUnavailable));
+        assert_eq!(ImageError::Hours("at night only".into()).waits_for().map(|w| w.0), Some(WaitCode::DownloadHours));
+        assert_eq!(ImageError::Wrong("other bytes".into()).waits_for(), None);
+    }
+
+    #[test]
     fn att_6_an_endless_image_ends_at_its_signed_length() {
         let disk = Model::default();
         let cache = cache(&disk, 0);
@@ -349,6 +359,7 @@ mod tests {
         disk.set_free_bytes(RESERVE_BYTES + 500);
         let error = cache.make_room(&BTreeSet::from([c]), 600).expect_err("no room");
         assert!(error.to_string().contains("100 bytes are missing"), "{error}");
+        assert!(matches!(error.waits_for(), Some((WaitCode::NoRoom, _))), "FLD-15");
         assert_eq!((held(a), held(c)), (false, true));
     }
 }

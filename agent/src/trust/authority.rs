@@ -21,7 +21,7 @@ pub(super) const ORDER_PREFIX: &str = "trust/order/";
 const ORDERS_MAX: usize = 64;
 const DAY_MS: u64 = 86_400_000;
 /// Days before its end at which a document is warned about; the end itself is a [`Bar`].
-const WARNING_DAYS: [u64; 3] = [30, 14, 7];
+const WARNING_DAYS: [u64; 4] = [30, 14, 7, 1];
 
 /// Why nothing new is started, whatever the directive says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

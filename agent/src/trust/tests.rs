@@ -500,7 +500,7 @@ fn sec_12_the_end_of_a_document_is_warned_of_in_time() {
         warnings.len()
     };
     let days = [59, 60, 61, 76, 77, 83, 84, 89, 90, 91];
-    assert_eq!(days.map(&mut due), [0, 1, 0, 1, 0, 1, 0, 0, 0, 0], "at 30, 14 and 7 days, once, over restarts");
+    assert_eq!(days.map(&mut due), [0, 1, 0, 1, 0, 1, 0, 1, 0, 0], "at 30, 14, 7 and 1 day, once, over restarts");
 }
 
 #[test]
