@@ -117,8 +117,8 @@ codes! {
         "hospital IT", "mdfm-agent run --check-config on the gateway, then deploy again";
     Quarantine "quarantine" true "the device is in quarantine after several failed installations",
         "staff beside the device", "look at the device, then mdfm-agent release DEVICE --reason …";
-    NeedsHands "needs-hands" true "the device could not be shown to run good firmware",
-        "staff beside the device", "look at the device; it is called back as soon as it answers";
+    ManualIntervention "manual-intervention" true "the device could not be shown to run good firmware",
+        "staff beside the device", "look at the device; it is rolled back as soon as it answers";
     ReleaseRefused "release-refused" true "the release is not installed on this device",
         "the vendor", "the text says why; deploy a release that fits";
     NoRoom "no-room" true "the gateway has no room for the image",

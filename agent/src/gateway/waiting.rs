@@ -133,7 +133,7 @@ fn is_known_upstream(waiting: &Waiting) -> bool {
             | C::ImageRefused
             | C::ReleaseRefused
             | C::Quarantine
-            | C::NeedsHands
+            | C::ManualIntervention
     )
 }
 

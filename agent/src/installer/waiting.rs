@@ -31,7 +31,7 @@ impl Installer {
             Waiting::new(WaitCode::DeviceNotConnected, detail)
         };
         match &self.journal.phase {
-            Phase::RollbackFailed => Some(Waiting::new(WaitCode::NeedsHands, &*self.journal.detail)),
+            Phase::RollbackFailed => Some(Waiting::new(WaitCode::ManualIntervention, &*self.journal.detail)),
             Phase::RollingBack { .. } | Phase::Activating { .. } => {
                 (in_use && attached).then(|| Waiting::new(WaitCode::InUse, ""))
             }

@@ -105,7 +105,7 @@ impl Sight<'_> {
         }
         match progress.state {
             None | Some(InstallState::Idle | InstallState::Failed | InstallState::RolledBack) => None,
-            Some(InstallState::RollbackFailed) => Some(needs_hands(device)),
+            Some(InstallState::RollbackFailed) => Some(manual_intervention(device)),
             Some(_) => self.unheard(id).or_else(|| device.waiting.clone()).or_else(|| self.absent(id)),
         }
     }
@@ -133,7 +133,7 @@ impl Sight<'_> {
             return Some(missing_consent(deployment, &device.hospital));
         }
         match progress.state {
-            Some(InstallState::RollbackFailed) => return Some(needs_hands(device)),
+            Some(InstallState::RollbackFailed) => return Some(manual_intervention(device)),
             Some(InstallState::RolledBack) => return None,
             Some(InstallState::Failed) => {
                 let install = device.install.as_ref().filter(|i| i.manifest == deployment.plan.manifest);
@@ -200,7 +200,7 @@ impl Sight<'_> {
         match &deployment.status {
             Status::Paused { .. } => all.extend(self.paused(id, deployment, own)),
             Status::RollingBack { .. } | Status::Aborting { .. } => {
-                let how = vec!["each gateway reports its devices back, or needs hands".into()];
+                let how = vec!["each gateway reports its devices back, or that one needs manual intervention".into()];
                 all.push(Wait::new(Waiting::new(WaitCode::Devices, "")).by(&[], how));
             }
             Status::Running => {
@@ -328,10 +328,10 @@ fn first_way(
     }
 }
 
-fn needs_hands(device: &Device) -> Waiting {
+fn manual_intervention(device: &Device) -> Waiting {
     let install = device.install.as_ref();
     let detail = install.map_or("", |i| i.detail.as_str());
-    Waiting::new(WaitCode::NeedsHands, detail).since(install.map(|i| i.since))
+    Waiting::new(WaitCode::ManualIntervention, detail).since(install.map(|i| i.since))
 }
 
 fn missing_consent(deployment: &Deployment, hospital: &HospitalId) -> Waiting {
