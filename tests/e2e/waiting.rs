@@ -52,7 +52,10 @@ fn fld_14_consent_and_a_wrong_clock_are_seen_as_reasons() {
     assert!(shown.contains(&format!("mdfmctl consent {deployment} --hospital {}", hospital_id(1))), "{shown}");
 
     // On the gateway the hospital agrees; then its clock is in the way.
-    world.on_gateway(1, &["consent", &deployment, "--reason", "night shift agrees"]).unwrap();
+    wait_for("the gateway to know the deployment", PATIENCE, || {
+        Ok(world.on_gateway(1, &["consent", &deployment, "--reason", "night shift agrees"]).ok())
+    })
+    .unwrap();
     let view = waits_for(&world, "clock-ahead");
     assert_eq!(view["installState"], "staged");
     let config = dir.join("agent-001.toml").display().to_string();
