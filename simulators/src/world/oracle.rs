@@ -409,9 +409,10 @@ impl Oracle {
             "DESIGN 10.5: {device} runs {running}, the log says {known:?} ({state:?}, its gateway {own:?})"
         );
         // A gateway that forgot an installation has nothing to say of it, and one that refused a release returns to what it confirmed before.
-        // One that never began what is called back says so, whatever stands there of an earlier release.
+        // One that never began what is called back says so, whatever stands there of an earlier release; a device that runs it all the same
+        // needs manual intervention.
         let has_ended = matches!(own, InstallState::Confirmed | InstallState::Failed | InstallState::RolledBack);
-        let returned = has_ended && state == Some(InstallState::Idle)
+        let returned = has_ended && matches!(state, Some(InstallState::Idle | InstallState::RollbackFailed))
             || own == InstallState::Confirmed && state == Some(InstallState::Failed);
         must!(
             own == InstallState::Idle || returned || state == Some(own),

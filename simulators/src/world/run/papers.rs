@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use mdfm_coordinator::rehearsal::Act;
 use mdfm_shared::digest::Digest;
+use mdfm_shared::limits::CLOCK_TOLERANCE_MS;
 use mdfm_shared::trust::{Freshness, Withdrawal, Withdrawals};
 
 use super::super::oracle::Broken;
@@ -40,7 +41,9 @@ impl World<'_> {
     /// Signs the next roster and the next withdrawals, which name `more` too.
     pub(super) fn renew(&mut self, more: Option<Digest>) -> Result<bool, Broken> {
         let Some(authority) = &self.scenario.authority else { return Ok(true) };
-        let (issued_at, expires_at) = (self.utc(), self.utc().plus_ms(authority.life_s * 1_000));
+        // A clock that was ahead within the tolerance is followed until the right one has caught up: what is signed last outlives that.
+        let more_ms = if self.calm { CLOCK_TOLERANCE_MS } else { 0 };
+        let (issued_at, expires_at) = (self.utc(), self.utc().plus_ms(authority.life_s * 1_000 + more_ms));
         let version = self.withdrawals.as_ref().map_or(0, |w| w.version) + 1;
         let mut releases = self.withdrawals.as_ref().map_or_else(Vec::new, |w| w.releases.clone());
         if let Some(manifest) = more.filter(|m| releases.iter().all(|w| w.manifest != *m)) {
