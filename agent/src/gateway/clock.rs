@@ -70,8 +70,8 @@ mod tests {
         let mut gateway = start(&dir, back);
         assert!(gateway.time.is_trusted(back), "it is durable");
         let events = drain(&mut gateway, back);
-        let told = |e: &mdfm_shared::telemetry::Event| matches!(&e.kind, EventKind::LocalAction { command, uid: 0 } if command.contains("compared with my watch"));
-        assert!(events.iter().any(told), "{events:?}");
+        let is_reported = |e: &mdfm_shared::telemetry::Event| matches!(&e.kind, EventKind::LocalAction { command, uid: 0 } if command.contains("compared with my watch"));
+        assert!(events.iter().any(is_reported), "{events:?}");
         drop(gateway);
         std::fs::remove_dir_all(dir).expect("removes");
     }

@@ -164,7 +164,7 @@ impl Installer {
             // Without a plan there is nothing that the device could be ordered to return to.
             return journal.plan.is_none()
                 && journal.confirmed.is_none()
-                && self.call_for_hands(report, manifest, deployment, step);
+                && self.alarm_for_unknown_trial(report, manifest, deployment, step);
         }
         let answer = Answered { at: now.mono, deployment, running: report.running.sha256 };
         let is_given = |a: &Answered| {
@@ -186,7 +186,13 @@ impl Installer {
     }
 
     /// The device runs something on trial that this gateway did not begin, and that is called back.
-    fn call_for_hands(&mut self, report: Report, manifest: Digest, deployment: DeploymentId, step: &mut Step) -> bool {
+    fn alarm_for_unknown_trial(
+        &mut self,
+        report: Report,
+        manifest: Digest,
+        deployment: DeploymentId,
+        step: &mut Step,
+    ) -> bool {
         let firmware = report.running;
         let image = Image {
             firmware: firmware.clone(),

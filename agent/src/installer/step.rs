@@ -31,7 +31,7 @@ const CONTRADICTIONS_MAX: u32 = 20;
 const STRAYS_AT_ONCE: u32 = 3;
 const STRAY_PAUSE_MS: u64 = 240_000;
 /// Another machine was the gateway when the trial began.
-pub(super) const UNKNOWN_FALLBACK: &str = "needs hands: this gateway does not know what the device ran before; switch it off and on until it returns \
+pub(super) const UNKNOWN_FALLBACK: &str = "needs manual intervention: this gateway does not know what the device ran before; switch it off and on until it returns \
                                 to its other slot by itself";
 /// Numbers of orders that a device claims to have seen are followed up to this one, so that there are always higher ones.
 const ORDER_SEEN_MAX: u64 = 1 << 52;

@@ -42,7 +42,7 @@ fn fld_8_a_new_machine_watches_the_trial_that_it_finds() {
 }
 
 #[test]
-fn fld_8_a_trial_of_another_machine_that_fails_needs_hands() {
+fn fld_8_a_failed_trial_of_another_machine_needs_intervention() {
     let mut bench = Bench::version_2(Flaw::None).into_trial();
     bench.replace();
     bench.live(1_000);
@@ -66,7 +66,7 @@ fn fld_8_a_trial_of_another_machine_that_fails_needs_hands() {
 }
 
 #[test]
-fn fld_8_a_trial_that_was_called_back_meanwhile_needs_hands() {
+fn fld_8_a_trial_called_back_meanwhile_needs_intervention() {
     let mut bench = Bench::on_trial(Flaw::None);
     bench.live(1_000);
     bench.wish = wish_rollback(2);

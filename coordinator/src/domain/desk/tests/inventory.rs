@@ -134,7 +134,7 @@ fn fld_4_what_was_flashed_by_hand_is_not_overwritten() {
 }
 
 #[test]
-fn fld_8_who_still_runs_what_is_called_back_needs_hands() {
+fn fld_8_who_still_runs_what_is_called_back_needs_intervention() {
     let mut office = Office::new();
     let state = |office: &Office, d| office.deployment("D-1").devices[&device(1, d)].state;
     office.deploy("D-1", &all(22, "")).expect("approved");
