@@ -1,7 +1,8 @@
 //! Trusted time: the wall clock, held to what this gateway has seen before (DESIGN §10.4, decision 0027).
 //!
 //! Two high-water marks are kept. The *proved* mark is a lower bound of the true time: signed times that were verified, plus what
-//! the monotonic clock counted since. It never falls. The *clock* mark is the gateway's own clock at its last commit; a wrong clock
+//! the monotonic clock counted since, at most 30 days between two commits. Only root on the gateway lowers it
+//! ([`TrustedTime::reset`], reported to the vendor). The *clock* mark is the gateway's own clock at its last commit; a wrong clock
 //! may have raised it, so it yields to a newly signed time that agrees with the wall clock, down to the proved mark and no further.
 
 use mdfm_shared::limits::{CLOCK_LEAD_MAX_MS, CLOCK_TOLERANCE_MS};

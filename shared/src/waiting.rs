@@ -94,7 +94,7 @@ codes! {
     Devices "devices" false "devices of the phase are not done",
         "nobody: the devices end it", "enough devices of the phase settle; those that wait are named";
     Approvals "approvals" true "approvals of the release no longer count",
-        "Clinical, QA, Regulatory", "sign them again: mdfmctl firmware approve RELEASE --role ROLE --reason …";
+        "Clinical, QA, Regulatory", "sign them again: mdfmctl approve RELEASE --role ROLE --reason …";
     TrustNotFresh "trust-not-fresh" true "a trust document has expired or is missing",
         "registrar, Regulatory", "mdfmctl trust show names the document and the command";
     RollbackOrder "rollback-order" true "the device goes back by a rollback order alone",

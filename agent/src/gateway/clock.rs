@@ -28,7 +28,7 @@ impl<S: Store> Gateway<S> {
             return Ok(Err("the clock agrees with what this gateway has seen; nothing was changed".into()));
         }
         let was = self.time.reset(now);
-        let command = format!("accept-clock ({reason}): the time that was seen goes from {was} to {}", now.utc);
+        let command = format!("accept-clock: the time that was seen goes from {was} to {}; reason: {reason}", now.utc);
         let write = self.time.commit(now);
         self.record(now, None, [EventKind::LocalAction { command, uid }], vec![write])?;
         let data = json!({ "before": was.to_string(), "now": now.utc.to_string() });

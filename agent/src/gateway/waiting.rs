@@ -232,7 +232,7 @@ impl<S: Store> Gateway<S> {
         let counted = came.utc.plus_ms(now.mono.since_ms(came.mono));
         let hours = came.utc.since_ms(directive.issued_at) / HOUR_MS;
         let signed = directive.issued_at;
-        if came.utc > old_at {
+        if came.utc > old_at && now.utc > old_at {
             return Some(format!(
                 "the coordinator's newest directive was signed at {signed}, and arrived {hours} hours later by this clock"
             ));
@@ -249,7 +249,11 @@ impl<S: Store> Gateway<S> {
 
     /// A directive came, new or known.
     pub(super) fn note_arrival(&mut self, now: Now) {
-        self.troubles.directive_came = self.trust.directive().map(|directive| (directive.serial, now));
+        let serial = self.trust.directive().map(|directive| directive.serial);
+        // One that is delivered again says nothing of the clock.
+        if self.troubles.directive_came.map(|(came, _)| came) != serial {
+            self.troubles.directive_came = serial.map(|serial| (serial, now));
+        }
     }
 
     /// The evidence of a release was accepted, or refused and why.

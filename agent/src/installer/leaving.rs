@@ -94,4 +94,11 @@ impl Installer {
         }
         true
     }
+
+    pub(super) fn came_back(&mut self, plan: Plan, step: &mut Step) {
+        self.journal.confirmed = Some(plan.fallback.clone());
+        self.journal.plan = Some(plan);
+        let detail = format!("last good firmware running, measured; left because: {}", self.journal.detail);
+        self.enter(Phase::RolledBack, detail, step);
+    }
 }

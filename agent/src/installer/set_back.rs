@@ -47,13 +47,26 @@ impl Installer {
         self.adopted_at = Some(now.mono);
         self.journal.confirmed = Some(report.running.clone());
         self.journal.fallback_manifest = None;
-        if let Some(plan) = &mut self.journal.plan {
+        // A plan that was refused names what the device ran; that must not be taken for the release later.
+        let was_refused =
+            self.journal.phase == Phase::Failed && self.journal.plan.as_ref().is_some_and(|p| !p.knows_fallback());
+        if was_refused && let Some(Plan { manifest, deployment, .. }) = self.journal.plan.take() {
+            let reason = self.journal.detail.clone();
+            self.journal.refused = Some(RefusedRelease { manifest, deployment, reason });
+        } else if let Some(plan) = &mut self.journal.plan {
             plan.fallback = report.running.clone();
         }
         // It does not run what was confirmed before, either, and that deployment must not bring it again over what somebody gave it.
         if let Some(kept) = self.journal.kept.take() {
             let Plan { manifest, deployment, .. } = kept.plan;
-            self.journal.refused = Some(RefusedRelease { manifest, deployment, reason: detail.clone() });
+            step.events.push(EventKind::StateChanged {
+                state: InstallState::Idle,
+                manifest,
+                deployment: deployment.clone(),
+                running: None,
+                detail: detail.clone(),
+            });
+            self.journal.refused.get_or_insert(RefusedRelease { manifest, deployment, reason: detail.clone() });
         }
         step.dirty = true;
         let is_release = |p: &Plan| p.image.firmware.sha256 == report.running.sha256;
@@ -204,6 +217,19 @@ impl Installer {
         let health = HealthPolicy { probation_ms: 0, error_budget: 0, silence_limit_ms: u64::MAX };
         self.journal_mut().plan = Some(Plan { manifest, deployment, image, health, fallback: firmware });
         self.enter(Phase::RollbackFailed, UNKNOWN_FALLBACK.into(), step);
+        true
+    }
+
+    /// Where the device had to go back to was not known, and no order was given: it runs something permanently again.
+    pub(super) fn settled_without_order(&mut self, plan: Plan, step: &mut Step) -> bool {
+        let Some(report) = self.newest_report().filter(|r| r.confirmed) else { return false };
+        if report.running.sha256 == plan.image.firmware.sha256 {
+            // An order of before made it permanent. Switching it off and on does not help any more; a newer release does.
+            self.journal_mut().confirmed = Some(report.running);
+            self.enter(Phase::Failed, "it kept the release permanently; install a newer one".into(), step);
+        } else {
+            self.came_back(Plan { fallback: report.running, ..plan }, step);
+        }
         true
     }
 

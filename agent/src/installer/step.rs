@@ -931,19 +931,15 @@ impl Installer {
     /// The device answers the order to go back, and runs the last good firmware permanently: back.
     fn returned_late(&mut self, step: &mut Step) -> bool {
         let Some(plan) = self.journal.plan.clone() else { return false };
-        // Where it had to go was not known, and no order was given: whatever else it keeps is what it ran before.
-        let is_back = |r: &Report| r.confirmed && (r.running.sha256 == plan.fallback.sha256) == plan.knows_fallback();
-        let report = if plan.knows_fallback() { self.answer().cloned() } else { self.newest_report() };
-        let Some(report) = report.filter(is_back) else { return false };
-        self.came_back(Plan { fallback: report.running, ..plan }, step);
+        if !plan.knows_fallback() {
+            return self.settled_without_order(plan, step);
+        }
+        let Some(report) = self.answer() else { return false };
+        if report.running.sha256 != plan.fallback.sha256 || !report.confirmed {
+            return false;
+        }
+        self.came_back(plan, step);
         true
-    }
-
-    fn came_back(&mut self, plan: Plan, step: &mut Step) {
-        self.journal.confirmed = Some(plan.fallback.clone());
-        self.journal.plan = Some(plan);
-        let detail = format!("last good firmware running, measured; left because: {}", self.journal.detail);
-        self.enter(Phase::RolledBack, detail, step);
     }
 }
 

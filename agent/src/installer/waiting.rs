@@ -58,6 +58,8 @@ impl Installer {
                 match &self.journal.phase {
                     // Done, by this deployment or an earlier one.
                     Phase::Confirmed | Phase::RolledBack if plan.is_some() => None,
+                    // Somebody gave the device other firmware by hand, and the same deployment does not fight with people.
+                    Phase::Idle if is_plan => Some(Waiting::new(WaitCode::ReleaseRefused, &*self.journal.detail)),
                     Phase::Failed if is_plan => Some(Waiting::of_failure(&self.journal.detail)),
                     _ if refused.is_some() => refused.map(|r| Waiting::of_failure(&r.reason)),
                     _ => (!attached).then(not_connected),
@@ -100,7 +102,7 @@ fn window_closed(windows: &[Window], now: UtcMillis, need_ms: u64) -> Waiting {
     let detail = match (next, is_open) {
         (Some(next), false) => format!("the next one opens at {}", next.opens_at),
         (Some(next), true) => format!("{too_short}; the next one opens at {}", next.opens_at),
-        (None, false) => "none opens while the directive holds".to_owned(),
+        (None, false) => "no further window opens before the directive expires".to_owned(),
         (None, true) => too_short,
     };
     Waiting::new(WaitCode::Window, detail).until(next.map(|w| w.opens_at))

@@ -133,10 +133,15 @@ impl Http {
 /// What the coordinator says of a refusal, cut short; empty if it says nothing.
 async fn said(mut answer: reqwest::Response) -> String {
     let mut body = Vec::new();
-    while body.len() < REFUSAL_BYTES_MAX {
-        let Ok(Ok(Some(piece))) = timeout(PIECE_TIMEOUT, answer.chunk()).await else { break };
-        body.extend_from_slice(&piece);
-    }
+    let read = async {
+        while body.len() < REFUSAL_BYTES_MAX
+            && let Ok(Some(piece)) = answer.chunk().await
+        {
+            body.extend_from_slice(&piece);
+        }
+    };
+    // One bound for all of it: the image is asked for again only after this. What came by then is used.
+    drop(timeout(PIECE_TIMEOUT, read).await);
     let detail =
         serde_json::from_slice::<serde_json::Value>(&body).ok().and_then(|v| Some(v["detail"].as_str()?.to_owned()));
     detail.map_or_else(String::new, |detail| format!(": {detail}"))

@@ -98,7 +98,8 @@ impl NewerTopics {
         if generation.refusals < REFUSALS_MAX {
             return None;
         }
-        let pause = if generation.is_known { GRANTED_PAUSE } else { REFUSED_PAUSE };
+        // Once soon; refused again, it is another coordinator now.
+        let pause = if std::mem::take(&mut generation.is_known) { GRANTED_PAUSE } else { REFUSED_PAUSE };
         (generation.refusals, generation.ask_after) = (0, Some(now + pause));
         Some(place)
     }
@@ -384,6 +385,14 @@ mod tests {
         assert_eq!(connect(&mut newer, start, QUESTIONS), QUESTIONS);
         assert_eq!(newer.ask_again_at(), Some(start + GRANTED_PAUSE), "soon, or nothing is acknowledged any more");
         assert_eq!(connect(&mut newer, start + GRANTED_PAUSE, GENERATIONS), GENERATIONS);
+        // Refused again, it is another one now.
+        let later = start + GRANTED_PAUSE;
+        for _ in 0..REFUSALS_MAX {
+            connect(&mut newer, later, QUESTIONS);
+            newer.ended(later);
+        }
+        assert_eq!(connect(&mut newer, later, QUESTIONS), QUESTIONS);
+        assert_eq!(newer.ask_again_at(), Some(later + REFUSED_PAUSE));
         // A coordinator that never knew them.
         let mut newer = NewerTopics::default();
         leave_out(&mut newer);

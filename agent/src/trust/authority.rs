@@ -6,6 +6,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::{CLOCK_TOLERANCE_MS, COSIGNATURE_AGE_MAX_MS, ROLLBACK_ORDERS_MAX};
 use mdfm_shared::sign::Signed;
+use mdfm_shared::text;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{RollbackOrderEvidence, VerifiedOrder, Withdrawals};
 use mdfm_shared::wire;
@@ -74,10 +75,12 @@ impl Expiry {
     pub(crate) fn warning(&self, now: UtcMillis) -> Option<String> {
         let (name, version, at) = (self.name, self.version, self.expires_at);
         let left_ms = at.since_ms(now);
-        let days = left_ms / DAY_MS;
-        (self.stage > 0 && left_ms > 0).then(|| {
-            format!("the {name} version {version} expires at {at}, in {days} days; a newer one has not arrived")
-        })
+        let left = match left_ms / DAY_MS {
+            0 => "less than a day".to_owned(),
+            days => text::count(days, "day"),
+        };
+        (self.stage > 0 && left_ms > 0)
+            .then(|| format!("the {name} version {version} expires at {at}, in {left}; a newer one has not arrived"))
     }
 }
 

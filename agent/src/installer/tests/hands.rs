@@ -32,6 +32,31 @@ fn fld_4_firmware_flashed_by_hand_is_adopted_and_kept() {
 }
 
 #[test]
+fn fld_4_a_refused_release_is_never_taken_for_installed() {
+    for set_back in [false, true] {
+        let mut bench = Bench::new(Flaw::None);
+        bench.report();
+        let refused = Target { withdrawn: Some("alarm limits lost".into()), ..target(2) };
+        bench.wish(Some(Wish::Install(refused)));
+        bench.live(5_000);
+        assert_eq!(bench.state(), InstallState::Failed);
+        bench.device.permanent = firmware(7);
+        bench.live(5_000);
+        // What it ran when the release was refused comes back.
+        bench.pass(if set_back { 60_000 } else { 3_600_000 });
+        bench.device.permanent = firmware(1);
+        bench.live(5_000);
+        if set_back {
+            bench.input(Input::SetBack);
+            bench.live(5_000);
+        }
+        assert_ne!(bench.state(), InstallState::Confirmed, "{}", bench.disk.detail);
+        let confirmed = |e: &EventKind| matches!(e, EventKind::StateChanged { state: InstallState::Confirmed, .. });
+        assert!(!bench.events.iter().any(confirmed), "nothing was installed");
+    }
+}
+
+#[test]
 fn fld_4_a_device_that_changes_each_second_is_adopted_rarely() {
     let mut bench = confirmed_for(0);
     bench.events.clear();
