@@ -19,7 +19,7 @@ use super::request::{Json, Origin, document, id};
 use super::{Api, Problem};
 use crate::clock;
 use crate::domain::access::Permission;
-use crate::domain::expiry::{self, ExpiryKind};
+use crate::domain::expiry::{self, Expiry, ExpiryKind};
 use crate::domain::{Command, Refusal, State as Domain, authority};
 
 #[derive(Serialize, ToSchema)]
@@ -134,11 +134,12 @@ pub(crate) struct NewRoster {
 /// Shows the trust documents.
 #[utoipa::path(get, path = "/api/v1/trust", responses((status = 200, body = TrustView)))]
 pub(super) async fn show(State(api): State<Api>, origin: Origin) -> Result<axum::Json<TrustView>, Problem> {
-    origin.need(&api, Permission::Read, "trust.show", "trust").await?;
-    Ok(axum::Json(view(&api)))
+    let caller = origin.need(&api, Permission::Read, "trust.show", "trust").await?;
+    Ok(axum::Json(view(&api, &caller.actor.id)))
 }
 
-fn view(api: &Api) -> TrustView {
+/// `who` asks: staff of a hospital see what ends for everybody, and in their own hospital.
+fn view(api: &Api, who: &str) -> TrustView {
     let (state, log, now) = (&*api.runner.state(), &api.runner.log, clock::now());
     let freshness = state.roster.as_ref().and_then(|r| r.freshness);
     let entries = state.roster.iter().flat_map(|r| &r.entries);
@@ -157,9 +158,15 @@ fn view(api: &Api) -> TrustView {
     let warnings = warnings.map(|s| s.words(now));
     let near = expiry::near(state, &api.runner.presence(), now);
     let is_named = |kind| matches!(kind, ExpiryKind::Roster | ExpiryKind::Withdrawals);
-    let others = near.iter().filter(|(expiry, _)| !is_named(expiry.kind)).map(|(expiry, _)| expiry.words(now));
-    let expiries = expiry::all(state, &api.runner.presence(), now);
-    let own = expiries.iter().find(|e| e.kind == ExpiryKind::ServerCertificate);
+    let hospital = state.hospital_of_user(who);
+    let is_of_all = |kind| matches!(kind, ExpiryKind::Root | ExpiryKind::ServerCertificate | ExpiryKind::Authority);
+    let sees = |expiry: &Expiry| {
+        hospital.is_none_or(|own| is_of_all(expiry.kind) || state.site_of(&expiry.object).as_ref() == Some(own))
+    };
+    let others = near.iter().filter(|(expiry, _)| !is_named(expiry.kind) && sees(expiry));
+    let others = others.map(|(expiry, _)| expiry.words(now));
+    let is_own = |e: &&Expiry| e.kind == ExpiryKind::ServerCertificate;
+    let own_ends_at = api.runner.presence().certificates.iter().find(is_own).map(|e| e.expires_at.to_string());
     TrustView {
         root_version: state.trusted_root().map_or(0, |r| r.version),
         first_root_digest: state.first_root_digest.map(|d| d.to_string()),
@@ -179,7 +186,7 @@ fn view(api: &Api) -> TrustView {
         unsigned: authority::unsigned(state).map(|(id, _)| id.to_string()).collect(),
         cosigned_at: cosigned_at(state, log).map(|at| at.to_string()),
         warnings: warnings.chain(others).collect(),
-        server_certificate_expires_at: own.map(|e| e.expires_at.to_string()),
+        server_certificate_expires_at: own_ends_at,
         not_fresh: authority::need_fresh(state, now).err().map(|refusal| refusal.detail),
     }
 }
@@ -234,7 +241,7 @@ pub(super) async fn add_withdrawals(
         Err(refusal) => return Err(origin.deny(&api, caller.actor, ACTION, "trust/withdrawals", refusal).await),
     };
     origin.submit(&api, &caller, Command::AddWithdrawals { withdrawals }).await?;
-    Ok((StatusCode::CREATED, axum::Json(view(&api))))
+    Ok((StatusCode::CREATED, axum::Json(view(&api, &caller.actor.id))))
 }
 
 /// What somebody withdraws with the key that the coordinator keeps for them, and both of their factors.
@@ -270,7 +277,7 @@ pub(super) async fn sign_withdrawals(
     let next = next_withdrawals(&api.runner.state(), clock::now(), lifetime_ms, firmware.as_ref(), &signing.reason)?;
     let withdrawals = Signed::sign(&next, &[&signer.key]).map_err(|e| Refusal::document("withdrawals-refused", e))?;
     origin.submit(&api, &signer.caller, Command::AddWithdrawals { withdrawals }).await?;
-    Ok((StatusCode::CREATED, axum::Json(view(&api))))
+    Ok((StatusCode::CREATED, axum::Json(view(&api, &signer.caller.actor.id))))
 }
 
 /// The withdrawals that follow the ones held, with one release more if there is one to add.

@@ -204,9 +204,9 @@ pub(crate) fn has_to_leave(state: &State, order: &RollbackOrder, device: &Device
 }
 
 fn runs_or_installs(releases: &[Digest], images: &BTreeSet<Digest>, device: &Device) -> bool {
-    let is_settled = device.install.as_ref().is_none_or(|install| install.state.is_settled());
+    let installs = device.install.as_ref().is_some_and(|i| releases.contains(&i.manifest) && !i.state.is_settled());
     let has_left = device.running_sha256.is_some_and(|running| !images.contains(&running));
-    releases.is_empty() || !is_settled || !has_left
+    releases.is_empty() || installs || !has_left
 }
 
 fn check_times(code: &'static str, issued_at: UtcMillis, expires_at: UtcMillis, now: UtcMillis) -> Result<(), Refusal> {

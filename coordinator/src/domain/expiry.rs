@@ -202,6 +202,10 @@ pub(super) fn warn(state: &State, presence: &Presence, now: UtcMillis) -> Vec<Pr
         if matches!(expiry.kind, ExpiryKind::Roster | ExpiryKind::Withdrawals) {
             continue;
         }
+        // So long after its end a warning is not remembered any more.
+        if now.since_ms(expiry.expires_at) >= REMEMBERED_MS {
+            continue;
+        }
         let key = expiry.key();
         let last = state.expiries_warned.get(&key);
         if last.is_some_and(|last| last.expires_at == expiry.expires_at && last.days <= days) {

@@ -308,7 +308,8 @@ pub(super) fn open(
             .push(Proposal::new("firmware.withdraw", format!("firmware/{firmware}"), event).because(because.clone()));
     }
     for (deployment, held) in state.deployments.iter().filter(|(_, d)| firmware.contains(&d.plan.firmware)) {
-        let ours = || held.moved().all(|d| state.latest_deployment(d).is_some_and(|(latest, _)| latest == deployment));
+        let is_ours = |d: &DeviceId| state.latest_deployment(d).is_some_and(|(latest, _)| latest == deployment);
+        let ours = || held.devices.keys().any(is_ours) && held.moved().all(is_ours);
         let change = match (&held.status, action) {
             (Status::Running | Status::Paused { .. }, RecallAction::RollBack) => {
                 Change::RollbackStarted { reason: because.clone() }

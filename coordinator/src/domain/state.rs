@@ -367,6 +367,8 @@ impl State {
                 held.token = None;
                 held.credentials = None;
                 let of = held.hospital.clone();
+                // What it said of devices that another gateway serves from now on is nobody's word any more.
+                self.forget_waits(&gateway);
                 if let Some(gateways) = self.hospital_gateways.get_mut(&of) {
                     gateways.remove(&gateway);
                 }

@@ -88,6 +88,8 @@ impl Sight<'_> {
         }
         match deployment.status {
             _ if has_confirmed => None,
+            // A pause does not end what is wrong with the device itself.
+            _ if progress.state == Some(InstallState::RollbackFailed) => Some(manual_intervention(device)),
             Status::Paused { .. } => {
                 let paused = deployment.paused.as_ref().map(|p| p.at);
                 Some(Waiting::new(WaitCode::Decision, "").since(paused))
@@ -230,8 +232,10 @@ impl Sight<'_> {
         let lost = firmware::approvals_stand(self.state, &deployment.plan.firmware).err().map(|refusal| refusal.detail);
         let failed = deployment.sum(|t| t.failed + t.contained_failed);
         let is_contained = !deployment.contained.is_empty();
+        // Whose approval it was is for the vendor's people.
+        let said = lost.as_deref().map(|lost| if own.is_none() { lost } else { "approvals no longer count" });
         let how = vec![
-            first_way(id, &deployment.plan.firmware, lost.as_deref(), is_contained, failed > 0),
+            first_way(id, &deployment.plan.firmware, said, is_contained, failed > 0),
             format!("mdfmctl rollback {id} --reason ... (Operator, Clinical, Regulatory): rolls back everything"),
             format!("mdfmctl abort {id} --reason ... (Operator, Clinical, Regulatory): leaves what is done"),
         ];

@@ -165,8 +165,8 @@ impl<T> Connections<T> {
     }
 
     /// Admits a stranger. Returns its place, and what closes another stranger if there are too many. Where one site holds more than its share, that is one
-    /// of its own, whatever they ask for; otherwise one that has come least far, of the site with the most of those. A connection that shows nothing
-    /// keeps nobody out, and whoever opens many closes their own.
+    /// of its own, whatever they ask for; otherwise one that has come least far, of the site with the most of those. A site within its
+    /// share is kept out by no connection that shows nothing, and whoever opens many closes their own.
     ///
     /// # Errors
     /// Its network has too many connections, or makes them too fast.

@@ -63,6 +63,10 @@ fn cli_14_consent_windows_and_pauses_have_their_codes() {
     let own: HospitalId = id("H-1");
     let waits = office.sight().of_deployment(&id("D-1"), office.deployment("D-1"), Some(&own));
     assert_eq!(waits[0].waiting.text(), "the deployment is paused");
+    // A pause hides no device that needs a hand.
+    office.report(2, 2, "D-1", InstallState::RollbackFailed, None);
+    assert_eq!(office.code(2, 2).as_deref(), Some("manual-intervention"));
+    office.report(2, 2, "D-1", InstallState::Staged, None);
     office.give("operator", Command::Resume { deployment: id("D-1"), reason: "answered".into() });
     assert_eq!(office.codes("D-1", None), ["devices"]);
 }
