@@ -156,6 +156,7 @@ impl Evidence {
         if let Some(expected) = log.filter(|key| **key != own_key) {
             return Err(EvidenceError::OtherLog { found: own_key.to_vkey(), expected: expected.to_vkey() });
         }
+        self.check_order()?;
         let own = WitnessPolicy::new(self.witness_keys.iter().map(String::as_str), self.witness_threshold)?;
         let policy = witnesses.unwrap_or(&own);
         let checkpoint = policy.open(self.checkpoint.as_bytes(), &own_key)?;
@@ -194,6 +195,17 @@ impl Evidence {
             first_at: signers.times.first().cloned(),
             last_at: signers.times.pop(),
         })
+    }
+
+    /// The records stand in the log's order, each once: their span of time is that of the first and the last.
+    fn check_order(&self) -> Result<(), EvidenceError> {
+        match self.records.windows(2).find(|pair| pair[0].index >= pair[1].index) {
+            Some(pair) => {
+                let cause = "it does not stand behind the one before it".to_owned();
+                Err(EvidenceError::Record { index: pair[1].index, cause })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Every trust root, walked to from the first.

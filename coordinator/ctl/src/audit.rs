@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
 use futures_util::StreamExt;
 use mdfm_audit::{Evidence, Field, Order, Query, Verified, verify_copy};
@@ -521,7 +521,16 @@ async fn evidence(
     Ok(())
 }
 
+/// A copy is never written over another: if the line broke, the old checkpoint would stand beside half a log.
+fn check_no_copy(dir: &Path) -> anyhow::Result<()> {
+    let is_there = |name: &str| dir.join(name).symlink_metadata().is_ok();
+    let has_copy = is_there("checkpoint") || is_there("tile") || is_there(&format!("{:020}.log", 0));
+    ensure!(!has_copy, "{} holds a copy, or a part of one, already; name another directory", dir.display());
+    Ok(())
+}
+
 async fn export_tiles(out: &Output, client: &Client, dir: &Path) -> anyhow::Result<()> {
+    check_no_copy(dir)?;
     let bytes = async |path: String| -> anyhow::Result<Vec<u8>> {
         let request = client.request(Method::GET, &format!("/api/v1/compliance/log/{path}"));
         Ok(checked(request.send().await?).await?.bytes().await?.to_vec())
@@ -546,6 +555,7 @@ async fn export_tiles(out: &Output, client: &Client, dir: &Path) -> anyhow::Resu
 }
 
 async fn export(out: &Output, client: &Client, dir: &Path) -> anyhow::Result<()> {
+    check_no_copy(dir)?;
     std::fs::create_dir_all(dir)?;
     // The checkpoint first: the log may grow meanwhile, never shrink, so the entries that follow always reach its size.
     let request = client.request(Method::GET, "/api/v1/compliance/log/checkpoint");

@@ -1,6 +1,7 @@
 //! HTTP to the coordinator, and the session file.
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,7 +153,7 @@ pub(crate) struct Which {
     sort: Option<String>,
     /// Largest number of rows; every row if absent.
     #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    limit: Option<NonZeroUsize>,
 }
 
 impl Which {
@@ -170,11 +171,11 @@ impl Which {
     }
     /// Cuts rows to the limit.
     pub(crate) fn cut(&self, rows: &mut Vec<Value>) {
-        rows.truncate(self.limit.unwrap_or(usize::MAX));
+        rows.truncate(self.limit.map_or(usize::MAX, NonZeroUsize::get));
     }
     /// The first address of the list at `path`.
     fn first(&self, path: &str) -> String {
-        let mut address = format!("{path}?limit={}", self.limit.map_or(PAGE_MAX, |limit| limit.clamp(1, PAGE_MAX)));
+        let mut address = format!("{path}?limit={}", self.limit.map_or(PAGE_MAX, |limit| limit.get().min(PAGE_MAX)));
         for (name, value) in [("filter", &self.filter), ("sort", &self.sort)] {
             if let Some(value) = value {
                 address.push_str(&format!("&{name}={}", encode(value)));
@@ -280,8 +281,7 @@ impl Client {
     }
     /// The items of a list that are asked for, however many answers it takes.
     pub(crate) async fn list_of(&self, path: &str, which: &Which) -> anyhow::Result<Value> {
-        let limit = which.limit.unwrap_or(usize::MAX);
-        ensure!(limit > 0, "--limit must be at least 1");
+        let limit = which.limit.map_or(usize::MAX, NonZeroUsize::get);
         let mut items = Vec::new();
         let mut next = Some(which.first(path));
         while let Some(path) = next.filter(|_| items.len() < limit) {

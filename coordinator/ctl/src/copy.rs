@@ -7,6 +7,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use mdfm_audit::{EVIDENCE_BYTES_MAX, Evidence, Matcher, Order, Query, read_copy};
 use mdfm_service::output::note;
+use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::{NoteKey, WitnessPolicy};
 use serde_json::{Map, Value, json};
 
@@ -65,8 +66,8 @@ impl Keys {
 /// Whether a copy is read in place of the coordinator, and by which keys it is verified.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Offline {
-    /// Read this copy in place of the coordinator, offline: an exported log, the `log` directory of a backup, static tiles, or an
-    /// evidence file. It is verified first, by `--key`.
+    /// Read this copy in place of the coordinator, offline: an exported log, the `log` directory of a backup, static tiles, or, except
+    /// for the past of an object, an evidence file. It is verified first, by `--key`.
     #[arg(long, value_name = "DIR|FILE")]
     copy: Option<PathBuf>,
     #[command(flatten)]
@@ -164,15 +165,20 @@ impl Copy {
     /// An object as the records up to a time show it, as the API answers: the last record that shows it, and of a device what gateways
     /// reported of it beside.
     pub(crate) fn state(&self, object: &Object, at_ms: u64) -> anyhow::Result<Value> {
+        ensure!(
+            self.path.is_dir(),
+            "the past of an object needs the whole log: {} is evidence, which holds chosen records alone",
+            self.path.display()
+        );
         let device = (object.kind() == "device").then(|| object.id());
         let (name, mut size, mut state) = (object.name(), 0, Value::Null);
-        let mut reported = Map::new();
+        let (mut reported, mut last_ms) = (Map::new(), 0);
         self.each(|index, bytes| {
-            let Some(record) =
-                records::indexed(index, bytes).filter(|r| r["atMs"].as_u64().is_some_and(|ms| ms <= at_ms))
-            else {
+            let Some(record) = records::indexed(index, bytes) else { return };
+            last_ms = record["atMs"].as_u64().unwrap_or(last_ms);
+            if last_ms > at_ms {
                 return;
-            };
+            }
             size = index + 1;
             if record["outcome"] != "accepted" {
                 return;
@@ -184,6 +190,9 @@ impl Copy {
                 records::reported_by(&record, device, &mut reported);
             }
         })?;
+        if last_ms < at_ms {
+            note(format_args!("the copy ends at {}; what came after that is not in it", UtcMillis(last_ms)));
+        }
         if !reported.is_empty() && state.is_object() {
             state["reported"] = Value::Object(reported);
         }

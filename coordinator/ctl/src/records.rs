@@ -2,7 +2,8 @@
 
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::record::{AuditRecord, decode_document};
-use mdfm_shared::telemetry::{Event, EventKind, InstallState, Severity, TelemetryBatch};
+use mdfm_shared::telemetry::{Event, EventKind, InstallState, REFUSED_WAITING, Severity, TelemetryBatch};
+use mdfm_shared::waiting::Waiting;
 use serde_json::{Value, json};
 
 use crate::output::{Column, Output, text};
@@ -76,6 +77,10 @@ fn words(kind: &EventKind) -> (String, String) {
             };
             (format!("device reports {how} {code}"), message.clone())
         }
+        EventKind::Refused { what, reason } if what == REFUSED_WAITING => match Waiting::from_event_text(reason) {
+            Some(waiting) => (format!("waits for {}", waiting.code), waiting.detail),
+            None => ("waits no longer".into(), String::new()),
+        },
         EventKind::Refused { what, reason } => (format!("refused: {what}"), reason.clone()),
         EventKind::LocalAction { command, uid } => {
             (format!("on site: {command}"), format!("by user {uid} of the gateway"))
@@ -208,10 +213,19 @@ pub(crate) fn indexed(index: u64, bytes: &[u8]) -> Option<Value> {
     Some(record)
 }
 
-/// What the batch in a record says about a device: the state of its installation, firmware and observation, the newest last.
+/// What the batch in a record says about a device, by its gateway: the state of the installation, firmware and observation, the newest last.
 pub(crate) fn reported_by(record: &Value, device: &str, reported: &mut serde_json::Map<String, Value>) {
     let Some(batch) = batch(record) else { return };
-    for event in batch.events.iter().filter(|event| event.device.as_ref().is_some_and(|d| d.as_str() == device)) {
+    let mut of_device =
+        batch.events.iter().filter(|event| event.device.as_ref().is_some_and(|d| d.as_str() == device)).peekable();
+    if of_device.peek().is_none() {
+        return;
+    }
+    // Any gateway may say anything of any device: whose word it is stands with it.
+    let Some(reported) = reported.entry(batch.gateway.to_string()).or_insert_with(|| json!({})).as_object_mut() else {
+        return;
+    };
+    for event in of_device {
         match &event.kind {
             EventKind::DeviceAdopted { firmware, .. } => {
                 reported.insert("running".into(), json!(firmware));
@@ -362,10 +376,13 @@ mod tests {
         let mut reported = serde_json::Map::new();
         reported_by(&committed(7), "D-1", &mut reported);
         assert_eq!(
-            (&reported["installState"], &reported["running"]["version"]),
+            (&reported["GW-1"]["installState"], &reported["GW-1"]["running"]["version"]),
             (&json!("confirmed"), &json!("2.2.0"))
         );
-        assert_eq!((&reported["entry"], &reported["at"]), (&json!(7), &json!("1970-01-01T00:00:04.000Z")));
+        assert_eq!(
+            (&reported["GW-1"]["entry"], &reported["GW-1"]["at"]),
+            (&json!(7), &json!("1970-01-01T00:00:04.000Z"))
+        );
         let mut none = serde_json::Map::new();
         reported_by(&committed(7), "D-9", &mut none);
         assert!(none.is_empty());

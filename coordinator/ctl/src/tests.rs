@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::{ArgAction, Command, CommandFactory, FromArgMatches};
 use mdfm_shared::text::is_unsafe;
+use mdfm_shared::waiting::WaitCode;
 
 use crate::help::tests::{example, leaves, shell_words};
 use crate::{Action, Arguments, audit, carry_out, client, exit_code, firmware, refusal};
@@ -189,4 +190,21 @@ fn cli_16_each_end_of_a_followed_deployment_has_its_status() {
     use crate::deployments::Ended;
     let statuses = [Ended::RolledBack, Ended::Aborted, Ended::Superseded].map(|ended| exit_code(&ended.into()));
     assert_eq!(statuses, [10, 11, 12]);
+}
+
+#[test]
+fn cli_14_every_named_command_exists() {
+    let paths: Vec<String> = leaves().into_iter().map(|(path, _)| path.join(" ")).collect();
+    let page = include_str!("../../../docs/troubleshooting.md");
+    let texts: Vec<&str> = WaitCode::ALL.iter().map(WaitCode::how).chain([page]).collect();
+    let mut named = 0;
+    for rest in texts.iter().flat_map(|text| text.split("mdfmctl ").skip(1)) {
+        let is_word = |c: char| c.is_ascii_lowercase() || c == '-' || c == ' ';
+        let words = rest.split(|c| !is_word(c)).next().unwrap_or_default();
+        // Whatever is behind the command's own words is an argument.
+        let is_named = |path: &String| words == path || words.starts_with(&format!("{path} "));
+        assert!(paths.iter().any(is_named), "mdfmctl {words}");
+        named += 1;
+    }
+    assert!(named > 20, "{named}");
 }

@@ -36,10 +36,10 @@ fn cli_15_a_session_goes_to_its_own_coordinator_alone() {
 
 #[test]
 fn cli_26_lists_are_asked_for_as_the_api_has_it() {
-    let which = |filter: Option<&str>, sort: Option<&str>, limit| Which {
+    let which = |filter: Option<&str>, sort: Option<&str>, limit: Option<usize>| Which {
         filter: filter.map(str::to_owned),
         sort: sort.map(str::to_owned),
-        limit,
+        limit: limit.map(|n| NonZeroUsize::new(n).expect("not zero")),
     };
     for (asked, address) in [
         (which(None, None, None), "/x?limit=1000"),
