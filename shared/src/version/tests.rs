@@ -141,7 +141,6 @@ fn fld_9_the_order_is_that_of_rpm_for_its_kind() {
         ("5.5p10", "5.5p1", Ordering::Greater),
         ("10xyz", "10.1xyz", Ordering::Less),
         ("xyz10", "xyz10.1", Ordering::Less),
-        ("xyz.4", "8", Ordering::Greater),
         ("1.0~rc1", "1.0", Ordering::Less),
         ("1.0~rc1", "1.0~rc2", Ordering::Less),
         ("1.0~rc1~git123", "1.0~rc1", Ordering::Less),
@@ -154,10 +153,10 @@ fn fld_9_the_order_is_that_of_rpm_for_its_kind() {
         ("10b2", "10a1", Ordering::Greater),
         ("1.001", "1.1", Ordering::Equal),
     ] {
-        // rpm sees letters before numbers, this order (as dpkg) behind them.
-        let expected = if a == "xyz.4" { compare(a, b) } else { expected };
         assert_eq!(compare(a, b), expected, "{a} {b}");
     }
+    // Not of its kind: rpm orders a label of letters before a number, this order (as dpkg) after it.
+    assert_eq!(compare("xyz.4", "8"), Ordering::Greater);
     if !is_here("rpm") {
         eprintln!("SKIPPED: no rpm here; the order is compared with its published cases alone");
         return;
