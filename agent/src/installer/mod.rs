@@ -3,6 +3,7 @@
 //! The runner must make [`Outcome::persist`] durable, together with its events, before it can get at the effects: the type
 //! gives them out in no other way. Every effect is safe to repeat; after a restart [`Installer::resume`] asks for them again.
 
+mod accepting;
 mod faults;
 mod leaving;
 mod set_back;
