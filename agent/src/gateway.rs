@@ -625,7 +625,7 @@ impl<S: Store> Gateway<S> {
                     self.outputs.push_back(Output::StopStaging(device.clone()));
                 }
                 Effect::Send(order) => {
-                    tracing::info!(%device, ?order, "order");
+                    tracing::info!(%device, number = order.order, "order: {}", order.what);
                     self.outputs.push_back(Output::Order(device.clone(), order));
                 }
             }

@@ -6,6 +6,8 @@
 
 mod faults;
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -192,6 +194,21 @@ pub enum Order {
         /// Digest of the firmware to return to.
         sha256: Digest,
     },
+}
+
+impl fmt::Display for Order {
+    /// In words, for logs and findings.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Begin { firmware, size_bytes, .. } => {
+                write!(f, "begin to write {} ({size_bytes} bytes, {})", firmware.version, firmware.sha256)
+            }
+            Self::Finish { sha256 } => write!(f, "finish the slot of {sha256}"),
+            Self::Activate { sha256 } => write!(f, "activate {sha256}"),
+            Self::Confirm { sha256 } => write!(f, "confirm {sha256}"),
+            Self::Rollback { sha256 } => write!(f, "roll back to {sha256}"),
+        }
+    }
 }
 
 /// An order with its number. A device handles each number once: an order that was lost comes again under the same number, and

@@ -66,6 +66,26 @@ impl InstallState {
     }
 }
 
+impl fmt::Display for InstallState {
+    /// In words, as people read the state everywhere.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Idle => "idle",
+            Self::Fetching => "fetching",
+            Self::Verified => "verified",
+            Self::Staging => "staging",
+            Self::Staged => "staged",
+            Self::Activating => "activating",
+            Self::Probation => "on trial",
+            Self::Confirmed => "confirmed",
+            Self::Failed => "failed",
+            Self::RollingBack => "rolling back",
+            Self::RolledBack => "rolled back",
+            Self::RollbackFailed => "rollback failed",
+        })
+    }
+}
+
 /// How bad a device says that something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -242,7 +262,7 @@ impl fmt::Display for EventKind {
             Self::DeviceAdopted { model, hardware, firmware } => {
                 write!(f, "first seen: a {model}, hardware {hardware}, running {}", firmware.version)
             }
-            Self::StateChanged { state, detail, .. } => write!(f, "{state:?}: {detail}"),
+            Self::StateChanged { state, detail, .. } => write!(f, "{state}: {detail}"),
             Self::DeviceError { severity, code, message } => write!(f, "{severity} {code}: {message}"),
             Self::Refused { what, reason } if what == REFUSED_WAITING => match Waiting::from_event_text(reason) {
                 Some(waiting) => write!(f, "waits: {waiting}"),

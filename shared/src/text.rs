@@ -160,6 +160,19 @@ fn plural(one: &str) -> String {
     }
 }
 
+/// A duration in words: `4 min 30 s`, `72 h`, `1.5 s`, `300 ms`. Above a minute, parts of a second are left out.
+pub fn duration(ms: u64) -> String {
+    let (hours, minutes, seconds, rest) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000);
+    if ms < 1_000 {
+        return format!("{ms} ms");
+    }
+    if ms < 60_000 && rest > 0 {
+        return format!("{} s", format!("{seconds}.{rest:03}").trim_end_matches('0'));
+    }
+    let parts = [(hours, "h"), (minutes, "min"), (seconds, "s")];
+    parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}")).collect::<Vec<_>>().join(" ")
+}
+
 /// Cuts a text after `chars` characters.
 pub fn clip(text: &mut String, chars: usize) {
     // A text of so few bytes has no more characters.
@@ -213,6 +226,25 @@ mod tests {
         let said = ["batch", "entry", "key", "witness", "batch of telemetry", "day"].map(|one| count(3_usize, one));
         assert_eq!(said, ["3 batches", "3 entries", "3 keys", "3 witnesses", "3 batches of telemetry", "3 days"]);
         assert_eq!((count(1_u8, "entry"), count(-1, "entry")), ("1 entry".into(), format!("{} entries", u64::MAX)));
+    }
+
+    #[test]
+    fn cli_24_durations_are_said_in_words() {
+        for (ms, words) in [
+            (0, "0 ms"),
+            (300, "300 ms"),
+            (1_000, "1 s"),
+            (1_500, "1.5 s"),
+            (59_050, "59.05 s"),
+            (60_500, "1 min"),
+            (270_000, "4 min 30 s"),
+            (3_600_000, "1 h"),
+            (259_200_000, "72 h"),
+            (3_661_000, "1 h 1 min 1 s"),
+        ] {
+            assert_eq!(duration(ms), words);
+        }
+        assert!(duration(u64::MAX).len() < 40);
     }
 
     #[test]

@@ -180,7 +180,7 @@ fn third_release(world: &mut World, show: &Show) -> anyhow::Result<()> {
 /// Whether the agent's own journal output says that the rollback is complete.
 fn returned(world: &World, h: usize, device: &str) -> anyhow::Result<bool> {
     let log = std::fs::read_to_string(world.dir.join(format!("logs/agent-{h:03}.log")))?;
-    Ok(log.lines().any(|l| l.contains(device) && l.contains("RolledBack: ") && l.contains("ALM-03")))
+    Ok(log.lines().any(|l| l.contains(device) && l.contains("rolled back: ") && l.contains("ALM-03")))
 }
 
 /// Every device must run, permanently and by its own boot record, what is expected, and the coordinator must know it.

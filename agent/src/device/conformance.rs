@@ -51,6 +51,11 @@ const STALL: Duration = Duration::from_secs(3);
 
 type Asked<T> = Result<T, String>;
 
+/// A report as the device sends it.
+fn in_json(report: &Report) -> String {
+    serde_json::to_string(report).unwrap_or_default()
+}
+
 impl Subject {
     /// The next report for which `wanted` gives something.
     async fn see<T>(&mut self, what: &str, within: Duration, wanted: impl Fn(&Report) -> Option<T>) -> Asked<T> {
@@ -70,7 +75,7 @@ impl Subject {
                 Ok(Some(_)) => {}
                 Ok(None) => return Err("the adapter ended".into()),
                 Err(_) => {
-                    let last = last.map_or("nothing was reported".into(), |r| format!("last report {r:?}"));
+                    let last = last.map_or("nothing was reported".into(), |r| format!("last report {}", in_json(&r)));
                     return Err(format!("{what}: not within {} s; {last}", within.as_secs()));
                 }
             }
@@ -97,7 +102,7 @@ impl Subject {
                 Err(_) if Instant::now() < deadline => {
                     self.way.order(&self.device, &Command { order, what: what.clone() })
                 }
-                answered => return answered.map_err(|e| format!("order {what:?}: {e}")),
+                answered => return answered.map_err(|e| format!("order to {what}: {e}")),
             }
         }
     }
@@ -107,7 +112,7 @@ impl Subject {
         let report = self.ask(what.clone(), within).await?;
         match &report.last_refusal {
             None => Ok(report),
-            Some(refusal) => Err(format!("{what:?} was refused: {} ({})", refusal.message, refusal.code)),
+            Some(refusal) => Err(format!("the order to {what} was refused: {} ({})", refusal.message, refusal.code)),
         }
     }
 
@@ -116,7 +121,10 @@ impl Subject {
         let report = self.ask(what.clone(), self.patience.order).await?;
         match &report.last_refusal {
             Some(refusal) if refusal.code == code => Ok(report),
-            found => Err(format!("{what:?} must be refused as {code}, found {found:?}")),
+            Some(other) => {
+                Err(format!("the order to {what} must be refused as {code}, not as {}: {}", other.code, other.message))
+            }
+            None => Err(format!("the order to {what} must be refused as {code}, and was not refused")),
         }
     }
 
@@ -212,7 +220,8 @@ pub(crate) async fn run(
     );
     let ready = expect(before.confirmed && !before.in_use && before.running.sha256 != sha256, || {
         format!(
-            "the test needs a device that is not in use, not on trial, and runs something else than the image: {before:?}"
+            "the test needs a device that is not in use, not on trial, and runs something else than the image: {}",
+            in_json(&before)
         )
     });
     if !note("the device is ready for the test", ready.map(|()| "it is".into())) {
@@ -279,7 +288,7 @@ pub(crate) async fn run(
         subject.way.order(&subject.device, &Command { order: number, what: Order::Activate { sha256 } });
         let report = subject.see("a report", quick, |r| Some(r.clone())).await?;
         let again = subject.see("a report", quick, |r| Some(r.clone())).await?;
-        expect(again.boot_count == trial.boot_count, || format!("it booted again: {report:?}"))?;
+        expect(again.boot_count == trial.boot_count, || format!("it booted again: {}", in_json(&report)))?;
         Ok("passed over".to_owned())
     };
     note("command: each number is handled once", once.await);

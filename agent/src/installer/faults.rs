@@ -51,7 +51,7 @@ impl Installer {
         step.events.push(event_of(fault));
         let mut counts = FaultCounts::default();
         counts.add(fault.severity);
-        self.spend(now, counts, &format!("{:?} {}: {}", fault.severity, fault.code, fault.message), step);
+        self.spend(now, counts, &format!("{} {}: {}", fault.severity, fault.code, fault.message), step);
     }
 
     /// Processes what the newest report's counters add to those that were processed before.

@@ -5,6 +5,7 @@ use mdfm_shared::device::{Command, Order, Refusal, Report, WRONG_DIGEST};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::limits::REBOOTS_PER_DAY_DEFAULT;
 use mdfm_shared::telemetry::{ERROR_REBOOTS, EventKind, InstallState, REFUSED_QUARANTINE, ROLLBACK_ORDERED, Severity};
+use mdfm_shared::text::duration;
 use mdfm_shared::time::MonotonicMs;
 
 use super::faults::FaultPace;
@@ -533,7 +534,7 @@ impl Installer {
             self.go_back(
                 now,
                 Cause::Order,
-                format!("the device runs {version} on trial, which is not wished for any more"),
+                format!("the device runs {version} on trial, which the directive does not ask for any more"),
                 step,
             );
         }
@@ -721,7 +722,7 @@ impl Installer {
             // installation stays here; the time runs only while the boot is asked for.
             let lost = self.ordered.as_ref().is_none_or(|o| now.mono.since_ms(o.at) >= boot_ms_max(&plan));
             if !wished && lost {
-                self.enter(Phase::Staged, "not booted, and not wished for now".into(), step);
+                self.enter(Phase::Staged, "not booted, and it may not be activated at present".into(), step);
                 return true;
             }
             self.journal.phase = Phase::Activating { since: self.stamp(now), boots_before };
@@ -729,7 +730,7 @@ impl Installer {
         }
         let limit = plan.health.silence_limit_ms;
         if now.mono.since_ms(self.last_sign(since.at)) >= limit || now.mono >= activation_end(since, &plan) {
-            self.go_back(now, Cause::Failure, format!("no report of the new boot within {limit} ms"), step);
+            self.go_back(now, Cause::Failure, format!("no report of the new boot within {}", duration(limit)), step);
             return true;
         }
         if let Some(report) = report.filter(|r| wished && !r.in_use) {
@@ -751,7 +752,7 @@ impl Installer {
         }
         let limit = plan.health.silence_limit_ms;
         if now.mono.since_ms(self.last_sign(since.at)) >= limit {
-            self.go_back(now, Cause::Failure, format!("silent for {limit} ms in probation"), step);
+            self.go_back(now, Cause::Failure, format!("silent for {} in probation", duration(limit)), step);
             return true;
         }
         let Some((_, report)) = self.report.clone() else { return false };
@@ -780,7 +781,8 @@ impl Installer {
             self.journal.confirmed = Some(plan.image.firmware);
             self.journal.confirmed_at = Some(now.utc);
             self.journal.failures = 0;
-            let detail = format!("healthy for {} ms, made permanent; {}", plan.health.probation_ms, self.fault_proof());
+            let trial = duration(plan.health.probation_ms);
+            let detail = format!("healthy for {trial}, made permanent; {}", self.fault_proof());
             self.enter(Phase::Confirmed, detail, step);
             return true;
         }
@@ -802,9 +804,8 @@ impl Installer {
             return true;
         }
         if now.mono.since_ms(since.at) >= ROLLBACK_LIMIT_MS {
-            let detail = format!(
-                "not shown to run the last good firmware after {ROLLBACK_LIMIT_MS} ms: needs manual intervention"
-            );
+            let limit = duration(ROLLBACK_LIMIT_MS);
+            let detail = format!("not shown to run the last good firmware after {limit}: needs manual intervention");
             self.enter(Phase::RollbackFailed, detail, step);
             return true;
         }

@@ -388,7 +388,7 @@ fn silence_on_trial_sends_the_device_back() {
     assert_eq!(bench.state(), InstallState::Probation);
     bench.live(2_000);
     assert_eq!((bench.state(), bench.device.running()), (InstallState::RolledBack, firmware(1)));
-    assert!(bench.disk.detail.contains("silent for 6000 ms"), "{}", bench.disk.detail);
+    assert!(bench.disk.detail.contains("silent for 6 s"), "{}", bench.disk.detail);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! why an image does not come, and why nothing new is started.
 
 use mdfm_shared::directive::{Finish, Window};
+use mdfm_shared::text::duration;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::waiting::{WaitCode, Waiting};
 
@@ -97,8 +98,8 @@ fn window_closed(windows: &[Window], now: UtcMillis, need_ms: u64) -> Waiting {
     let is_long_enough = |w: &&Window| w.opens_at.plus_ms(need_ms) <= w.closes_at;
     let next = windows.iter().filter(|w| w.opens_at > now).find(is_long_enough);
     let is_open = windows.iter().any(|w| w.holds(now, 0));
-    let minutes = need_ms.div_ceil(60_000);
-    let too_short = format!("what is left of this one is shorter than activation and trial ({minutes} minutes)");
+    let need = duration(need_ms);
+    let too_short = format!("what is left of this one is shorter than activation and trial ({need})");
     let detail = match (next, is_open) {
         (Some(next), false) => format!("the next one opens at {}", next.opens_at),
         (Some(next), true) => format!("{too_short}; the next one opens at {}", next.opens_at),

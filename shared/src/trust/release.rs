@@ -12,6 +12,7 @@ use crate::limits::{APPROVALS_MAX, PROOF_HASHES_MAX};
 use crate::manifest::{FirmwareClass, Manifest, ManifestError};
 use crate::record::{AuditRecord, Outcome, RecordError, person};
 use crate::sign::{KeySet, SignError, Signed, Verified};
+use crate::text::duration;
 use crate::time::UtcMillis;
 use crate::tlog::{Checkpoint, Hash, ProofError, leaf_hash, verify_inclusion};
 
@@ -133,7 +134,7 @@ pub enum ReleaseError {
     #[error("{0} signed in two roles; each approval needs a different person")]
     SamePerson(UserId),
     /// Emergency approvals too far apart.
-    #[error("emergency approvals lie {found_ms} ms apart, the window is {window_ms} ms")]
+    #[error("emergency approvals lie {} apart, the window is {}", duration(*.found_ms), duration(*.window_ms))]
     EmergencyWindow {
         /// The allowed distance.
         window_ms: u64,
