@@ -327,7 +327,7 @@ impl Agent {
                     Err(error) => {
                         tracing::warn!(%sha256, %error, "image not here yet; trying again");
                         if let Some((code, words)) = error.waits_for() {
-                            self.gateway.fetch_failed(sha256, code, words);
+                            self.gateway.fetch_failed(sha256, code, words, self.cache.have(sha256));
                         }
                         Fetched::Later
                     }
@@ -389,6 +389,9 @@ impl Agent {
         self.gateway.work(now)?;
         for failure in self.bringer.failures() {
             self.gateway.patch_failed(now, failure)?;
+        }
+        for sha256 in self.gateway.troubled_fetches() {
+            self.gateway.fetch_progressed(sha256, self.cache.have(sha256));
         }
         self.renew_if_due(now);
         self.run_outputs(now)?;

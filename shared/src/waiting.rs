@@ -233,11 +233,15 @@ impl Waiting {
         }
     }
 
-    /// Whether both say the same, whenever it began. Numbers within the detail may differ: how many bytes came, or are missing, is another
-    /// one at each try.
+    /// Whether both say the same, whenever it began. For an image that does not come, numbers within the detail may differ: how many bytes
+    /// came, or are missing, is another one at each try. Elsewhere a number is a version, a limit or a name.
     pub fn is_same(&self, other: &Self) -> bool {
+        if (&self.code, self.until) != (&other.code, other.until) {
+            return false;
+        }
+        let counts = matches!(self.code, WaitCode::NoRoom | WaitCode::ImageUnavailable);
         let words = |waiting: &Self| waiting.detail.replace(|c: char| c.is_ascii_digit(), "");
-        (&self.code, self.until) == (&other.code, other.until) && words(self) == words(other)
+        self.detail == other.detail || (counts && words(self) == words(other))
     }
 
     /// The value within the bound of an event's text; the detail is cut as far as it must be.
@@ -333,6 +337,20 @@ mod tests {
         for text in ["", "{}", "[", "a text", "{\"code\":7}"] {
             assert_eq!(Waiting::from_event_text(text), None);
         }
+    }
+
+    #[test]
+    fn fld_15_numbers_count_except_in_bytes_that_come() {
+        let same = |code: &WaitCode, a: &str, b: &str| {
+            Waiting::new(code.clone(), a).is_same(&Waiting::new(code.clone(), b).since(Some(UtcMillis(7))))
+        };
+        for code in WaitCode::ALL {
+            let counts = matches!(code, WaitCode::NoRoom | WaitCode::ImageUnavailable);
+            assert_eq!(same(code, "broke off after 5 bytes", "broke off after 17 bytes"), counts, "{code}");
+            assert!(same(code, "security version 3", "security version 3"), "{code}");
+            assert!(!same(code, "the answer was 404", "the image broke off"), "{code}");
+        }
+        assert!(!Waiting::new(WaitCode::NoRoom, "").is_same(&Waiting::new(WaitCode::ImageUnavailable, "")));
     }
 
     #[test]

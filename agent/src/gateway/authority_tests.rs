@@ -11,6 +11,7 @@ use mdfm_shared::waiting::WaitCode;
 use super::*;
 use crate::store::memory::Memory;
 
+mod codes;
 mod waiting;
 
 const COORDINATOR: u8 = 12;
@@ -45,8 +46,21 @@ struct Site {
     activations: usize,
     heartbeats: Vec<Heartbeat>,
     in_use: bool,
-    /// Why no image comes, if none does.
-    no_image: Option<(WaitCode, &'static str)>,
+    /// What becomes of images that are fetched.
+    images: Images,
+    /// Whether the device follows no order to roll back.
+    stays: bool,
+}
+
+/// What becomes of a fetch.
+enum Images {
+    Come,
+    /// It fails, and is tried again.
+    Fail(WaitCode, &'static str),
+    /// It is under way for ever.
+    Last,
+    /// What comes is not what the release names.
+    Differ(&'static str),
 }
 
 impl Site {
@@ -69,7 +83,8 @@ impl Site {
             activations: 0,
             heartbeats: Vec::new(),
             in_use: false,
-            no_image: None,
+            images: Images::Come,
+            stays: false,
         };
         site.gateway.link_up(now);
         site.message(&Topic::Roster, wire::encode(&signed(&roster(), &[11])));
@@ -108,13 +123,18 @@ impl Site {
                     let proof = self.log.consistency(old, new);
                     self.gateway.consistency(self.now, proof.as_deref()).expect("no disk fails");
                 }
-                Output::Fetch(image) if self.no_image.is_some() => {
-                    let (code, words) = self.no_image.clone().expect("asked");
-                    self.gateway.fetch_failed(image.firmware.sha256, code, words.into());
-                    self.gateway.image(self.now, image.firmware.sha256, Fetched::Later).expect("no disk fails");
-                }
                 Output::Fetch(image) => {
-                    self.gateway.image(self.now, image.firmware.sha256, Fetched::Whole).expect("no disk fails");
+                    let sha256 = image.firmware.sha256;
+                    let fetched = match &self.images {
+                        Images::Come => Fetched::Whole,
+                        Images::Fail(code, words) => {
+                            self.gateway.fetch_failed(sha256, code.clone(), (*words).into(), 100);
+                            Fetched::Later
+                        }
+                        Images::Last => continue,
+                        Images::Differ(why) => Fetched::Wrong((*why).into()),
+                    };
+                    self.gateway.image(self.now, sha256, fetched).expect("no disk fails");
                 }
                 Output::Stage { image, .. } => self.staged = Some(image.firmware.sha256.0[0]),
                 Output::Order(_, command) => self.obey(&command),
@@ -139,6 +159,7 @@ impl Site {
                 (self.staged, self.trial) = (Some(self.running), true);
                 self.running = sha256.0[0];
             }
+            Order::Rollback { .. } if self.stays => {}
             Order::Rollback { sha256 } => {
                 self.boots += 1;
                 (self.staged, self.trial) = (None, false);

@@ -14,7 +14,7 @@ use mdfm_shared::wire;
 use serde_json::{Value, json};
 
 use super::budget::Bucket;
-use super::{Gateway, GatewayError};
+use super::{DeviceState, Gateway, GatewayError};
 use crate::installer::{Journal, Now};
 use crate::store::{Store, Write};
 use crate::trust::Bar;
@@ -43,17 +43,31 @@ pub(super) struct Waits {
     /// As the log has it.
     reported: Option<Waiting>,
     reports: Bucket,
-    /// Why the image does not come or is not written.
-    trouble: Option<Waiting>,
+    /// Why the image is not written into a slot that lies here.
+    trouble: Option<Trouble>,
     /// What the device or its adapter last did wrong.
     problem: Option<(MonotonicMs, String)>,
+}
+
+/// Why an image does not come, and how much of it was there when that was found: more of it ends the trouble.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    waiting: Waiting,
+    had_bytes: u64,
+}
+
+impl Trouble {
+    fn new(code: WaitCode, mut words: String, had_bytes: u64) -> Self {
+        text::clip(&mut words, DETAIL_CHARS_MAX);
+        Self { waiting: Waiting::new(code, words), had_bytes }
+    }
 }
 
 /// What keeps images and documents from coming.
 #[derive(Debug, Default)]
 pub(super) struct Troubles {
     /// Why an image does not come.
-    pub(super) fetch: BTreeMap<Digest, Waiting>,
+    pub(super) fetch: BTreeMap<Digest, Trouble>,
     /// Why the evidence of a release was refused.
     evidence: BTreeMap<Digest, String>,
     /// Why the last proof about the log was refused.
@@ -87,8 +101,12 @@ impl Waits {
         self.current.as_ref().filter(|waiting| !is_known_upstream(waiting))
     }
 
-    /// Whether what the log has is no longer so.
+    /// Whether what the log has is no longer so. Without a line that is not known of what comes over it: what the log has stands until the
+    /// line is back.
     fn differs(&self) -> bool {
+        if self.current.as_ref().is_some_and(|waiting| waiting.code == WaitCode::NoLine) {
+            return false;
+        }
         match (self.wanted(), &self.reported) {
             (Some(wanted), Some(reported)) => !reported.is_same(wanted),
             (wanted, reported) => wanted.is_some() != reported.is_some(),
@@ -166,16 +184,26 @@ impl<S: Store> Gateway<S> {
     fn find_wait(&self, now: Now, device: &DeviceId) -> Option<Waiting> {
         let state = self.devices.get(device)?;
         let trusted = self.time.trusted(now);
+        let installer = &state.installer;
+        if installer.journal().state() == InstallState::RollbackFailed {
+            // An alarm comes before everything that a release lacks.
+            return installer.waits_for(trusted);
+        }
         if let Some(manifest) = self.trust.lacking_release(device)
-            && !state.installer.is_asked()
+            && !installer.is_asked()
         {
+            // Without a roster no evidence can be judged, whether it has come or not.
+            let bars = self.trust.bars(now.utc, trusted.utc);
+            if let Some((bar, text)) = bars.into_iter().find(|(bar, _)| *bar == Bar::RosterMissing) {
+                return Some(bar.waiting(text));
+            }
             return Some(match self.troubles.evidence.get(&manifest).or(self.troubles.proof.as_ref()) {
                 Some(reason) => Waiting::new(WaitCode::EvidenceRefused, reason),
                 None if !self.connected => Waiting::new(WaitCode::NoLine, ""),
                 None => Waiting::new(WaitCode::EvidenceMissing, ""),
             });
         }
-        let found = state.installer.waits_for(trusted);
+        let found = installer.waits_for(trusted);
         match found.as_ref().map(|waiting| &waiting.code) {
             Some(WaitCode::HeldByVendor) => {
                 let bar = self.trust.bars(now.utc, trusted.utc).into_iter().next();
@@ -198,12 +226,12 @@ impl<S: Store> Gateway<S> {
             Some(_) => return found,
             None => {}
         }
-        if !state.installer.is_preparing() {
+        if !installer.is_preparing() {
             return None;
         }
-        let journal = state.installer.journal();
+        let journal = installer.journal();
         let image = journal.plan.as_ref().map(|plan| plan.image.firmware.sha256)?;
-        let trouble = self.troubles.fetch.get(&image).or(state.waits.trouble.as_ref());
+        let trouble = self.troubles.fetch.get(&image).or(state.waits.trouble.as_ref()).map(|trouble| &trouble.waiting);
         match trouble {
             Some(trouble) if self.connected || trouble.code != WaitCode::ImageUnavailable => Some(trouble.clone()),
             _ if !self.connected && self.is_without_image(journal) => Some(Waiting::new(WaitCode::NoLine, "")),
@@ -269,20 +297,31 @@ impl<S: Store> Gateway<S> {
         }
     }
 
-    /// An image did not come: why. It is asked for again.
-    pub(crate) fn fetch_failed(&mut self, sha256: Digest, code: WaitCode, mut words: String) {
-        text::clip(&mut words, DETAIL_CHARS_MAX);
-        self.troubles.fetch.insert(sha256, Waiting::new(code, words));
+    /// An image did not come, of which `had_bytes` are here: why. It is asked for again.
+    pub(crate) fn fetch_failed(&mut self, sha256: Digest, code: WaitCode, words: String, had_bytes: u64) {
+        self.troubles.fetch.insert(sha256, Trouble::new(code, words, had_bytes));
         let needed = |sha256: &Digest| self.devices.values().any(|d| d.installer.prepared_image() == Some(*sha256));
         let kept: Vec<Digest> = self.troubles.fetch.keys().copied().filter(needed).collect();
         self.troubles.fetch.retain(|sha256, _| kept.contains(sha256));
     }
 
+    /// The images that are being fetched again after a try that failed.
+    pub(crate) fn troubled_fetches(&self) -> Vec<Digest> {
+        self.fetching.iter().copied().filter(|sha256| self.troubles.fetch.contains_key(sha256)).collect()
+    }
+
+    /// So many bytes of an image are here now: if they are more than when it last failed, it comes.
+    pub(crate) fn fetch_progressed(&mut self, sha256: Digest, bytes: u64) {
+        if self.troubles.fetch.get(&sha256).is_some_and(|trouble| bytes > trouble.had_bytes) {
+            self.troubles.fetch.remove(&sha256);
+        }
+    }
+
     /// An image could not be written into a slot that lies here: why. The device's next report says where to go on.
-    pub(crate) fn staging_failed(&mut self, device: &DeviceId, code: WaitCode, mut words: String) {
-        text::clip(&mut words, DETAIL_CHARS_MAX);
+    pub(crate) fn staging_failed(&mut self, device: &DeviceId, code: WaitCode, words: String) {
         if let Some(state) = self.devices.get_mut(device) {
-            state.waits.trouble = Some(Waiting::new(code, words));
+            let had_bytes = state.written_bytes();
+            state.waits.trouble = Some(Trouble::new(code, words, had_bytes));
         }
     }
 
@@ -292,9 +331,9 @@ impl<S: Store> Gateway<S> {
         for device in self.ids() {
             let found = self.find_wait(now, &device);
             let Some(state) = self.devices.get_mut(&device) else { continue };
-            if !state.installer.is_preparing() {
-                state.waits.trouble = None;
-            }
+            let written_bytes = state.written_bytes();
+            let is_preparing = state.installer.is_preparing();
+            state.waits.trouble.take_if(|trouble| !is_preparing || written_bytes > trouble.had_bytes);
             state.waits.look(now.mono, utc, found);
             if let Some(report) = state.waits.report(now.mono) {
                 let reason = report.as_ref().map(Waiting::to_event_text).unwrap_or_default();
@@ -333,6 +372,15 @@ impl<S: Store> Gateway<S> {
             Some(view)
         });
         views.collect()
+    }
+}
+
+impl DeviceState {
+    /// Bytes of the image that are in the device's slot, as it reports.
+    fn written_bytes(&self) -> u64 {
+        let staged = self.report.as_ref().and_then(|report| report.staged.as_ref());
+        let sha256 = self.installer.prepared_image();
+        staged.filter(|staged| Some(staged.sha256) == sha256).map_or(0, |staged| staged.written_bytes)
     }
 }
 
@@ -384,6 +432,17 @@ mod tests {
         assert_eq!(look(&mut again, 300, None), None);
         assert_eq!(look(&mut again, 305, None), Some(None), "its end");
         assert_eq!(look(&mut again, 400, None), None);
+    }
+
+    #[test]
+    fn fld_15_a_lost_line_ends_no_reason_in_the_log() {
+        let mut waits = Waits::load(None, MonotonicMs(0));
+        assert!(look(&mut waits, 5, room(5)).is_none() && look(&mut waits, 10, room(5)).is_some());
+        let no_line = || Some(Waiting::new(WaitCode::NoLine, ""));
+        assert!((11..100).all(|s| look(&mut waits, s, no_line()).is_none()), "nothing is known to have ended");
+        assert!((100..200).all(|s| look(&mut waits, s, room(6)).is_none()), "it goes on");
+        assert!((200..250).all(|s| look(&mut waits, s, no_line()).is_none()));
+        assert!(look(&mut waits, 250, None).is_none() && look(&mut waits, 255, None) == Some(None), "its end");
     }
 
     #[test]

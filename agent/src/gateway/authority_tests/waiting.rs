@@ -91,7 +91,7 @@ fn cli_14_a_change_of_state_ends_what_was_reported() {
 #[test]
 fn fld_15_a_gateway_without_room_says_so_and_goes_on() {
     let mut site = Site::new();
-    site.no_image = Some((WaitCode::NoRoom, "9 bytes are missing below /var/lib/mdfm"));
+    site.images = Images::Fail(WaitCode::NoRoom, "9 bytes are missing below /var/lib/mdfm");
     site.install(2);
     site.live(60);
     let waiting = site.wait().expect("waits");
@@ -102,16 +102,35 @@ fn fld_15_a_gateway_without_room_says_so_and_goes_on() {
     site.live(30);
     assert_eq!(site.wait().map(|w| w.since), Some(waiting.since), "its beginning stays");
     assert_eq!(site.reported(), [], "a restart reports nothing again");
-    site.no_image = Some((WaitCode::ImageUnavailable, "the coordinator answered 404 to the image request"));
+    site.images = Images::Fail(WaitCode::ImageUnavailable, "the coordinator answered 404 to the image request");
     site.live(10);
     assert_eq!(site.code().as_deref(), Some("image-unavailable"));
     site.gateway.link_down();
     site.live(1);
     assert_eq!(site.code().as_deref(), Some("no-line"), "the line comes first");
     site.gateway.link_up(site.now);
-    site.no_image = None;
+    site.images = Images::Come;
     site.live(15);
     assert_eq!((site.state(), site.code()), (InstallState::Confirmed, None));
+}
+
+#[test]
+fn fld_15_a_download_that_goes_on_ends_its_wait() {
+    let mut site = Site::new();
+    site.images = Images::Fail(WaitCode::ImageUnavailable, "the image broke off after 100 of 1000 bytes");
+    site.install(2);
+    site.live(20);
+    assert_eq!(site.code().as_deref(), Some("image-unavailable"));
+    site.images = Images::Last;
+    site.live(5);
+    let fetched = site.gateway.troubled_fetches();
+    assert_eq!((fetched.len(), site.code().as_deref()), (1, Some("image-unavailable")), "nothing more has come");
+    site.gateway.fetch_progressed(fetched[0], 100);
+    assert_eq!(site.code().as_deref(), Some("image-unavailable"));
+    site.gateway.fetch_progressed(fetched[0], 101);
+    assert_eq!((site.gateway.troubled_fetches().len(), site.code()), (0, None), "it comes");
+    site.live(15);
+    assert_eq!(site.reported(), [Some(WaitCode::ImageUnavailable), None]);
 }
 
 #[test]
