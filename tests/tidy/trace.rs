@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use mdfm_shared::waiting::WaitCode;
+
 use super::{files, root};
 
 /// The start that the name of a test of this requirement has: `P11-10a` gives `p11_10a`, `NIST-193-P/D/R` gives `nist_193`.
@@ -113,4 +115,32 @@ fn tests_with_a_runtime_are_traced_too() {
     let name = paced.split("#[tokio::test(start_paused = true)]").nth(1).unwrap().split("fn ").nth(1).unwrap();
     let name = name.split('(').next().unwrap();
     assert!(found.iter().any(|title| title.contains(name)), "{name} is not traced");
+}
+
+/// Codes of the coordinator's side whose tests have other names.
+const REASONS_OF_THE_COORDINATOR: [WaitCode; 11] = [
+    WaitCode::Consent,
+    WaitCode::Decision,
+    WaitCode::Signature,
+    WaitCode::Monitoring,
+    WaitCode::Gate,
+    WaitCode::Phase,
+    WaitCode::Devices,
+    WaitCode::Approvals,
+    WaitCode::TrustNotFresh,
+    WaitCode::GatewaySilent,
+    WaitCode::GatewayMissing,
+];
+
+/// Each reason for which a device waits is provoked by a test of its own, `fld_14_<code>`, which names the code in what it asserts.
+#[test]
+fn every_reason_to_wait_has_a_test_of_its_own() {
+    let tests = tests();
+    for code in WaitCode::ALL.iter().filter(|code| !REASONS_OF_THE_COORDINATOR.contains(code)) {
+        let name = format!("fld_14_{}", code.name().replace('-', "_"));
+        let variant = format!("WaitCode::{code:?}");
+        let is_its_own = |place: &str| place.contains(&format!("`{name}`")) || place.contains(&format!("`{name}_"));
+        let found = tests.iter().any(|(place, body)| is_its_own(place) && body.contains(&variant));
+        assert!(found, "{code}: no test {name} provokes {variant}");
+    }
 }
