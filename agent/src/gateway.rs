@@ -6,6 +6,7 @@ mod chain;
 mod clock;
 mod devices;
 mod documents;
+mod line;
 mod observation;
 mod on_site;
 mod waiting;
@@ -31,6 +32,7 @@ use crate::trust::{Bar, Question, Refused, Trust};
 use crate::trusted_time::TrustedTime;
 
 use budget::Budget;
+pub(crate) use line::LineProblem;
 use observation::Observation;
 pub(crate) use on_site::Reply;
 use waiting::{Troubles, Waits, waiting_key};
@@ -210,6 +212,8 @@ pub(crate) struct Gateway<S> {
     /// Devices that are to be reported again.
     due: BTreeSet<DeviceId>,
     connected: bool,
+    /// Why the last try to connect failed; `None` while the connection stands.
+    line_problem: Option<LineProblem>,
     fetching: BTreeSet<Digest>,
     fetch_after: BTreeMap<Digest, MonotonicMs>,
     troubles: Troubles,
@@ -324,6 +328,7 @@ impl<S: Store> Gateway<S> {
             devices: states,
             due: BTreeSet::new(),
             connected: false,
+            line_problem: None,
             fetching: BTreeSet::new(),
             fetch_after: BTreeMap::new(),
             troubles: Troubles::default(),
@@ -697,23 +702,6 @@ impl<S: Store> Gateway<S> {
         refusal: Refusal,
     ) -> Result<(), GatewayError> {
         self.input(now, device, Input::StagingRefused(refusal))
-    }
-
-    /// The connection to the coordinator stands.
-    pub(crate) fn link_up(&mut self, now: Now) {
-        self.connected = true;
-        self.hears_authority = false;
-        self.hears_questions = false;
-        self.outputs.push_back(Output::Hello);
-        self.outputs.extend(self.trust.missing_releases().into_iter().map(Output::WantRelease));
-        self.outbox.reconnected(now.mono);
-        self.next_heartbeat = now.mono;
-    }
-
-    /// The connection to the coordinator broke.
-    pub(crate) fn link_down(&mut self) {
-        self.connected = false;
-        self.outbox.disconnected();
     }
 
     /// Looks at the clocks and at what expires: reports what begins to keep anything new from being started, and lets the installers

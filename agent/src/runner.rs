@@ -264,15 +264,11 @@ impl Agent {
     fn self_test(&self, now: Now) -> Value {
         let check = |check: &str, ok: bool, found: String| json!({ "check": check, "ok": ok, "found": found });
         let status = self.gateway.status(now);
-        let line = if status["connected"] == true { "connected" } else { "no connection to the coordinator" };
         let validity = mdfm_service::validity(&self.identity.certificate_pem);
         let now_s = i64::try_from(now.utc.0 / 1_000).unwrap_or(i64::MAX);
         let days = validity.as_ref().map_or(0, |v| (v.not_after_s - now_s) / 86_400);
         let clock_ok = validity.is_some_and(|v| v.not_before_s <= now_s) && status["clockTrusted"] == true;
-        let clock = match status["coordinatorSignedAt"].as_str() {
-            Some(signed) => format!("{}; the coordinator's newest signed time is {signed}", now.utc),
-            None => format!("{}; no signed time to compare it with yet", now.utc),
-        };
+        let clock = self.gateway.clock_in_words(now);
         let waits = status["waiting"].as_array().map_or(&[][..], Vec::as_slice);
         let faults: Vec<String> = waits.iter().filter(|w| w["isFault"] == true).map(local::wait_in_words).collect();
         let waiting = match (faults.is_empty(), waits.len()) {
@@ -295,7 +291,7 @@ impl Agent {
         json!([
             check("clock", clock_ok, clock),
             check("certificate", days > 0, format!("{days} days left")),
-            check("line", status["connected"] == true, line.into()),
+            check("line", status["connected"] == true, self.gateway.line_in_words()),
             check("telemetry", status["telemetryRefused"] == false, telemetry),
             check("directive", !stale, directive),
             check("authority", bars.is_empty(), authority),
@@ -310,7 +306,12 @@ impl Agent {
         let now = clock::now();
         match event {
             FleetEvent::Up => self.gateway.link_up(now),
-            FleetEvent::Down => self.gateway.link_down(),
+            FleetEvent::Down(problem) => {
+                self.gateway.link_down();
+                if let Some(problem) = problem {
+                    self.gateway.note_line_problem(problem);
+                }
+            }
             FleetEvent::QuestionsGranted => self.gateway.questions_granted(now),
             FleetEvent::Message { topic, payload } => self.gateway.message(now, &topic, &payload)?,
         }

@@ -64,7 +64,10 @@ fn fld_14_consent_and_a_wrong_clock_are_seen_as_reasons() {
     let shown = words("mdfm-agent", &["--config", &config, "selftest"]);
     let failed =
         |check: &str| shown.lines().any(|l| l.starts_with(check) && l.split_whitespace().nth(1) == Some("false"));
-    assert!(failed("clock") && failed("waiting") && shown.contains("coordinator's newest signed time"), "{shown}");
+    assert!(
+        failed("clock") && failed("waiting") && shown.contains("the coordinator signed its newest directive"),
+        "{shown}"
+    );
     let shown = words("mdfmctl", &["--session", &session, "devices", "list"]);
     assert!(shown.contains("WAITS FOR") && shown.contains("clock-ahead"), "{shown}");
 

@@ -2,6 +2,7 @@
 
 use mdfm_shared::limits::DETAIL_CHARS_MAX;
 use mdfm_shared::telemetry::EventKind;
+use mdfm_shared::text::duration;
 use serde_json::{Value, json};
 
 use super::on_site::Reply;
@@ -10,6 +11,33 @@ use crate::installer::Now;
 use crate::store::Store;
 
 impl<S: Store> Gateway<S> {
+    /// The wall clock, and by how much it differs from what the coordinator signed. A document was signed before it arrived: a clock that is
+    /// right shows that a little later, and one that shows it earlier is behind.
+    pub(crate) fn clock_in_words(&self, now: Now) -> String {
+        let mut words = now.utc.to_string();
+        let behind_ms = self.time.behind_ms(now);
+        if behind_ms > 0 {
+            words += &format!("; it is {} behind the latest time that this gateway has seen", duration(behind_ms));
+        }
+        match self.trust.directive().map(|directive| directive.issued_at).zip(self.directive_came()) {
+            None => words += "; no signed time to compare it with has come over the line yet",
+            Some((signed, came)) if came < signed => {
+                let by = duration(signed.since_ms(came));
+                words += &format!(
+                    "; the coordinator signed its newest directive {by} later than it arrived by this clock: it is behind"
+                );
+            }
+            Some((signed, came)) => {
+                let by = duration(came.since_ms(signed));
+                words += &format!(
+                    "; the coordinator signed its newest directive at {signed}, and it arrived {by} later by this clock, which is ahead by no \
+                     more than that"
+                );
+            }
+        }
+        words
+    }
+
     /// Root on the gateway says that its clock is right, although the gateway has seen a later time. Durable and reported when this returns. A clock
     /// that is wrong after all opens nothing: documents that are held and were signed later than it says keep new activations away.
     ///

@@ -197,6 +197,8 @@ impl<S: Store> Gateway<S> {
             "gateway": self.who.gateway,
             "version": env!("CARGO_PKG_VERSION"),
             "connected": self.connected,
+            "line": self.line_in_words(),
+            "revoked": self.is_revoked(),
             "directiveSerial": self.trust.directive_serial(),
             "directiveExpiresAt": directive.map(|d| d.expires_at.to_string()),
             "directiveStale": self.trust.is_stale(trusted.utc),

@@ -199,7 +199,7 @@ impl<S: Store> Gateway<S> {
             }
             return Some(match self.troubles.evidence.get(&manifest).or(self.troubles.proof.as_ref()) {
                 Some(reason) => Waiting::new(WaitCode::EvidenceRefused, reason),
-                None if !self.connected => Waiting::new(WaitCode::NoLine, ""),
+                None if !self.connected => Waiting::new(WaitCode::NoLine, self.line_detail()),
                 None => Waiting::new(WaitCode::EvidenceMissing, ""),
             });
         }
@@ -217,7 +217,7 @@ impl<S: Store> Gateway<S> {
                 if let Some(detail) = self.clock_ahead(now) {
                     return Some(Waiting::new(WaitCode::ClockAhead, detail));
                 }
-                return if self.connected { found } else { Some(Waiting::new(WaitCode::NoLine, "")) };
+                return if self.connected { found } else { Some(Waiting::new(WaitCode::NoLine, self.line_detail())) };
             }
             Some(WaitCode::DeviceNotConnected) => {
                 let problem = state.waits.problem.as_ref().filter(|(at, _)| now.mono.since_ms(*at) < PROBLEM_MS);
@@ -234,7 +234,9 @@ impl<S: Store> Gateway<S> {
         let trouble = self.troubles.fetch.get(&image).or(state.waits.trouble.as_ref()).map(|trouble| &trouble.waiting);
         match trouble {
             Some(trouble) if self.connected || trouble.code != WaitCode::ImageUnavailable => Some(trouble.clone()),
-            _ if !self.connected && self.is_without_image(journal) => Some(Waiting::new(WaitCode::NoLine, "")),
+            _ if !self.connected && self.is_without_image(journal) => {
+                Some(Waiting::new(WaitCode::NoLine, self.line_detail()))
+            }
             _ => None,
         }
     }
@@ -273,6 +275,12 @@ impl<S: Store> Gateway<S> {
     /// When the newest document that the coordinator's key signed was made, for comparison with the wall clock.
     pub(super) fn signed_time(&self) -> Option<UtcMillis> {
         self.trust.directive().map(|directive| directive.issued_at)
+    }
+
+    /// When the newest directive came over the line, by the wall clock; `None` if it did not since the start.
+    pub(super) fn directive_came(&self) -> Option<UtcMillis> {
+        let serial = self.trust.directive()?.serial;
+        self.troubles.directive_came.filter(|(came, _)| *came == serial).map(|(_, came)| came.utc)
     }
 
     /// A directive came, new or known.

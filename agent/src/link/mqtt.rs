@@ -1,5 +1,6 @@
 //! MQTT to the coordinator. What cannot be sent now is not queued here: the outbox and the next heartbeat send it again.
 
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,13 +10,17 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::limits::MQTT_PACKET_BYTES_MAX;
 use mdfm_shared::wire::Topic;
-use rumqttc::{AsyncClient, Event, EventLoop, Incoming, LastWill, Outgoing, QoS, SubscribeFilter, SubscribeReasonCode};
+use rumqttc::{
+    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, Incoming, LastWill, Outgoing, QoS,
+    SubscribeFilter, SubscribeReasonCode,
+};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::road::Relay;
 use super::{Identity, Road};
+use crate::gateway::LineProblem;
 
 /// Pause before a new connection: full jitter up to this, doubling from the first to the last.
 const PAUSE_FIRST_MS: u64 = 500;
@@ -31,6 +36,9 @@ const REFUSALS_MAX: u32 = 2;
 const REFUSED_PAUSE: Duration = Duration::from_secs(3_600);
 /// The same where this coordinator has granted them before: then connections broke for another reason.
 const GRANTED_PAUSE: Duration = Duration::from_secs(60);
+
+/// Between two lines about the same problem of the connection.
+const PROBLEM_REPEAT: Duration = Duration::from_secs(60);
 
 /// Topics that coordinators of some earlier version do not know, the oldest first: withdrawals and rollback orders; questions and what is held of
 /// the telemetry.
@@ -139,8 +147,8 @@ fn newer_filters(gateway: &GatewayId) -> [Vec<String>; GENERATIONS] {
 pub(crate) enum FleetEvent {
     /// Connected and subscribed.
     Up,
-    /// Not connected.
-    Down,
+    /// Not connected; `None` if the connection was ended here, to begin another.
+    Down(Option<LineProblem>),
     /// The coordinator granted the topic of its questions.
     QuestionsGranted,
     /// A message.
@@ -234,6 +242,7 @@ impl FleetLink {
 async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>, newer: Newer, basic: usize) {
     let mut pause_ms = PAUSE_FIRST_MS;
     let mut up_since = None;
+    let mut lines = ProblemLines::default();
     loop {
         // Topics are asked for when a connection begins: one that leaves some out does not stand for ever.
         let again = newer.get().ask_again_at().filter(|_| up_since.is_some());
@@ -244,7 +253,7 @@ async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>, newer
                 (up_since, pause_ms) = (None, PAUSE_FIRST_MS);
                 event_loop.clean();
                 event_loop.pending.clear();
-                if events.send(FleetEvent::Down).await.is_err() {
+                if events.send(FleetEvent::Down(None)).await.is_err() {
                     return;
                 }
                 continue;
@@ -277,11 +286,14 @@ async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>, newer
                 if let Some(name) = left_out.and_then(|place| GENERATION_NAMES.get(place)) {
                     tracing::warn!("this coordinator does not {name}; trying again later");
                 }
-                tracing::warn!(%error, "no connection to the coordinator; going on alone and trying again");
+                let problem = problem_of(&error, up_since.is_some());
+                if lines.is_due(&problem, std::time::Instant::now()) {
+                    tracing::warn!("no connection to the coordinator; going on alone and trying again: {problem}");
+                }
                 // What was in flight is sent again from the outbox, in order.
                 event_loop.clean();
                 event_loop.pending.clear();
-                if events.send(FleetEvent::Down).await.is_err() {
+                if events.send(FleetEvent::Down(Some(problem))).await.is_err() {
                     return;
                 }
                 if up_since.take().is_some_and(|at: Instant| at.elapsed() >= GOOD_CONNECTION) {
@@ -296,6 +308,43 @@ async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>, newer
             return;
         }
     }
+}
+
+/// Lines about the same problem: one at once, then one a minute.
+#[derive(Default)]
+struct ProblemLines {
+    last: Option<(LineProblem, std::time::Instant)>,
+}
+
+impl ProblemLines {
+    fn is_due(&mut self, problem: &LineProblem, now: std::time::Instant) -> bool {
+        let is_known = |(last, at): &(LineProblem, std::time::Instant)| last == problem && now - *at < PROBLEM_REPEAT;
+        let is_due = !self.last.as_ref().is_some_and(is_known);
+        if is_due {
+            self.last = Some((problem.clone(), now));
+        }
+        is_due
+    }
+}
+
+/// What an error means for people. Only an answer of the coordinator itself says that the gateway is revoked: it came over TLS against the
+/// pinned authority. A connection that merely ends may have many causes.
+fn problem_of(error: &ConnectionError, was_up: bool) -> LineProblem {
+    match error {
+        ConnectionError::ConnectionRefused(ConnectReturnCode::NotAuthorized) => LineProblem::Revoked,
+        ConnectionError::ConnectionRefused(ConnectReturnCode::BadUserNamePassword) => LineProblem::Outdated,
+        ConnectionError::Io(cause) if !was_up && is_cut(cause) => LineProblem::failed(format_args!(
+            "{cause}: the other side ended the connection before it answered. Its address has too many connections, something on the way \
+             closes them, or the coordinator, if it is of an earlier version, refuses this gateway's certificate: revoked, or replaced by \
+             another enrolment"
+        )),
+        error => LineProblem::failed(error),
+    }
+}
+
+fn is_cut(cause: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    matches!(cause.kind(), K::ConnectionReset | K::ConnectionAborted | K::UnexpectedEof | K::BrokenPipe)
 }
 
 /// A random time up to `ms`: thousands of gateways that lost the coordinator at once must not come back at once.
@@ -410,6 +459,30 @@ mod tests {
         assert_eq!(connect(&mut newer, start, 1), 1, "withdrawals and rollback orders are still asked for");
         assert_eq!(newer.ended(start), None);
         assert_eq!(connect(&mut newer, start + REFUSED_PAUSE, 2), 2, "the coordinator was updated");
+    }
+
+    #[test]
+    fn cli_20_only_the_coordinators_answer_says_revoked() {
+        let refused = |code| problem_of(&ConnectionError::ConnectionRefused(code), false);
+        assert_eq!(refused(ConnectReturnCode::NotAuthorized), LineProblem::Revoked);
+        assert_eq!(refused(ConnectReturnCode::BadUserNamePassword), LineProblem::Outdated);
+        assert!(LineProblem::Revoked.to_string().starts_with("the vendor has revoked this gateway; "));
+        let cut = |kind, was_up| problem_of(&ConnectionError::Io(io::Error::from(kind)), was_up).to_string();
+        for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::UnexpectedEof] {
+            let words = cut(kind, false);
+            assert!(words.contains("revoked, or replaced") && !words.contains("the vendor has revoked"), "{words}");
+            assert!(!cut(kind, true).contains("revoked"), "a connection that stood breaks for other reasons");
+        }
+        assert!(!cut(io::ErrorKind::ConnectionRefused, false).contains("revoked"));
+    }
+
+    #[test]
+    fn cli_20_the_same_problem_is_a_line_a_minute() {
+        let (mut lines, start) = (ProblemLines::default(), std::time::Instant::now());
+        let at = |s| start + Duration::from_secs(s);
+        let due = (0..180).filter(|s| lines.is_due(&LineProblem::Revoked, at(*s))).count();
+        assert_eq!(due, 3);
+        assert!(lines.is_due(&LineProblem::Outdated, at(181)) && lines.is_due(&LineProblem::Revoked, at(182)));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::{SinkExt, StreamExt};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use mdfm_shared::wire::mqtt::{CONNACK_OUTDATED, CONNACK_REVOKED};
 use rumqttc::{MqttOptions, TlsConfiguration, Transport};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
@@ -22,10 +23,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 /// Path of MQTT over WebSocket at the coordinator, and the subprotocol's name (OASIS MQTT 3.1.1 §6).
 const WEBSOCKET_PATH: &str = "/mqtt";
@@ -224,9 +225,40 @@ async fn carry(
     let limits =
         WebSocketConfig::default().max_message_size(Some(MESSAGE_BYTES_MAX)).max_frame_size(Some(MESSAGE_BYTES_MAX));
     let handshake = tokio_tungstenite::client_async_with_config(request, far, Some(limits));
-    let (far, _) = timeout(STEP, handshake).await.context("WebSocket took too long")??;
-    let _ = pump(near, far).await;
-    Ok(())
+    match timeout(STEP, handshake).await.context("WebSocket took too long")? {
+        Ok((far, _)) => {
+            let _ = pump(near, far).await;
+            Ok(())
+        }
+        Err(error) => {
+            if let Some(connack) = connack_of(&error) {
+                pass_on(near, connack).await;
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// The answer to CONNECT that stands for the refusal of a WebSocket by the coordinator; `None` if it is another refusal.
+fn connack_of(error: &tungstenite::Error) -> Option<[u8; 4]> {
+    let tungstenite::Error::Http(answer) = error else { return None };
+    let body: serde_json::Value = serde_json::from_slice(answer.body().as_deref()?).ok()?;
+    match body["type"].as_str()? {
+        "urn:mdfm:problem:gateway-revoked" => Some(CONNACK_REVOKED),
+        "urn:mdfm:problem:certificate-outdated" => Some(CONNACK_OUTDATED),
+        _ => None,
+    }
+}
+
+/// Answers the MQTT client's CONNECT, which is read first: bytes that nobody has read would take the answer with them.
+async fn pass_on(mut near: UnixStream, connack: [u8; 4]) {
+    let passed = timeout(STEP, async {
+        near.read_buf(&mut Vec::with_capacity(PIECE_BYTES)).await?;
+        near.write_all(&connack).await?;
+        near.shutdown().await
+    });
+    // The client that does not take it finds out when it connects again.
+    let _ = passed.await;
 }
 
 /// MQTT in binary messages, whose borders mean nothing.
@@ -254,6 +286,26 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+
+    #[tokio::test]
+    async fn cli_20_a_refused_websocket_becomes_a_connack() {
+        let refused = |body: &str| {
+            let answer = tungstenite::http::Response::builder().status(403).body(Some(body.as_bytes().to_vec()));
+            tungstenite::Error::Http(Box::new(answer.expect("an answer")))
+        };
+        let problem = |code: &str| refused(&format!(r#"{{"type":"urn:mdfm:problem:{code}","status":403}}"#));
+        assert_eq!(connack_of(&problem("gateway-revoked")), Some(CONNACK_REVOKED));
+        assert_eq!(connack_of(&problem("certificate-outdated")), Some(CONNACK_OUTDATED));
+        for other in [problem("network"), refused("<html>"), refused(""), tungstenite::Error::ConnectionClosed] {
+            assert_eq!(connack_of(&other), None);
+        }
+        let (mut client, near) = UnixStream::pair().expect("a pair");
+        client.write_all(&[0x10, 2, 0, 0]).await.expect("open");
+        pass_on(near, CONNACK_REVOKED).await;
+        let mut said = Vec::new();
+        client.read_to_end(&mut said).await.expect("no reset");
+        assert_eq!(said, CONNACK_REVOKED);
+    }
 
     #[test]
     fn a_proxy_is_named_plainly_or_refused() {

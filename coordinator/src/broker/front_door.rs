@@ -31,7 +31,7 @@ use super::guard::{self, Guard};
 use super::sessions::{GatewayLimits, Sessions};
 use super::tls::{ALPN_MQTT, Tls};
 use super::trunk::Trunk;
-use super::{BrokerAccess, proxy, websocket};
+use super::{BrokerAccess, proxy, turned_away, websocket};
 use crate::access::RequestRates;
 use crate::api::{count_socket, is_near};
 use crate::domain::{Command, Refusal, directive};
@@ -325,7 +325,13 @@ impl Entry {
         if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
             front.counts.handshakes_resumed.add(1);
         }
-        let identity = front.identify(&stream, address).await?;
+        let identity = match front.identify(&stream, address).await {
+            Ok(identity) => identity,
+            Err(reason) => {
+                turned_away::answer(stream, MQTT_CONNECT, reason).await;
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+        };
         if let Some(identity) = &identity {
             front.admit_gateway_address(identity, address).await?;
             if !self.admit_gateway(&identity.gateway) {
@@ -468,8 +474,12 @@ impl FrontDoor {
     }
 
     /// The gateway whose current certificate was presented, and its fingerprint. A certificate that is not, or no longer, a gateway's ends the
-    /// connection.
-    async fn identify(&self, stream: &TlsStream<TcpStream>, address: SocketAddr) -> io::Result<Option<Identity>> {
+    /// connection, with the reason.
+    async fn identify(
+        &self,
+        stream: &TlsStream<TcpStream>,
+        address: SocketAddr,
+    ) -> Result<Option<Identity>, turned_away::Reason> {
         let Some(certificate) = stream.get_ref().1.peer_certificates().and_then(<[_]>::first) else { return Ok(None) };
         let identity = pki::identify(certificate);
         // A resumed session is not checked against the authority again, so its time is looked at here.
@@ -482,11 +492,12 @@ impl FrontDoor {
             return Ok(Some(Identity { gateway, certificate, not_after }));
         }
         self.counts.certificates_refused.add(1);
+        let reason = turned_away::Reason::of(&self.runner, identity.as_ref().map(|(gateway, ..)| gateway));
         let name = identity.map_or_else(|| "unreadable".to_owned(), |(gateway, ..)| gateway.to_string());
         let detail = format!("the certificate of {name} is revoked, replaced or has run out");
         let refusal = Refusal::forbidden("certificate-refused", detail);
         self.denied(address, "connect", refusal).await;
-        Err(io::ErrorKind::PermissionDenied.into())
+        Err(reason)
     }
 
     async fn denied(&self, address: SocketAddr, action: &'static str, refusal: Refusal) {

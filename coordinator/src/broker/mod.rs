@@ -12,6 +12,7 @@ mod sessions;
 mod subscriptions;
 mod tls;
 mod trunk;
+mod turned_away;
 mod websocket;
 
 pub(crate) use counts::{DoorCounts, DoorCountsView};

@@ -285,6 +285,10 @@ pub fn packet_id(packet: &[u8], header: &Header) -> Result<u16, PacketError> {
 
 /// CONNACK (§3.2): a connection is accepted, without a session of before.
 pub const CONNACK: [u8; 4] = [0x20, 2, 0, 0];
+/// CONNACK to a gateway that the vendor has revoked: not authorized (§3.2.2.3).
+pub const CONNACK_REVOKED: [u8; 4] = [0x20, 2, 0, 5];
+/// CONNACK to a gateway whose certificate was replaced or has expired: bad user name or password, the nearest that MQTT has.
+pub const CONNACK_OUTDATED: [u8; 4] = [0x20, 2, 0, 4];
 /// PINGRESP (§3.13).
 pub const PINGRESP: [u8; 2] = [0xd0, 0];
 

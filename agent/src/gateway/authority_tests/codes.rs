@@ -306,6 +306,17 @@ fn fld_14_no_line() {
     site.waits(&WaitCode::NoLine, "the gateway has no connection to the coordinator");
     site.direct(Action::Install { manifest: Digest([77; 32]) });
     site.waits(&WaitCode::NoLine, "the gateway has no connection to the coordinator");
+    assert_eq!(site.gateway.status(site.now)["line"], "no connection to the coordinator");
+    site.gateway.note_line_problem(LineProblem::failed("Connection refused"));
+    site.waits(&WaitCode::NoLine, "the gateway has no connection to the coordinator");
+    site.gateway.note_line_problem(LineProblem::Revoked);
+    let text = format!("the gateway has no connection to the coordinator: {}", LineProblem::Revoked);
+    site.waits(&WaitCode::NoLine, &text);
+    let status = site.gateway.status(site.now);
+    assert!(status["line"].as_str().is_some_and(|line| line.contains("the vendor has revoked this gateway")), "CLI-20");
+    assert_eq!(status["revoked"], true);
+    site.gateway.link_up(site.now);
+    assert_eq!((&site.gateway.status(site.now)["line"], site.gateway.is_revoked()), (&"connected".into(), false));
 }
 
 #[test]
