@@ -1,10 +1,10 @@
-//! Configuration: one TOML file, checked completely before anything starts.
+//! Configuration: one TOML file, and a folder beside it with files of devices, checked completely before anything starts.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mdfm_service::{Stop, with_hint};
+use mdfm_service::{Exit, Stop, with_hint};
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::GATEWAY_DEVICES_MAX;
 use serde::Deserialize;
@@ -86,10 +86,51 @@ impl Download {
     }
 }
 
+/// A file of the drop-in folder: devices and nothing else.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct DropIn {
+    device: Vec<DeviceConfig>,
+}
+
+/// The folder with files of devices that belongs to a configuration: `agent.d` for `agent.toml`.
+pub(crate) fn drop_in_dir(path: &Path) -> PathBuf {
+    path.with_extension("d")
+}
+
+/// The files of the folder in the order of their names; none if there is no folder.
+fn drop_ins(path: &Path) -> Result<Vec<PathBuf>, Stop> {
+    let dir = drop_in_dir(path);
+    let failed =
+        |e: std::io::Error| Stop::new(Exit::Config, format!("configuration {} cannot be read: {e}", dir.display()));
+    let entries = match std::fs::read_dir(&dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let file = entry.map_err(failed)?.path();
+        let is_hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if file.extension().is_some_and(|e| e == "toml") && !is_hidden {
+            files.push(file);
+        }
+        if files.len() > GATEWAY_DEVICES_MAX {
+            let problem = format!("configuration {} holds more than {GATEWAY_DEVICES_MAX} files", dir.display());
+            return Err(Stop::new(Exit::Config, problem));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 /// A device that may attach; one of the four says how.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeviceConfig {
+    /// The file of the drop-in folder in which it stands; `None` for the configuration itself.
+    #[serde(skip)]
+    file: Option<PathBuf>,
     pub(crate) id: DeviceId,
     /// It speaks the local protocol; this is the secret that it presents as its MQTT password.
     pub(crate) secret: Option<String>,
@@ -138,38 +179,77 @@ const DAY_MS: u64 = 86_400_000;
 const RATE_BYTES_MIN: u64 = 1_200;
 
 impl Config {
-    /// Reads and checks a file; the defaults without one.
+    /// Reads and checks a file, with the drop-in folder beside it; the defaults without one. Files with secrets in them that others can reach
+    /// are refused.
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, Stop> {
-        mdfm_service::load_config(path, Self::parse)
+        let Some(path) = path else { return Ok(Self::default()) };
+        let mut config = mdfm_service::load_config(Some(path), Self::parse)?;
+        if config.holds_secrets() {
+            mdfm_service::check_private(path)?;
+        }
+        for file in drop_ins(path)? {
+            config = mdfm_service::load_config_with(&file, |text| config.with_drop_in_text(&file, text))?;
+            if config.device.iter().any(|device| device.file.as_ref() == Some(&file) && device.secret.is_some()) {
+                mdfm_service::check_private(&file)?;
+            }
+        }
+        Ok(config)
+    }
+
+    /// The configuration with one more file of the drop-in folder, checked completely.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn with_drop_in(self, file: &Path, text: &str) -> Result<Self, Stop> {
+        let failed = |problem| Stop::new(Exit::Config, format!("nothing was written: {}: {problem}", file.display()));
+        self.with_drop_in_text(file, text).map_err(failed)
+    }
+
+    fn with_drop_in_text(mut self, file: &Path, text: &str) -> Result<Self, String> {
+        let parsed: DropIn = toml::from_str(text).map_err(|e| with_hint(&e.to_string()))?;
+        let devices = parsed.device.into_iter().map(|device| DeviceConfig { file: Some(file.to_owned()), ..device });
+        self.device.extend(devices);
+        self.check()?;
+        Ok(self)
+    }
+
+    /// Whether the file itself holds secrets: of devices, or the proxy's password.
+    fn holds_secrets(&self) -> bool {
+        self.device.iter().any(|device| device.secret.is_some()) || self.proxy.contains('@')
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let config: Self = toml::from_str(text).map_err(|e| with_hint(&e.to_string()))?;
-        if !(1..=3_600).contains(&config.heartbeat_seconds) {
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if !(1..=3_600).contains(&self.heartbeat_seconds) {
             return Err("heartbeat_seconds must be 1 to 3600".into());
         }
-        if config.download.rate().is_some_and(|rate| rate < RATE_BYTES_MIN) {
+        if self.download.rate().is_some_and(|rate| rate < RATE_BYTES_MIN) {
             return Err(format!("download.bytes_per_second must be 0 for no limit, or at least {RATE_BYTES_MIN}"));
         }
-        config.download.hours()?;
-        config.road()?;
-        if !(1..=90).contains(&config.renew_before_days) {
+        self.download.hours()?;
+        self.road()?;
+        if !(1..=90).contains(&self.renew_before_days) {
             return Err("renew_before_days must be 1 to 90".into());
         }
-        if !(OUTBOX_BYTES_MIN..=OUTBOX_BYTES_MAX).contains(&config.outbox_bytes_max) {
+        if !(OUTBOX_BYTES_MIN..=OUTBOX_BYTES_MAX).contains(&self.outbox_bytes_max) {
             return Err(format!("outbox_bytes_max must be {OUTBOX_BYTES_MIN} to {OUTBOX_BYTES_MAX}"));
         }
-        if !(1..=3_650).contains(&config.outbox_days_max) {
+        if !(1..=3_650).contains(&self.outbox_days_max) {
             return Err("outbox_days_max must be 1 to 3650".into());
         }
-        if config.device.len() > GATEWAY_DEVICES_MAX {
+        if self.device.len() > GATEWAY_DEVICES_MAX {
             return Err(format!("at most {GATEWAY_DEVICES_MAX} [[device]] sections"));
         }
-        if let Some(tls) = &config.device_tls {
+        if let Some(tls) = &self.device_tls {
             check_tls(tls)?;
         }
-        let takes_certificates = config.device_tls.as_ref().is_some_and(|tls| tls.authority.is_some());
-        for (i, device) in config.device.iter().enumerate() {
+        let takes_certificates = self.device_tls.as_ref().is_some_and(|tls| tls.authority.is_some());
+        for (i, device) in self.device.iter().enumerate() {
             if device.certificate.is_some() && !takes_certificates {
                 return Err(format!(
                     "device {}: certificates need a section [device_tls] with an `authority`",
@@ -177,11 +257,20 @@ impl Config {
                 ));
             }
             device.check().map_err(|problem| format!("device {}: {problem}", device.id))?;
-            if config.device[..i].iter().any(|d| d.id == device.id) {
-                return Err(format!("device {} stands twice", device.id));
+            if let Some(other) = self.device[..i].iter().find(|d| d.id == device.id) {
+                let elsewhere = other.file.as_ref().filter(|_| other.file != device.file);
+                return Err(match elsewhere {
+                    Some(file) => format!("device {} is configured in {} already", device.id, file.display()),
+                    None => format!("device {} stands twice", device.id),
+                });
             }
         }
-        Ok(config)
+        Ok(())
+    }
+
+    /// The file in which a device is configured, of the configuration at `path`.
+    pub(crate) fn file_of(&self, id: &DeviceId, path: &Path) -> PathBuf {
+        self.device(id).and_then(|device| device.file.clone()).unwrap_or_else(|| path.to_owned())
     }
 
     /// The devices whose slots lie on this gateway.
@@ -269,6 +358,79 @@ mod tests {
         };
         for from in ["MQTT password:", "lie on this gateway", "maker's own tool"] {
             assert_eq!(example(from).map(|c| c.device.len()), Ok(1), "{from}");
+        }
+    }
+
+    /// A configuration with a drop-in folder; each file with its mode.
+    fn dir_of(name: &str, files: &[(&str, u32, &str)]) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = std::env::temp_dir().join(format!("mdfm-config-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(dir.join("agent.d")).expect("makes");
+        for (file, mode, text) in files {
+            std::fs::write(dir.join(file), text).expect("writes");
+            std::fs::set_permissions(dir.join(file), std::fs::Permissions::from_mode(*mode)).expect("sets");
+        }
+        dir
+    }
+
+    fn device(id: &str) -> String {
+        format!("[[device]]\nid = {id:?}\nsecret = \"0123456789abcdef\"\n")
+    }
+
+    #[test]
+    fn cli_21_files_of_the_folder_are_read_by_name() {
+        let dir = dir_of(
+            "folder",
+            &[
+                ("agent.toml", 0o644, "heartbeat_seconds = 2\n[download]\nhours = \"22:00-06:00\"\n"),
+                ("agent.d/20.toml", 0o640, &device("DEV-1")),
+                ("agent.d/10.toml", 0o600, &(device("DEV-2") + &device("DEV-3"))),
+                ("agent.d/30.toml.new", 0o600, "half a fi"),
+                ("agent.d/.#10.toml", 0o600, "an editor's"),
+            ],
+        );
+        let config = Config::load(Some(&dir.join("agent.toml"))).expect("valid");
+        let ids: Vec<String> = config.device.iter().map(|d| d.id.to_string()).collect();
+        assert_eq!((ids, config.heartbeat_seconds), (["DEV-2", "DEV-3", "DEV-1"].map(String::from).to_vec(), 2));
+        let none = Config::load(Some(&dir.join("agent.d/20.toml"))).expect("a file alone, without a folder");
+        assert_eq!(none.device.len(), 1);
+        std::fs::remove_dir_all(dir).expect("removes");
+    }
+
+    #[test]
+    fn cli_21_errors_name_the_file_of_the_folder() {
+        for (file, mode, text, words) in [
+            ("agent.d/a.toml", 0o600, device("DEV-0"), "agent.d/a.toml: device DEV-0 stands twice"),
+            ("agent.d/b.toml", 0o600, "state_dir = \"/x\"".into(), "agent.d/b.toml: "),
+            ("agent.d/c.toml", 0o600, "[[device]]\nid = \"DEV-9\"\nsecrt = \"x\"".into(), "did you mean `secret`"),
+            ("agent.d/d.toml", 0o600, "[[device]]\nid = \"DEV-9\"\n".into(), "agent.d/d.toml: device DEV-9: needs"),
+            ("agent.d/e.toml", 0o644, device("DEV-9"), "agent.d/e.toml holds secrets and can be reached by others"),
+        ] {
+            let dir = dir_of("errors", &[("agent.toml", 0o640, &device("DEV-0")), (file, mode, &text)]);
+            let error = Config::load(Some(&dir.join("agent.toml"))).expect_err(file).to_string();
+            assert!(error.contains(words), "{error}");
+            std::fs::remove_dir_all(dir).expect("removes");
+        }
+    }
+
+    #[test]
+    fn cli_22_a_configuration_with_secrets_is_private() {
+        let proxy = "proxy = \"http://gw:secret@proxy:3128\"".to_owned();
+        for (mode, text, exit) in [
+            (0o644, device("DEV-1"), Some(Exit::Permission)),
+            (0o644, proxy, Some(Exit::Permission)),
+            (0o640, device("DEV-1"), None),
+            (0o644, "proxy = \"http://proxy:3128\"".into(), None),
+        ] {
+            let dir = dir_of("private", &[("agent.toml", mode, &text)]);
+            let path = dir.join("agent.toml");
+            let refused = Config::load(Some(&path)).err();
+            assert_eq!(refused.as_ref().map(|stop| stop.exit), exit, "{mode:o}: {text}");
+            if let Some(stop) = refused {
+                assert!(stop.to_string().contains(&format!("chmod 640 {}", path.display())), "{stop}");
+            }
+            std::fs::remove_dir_all(dir).expect("removes");
         }
     }
 

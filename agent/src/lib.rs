@@ -9,6 +9,7 @@ mod clock;
 mod config;
 mod conformance;
 mod device;
+mod device_files;
 mod disk;
 #[cfg(fuzzing)]
 pub mod fuzzing;

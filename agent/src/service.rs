@@ -10,7 +10,7 @@ use mdfm_shared::id::DeviceId;
 use crate::config::{Config, DEFAULT_TOML};
 use crate::disk::{DiskHandle, Real};
 use crate::local;
-use crate::{conformance, device, link, runner};
+use crate::{conformance, device, device_files, link, runner};
 
 /// The gateway agent of the Medical Device Firmware Manager.
 #[derive(Debug, Parser)]
@@ -82,17 +82,20 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match arguments.command {
         Action::Enrol { token_file, again } => {
+            mdfm_service::check_directory("state_dir", &config.state_dir)?;
             let text = if token_file.as_os_str() == "-" {
                 std::io::read_to_string(std::io::stdin())?
             } else {
-                std::fs::read_to_string(&token_file)
+                mdfm_service::read_secret(&token_file)
                     .with_context(|| format!("reading the enrolment token from {}", token_file.display()))?
             };
-            mdfm_service::check_directory("state_dir", &config.state_dir)?;
             let road = config.road().map_err(|e| Stop::new(Exit::Config, e))?;
             let gateway = runtime.block_on(link::enrol(&config.state_dir, &road, &text, again))?;
             tracing::info!(%gateway, "enrolled; start the agent with `mdfm-agent run`");
             Ok(())
+        }
+        Action::OnSite(local::Action::Device { change: Some(change), .. }) => {
+            device_files::run(path.as_deref(), change, local::Output { json: arguments.json })
         }
         Action::OnSite(action) => local::run(&config.state_dir, action, local::Output { json: arguments.json }),
         Action::Run { check_config: true } => {
@@ -138,7 +141,7 @@ async fn enrol_by_credential(config: &Config) -> anyhow::Result<()> {
     if file.as_os_str().is_empty() || link::is_enrolled(&config.state_dir) {
         return Ok(());
     }
-    let text = std::fs::read_to_string(&file).context("reading the enrolment token that systemd handed over")?;
+    let text = mdfm_service::read_secret(&file).context("reading the enrolment token that systemd handed over")?;
     if text.trim().is_empty() {
         return Ok(());
     }
@@ -146,4 +149,29 @@ async fn enrol_by_credential(config: &Config) -> anyhow::Result<()> {
     let gateway = link::enrol(&config.state_dir, &road, &text, false).await?;
     tracing::info!(%gateway, "enrolled with the token that systemd handed over; it is used up and may be removed");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn cli_21_a_device_is_shown_and_added_by_one_noun() {
+        Arguments::command().debug_assert();
+        let action = |words: &str| Arguments::try_parse_from(words.split(' ')).map(|arguments| arguments.command);
+        let shown = action("mdfm-agent device DEV-1").expect("parses");
+        assert!(matches!(shown, Action::OnSite(local::Action::Device { device: Some(_), change: None })));
+        for words in ["list", "remove DEV-1", "add --id DEV-1 --adapter mqtt"] {
+            let changed = action(&format!("mdfm-agent device {words}")).expect(words);
+            assert!(
+                matches!(changed, Action::OnSite(local::Action::Device { device: None, change: Some(_) })),
+                "{words}"
+            );
+        }
+        for bad in ["mdfm-agent device", "mdfm-agent device DEV-1 list", "mdfm-agent device add"] {
+            assert!(action(bad).is_err(), "{bad}");
+        }
+    }
 }

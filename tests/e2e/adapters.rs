@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use mdfm_tests::{Kind, Layout, Process, World, device_id, free_port, hospital_id, program, slots_section, wait_for};
+use mdfm_tests::{
+    Kind, Layout, Process, World, device_id, free_port, hospital_id, program, slots_section, wait_for, write_private,
+};
 
 use crate::{fresh_dir, image};
 
@@ -15,7 +17,7 @@ pub(crate) fn one_device(dir: &Path, section: &str) -> PathBuf {
     let state = dir.join("agent").display().to_string();
     let text =
         format!("state_dir = {state:?}\ndevice_listen = \"127.0.0.1:{port}\"\n[[device]]\nid = \"DEV-1\"\n{section}");
-    std::fs::write(&config, text).unwrap();
+    write_private(&config, &text).unwrap();
     config
 }
 

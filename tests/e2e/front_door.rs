@@ -584,4 +584,9 @@ fn one_port_speaks_mqtt_websocket_and_https_and_changes_its_certificate_while_it
     let revoke = format!("/api/v1/gateways/{own}/revocation");
     assert_eq!(api.json("POST", &revoke, &serde_json::json!({ "reason": "stolen" })).unwrap().0, 204);
     assert!(is_closed(tls(&good, tcp(&world, 5)), &[connect(&own, None)]), "P11-300c: a ticket opens nothing");
+    let mut turned_away = tls(&good, tcp(&world, 5));
+    turned_away.write_all(&connect(&own, None)).and_then(|()| turned_away.flush()).unwrap();
+    let mut said = Vec::new();
+    turned_away.read_to_end(&mut said).unwrap();
+    assert_eq!(said, [0x20, 2, 0, 5], "CLI-20: and says that the gateway is revoked");
 }

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mdfm_shared::sign::Signed;
 use mdfm_shared::telemetry::TelemetryBatch;
-use mdfm_tests::{Layout, Role, World, device_id, gateway_id, hospital_id, program, wait_for};
+use mdfm_tests::{Api, Layout, Role, World, device_id, gateway_id, hospital_id, program, wait_for};
 use serde_json::Value;
 
 use crate::{fresh_dir, image};
@@ -154,4 +154,28 @@ fn att_4_and_9_a_gateway_without_a_line_is_served_by_removable_media() {
     agent(&dir, 1, &["import", &ack]).unwrap();
     let after = agent(&dir, 1, &["status"]).unwrap()["outboxDepth"].as_u64().unwrap();
     assert!(after <= 2, "only what happened since, found {after}");
+}
+
+/// The coordinator's answer reaches whoever looks on the gateway; a device is added there meanwhile (CLI-21).
+#[test]
+fn cli_20_a_revoked_gateway_says_so_on_site() {
+    let dir = fresh_dir("revoked");
+    let layout = Layout { hospitals: 1, devices: 1, ..Layout::default() };
+    let world = World::start(&dir, layout).unwrap();
+    let connected = || Ok(agent(&dir, 1, &["status"]).is_ok_and(|s| s["connected"] == true).then_some(()));
+    wait_for("the line", Duration::from_secs(30), connected).unwrap();
+    let api = Api::with_session(Path::new(&world.session(Role::Operator))).unwrap();
+    let revoke = format!("/api/v1/gateways/{}/revocation", gateway_id(1));
+    assert_eq!(api.json("POST", &revoke, &serde_json::json!({ "reason": "stolen" })).unwrap().0, 204);
+    let revoked = || Ok(agent(&dir, 1, &["status"]).is_ok_and(|s| s["revoked"] == true).then_some(()));
+    wait_for("the gateway to know it", Duration::from_secs(60), revoked).unwrap();
+    let said = agent(&dir, 1, &["selftest"]).unwrap_err();
+    assert!(said.contains("the vendor has revoked this gateway") && said.contains("enrol --again"), "{said}");
+    let log = std::fs::read_to_string(dir.join("logs/agent-001.log")).unwrap();
+    assert!(log.contains("the vendor has revoked this gateway"), "{log}");
+
+    let added = agent(&dir, 1, &["device", "add", "--id", "DEV-NEW", "--adapter", "mqtt"]).unwrap();
+    assert!(added["data"]["secret"].as_str().is_some_and(|secret| secret.len() >= 32), "{added}");
+    let listed = agent(&dir, 1, &["device", "list"]).unwrap();
+    assert_eq!(listed[1]["file"].as_str(), dir.join("agent-001.d/DEV-NEW.toml").to_str(), "{listed}");
 }

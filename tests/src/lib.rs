@@ -17,7 +17,7 @@ pub use lossy::Losses;
 pub use people::Role;
 pub use process::{Process, free_port, program};
 pub use receiver::{Call, Receiver};
-pub use world::{Front, Kind, Layout, World, device_id, gateway_id, hospital_id, slots_section};
+pub use world::{Front, Kind, Layout, World, device_id, gateway_id, hospital_id, slots_section, write_private};
 
 use std::time::{Duration, Instant};
 

@@ -557,7 +557,7 @@ impl World {
                 std::fs::write(self.path(&format!("{device}.toml")), script)?;
             }
         }
-        std::fs::write(self.path(&format!("agent-{h:03}.toml")), config)?;
+        write_private(&self.path(&format!("agent-{h:03}.toml")), &config)?;
         let token = self.text(&format!("{gateway}.token"));
         self.ctl(Role::Operator, &["gateways", "token", &gateway, "--out", &token])?;
         let mut command = Command::new(program("mdfm-agent")?);
@@ -737,4 +737,14 @@ pub fn slots_section(dir: &Path, serial: &str, components: usize) -> anyhow::Res
         dir.join("reboot").display().to_string(),
         pairs.join(", ")
     ))
+}
+
+/// Writes a file with secrets in it, which programs refuse if others can read it.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text)?;
+    Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?)
 }

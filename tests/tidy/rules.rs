@@ -150,7 +150,7 @@ fn the_agent_writes_through_its_disk() {
         "agent/src/local/bundle.rs",  // removable media, read and written by whoever typed the command
         "agent/src/link/road.rs",     // a socket
         "agent/src/clock.rs",         // reads the boot id
-        "agent/src/service.rs",       // reads the enrolment token
+        "agent/src/config.rs",        // lists the drop-in folder
         "agent/src/conformance.rs",   // reads the image that a maker gives
         "agent/src/gateway/tests.rs", // measures the state file
     ];

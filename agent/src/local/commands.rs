@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::bundle::{self, word};
 use super::{Request, request};
+use crate::device_files::Change;
 
 /// What somebody on the gateway wants. Each needs root or the agent's own user.
 #[derive(Debug, Subcommand)]
@@ -18,10 +19,14 @@ pub(crate) enum Action {
     Status,
     /// Lists the devices with what they run and where an installation stands.
     Devices,
-    /// Shows all that is known of one device.
+    /// Shows all that is known of one device; adds, lists and removes configured devices.
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Device {
         /// Device id.
-        device: DeviceId,
+        #[arg(required = true)]
+        device: Option<DeviceId>,
+        #[command(subcommand)]
+        change: Option<Change>,
     },
     /// Returns a device to the firmware that it ran before, unless it is in use.
     Rollback {
@@ -103,7 +108,7 @@ impl Output {
         if self.json { terminal::json(data) } else { words().into_iter().for_each(terminal::line) }
     }
 
-    fn message(self, message: &str, data: &Value) {
+    pub(crate) fn message(self, message: &str, data: &Value) {
         let mut answer = json!({ "message": message });
         if !data.is_null() {
             answer["data"] = data.clone();
@@ -111,7 +116,7 @@ impl Output {
         self.answer(&answer, || vec![message.to_owned()]);
     }
 
-    fn rows(self, rows: &Value, columns: &[(&str, &str)]) {
+    pub(crate) fn rows(self, rows: &Value, columns: &[(&str, &str)]) {
         self.answer(rows, || table(rows, columns));
     }
 }
@@ -184,8 +189,8 @@ pub(crate) fn run(state_dir: &Path, action: Action, output: Output) -> anyhow::R
             output.rows(&data, &columns);
             Ok(())
         }
-        Action::Device { device } => {
-            let (_, data) = ask(&Request::Devices { device: Some(device) })?;
+        Action::Device { device, .. } => {
+            let (_, data) = ask(&Request::Devices { device })?;
             output.answer(&data[0], || fields(&data[0]));
             Ok(())
         }

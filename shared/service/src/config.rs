@@ -12,7 +12,14 @@ const EDITS_MAX: usize = 3;
 /// # Errors
 /// It cannot be read, or `parse` says what is wrong with it: [`Exit::Config`].
 pub fn load_config<T: Default>(path: Option<&Path>, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, Stop> {
-    let Some(path) = path else { return Ok(T::default()) };
+    path.map_or_else(|| Ok(T::default()), |path| load_config_with(path, parse))
+}
+
+/// As [`load_config`], of a file that must be there.
+///
+/// # Errors
+/// It cannot be read, or `parse` says what is wrong with it: [`Exit::Config`].
+pub fn load_config_with<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, Stop> {
     let stop = |cause: String| Stop::new(Exit::Config, format!("configuration {}: {cause}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|e| stop(format!("cannot be read: {e}")))?;
     // Editors of some systems put a byte-order mark before it.

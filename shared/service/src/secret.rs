@@ -31,6 +31,24 @@ pub fn read_secret(path: &Path) -> Result<String, Stop> {
     std::fs::read_to_string(path).map_err(failed)
 }
 
+/// Checks that nobody but its owner, and for reading its group, can reach a file that holds secrets beside other things: packages install
+/// configurations as `0640`, with the service's own group.
+///
+/// # Errors
+/// Others may read or write it, or the group may write it: [`Exit::Permission`], with the command that changes it.
+pub fn check_private(path: &Path) -> Result<(), Stop> {
+    let shown = path.display();
+    let metadata = std::fs::metadata(path)
+        .map_err(|e| Stop::new(Exit::Permission, format!("{shown} cannot be looked at")).because(e))?;
+    let mode = metadata.mode() & 0o777;
+    if mode & 0o027 != 0 && !in_credentials(path) {
+        let message =
+            format!("{shown} holds secrets and can be reached by others (mode {mode:04o}); run: chmod 640 {shown}");
+        return Err(Stop::new(Exit::Permission, message));
+    }
+    Ok(())
+}
+
 fn in_credentials(path: &Path) -> bool {
     std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|dir| path.starts_with(dir))
 }
@@ -48,6 +66,24 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn cli_22_secrets_that_others_can_read_are_refused_with_the_chmod() {
+        let path = std::env::temp_dir().join(format!("mdfm-private-{}", std::process::id()));
+        std::fs::write(&path, "secret").expect("writes");
+        for (mode, is_private) in
+            [(0o600, true), (0o640, true), (0o400, true), (0o644, false), (0o660, false), (0o604, false)]
+        {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("sets");
+            let checked = check_private(&path);
+            assert_eq!(checked.is_ok(), is_private, "{mode:o}");
+            if let Err(stop) = checked {
+                assert_eq!(stop.exit, Exit::Permission);
+                assert!(stop.to_string().ends_with(&format!("; run: chmod 640 {}", path.display())), "{stop}");
+            }
+        }
+        std::fs::remove_file(&path).expect("removes");
+    }
 
     #[test]
     fn a_secret_that_others_can_read_is_refused_with_the_command_that_mends_it() {

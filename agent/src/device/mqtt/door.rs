@@ -33,6 +33,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Out of descriptors and the like: breathe, then go on serving who is there.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Between two lines about a wrong secret or certificate of one device.
+const WRONG_LINE_PAUSE: Duration = Duration::from_secs(60);
+
 /// How a device shows who it is.
 enum Credential {
     Secret(String),
@@ -52,6 +55,8 @@ pub(super) struct Door {
     lines: Mutex<BTreeMap<Option<DeviceId>, Lines>>,
     /// Tries with a wrong secret or certificate of each device that were reported in this second: they use up nothing of the device's own.
     wrong: Mutex<BTreeMap<DeviceId, (Instant, u32)>>,
+    /// When the last line about these was written, and how many were left out since.
+    wrong_lines: Mutex<BTreeMap<DeviceId, (Option<Instant>, u64)>>,
     /// What each device has sent in this second, over all of its connections.
     sent: Mutex<BTreeMap<DeviceId, (Instant, u32)>>,
 }
@@ -69,6 +74,22 @@ impl Drop for Stranger<'_> {
             }
         }
     }
+}
+
+/// A refusal that has its own line in the journal.
+#[derive(Debug)]
+struct Logged(&'static str);
+
+impl std::fmt::Display for Logged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Logged {}
+
+fn is_logged(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|e| e.is::<Logged>())
 }
 
 fn denied(what: &'static str) -> io::Error {
@@ -92,17 +113,8 @@ impl DeviceLink {
             Some((d.id.clone(), credential))
         };
         let link = Self::default();
-        let door = Arc::new(Door {
-            link: link.clone(),
-            events,
-            credentials: config.device.iter().filter_map(credential).collect(),
-            places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
-            strangers: Mutex::default(),
-            next: AtomicU64::new(0),
-            lines: Mutex::default(),
-            wrong: Mutex::default(),
-            sent: Mutex::default(),
-        });
+        let credentials = config.device.iter().filter_map(credential).collect();
+        let door = Arc::new(Door::new(link.clone(), events, credentials));
         if !config.device_tls.as_ref().is_some_and(|tls| tls.only) {
             tokio::spawn(accept(Arc::clone(&door), listen(config.device_listen)?, None));
         }
@@ -140,6 +152,7 @@ async fn accept(door: Arc<Door>, listener: TcpListener, tls: Option<TlsAcceptor>
         let (door, tls) = (Arc::clone(&door), tls.clone());
         tokio::spawn(async move {
             if let Err(error) = door.admit(stream, address.ip().to_canonical(), tls).await
+                && !is_logged(&error)
                 && let Some(left_out) = door.next_line(None)
             {
                 tracing::info!(%address, %error, left_out, "a device's connection ended");
@@ -162,6 +175,21 @@ fn counted(counts: &Mutex<BTreeMap<DeviceId, (Instant, u32)>>, device: &DeviceId
 }
 
 impl Door {
+    fn new(link: DeviceLink, events: mpsc::Sender<DeviceEvent>, credentials: BTreeMap<DeviceId, Credential>) -> Self {
+        Self {
+            link,
+            events,
+            credentials,
+            places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            strangers: Mutex::default(),
+            next: AtomicU64::new(0),
+            lines: Mutex::default(),
+            wrong: Mutex::default(),
+            wrong_lines: Mutex::default(),
+            sent: Mutex::default(),
+        }
+    }
+
     /// Counts a packet of a device; returns how long it must wait before the next is read. Connecting again does not help.
     pub(super) fn packet(&self, device: &DeviceId) -> Duration {
         counted(&self.sent, device)
@@ -171,6 +199,19 @@ impl Door {
     fn next_line(&self, device: Option<&DeviceId>) -> Option<u64> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.entry(device.cloned()).or_default().next(Instant::now())
+    }
+
+    /// Whether one more line about a wrong secret or certificate of this device is written, one a minute, with the number of those that were
+    /// left out. Only configured devices have a place, so that there is a bound.
+    fn next_wrong_line(&self, device: &DeviceId, now: Instant) -> Option<u64> {
+        let mut wrong = self.wrong_lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let (written, left_out) = wrong.entry(device.clone()).or_insert((None, 0));
+        if written.is_some_and(|at| now.saturating_duration_since(at) < WRONG_LINE_PAUSE) {
+            *left_out += 1;
+            return None;
+        }
+        *written = Some(now);
+        Some(std::mem::take(left_out))
     }
 
     fn stranger(&self, address: IpAddr) -> io::Result<Stranger<'_>> {
@@ -206,12 +247,16 @@ impl Door {
         let device = match self.identify(&connect, certificate.as_deref()) {
             Ok(device) => device,
             Err((Some(device), what)) => {
+                if let Some(left_out) = self.next_wrong_line(&device, Instant::now()) {
+                    // The id is one of the configuration: what the peer wrote is in no line.
+                    tracing::warn!(%device, address = %stranger.1, left_out, "{what}; give the device what stands in its section, or replace both");
+                }
                 packets.refuse().await?;
                 // Slowed like packets of the device, so that nobody's guesses fill the agent's time, and counted apart from those. The runner
                 // goes only when the process ends.
                 tokio::time::sleep(counted(&self.wrong, &device)).await;
                 let _ = self.events.send(DeviceEvent::Malformed(device, Malformed::new(what))).await;
-                return Err(denied(what));
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, Logged(what)));
             }
             Err((None, what)) => {
                 packets.refuse().await?;
@@ -264,5 +309,27 @@ impl Door {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cli_22_a_wrong_secret_is_a_line_a_minute_for_each_device() {
+        let (events, _keeps_open) = mpsc::channel(1);
+        let door = Door::new(DeviceLink::default(), events, BTreeMap::new());
+        let (start, [one, two]) = (Instant::now(), ["DEV-1", "DEV-2"].map(|id| id.parse().expect("a good id")));
+        let line = |device: &DeviceId, s| door.next_wrong_line(device, start + Duration::from_secs(s));
+        assert_eq!((line(&one, 0), line(&two, 1)), (Some(0), Some(0)));
+        assert!((1..60).all(|s| line(&one, s).is_none()));
+        assert_eq!((line(&one, 60), line(&one, 61), line(&two, 61)), (Some(59), None, Some(0)));
+    }
+
+    #[test]
+    fn cli_22_a_refusal_with_its_own_line_is_not_logged_again() {
+        assert!(is_logged(&io::Error::new(io::ErrorKind::PermissionDenied, Logged("connected with a wrong secret"))));
+        assert!(!is_logged(&denied("the client id is not a device's")));
     }
 }
