@@ -380,7 +380,11 @@ fn connect(stream: &mut Stream, gateway: &str) -> std::io::Result<()> {
     stream.write_all(&packet.encode().unwrap())?;
     stream.flush()?;
     let mut connack = [0; 4];
-    stream.read_exact(&mut connack)
+    stream.read_exact(&mut connack)?;
+    match connack[3] {
+        0 => Ok(()),
+        code => Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, code.to_string())),
+    }
 }
 
 #[test]
@@ -430,7 +434,8 @@ fn sec_23_old_certificates_end_and_clones_are_reported() {
     let mut newest = sessions.pop().unwrap();
     assert_eq!(newest.read(&mut rest).unwrap_or(0), 0, "and so does the MQTT session");
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    assert!(tls(&old, tcp(world.port, 52).unwrap()).and_then(|mut s| connect(&mut s, &gateway)).is_err());
+    let refused = tls(&old, tcp(world.port, 52).unwrap()).and_then(|mut s| connect(&mut s, &gateway));
+    assert_eq!(refused.unwrap_err().to_string(), "4", "CLI-20: and says that the certificate is not current");
     world.start_agent(1).unwrap();
     update(&world, &dir, 34);
 }
