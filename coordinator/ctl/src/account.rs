@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use totp_rs::{Builder, Secret, Totp};
 
 use crate::address::Part;
-use crate::client::{Client, Which, write_secret};
+use crate::client::{Client, Which};
+use crate::files::{Access, Overwrite};
 use crate::keys;
 use crate::output::{Output, text};
 use crate::terminal::ask_secret;
@@ -44,6 +45,8 @@ pub(crate) enum Factor {
         /// Keep the secret in this file and show at once that it works, for trials; else put it into an authenticator, and confirm.
         #[arg(long)]
         factor_file: Option<PathBuf>,
+        #[command(flatten)]
+        overwrite: Overwrite,
     },
     /// Shows that the new second factor works; prints the recovery codes.
     Confirm {
@@ -82,6 +85,8 @@ pub(crate) enum Tokens {
         /// Where to write it, readable by you alone; printed otherwise.
         #[arg(long)]
         out: Option<PathBuf>,
+        #[command(flatten)]
+        overwrite: Overwrite,
     },
     /// Lists your tokens.
     List {
@@ -295,10 +300,12 @@ pub(crate) async fn whoami(out: &Output, client: &Client) -> anyhow::Result<()> 
 
 pub(crate) async fn factor(out: &Output, client: &Client, action: Factor) -> anyhow::Result<()> {
     match action {
-        Factor::Enrol { password_file, factor_file } => {
+        Factor::Enrol { password_file, factor_file, overwrite } => {
+            // The place is sure before the factor is replaced.
+            let target = factor_file.map(|file| overwrite.reserve(&file, Access::Owner)).transpose()?;
             let password = password_of(password_file.as_ref(), "your password", "--password-file FILE")?;
             let new = client.post("/api/v1/me/second-factor", &json!({ "password": password })).await?;
-            let Some(file) = factor_file else {
+            let Some(target) = target else {
                 out.answer(&new, || {
                     format!(
                         "put this into your authenticator, then run mdfmctl second-factor confirm CODE:\n{}\nor type {}",
@@ -309,7 +316,7 @@ pub(crate) async fn factor(out: &Output, client: &Client, action: Factor) -> any
                 return Ok(());
             };
             let secret = text(&new["secret"]);
-            write_secret(&file, format!("{secret}\n").as_bytes())?;
+            target.write(format!("{secret}\n").as_bytes())?;
             confirm(out, client, &totp(&secret)?.generate(seconds()).to_string()).await
         }
         Factor::Confirm { code } => confirm(out, client, &code).await,
@@ -344,12 +351,14 @@ pub(crate) async fn key(out: &Output, client: &Client, action: Key) -> anyhow::R
 
 pub(crate) async fn tokens(out: &Output, client: &Client, action: Tokens) -> anyhow::Result<()> {
     match action {
-        Tokens::Create { name, permissions, expires, out: file } => {
+        Tokens::Create { name, permissions, expires, out: file, overwrite } => {
+            // A token is shown once: its place is sure before it is made.
+            let target = file.as_deref().map(|file| overwrite.reserve(file, Access::Owner)).transpose()?;
             let expires = times::read(&expires, Toward::Future, jiff::Timestamp::now())?;
             let body = json!({ "name": name, "permissions": permissions, "expiresAt": expires });
             let mut view = client.post("/api/v1/me/tokens", &body).await?;
-            if let Some(file) = file {
-                write_secret(&file, format!("{}\n", text(&view["token"])).as_bytes())?;
+            if let (Some(file), Some(target)) = (file, target) {
+                target.write(format!("{}\n", text(&view["token"])).as_bytes())?;
                 view["token"] = Value::Null;
                 view["file"] = file.display().to_string().into();
             }

@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 use crate::account::Signing;
 use crate::client::{Client, Refused, Which};
 use crate::delta::{self, Delta};
+use crate::files::Overwrite;
 use crate::keys;
 use crate::output::{Output, count, count_of, text};
 use crate::records;
@@ -69,6 +70,8 @@ pub(crate) enum Action {
         /// Where to write the bill of materials as it was signed.
         #[arg(long)]
         save: Option<PathBuf>,
+        #[command(flatten)]
+        overwrite: Overwrite,
     },
     /// Shows one release: everything that its manifest says, its approvals, and what it changes.
     Show {
@@ -240,11 +243,11 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             records::table(out, &page["records"], None);
             Ok(())
         }
-        Action::Sbom { firmware, file, save } => {
+        Action::Sbom { firmware, file, save, overwrite } => {
             let client = Client::open(session)?;
             match (file, save) {
                 (Some(file), _) => sbom::attach(out, &client, &firmware, &file).await,
-                (None, Some(save)) => sbom::save(out, &client, &firmware, &save).await,
+                (None, Some(save)) => sbom::save(out, &client, &firmware, &save, overwrite).await,
                 (None, None) => sbom::show(out, &client, &firmware).await,
             }
         }

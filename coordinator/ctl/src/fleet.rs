@@ -10,8 +10,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::account::password_of;
-use crate::client::{Client, Which, write_secret};
+use crate::client::{Client, Which};
 use crate::deployments::wait_in_words;
+use crate::files::{Access, Overwrite};
 use crate::output::{Output, count, count_of, text};
 use crate::records;
 use crate::times::{self, Toward};
@@ -260,9 +261,11 @@ pub(crate) enum Gateways {
     Token {
         /// Gateway id.
         gateway: GatewayId,
-        /// Where to write it; printed otherwise.
+        /// The file to make, readable by you alone; printed if absent.
         #[arg(long)]
         out: Option<PathBuf>,
+        #[command(flatten)]
+        overwrite: Overwrite,
     },
     /// Revokes a gateway permanently.
     Revoke {
@@ -599,11 +602,13 @@ pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) ->
             client.post("/api/v1/gateways", &json!({ "gatewayId": gateway, "hospitalId": hospital })).await?;
             done(out, "registered", &gateway);
         }
-        Gateways::Token { gateway, out: file } => {
+        Gateways::Token { gateway, out: file, overwrite } => {
+            // A token is shown once: its place is sure before it is made.
+            let target = file.as_deref().map(|file| overwrite.reserve(file, Access::Owner)).transpose()?;
             let view = client.post(&format!("/api/v1/gateways/{gateway}/enrolment-tokens"), &Value::Null).await?;
-            match file {
-                Some(file) => {
-                    write_secret(&file, text(&view["token"]).as_bytes())?;
+            match file.zip(target) {
+                Some((file, target)) => {
+                    target.write(text(&view["token"]).as_bytes())?;
                     done(out, "token written to", &file.display());
                 }
                 None => out.answer(&view, || text(&view["token"])),

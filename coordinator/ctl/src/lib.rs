@@ -10,6 +10,7 @@ mod client;
 mod copy;
 mod delta;
 mod deployments;
+mod files;
 mod firmware;
 mod fleet;
 mod groups;

@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 use crate::account::{Code, password_of, with_code};
 use crate::client::Client;
 use crate::firmware::now;
-use crate::keys;
 use crate::output::{Output, count, text};
 use crate::trust::confirm::{Confirmation, Shown};
 use crate::trust::{Before, Compare, Trusted, check_new, weighed, write_new};
+use crate::{files, keys};
 
 const DAY_MS: u64 = 86_400_000;
 const DAYS: u64 = TRUST_LIFETIME_DEFAULT_MS / DAY_MS;
@@ -222,7 +222,7 @@ fn read(file: &Path) -> anyhow::Result<Signed<Withdrawals>> {
 }
 
 pub(crate) fn write<T: Document>(file: &Path, signed: &Signed<T>) -> anyhow::Result<()> {
-    mdfm_service::atomic_write(file, &wire::encode(signed)).with_context(|| format!("writing {}", file.display()))
+    files::replace(file, &wire::encode(signed))
 }
 
 pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow::Result<()> {
