@@ -60,7 +60,8 @@ pub(crate) enum Factor {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Key {
     /// Makes a signing key that the coordinator keeps sealed under your password; the registrar puts it on the roster.
-    Create {
+    #[command(alias = "create")]
+    Add {
         /// File with your password in its first line; `-` reads standard input. Asked for on a terminal if it is not given.
         #[arg(long)]
         password_file: Option<PathBuf>,
@@ -72,7 +73,8 @@ pub(crate) enum Key {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tokens {
     /// Makes a token for a machine. The second factor must have been shown within the last minutes (second-factor show).
-    Create {
+    #[command(alias = "create")]
+    Add {
         /// What it is for.
         name: String,
         /// One of your own permissions that are not for people alone (users permissions), for example `submitFirmware`, `manageFleet`, `read`,
@@ -80,7 +82,7 @@ pub(crate) enum Tokens {
         #[arg(long = "permission", required = true)]
         permissions: Vec<String>,
         /// Until when: RFC 3339, a date, or a duration from now such as `90d`; a year at most.
-        #[arg(long)]
+        #[arg(long = "until", alias = "expires")]
         expires: String,
         /// Where to write it, readable by you alone; printed otherwise.
         #[arg(long)]
@@ -341,7 +343,7 @@ async fn confirm(out: &Output, client: &Client, code: &str) -> anyhow::Result<()
 }
 
 pub(crate) async fn key(out: &Output, client: &Client, action: Key) -> anyhow::Result<()> {
-    let Key::Create { password_file, code } = action;
+    let Key::Add { password_file, code } = action;
     let password = password_of(password_file.as_ref(), "your password", "--password-file FILE")?;
     let body = json!({ "password": password });
     let view = with_code(client, Method::POST, "/api/v1/me/signing-key", &body, &code).await?;
@@ -351,7 +353,7 @@ pub(crate) async fn key(out: &Output, client: &Client, action: Key) -> anyhow::R
 
 pub(crate) async fn tokens(out: &Output, client: &Client, action: Tokens) -> anyhow::Result<()> {
     match action {
-        Tokens::Create { name, permissions, expires, out: file, overwrite } => {
+        Tokens::Add { name, permissions, expires, out: file, overwrite } => {
             // A token is shown once: its place is sure before it is made.
             let target = file.as_deref().map(|file| overwrite.reserve(file, Access::Owner)).transpose()?;
             let expires = times::read(&expires, Toward::Future, jiff::Timestamp::now())?;
@@ -429,7 +431,7 @@ pub(crate) async fn change_password(out: &Output, client: &Client, options: Pass
     let tokens = if options.keep_tokens {
         "your tokens for machines stay as they are (mdfmctl tokens list)"
     } else {
-        "your tokens for machines have ended; make new ones where machines need them (mdfmctl tokens create)"
+        "your tokens for machines have ended; make new ones where machines need them (mdfmctl tokens add)"
     };
     out.answer(&json!({ "changed": true, "tokensKept": options.keep_tokens }), || {
         format!("password changed; other sessions have ended; {tokens}")

@@ -38,8 +38,8 @@ pub(crate) enum Action {
         /// Where to go on: the first entry to look at, or with --newest the first not to.
         #[arg(long)]
         from: Option<u64>,
-        /// Records at most.
-        #[arg(long, default_value_t = 100)]
+        /// Largest number of records.
+        #[arg(long, value_name = "N", default_value_t = 100)]
         limit: u64,
         #[command(flatten)]
         offline: Offline,
@@ -56,20 +56,21 @@ pub(crate) enum Action {
         /// `device/ID`, `deployment/ID`, `firmware/ID`, `gateway/ID`, `hospital/ID`, `recall/ID` or `user/ID`.
         object: Object,
         /// The time: RFC 3339, a date, or a duration before now such as `1h` or `14d`.
-        #[arg(long)]
+        #[arg(long, value_name = "TIME")]
         at: String,
         #[command(flatten)]
         offline: Offline,
     },
     /// Shows what changed about an object between two times.
-    Diff {
+    #[command(alias = "diff")]
+    Differences {
         /// As for `state`.
         object: Object,
         /// The earlier time: RFC 3339, a date, or a duration before now.
-        #[arg(long)]
+        #[arg(long = "since", alias = "from")]
         from: String,
         /// The later time, likewise.
-        #[arg(long)]
+        #[arg(long = "until", alias = "to")]
         to: String,
     },
     /// Shows how the store is: size, newest checkpoint, what the last scrub found.
@@ -277,7 +278,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             });
             Ok(())
         }
-        Action::Diff { object, from, to } => {
+        Action::Differences { object, from, to } => {
             let now = jiff::Timestamp::now();
             let [from, to] = [from, to].map(|time| times::read(&time, Toward::Past, now));
             let (from, to) = (from?, to?);

@@ -32,7 +32,7 @@ pub(crate) enum Action {
         #[command(flatten)]
         overwrite: Overwrite,
         /// Size of the audit log that the gateway knows (`mdfm-agent status`: checkpointSize); what it said last by default.
-        #[arg(long)]
+        #[arg(long = "log-size", alias = "from", value_name = "N")]
         from: Option<u64>,
     },
     /// Brings a gateway's telemetry (`mdfm-agent export`) to the audit log.

@@ -265,7 +265,7 @@ impl Ceremony<'_> {
         }
         for owner in missing {
             let steps = format!(
-                "mdfmctl keys new {owner}, on a machine of their own; bring {owner}.pub into {}/public",
+                "mdfmctl keys make {owner}, on a machine of their own; bring {owner}.pub into {}/public",
                 self.dir.display()
             );
             self.steps.next.push(format!("the owner of {owner}: {steps}"));

@@ -43,7 +43,8 @@ pub(crate) enum Users {
     Permissions,
     /// Gives somebody other roles: adds and removes those that are named, or sets all of them.
     #[command(group = clap::ArgGroup::new("change").required(true).multiple(true).args(["roles", "add", "remove"]))]
-    Roles {
+    #[command(alias = "roles")]
+    ChangeRoles {
         /// User id.
         user: UserId,
         /// All roles, in place of those that the user has now; once for each.
@@ -258,7 +259,8 @@ pub(crate) enum Gateways {
     },
     /// Makes a one-time enrolment token. For a gateway that is enrolled, which whoever uses the token replaces, the second factor must have been
     /// shown within the last minutes, and administrators and operators are notified.
-    Token {
+    #[command(alias = "token")]
+    AddToken {
         /// Gateway id.
         gateway: GatewayId,
         /// The file to make, readable by you alone; printed if absent.
@@ -280,7 +282,8 @@ pub(crate) enum Gateways {
     /// Lists gateways.
     List(Which),
     /// Shows how the link to the fleet does: connections, who is there, who follows what, what came in.
-    Link,
+    #[command(alias = "link")]
+    FleetLink,
 }
 
 #[derive(Debug, Subcommand)]
@@ -441,7 +444,7 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
             };
             out.answer(&roles, words);
         }
-        Users::Roles { user, mut roles, add, remove, hospital, reason } => {
+        Users::ChangeRoles { user, mut roles, add, remove, hospital, reason } => {
             let (view, tag) = client.tagged(&format!("/api/v1/users/{user}")).await?;
             if roles.is_empty() {
                 roles = view["roles"].as_array().into_iter().flatten().map(text).collect();
@@ -602,7 +605,7 @@ pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) ->
             client.post("/api/v1/gateways", &json!({ "gatewayId": gateway, "hospitalId": hospital })).await?;
             done(out, "registered", &gateway);
         }
-        Gateways::Token { gateway, out: file, overwrite } => {
+        Gateways::AddToken { gateway, out: file, overwrite } => {
             // A token is shown once: its place is sure before it is made.
             let target = file.as_deref().map(|file| overwrite.reserve(file, Access::Owner)).transpose()?;
             let view = client.post(&format!("/api/v1/gateways/{gateway}/enrolment-tokens"), &Value::Null).await?;
@@ -639,7 +642,7 @@ pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) ->
             ];
             out.table(&rows, &columns);
         }
-        Gateways::Link => {
+        Gateways::FleetLink => {
             let view = client.get("/api/v1/fleet-link").await?;
             out.answer(&view, || {
                 let groups = view.as_object().into_iter().flatten();

@@ -13,7 +13,8 @@ use crate::output::Output;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// Makes an Ed25519 key: FILE with the secret, FILE.pub with the public key.
-    New {
+    #[command(alias = "new")]
+    Make {
         /// Where to write the secret key; must not exist.
         file: PathBuf,
     },
@@ -26,7 +27,7 @@ pub(crate) enum Action {
 
 pub(crate) fn run(out: &Output, action: Action) -> anyhow::Result<()> {
     let file = match action {
-        Action::New { file } => file,
+        Action::Make { file } => file,
         Action::Show { key } => return show(out, &key),
     };
     let public_file = PathBuf::from(format!("{}.pub", file.display()));

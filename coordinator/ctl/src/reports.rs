@@ -80,7 +80,7 @@ pub(crate) enum Action {
         /// The file.
         file: PathBuf,
         /// The coordinator's public key, or a file with it.
-        #[arg(long)]
+        #[arg(long = "coordinator", alias = "key")]
         key: String,
     },
 }

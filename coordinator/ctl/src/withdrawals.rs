@@ -105,8 +105,9 @@ pub(crate) enum Action {
         #[command(flatten)]
         confirmation: Confirmation,
     },
-    /// Posts the signed document in a file.
-    Submit {
+    /// Publishes the signed document in a file.
+    #[command(alias = "submit")]
+    Publish {
         /// The file.
         file: PathBuf,
     },
@@ -268,7 +269,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             let answer = json!({ "file": file, "content": document, "signatures": signed.signatures().len() });
             out.answer(&answer, || format!("{}\n{}", words(&document), count(signed.signatures().len(), "signature")));
         }
-        Action::Submit { file } => drop(post(out, &Client::open(session)?, &read(&file)?).await?),
+        Action::Publish { file } => drop(post(out, &Client::open(session)?, &read(&file)?).await?),
     }
     Ok(())
 }

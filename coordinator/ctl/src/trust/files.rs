@@ -66,7 +66,7 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "FILE")]
     previous: Option<PathBuf>,
     /// What the file is, where that is not clear.
-    #[arg(long)]
+    #[arg(long = "document", alias = "kind")]
     kind: Option<Kind>,
 }
 
