@@ -42,7 +42,7 @@ FRESH ?= 100
 # The fixed worlds, then some that were never run before; their first seed is printed, and the command that runs them again.
 sim: tools ## a thousand worlds in virtual time, the safety rules asked after every event; then new ones (SEEDS=n FROM=n FRESH=n)
 	$(CARGO) build --workspace --all-targets --locked
-	target/debug/mdfm-sim world --seeds $(SEEDS) --from $(FROM)
+	target/debug/mdfm-sim world --seeds $(SEEDS) --first-seed $(FROM)
 	target/debug/mdfm-sim world --hostile --seeds 300 --from $(FROM)
 	target/debug/mdfm-sim world --fresh --seeds $(FRESH)
 	target/debug/mdfm-sim world --fresh --hostile --seeds 30
@@ -105,8 +105,9 @@ packages: tools ## .deb and .rpm of every program, into target/packages (the rel
 test-packages: tools ## installs, upgrades and removes the packages in fresh roots, with systemd where it boots; as root
 	tests/packages/run
 
-trace: tools ## writes docs/validation.md: requirement -> the tests that carry its id
-	MDFM_WRITE=1 $(CARGO) test --workspace --locked --test tidy validation
+trace: tools ## writes docs/validation.md (requirement -> tests) and docs/cli-reference.md, lowers the numbers of tests/tidy/words.txt
+	MDFM_WRITE=1 $(CARGO) test --workspace --locked --test tidy -- validation only_go_down
+	MDFM_WRITE=1 $(CARGO) test --workspace --locked --bin mdfm-pages reference
 
 deny: ## licences, sources and forbidden crates among the dependencies
 	$(CARGO) fetch --locked

@@ -27,4 +27,4 @@ mod store;
 mod trust;
 mod trusted_time;
 
-pub use service::{Arguments, run};
+pub use service::{Arguments, command, run};

@@ -1,7 +1,8 @@
 //! `mdfm-agent`: see `mdfm_agent::run`.
 
-use clap::Parser;
-
 fn main() -> std::process::ExitCode {
-    mdfm_service::finish(mdfm_agent::run(mdfm_agent::Arguments::parse()))
+    match mdfm_service::command_line::read(mdfm_agent::command()) {
+        Ok(arguments) => mdfm_service::finish(mdfm_agent::run(arguments)),
+        Err(exit) => exit,
+    }
 }

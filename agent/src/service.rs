@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use mdfm_service::command_line::{Examples, described};
 use mdfm_service::{Exit, Stop};
 use mdfm_shared::id::DeviceId;
 
@@ -57,7 +58,7 @@ enum Action {
         /// The device, as it stands in the configuration.
         device: DeviceId,
         /// The image to install; another one than the device runs.
-        #[arg(long)]
+        #[arg(long, value_name = "FILE")]
         image: PathBuf,
         /// Version label of the image.
         #[arg(long, default_value = "conformance")]
@@ -68,6 +69,32 @@ enum Action {
     },
     /// Prints the commented default configuration.
     DefaultConfig,
+}
+
+/// An example of each command.
+const EXAMPLES: &Examples = &[
+    ("enrol", "enrol --token-file GW-001.token"),
+    ("run", "run --check-config"),
+    ("status", "status"),
+    ("devices", "devices --json"),
+    ("device", "device DEV-1"),
+    ("rollback", "rollback DEV-1 --reason 'ward 3: alarm fails'"),
+    ("hold", "hold DEV-1 --reason 'ward 3: therapy until noon'"),
+    ("release", "release DEV-1 --reason 'ward 3: therapy ended'"),
+    ("consent", "consent dep-1a2b3c --reason 'agreed by Dr. Roe'"),
+    ("import", "import /media/stick/bundle"),
+    ("export", "export /media/stick/telemetry"),
+    ("logs", "logs --device DEV-1 --limit 20"),
+    ("selftest", "selftest"),
+    ("accept-clock", "accept-clock --reason 'compared with the wall clock by J. Doe'"),
+    ("boot-slot", "boot-slot DEV-1"),
+    ("conformance", "conformance DEV-1 --image monitor-2.2.0.img"),
+    ("default-config", "default-config"),
+];
+
+/// The command line, with an example of each command.
+pub fn command() -> clap::Command {
+    described(Arguments::command(), EXAMPLES)
 }
 
 /// Runs one invocation of the program.

@@ -28,4 +28,4 @@ mod syslog;
 mod traces;
 mod witness;
 
-pub use server::{Arguments, run};
+pub use server::{Arguments, command, run};

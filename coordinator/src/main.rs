@@ -1,7 +1,8 @@
 //! `mdfm-coordinator`: see `mdfm_coordinator::run`.
 
-use clap::Parser;
-
 fn main() -> std::process::ExitCode {
-    mdfm_service::finish(mdfm_coordinator::run(mdfm_coordinator::Arguments::parse()))
+    match mdfm_service::command_line::read(mdfm_coordinator::command()) {
+        Ok(arguments) => mdfm_service::finish(mdfm_coordinator::run(arguments)),
+        Err(exit) => exit,
+    }
 }

@@ -60,7 +60,7 @@ async fn report(runner: &Runner, pass: &Scrub) {
         let (file, entry, position, what) = (&finding.file, finding.entry, finding.position, finding.what);
         tracing::error!(file, position, entry, "the audit store is damaged: {what}");
         if finding.derived && std::fs::remove_file(file).is_ok() {
-            tracing::warn!(file, "removed; it follows from the segments and is made anew at the next start");
+            tracing::warn!(file, "removed; it follows from the segments and is rebuilt at the next start");
         }
         if i < RECORDED_MAX {
             let damage = Damage { file: file.clone(), position, entry, what: what.to_owned() };

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use mdfm_audit::{AuditLog, Options, SearchIndex};
+use mdfm_service::command_line::{Examples, described};
 use mdfm_service::{Exit, LogLevel, Stop, Watchdog, atomic_write};
 use mdfm_shared::id::UserId;
 use mdfm_shared::record::{AuditRecord, Outcome};
@@ -59,7 +60,7 @@ enum Action {
         #[arg(long)]
         data: PathBuf,
         /// DNS names and addresses of the server certificate.
-        #[arg(long = "name", required = true)]
+        #[arg(long = "dns-name", alias = "name", required = true)]
         names: Vec<String>,
         /// Name of the audit log, best a host name of yours with a path.
         #[arg(long, default_value = "mdfm.local/log")]
@@ -95,8 +96,8 @@ enum Action {
     /// Verifies a backup and makes a data directory of it.
     Restore {
         /// The backup.
-        #[arg(long)]
-        from: PathBuf,
+        #[arg(long, alias = "from", value_name = "DIR")]
+        backup: PathBuf,
         /// The data directory to make.
         #[arg(long)]
         data: PathBuf,
@@ -107,11 +108,29 @@ enum Action {
         #[arg(long)]
         data: PathBuf,
         /// DNS names and addresses of the server certificate.
-        #[arg(long = "name", required = true)]
+        #[arg(long = "dns-name", alias = "name", required = true)]
         names: Vec<String>,
     },
     /// Prints the commented default configuration.
     DefaultConfig,
+}
+
+/// An example of each command.
+const EXAMPLES: &Examples = &[
+    (
+        "init",
+        "init --data /var/lib/mdfm-coordinator --dns-name coordinator.example --admin-password-file admin.password",
+    ),
+    ("serve", "serve --config /etc/mdfm/coordinator.toml --check-config"),
+    ("backup", "backup --data /var/lib/mdfm-coordinator --out /srv/backup/2026-11-29"),
+    ("restore", "restore --backup /srv/backup/2026-11-29 --data /var/lib/mdfm-coordinator"),
+    ("renew-certificate", "renew-certificate --data /var/lib/mdfm-coordinator --dns-name coordinator.example"),
+    ("default-config", "default-config"),
+];
+
+/// The command line, with an example of each command.
+pub fn command() -> clap::Command {
+    described(Arguments::command(), EXAMPLES)
 }
 
 /// Runs one invocation of the program.
@@ -140,7 +159,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             tracing::info!(entries = verified.entries, root = verified.root, out = %out.display(), "backed up and verified");
             Ok(())
         }
-        Action::Restore { from, data } => {
+        Action::Restore { backup: from, data } => {
             let verified = backup::restore(&from, &data)?;
             tracing::info!(entries = verified.entries, root = verified.root, data = %data.display(), "restored");
             tracing::warn!("gateways that saw a longer log refuse this one; see docs/audit.md before you serve");

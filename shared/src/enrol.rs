@@ -34,7 +34,7 @@ impl std::fmt::Debug for EnrolmentToken {
 
 /// The text is no enrolment token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("this is no enrolment token; ask the vendor's operator for a new one (mdfmctl gateways token)")]
+#[error("this is no enrolment token; ask the vendor's operator for a new one (mdfmctl gateways add-token)")]
 pub struct TokenError;
 
 impl EnrolmentToken {

@@ -138,7 +138,7 @@ codes! {
     GatewaySilent "gateway-silent" true "the gateway is not heard of",
         "hospital IT", "mdfm-agent status on the gateway; its power, network and proxy";
     GatewayMissing "gateway-missing" true "no enrolled gateway serves the device",
-        "Operator", "mdfmctl gateways token GATEWAY, or mdfmctl devices change DEVICE --gateway GATEWAY";
+        "Operator", "mdfmctl gateways add-token GATEWAY, or mdfmctl devices change DEVICE --gateway GATEWAY";
     ClockBehind "clock-behind" true "the gateway's clock is behind",
         "hospital IT", "set the gateway's clock (timedatectl) and see to its time server";
     ClockAhead "clock-ahead" true "the gateway's clock is ahead",
@@ -146,11 +146,11 @@ codes! {
     DirectiveExpired "directive-expired" true "the directive has expired and no newer one has arrived",
         "the vendor, or hospital IT where the line fails", "mdfm-agent selftest; without a line: mdfm-agent import";
     RootExpired "root-expired" true "the trust root has expired",
-        "owners of the root keys", "mdfmctl trust rotate, signed by the old and the new root keys, then mdfmctl trust publish";
+        "owners of the root keys", "mdfmctl trust rotate-root, signed by the old and the new root keys, then mdfmctl trust publish";
     RosterMissing "roster-missing" true "no approver roster holds under the trust root",
-        "registrar", "mdfmctl trust roster …, published";
+        "registrar", "mdfmctl trust make-roster …, published";
     RosterExpired "roster-expired" true "the approver roster has expired",
-        "registrar", "mdfmctl trust roster --from … --renew, published; the line must stand";
+        "registrar", "mdfmctl trust make-roster --previous … --renew, published; the line must stand";
     WithdrawalsMissing "withdrawals-missing" true "withdrawals that the roster demands have not arrived",
         "registrar, Clinical, QA, Regulatory", "mdfmctl withdrawals renew; the line must stand";
     WithdrawalsExpired "withdrawals-expired" true "the withdrawals have expired",

@@ -4,7 +4,8 @@ mod device;
 mod fleet;
 mod world;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use mdfm_service::command_line::{Examples, described};
 
 pub use world::rehearse;
 
@@ -30,6 +31,22 @@ enum Action {
     World(world::Arguments),
     /// Rolls firmware out to a fleet of any size in virtual time and says what it cost.
     Scale(world::scale::Arguments),
+}
+
+/// An example of each command.
+const EXAMPLES: &Examples = &[
+    ("device", "device --id DEV-1 --broker 127.0.0.1:8883 --secret-file DEV-1.secret --dir DEV-1"),
+    ("bedside", "bedside --id DEV-1 --agent mdfm-agent --config agent.toml --dir DEV-1"),
+    ("tool", "tool report DEV-1 --dir DEV-1"),
+    ("fleet enrol", "fleet enrol --dir fleet --session operator.session --gateways 1000"),
+    ("fleet run", "fleet run --dir fleet --seconds 60"),
+    ("world", "world --seeds 100 --first-seed 7"),
+    ("scale", "scale --devices 1000000 --hospitals 2000"),
+];
+
+/// The command line, with an example of each command.
+pub fn command() -> clap::Command {
+    described(Arguments::command(), EXAMPLES)
 }
 
 /// Runs one invocation of the program.

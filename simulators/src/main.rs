@@ -1,7 +1,8 @@
 //! `mdfm-sim`: see `mdfm_simulators::run`.
 
-use clap::Parser;
-
 fn main() -> std::process::ExitCode {
-    mdfm_service::finish(mdfm_simulators::run(mdfm_simulators::Arguments::parse()))
+    match mdfm_service::command_line::read(mdfm_simulators::command()) {
+        Ok(arguments) => mdfm_service::finish(mdfm_simulators::run(arguments)),
+        Err(exit) => exit,
+    }
 }

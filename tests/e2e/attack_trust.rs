@@ -149,7 +149,7 @@ fn sec_5_a_roster_that_alters_the_past_is_refused_twice() {
     let person = format!("qa|QA signatory|QA|{}", world.public("qa"));
     let second = ["trust", "roster", "--out", &next, "--version", "2", "--person", &person];
     let refused = world.offline(&second).unwrap_err().to_string();
-    assert!(refused.contains("name that with --from"), "{refused}");
+    assert!(refused.contains("name that with --previous"), "{refused}");
     let dropped = ["trust", "roster", "--from", &first, "--out", &next, "--drop", "qa", "--force"];
     let refused = world.offline(&dropped).unwrap_err().to_string();
     assert!(refused.contains("confirmed on a terminal"), "{refused}");

@@ -242,7 +242,7 @@ fn offline(world: &World, copy: &Path, key: &str, object: &str, device: &str) {
         "{past}"
     );
     let unkeyed = run("mdfmctl", &["audit", "search", "--copy", &copy_name]);
-    assert!(!unkeyed.status.success() && said(&unkeyed).contains("--key is needed"), "{}", said(&unkeyed));
+    assert!(!unkeyed.status.success() && said(&unkeyed).contains("--log-vkey is needed"), "{}", said(&unkeyed));
 }
 
 fn walk(dir: &Path) -> Vec<std::path::PathBuf> {

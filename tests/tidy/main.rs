@@ -1,11 +1,12 @@
 //! House rules that are cheap to check and easy to forget: what a core may not touch, who may depend on whom, that documents
-//! say what is there, and which test stands for which requirement.
+//! say what is there, which test stands for which requirement, and the language of it all.
 
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
 mod documents;
 mod rules;
 mod trace;
+mod words;
 
 use std::path::{Path, PathBuf};
 

@@ -54,6 +54,12 @@ fn tests() -> Vec<(String, String)> {
     found
 }
 
+/// Every test as `file: name`, and its name.
+pub(super) fn named_tests() -> Vec<(String, String)> {
+    let name = |title: &str| title.split('`').nth(1).unwrap_or_default().to_owned();
+    tests().into_iter().map(|(title, _)| (title.clone(), name(&title))).collect()
+}
+
 fn table() -> String {
     let list = std::fs::read_to_string(root().join("docs/validation/requirements.txt")).unwrap();
     let tests = tests();

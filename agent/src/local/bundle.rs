@@ -34,7 +34,7 @@ pub(super) fn import(state_dir: &Path, path: &Path) -> anyhow::Result<Vec<String
             let (Some(old), Some(new)) = (asked["old"].as_u64(), asked["new"].as_u64()) else { break };
             let proof = header.proofs.iter().find(|p| (p.old, p.new) == (old, new));
             let proof = proof.with_context(|| {
-                format!("the bundle does not prove that the audit log of size {old} became that of size {new}; export it again with --from {old}")
+                format!("the bundle does not prove that the audit log of size {old} became that of size {new}; export it again with --log-size {old}")
             })?;
             let (message, data) = request(state_dir, &Request::ImportProof(proof.clone()), None)?;
             said.push(format!("{topic}: {message}"));
@@ -58,7 +58,7 @@ pub(super) fn import(state_dir: &Path, path: &Path) -> anyhow::Result<Vec<String
     Ok(said)
 }
 
-/// Writes the telemetry that waits into a new file, for `mdfmctl bundle deliver`; gives how many batches.
+/// Writes the telemetry that waits into a new file, for `mdfmctl bundles deliver`; gives how many batches.
 pub(super) fn export(state_dir: &Path, path: &Path) -> anyhow::Result<usize> {
     let (gateway, data) = request(state_dir, &Request::Export, None)?;
     let documents: Vec<Document> = serde_json::from_value(data).context("the agent's answer is not understood")?;

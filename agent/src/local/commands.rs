@@ -65,21 +65,21 @@ pub(crate) enum Action {
     },
     /// Brings a bundle from removable media: documents and images, checked as if they had come over the network.
     Import {
-        /// The file that `mdfmctl bundle export` made.
+        /// The file that `mdfmctl bundles export` made.
         bundle: PathBuf,
     },
-    /// Writes the telemetry that waits to a file, for a gateway without a line; `mdfmctl bundle deliver` takes it up.
+    /// Writes the telemetry that waits to a file, for a gateway without a line; `mdfmctl bundles deliver` takes it up.
     Export {
         /// The file to make.
         file: PathBuf,
     },
-    /// Shows what happened lately, the newest last; `journalctl -u mdfm-agent` has more.
+    /// Shows the newest events, the newest last; `journalctl -u mdfm-agent` has more.
     Logs {
         /// Only of this device.
         #[arg(long)]
         device: Option<DeviceId>,
-        /// At most so many.
-        #[arg(long, default_value_t = 50)]
+        /// Largest number of events.
+        #[arg(long, value_name = "N", default_value_t = 50)]
         limit: usize,
     },
     /// Asks the running agent whether it can do its work: clock, disk, certificate, line, devices, what they wait for. Fails if it cannot.
@@ -209,7 +209,7 @@ pub(crate) fn run(state_dir: &Path, action: Action, output: Output) -> anyhow::R
             let n = bundle::export(state_dir, &file)?;
             let path = file.display();
             output.message(
-                &format!("{n} batches written to {path}; bring it to `mdfmctl bundle deliver`"),
+                &format!("{n} batches written to {path}; bring it to `mdfmctl bundles deliver`"),
                 &json!({ "batches": n }),
             );
             Ok(())

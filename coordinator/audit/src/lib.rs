@@ -1,7 +1,7 @@
 //! The audit log on disk: append-only segments, the Merkle tree over them, signed checkpoints, search, disposal after
 //! retention, self-check, copies and evidence that outsiders verify.
 //!
-//! The segments are the truth. Everything else in the directory follows from them and is made anew when it is missing or
+//! The segments are the truth. Everything else in the directory follows from them and is rebuilt when it is missing or
 //! damaged: where frames start (`*.idx`), the tree's hashes (`tree/*`), the search index (`*.terms`).
 
 mod disk;

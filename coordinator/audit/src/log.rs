@@ -279,7 +279,7 @@ impl AuditLog {
             }
         }
         let name = log_name(old.first);
-        // Index and search index are of the old file: they go first, and are made anew.
+        // Index and search index are of the old file: they go first, and are rebuilt.
         remove_if_there(&*self.disk, &index_name(old.first))?;
         remove_if_there(&*self.disk, &terms_name(old.first))?;
         self.disk.sync_dir("")?;

@@ -23,7 +23,7 @@ pub struct Published {
 impl LogReader {
     /// Writes into a directory what it lacks of the log under the published checkpoint, the checkpoint last: whoever reads
     /// meanwhile finds everything that the checkpoint there speaks of. Bundles with disposed entries are left out: when there
-    /// were other `disposals` than the directory has seen, every bundle goes and those without are made anew.
+    /// were other `disposals` than the directory has seen, every bundle goes and those without are rebuilt.
     ///
     /// # Errors
     /// The disk, or damage.

@@ -1,5 +1,5 @@
 //! The Merkle tree's hashes on disk: one file a tile level, `tree/0` with every leaf hash, `tree/1` with the root of every 256
-//! leaves, and so on; 32 bytes a hash. They follow from the segments, and are made anew from them when they do not lead to the
+//! leaves, and so on; 32 bytes a hash. They follow from the segments, and are rebuilt from them when they do not lead to the
 //! root that the checkpoint signs.
 
 use std::io;

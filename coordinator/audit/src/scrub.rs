@@ -24,7 +24,7 @@ pub struct Finding {
     pub entry: u64,
     /// What is wrong, in words.
     pub what: &'static str,
-    /// Whether the file follows from the segments: it may be removed, and is made anew at the next start.
+    /// Whether the file follows from the segments: it may be removed, and is rebuilt at the next start.
     pub derived: bool,
 }
 

@@ -5,7 +5,7 @@
 //! damage: only the last append of a log can be torn. Files are only appended to, and count once they are synced. The one
 //! exception is disposal after retention, which replaces a whole file by one whose disposed entries are their leaf hashes.
 //!
-//! Beside it `N.idx` holds where each frame starts, u32 BE an entry. It follows from the segment and is made anew when it is
+//! Beside it `N.idx` holds where each frame starts, u32 BE an entry. It follows from the segment and is rebuilt when it is
 //! missing or does not fit.
 
 use std::io;

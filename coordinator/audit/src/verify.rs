@@ -182,7 +182,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Takes the next entry; none for one disposed of. An error says what is wrong with it.
+    /// Takes the next entry; `None` stands for one that was disposed of. The error is what is wrong with it.
     fn take(&mut self, leaf: Hash, entry: Option<&[u8]>) -> Result<(), String> {
         self.frontier.push(leaf);
         let size = self.frontier.size();

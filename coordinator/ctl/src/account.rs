@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use totp_rs::{Builder, Secret, Totp};
 
 use crate::address::Part;
-use crate::client::{Client, Which, write_secret};
+use crate::client::{Client, Which};
+use crate::files::{Access, Overwrite};
 use crate::keys;
 use crate::output::{Output, text};
 use crate::terminal::ask_secret;
@@ -44,6 +45,8 @@ pub(crate) enum Factor {
         /// Keep the secret in this file and show at once that it works, for trials; else put it into an authenticator, and confirm.
         #[arg(long)]
         factor_file: Option<PathBuf>,
+        #[command(flatten)]
+        overwrite: Overwrite,
     },
     /// Shows that the new second factor works; prints the recovery codes.
     Confirm {
@@ -57,7 +60,8 @@ pub(crate) enum Factor {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Key {
     /// Makes a signing key that the coordinator keeps sealed under your password; the registrar puts it on the roster.
-    Create {
+    #[command(alias = "create")]
+    Add {
         /// File with your password in its first line; `-` reads standard input. Asked for on a terminal if it is not given.
         #[arg(long)]
         password_file: Option<PathBuf>,
@@ -69,7 +73,8 @@ pub(crate) enum Key {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tokens {
     /// Makes a token for a machine. The second factor must have been shown within the last minutes (second-factor show).
-    Create {
+    #[command(alias = "create")]
+    Add {
         /// What it is for.
         name: String,
         /// One of your own permissions that are not for people alone (users permissions), for example `submitFirmware`, `manageFleet`, `read`,
@@ -77,11 +82,13 @@ pub(crate) enum Tokens {
         #[arg(long = "permission", required = true)]
         permissions: Vec<String>,
         /// Until when: RFC 3339, a date, or a duration from now such as `90d`; a year at most.
-        #[arg(long)]
+        #[arg(long = "until", alias = "expires")]
         expires: String,
         /// Where to write it, readable by you alone; printed otherwise.
         #[arg(long)]
         out: Option<PathBuf>,
+        #[command(flatten)]
+        overwrite: Overwrite,
     },
     /// Lists your tokens.
     List {
@@ -295,10 +302,12 @@ pub(crate) async fn whoami(out: &Output, client: &Client) -> anyhow::Result<()> 
 
 pub(crate) async fn factor(out: &Output, client: &Client, action: Factor) -> anyhow::Result<()> {
     match action {
-        Factor::Enrol { password_file, factor_file } => {
+        Factor::Enrol { password_file, factor_file, overwrite } => {
+            // The place is sure before the factor is replaced.
+            let target = factor_file.map(|file| overwrite.reserve(&file, Access::Owner)).transpose()?;
             let password = password_of(password_file.as_ref(), "your password", "--password-file FILE")?;
             let new = client.post("/api/v1/me/second-factor", &json!({ "password": password })).await?;
-            let Some(file) = factor_file else {
+            let Some(target) = target else {
                 out.answer(&new, || {
                     format!(
                         "put this into your authenticator, then run mdfmctl second-factor confirm CODE:\n{}\nor type {}",
@@ -309,7 +318,7 @@ pub(crate) async fn factor(out: &Output, client: &Client, action: Factor) -> any
                 return Ok(());
             };
             let secret = text(&new["secret"]);
-            write_secret(&file, format!("{secret}\n").as_bytes())?;
+            target.write(format!("{secret}\n").as_bytes())?;
             confirm(out, client, &totp(&secret)?.generate(seconds()).to_string()).await
         }
         Factor::Confirm { code } => confirm(out, client, &code).await,
@@ -334,7 +343,7 @@ async fn confirm(out: &Output, client: &Client, code: &str) -> anyhow::Result<()
 }
 
 pub(crate) async fn key(out: &Output, client: &Client, action: Key) -> anyhow::Result<()> {
-    let Key::Create { password_file, code } = action;
+    let Key::Add { password_file, code } = action;
     let password = password_of(password_file.as_ref(), "your password", "--password-file FILE")?;
     let body = json!({ "password": password });
     let view = with_code(client, Method::POST, "/api/v1/me/signing-key", &body, &code).await?;
@@ -344,12 +353,14 @@ pub(crate) async fn key(out: &Output, client: &Client, action: Key) -> anyhow::R
 
 pub(crate) async fn tokens(out: &Output, client: &Client, action: Tokens) -> anyhow::Result<()> {
     match action {
-        Tokens::Create { name, permissions, expires, out: file } => {
+        Tokens::Add { name, permissions, expires, out: file, overwrite } => {
+            // A token is shown once: its place is sure before it is made.
+            let target = file.as_deref().map(|file| overwrite.reserve(file, Access::Owner)).transpose()?;
             let expires = times::read(&expires, Toward::Future, jiff::Timestamp::now())?;
             let body = json!({ "name": name, "permissions": permissions, "expiresAt": expires });
             let mut view = client.post("/api/v1/me/tokens", &body).await?;
-            if let Some(file) = file {
-                write_secret(&file, format!("{}\n", text(&view["token"])).as_bytes())?;
+            if let (Some(file), Some(target)) = (file, target) {
+                target.write(format!("{}\n", text(&view["token"])).as_bytes())?;
                 view["token"] = Value::Null;
                 view["file"] = file.display().to_string().into();
             }
@@ -420,7 +431,7 @@ pub(crate) async fn change_password(out: &Output, client: &Client, options: Pass
     let tokens = if options.keep_tokens {
         "your tokens for machines stay as they are (mdfmctl tokens list)"
     } else {
-        "your tokens for machines have ended; make new ones where machines need them (mdfmctl tokens create)"
+        "your tokens for machines have ended; make new ones where machines need them (mdfmctl tokens add)"
     };
     out.answer(&json!({ "changed": true, "tokensKept": options.keep_tokens }), || {
         format!("password changed; other sessions have ended; {tokens}")

@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 use crate::address::{Object, encode};
 use crate::client::{Client, checked};
 use crate::copy::{Keys, Offline, read_evidence};
+use crate::files::{Access, Overwrite};
 use crate::output::{Output, count, text};
-use crate::records;
+use crate::records::{self, First};
 use crate::times::{self, Toward};
 
 /// The page that verifies evidence in a browser, without a network.
@@ -37,8 +38,8 @@ pub(crate) enum Action {
         /// Where to go on: the first entry to look at, or with --newest the first not to.
         #[arg(long)]
         from: Option<u64>,
-        /// Records at most.
-        #[arg(long, default_value_t = 100)]
+        /// Largest number of records.
+        #[arg(long, value_name = "N", default_value_t = 100)]
         limit: u64,
         #[command(flatten)]
         offline: Offline,
@@ -55,20 +56,21 @@ pub(crate) enum Action {
         /// `device/ID`, `deployment/ID`, `firmware/ID`, `gateway/ID`, `hospital/ID`, `recall/ID` or `user/ID`.
         object: Object,
         /// The time: RFC 3339, a date, or a duration before now such as `1h` or `14d`.
-        #[arg(long)]
+        #[arg(long, value_name = "TIME")]
         at: String,
         #[command(flatten)]
         offline: Offline,
     },
     /// Shows what changed about an object between two times.
-    Diff {
+    #[command(alias = "diff")]
+    Differences {
         /// As for `state`.
         object: Object,
         /// The earlier time: RFC 3339, a date, or a duration before now.
-        #[arg(long)]
+        #[arg(long = "since", alias = "from")]
         from: String,
         /// The later time, likewise.
-        #[arg(long)]
+        #[arg(long = "until", alias = "to")]
         to: String,
     },
     /// Shows how the store is: size, newest checkpoint, what the last scrub found.
@@ -88,6 +90,8 @@ pub(crate) enum Action {
         /// File for the proof; the entry goes beside it, with `.json` added.
         #[arg(long)]
         out: PathBuf,
+        #[command(flatten)]
+        overwrite: Overwrite,
     },
     /// Saves records with proofs, checkpoint and keys as one file that anybody can verify offline.
     Evidence {
@@ -99,11 +103,15 @@ pub(crate) enum Action {
         /// Also a page with the evidence in it, for a browser without a network.
         #[arg(long)]
         page: Option<PathBuf>,
+        #[command(flatten)]
+        overwrite: Overwrite,
     },
     /// Saves the page that verifies evidence files in a browser.
     Page {
         /// The file to make.
         out: PathBuf,
+        #[command(flatten)]
+        overwrite: Overwrite,
     },
     /// Verifies offline: an exported log, the `log` directory of a backup, static tiles, an evidence file, or a proof file.
     Verify {
@@ -239,7 +247,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
                     Client::open(session)?.get(&path).await?
                 }
             };
-            show_page(out, page, device.as_deref());
+            show_page(out, page, device.as_deref(), newest);
             Ok(())
         }
         Action::Show { index, offline } => {
@@ -270,7 +278,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             });
             Ok(())
         }
-        Action::Diff { object, from, to } => {
+        Action::Differences { object, from, to } => {
             let now = jiff::Timestamp::now();
             let [from, to] = [from, to].map(|time| times::read(&time, Toward::Past, now));
             let (from, to) = (from?, to?);
@@ -319,13 +327,15 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
         }
         Action::Export { dir, tiles: false } => export(out, &Client::open(session)?, &dir).await,
         Action::Export { dir, tiles: true } => export_tiles(out, &Client::open(session)?, &dir).await,
-        Action::Proof { index, out: file } => proof(out, &Client::open(session)?, index, &file).await,
-        Action::Evidence { wanted, out: file, page } => {
-            let client = Client::open(session)?;
-            evidence(out, &client, &wanted.query()?, &file, page.as_deref()).await
+        Action::Proof { index, out: file, overwrite } => {
+            proof(out, &Client::open(session)?, index, &file, overwrite).await
         }
-        Action::Page { out: file } => {
-            std::fs::write(&file, PAGE).with_context(|| format!("writing {}", file.display()))?;
+        Action::Evidence { wanted, out: file, page, overwrite } => {
+            let client = Client::open(session)?;
+            evidence(out, &client, &wanted.query()?, &file, page.as_deref(), overwrite).await
+        }
+        Action::Page { out: file, overwrite } => {
+            overwrite.reserve(&file, Access::Mask)?.write(PAGE.as_bytes())?;
             out.answer(&json!({ "page": file }), || {
                 format!("open {} in a browser; it needs no network", file.display())
             });
@@ -453,13 +463,14 @@ fn verify(out: &Output, copy: &Path, keys: &Keys) -> anyhow::Result<()> {
 }
 
 /// Shows a page of records, and how to go on.
-fn show_page(out: &Output, mut page: Value, device: Option<&str>) {
+fn show_page(out: &Output, mut page: Value, device: Option<&str>, is_newest_first: bool) {
     if out.is_json() {
         records::decode(&mut page["records"]);
         out.answer(&page, String::new);
         return;
     }
-    records::search_table(out, &page["records"], device);
+    let first = if is_newest_first { First::Newest } else { First::Oldest };
+    records::search_table(out, &page["records"], device, first);
     if let Some(next) = page["next"].as_u64() {
         note(format_args!("there are more: --from {next}"));
     }
@@ -479,7 +490,10 @@ async fn record(client: &Client, index: u64) -> anyhow::Result<Value> {
     })
 }
 
-async fn proof(out: &Output, client: &Client, index: u64, file: &Path) -> anyhow::Result<()> {
+async fn proof(out: &Output, client: &Client, index: u64, file: &Path, overwrite: Overwrite) -> anyhow::Result<()> {
+    let entry_file = PathBuf::from(format!("{}.json", file.display()));
+    let (proof_target, entry_target) =
+        (overwrite.reserve(file, Access::Mask)?, overwrite.reserve(&entry_file, Access::Mask)?);
     let request = client.request(Method::GET, &format!("/api/v1/compliance/log/proofs/{index}"));
     let proof = checked(request.send().await?).await?.bytes().await?;
     let note = ProofFile::parse(std::str::from_utf8(&proof)?)?.checkpoint;
@@ -490,10 +504,10 @@ async fn proof(out: &Output, client: &Client, index: u64, file: &Path) -> anyhow
     let bundle = checked(request.send().await?).await?.bytes().await?;
     let entries = entries_of_bundle(&bundle).context("the bundle is not whole")?;
     let entry = *entries.get((index % TILE_WIDTH) as usize).context("the bundle does not reach that far")?;
-    std::fs::write(file, &proof)?;
-    std::fs::write(format!("{}.json", file.display()), entry)?;
+    proof_target.write(&proof)?;
+    entry_target.write(entry)?;
     out.answer(&json!({ "index": index, "proof": file }), || {
-        format!("proof of entry {index} in {}, the entry in {}.json", file.display(), file.display())
+        format!("proof of entry {index} in {}, the entry in {}", file.display(), entry_file.display())
     });
     Ok(())
 }
@@ -504,15 +518,18 @@ async fn evidence(
     query: &[String],
     file: &Path,
     page: Option<&Path>,
+    overwrite: Overwrite,
 ) -> anyhow::Result<()> {
+    let target = overwrite.reserve(file, Access::Mask)?;
+    let page_target = page.map(|page| overwrite.reserve(page, Access::Mask)).transpose()?;
     let request = client.request(Method::GET, &format!("/api/v1/compliance/evidence?{}", query.join("&")));
     let bytes = checked(request.send().await?).await?.bytes().await?;
     let evidence = Evidence::parse(&bytes)?;
-    std::fs::write(file, &bytes).with_context(|| format!("writing {}", file.display()))?;
-    if let Some(page) = page {
+    target.write(&bytes)?;
+    if let Some(page_target) = page_target {
         let data = json_for_html(std::str::from_utf8(&bytes)?);
         let script = format!("<script type=\"application/json\" id=\"evidence\">{data}</script>");
-        std::fs::write(page, PAGE.replacen(PAGE_SLOT, &script, 1))?;
+        page_target.write(PAGE.replacen(PAGE_SLOT, &script, 1).as_bytes())?;
     }
     let records = evidence.records.len();
     out.answer(&json!({ "records": records, "file": file, "page": page }), || {
@@ -574,4 +591,32 @@ async fn export(out: &Output, client: &Client, dir: &Path) -> anyhow::Result<()>
         format!("entries: {size}; with the checkpoint in {}; verify with mdfmctl audit verify", dir.display())
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use mdfm_shared::text::is_unsafe;
+
+    use super::*;
+
+    /// The page escapes every character that the programs escape.
+    #[test]
+    fn cli_28_the_page_escapes_what_the_programs_escape() {
+        let unsafe_chars = ('\0'..=char::MAX).filter(|c| is_unsafe(*c)).map(u32::from);
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        for c in unsafe_chars {
+            match ranges.last_mut() {
+                Some((_, end)) if *end + 1 == c => *end = c,
+                _ => ranges.push((c, c)),
+            }
+        }
+        let class: String = ranges
+            .into_iter()
+            .map(|(first, last)| match first == last {
+                true => format!("\\u{{{first:x}}}"),
+                false => format!("\\u{{{first:x}}}-\\u{{{last:x}}}"),
+            })
+            .collect();
+        assert!(PAGE.contains(&class), "write into `shown` of verifier.html: {class}");
+    }
 }

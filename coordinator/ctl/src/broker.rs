@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::{Subcommand, ValueEnum};
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::wire::Topic;
+
+use crate::files::{Access, Overwrite};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
@@ -23,6 +24,8 @@ pub(crate) enum Action {
         /// File to write; printed otherwise.
         #[arg(long)]
         out: Option<PathBuf>,
+        #[command(flatten)]
+        overwrite: Overwrite,
     },
 }
 
@@ -36,10 +39,10 @@ pub(crate) enum Authenticates {
 }
 
 pub(crate) fn run(action: Action) -> anyhow::Result<()> {
-    let Action::Rules { authenticates, gateway_user, coordinator_user, out } = action;
+    let Action::Rules { authenticates, gateway_user, coordinator_user, out, overwrite } = action;
     let rules = rules(authenticates, &gateway_user, &coordinator_user)?;
     match out {
-        Some(path) => std::fs::write(&path, rules).with_context(|| format!("writing {}", path.display())),
+        Some(path) => overwrite.reserve(&path, Access::Mask)?.write(rules.as_bytes()),
         None => {
             mdfm_service::output::lines(rules.trim_end());
             Ok(())

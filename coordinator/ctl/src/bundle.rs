@@ -1,7 +1,7 @@
 //! Bundles for gateways without a line: what goes there on removable media, and the telemetry that comes back.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::client::{Client, checked};
+use crate::files::{Access, NewFile, Overwrite};
 use crate::output::{Output, count, text};
 
 /// Batches in one request: together they stay below what the coordinator takes.
@@ -28,8 +29,10 @@ pub(crate) enum Action {
         /// The file to make.
         #[arg(long)]
         out: PathBuf,
+        #[command(flatten)]
+        overwrite: Overwrite,
         /// Size of the audit log that the gateway knows (`mdfm-agent status`: checkpointSize); what it said last by default.
-        #[arg(long)]
+        #[arg(long = "log-size", alias = "from", value_name = "N")]
         from: Option<u64>,
     },
     /// Brings a gateway's telemetry (`mdfm-agent export`) to the audit log.
@@ -39,35 +42,36 @@ pub(crate) enum Action {
         /// Where to write the coordinator's word that all of it is safe; `mdfm-agent import` takes it up, and the gateway frees its room.
         #[arg(long)]
         ack: Option<PathBuf>,
+        #[command(flatten)]
+        overwrite: Overwrite,
     },
 }
 
 pub(crate) async fn run(out: &Output, client: &Client, action: Action) -> anyhow::Result<()> {
     match action {
-        Action::Export { gateway, out: file, from } => export(out, client, &gateway, &file, from).await,
-        Action::Deliver { file, ack } => deliver(out, client, &file, ack.as_deref()).await,
+        Action::Export { gateway, out: file, overwrite, from } => {
+            let target = overwrite.reserve(&file, Access::Mask)?;
+            export(out, client, &gateway, (&file, target), from).await
+        }
+        Action::Deliver { file, ack, overwrite } => {
+            let target = ack.map(|ack| overwrite.reserve(&ack, Access::Mask)).transpose()?;
+            deliver(out, client, &file, target).await
+        }
     }
-}
-
-fn make(path: &Path, header: &Header) -> anyhow::Result<File> {
-    let file = File::options().write(true).create_new(true).open(path);
-    let mut file = file.with_context(|| format!("making {}", path.display()))?;
-    file.write_all(&header.encode()?)?;
-    Ok(file)
 }
 
 async fn export(
     out: &Output,
     client: &Client,
     gateway: &GatewayId,
-    path: &Path,
+    (path, mut file): (&Path, NewFile),
     from: Option<u64>,
 ) -> anyhow::Result<()> {
     let from = from.map_or(String::new(), |from| format!("?from={from}"));
     let view = client.get(&format!("/api/v1/gateways/{gateway}/bundle{from}")).await?;
     let header: Header = serde_json::from_value(view).context("the coordinator's answer is no bundle")?;
     let releases = client.list("/api/v1/firmware").await?;
-    let mut file = make(path, &header)?;
+    file.write_all(&header.encode()?)?;
     for image in &header.images {
         let sha256 = image.sha256.to_string();
         let release = releases.as_array().into_iter().flatten().find(|r| r["imageSha256"] == sha256.as_str());
@@ -84,7 +88,7 @@ async fn export(
         let found = Digest(hash.finalize().into());
         ensure!(found == image.sha256, "the image of {firmware} came as {found}, it should be {sha256}");
     }
-    file.sync_all()?;
+    file.finish()?;
     let answer = json!({
         "file": path, "gateway": header.gateway, "documents": header.documents.len(), "images": header.images.len(),
     });
@@ -105,7 +109,7 @@ fn read(path: &Path) -> anyhow::Result<Header> {
     Header::decode(&header).with_context(what)
 }
 
-async fn deliver(out: &Output, client: &Client, path: &Path, ack: Option<&Path>) -> anyhow::Result<()> {
+async fn deliver(out: &Output, client: &Client, path: &Path, ack: Option<NewFile>) -> anyhow::Result<()> {
     let Header { gateway, documents, .. } = read(path)?;
     let (mut taken, mut known) = (0, 0);
     let (mut words, mut refused) = (Vec::new(), None);
@@ -124,7 +128,7 @@ async fn deliver(out: &Output, client: &Client, path: &Path, ack: Option<&Path>)
         }
     }
     if let (Some(ack), false) = (ack, words.is_empty()) {
-        make(ack, &Header { gateway: gateway.clone(), documents: words, ..Header::default() })?.sync_all()?;
+        ack.write(&Header { gateway: gateway.clone(), documents: words, ..Header::default() }.encode()?)?;
     }
     let answer: Value = json!({ "gateway": gateway, "taken": taken, "known": known, "refused": refused });
     out.answer(&answer, || {

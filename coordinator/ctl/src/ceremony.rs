@@ -18,7 +18,8 @@ use mdfm_shared::wire;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::client::{Client, write_secret};
+use crate::client::Client;
+use crate::files::{self, Access, NewFile, write_secret};
 use crate::keys;
 use crate::output::Output;
 use crate::trust::confirm::Shown;
@@ -190,8 +191,17 @@ fn begin(options: &Init) -> anyhow::Result<Plan> {
     for (from, to) in [(online, "online.pub"), (vkey, "log.vkey")] {
         std::fs::copy(from, options.dir.join(to)).with_context(|| format!("copying {}", from.display()))?;
     }
-    mdfm_service::atomic_write(&file, &serde_json::to_vec_pretty(&plan)?)?;
+    files::replace(&file, &serde_json::to_vec_pretty(&plan)?)?;
     Ok(plan)
+}
+
+/// Makes a secret key in a new file.
+fn new_key(file: &Path) -> anyhow::Result<SecretKey> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    let key = SecretKey::from_seed(seed);
+    NewFile::create(file, Access::Owner)?.write(key.to_secret_text().as_bytes())?;
+    Ok(key)
 }
 
 impl Ceremony<'_> {
@@ -237,11 +247,10 @@ impl Ceremony<'_> {
             if self.plan.trial && !self.public(owner).exists() {
                 let secrets = self.dir.join(TRIAL_KEYS);
                 std::fs::create_dir_all(&secrets)?;
-                let mut seed = [0; 32];
-                getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
-                let key = SecretKey::from_seed(seed);
-                write_secret(&secrets.join(owner), key.to_secret_text().as_bytes())?;
-                std::fs::write(self.public(owner), format!("{}\n", key.public()))?;
+                let file = secrets.join(owner);
+                // A call that ended between the two files left the secret one.
+                let key = if file.exists() { keys::secret(&file)? } else { new_key(&file)? };
+                NewFile::create(&self.public(owner), Access::Mask)?.write(format!("{}\n", key.public()).as_bytes())?;
             }
         }
         let missing: Vec<&String> = owners.iter().filter(|owner| !self.public(owner).exists()).collect();
@@ -256,7 +265,7 @@ impl Ceremony<'_> {
         }
         for owner in missing {
             let steps = format!(
-                "mdfmctl keys new {owner}, on a machine of their own; bring {owner}.pub into {}/public",
+                "mdfmctl keys make {owner}, on a machine of their own; bring {owner}.pub into {}/public",
                 self.dir.display()
             );
             self.steps.next.push(format!("the owner of {owner}: {steps}"));
@@ -289,7 +298,7 @@ impl Ceremony<'_> {
                     signed.add_signature(&self.trial_key(&owner)?);
                 }
             }
-            mdfm_service::atomic_write(&file, &wire::encode(&signed))?;
+            NewFile::create(&file, Access::Owner)?.write(&wire::encode(&signed))?;
         }
         let signed = Trusted::read_root(&file)?;
         match TrustedRoot::pinned(&signed, signed.digest()) {
@@ -337,7 +346,7 @@ impl Ceremony<'_> {
                 self.steps.documents.push(weighed(&document, signed.digest(), None));
                 signed.add_signature(&self.trial_key("registrar")?);
             }
-            mdfm_service::atomic_write(&file, &wire::encode(&signed))?;
+            NewFile::create(&file, Access::Owner)?.write(&wire::encode(&signed))?;
         }
         let signed = Trusted::read_roster(&file)?;
         let held = TrustedRoot::pinned(root, root.digest())?;

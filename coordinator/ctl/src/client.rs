@@ -1,6 +1,5 @@
 //! HTTP to the coordinator, and the session file.
 
-use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +29,7 @@ const PAGE_MAX: usize = 1_000;
 
 use crate::account::{self, Code};
 use crate::address::encode;
+use crate::files::write_secret;
 use crate::output::Output;
 use crate::single_sign_on;
 use crate::terminal::ask_secret;
@@ -323,7 +323,7 @@ pub(crate) fn is_broken_line(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.is::<reqwest::Error>())
 }
 
-/// The seconds after which a request may come again that came too soon after others; none for any other answer, and for long waits.
+/// Seconds after which a request may be sent again (429 with `Retry-After`); `None` for any other answer, and for a longer wait.
 fn wait_s(answer: &reqwest::Response) -> Option<u64> {
     let asked = answer.headers().get("retry-after").filter(|_| answer.status() == StatusCode::TOO_MANY_REQUESTS)?;
     asked.to_str().ok()?.parse().ok().filter(|s| *s <= WAIT_S_MAX)
@@ -446,24 +446,6 @@ pub(crate) async fn logout(out: &Output, file: &Path) -> anyhow::Result<()> {
     let session = Session { token: String::new(), ..client.session };
     write_secret(file, &serde_json::to_vec(&session)?)?;
     out.answer(&json!({ "signedOut": true }), || "signed out".into());
-    Ok(())
-}
-
-/// Writes a file that only its owner may read.
-pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("writing {}", path.display()))?;
-    // A file that was there keeps its mode otherwise, and others could read what is written now.
-    file.set_permissions(std::fs::Permissions::from_mode(0o600))
-        .with_context(|| format!("making {} readable by its owner only", path.display()))?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
     Ok(())
 }
 

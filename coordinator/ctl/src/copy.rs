@@ -21,7 +21,7 @@ const LIMIT_MAX: u64 = 10_000;
 #[derive(Debug, Default, Args)]
 pub(crate) struct Keys {
     /// The log's verifier key, or a file with it. Evidence brings its own, whose history you must then compare.
-    #[arg(long)]
+    #[arg(long = "log-vkey", alias = "key")]
     pub(crate) key: Option<String>,
     /// Verifier key of a witness that must have cosigned, or a file with it.
     #[arg(long)]
@@ -48,7 +48,7 @@ impl Keys {
 
     /// The log's key, without which a copy of the log proves nothing.
     pub(crate) fn log_needed(&self) -> anyhow::Result<NoteKey> {
-        self.log()?.context("--key is needed: the log's verifier key, which the vendor's trust root names")
+        self.log()?.context("--log-vkey is needed: the log's verifier key, which the vendor's trust root names")
     }
 
     pub(crate) fn policy(&self) -> anyhow::Result<WitnessPolicy> {
@@ -67,7 +67,7 @@ impl Keys {
 #[derive(Debug, Default, Args)]
 pub(crate) struct Offline {
     /// Read this copy in place of the coordinator, offline: an exported log, the `log` directory of a backup, static tiles, or, except
-    /// for the past of an object, an evidence file. It is verified first, by `--key`.
+    /// for the past of an object, an evidence file. It is verified first, by `--log-vkey`.
     #[arg(long, value_name = "DIR|FILE")]
     copy: Option<PathBuf>,
     #[command(flatten)]
@@ -83,7 +83,7 @@ impl Offline {
         match self.copy {
             Some(path) => Ok(Some(Copy { path, keys: self.keys })),
             None => {
-                ensure!(!self.keys.is_given(), "--key and --witness verify a copy: name it with --copy");
+                ensure!(!self.keys.is_given(), "--log-vkey and --witness verify a copy: name it with --copy");
                 Ok(None)
             }
         }
@@ -126,7 +126,7 @@ impl Copy {
         let key = self.keys.log()?;
         evidence.verify(key.as_ref(), (!self.keys.witness.is_empty()).then_some(&policy))?;
         if key.is_none() {
-            note("CONSISTENT, but whose log this is was not checked: give the log's verifier key with --key");
+            note("CONSISTENT, but whose log this is was not checked: give the log's verifier key with --log-vkey");
         }
         let mut records: Vec<_> = evidence.records.iter().collect();
         records.sort_by_key(|record| record.index);
@@ -315,7 +315,7 @@ mod tests {
     fn cli_13_nothing_is_shown_of_a_copy_that_is_not_verified() {
         let mut copy = copy("bad");
         let key = copy.keys.key.take();
-        assert!(copy.record(1).expect_err("no key").to_string().contains("--key is needed"));
+        assert!(copy.record(1).expect_err("no key").to_string().contains("--log-vkey is needed"));
         copy.keys.key = key;
         let file = copy.path.join(format!("{:020}.log", 0));
         let mut bytes = std::fs::read(&file).expect("a segment");

@@ -24,10 +24,10 @@ const PIECE_BYTES: usize = 256 * 1024;
 #[derive(Debug, Args)]
 pub(crate) struct Delta {
     /// The image that gateways hold, uncompressed; of a device with several components all of them, in the order of installation.
-    #[arg(long = "base", required = true)]
+    #[arg(long = "base", value_name = "FILE", required = true)]
     bases: Vec<PathBuf>,
     /// The new image, likewise.
-    #[arg(long = "image", required = true)]
+    #[arg(long = "image", value_name = "FILE", required = true)]
     images: Vec<PathBuf>,
     /// The file to make.
     #[arg(long)]

@@ -156,7 +156,14 @@ pub(crate) struct Consent {
     withdraw: bool,
 }
 
-/// Note that something owed to an authority has been done.
+/// What a deployment owes to an authority.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Duties {
+    /// Records that something owed to an authority has been done; `deployments show` lists what is owed.
+    Fulfil(Duty),
+}
+
+/// Record that something owed to an authority has been done.
 #[derive(Debug, Args)]
 pub(crate) struct Duty {
     /// Deployment id.

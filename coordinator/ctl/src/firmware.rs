@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 use crate::account::Signing;
 use crate::client::{Client, Refused, Which};
 use crate::delta::{self, Delta};
+use crate::files::Overwrite;
 use crate::keys;
 use crate::output::{Output, count, count_of, text};
 use crate::records;
@@ -38,7 +39,8 @@ pub(crate) enum Action {
     /// Uploads an image and its manifest, signed here with the release key.
     Upload(Box<Upload>),
     /// Makes a patch from an image that gateways hold to a new one; works offline.
-    Delta(Delta),
+    #[command(alias = "delta")]
+    MakeDelta(Delta),
     /// Lists releases.
     List(Which),
     /// Takes a release back: no new deployment may use it. With a key, also for the fleet: gateways activate it no more.
@@ -59,16 +61,25 @@ pub(crate) enum Action {
         /// Firmware id.
         firmware: FirmwareId,
     },
-    /// Shows the parts of a release's bill of materials; with --file it attaches the one that the manifest names, with --save it writes it to a file.
+    /// Attaches the bill of materials that the manifest names, where the upload did not.
+    AttachSbom {
+        /// Firmware id.
+        firmware: FirmwareId,
+        /// The bill of materials.
+        file: PathBuf,
+    },
+    /// Shows the parts of a release's bill of materials, or writes it to a file.
     Sbom {
         /// Firmware id.
         firmware: FirmwareId,
-        /// The bill of materials to attach.
-        #[arg(long, conflicts_with = "save")]
+        /// The same as `attach-sbom`; for scripts of earlier versions.
+        #[arg(long, hide = true, conflicts_with = "save")]
         file: Option<PathBuf>,
-        /// Where to write the bill of materials as it was signed.
-        #[arg(long)]
+        /// The file to make, with the bill of materials as it was signed.
+        #[arg(long = "out", alias = "save")]
         save: Option<PathBuf>,
+        #[command(flatten)]
+        overwrite: Overwrite,
     },
     /// Shows one release: everything that its manifest says, its approvals, and what it changes.
     Show {
@@ -91,7 +102,7 @@ pub(crate) struct Upload {
     #[arg(required_unless_present = "components", conflicts_with = "components")]
     image: Option<PathBuf>,
     /// An image of a device with several components, as NAME=FILE; once for each, in the order of installation.
-    #[arg(long = "component", value_name = "NAME=FILE", value_parser = component)]
+    #[arg(long = "component-image", alias = "component", value_name = "NAME=FILE", value_parser = component)]
     components: Vec<(String, PathBuf)>,
     /// Firmware id; a random one if absent. With the id of an upload that ended early, it goes on where that one ended.
     #[arg(long)]
@@ -118,9 +129,9 @@ pub(crate) struct Upload {
     #[arg(long)]
     emergency: bool,
     /// Replaces recalled firmware: approved like any release, deployed at once if need be.
-    #[arg(long, conflicts_with = "emergency")]
+    #[arg(long = "replaces-recalled", alias = "recall", conflicts_with = "emergency")]
     recall: bool,
-    /// A patch made by `firmware delta`: gateways that hold its base need not download the image; once for each base.
+    /// A patch made by `firmware make-delta`: gateways that hold its base need not download the image; once for each base.
     #[arg(long = "delta", value_name = "FILE")]
     deltas: Vec<PathBuf>,
     /// Software bill of materials: CycloneDX 1.2 to 1.7 or SPDX 2.2, 2.3 or 3.0, in JSON, up to 64 MiB; the manifest names its digest.
@@ -192,7 +203,7 @@ fn milliseconds(what: &str, seconds: f64) -> anyhow::Result<u64> {
 pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow::Result<()> {
     match action {
         Action::Upload(options) => upload(out, &Client::open(session)?, *options).await,
-        Action::Delta(options) => delta::make(out, &options),
+        Action::MakeDelta(options) => delta::make(out, &options),
         Action::List(which) => {
             let rows = Client::open(session)?.list_of("/api/v1/firmware", &which).await?;
             let columns = [
@@ -240,11 +251,12 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             records::table(out, &page["records"], None);
             Ok(())
         }
-        Action::Sbom { firmware, file, save } => {
+        Action::AttachSbom { firmware, file } => sbom::attach(out, &Client::open(session)?, &firmware, &file).await,
+        Action::Sbom { firmware, file, save, overwrite } => {
             let client = Client::open(session)?;
             match (file, save) {
                 (Some(file), _) => sbom::attach(out, &client, &firmware, &file).await,
-                (None, Some(save)) => sbom::save(out, &client, &firmware, &save).await,
+                (None, Some(save)) => sbom::save(out, &client, &firmware, &save, overwrite).await,
                 (None, None) => sbom::show(out, &client, &firmware).await,
             }
         }

@@ -10,8 +10,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::account::password_of;
-use crate::client::{Client, Which, write_secret};
+use crate::client::{Client, Which};
 use crate::deployments::wait_in_words;
+use crate::files::{Access, Overwrite};
 use crate::output::{Output, count, count_of, text};
 use crate::records;
 use crate::times::{self, Toward};
@@ -42,7 +43,8 @@ pub(crate) enum Users {
     Permissions,
     /// Gives somebody other roles: adds and removes those that are named, or sets all of them.
     #[command(group = clap::ArgGroup::new("change").required(true).multiple(true).args(["roles", "add", "remove"]))]
-    Roles {
+    #[command(alias = "roles")]
+    ChangeRoles {
         /// User id.
         user: UserId,
         /// All roles, in place of those that the user has now; once for each.
@@ -257,12 +259,15 @@ pub(crate) enum Gateways {
     },
     /// Makes a one-time enrolment token. For a gateway that is enrolled, which whoever uses the token replaces, the second factor must have been
     /// shown within the last minutes, and administrators and operators are notified.
-    Token {
+    #[command(alias = "token")]
+    AddToken {
         /// Gateway id.
         gateway: GatewayId,
-        /// Where to write it; printed otherwise.
+        /// The file to make, readable by you alone; printed if absent.
         #[arg(long)]
         out: Option<PathBuf>,
+        #[command(flatten)]
+        overwrite: Overwrite,
     },
     /// Revokes a gateway permanently.
     Revoke {
@@ -277,7 +282,8 @@ pub(crate) enum Gateways {
     /// Lists gateways.
     List(Which),
     /// Shows how the link to the fleet does: connections, who is there, who follows what, what came in.
-    Link,
+    #[command(alias = "link")]
+    FleetLink,
 }
 
 #[derive(Debug, Subcommand)]
@@ -438,7 +444,7 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
             };
             out.answer(&roles, words);
         }
-        Users::Roles { user, mut roles, add, remove, hospital, reason } => {
+        Users::ChangeRoles { user, mut roles, add, remove, hospital, reason } => {
             let (view, tag) = client.tagged(&format!("/api/v1/users/{user}")).await?;
             if roles.is_empty() {
                 roles = view["roles"].as_array().into_iter().flatten().map(text).collect();
@@ -599,11 +605,13 @@ pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) ->
             client.post("/api/v1/gateways", &json!({ "gatewayId": gateway, "hospitalId": hospital })).await?;
             done(out, "registered", &gateway);
         }
-        Gateways::Token { gateway, out: file } => {
+        Gateways::AddToken { gateway, out: file, overwrite } => {
+            // A token is shown once: its place is sure before it is made.
+            let target = file.as_deref().map(|file| overwrite.reserve(file, Access::Owner)).transpose()?;
             let view = client.post(&format!("/api/v1/gateways/{gateway}/enrolment-tokens"), &Value::Null).await?;
-            match file {
-                Some(file) => {
-                    write_secret(&file, text(&view["token"]).as_bytes())?;
+            match file.zip(target) {
+                Some((file, target)) => {
+                    target.write(text(&view["token"]).as_bytes())?;
                     done(out, "token written to", &file.display());
                 }
                 None => out.answer(&view, || text(&view["token"])),
@@ -634,7 +642,7 @@ pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) ->
             ];
             out.table(&rows, &columns);
         }
-        Gateways::Link => {
+        Gateways::FleetLink => {
             let view = client.get("/api/v1/fleet-link").await?;
             out.answer(&view, || {
                 let groups = view.as_object().into_iter().flatten();

@@ -12,27 +12,30 @@ const COLUMNS_MIN: usize = 40;
 const INDENT: usize = 10;
 
 /// An example of each command. A test reads each as the program does, and demands one for every command.
-const EXAMPLES: &[(&str, &str)] = &[
+pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("login", "login --url https://coordinator.example:8443 --ca ca.pem --user jdoe"),
     ("logout", "logout"),
     ("whoami", "whoami"),
     ("second-factor enrol", "second-factor enrol"),
     ("second-factor confirm", "second-factor confirm 123456"),
     ("second-factor show", "second-factor show --code 123456"),
-    ("password", "password"),
-    ("signing-key create", "signing-key create"),
-    ("tokens create", "tokens create ci --permission read --permission readAll --expires 90d --out ci.token"),
+    ("change-password", "change-password"),
+    ("signing-key add", "signing-key add"),
+    ("tokens add", "tokens add ci --permission read --permission readAll --until 90d --out ci.token"),
     ("tokens list", "tokens list --all --filter userId=jdoe"),
     ("tokens revoke", "tokens revoke token-1a2b3c"),
     ("init", "init ceremony"),
-    ("keys new", "keys new release"),
+    ("keys make", "keys make release"),
     ("keys show", "keys show release.pub"),
     (
-        "trust root",
-        "trust root --out root-1.bin --root root.pub --release release.pub --registrar registrar.pub --coordinator online.pub --log-vkey log.vkey",
+        "trust make-root",
+        "trust make-root --out root-1.bin --root root.pub --release release.pub --registrar registrar.pub --coordinator online.pub --log-vkey log.vkey",
     ),
-    ("trust roster", "trust roster --from roster-1.bin --out roster-2.bin --person 'jdoe|Jane Doe|QA|jdoe.pub'"),
-    ("trust rotate", "trust rotate --from root-1.bin --out root-2.bin --release new-release.pub"),
+    (
+        "trust make-roster",
+        "trust make-roster --previous roster-1.bin --out roster-2.bin --person 'jdoe|Jane Doe|QA|jdoe.pub'",
+    ),
+    ("trust rotate-root", "trust rotate-root --previous root-1.bin --out root-2.bin --release new-release.pub"),
     ("trust sign", "trust sign root-1.bin --key root"),
     ("trust inspect", "trust inspect roster-2.bin --previous roster-1.bin"),
     ("trust verify", "trust verify root-1.bin root-2.bin --roster roster-2.bin"),
@@ -41,7 +44,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("users add", "users add jdoe --name 'Jane Doe' --role QA"),
     ("users list", "users list --filter disabled=false --sort trainedUntil"),
     ("users permissions", "users permissions"),
-    ("users roles", "users roles jdoe --add Auditor --reason 'takes over from R. Roe'"),
+    ("users change-roles", "users change-roles jdoe --add Auditor --reason 'takes over from R. Roe'"),
     ("users verify", "users verify jdoe --evidence 'passport, in person' --reason 'new colleague'"),
     ("users train", "users train jdoe --until 365d --reason 'course of 2026-11-29'"),
     ("users link", "users link jdoe --subject 248289761001 --reason 'single sign-on'"),
@@ -67,12 +70,12 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("groups devices", "groups devices ICU --output name"),
     ("groups remove", "groups remove ICU --reason 'ward closed'"),
     ("gateways add", "gateways add GW-1 --hospital HOSP-1"),
-    ("gateways token", "gateways token GW-1 --out GW-1.token"),
+    ("gateways add-token", "gateways add-token GW-1 --out GW-1.token"),
     ("gateways revoke", "gateways revoke GW-1 --reason 'stolen'"),
     ("gateways list", "gateways list --filter hospitalId=HOSP-1"),
-    ("gateways link", "gateways link"),
-    ("bundle export", "bundle export GW-1 --out GW-1.bundle"),
-    ("bundle deliver", "bundle deliver GW-1.telemetry --ack GW-1.ack"),
+    ("gateways fleet-link", "gateways fleet-link"),
+    ("bundles export", "bundles export GW-1 --out GW-1.bundle"),
+    ("bundles deliver", "bundles deliver GW-1.telemetry --ack GW-1.ack"),
     ("broker rules", "broker rules --out mdfm.acl"),
     (
         "devices add",
@@ -92,11 +95,12 @@ const EXAMPLES: &[(&str, &str)] = &[
         "firmware upload",
         "firmware upload image.bin --model CardiacMonitor-X200 --hardware B --version 2.2.0 --release-number 22 --release-key release --sbom sbom.json",
     ),
-    ("firmware delta", "firmware delta --base old.bin --image new.bin --out new.patch"),
+    ("firmware make-delta", "firmware make-delta --base old.bin --image new.bin --out new.patch"),
     ("firmware list", "firmware list --filter 'status=approved' --sort -version"),
     ("firmware withdraw", "firmware withdraw FW-2.2.0 --reason 'alarm fails' --key approver"),
     ("firmware history", "firmware history FW-2.2.0"),
-    ("firmware sbom", "firmware sbom FW-2.2.0 --save sbom.json"),
+    ("firmware attach-sbom", "firmware attach-sbom FW-2.2.0 sbom.json"),
+    ("firmware sbom", "firmware sbom FW-2.2.0 --out sbom.json"),
     ("firmware show", "firmware show FW-2.2.0"),
     ("firmware differences", "firmware differences FW-2.2.0 --other FW-2.1.0"),
     ("approve", "approve FW-2.2.0 --role QA --reason 'tested on the bench' --image image.bin"),
@@ -111,10 +115,11 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("abort", "abort dep-1a2b3c --reason 'wrong hospitals'"),
     ("rollback", "rollback dep-1a2b3c --device D-1 --because firmware --reason 'screen flickers' --dry-run"),
     ("consent", "consent dep-1a2b3c --hospital HOSP-1 --reason 'agreed by Dr. Roe'"),
+    ("duties fulfil", "duties fulfil dep-1a2b3c 1 --reference 'FDA 2026-0001'"),
     ("duty", "duty dep-1a2b3c 1 --reference 'FDA 2026-0001'"),
     (
         "incidents open",
-        "incidents open --title 'Screen dark' --description 'went dark for 3 s' --outcome malfunction --device D-1",
+        "incidents open --title 'Screen dark' --description 'went dark for 3 s' --consequence malfunction --device D-1",
     ),
     ("incidents list", "incidents list --sort dueAt"),
     ("incidents show", "incidents show inc-1a2b3c"),
@@ -124,7 +129,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("incidents close", "incidents close inc-1a2b3c --reason 'cable replaced'"),
     ("notices list", "notices list --filter read=false"),
     ("notices read", "notices read --all"),
-    ("notices address", "notices address jdoe@vendor.example"),
+    ("notices set-address", "notices set-address jdoe@vendor.example"),
     ("notices dead-letters", "notices dead-letters"),
     ("notices retry", "notices retry del-1a2b3c"),
     ("webhooks set", "webhooks set pager --url https://pager.example/mdfm --kind deploymentPaused --reason 'on call'"),
@@ -134,7 +139,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("settings set", "settings set settings.json --reason 'shorter sessions'"),
     (
         "recalls open",
-        "recalls open --model CardiacMonitor-X200 --release-to 22 --action rollBack --reason 'alarm fails' --dry-run",
+        "recalls open --model CardiacMonitor-X200 --release-to 22 --remedy rollBack --reason 'alarm fails' --dry-run",
     ),
     ("recalls list", "recalls list --filter closedAt=null"),
     ("recalls show", "recalls show rec-1a2b3c"),
@@ -148,16 +153,16 @@ const EXAMPLES: &[(&str, &str)] = &[
         "rollback-orders make --recall rec-1a2b3c --reason 'alarm fails' --signer roe:Regulatory --out order.bin",
     ),
     ("rollback-orders sign", "rollback-orders sign order.bin --key roe"),
-    ("rollback-orders submit", "rollback-orders submit order.bin"),
+    ("rollback-orders publish", "rollback-orders publish order.bin"),
     ("rollback-orders list", "rollback-orders list"),
     ("rollback-orders show", "rollback-orders show ord-1a2b3c"),
     ("withdrawals show", "withdrawals show"),
     ("withdrawals renew", "withdrawals renew --key approver"),
     ("withdrawals make", "withdrawals make --firmware FW-2.2.0 --reason 'alarm fails' --out withdrawals.bin"),
     ("withdrawals sign", "withdrawals sign withdrawals.bin --key approver"),
-    ("withdrawals submit", "withdrawals submit withdrawals.bin"),
-    ("report make", "report make deployment dep-1a2b3c --out report.pdf"),
-    ("report verify", "report verify report.json --key online.pub"),
+    ("withdrawals publish", "withdrawals publish withdrawals.bin"),
+    ("reports make", "reports make deployment dep-1a2b3c --out report.pdf"),
+    ("reports verify", "reports verify report.json --coordinator online.pub"),
     ("retention show", "retention show"),
     ("retention set", "retention set --audit-years 10 --reason 'new policy'"),
     ("retention hold", "retention hold LH-1 --object device/D-1 --reason 'a claim'"),
@@ -165,32 +170,17 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("retention propose", "retention propose DISP-1 --reason 'yearly disposal'"),
     ("retention confirm", "retention confirm DISP-1 --reason 'checked'"),
     ("audit search", "audit search --device D-1 --since 14d --newest"),
-    ("audit show", "audit show 1234 --copy exported --key log.vkey"),
+    ("audit show", "audit show 1234 --copy exported --log-vkey log.vkey"),
     ("audit state", "audit state device/D-1 --at 2026-11-29T10:00:00+01:00"),
-    ("audit diff", "audit diff device/D-1 --from 2026-11-28 --to 2026-11-29"),
+    ("audit differences", "audit differences device/D-1 --since 2026-11-28 --until 2026-11-29"),
     ("audit status", "audit status"),
     ("audit export", "audit export exported"),
     ("audit proof", "audit proof 1234 --out entry.tlog-proof"),
     ("audit evidence", "audit evidence --deployment dep-1a2b3c --out evidence.json --page evidence.html"),
     ("audit page", "audit page verifier.html"),
-    ("audit verify", "audit verify exported --key log.vkey"),
+    ("audit verify", "audit verify exported --log-vkey log.vkey"),
     ("completions", "completions bash"),
 ];
-
-/// The command line with an example of each command.
-pub(crate) fn with_examples(command: Command) -> Command {
-    fn walk(command: Command, path: &str) -> Command {
-        let command = match EXAMPLES.iter().find(|(name, _)| *name == path) {
-            Some((_, example)) => command.after_help(format!("Example:\n  mdfmctl {example}")),
-            None => command,
-        };
-        command.mut_subcommands(|sub| {
-            let path = format!("{path} {}", sub.get_name());
-            walk(sub, path.trim_start())
-        })
-    }
-    walk(command, "")
-}
 
 /// The command line with its texts at a width.
 pub(crate) fn wrapped(command: Command, columns: usize) -> Command {

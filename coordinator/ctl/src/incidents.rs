@@ -20,7 +20,7 @@ pub(crate) enum Incidents {
         #[arg(long)]
         description: String,
         /// What became of it.
-        #[arg(long, ignore_case = true)]
+        #[arg(long = "consequence", alias = "outcome", ignore_case = true)]
         outcome: Outcome,
         /// Devices concerned.
         #[arg(long = "device", required = true)]

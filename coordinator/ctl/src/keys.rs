@@ -2,18 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, ensure};
 use clap::Subcommand;
 use mdfm_shared::sign::{PublicKey, SecretKey};
 use serde_json::json;
 
-use crate::client::write_secret;
+use crate::files::{Access, NewFile};
 use crate::output::Output;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// Makes an Ed25519 key: FILE with the secret, FILE.pub with the public key.
-    New {
+    #[command(alias = "new")]
+    Make {
         /// Where to write the secret key; must not exist.
         file: PathBuf,
     },
@@ -26,19 +27,21 @@ pub(crate) enum Action {
 
 pub(crate) fn run(out: &Output, action: Action) -> anyhow::Result<()> {
     let file = match action {
-        Action::New { file } => file,
+        Action::Make { file } => file,
         Action::Show { key } => return show(out, &key),
     };
-    if file.exists() {
-        bail!("{} exists already; keys are never overwritten", file.display());
+    let public_file = PathBuf::from(format!("{}.pub", file.display()));
+    for path in [&file, &public_file] {
+        ensure!(path.symlink_metadata().is_err(), "{} exists already; keys are never overwritten", path.display());
     }
+    let (secret_target, public_target) =
+        (NewFile::create(&file, Access::Owner)?, NewFile::create(&public_file, Access::Mask)?);
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
     let key = SecretKey::from_seed(seed);
-    write_secret(&file, key.to_secret_text().as_bytes())?;
     let public = key.public().to_string();
-    let public_file = PathBuf::from(format!("{}.pub", file.display()));
-    std::fs::write(&public_file, format!("{public}\n"))?;
+    secret_target.write(key.to_secret_text().as_bytes())?;
+    public_target.write(format!("{public}\n").as_bytes())?;
     out.answer(&json!({ "publicKey": public, "keyId": key.public().id().0 }), || {
         format!("secret key in {}, keep it safe; public key {public}", file.display())
     });

@@ -10,6 +10,7 @@ mod client;
 mod copy;
 mod delta;
 mod deployments;
+mod files;
 mod firmware;
 mod fleet;
 mod groups;
@@ -33,9 +34,8 @@ mod withdrawals;
 
 use std::path::PathBuf;
 
-use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use mdfm_shared::text::{clip, printable};
+use mdfm_service::command_line::{self, refusal};
 
 use client::{Client, Session};
 use output::{Form, Output};
@@ -75,7 +75,8 @@ enum Action {
     #[command(subcommand)]
     SecondFactor(account::Factor),
     /// Change your password.
-    Password(account::Password),
+    #[command(alias = "password")]
+    ChangePassword(account::Password),
     /// Your signing key, where the coordinator keeps it for you.
     #[command(subcommand)]
     SigningKey(account::Key),
@@ -103,8 +104,8 @@ enum Action {
     #[command(subcommand)]
     Gateways(fleet::Gateways),
     /// Removable media for gateways without a line.
-    #[command(subcommand)]
-    Bundle(bundle::Action),
+    #[command(subcommand, alias = "bundle")]
+    Bundles(bundle::Action),
     /// Rules for an MQTT broker of your own.
     #[command(subcommand)]
     Broker(broker::Action),
@@ -137,7 +138,11 @@ enum Action {
     Rollback(deployments::Rollback),
     /// Say that a hospital's staff agree to a deployment.
     Consent(deployments::Consent),
-    /// Note that something owed to an authority has been done.
+    /// What a deployment owes to an authority.
+    #[command(subcommand)]
+    Duties(deployments::Duties),
+    /// The same as `duties fulfil`; for scripts of earlier versions.
+    #[command(hide = true)]
     Duty(deployments::Duty),
     /// Incidents: report, decide, close.
     #[command(subcommand)]
@@ -161,8 +166,8 @@ enum Action {
     #[command(subcommand)]
     Withdrawals(withdrawals::Action),
     /// Reports for inspectors and authorities: make, verify offline.
-    #[command(subcommand)]
-    Report(reports::Action),
+    #[command(subcommand, alias = "report")]
+    Reports(reports::Action),
     /// Retention of records: terms, legal holds, disposal.
     #[command(subcommand)]
     Retention(retention::Action),
@@ -178,7 +183,7 @@ enum Action {
 
 /// The command line with an example of each command, as `--help` and the manual pages show it.
 pub fn command() -> clap::Command {
-    help::with_examples(Arguments::command())
+    command_line::described(Arguments::command(), help::EXAMPLES)
 }
 
 /// Runs the program with the arguments of its process.
@@ -191,7 +196,7 @@ pub fn main() -> std::process::ExitCode {
         // Help and version are no errors; they go to standard output.
         Err(error) if error.exit_code() == 0 => error.exit(),
         Err(error) => {
-            let exit = u8::try_from(error.exit_code()).unwrap_or(2);
+            let exit = command_line::exit_code(&error);
             let words = refusal(error);
             if wants_json(std::env::args_os()) {
                 let is_said = |line: &&str| !line.is_empty() && !line.starts_with("For more information");
@@ -204,35 +209,6 @@ pub fn main() -> std::process::ExitCode {
             exit.into()
         }
     }
-}
-
-/// Characters of a value that an error repeats.
-const REPEATED_CHARS_MAX: usize = 200;
-
-/// Characters of a line of an error.
-const LINE_CHARS_MAX: usize = 1_000;
-
-/// Why a command line cannot be read, in words; of values that are repeated in it no more than a terminal may get and a person reads.
-fn refusal(mut error: clap::Error) -> String {
-    let short = |text: &str, chars: usize| {
-        let mut shown = text.to_owned();
-        clip(&mut shown, chars);
-        if shown.len() < text.len() { shown + "…" } else { shown }
-    };
-    let clean = |value: &String| short(&printable(value), REPEATED_CHARS_MAX);
-    let cleaned: Vec<(ContextKind, ContextValue)> = error
-        .context()
-        .filter_map(|(kind, value)| match value {
-            ContextValue::String(value) => Some((kind, ContextValue::String(clean(value)))),
-            ContextValue::Strings(values) => Some((kind, ContextValue::Strings(values.iter().map(clean).collect()))),
-            _ => None,
-        })
-        .collect();
-    for (kind, value) in cleaned {
-        error.insert(kind, value);
-    }
-    // What is wrong with a value is said by whoever reads it, and may repeat it too.
-    error.render().to_string().lines().map(|line| short(line, LINE_CHARS_MAX)).collect::<Vec<_>>().join("\n")
 }
 
 /// Whether a command line that cannot be read asks for JSON.
@@ -304,10 +280,10 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
                     | Action::Init(_)
                     | Action::Trust(_)
                     | Action::Audit(_)
-                    | Action::Report(_)
+                    | Action::Reports(_)
                     | Action::RollbackOrders(rollback_orders::Action::Sign { .. })
                     | Action::Withdrawals(withdrawals::Action::Sign { .. })
-                    | Action::Firmware(firmware::Action::Delta(_))
+                    | Action::Firmware(firmware::Action::MakeDelta(_))
                     | Action::Broker(_)
                     | Action::Completions { .. }
             ) =>
@@ -321,7 +297,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Action::Logout => client::logout(&out, &file).await,
         Action::Whoami => account::whoami(&out, &Client::open(&file)?).await,
         Action::SecondFactor(action) => account::factor(&out, &Client::open(&file)?, action).await,
-        Action::Password(options) => account::change_password(&out, &Client::open(&file)?, options).await,
+        Action::ChangePassword(options) => account::change_password(&out, &Client::open(&file)?, options).await,
         Action::SigningKey(action) => account::key(&out, &Client::open(&file)?, action).await,
         Action::Tokens(action) => account::tokens(&out, &Client::open(&file)?, action).await,
         Action::Init(options) => ceremony::run(&out, &file, options).await,
@@ -331,7 +307,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Action::Hospitals(action) => fleet::hospitals(&out, &Client::open(&file)?, action).await,
         Action::Groups(action) => groups::run(&out, &Client::open(&file)?, action).await,
         Action::Gateways(action) => fleet::gateways(&out, &Client::open(&file)?, action).await,
-        Action::Bundle(action) => bundle::run(&out, &Client::open(&file)?, action).await,
+        Action::Bundles(action) => bundle::run(&out, &Client::open(&file)?, action).await,
         Action::Broker(action) => broker::run(action),
         Action::Completions { shell } => {
             help::completions(shell);
@@ -350,7 +326,9 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Action::Abort(abort) => deployments::abort(&out, &Client::open(&file)?, abort).await,
         Action::Rollback(order) => deployments::roll_back(&out, &Client::open(&file)?, order).await,
         Action::Consent(consent) => deployments::consent(&out, &Client::open(&file)?, consent).await,
-        Action::Duty(duty) => deployments::duty(&out, &Client::open(&file)?, duty).await,
+        Action::Duties(deployments::Duties::Fulfil(duty)) | Action::Duty(duty) => {
+            deployments::duty(&out, &Client::open(&file)?, duty).await
+        }
         Action::Incidents(action) => incidents::run(&out, &Client::open(&file)?, action).await,
         Action::Notices(action) => notices::notices(&out, &Client::open(&file)?, action).await,
         Action::Webhooks(action) => notices::webhooks(&out, &Client::open(&file)?, action).await,
@@ -358,7 +336,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Action::Recalls(action) => recalls::run(&out, &Client::open(&file)?, action).await,
         Action::RollbackOrders(action) => rollback_orders::run(&out, &file, action).await,
         Action::Withdrawals(action) => withdrawals::run(&out, &file, action).await,
-        Action::Report(action) => reports::run(&out, &file, action).await,
+        Action::Reports(action) => reports::run(&out, &file, action).await,
         Action::Retention(action) => retention::run(&out, &file, action).await,
         Action::Audit(action) => audit::run(&out, &file, action).await,
     }

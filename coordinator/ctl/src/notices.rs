@@ -25,7 +25,8 @@ pub(crate) enum Notices {
     },
     /// Sets where you get mail.
     #[command(group = clap::ArgGroup::new("address").required(true).args(["email", "none"]))]
-    Address {
+    #[command(alias = "address")]
+    SetAddress {
         /// For example name@hospital.example.
         email: Option<String>,
         /// You get no mail any more.
@@ -100,7 +101,7 @@ pub(crate) async fn notices(out: &Output, client: &Client, action: Notices) -> a
             client.post("/api/v1/me/notices/read", &json!({ "noticeIds": notices })).await?;
             out.answer(&json!({ "read": notices.len() }), || format!("{} read", count(notices.len(), "notice")));
         }
-        Notices::Address { email, none: _ } => {
+        Notices::SetAddress { email, none: _ } => {
             client.put("/api/v1/me/address", &json!({ "email": email })).await?;
             out.answer(&json!({ "email": email }), || match &email {
                 Some(email) => format!("you get mail at {email}"),

@@ -53,6 +53,10 @@ impl Output {
         self.form == Form::Json
     }
 
+    pub(crate) fn is_names(&self) -> bool {
+        self.form == Form::Name
+    }
+
     /// A text for people, its times in the zone that is asked for.
     pub(crate) fn localised(&self, text: String) -> String {
         self.zone.as_ref().map_or_else(|| text.clone(), |zone| times::in_zone(&text, zone))

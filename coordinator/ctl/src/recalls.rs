@@ -54,7 +54,7 @@ pub(crate) enum Recalls {
         #[arg(long)]
         all_releases: bool,
         /// What becomes of the devices: quarantine, rollBack or replace.
-        #[arg(long, ignore_case = true)]
+        #[arg(long = "remedy", alias = "action", ignore_case = true)]
         action: RecallAction,
         /// Why, in your words.
         #[arg(long)]

@@ -106,13 +106,16 @@ fn row(record: &Value, batch: &TelemetryBatch, event: &Event) -> Value {
     })
 }
 
-/// Records as rows: each batch as its events, of one device alone if one is named.
-fn rows(records: &Value, device: Option<&str>) -> Value {
+/// Which end of the log a list of records begins at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    Oldest,
+    Newest,
+}
+
+/// Records as rows: each batch as its events, of one device alone if one is named, in the order of the records.
+fn rows(records: &Value, device: Option<&str>, first: First) -> Value {
     let records = records.as_array().map_or(&[][..], Vec::as_slice);
-    let is_newest_first = match (records.first(), records.last()) {
-        (Some(first), Some(last)) => first["index"].as_u64() > last["index"].as_u64(),
-        _ => false,
-    };
     let mut rows = Vec::new();
     for record in records {
         let Some(batch) = batch(record) else {
@@ -121,7 +124,7 @@ fn rows(records: &Value, device: Option<&str>) -> Value {
         };
         let is_meant = |event: &&Event| device.is_none_or(|id| event.device.as_ref().is_some_and(|d| d.as_str() == id));
         let mut events: Vec<Value> = batch.events.iter().filter(is_meant).map(|e| row(record, &batch, e)).collect();
-        if is_newest_first {
+        if first == First::Newest {
             events.reverse();
         }
         rows.extend(events);
@@ -141,23 +144,26 @@ pub(crate) fn decode(records: &mut Value) {
     }
 }
 
-/// Shows what happened to an object; of batches only what concerns `device`, if one is named.
+/// Shows what happened to an object, newest first; of batches only what concerns `device`, if one is named.
 pub(crate) fn table(out: &Output, records: &Value, device: Option<&DeviceId>) {
-    print(out, records, device.map(DeviceId::as_str), &HISTORY);
+    print(out, records, device.map(DeviceId::as_str), First::Newest, &HISTORY);
 }
 
 /// Shows records of any objects.
-pub(crate) fn search_table(out: &Output, records: &Value, device: Option<&str>) {
-    print(out, records, device, &SEARCH);
+pub(crate) fn search_table(out: &Output, records: &Value, device: Option<&str>, first: First) {
+    print(out, records, device, first, &SEARCH);
 }
 
-fn print(out: &Output, records: &Value, device: Option<&str>, columns: &[Column]) {
+fn print(out: &Output, records: &Value, device: Option<&str>, first: First, columns: &[Column]) {
     if out.is_json() {
         let mut records = records.clone();
         decode(&mut records);
         out.table(&records, columns);
+    } else if out.is_names() {
+        // A name is the entry's number, once for each record.
+        out.table(records, columns);
     } else {
-        out.table(&rows(records, device), columns);
+        out.table(&rows(records, device, first), columns);
     }
 }
 
@@ -305,7 +311,7 @@ mod tests {
     fn cli_12_a_batch_is_shown_as_its_events() {
         let other = json!({ "index": 6, "action": "device.change", "object": "device/D-1", "at": "x" });
         let newest = json!([committed(7), other]);
-        let shown = rows(&newest, Some("D-1"));
+        let shown = rows(&newest, Some("D-1"), First::Newest);
         let of = |i: usize, name: &str| shown[i][name].as_str().unwrap_or_default().to_owned();
         assert_eq!(shown.as_array().map(Vec::len), Some(3), "two events of the device, and the other record: {shown}");
         assert_eq!(
@@ -317,7 +323,10 @@ mod tests {
             ("runs 2.2.0; probation ended".into(), "1970-01-01T00:00:04.000Z".into())
         );
         assert_eq!((&shown[0]["index"], &shown[0]["outcome"], &shown[2]), (&json!(7), &json!("reported"), &other));
-        let all = rows(&json!([other, committed(7)]), None);
+        // One record alone does not show its order.
+        let alone = rows(&json!([committed(7)]), Some("D-1"), First::Newest);
+        assert_eq!(alone[0]["action"], "installation confirmed", "{alone}");
+        let all = rows(&json!([other, committed(7)]), None, First::Oldest);
         let actions: Vec<&str> = all.as_array().into_iter().flatten().filter_map(|r| r["action"].as_str()).collect();
         assert_eq!(
             actions,
@@ -355,7 +364,7 @@ mod tests {
             json!({ "action": "other", "document": committed(1)["document"] }),
             json!(7),
         ] {
-            assert_eq!(rows(&json!([record]), None), json!([record]), "as it is");
+            assert_eq!(rows(&json!([record]), None, First::Oldest), json!([record]), "as it is");
         }
     }
 

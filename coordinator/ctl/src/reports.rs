@@ -18,6 +18,7 @@ use serde_json::value::RawValue;
 use crate::address::Part;
 use crate::audit::Wanted;
 use crate::client::{Client, checked};
+use crate::files::{Access, Overwrite};
 use crate::keys;
 use crate::output::{Output, count};
 
@@ -70,6 +71,8 @@ pub(crate) enum Action {
         #[arg(long)]
         out: PathBuf,
         #[command(flatten)]
+        overwrite: Overwrite,
+        #[command(flatten)]
         wanted: Box<Wanted>,
     },
     /// Verifies a JSON report offline: that the coordinator states these facts, from which records of the log.
@@ -77,7 +80,7 @@ pub(crate) enum Action {
         /// The file.
         file: PathBuf,
         /// The coordinator's public key, or a file with it.
-        #[arg(long)]
+        #[arg(long = "coordinator", alias = "key")]
         key: String,
     },
 }
@@ -95,16 +98,18 @@ fn name<T: ValueEnum>(value: T) -> String {
 
 pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow::Result<()> {
     match action {
-        Action::Make { kind, id, format, out: file, wanted } => {
+        Action::Make { kind, id, format, out: file, overwrite, wanted } => {
             let by_name = file.extension().and_then(|e| Format::from_str(e.to_str()?, true).ok());
             let format = format.or(by_name).context("give --format pdf, json or csv, or a file name that ends so")?;
             let subject = id.map(|id| format!("/{id}")).unwrap_or_default();
             let mut query = wanted.query()?;
             query.push(format!("format={}", name(format)));
             let path = format!("/api/v1/compliance/reports/{}{subject}?{}", name(kind), query.join("&"));
-            let request = Client::open(session)?.request(Method::GET, &path);
+            let client = Client::open(session)?;
+            let target = overwrite.reserve(&file, Access::Mask)?;
+            let request = client.request(Method::GET, &path);
             let bytes = checked(request.send().await?).await?.bytes().await?;
-            std::fs::write(&file, &bytes).with_context(|| format!("writing {}", file.display()))?;
+            target.write(&bytes)?;
             out.answer(&json!({ "file": file, "bytes": bytes.len() }), || format!("report in {}", file.display()));
             Ok(())
         }

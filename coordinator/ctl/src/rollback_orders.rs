@@ -81,8 +81,9 @@ pub(crate) enum Action {
         #[command(flatten)]
         signature: Signature,
     },
-    /// Posts the order in a file, which everybody named in it has signed.
-    Submit {
+    /// Publishes the order in a file, which everybody named in it has signed.
+    #[command(alias = "submit")]
+    Publish {
         /// The file.
         file: PathBuf,
     },
@@ -220,7 +221,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             });
         }
         Action::Sign { file, signature } => sign(out, session, &file, &signature).await?,
-        Action::Submit { file } => {
+        Action::Publish { file } => {
             let signed = read(&file)?;
             let body = json!({ "document": document_text(&signed) });
             let view = Client::open(session)?.post("/api/v1/rollback-orders", &body).await?;

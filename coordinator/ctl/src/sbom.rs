@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::client::{Client, checked};
+use crate::files::{Access, Overwrite};
 use crate::output::{Output, count, count_of};
 
 /// A bill of materials on disk that the coordinator will take.
@@ -68,10 +69,16 @@ pub(crate) async fn attach(out: &Output, client: &Client, firmware: &FirmwareId,
     Ok(())
 }
 
-pub(crate) async fn save(out: &Output, client: &Client, firmware: &FirmwareId, file: &Path) -> anyhow::Result<()> {
+pub(crate) async fn save(
+    out: &Output,
+    client: &Client,
+    firmware: &FirmwareId,
+    file: &Path,
+    overwrite: Overwrite,
+) -> anyhow::Result<()> {
     let request = client.request(Method::GET, &format!("/api/v1/firmware/{firmware}/sbom"));
     let mut answer = checked(request.send().await.context("the coordinator cannot be reached")?).await?;
-    let mut target = File::create_new(file).with_context(|| format!("writing {}", file.display()))?;
+    let mut target = overwrite.reserve(file, Access::Mask)?;
     let (mut hash, mut bytes) = (Sha256::new(), 0_u64);
     while let Some(piece) = answer.chunk().await? {
         bytes += piece.len() as u64;
@@ -83,7 +90,7 @@ pub(crate) async fn save(out: &Output, client: &Client, firmware: &FirmwareId, f
         hash.update(&piece);
         target.write_all(&piece)?;
     }
-    target.sync_all()?;
+    target.finish()?;
     let sha256 = Digest(hash.finalize().into());
     let saved = json!({ "firmwareId": firmware, "file": file.display().to_string(), "bytes": bytes, "sha256": sha256 });
     out.answer(&saved, || format!("{} has {bytes} bytes, SHA-256 {sha256}", file.display()));

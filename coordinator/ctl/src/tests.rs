@@ -113,12 +113,12 @@ fn is_carried_out(case: &Case, arguments: &Arguments) -> bool {
             | Action::Broker(_)
             | Action::Completions { .. }
             | Action::Audit(audit::Action::Page { .. } | audit::Action::Export { .. })
-            | Action::Firmware(firmware::Action::Delta(_))
+            | Action::Firmware(firmware::Action::MakeDelta(_))
     );
     let asks = [
         "login",
-        "password",
-        "signing-key create",
+        "change-password",
+        "signing-key add",
         "second-factor enrol",
         "users add",
         "users reset-password",

@@ -59,12 +59,17 @@ pub(crate) fn read_ms(text: &str, toward: Toward) -> Result<UtcMillis, String> {
 /// # Errors
 /// Neither names a zone.
 pub(crate) fn machine_zone(tz: Option<&str>, localtime: Option<&Path>) -> anyhow::Result<TimeZone> {
-    let named = tz.map(|tz| tz.trim_start_matches(':')).filter(|tz| !tz.is_empty());
-    let linked = localtime.and_then(|path| path.to_str()?.split_once("zoneinfo/").map(|(_, name)| name));
-    let name =
-        named.or(linked).context("the time zone of this machine is not known; set TZ, for example TZ=Europe/Zurich")?;
-    TimeZone::get(name)
-        .or_else(|_| TimeZone::posix(name))
+    let of_file = |path: &'_ str| path.split_once("zoneinfo/").map(|(_, name)| name.to_owned());
+    let linked = localtime.and_then(|path| of_file(path.to_str()?));
+    let name = match tz.map(|tz| tz.trim_start_matches(':')).filter(|tz| !tz.is_empty()) {
+        // A path is another way to name a zone (POSIX): that of this machine, or one of the data base.
+        Some("/etc/localtime") | None => linked,
+        Some(path) if path.starts_with('/') => of_file(path),
+        Some(name) => Some(name.to_owned()),
+    };
+    let name = name.context("the time zone of this machine is not known; set TZ, for example TZ=Europe/Zurich")?;
+    TimeZone::get(&name)
+        .or_else(|_| TimeZone::posix(&name))
         .map_err(|_| anyhow::anyhow!("{name:?} is not a time zone; set TZ, for example TZ=Europe/Zurich"))
 }
 
@@ -178,6 +183,11 @@ mod tests {
             in_zone("2026-11-29T13:00:00Z", &machine_zone(None, Some(linked)).expect("a zone")),
             "2026-11-29T08:00:00-05:00"
         );
+        for tz in [":/etc/localtime", "/etc/localtime", "/usr/share/zoneinfo/America/New_York"] {
+            let zone = machine_zone(Some(tz), Some(linked)).expect(tz);
+            assert_eq!(zone.iana_name(), Some("America/New_York"), "{tz}");
+        }
+        assert!(machine_zone(Some(":/etc/localtime"), None).is_err());
         machine_zone(Some("CET-1CEST,M3.5.0,M10.5.0/3"), None).expect("a POSIX zone");
         assert!(machine_zone(None, None).is_err() && machine_zone(Some("Mars/Olympus"), None).is_err());
     }

@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 use crate::account::{Code, password_of, with_code};
 use crate::client::Client;
 use crate::firmware::now;
-use crate::keys;
 use crate::output::{Output, count, text};
 use crate::trust::confirm::{Confirmation, Shown};
 use crate::trust::{Before, Compare, Trusted, check_new, weighed, write_new};
+use crate::{files, keys};
 
 const DAY_MS: u64 = 86_400_000;
 const DAYS: u64 = TRUST_LIFETIME_DEFAULT_MS / DAY_MS;
@@ -105,8 +105,9 @@ pub(crate) enum Action {
         #[command(flatten)]
         confirmation: Confirmation,
     },
-    /// Posts the signed document in a file.
-    Submit {
+    /// Publishes the signed document in a file.
+    #[command(alias = "submit")]
+    Publish {
         /// The file.
         file: PathBuf,
     },
@@ -222,7 +223,7 @@ fn read(file: &Path) -> anyhow::Result<Signed<Withdrawals>> {
 }
 
 pub(crate) fn write<T: Document>(file: &Path, signed: &Signed<T>) -> anyhow::Result<()> {
-    mdfm_service::atomic_write(file, &wire::encode(signed)).with_context(|| format!("writing {}", file.display()))
+    files::replace(file, &wire::encode(signed))
 }
 
 pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow::Result<()> {
@@ -268,7 +269,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             let answer = json!({ "file": file, "content": document, "signatures": signed.signatures().len() });
             out.answer(&answer, || format!("{}\n{}", words(&document), count(signed.signatures().len(), "signature")));
         }
-        Action::Submit { file } => drop(post(out, &Client::open(session)?, &read(&file)?).await?),
+        Action::Publish { file } => drop(post(out, &Client::open(session)?, &read(&file)?).await?),
     }
     Ok(())
 }

@@ -113,8 +113,7 @@ pub(super) async fn signer(
     let (_, user, account) = origin.need_both(api, action, &both).await?;
     let caller = origin.need(api, Permission::Approve, action, object).await?;
     let Some(held) = &account.signing_key else {
-        let detail =
-            "no signing key; make one (mdfmctl signing-key create) and have the registrar put it on the roster";
+        let detail = "no signing key; make one (mdfmctl signing-key add) and have the registrar put it on the roster";
         return Err(origin.deny(api, caller.actor, action, object, Refusal::conflict("signing-key", detail)).await);
     };
     let key = open_key(api, &user, held.sealed, both.password).await?;

@@ -329,7 +329,7 @@ pub(super) async fn open_key(api: &Api, user: &UserId, sealed: Digest, password:
     let opened = tokio::task::spawn_blocking(move || (unseal(&held, &owner, &password), drop(place)).0)
         .await
         .map_err(|e| Problem::internal("opening failed", &e))?;
-    let retired = |e| Refusal::conflict("signing-key", format!("{e}; make a new one (mdfmctl signing-key create)"));
+    let retired = |e| Refusal::conflict("signing-key", format!("{e}; make a new one (mdfmctl signing-key add)"));
     opened.map_err(|e| retired(e).into())
 }
 

@@ -276,7 +276,7 @@ fn refusal_of(denied: &Denied, caller: &Caller, permission: Permission) -> Refus
             Refusal::forbidden("second-factor", detail)
         }
         Denied::StepUp => {
-            let detail = "this needs the second factor, shown lately; show it again (mdfmctl second-factor show)";
+            let detail = "this needs the second factor, shown within the last minutes; show it again (mdfmctl second-factor show)";
             Refusal::forbidden("step-up", detail)
         }
     }

@@ -231,7 +231,7 @@ impl Guard {
             ended = upstream => ended,
             ended = downstream => ended,
             () = revoked => Err(refused("the certificate was revoked or replaced")),
-            Ok(()) = replaced => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the gateway connected anew")),
+            Ok(()) = replaced => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the gateway connected again")),
         };
         // The last will: whoever said that it is there is not there any more, unless by a newer connection.
         if is_announced && place.is_current() {

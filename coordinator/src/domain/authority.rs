@@ -419,13 +419,13 @@ impl Standing {
         let when = |at: UtcMillis| if at <= now { format!("expired at {at}") } else { format!("expires at {at}") };
         match (self.concern, self.expires_at) {
             (Concern::Roster, Some(at)) => {
-                format!("roster {version} {}; the registrar signs the next one (mdfmctl trust roster)", when(at))
+                format!("roster {version} {}; the registrar signs the next one (mdfmctl trust make-roster)", when(at))
             }
             (Concern::Withdrawals, Some(at)) => {
                 format!("withdrawals {version} {}; sign the next ones (mdfmctl withdrawals renew)", when(at))
             }
             (Concern::RosterVoid, _) => format!(
-                "roster {version} does not hold under the newest trust root; its registrar signs the next one (mdfmctl trust roster --from … --renew)"
+                "roster {version} does not hold under the newest trust root; its registrar signs the next one (mdfmctl trust make-roster --previous … --renew)"
             ),
             (Concern::WithdrawalsVoid, _) => format!(
                 "withdrawals {version} are signed by somebody who may no longer sign; sign the next ones (mdfmctl withdrawals renew)"

@@ -60,8 +60,10 @@ impl ExpiryKind {
     /// What happens at the end, and what to do.
     fn remedy(self) -> &'static str {
         match self {
-            Self::Root => "gateways install nothing new then; make the next root (mdfmctl trust rotate) and publish it",
-            Self::Roster => "the registrar signs the next one (mdfmctl trust roster)",
+            Self::Root => {
+                "gateways install nothing new then; make the next root (mdfmctl trust rotate-root) and publish it"
+            }
+            Self::Roster => "the registrar signs the next one (mdfmctl trust make-roster)",
             Self::Withdrawals => "sign the next ones (mdfmctl withdrawals renew)",
             Self::ServerCertificate => {
                 "nobody connects then; mdfm-coordinator renew-certificate, then systemctl reload mdfm-coordinator"
@@ -72,7 +74,7 @@ impl ExpiryKind {
             Self::GatewayCertificate => {
                 "the gateway does not connect then; look at its line, it renews its certificate when it connects, or enrol it again"
             }
-            Self::Token => "the program that uses it is refused then; make another (mdfmctl tokens create)",
+            Self::Token => "the program that uses it is refused then; make another (mdfmctl tokens add)",
             Self::Training => "they may not sign then; confirm their training (mdfmctl users train)",
         }
     }

@@ -295,7 +295,8 @@ pub(crate) fn may_sign(state: &State, now: UtcMillis, id: &str) -> Result<(), Re
     }
     match user.trained_until {
         Some(until) if until <= now => {
-            let detail = format!("the training of {id} was confirmed until {until}; an administrator confirms it anew");
+            let detail =
+                format!("the training of {id} was confirmed until {until}; an administrator confirms it again");
             return Err(Refusal::forbidden("training", format!("{detail} (mdfmctl users train)")));
         }
         None if state.settings.training_required => {
@@ -308,7 +309,7 @@ pub(crate) fn may_sign(state: &State, now: UtcMillis, id: &str) -> Result<(), Re
     match state.settings.password_ms() {
         Some(age) if now.since_ms(user.password_set_at) >= age => {
             let detail = format!("the password of {id} is older than {} days", state.settings.password_days);
-            Err(Refusal::forbidden("password-age", format!("{detail}; change it first (mdfmctl password)")))
+            Err(Refusal::forbidden("password-age", format!("{detail}; change it first (mdfmctl change-password)")))
         }
         _ => Ok(()),
     }

@@ -46,7 +46,7 @@ pub(super) fn add_roster(
     if !altered.is_empty() && !accept_alterations {
         let detail = format!(
             "roster {} drops or narrows entries of the past ({}): approvals that stand on them would no longer count; make it with \
-             `mdfmctl trust roster --from`, or publish it with `--force`",
+             `mdfmctl trust make-roster --previous`, or publish it with `--force`",
             accepted.version,
             altered.join("; ")
         );

@@ -192,7 +192,7 @@ impl Report {
         let signature = self.signed.signatures().first().map(|s| STANDARD.encode(&s.bytes)).unwrap_or_default();
         all.push(blocks::Block::Paragraph(signature));
         all.push(blocks::Block::Paragraph(
-            "To check it: mdfmctl report verify on the JSON report with the coordinator's public key; and mdfmctl audit verify \
+            "To check it: mdfmctl reports verify on the JSON report with the coordinator's public key; and mdfmctl audit verify \
              on a copy of the log, which shows the same root at the same number of records."
                 .into(),
         ));

@@ -18,7 +18,7 @@ pub(crate) fn open_or_anew(dir: &Path) -> io::Result<sled::Db> {
     match open(dir) {
         Ok(db) => Ok(db),
         Err(error) => {
-            tracing::warn!(%error, dir = %dir.display(), "a store cannot be opened; making it anew");
+            tracing::warn!(%error, dir = %dir.display(), "a store cannot be opened; it is rebuilt");
             let aside: PathBuf = dir.with_extension("damaged");
             let _ = std::fs::remove_dir_all(&aside);
             std::fs::rename(dir, &aside)?;

@@ -14,7 +14,8 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use mdfm_service::command_line::{Examples, described};
 use mdfm_service::{ConnectionLimits, Connections, Exit, Held, Lines, Paced, Stage, Stop, atomic_write};
 use mdfm_shared::json;
 use mdfm_shared::sign::SecretKey;
@@ -100,6 +101,17 @@ struct Witness {
     ledger: Arc<Mutex<Ledger>>,
     /// Journal lines about refused checkpoints: anybody who can connect causes them.
     refused: Arc<Mutex<Lines>>,
+}
+
+/// An example of each command.
+const EXAMPLES: &Examples = &[
+    ("init", "init --data /var/lib/mdfm-witness --name witness.example/w1"),
+    ("serve", "serve --config /etc/mdfm/witness.toml --check-config"),
+];
+
+/// The command line, with an example of each command.
+pub fn command() -> clap::Command {
+    described(Arguments::command(), EXAMPLES)
 }
 
 /// Runs one invocation of the program.

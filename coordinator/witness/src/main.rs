@@ -1,7 +1,8 @@
 //! `mdfm-witness`: see `mdfm_witness::run`.
 
-use clap::Parser;
-
 fn main() -> std::process::ExitCode {
-    mdfm_service::finish(mdfm_witness::run(mdfm_witness::Arguments::parse()))
+    match mdfm_service::command_line::read(mdfm_witness::command()) {
+        Ok(arguments) => mdfm_service::finish(mdfm_witness::run(arguments)),
+        Err(exit) => exit,
+    }
 }

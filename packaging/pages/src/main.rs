@@ -1,23 +1,33 @@
-//! `mdfm-pages DIR`: writes the man pages and shell completions of every program, made from the programs' own definitions.
+//! `mdfm-pages DIR`: writes the man pages and shell completions of every program, made from the programs' own definitions. Its tests hold
+//! all of them to one grammar, and write the reference in `docs/cli-reference.md`.
+
+#[cfg(test)]
+mod grammar;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod reference;
 
 use std::path::Path;
 
 use anyhow::Context;
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_complete::Shell;
 
 fn main() -> anyhow::Result<()> {
     let dir = std::env::args_os().nth(1).context("usage: mdfm-pages DIR")?;
-    for command in [
-        mdfm_agent::Arguments::command(),
-        mdfm_coordinator::Arguments::command(),
+    programs().into_iter().try_for_each(|command| write(Path::new(&dir), command))
+}
+
+/// Every program of the product that people call.
+fn programs() -> [Command; 5] {
+    [
         mdfmctl::command(),
-        mdfm_simulators::Arguments::command(),
-        mdfm_witness::Arguments::command(),
-    ] {
-        write(Path::new(&dir), command)?;
-    }
-    Ok(())
+        mdfm_agent::command(),
+        mdfm_coordinator::command(),
+        mdfm_witness::command(),
+        mdfm_simulators::command(),
+    ]
 }
 
 /// Below `dir/<program>/`: `man/<program>[-<subcommand>].1`, `bash/`, `zsh/` and `fish/`.

@@ -4,6 +4,7 @@
 mod admission;
 mod bucket;
 mod certificate;
+pub mod command_line;
 mod config;
 mod descriptors;
 mod directory;

@@ -19,7 +19,7 @@ use crate::output::LogLines;
 
 /// The text is no level or filter.
 #[derive(Debug, thiserror::Error)]
-#[error("log level {0:?} is none of error, warn, info, debug, trace, nor a filter such as info,mdfm_agent::link=debug")]
+#[error("log level {0:?} is not error, warn, info, debug, trace, or a filter such as info,mdfm_agent::link=debug")]
 pub struct LevelError(String);
 
 /// The level of a running program.

@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(
             grown,
             [TilePath::Entries { index: 273, width: 113 }, hashes(0, 273, 113)],
-            "only what changed is made anew"
+            "only what changed is rebuilt"
         );
     }
 

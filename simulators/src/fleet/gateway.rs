@@ -87,7 +87,7 @@ pub(super) struct Gateway {
     client: AsyncClient,
     inner: Mutex<Inner>,
     connected: AtomicBool,
-    /// Breaks the connection, so that it is made anew.
+    /// Breaks the connection, so that it is made again.
     pub(super) cut: Notify,
 }
 

@@ -56,7 +56,7 @@ pub(super) struct Arguments {
     /// Device errors in each batch.
     #[arg(long, default_value_t = 1)]
     events: usize,
-    /// Connections cut and made anew each second.
+    /// Connections cut and made again each second.
     #[arg(long, default_value_t = 0.0)]
     reconnects: f64,
     /// Longest time to wait for the last acknowledgements, in seconds.

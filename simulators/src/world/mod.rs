@@ -32,10 +32,10 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 100)]
     seeds: u64,
     /// The first seed.
-    #[arg(long, default_value_t = 0)]
-    from: u64,
-    /// Take a first seed that was never used instead of `--from`; it is printed.
-    #[arg(long, conflicts_with = "from")]
+    #[arg(long, alias = "from", default_value_t = 0, value_name = "SEED")]
+    first_seed: u64,
+    /// Take a first seed that was never used instead of `--first-seed`; it is printed.
+    #[arg(long, conflicts_with = "first_seed")]
     fresh: bool,
     /// One scenario from a TOML file instead.
     #[arg(long)]
@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
     /// Folder that keeps failing worlds, shrunk.
     #[arg(long, default_value = "tests/seeds")]
     keep: PathBuf,
-    /// Worlds at a time; none for as many as there are processors.
+    /// Worlds at a time; as many as there are processors if absent.
     #[arg(long)]
     jobs: Option<usize>,
 }
@@ -124,15 +124,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         anyhow::ensure!(broken.is_none(), "{}: {}", file.display(), broken.unwrap_or_default());
         return Ok(());
     }
-    let from = if arguments.fresh { fresh_seed() } else { arguments.from };
-    let until = from.checked_add(arguments.seeds).context("--from and --seeds are too large")?;
+    let from = if arguments.fresh { fresh_seed() } else { arguments.first_seed };
+    let until = from.checked_add(arguments.seeds).context("--first-seed and --seeds are too large")?;
     let kind = match (arguments.hostile, arguments.ward, arguments.set_back) {
         (true, ..) => " --hostile",
         (_, true, _) => " --ward",
         (.., true) => " --set-back",
         _ => "",
     };
-    let again = format!("mdfm-sim world{kind} --seeds {} --from {from}", arguments.seeds);
+    let again = format!("mdfm-sim world{kind} --seeds {} --first-seed {from}", arguments.seeds);
     if arguments.fresh {
         print(&format!("fresh seeds {from} to {}; the same again: {again}", until.saturating_sub(1)));
     }
@@ -163,8 +163,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         endings.join(", "),
         sum.failed.len()
     ));
-    let repeat: Vec<String> =
-        sum.failed.iter().map(|seed| format!("mdfm-sim world{kind} --seeds 1 --from {seed} --transcript")).collect();
+    let repeat: Vec<String> = sum
+        .failed
+        .iter()
+        .map(|seed| format!("mdfm-sim world{kind} --seeds 1 --first-seed {seed} --transcript"))
+        .collect();
     anyhow::ensure!(
         repeat.is_empty(),
         "{} worlds broke a rule; all of them again: {again}; one by one: {}",

@@ -165,7 +165,7 @@ impl Session<'_> {
                 return Ok(());
             };
             if !self.door.link.is_seated(self.device, self.number) {
-                return Err(io::Error::other("it has connected anew"));
+                return Err(io::Error::other("it has connected again"));
             }
             let wait = self.door.packet(self.device);
             if !wait.is_zero() {

@@ -9,7 +9,7 @@ use crate::disk::{SharedDisk, read_all};
 use crate::rows::Rows;
 use crate::segment::{self, Damage, FrameReader, Segment, log_name};
 
-/// Leaf hashes put into the rows at once when they are made anew.
+/// Leaf hashes put into the rows at once when they are rebuilt.
 const LEAVES_AT_ONCE: usize = 8_192;
 
 impl AuditLog {
@@ -32,13 +32,16 @@ impl AuditLog {
         let (mut rows, mut frontier) = match open_rows(&disk, trusted.as_ref())? {
             Some(opened) => opened,
             None => {
-                tracing::warn!(entries = found, "the tree's hashes do not fit the checkpoint; making them anew");
+                tracing::warn!(entries = found, "the tree's hashes do not fit the checkpoint; they are rebuilt");
                 rebuild_rows(&disk, &segments, trusted.as_ref())?
             }
         };
         append_leaves(&disk, &segments, frontier.size(), &mut rows, &mut frontier)?;
         if let Some(strange) = check_ends(&disk, &mut segments, &rows)? {
-            tracing::warn!(entry = strange.entry, "a leaf hash does not fit its entry; making the tree's hashes anew");
+            tracing::warn!(
+                entry = strange.entry,
+                "a leaf hash does not fit its entry; the hashes of the tree are rebuilt"
+            );
             (rows, frontier) = match rebuild_rows(&disk, &segments, trusted.as_ref()) {
                 Err(LogError::Altered(_)) => return Err(strange.into_error(&disk)),
                 rebuilt => rebuilt?,
@@ -112,7 +115,7 @@ impl Strange {
 }
 
 /// First and last entry of every file are those that the tree holds: no file stands for another. An index that leads elsewhere
-/// is made anew first.
+/// is rebuilt first.
 fn check_ends(disk: &SharedDisk, segments: &mut [Segment], rows: &Rows) -> Result<Option<Strange>, LogError> {
     let rows = rows.reader();
     for segment in segments.iter_mut().filter(|s| s.count > 0) {

@@ -75,7 +75,7 @@ pub struct SearchIndex {
 }
 
 impl SearchIndex {
-    /// Opens the index; what is missing or damaged is made anew from the segments, which takes a while for a large log.
+    /// Opens the index; what is missing or damaged is rebuilt from the segments, which takes a while for a large log.
     ///
     /// # Errors
     /// The log cannot be read.

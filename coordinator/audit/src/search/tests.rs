@@ -170,7 +170,7 @@ fn the_index_grows_with_the_log_and_is_made_anew_when_it_is_lost_or_damaged() {
             assert!(findings.iter().any(|f| f.file == *name && f.derived), "{name} byte {at}");
             let index = SearchIndex::open(log.reader()).expect("opens");
             assert_eq!(found(&index, &asked), wanted);
-            assert_eq!(disk.bytes_of(name), good, "made anew, to the byte");
+            assert_eq!(disk.bytes_of(name), good, "rebuilt, to the byte");
         }
         disk.unlink(name);
     }

@@ -17,6 +17,7 @@ use super::describe::{self, Describe, Line};
 use super::now;
 use super::weaker::{Marks, Weigh};
 use crate::client::Client;
+use crate::files::{self, Access, NewFile};
 use crate::keys;
 use crate::output::{Output, count};
 
@@ -65,7 +66,7 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "FILE")]
     previous: Option<PathBuf>,
     /// What the file is, where that is not clear.
-    #[arg(long)]
+    #[arg(long = "document", alias = "kind")]
     kind: Option<Kind>,
 }
 
@@ -169,7 +170,7 @@ impl Trusted {
 
     fn write(&self, file: &Path) -> anyhow::Result<()> {
         let frame = each!(self, signed => wire::encode(signed));
-        mdfm_service::atomic_write(file, &frame).with_context(|| format!("writing {}", file.display()))
+        files::replace(file, &frame)
     }
 
     /// The document with everything that a signer has to see.
@@ -449,7 +450,7 @@ pub(crate) fn check_new(out: &Path) -> anyhow::Result<()> {
 /// Something has that name, or it cannot be written.
 pub(crate) fn write_new<T: Document>(out: &Path, signed: &Signed<T>) -> anyhow::Result<()> {
     check_new(out)?;
-    mdfm_service::atomic_write(out, &wire::encode(signed)).with_context(|| format!("writing {}", out.display()))
+    NewFile::create(out, Access::Owner)?.write(&wire::encode(signed))
 }
 
 /// Checks a chain of roots, the first by its digest, and a roster under the last of them.

@@ -28,13 +28,14 @@ pub(crate) use files::{Before, Compare, Trusted, check_new, joined, weighed, wri
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// Makes a trust root; the owners of the root keys sign it, here or with `sign`. The next version needs the old and the new
-    /// keys: `rotate` makes it.
-    Root {
+    /// keys: `rotate-root` makes it.
+    #[command(alias = "root")]
+    MakeRoot {
         /// Where to write it.
         #[arg(long)]
         out: PathBuf,
         /// Version; 1 for the first.
-        #[arg(long, default_value_t = 1)]
+        #[arg(long = "document-version", alias = "version", default_value_t = 1, value_name = "N")]
         version: u64,
         /// Days until it expires.
         #[arg(long, default_value_t = 1_095)]
@@ -70,16 +71,18 @@ pub(crate) enum Action {
         #[arg(long)]
         witness_threshold: Option<u16>,
         /// Secret root keys to sign with; others add theirs with `sign`.
-        #[arg(long = "sign")]
+        #[arg(long = "key", alias = "sign")]
         sign: Vec<PathBuf>,
         #[command(flatten)]
         confirmation: Confirmation,
     },
     /// Makes the roster of the people who may approve: the first one, or the next from the one before.
-    Roster(Box<roster::Options>),
+    #[command(alias = "roster")]
+    MakeRoster(Box<roster::Options>),
     /// Makes the next version of a trust root: what is not named stays. It needs the signatures of the old and of the new root
     /// keys; sign here with those that are at hand, and let the others add theirs with `sign`.
-    Rotate(Box<Rotation>),
+    #[command(alias = "rotate")]
+    RotateRoot(Box<Rotation>),
     /// Shows a document in a file, what is weaker in it, asks, and then adds your signature.
     Sign {
         /// The file.
@@ -132,8 +135,8 @@ pub(crate) enum Action {
 /// What the next version of a trust root has instead of what the one before has.
 #[derive(Debug, Args)]
 pub(crate) struct Rotation {
-    /// The version before.
-    #[arg(long)]
+    /// The document before this one.
+    #[arg(long = "previous", alias = "from", value_name = "FILE")]
     from: PathBuf,
     /// Where to write the next one.
     #[arg(long)]
@@ -172,7 +175,7 @@ pub(crate) struct Rotation {
     #[arg(long)]
     witness_threshold: Option<u16>,
     /// Secret root keys to sign with.
-    #[arg(long = "sign")]
+    #[arg(long = "key", alias = "sign")]
     sign: Vec<PathBuf>,
     #[command(flatten)]
     confirmation: Confirmation,
@@ -252,7 +255,7 @@ fn witnesses(texts: &[String], threshold: Option<u16>) -> anyhow::Result<Witness
 
 pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow::Result<()> {
     match action {
-        Action::Root {
+        Action::MakeRoot {
             out: file,
             version,
             days,
@@ -286,8 +289,8 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             made(out, &file, version, &signed, &shown);
             Ok(())
         }
-        Action::Roster(options) => roster::make(out, session, *options).await,
-        Action::Rotate(rotation) => {
+        Action::MakeRoster(options) => roster::make(out, session, *options).await,
+        Action::RotateRoot(rotation) => {
             let before = Trusted::read_root(&rotation.from)?.decode_unverified()?;
             let before = Before { document: before, source: rotation.from.display().to_string() };
             let document = rotation.next(before.document.clone())?;

@@ -34,16 +34,16 @@ pub(crate) struct Options {
     #[arg(long)]
     out: PathBuf,
     /// The roster before. Its entries stay; only what is named here changes.
-    #[arg(long, value_name = "FILE", required_unless_present = "version")]
+    #[arg(long = "previous", alias = "from", value_name = "FILE", required_unless_present = "version")]
     from: Option<PathBuf>,
     /// Version of a first roster, which has none before: 1.
-    #[arg(long, conflicts_with = "from")]
+    #[arg(long = "document-version", alias = "version", conflicts_with = "from", value_name = "N")]
     version: Option<u64>,
     /// Change nothing but the version and the expiry.
     #[arg(long, requires = "from")]
     renew: bool,
     /// One person who may sign: `user-id|Printed Name|Role,Role|public key or file`; or a file with one a line.
-    #[arg(long = "person", visible_alias = "add", value_name = "PERSON|FILE")]
+    #[arg(long = "person", alias = "add", value_name = "PERSON|FILE")]
     people: Vec<String>,
     /// Ends the authority of a person early: nothing that they sign from `--at` on counts, nor what is logged after `--log-size`.
     #[arg(long, value_name = "USER", requires_all = ["from", "reason"])]
@@ -93,7 +93,7 @@ pub(crate) struct Options {
     #[arg(long)]
     force: bool,
     /// Secret registrar keys to sign with; without one the roster is written unsigned, for `trust sign`.
-    #[arg(long = "sign", value_name = "KEY")]
+    #[arg(long = "key", alias = "sign")]
     sign: Vec<PathBuf>,
     #[command(flatten)]
     confirmation: Confirmation,
@@ -457,12 +457,12 @@ pub(super) async fn make(out: &Output, session: &Path, options: Options) -> anyh
     let version = match (&before, options.version) {
         (Some(before), _) => before.document.version.checked_add(1).context("there is no version after this one")?,
         (None, Some(version)) => version,
-        (None, None) => bail!("name the roster before with --from"),
+        (None, None) => bail!("name the roster before with --previous"),
     };
     if before.is_none() && version != 1 {
         ensure!(
             options.force,
-            "roster {version} follows another one: name that with --from, so that its entries stay and what was approved \
+            "roster {version} follows another one: name that with --previous, so that its entries stay and what was approved \
              under them still counts"
         );
     }

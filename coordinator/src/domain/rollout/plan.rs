@@ -151,8 +151,7 @@ fn targets(state: &State, request: &DeploymentRequest, model: &str) -> Result<Ve
             let missing = || Refusal::invalid("targetGroup", "no group is named");
             let held = state.need_group(request.spec.group.as_ref().ok_or_else(missing)?)?;
             if request.spec.membership == Membership::Dynamic && matches!(held.members, group::Members::Listed(_)) {
-                let problem =
-                    "a group that is a list takes in nobody by itself; make it one by query, or leave it fixed";
+                let problem = "dynamic membership requires a query group; this group is a static list";
                 return Err(Refusal::invalid("membership", problem));
             }
             let group = held.chosen();

@@ -64,7 +64,7 @@ fn seed_api_a_group_is_a_list_or_a_query_and_a_deployment_reaches_its_devices_al
             r#""targetGroup": "PILOT", "targetDevices": "all","#,
             "give one of targetDevices, targetGroup and targetRecall",
         ),
-        (r#""targetGroup": "ICU", "membership": "dynamic","#, "takes in nobody by itself"),
+        (r#""targetGroup": "ICU", "membership": "dynamic","#, "requires a query group"),
     ] {
         let refusal = match serde_json::from_str::<DeploymentJson>(&all(22, more)).expect("JSON").parse(None) {
             Ok(request) => {

@@ -1,0 +1,245 @@
+//! Files that the tool writes: none replaces another one unless that was asked for, none is left half written, and secrets are readable by
+//! their owner alone from the first byte.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, IsTerminal as _, Write};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::trust::confirm::ask_word;
+
+/// Bytes of the random part of a temporary file's name.
+const NAME_BYTES: usize = 8;
+
+/// Who may read a new file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// The owner alone.
+    Owner,
+    /// Whoever the file mode creation mask lets.
+    Mask,
+}
+
+impl Access {
+    fn mode(self) -> u32 {
+        match self {
+            Self::Owner => 0o600,
+            Self::Mask => 0o666,
+        }
+    }
+}
+
+/// Whether a file that exists may be replaced.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct Overwrite {
+    /// Replace a file that exists.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+}
+
+impl Overwrite {
+    /// Makes room for a file before the work whose result goes into it. A file that exists is replaced with `--overwrite`, or, if it is no
+    /// secret, after a question on the terminal.
+    ///
+    /// # Errors
+    /// Something has that name, or nothing can be written there.
+    pub(crate) fn reserve(self, path: &Path, access: Access) -> anyhow::Result<NewFile> {
+        let is_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
+        if self.overwrite || is_stream(path) || path.symlink_metadata().is_err() {
+            return NewFile::open(path, access, self.overwrite);
+        }
+        if access == Access::Owner || !is_terminal {
+            bail!("{} exists already and was left as it is; name another file, or give --overwrite", path.display());
+        }
+        ask_word(&format!("{} exists already and is replaced.", path.display()), "overwrite")?;
+        NewFile::open(path, access, true)
+    }
+}
+
+/// Whether bytes that are written to a path only pass through it: a pipe, a terminal, `/dev/null`.
+fn is_stream(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| found.file_type().is_fifo() || found.file_type().is_char_device())
+}
+
+/// A file that is being written. Dropped before [`NewFile::finish`] it leaves nothing behind.
+#[derive(Debug)]
+pub(crate) struct NewFile {
+    path: PathBuf,
+    file: File,
+    /// What is removed if the file is not finished; `None` for a stream.
+    unfinished: Option<PathBuf>,
+}
+
+impl NewFile {
+    /// A file where nothing is yet.
+    ///
+    /// # Errors
+    /// Something has that name, or nothing can be written there.
+    pub(crate) fn create(path: &Path, access: Access) -> anyhow::Result<Self> {
+        Self::open(path, access, false)
+    }
+
+    fn open(path: &Path, access: Access, replaces: bool) -> anyhow::Result<Self> {
+        let context = || format!("writing {}", path.display());
+        if is_stream(path) {
+            let file = OpenOptions::new().write(true).open(path).with_context(context)?;
+            return Ok(Self { path: path.to_owned(), file, unfinished: None });
+        }
+        let target = if replaces { beside(path)? } else { path.to_owned() };
+        let file = OpenOptions::new().write(true).create_new(true).mode(access.mode()).open(&target);
+        let file = file.with_context(context)?;
+        Ok(Self { path: path.to_owned(), file, unfinished: Some(target) })
+    }
+
+    /// Writes everything and finishes.
+    ///
+    /// # Errors
+    /// It cannot be written; nothing is left of it then.
+    pub(crate) fn write(mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.file.write_all(bytes).with_context(|| format!("writing {}", self.path.display()))?;
+        self.finish()
+    }
+
+    /// Makes what was written durable under its name.
+    ///
+    /// # Errors
+    /// It cannot be; nothing is left of it then.
+    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
+        let Some(written) = self.unfinished.clone() else { return Ok(()) };
+        let settle = || {
+            self.file.sync_all()?;
+            if written != self.path {
+                std::fs::rename(&written, &self.path)?;
+            }
+            File::open(directory(&self.path))?.sync_all()
+        };
+        settle().with_context(|| format!("writing {}", self.path.display()))?;
+        self.unfinished = None;
+        Ok(())
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if let Some(path) = self.unfinished.take() {
+            // It was made here, and its beginning helps nobody.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Replaces a file so that it holds the old or the new bytes at any time, readable by its owner alone.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    NewFile::open(path, Access::Owner, true)?.write(bytes)
+}
+
+/// Writes a secret into a file that the tool owns, such as the session's; what it held is replaced.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(Access::Owner.mode())
+        .open(path)
+        .with_context(|| format!("writing {}", path.display()))?;
+    // A file that was there keeps its mode otherwise, and others could read what is written now.
+    file.set_permissions(Permissions::from_mode(Access::Owner.mode()))
+        .with_context(|| format!("making {} readable by its owner only", path.display()))?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    Ok(())
+}
+
+/// The directory of a file; that of a name alone is the current one.
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A name in the same directory that nobody can foresee.
+fn beside(path: &Path) -> anyhow::Result<PathBuf> {
+    let name = path.file_name().with_context(|| format!("{} names no file", path.display()))?;
+    let mut random = [0; NAME_BYTES];
+    getrandom::fill(&mut random).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}", hex::encode(random)));
+    Ok(directory(path).join(hidden))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("mdfmctl-files-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).expect("a folder");
+        dir
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(dir).expect("a folder").flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn cli_28_a_file_that_exists_is_replaced_only_when_asked() {
+        let dir = folder("exists");
+        let file = dir.join("GW-1.token");
+        let reserve = |overwrite, access| Overwrite { overwrite }.reserve(&file, access);
+        reserve(false, Access::Owner).expect("a new file").write(b"first").expect("written");
+        let refused = reserve(false, Access::Owner).expect_err("it exists").to_string();
+        assert!(refused.contains("--overwrite"), "{refused}");
+        assert_eq!(std::fs::read(&file).expect("read"), b"first");
+        std::fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("a mode");
+        reserve(true, Access::Owner).expect("asked for").write(b"second").expect("written");
+        assert_eq!(std::fs::read(&file).expect("read"), b"second");
+        let mode = file.metadata().expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "a secret is its owner's alone, whatever was there");
+        assert_eq!(names(&dir), ["GW-1.token"], "no temporary file is left");
+        let _ = std::fs::remove_dir_all(&dir);
+    }
+
+    #[test]
+    fn cli_28_an_unfinished_file_leaves_nothing() {
+        let dir = folder("unfinished");
+        let (new, held) = (dir.join("new"), dir.join("held"));
+        std::fs::write(&held, "held").expect("written");
+        let mut first = NewFile::create(&new, Access::Mask).expect("a new file");
+        first.write_all(b"half").expect("written");
+        let mut second = Overwrite { overwrite: true }.reserve(&held, Access::Mask).expect("asked for");
+        second.write_all(b"half").expect("written");
+        drop((first, second));
+        assert_eq!(names(&dir), ["held"]);
+        assert_eq!(std::fs::read(&held).expect("read"), b"held");
+        std::os::unix::fs::symlink(dir.join("nowhere"), &new).expect("a link");
+        assert!(NewFile::create(&new, Access::Owner).is_err(), "a link is a file too");
+        assert!(!dir.join("nowhere").exists());
+        let _ = std::fs::remove_dir_all(&dir);
+    }
+
+    #[test]
+    fn cli_28_a_stream_is_written_to() {
+        let null = Overwrite::default().reserve(Path::new("/dev/null"), Access::Mask).expect("a stream");
+        null.write(b"bytes").expect("written");
+        assert!(Path::new("/dev/null").exists());
+    }
+}
