@@ -43,6 +43,23 @@ pub enum InstallState {
 }
 
 impl InstallState {
+    /// Its name for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Fetching => "fetching",
+            Self::Verified => "verified",
+            Self::Staging => "staging",
+            Self::Staged => "staged",
+            Self::Activating => "activating",
+            Self::Probation => "probation",
+            Self::Confirmed => "confirmed",
+            Self::Failed => "failed",
+            Self::RollingBack => "rolling back",
+            Self::RolledBack => "rolled back",
+            Self::RollbackFailed => "rollback failed",
+        }
+    }
     /// Whether nothing more will happen without a new order.
     pub fn is_settled(self) -> bool {
         match self {
@@ -234,6 +251,11 @@ impl EventKind {
     }
 }
 
+/// An account of a gateway's operating system, by its number.
+pub fn account(uid: u32) -> String {
+    if uid == 0 { "root".to_owned() } else { format!("system account {uid}") }
+}
+
 impl fmt::Display for EventKind {
     /// In words, for the journal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -242,17 +264,18 @@ impl fmt::Display for EventKind {
             Self::DeviceAdopted { model, hardware, firmware } => {
                 write!(f, "first seen: a {model}, hardware {hardware}, running {}", firmware.version)
             }
-            Self::StateChanged { state, detail, .. } => write!(f, "{state:?}: {detail}"),
+            Self::StateChanged { state, detail, .. } if detail.is_empty() => f.write_str(state.words()),
+            Self::StateChanged { state, detail, .. } => write!(f, "{}: {detail}", state.words()),
             Self::DeviceError { severity, code, message } => write!(f, "{severity} {code}: {message}"),
             Self::Refused { what, reason } if what == REFUSED_WAITING => match Waiting::from_event_text(reason) {
                 Some(waiting) => write!(f, "waits: {waiting}"),
                 None => f.write_str("waits no longer"),
             },
             Self::Refused { what, reason } => write!(f, "{what} refused: {reason}"),
-            Self::LocalAction { command, uid } => write!(f, "{command} by user {uid} on the gateway"),
+            Self::LocalAction { command, uid } => write!(f, "{command} by {} on the gateway", account(*uid)),
             Self::Consent { deployment, given, reason, uid } => {
                 let what = if *given { "consent to" } else { "no more consent to" };
-                write!(f, "{what} {deployment} by user {uid} on the gateway: {reason}")
+                write!(f, "{what} {deployment} by {} on the gateway: {reason}", account(*uid))
             }
             Self::DeviceObserved { observed, .. } => write!(f, "observed, {observed}"),
         }

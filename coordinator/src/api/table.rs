@@ -103,7 +103,7 @@ fn without_lines<'a>(text: Cow<'a, str>, mut passed_over: impl FnMut(&str) -> bo
     (rest, lines)
 }
 
-const NOT_UTF16: &str = "the list begins as UTF-16 and is none; save it as \"CSV UTF-8\"";
+const NOT_UTF16: &str = "the list begins as UTF-16 and is not; save it as \"CSV UTF-8\"";
 
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<String> {
     let (pairs, rest) = bytes.as_chunks::<2>();

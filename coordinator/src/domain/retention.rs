@@ -215,16 +215,16 @@ pub(super) fn confirm(state: &State, actor: &Actor, disposal: &str) -> Result<Ev
         return Err(Refusal::forbidden("same-person", detail));
     }
     if let Some((hold, placed)) = state.holds.iter().find(|(_, h)| h.at > held.judged_at) {
-        let detail = format!("hold {hold} on {} is newer than the proposal; propose anew", placed.object);
+        let detail = format!("hold {hold} on {} is newer than the proposal; propose again", placed.object);
         return Err(Refusal::conflict("hold", detail));
     }
     if held.terms != state.retention {
-        return Err(Refusal::conflict("terms-changed", "terms are longer than when it was judged; propose anew"));
+        return Err(Refusal::conflict("terms-changed", "terms are longer than when it was judged; propose again"));
     }
     if let Some((newer, _)) =
         state.disposals.iter().find(|(_, d)| d.confirmed_by.is_some() && d.log_size > held.log_size)
     {
-        return Err(Refusal::conflict("disposal-overtaken", format!("disposal {newer} came after it; propose anew")));
+        return Err(Refusal::conflict("disposal-overtaken", format!("disposal {newer} came after it; propose again")));
     }
     Ok(Event::DisposalConfirmed { disposal: disposal.to_owned(), by: actor.id.clone() })
 }
@@ -263,7 +263,7 @@ pub(super) fn carried_out(
     Ok(proposals)
 }
 
-/// The end of a term; none for one that has no end yet.
+/// The end of a term; `None` if it has no end yet.
 type End = Option<UtcMillis>;
 
 fn later(a: End, b: End) -> End {

@@ -247,7 +247,7 @@ fn seed_ret_a_legal_hold_keeps_what_it_names_and_all_that_it_needs() {
     let propose = Command::ProposeDisposal { disposal: "X-2".into(), judged: newer, reason: "r".into() };
     office.give("regulatory", propose);
     let confirm = Command::ConfirmDisposal { disposal: "X-2".into(), reason: "r".into() };
-    office.refuses("admin", confirm, "hold", "propose anew");
+    office.refuses("admin", confirm, "hold", "propose again");
     // What cannot be confirmed any more is in nobody's way.
     let again = |name: &str, office: &Office| Command::ProposeDisposal {
         disposal: name.into(),
@@ -258,7 +258,7 @@ fn seed_ret_a_legal_hold_keeps_what_it_names_and_all_that_it_needs() {
     let terms = Terms { audit_years: 30, ..Terms::default() };
     office.give("admin", Command::SetRetention { terms, reason: "policy".into() });
     let confirm = |name: &str| Command::ConfirmDisposal { disposal: name.into(), reason: "r".into() };
-    office.refuses("admin", confirm("X-3"), "terms-changed", "propose anew");
+    office.refuses("admin", confirm("X-3"), "terms-changed", "propose again");
     office.give("regulatory", again("X-4", &office));
     office.give("admin", confirm("X-4"));
     office.refuses("regulatory", again("X-5", &office), "disposal-open", "under way");
