@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use reqwest::{Client, ClientBuilder};
+use reqwest::tls::TlsInfo;
+use reqwest::{Client, ClientBuilder, Response};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 
 use crate::outward::Outward;
@@ -32,6 +33,11 @@ pub(crate) fn guarded_client(
     build(setting, "https://", ca_file, patience, |builder| builder.no_proxy().dns_resolver(outward.clone()))
 }
 
+/// The certificate that the other side showed, in DER; `None` without TLS.
+pub(crate) fn certificate(answer: &Response) -> Option<&[u8]> {
+    answer.extensions().get::<TlsInfo>()?.peer_certificate()
+}
+
 fn build(
     setting: &str,
     url: &str,
@@ -41,7 +47,7 @@ fn build(
 ) -> anyhow::Result<Client> {
     // Another part of the program may have done so.
     let _ = CryptoProvider::install_default(ring::default_provider());
-    let base = || more(Client::builder().timeout(patience).redirect(reqwest::redirect::Policy::none()));
+    let base = || more(Client::builder().tls_info(true).timeout(patience).redirect(reqwest::redirect::Policy::none()));
     let trusting = |builder: ClientBuilder| -> anyhow::Result<ClientBuilder> {
         match ca_file {
             None => Ok(builder),

@@ -72,10 +72,16 @@ pub(crate) fn sign_gateway(authority: &Pem, gateway: &GatewayId, csr_pem: &str) 
     Ok((certificate.pem(), fingerprint))
 }
 
+/// The last moment of a certificate.
+pub(crate) fn not_after(der: &[u8]) -> Option<UtcMillis> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
+    let seconds = u64::try_from(certificate.validity().not_after.timestamp()).ok()?;
+    Some(UtcMillis(seconds.saturating_mul(1_000)))
+}
+
 /// The gateway that a client certificate names, the certificate's fingerprint, and its last moment.
 pub(crate) fn identify(der: &[u8]) -> Option<(GatewayId, Digest, UtcMillis)> {
     let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
     let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
-    let not_after_s = u64::try_from(certificate.validity().not_after.timestamp()).ok()?;
-    Some((name.parse().ok()?, Digest::of(der), UtcMillis(not_after_s.saturating_mul(1_000))))
+    Some((name.parse().ok()?, Digest::of(der), not_after(der)?))
 }

@@ -22,10 +22,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::clock;
 use crate::domain::desk::{Desk, Outbound, Round, Wish, system};
 use crate::domain::dispatch::LogSource;
+use crate::domain::expiry::ExpiryKind;
 use crate::domain::presence::Presence;
 use crate::domain::retention::Expired;
 use crate::domain::urgency::Room;
 use crate::domain::{Command, Refusal, State, refusal};
+use crate::pki;
 use crate::store::{Kept, ReadModel};
 
 /// Commands decided and made durable together at most.
@@ -134,7 +136,7 @@ impl Runner {
         let Outlets { outbound, revocations, checkpoints } = outlets;
         let (jobs, queue) = sync_channel(QUEUE_COMMANDS_MAX);
         let state = Arc::new(RwLock::new(state));
-        let presence = Arc::<Mutex<Presence>>::default();
+        let presence = Arc::new(Mutex::new(Presence::started(clock::now())));
         let reader = log.reader();
         let rounds = Arc::new(AtomicU64::new(0));
         let room = Arc::new(AtomicU8::new(Room::Ample as u8));
@@ -179,6 +181,13 @@ impl Runner {
     /// Who is there; hold it briefly, every heartbeat waits for it. Taken after the state where both are needed.
     pub(crate) fn presence(&self) -> MutexGuard<'_, Presence> {
         self.presence.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Notes the certificate that somebody showed whom the coordinator called: people are warned before it ends.
+    pub(crate) fn note_certificate(&self, kind: ExpiryKind, label: &str, der: &[u8]) {
+        if let Some(expires_at) = pki::not_after(der) {
+            self.presence().showed(kind, label, expires_at);
+        }
     }
 
     /// Rounds of the deciding thread so far; it makes one a second at least.

@@ -17,7 +17,7 @@ use mdfm_shared::tlog::NoteSigner;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::access::{Breached, Idle, LoginGuard, MarkKey, Oidc, RequestRates, hash_password};
+use crate::access::{Breached, Idle, LoginGuard, MarkKey, Oidc, OidcConfig, RequestRates, hash_password};
 use crate::api::{self, Api, Requests};
 use crate::broker::{self, BrokerAccess, DoorCounts, DoorLimits, FrontDoor, GatewayLimits, Login, Tls};
 use crate::config::{Config, DEFAULT_TOML, ExternalBroker};
@@ -285,6 +285,14 @@ fn renew(data: &Path, names: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The OpenID provider, whose certificate is noted: people are warned before it ends.
+fn provider(config: &OidcConfig, runner: &Runner) -> anyhow::Result<Oidc> {
+    let label = config.issuer.clone();
+    runner.presence().calls(ExpiryKind::ProviderCertificate, &label);
+    let runner = runner.clone();
+    Ok(Oidc::new(config)?.noting(move |der| runner.note_certificate(ExpiryKind::ProviderCertificate, &label, der)))
+}
+
 /// Notes when the coordinator's own certificates end: people are warned before.
 fn note_certificates(runner: &Runner, authority: &str, server: &str) {
     let end = |pem: &str| u64::try_from(mdfm_service::validity(pem)?.not_after_s).ok();
@@ -391,7 +399,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         requests: Requests::default(),
         idle: Arc::new(Idle::new(runner.now())),
         sessions: config.sessions(),
-        oidc: config.oidc.as_ref().map(Oidc::new).transpose()?.map(Arc::new),
+        oidc: config.oidc.as_ref().map(|oidc| provider(oidc, &runner)).transpose()?.map(Arc::new),
         traces,
         watchers: Arc::default(),
         hashing: Arc::default(),

@@ -254,6 +254,11 @@ impl EventKind {
     }
 }
 
+/// An account of a gateway's operating system, by its number.
+pub fn account(uid: u32) -> String {
+    if uid == 0 { "root".to_owned() } else { format!("system account {uid}") }
+}
+
 impl fmt::Display for EventKind {
     /// In words, for the journal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -262,6 +267,7 @@ impl fmt::Display for EventKind {
             Self::DeviceAdopted { model, hardware, firmware } => {
                 write!(f, "first seen: a {model}, hardware {hardware}, running {}", firmware.version)
             }
+            Self::StateChanged { state, detail, .. } if detail.is_empty() => write!(f, "{state}"),
             Self::StateChanged { state, detail, .. } => write!(f, "{state}: {detail}"),
             Self::DeviceError { severity, code, message } => write!(f, "{severity} {code}: {message}"),
             Self::Refused { what, reason } if what == REFUSED_WAITING => match Waiting::from_event_text(reason) {
@@ -269,10 +275,10 @@ impl fmt::Display for EventKind {
                 None => f.write_str("waits no longer"),
             },
             Self::Refused { what, reason } => write!(f, "{what} refused: {reason}"),
-            Self::LocalAction { command, uid } => write!(f, "{command} by user {uid} on the gateway"),
+            Self::LocalAction { command, uid } => write!(f, "{command} by {} on the gateway", account(*uid)),
             Self::Consent { deployment, given, reason, uid } => {
                 let what = if *given { "consent to" } else { "no more consent to" };
-                write!(f, "{what} {deployment} by user {uid} on the gateway: {reason}")
+                write!(f, "{what} {deployment} by {} on the gateway: {reason}", account(*uid))
             }
             Self::DeviceObserved { observed, .. } => write!(f, "observed, {observed}"),
         }

@@ -279,12 +279,17 @@ struct Claims {
     nonce: Option<String>,
 }
 
+/// Gets a certificate in DER.
+type Shown = dyn Fn(&[u8]) + Send + Sync;
+
 /// The relying party.
 pub(crate) struct Oidc {
     config: OidcConfig,
     secret: Option<String>,
     client: Client,
     flows: Flows,
+    /// Gets the certificates that the provider shows.
+    shown: Option<Box<Shown>>,
 }
 
 fn random() -> anyhow::Result<String> {
@@ -298,7 +303,13 @@ impl Oidc {
         let client = https::client("oidc.ca_file", &config.issuer, config.ca_file.as_deref(), PATIENCE)?;
         let secret = config.client_secret_file.as_deref().map(mdfm_service::read_secret).transpose()?;
         let secret = secret.map(|text| text.trim().to_owned());
-        Ok(Self { config: config.clone(), secret, client, flows: Flows::new()? })
+        Ok(Self { config: config.clone(), secret, client, flows: Flows::new()?, shown: None })
+    }
+
+    /// Has `shown` called with each certificate that the provider shows, in DER.
+    #[must_use]
+    pub(crate) fn noting(self, shown: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        Self { shown: Some(Box::new(shown)), ..self }
     }
 
     /// The provider's identifier.
@@ -316,6 +327,9 @@ impl Oidc {
 
     async fn answer<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> anyhow::Result<T> {
         let mut answer = request.send().await.context("the provider cannot be reached")?;
+        if let (Some(shown), Some(der)) = (&self.shown, https::certificate(&answer)) {
+            shown(der);
+        }
         let status = answer.status();
         let mut body = Vec::new();
         while let Some(piece) = answer.chunk().await? {

@@ -105,7 +105,7 @@ impl Search {
     pub(super) fn words(&self) -> String {
         let Ok(wanted) = self.wanted() else { return String::new() };
         let mut words: Vec<String> =
-            wanted.fields.iter().map(|(field, value)| format!("{field:?} {value}").to_lowercase()).collect();
+            wanted.fields.iter().map(|(field, value)| format!("{} {value}", field.name())).collect();
         words.extend(wanted.text.map(|t| format!("text {t}")));
         words.extend(self.since.as_ref().map(|t| format!("since {t}")));
         words.extend(self.until.as_ref().map(|t| format!("until {t}")));

@@ -9,6 +9,7 @@ use mdfm_shared::directive::Window;
 use mdfm_shared::id::{DeploymentId, DeviceId, HospitalId};
 use mdfm_shared::limits::WINDOWS_MAX;
 use mdfm_shared::telemetry::InstallState;
+use mdfm_shared::text::{count, duration};
 use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -276,19 +277,18 @@ fn emergency_notes(spec: &Spec, root_window_ms: Option<u64>) -> Vec<String> {
         && asked > allowed
     {
         notes.push(format!(
-            "approvalWindow allows {} minutes between approvals, the trust root {}: it can only narrow, so the trust root's stay",
-            asked / 60_000,
-            allowed / 60_000
+            "approvalWindow allows {} between approvals, the trust root {}: it can only narrow, so the trust root's stay",
+            duration(asked),
+            duration(allowed)
         ));
     }
     let watched_ms = spec.phases.iter().map(|phase| phase.monitoring_ms).max().unwrap_or(0);
     if let Some(reports) = spec.status_reports.filter(|reports| watched_ms < reports.interval_ms) {
         notes.push(format!(
-            "it is watched for {} minutes after the last device; its {} status reports, one in {} minutes, are owed all the same, also after it has \
-             completed",
-            watched_ms / 60_000,
-            reports.count,
-            reports.interval_ms / 60_000
+            "it is watched for {} after the last device; its {}, one in {}, are owed all the same, also after it has completed",
+            duration(watched_ms),
+            count(reports.count, "status report"),
+            duration(reports.interval_ms)
         ));
     }
     notes
@@ -346,8 +346,15 @@ fn contained(deployment: &Deployment, sees: &dyn Fn(&HospitalId) -> bool) -> Vec
         .collect()
 }
 
-/// A deployment as `own` hospital's people see it; as everybody else without one.
-fn view(sight: Sight<'_>, id: &DeploymentId, deployment: &Deployment, own: Option<&HospitalId>) -> DeploymentView {
+/// A deployment as `own` hospital's people see it; as everybody else without one. Each device is shown only `with_devices`: what one waits for
+/// is not known without some work.
+fn view(
+    sight: Sight<'_>,
+    id: &DeploymentId,
+    deployment: &Deployment,
+    own: Option<&HospitalId>,
+    with_devices: bool,
+) -> DeploymentView {
     let Sight { state, now, .. } = sight;
     let sees = |hospital: &HospitalId| own.is_none_or(|own| own == hospital);
     let mut hospitals: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
@@ -357,6 +364,9 @@ fn view(sight: Sight<'_>, id: &DeploymentId, deployment: &Deployment, own: Optio
     for (device, progress) in &deployment.devices {
         let Some(held) = state.devices.get(device).filter(|d| sees(&d.hospital)) else { continue };
         hospitals.entry(progress.phase).or_default().insert(held.hospital.to_string());
+        if !with_devices {
+            continue;
+        }
         let install = held.install.as_ref().filter(|i| i.manifest == deployment.plan.manifest);
         devices.push(DeviceProgressView {
             device_id: device.to_string(),
@@ -432,7 +442,7 @@ pub(super) fn find(api: &Api, caller: &Caller, id: &DeploymentId) -> Result<axum
     let own = state.hospital_of_user(&caller.actor.id);
     let held = state.deployments.get(id).filter(|held| is_seen_by(held, own));
     let held = held.ok_or_else(|| domain::Refusal::not_found("deployment", id))?;
-    Ok(axum::Json(view(sight, id, held, own)))
+    Ok(axum::Json(view(sight, id, held, own, true)))
 }
 
 /// A parameter of another name is refused: a misspelt `dryRun` must not start the deployment.
@@ -489,7 +499,7 @@ pub(super) async fn list(
         "/api/v1/deployments",
         &state.deployments,
         |_, deployment| is_seen_by(deployment, own),
-        |id, d| DeploymentView { devices: Vec::new(), ..view(sight, id, d, own) },
+        |id, d| view(sight, id, d, own, false),
     )
 }
 
@@ -763,6 +773,8 @@ mod tests {
         assert_eq!(notes(r#", "approvalWindow": "PT2H""#), Vec::<String>::new());
         let wide = notes(r#", "approvalWindow": "PT5H""#);
         assert!(wide.len() == 1 && wide[0].contains("it can only narrow"), "{wide:?}");
+        let near = notes(r#", "approvalWindow": "PT4H30S""#);
+        assert!(near[0].contains("allows 14430 seconds between approvals, the trust root 4 hours"), "{near:?}");
         let unwatched = notes(r#", "postDeploymentMonitoring": "PT0S""#);
         assert!(unwatched.len() == 1 && unwatched[0].contains("7 status reports"), "{unwatched:?}");
         assert!(

@@ -95,11 +95,13 @@ async fn make(
         // A copy, so that state and log are of one moment and nobody waits for the setting.
         let bytes = api.runner.state().to_snapshot().map_err(|e| ReportError::Setting(e.to_string()))?;
         let state = Domain::from_snapshot(&bytes).map_err(|e| ReportError::Setting(e.to_string()))?;
+        let presence = api.runner.presence().clone();
         let log_size = state.log_size;
         let root = api.runner.log.root_at(log_size)?.unwrap_or_default();
         let origin = api.runner.log.published().map(|(c, _)| c.origin).unwrap_or_default();
         let source = Source {
             state: &state,
+            presence: &presence,
             search: &api.search,
             log_size,
             root: Digest(root),

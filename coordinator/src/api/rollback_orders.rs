@@ -153,10 +153,7 @@ fn view(
         added_by: held.map(|h| h.added_by.clone()),
         is_in_force: held.is_some_and(|h| h.is_in_force(now)),
         // A device that has gone back is concerned still, and has nothing more to leave.
-        devices: authority::devices_of(state, order)
-            .filter(|(_, d)| authority::has_to_leave(state, order, d))
-            .map(device)
-            .collect(),
+        devices: authority::still_to_leave(state, order).map(device).collect(),
         document: None,
         missing_signatures: Vec::new(),
     }

@@ -195,12 +195,16 @@ pub(crate) fn devices_of<'a>(
     state.devices.iter().filter(|(id, d)| d.retired_at.is_none() && concerns(order, id, d, state))
 }
 
-/// Whether a device still has something of an order to leave: it runs or installs one of the releases, or nobody has reported what it runs. An order
-/// without releases is for whatever a device runs.
-pub(crate) fn has_to_leave(state: &State, order: &RollbackOrder, device: &Device) -> bool {
+/// The devices of an order that still have something to leave: they run or install one of its releases, or nobody has reported what they run. An
+/// order without releases is for whatever a device runs.
+pub(crate) fn still_to_leave<'a>(
+    state: &'a State,
+    order: &'a RollbackOrder,
+) -> impl Iterator<Item = (&'a DeviceId, &'a Device)> {
     let manifests = state.firmware.values().filter_map(|f| f.manifest.as_ref());
-    let images = manifests.filter(|m| order.releases.contains(&m.digest)).map(|m| m.manifest.sha256).collect();
-    runs_or_installs(&order.releases, &images, device)
+    let images: BTreeSet<Digest> =
+        manifests.filter(|m| order.releases.contains(&m.digest)).map(|m| m.manifest.sha256).collect();
+    devices_of(state, order).filter(move |(_, device)| runs_or_installs(&order.releases, &images, device))
 }
 
 fn runs_or_installs(releases: &[Digest], images: &BTreeSet<Digest>, device: &Device) -> bool {

@@ -159,13 +159,15 @@ struct Window {
 #[derive(Debug)]
 pub(crate) struct Refusals {
     windows: BTreeMap<Source, Window>,
+    /// How many of them are of chains.
+    chains: usize,
     /// Records that strangers may still cause, and when that was computed.
     strangers: (u64, UtcMillis),
 }
 
 impl Default for Refusals {
     fn default() -> Self {
-        Self { windows: BTreeMap::new(), strangers: (STRANGERS_AT_ONCE, UtcMillis(0)) }
+        Self { windows: BTreeMap::new(), chains: 0, strangers: (STRANGERS_AT_ONCE, UtcMillis(0)) }
     }
 }
 
@@ -184,13 +186,16 @@ impl Refusals {
         if self.windows.contains_key(source) {
             return true;
         }
-        let chains = || self.windows.keys().filter(|held| matches!(held, Source::Chain(_))).count();
-        self.windows.len() < SOURCES_MAX && (!matches!(source, Source::Chain(_)) || chains() < CHAINS_MAX)
+        self.windows.len() < SOURCES_MAX && (!matches!(source, Source::Chain(_)) || self.chains < CHAINS_MAX)
     }
 
     fn window(&mut self, now: UtcMillis, source: Source) -> &mut Window {
-        let fresh = || Window { since: now, recorded: BTreeMap::new(), in_all: 0, counted: Counted::default() };
-        self.windows.entry(source).or_insert_with(fresh)
+        let chains = &mut self.chains;
+        let is_chain = matches!(source, Source::Chain(_));
+        self.windows.entry(source).or_insert_with(|| {
+            *chains += usize::from(is_chain);
+            Window { since: now, recorded: BTreeMap::new(), in_all: 0, counted: Counted::default() }
+        })
     }
 
     /// Whether a refusal gets a record of its own; otherwise it is counted.
@@ -242,6 +247,7 @@ impl Refusals {
         let over: Vec<Source> = self.windows.iter().filter(|(s, w)| is_over(s, w)).map(|(s, _)| s.clone()).collect();
         let taken = over.into_iter().filter_map(|source| {
             let window = self.windows.remove(&source)?;
+            self.chains -= usize::from(matches!(source, Source::Chain(_)));
             (window.counted.count > 0).then_some((source, window.counted))
         });
         taken.collect()
@@ -391,6 +397,11 @@ mod tests {
             let records = recorded(&mut refusals, START, &chain, GAP, 3);
             assert_eq!(records, usize::from(n < CHAINS_MAX));
         }
+        assert_eq!(refusals.chains, CHAINS_MAX);
+        let later = START.plus_ms(CHAIN_WINDOW_MS);
+        assert!(!refusals.take(later, false).is_empty());
+        assert_eq!((refusals.chains, refusals.windows.len()), (0, 0), "places are free again");
+        assert_eq!(recorded(&mut refusals, later, &Source::Chain("GW-1".into()), GAP, 3), 1);
         assert_eq!(recorded(&mut refusals, START, &Source::Account("clinical".into()), "locked", 2), 1);
         assert_eq!(recorded(&mut refusals, START, &Source::Person("nurse".into()), "permission", 9), 5);
     }

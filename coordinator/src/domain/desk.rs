@@ -15,6 +15,7 @@ use mdfm_shared::time::UtcMillis;
 
 use super::budget::{self, Allowances, Refusals, Source};
 use super::fleet::Gateway;
+use super::long_wait::WaitWatch;
 use super::presence::Presence;
 use super::rollout::{self, Change, PhaseStatus, Scope, Status};
 use super::state::ReplayError;
@@ -120,6 +121,7 @@ pub(crate) struct Desk {
     next_refresh: UtcMillis,
     /// When what expires is looked at next.
     next_expiries: UtcMillis,
+    waits: WaitWatch,
     has_swept: bool,
     /// Whether roster or root may have changed since the approvals were last judged; true after a start.
     trust_changed: bool,
@@ -177,6 +179,7 @@ impl Desk {
             next_sweep: UtcMillis(0),
             next_refresh: started_at.plus_ms(REFRESH_MS),
             next_expiries: UtcMillis(0),
+            waits: WaitWatch::default(),
             has_swept: false,
             trust_changed: true,
             changed: BTreeSet::new(),
@@ -241,7 +244,12 @@ impl Desk {
             due.extend(authority::expire(state, now));
             due.extend(authority::warn(state, now));
             if is_due(&mut self.next_expiries, clock, EXPIRIES_MS) {
+                due.extend(expiry::record_seen(state, presence, now));
                 due.extend(expiry::warn(state, presence, now));
+            }
+            // Waits are news of no harm: the last room is for what stops it.
+            if self.room == Room::Ample {
+                due.extend(self.waits.look(state, presence, now, self.started_at));
             }
             for proposal in due {
                 self.record(state, &mut round, now, None, proposal)?;

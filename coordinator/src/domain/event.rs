@@ -13,6 +13,7 @@ use super::firmware::LostApproval;
 use super::fleet::{Anomaly, Particulars};
 use super::incident::IncidentChange;
 use super::inventory::{DifferenceKind, Registered, Side};
+use super::long_wait::WaitKey;
 use super::notice::Webhook;
 use super::people::{PersonChange, Proof};
 use super::recall::Recall;
@@ -118,6 +119,31 @@ pub(crate) enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         person: Option<UserId>,
     },
+    /// Somebody whom the coordinator calls showed another certificate than before.
+    CertificateSeen {
+        kind: ExpiryKind,
+        label: String,
+        expires_at: UtcMillis,
+    },
+    /// Waits of a deployment last longer than a rule says.
+    WaitNoted {
+        wait: WaitKey,
+        /// When the first of them began.
+        since: UtcMillis,
+        /// How many wait: devices, or hospitals, or the deployment itself.
+        waits: u64,
+        /// Hospitals that are notified for the first time.
+        hospitals: Vec<HospitalId>,
+        /// Whether it is news for their staff alone.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_for_hospitals: bool,
+    },
+    /// What was noted has ended.
+    WaitEnded {
+        wait: WaitKey,
+        /// Hospitals that were notified.
+        hospitals: Vec<HospitalId>,
+    },
     /// The coordinator's clock is behind the last record: records get that record's time until it has caught up.
     ClockBehind {
         behind_ms: u64,
@@ -176,6 +202,9 @@ pub(crate) enum Event {
         certificate_sha256: Digest,
         previous_sha256: Digest,
         previous_until: UtcMillis,
+        /// Whether the certificate before was itself new: its answer was lost, or somebody else has the gateway's key.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_repeated: bool,
     },
     GatewayRevoked {
         gateway: GatewayId,

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::presence::Presence;
 use super::{Event, Proposal, State};
 
-const DAY_MS: u64 = 86_400_000;
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
 /// Days left at which people are warned; 0 is the end itself.
 pub(super) const WARNED_DAYS: [u32; 5] = [0, 1, 7, 14, 30];
 /// Validity of a gateway's certificate.
@@ -19,6 +20,9 @@ pub(crate) const GATEWAY_CERTIFICATE_DAYS: u32 = 90;
 const GATEWAY_WARNED_DAYS: u32 = 14;
 /// Warnings remembered so long after the end of what they were of.
 const REMEMBERED_MS: u64 = 400 * DAY_MS;
+
+/// Certificates of others that are remembered: of webhooks and of three servers.
+const SEEN_MAX: usize = 64;
 
 /// What ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,6 +44,14 @@ pub(crate) enum ExpiryKind {
     Token,
     /// Somebody's training: they may not sign.
     Training,
+    /// The OpenID provider's certificate: nobody signs in there.
+    ProviderCertificate,
+    /// The syslog receiver's certificate: security events wait.
+    SyslogCertificate,
+    /// The mail server's certificate: mails wait, then they are given up.
+    MailCertificate,
+    /// The certificate of a webhook's receiver: what it should be sent waits, then it is given up.
+    WebhookCertificate,
 }
 
 impl ExpiryKind {
@@ -54,6 +66,10 @@ impl ExpiryKind {
             Self::GatewayCertificate => "gateway-certificate",
             Self::Token => "token",
             Self::Training => "training",
+            Self::ProviderCertificate => "provider-certificate",
+            Self::SyslogCertificate => "syslog-certificate",
+            Self::MailCertificate => "mail-certificate",
+            Self::WebhookCertificate => "webhook-certificate",
         }
     }
 
@@ -76,6 +92,10 @@ impl ExpiryKind {
             }
             Self::Token => "the program that uses it is refused then; make another (mdfmctl tokens add)",
             Self::Training => "they may not sign then; confirm their training (mdfmctl users train)",
+            Self::ProviderCertificate => "nobody signs in there then; whoever runs the provider renews it",
+            Self::SyslogCertificate => "security events wait then; whoever runs the receiver renews it",
+            Self::MailCertificate => "no mail is sent then; whoever runs the mail server renews it",
+            Self::WebhookCertificate => "nothing is delivered there then; whoever runs the receiver renews it",
         }
     }
 }
@@ -110,18 +130,32 @@ impl Expiry {
         (!is_early && now >= self.warned_from).then_some(days)
     }
 
+    /// What ends, with its name.
+    pub(super) fn what(kind: ExpiryKind, label: &str) -> String {
+        match kind {
+            ExpiryKind::Root => format!("trust root {label}"),
+            ExpiryKind::Roster => format!("roster {label}"),
+            ExpiryKind::Withdrawals => format!("withdrawals {label}"),
+            ExpiryKind::ServerCertificate => "the coordinator's certificate".to_owned(),
+            ExpiryKind::Authority => "the certificate of the coordinator's authority".to_owned(),
+            ExpiryKind::GatewayCertificate => format!("the certificate of {label}"),
+            ExpiryKind::Token => format!("the token {label:?}"),
+            ExpiryKind::Training => format!("the training of {label}"),
+            ExpiryKind::ProviderCertificate => format!("the certificate of the OpenID provider {label}"),
+            ExpiryKind::SyslogCertificate => format!("the certificate of the syslog receiver {label}"),
+            ExpiryKind::MailCertificate => format!("the certificate of the mail server {label}"),
+            ExpiryKind::WebhookCertificate => format!("the certificate of the receiver of webhook {label}"),
+        }
+    }
+
     /// What the matter is, and what to do.
     pub(crate) fn words(&self, now: UtcMillis) -> String {
         let verb = if self.expires_at <= now { "expired" } else { "expires" };
         let what = match self.kind {
-            ExpiryKind::ServerCertificate => "the coordinator's certificate".to_owned(),
-            ExpiryKind::Authority => "the certificate of the coordinator's authority".to_owned(),
-            ExpiryKind::GatewayCertificate => format!("the certificate of {}", self.label),
-            ExpiryKind::Token => format!("the token {:?}", self.label),
-            ExpiryKind::Training => format!("the training of {}", self.label),
             ExpiryKind::Root | ExpiryKind::Roster | ExpiryKind::Withdrawals => {
                 format!("the {} {}", self.kind.name(), self.label)
             }
+            kind => Self::what(kind, &self.label),
         };
         format!("{what} {verb} at {}; {}", self.expires_at, self.kind.remedy())
     }
@@ -149,6 +183,75 @@ pub(super) fn note(warned: &mut WarnedExpiries, at: UtcMillis, key: String, expi
     warned.insert(key, WarnedExpiry { expires_at, days });
 }
 
+/// The certificate that somebody whom the coordinator calls showed last, with the time at which that was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SeenCertificate {
+    pub(crate) kind: ExpiryKind,
+    pub(crate) label: String,
+    pub(crate) expires_at: UtcMillis,
+    noted_at: UtcMillis,
+}
+
+/// Certificates of others, by kind and name.
+pub(crate) type SeenCertificates = BTreeMap<String, SeenCertificate>;
+
+fn seen_key(kind: ExpiryKind, label: &str) -> String {
+    format!("{}/{label}", kind.name())
+}
+
+/// What a certificate is recorded about.
+fn seen_object(kind: ExpiryKind, label: &str) -> String {
+    match kind {
+        ExpiryKind::WebhookCertificate => format!("webhook/{label}"),
+        kind => format!("certificate/{}", kind.name().trim_end_matches("-certificate")),
+    }
+}
+
+/// A certificate was recorded.
+pub(super) fn note_seen(seen: &mut SeenCertificates, at: UtcMillis, kind: ExpiryKind, label: String, end: UtcMillis) {
+    let key = seen_key(kind, &label);
+    if seen.len() >= SEEN_MAX
+        && !seen.contains_key(&key)
+        && let Some(oldest) = seen.iter().min_by_key(|(_, held)| held.noted_at).map(|(key, _)| key.clone())
+    {
+        seen.remove(&oldest);
+    }
+    seen.insert(key, SeenCertificate { kind, label, expires_at: end, noted_at: at });
+}
+
+/// Forgets the certificate of a webhook's receiver: it may be another one now.
+pub(super) fn forget_webhook(seen: &mut SeenCertificates, webhook: &str) {
+    seen.remove(&seen_key(ExpiryKind::WebhookCertificate, webhook));
+}
+
+/// Records the certificates that others showed, where they are not those of before. Receivers behind one name may have several: the one that ends
+/// first counts, and whoever shows another at each call causes a record an hour.
+pub(super) fn record_seen(state: &State, presence: &Presence, now: UtcMillis) -> Vec<Proposal> {
+    let mut proposals = Vec::new();
+    for ((kind, label), end) in presence.peers() {
+        let Some(expires_at) = end else { continue };
+        let is_news = state.seen_certificates.get(&seen_key(*kind, label)).is_none_or(|held| {
+            let least_ms = if expires_at < held.expires_at { HOUR_MS } else { DAY_MS };
+            expires_at != held.expires_at && now.since_ms(held.noted_at) >= least_ms
+        });
+        if is_news && is_called(state, presence, *kind, label) {
+            let event = Event::CertificateSeen { kind: *kind, label: label.clone(), expires_at };
+            let reason = format!("{} is valid until {expires_at}", Expiry::what(*kind, label));
+            proposals.push(Proposal::new("certificate.seen", seen_object(*kind, label), event).because(reason));
+        }
+    }
+    proposals
+}
+
+/// Whether the coordinator still calls whoever showed a certificate.
+fn is_called(state: &State, presence: &Presence, kind: ExpiryKind, label: &str) -> bool {
+    match kind {
+        ExpiryKind::WebhookCertificate => state.webhooks.contains_key(label),
+        kind => presence.peers().any(|((k, l), _)| (*k, l.as_str()) == (kind, label)),
+    }
+}
+
 /// Everything that ends, as far as its time is known. Of tokens, training and gateways what ended more than a day ago is nobody's news.
 pub(crate) fn all(state: &State, presence: &Presence, now: UtcMillis) -> Vec<Expiry> {
     let mut all = presence.certificates.clone();
@@ -162,6 +265,10 @@ pub(crate) fn all(state: &State, presence: &Presence, now: UtcMillis) -> Vec<Exp
         let label = held.version.to_string();
         all.push(Expiry::new(ExpiryKind::Withdrawals, "trust/withdrawals", label, held.expires_at));
     }
+    let seen = state.seen_certificates.values().filter(|held| is_called(state, presence, held.kind, &held.label));
+    all.extend(seen.map(|SeenCertificate { kind, label, expires_at, .. }| {
+        Expiry::new(*kind, seen_object(*kind, label), label.clone(), *expires_at)
+    }));
     let is_news = |at: UtcMillis| now.since_ms(at) < DAY_MS;
     let certificates = state.gateways.iter().filter_map(|(id, gateway)| {
         let made_at = gateway.credentials.as_ref()?.certificate_at?;

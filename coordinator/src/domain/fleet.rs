@@ -721,6 +721,7 @@ pub(super) fn renew(
         certificate_sha256,
         previous_sha256: presented,
         previous_until: now.plus_ms(RENEWAL_OVERLAP_MS),
+        is_repeated: credentials.previous.is_some_and(|(_, until)| now < until),
     })
 }
 

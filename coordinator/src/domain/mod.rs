@@ -20,6 +20,7 @@ pub(crate) mod heartbeat;
 pub(crate) mod incident;
 pub(crate) mod intake;
 pub(crate) mod inventory;
+pub(crate) mod long_wait;
 pub(crate) mod notice;
 pub(crate) mod people;
 pub(crate) mod precondition;

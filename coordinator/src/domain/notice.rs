@@ -11,9 +11,10 @@ use utoipa::ToSchema;
 
 use super::access::AccessRole;
 use super::authority::Concern;
-use super::expiry::ExpiryKind;
+use super::expiry::Expiry;
 use super::fleet::AnomalyKind;
 use super::incident::IncidentChange;
+use super::long_wait::{self, WaitKey, WaitLimit};
 use super::rollout::Change;
 use super::rollout::spec::ConsentRule;
 use super::{Event, Refusal, State, authority, recall};
@@ -62,16 +63,19 @@ pub(crate) enum NoticeKind {
     ClockBehind,
     /// What a gateway observes of a device differs from what is registered.
     DeviceDiffers,
+    /// Something waits longer than a rule says, or such a wait has ended.
+    LongWait,
 }
 
 /// Kinds that rules written before them do not name: until a rule does, the rule that is there by default counts.
-const LATER: [NoticeKind; 6] = [
+const LATER: [NoticeKind; 7] = [
     NoticeKind::GatewayReplaced,
     NoticeKind::TrustExpiring,
     NoticeKind::WithdrawalUnsigned,
     NoticeKind::RollbackOrderNeeded,
     NoticeKind::ClockBehind,
     NoticeKind::DeviceDiffers,
+    NoticeKind::LongWait,
 ];
 
 /// Who is told of what.
@@ -88,6 +92,9 @@ pub(crate) struct NoticeRule {
     /// By mail too, beside the inbox.
     #[serde(default)]
     pub(crate) email: bool,
+    /// Of `longWait`: which waits, and after how long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) waits: Option<WaitLimit>,
 }
 
 /// What is told where nobody has said otherwise.
@@ -99,6 +106,7 @@ pub(crate) fn default_rules() -> Vec<NoticeRule> {
         roles: roles.to_vec(),
         hospitals: Vec::new(),
         email,
+        waits: None,
     };
     vec![
         rule(&[K::ApprovalRequested, K::ValidationRequested], &[Clinical, Qa, Regulatory], true),
@@ -116,6 +124,7 @@ pub(crate) fn default_rules() -> Vec<NoticeRule> {
         rule(&[K::RollbackOrderNeeded], &[Clinical, Regulatory], true),
         rule(&[K::ClockBehind], &[Admin], true),
         rule(&[K::DeviceDiffers], &[Operator, HospitalStaff], true),
+        rule(&[K::LongWait], &[Operator, HospitalStaff], true),
     ]
 }
 
@@ -146,6 +155,16 @@ pub(crate) struct Notice {
     pub(crate) hospitals: BTreeSet<HospitalId>,
     /// Somebody who is told whatever the rules say: it is their own account.
     pub(crate) person: Option<UserId>,
+    /// Of which waits it is: rules choose among them.
+    pub(crate) wait: Option<AboutWait>,
+}
+
+/// The waits that a notice is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AboutWait {
+    pub(crate) key: WaitKey,
+    /// Whether it is news for the staff of hospitals alone.
+    pub(crate) is_for_hospitals: bool,
 }
 
 /// Webhooks of one installation.
@@ -168,6 +187,7 @@ pub(super) fn check_rules(state: &State, rules: &[NoticeRule]) -> Result<(), Ref
             return Err(Refusal::invalid("notices", format!("at most {ROWS_MAX} of each in a rule")));
         }
         rule.hospitals.iter().try_for_each(|h| state.need_hospital(h).map(drop))?;
+        long_wait::check(rule)?;
     }
     Ok(())
 }
@@ -204,6 +224,7 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
         detail: record.reason.clone().unwrap_or_default(),
         hospitals: record.site.iter().filter_map(|site| site.parse().ok()).collect(),
         person: None,
+        wait: None,
     };
     let object = &record.object;
     if record.outcome == Outcome::Refused {
@@ -265,21 +286,22 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
             vec![notice(NoticeKind::TrustExpiring, subject)]
         }
         Event::ExpiryWarned { kind, label, days, person, .. } => {
-            let what = match kind {
-                ExpiryKind::Root => format!("trust root {label}"),
-                ExpiryKind::Roster => format!("roster {label}"),
-                ExpiryKind::Withdrawals => format!("withdrawals {label}"),
-                ExpiryKind::ServerCertificate => "the coordinator's certificate".to_owned(),
-                ExpiryKind::Authority => "the certificate of the coordinator's authority".to_owned(),
-                ExpiryKind::GatewayCertificate => format!("the certificate of {label}"),
-                ExpiryKind::Token => format!("the token {label:?}"),
-                ExpiryKind::Training => format!("the training of {label}"),
-            };
+            let what = Expiry::what(kind, &label);
             let subject = match days {
                 0 => format!("{what} has expired"),
                 days => format!("{what} expires in less than {}", count(days, "day")),
             };
             vec![Notice { person, ..notice(NoticeKind::TrustExpiring, subject) }]
+        }
+        Event::WaitNoted { wait: key, hospitals, is_for_hospitals, .. } => {
+            let told = notice(NoticeKind::LongWait, key.subject(false));
+            let wait = Some(AboutWait { key, is_for_hospitals });
+            vec![Notice { hospitals: hospitals.into_iter().collect(), wait, ..told }]
+        }
+        Event::WaitEnded { wait: key, hospitals } => {
+            let told = notice(NoticeKind::LongWait, key.subject(true));
+            let wait = Some(AboutWait { key, is_for_hospitals: false });
+            vec![Notice { hospitals: hospitals.into_iter().collect(), wait, ..told }]
         }
         Event::ClockBehind { behind_ms } => {
             let subject = format!("the coordinator's clock is {} s behind its last record", behind_ms / 1_000);
@@ -329,6 +351,13 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
                 "{by} made an enrolment token for gateway {gateway}, which is enrolled: who uses it replaces it"
             );
             vec![notice(NoticeKind::GatewayReplaced, subject)]
+        }
+        Event::CertificateRenewed { gateway, is_repeated: true, .. } => {
+            let subject = format!(
+                "gateway {gateway} renewed its certificate twice within a week: an answer was lost, or somebody else has its key; if the \
+                 gateway goes off line, revoke it and enrol it again"
+            );
+            vec![notice(NoticeKind::GatewayAnomaly, subject)]
         }
         Event::GatewayEnrolled { gateway, .. } if was_enrolled(record) => {
             let subject = format!("gateway {gateway} was enrolled again: what held its certificate before is shut out");
@@ -451,6 +480,33 @@ impl Quiet {
     }
 }
 
+/// The rules for a kind: those of the settings, and of kinds that came later the default where no rule names them.
+pub(super) fn rules_for(state: &State, kind: NoticeKind) -> Vec<NoticeRule> {
+    let of_kind = |rules: &[NoticeRule]| -> Vec<NoticeRule> {
+        rules.iter().filter(|rule| rule.kinds.contains(&kind)).cloned().collect()
+    };
+    let rules = of_kind(&state.settings.notices);
+    if rules.is_empty() && LATER.contains(&kind) { of_kind(&default_rules()) } else { rules }
+}
+
+/// Whether a rule wants to hear of a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meant {
+    No,
+    Yes,
+    /// It wanted to hear of the same waits sooner, and did.
+    Earlier,
+}
+
+fn rule_means(rule: &NoticeRule, notice: &Notice) -> Meant {
+    let Some(AboutWait { key, .. }) = &notice.wait else { return Meant::Yes };
+    match long_wait::minutes_of(rule, &key.code).map(|minutes| minutes.cmp(&key.after_minutes)) {
+        Some(std::cmp::Ordering::Equal) => Meant::Yes,
+        Some(std::cmp::Ordering::Less) => Meant::Earlier,
+        Some(std::cmp::Ordering::Greater) | None => Meant::No,
+    }
+}
+
 fn concerns(hospitals: &[HospitalId], notice: &Notice) -> bool {
     hospitals.is_empty() || hospitals.iter().any(|h| notice.hospitals.contains(h))
 }
@@ -458,17 +514,27 @@ fn concerns(hospitals: &[HospitalId], notice: &Notice) -> bool {
 /// Who is told, and who of them by mail too.
 pub(crate) fn recipients(state: &State, notice: &Notice) -> BTreeMap<UserId, bool> {
     let mut told = BTreeMap::new();
-    let named = state.settings.notices.iter().any(|r| r.kinds.contains(&notice.kind));
-    let default = if !named && LATER.contains(&notice.kind) { default_rules() } else { Vec::new() };
-    let rules = state.settings.notices.iter().chain(&default).filter(|r| r.kinds.contains(&notice.kind));
-    for rule in rules.filter(|r| concerns(&r.hospitals, notice)) {
+    let mut earlier = BTreeSet::new();
+    let rules = rules_for(state, notice.kind);
+    for rule in rules.iter().filter(|r| concerns(&r.hospitals, notice)) {
+        let meant = rule_means(rule, notice);
+        if meant == Meant::No {
+            continue;
+        }
         let users = state.users.iter().filter(|(_, u)| !u.disabled && u.roles.iter().any(|r| rule.roles.contains(r)));
         for (id, user) in users {
-            if user.hospital.as_ref().is_none_or(|own| notice.hospitals.contains(own)) {
-                *told.entry(id.clone()).or_insert(false) |= rule.email;
+            let is_news = match &user.hospital {
+                Some(own) => notice.hospitals.contains(own),
+                None => notice.wait.as_ref().is_none_or(|wait| !wait.is_for_hospitals),
+            };
+            match meant {
+                Meant::Earlier => drop(earlier.insert(id.clone())),
+                _ if is_news => *told.entry(id.clone()).or_insert(false) |= rule.email,
+                _ => {}
             }
         }
     }
+    told.retain(|id, _| !earlier.contains(id));
     // Whatever the rules say: who answers for patients and for the authorities hears of a fault that stops a deployment.
     if matches!(notice.kind, NoticeKind::DeploymentContained | NoticeKind::DeploymentRollingBack) {
         let answers = |r: &AccessRole| matches!(r, AccessRole::Clinical | AccessRole::Regulatory);
@@ -481,8 +547,15 @@ pub(crate) fn recipients(state: &State, notice: &Notice) -> BTreeMap<UserId, boo
 
 /// The webhooks that are told.
 pub(crate) fn webhooks<'a>(state: &'a State, notice: &'a Notice) -> impl Iterator<Item = (&'a String, &'a Webhook)> {
-    let wants = |hook: &Webhook| {
-        (hook.kinds.is_empty() || hook.kinds.contains(&notice.kind)) && concerns(&hook.hospitals, notice)
+    // Of several limits the first is enough, and what is news for a hospital's staff alone is not for programs without a hospital.
+    let is_first = notice.wait.is_none()
+        || !rules_for(state, notice.kind).iter().any(|rule| rule_means(rule, notice) == Meant::Earlier);
+    let is_for_all = notice.wait.as_ref().is_none_or(|wait| !wait.is_for_hospitals);
+    let wants = move |hook: &Webhook| {
+        is_first
+            && (is_for_all || !hook.hospitals.is_empty())
+            && (hook.kinds.is_empty() || hook.kinds.contains(&notice.kind))
+            && concerns(&hook.hospitals, notice)
     };
     state.webhooks.iter().filter(move |(_, hook)| wants(hook))
 }

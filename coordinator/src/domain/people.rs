@@ -90,7 +90,7 @@ pub(crate) enum PersonChange {
     SecondFactorShown { session: Digest, proof: Proof },
     /// An administrator took it away, because it was lost.
     SecondFactorRemoved,
-    /// Another password: the person's own doing, in this session, with the signing key sealed anew if there is one; or an administrator's.
+    /// Another password: the person's own doing, in this session, with the signing key sealed again if there is one; or an administrator's.
     PasswordSet {
         credential: Digest,
         own: Option<Digest>,
@@ -124,7 +124,7 @@ pub(crate) enum PersonChange {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         issuer: Option<String>,
     },
-    /// Where the person gets mail; none for no mail.
+    /// Where the person gets mail; `None` if nowhere.
     AddressSet { email: Option<String> },
 }
 
@@ -285,7 +285,7 @@ fn is_address(text: &str) -> bool {
 /// (11.10(i)), and their password is not older than the settings allow (11.300(b)). Offline signatures are brought by their owners too.
 ///
 /// # Errors
-/// What is missing, and who can mend it.
+/// What is missing, and who can resolve it.
 pub(crate) fn may_sign(state: &State, now: UtcMillis, id: &str) -> Result<(), Refusal> {
     let user = id.parse::<UserId>().ok().and_then(|id| state.users.get(&id)).filter(|u| !u.disabled);
     let user = user.ok_or_else(|| Refusal::forbidden("no-account", format!("{id} has no account that may sign")))?;
@@ -435,7 +435,7 @@ impl State {
     }
 
     /// Whether a person's link belongs to this OpenID provider. A link of before links named their provider belongs to the provider by which the
-    /// log shows somebody with such a link signed in; where it shows none, to no provider, and it must be made again: who knows whether the
+    /// log shows somebody with such a link signed in; where it shows nobody, to no provider, and it must be made again: who knows whether the
     /// provider of today is the one that it was made for.
     pub(crate) fn is_linked(&self, user: &User, issuer: &str) -> bool {
         let held = user.issuer.as_ref().or(self.oidc_issuer.as_ref());

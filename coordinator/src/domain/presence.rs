@@ -12,7 +12,7 @@ use mdfm_shared::telemetry::{DeviceHeartbeat, Heartbeat, InstallState};
 use mdfm_shared::time::UtcMillis;
 use serde::Serialize;
 
-use super::expiry::Expiry;
+use super::expiry::{Expiry, ExpiryKind};
 use super::questions::Questions;
 
 /// Heartbeats that may be missing before a gateway counts as silent.
@@ -36,6 +36,9 @@ const HEAD_MS: u64 = 3_600_000;
 const HEAD_OTHER_EPOCH_MS: u64 = 60_000;
 /// Time between two unasked sends of withdrawals and orders to a gateway that says nothing of what it holds: an old agent never does.
 const UNASKED_MS: u64 = 10 * 60_000;
+
+/// Peers whose certificates are known; names of webhooks that were removed stay until a start.
+const PEERS_MAX: usize = 256;
 
 /// Where a gateway stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -118,17 +121,26 @@ pub(crate) struct View {
 }
 
 /// Everything that was heard.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Presence {
     gateways: BTreeMap<GatewayId, Gateway>,
     devices: BTreeMap<DeviceId, Device>,
-    /// What gateways were asked lately.
+    /// What gateways were asked in the last minutes.
     pub(crate) questions: Questions,
+    /// When this coordinator started; `None` if nobody said.
+    started_at: Option<UtcMillis>,
+    /// Whom this coordinator calls, and until when the certificate is valid that they showed last.
+    peers: BTreeMap<(ExpiryKind, String), Option<UtcMillis>>,
     /// The ends of this coordinator's own certificates.
     pub(crate) certificates: Vec<Expiry>,
 }
 
 impl Presence {
+    /// Of a coordinator that starts now: nothing was heard yet.
+    pub(crate) fn started(now: UtcMillis) -> Self {
+        Self { started_at: Some(now), ..Self::default() }
+    }
+
     /// A heartbeat came that its gateway signed. Gives false for one that is not newer than the last: it was sent again, by the
     /// broker or by somebody who wants a silent gateway to seem alive, and shows nothing.
     pub(crate) fn heard(&mut self, now: UtcMillis, heartbeat: &Heartbeat) -> bool {
@@ -148,7 +160,7 @@ impl Presence {
         true
     }
 
-    /// Entries of the audit log that a gateway knows, as it said last; 0 for none.
+    /// Entries of the audit log that a gateway knows, as it said last; 0 before its first heartbeat.
     pub(crate) fn checkpoint_size(&self, gateway: &GatewayId) -> u64 {
         self.gateways.get(gateway).map_or(0, |g| g.checkpoint_size)
     }
@@ -203,7 +215,7 @@ impl Presence {
         entry(&mut self.gateways, gateway).orders = Some(SentOrders { orders, frame, at: now });
     }
 
-    /// Whether the orders `wanted` for a gateway are to be sent, which holds the frame with digest `held`; zeroes for none.
+    /// Whether the orders `wanted` for a gateway are to be sent, which holds the frame with digest `held`; zeroes before its first.
     pub(crate) fn are_orders_due(
         &self,
         now: UtcMillis,
@@ -270,6 +282,29 @@ impl Presence {
             (Standing::Online, Some(_)) => Reach::Detached,
         };
         (reach, heard)
+    }
+
+    /// The configuration names somebody whom this coordinator calls.
+    pub(crate) fn calls(&mut self, kind: ExpiryKind, label: &str) {
+        self.peers.entry((kind, label.to_owned())).or_default();
+    }
+
+    /// Somebody whom this coordinator calls showed a certificate, in a connection that stands.
+    pub(crate) fn showed(&mut self, kind: ExpiryKind, label: &str, expires_at: UtcMillis) {
+        let key = (kind, label.to_owned());
+        if self.peers.len() < PEERS_MAX || self.peers.contains_key(&key) {
+            self.peers.insert(key, Some(expires_at));
+        }
+    }
+
+    /// Whom this coordinator calls, and until when the certificate is valid that they showed last, if they did.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = (&(ExpiryKind, String), Option<UtcMillis>)> {
+        self.peers.iter().map(|(peer, end)| (peer, *end))
+    }
+
+    /// Whether this coordinator has been up for longer than any gateway that is there stays unheard.
+    pub(crate) fn is_long_up(&self, now: UtcMillis) -> bool {
+        self.started_at.is_some_and(|at| now.since_ms(at) > SILENT_MS_MAX)
     }
 
     /// Where a gateway stands.

@@ -29,7 +29,7 @@ struct Asked {
 }
 
 /// What was asked recently.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Questions {
     /// Devices asked for in the counted second, by gateway: none takes the turns of all.
     in_second: BTreeMap<GatewayId, usize>,

@@ -266,7 +266,7 @@ pub(super) fn carried_out(
     Ok(proposals)
 }
 
-/// The end of a term; none for one that has no end yet.
+/// The end of a term; `None` if it has no end yet.
 type End = Option<UtcMillis>;
 
 fn later(a: End, b: End) -> End {

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use super::access::User;
 use super::authority::{self, Authority, HeldOrder};
 use super::done::DoneRequests;
-use super::expiry::{self, WarnedExpiries};
+use super::expiry::{self, SeenCertificates, WarnedExpiries};
 use super::firmware::{AttachedManifest, Firmware, FirmwareStatus, GivenApproval};
 use super::fleet::{
     Anomaly, AnomalyKind, Chain, Credentials, Device, Gateway, Healing, Hospital, Install, IssuedDirective, NewDevice,
@@ -31,6 +31,7 @@ use super::fleet::{
 use super::group::{self, Group, Members};
 use super::incident::{self, Incident};
 use super::inventory::{self, Decision, Expected, Inventory};
+use super::long_wait::{self, HeldWaits};
 use super::notice::Webhook;
 use super::people::{self, Token};
 use super::recall::Recall;
@@ -104,6 +105,12 @@ pub(crate) struct State {
     /// The warnings of what ends that were given.
     #[serde(default)]
     pub(crate) expiries_warned: WarnedExpiries,
+    /// The certificates that others showed to the coordinator.
+    #[serde(default)]
+    pub(crate) seen_certificates: SeenCertificates,
+    /// The long waits that people were notified of.
+    #[serde(default)]
+    pub(crate) long_waits: HeldWaits,
     /// What gateways observe.
     #[serde(default)]
     pub(crate) inventory: Inventory,
@@ -213,11 +220,16 @@ impl State {
                 let applied = people::apply(self, at, &user, change);
                 applied.ok_or_else(|| ReplayError::Unknown(user.to_string()))?;
             }
-            Event::SettingsSet { settings } => self.settings = settings,
+            Event::SettingsSet { settings } => {
+                self.settings = settings;
+                long_wait::forget_unasked(self);
+            }
             Event::WebhookSet { webhook, set } => {
+                expiry::forget_webhook(&mut self.seen_certificates, &webhook);
                 self.webhooks.insert(webhook, set);
             }
             Event::WebhookRemoved { webhook } => {
+                expiry::forget_webhook(&mut self.seen_certificates, &webhook);
                 self.webhooks.remove(&webhook);
             }
             Event::IncidentChanged { incident, change } => {
@@ -289,6 +301,13 @@ impl State {
             Event::ExpiryWarned { key, expires_at, days, .. } => {
                 expiry::note(&mut self.expiries_warned, at, key, expires_at, days);
             }
+            Event::CertificateSeen { kind, label, expires_at } => {
+                expiry::note_seen(&mut self.seen_certificates, at, kind, label, expires_at);
+            }
+            Event::WaitNoted { wait, waits, hospitals, is_for_hospitals, .. } => {
+                self.long_waits.note(at, wait, waits, hospitals, !is_for_hospitals);
+            }
+            Event::WaitEnded { wait, .. } => self.long_waits.end(at, &wait),
             Event::ClockBehind { .. } => self.clock_behind = true,
             Event::ClockCaughtUp => self.clock_behind = false,
             Event::HospitalRegistered { hospital, name, cohort, timezone } => {
@@ -353,7 +372,7 @@ impl State {
                 self.hospital_gateways.entry(of.clone()).or_default().insert(gateway, Some(first));
                 self.take_claims_of(at, &of);
             }
-            Event::CertificateRenewed { gateway, certificate_sha256, previous_sha256, previous_until } => {
+            Event::CertificateRenewed { gateway, certificate_sha256, previous_sha256, previous_until, .. } => {
                 let held = known(&mut self.gateways, &gateway)?;
                 if let Some(credentials) = &mut held.credentials {
                     credentials.previous = Some((previous_sha256, previous_until));

@@ -9,7 +9,7 @@ use mdfm_shared::id::GatewayId;
 use mdfm_shared::limits::{EPOCH_STEP_MAX, EPOCHS_A_DAY};
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::{KeySet, PublicKey, Signed, Verified, Verifier};
-use mdfm_shared::telemetry::{EventKind, TelemetryBatch};
+use mdfm_shared::telemetry::{EventKind, TelemetryBatch, account};
 use mdfm_shared::time::UtcMillis;
 
 use super::fleet::{Anomaly, AnomalyKind, Chain, Gateway};
@@ -141,7 +141,7 @@ pub(super) fn commit(
         }
     }
     for (deployment, (at, given, reason, uid)) in words {
-        let (by, hospital) = (format!("user {uid} on {id}"), &gateway.hospital);
+        let (by, hospital) = (format!("{} on {id}", account(*uid)), &gateway.hospital);
         proposals.extend(rollout::command::consent_on_site(state, at, deployment, hospital, given, &by, reason));
     }
     Ok(proposals)
@@ -207,7 +207,7 @@ pub(crate) struct ChainWatch {
 }
 
 impl ChainWatch {
-    /// What is wrong with the chain of a gateway whose batch was refused; none for what happens every day.
+    /// What is wrong with the chain of a gateway whose batch was refused; `None` for what happens every day.
     pub(crate) fn judge(
         &mut self,
         state: &State,

@@ -45,6 +45,20 @@ impl Wait {
     }
 }
 
+/// A wait with its beginning, and whom it concerns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lasting {
+    pub(crate) waiting: Waiting,
+    /// When it began; where nobody noted that, when what waits last changed.
+    pub(crate) since: UtcMillis,
+    pub(crate) hospital: Option<HospitalId>,
+    /// The device that waits; `None` for a hospital or the deployment.
+    pub(crate) device: Option<DeviceId>,
+}
+
+/// When the next window of hospitals opens, by hospital; `None` where one is open, or none is needed.
+type Closed<'a> = BTreeMap<&'a HospitalId, Option<Option<UtcMillis>>>;
+
 /// Whether the staff of a hospital must agree before its devices change.
 pub(crate) fn consent_needed(state: &State, rule: ConsentRule, hospital: &HospitalId) -> bool {
     rule == ConsentRule::Every || state.hospitals.get(hospital).is_some_and(|h| h.consent_required)
@@ -58,7 +72,7 @@ pub(crate) struct Sight<'a> {
     pub(crate) now: UtcMillis,
 }
 
-impl Sight<'_> {
+impl<'a> Sight<'a> {
     /// The time by which documents and gates are judged, as records are stamped. Presence is by the clock.
     fn judged(&self) -> UtcMillis {
         self.state.not_before(self.now)
@@ -68,10 +82,16 @@ impl Sight<'_> {
     pub(crate) fn of_device(&self, id: &DeviceId) -> Option<Waiting> {
         let device = self.state.devices.get(id).filter(|d| d.retired_at.is_none())?;
         let (_, deployment) = self.state.latest_deployment(id)?;
-        self.in_deployment(id, device, deployment)
+        self.in_deployment(id, device, deployment, &mut Closed::new())
     }
 
-    fn in_deployment(&self, id: &DeviceId, device: &Device, deployment: &Deployment) -> Option<Waiting> {
+    fn in_deployment(
+        &self,
+        id: &DeviceId,
+        device: &'a Device,
+        deployment: &Deployment,
+        closed: &mut Closed<'a>,
+    ) -> Option<Waiting> {
         let progress = deployment.devices.get(id)?;
         let has_confirmed = progress.state == Some(InstallState::Confirmed);
         let is_called_back = match deployment.status {
@@ -94,7 +114,7 @@ impl Sight<'_> {
                 let paused = deployment.paused.as_ref().map(|p| p.at);
                 Some(Waiting::new(WaitCode::Decision, "").since(paused))
             }
-            Status::Running | Status::Completed => self.going_forward(id, device, deployment, progress),
+            Status::Running | Status::Completed => self.going_forward(id, (device, progress), deployment, closed),
             _ => None,
         }
     }
@@ -115,9 +135,9 @@ impl Sight<'_> {
     fn going_forward(
         &self,
         id: &DeviceId,
-        device: &Device,
+        (device, progress): (&'a Device, &DeviceProgress),
         deployment: &Deployment,
-        progress: &DeviceProgress,
+        closed: &mut Closed<'a>,
     ) -> Option<Waiting> {
         let phase = progress.phase as usize;
         if !deployment.is_open(progress.phase) {
@@ -148,13 +168,8 @@ impl Sight<'_> {
         }
         if progress.state == Some(InstallState::Staged) {
             // Agents of earlier versions do not say why.
-            let windows = self.state.hospitals.get(&device.hospital).map_or(&[][..], |h| &h.windows);
-            let until = self.now.plus_ms(HORIZON_MS);
-            let spans = spec.spans_of(&device.hospital, windows, self.now, until, 1).map(|(spans, _)| spans);
-            if let Some(spans) = spans
-                && !spans.iter().any(|w| w.holds(self.now, 0))
-            {
-                let next = spans.first().map(|w| w.opens_at);
+            let next = closed.entry(&device.hospital).or_insert_with(|| self.closed(deployment, &device.hospital));
+            if let Some(next) = *next {
                 let detail = next.map_or_else(String::new, |at| format!("the next one opens at {at}"));
                 return Some(Waiting::new(WaitCode::Window, detail).until(next));
             }
@@ -163,6 +178,15 @@ impl Sight<'_> {
             }
         }
         if progress.is_on_trial() { None } else { self.absent(id) }
+    }
+
+    /// When the next window of a hospital's devices opens, if none is open and they need one.
+    fn closed(&self, deployment: &Deployment, hospital: &HospitalId) -> Option<Option<UtcMillis>> {
+        let windows = self.state.hospitals.get(hospital).map_or(&[][..], |h| &h.windows);
+        let until = self.now.plus_ms(HORIZON_MS);
+        let (spans, _) = deployment.plan.spec.spans_of(hospital, windows, self.now, until, 1)?;
+        let is_open = spans.iter().any(|w| w.holds(self.now, 0));
+        (!is_open).then(|| spans.first().map(|w| w.opens_at))
     }
 
     /// The gateway of a device, if nothing is heard of it.
@@ -177,6 +201,10 @@ impl Sight<'_> {
         match seen.standing {
             Standing::Silent | Standing::Offline => {
                 Some(Waiting::new(WaitCode::GatewaySilent, gateway.as_str()).since(seen.heard_at))
+            }
+            // Gateways beat once an hour at least: one that was not heard since a start so long ago is as silent as any.
+            Standing::Unknown if self.presence.is_long_up(self.now) => {
+                Some(Waiting::new(WaitCode::GatewaySilent, gateway.as_str()))
             }
             Standing::Unknown | Standing::Online => None,
         }
@@ -198,6 +226,15 @@ impl Sight<'_> {
         own: Option<&HospitalId>,
     ) -> Vec<Wait> {
         let sees = |hospital: &HospitalId| own.is_none_or(|own| own == hospital);
+        let mut all = self.of_itself(id, deployment, own);
+        all.extend(self.not_fresh().filter(|_| deployment.status == Status::Running));
+        all.extend(self.devices(deployment, &sees));
+        all
+    }
+
+    /// What a deployment waits for itself.
+    fn of_itself(&self, id: &DeploymentId, deployment: &Deployment, own: Option<&HospitalId>) -> Vec<Wait> {
+        let sees = |hospital: &HospitalId| own.is_none_or(|own| own == hospital);
         let mut all = Vec::new();
         match &deployment.status {
             Status::Paused { .. } => all.extend(self.paused(id, deployment, own)),
@@ -208,7 +245,6 @@ impl Sight<'_> {
             Status::Running => {
                 let current = deployment.phases.get(deployment.current as usize);
                 all.extend(current.map(|phase| self.phase(id, deployment, phase)));
-                all.extend(self.not_fresh());
                 let unasked = deployment.hospitals.iter().filter(|(hospital, part)| {
                     sees(hospital)
                         && deployment.is_open(part.phase)
@@ -222,8 +258,35 @@ impl Sight<'_> {
             }
             _ => {}
         }
-        all.extend(self.devices(deployment, &sees));
         all
+    }
+
+    /// Every wait of a deployment, one for each device, hospital and for itself.
+    pub(super) fn lasting(&self, id: &DeploymentId, deployment: &'a Deployment) -> Vec<Lasting> {
+        let (from, to) = (deployment.created_at, self.judged());
+        let phase = deployment.phases.get(deployment.current as usize).and_then(|phase| phase.status.since());
+        let stands_since = deployment.called_back_at.or(phase).unwrap_or(from);
+        // What a gateway says of the past cannot be checked: no wait is older than its deployment.
+        let bounded = |since: Option<UtcMillis>, otherwise: UtcMillis| since.unwrap_or(otherwise).max(from).min(to);
+        let own = self.of_itself(id, deployment, None).into_iter().map(|wait| {
+            let is_consent = wait.waiting.code == WaitCode::Consent;
+            let hospital = wait.waiting.detail.parse().ok().filter(|_| is_consent);
+            let since = bounded(wait.waiting.since, stands_since);
+            Lasting { waiting: wait.waiting, since, hospital, device: None }
+        });
+        let devices = self.each_device(deployment, &|_| true).map(|(device_id, device, waiting)| {
+            let install = device.install.as_ref().filter(|i| i.manifest == deployment.plan.manifest).map(|i| i.since);
+            let contained = deployment.contained.get(&device.hospital).map(|c| c.at);
+            let ordered = deployment.called_back_at.or(contained);
+            let since = waiting.since.max(ordered).or(install);
+            Lasting {
+                since: bounded(since, stands_since),
+                waiting,
+                hospital: Some(device.hospital.clone()),
+                device: Some(device_id.clone()),
+            }
+        });
+        own.chain(devices).collect()
     }
 
     /// The reasons of a paused deployment.
@@ -288,21 +351,31 @@ impl Sight<'_> {
         Some(Wait::new(Waiting::new(WaitCode::TrustNotFresh, refusal.detail)))
     }
 
-    /// What devices of opened phases wait for, by reason.
-    fn devices(&self, deployment: &Deployment, sees: &dyn Fn(&HospitalId) -> bool) -> Vec<Wait> {
-        let mut by_code: BTreeMap<WaitCode, Wait> = BTreeMap::new();
-        for (id, progress) in &deployment.devices {
-            let Some(device) = self.state.devices.get(id).filter(|d| sees(&d.hospital)) else { continue };
+    /// What each device of an opened phase waits for.
+    fn each_device<'b>(
+        &'b self,
+        deployment: &'b Deployment,
+        sees: &'b dyn Fn(&HospitalId) -> bool,
+    ) -> impl Iterator<Item = (&'b DeviceId, &'b Device, Waiting)> + 'b {
+        let mut closed = Closed::new();
+        deployment.devices.iter().filter_map(move |(id, progress)| {
+            let device = self.state.devices.get(id).filter(|d| sees(&d.hospital))?;
             // Once another deployment has the device, that one says what it waits for.
             let is_newest = device.deployment.as_ref() == Some(&deployment.plan.deployment);
             if !is_newest || !deployment.is_open(progress.phase) || device.retired_at.is_some() {
-                continue;
+                return None;
             }
-            let Some(waiting) = self.in_deployment(id, device, deployment) else { continue };
+            let waiting = self.in_deployment(id, device, deployment, &mut closed)?;
             // Of the deployment itself these are named already.
-            if matches!(waiting.code, WaitCode::Decision | WaitCode::Consent | WaitCode::Phase) {
-                continue;
-            }
+            let is_named = matches!(waiting.code, WaitCode::Decision | WaitCode::Consent | WaitCode::Phase);
+            (!is_named).then_some((id, device, waiting))
+        })
+    }
+
+    /// What devices of opened phases wait for, by reason.
+    fn devices(&self, deployment: &Deployment, sees: &dyn Fn(&HospitalId) -> bool) -> Vec<Wait> {
+        let mut by_code: BTreeMap<WaitCode, Wait> = BTreeMap::new();
+        for (id, _, waiting) in self.each_device(deployment, sees) {
             let wait = by_code.entry(waiting.code.clone()).or_insert_with(|| Wait::new(waiting));
             wait.held += 1;
             if wait.devices.len() < NAMED_MAX {

@@ -4,18 +4,21 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use lettre::Address;
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, Message};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
 use mdfm_shared::text::printable;
 use serde::Deserialize;
 
 use super::Told;
 
-/// Longest wait for the server.
+/// Longest wait for the server's connection,
 const PATIENCE: Duration = Duration::from_secs(20);
+/// and until it has taken a mail.
+const MAIL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How the connection to the mail server becomes one of TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -50,7 +53,11 @@ pub(crate) struct MailConfig {
 
 /// Sends.
 pub(super) struct Mailer {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    config: MailConfig,
+    /// The server's name and port.
+    server: String,
+    tls: TlsParameters,
+    credentials: Option<Credentials>,
     from: Mailbox,
     public_url: String,
 }
@@ -63,25 +70,43 @@ impl Mailer {
             tls = tls.add_root_certificate(Certificate::from_pem(&pem).context("mail.ca_file")?);
         }
         let tls = tls.build_rustls().context("mail: TLS")?;
-        let tls = match config.security {
-            Security::StartTls => Tls::Required(tls),
-            Security::Tls => Tls::Wrapper(tls),
-        };
-        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&config.host)
-            .port(config.port)
-            .tls(tls)
-            .timeout(Some(PATIENCE));
+        let mut credentials = None;
         if let Some(user) = &config.user {
             let file = config.password_file.as_ref().context("mail.password_file is missing beside mail.user")?;
             let password = mdfm_service::read_secret(file)?.lines().next().unwrap_or_default().to_owned();
-            transport = transport.credentials(Credentials::new(user.clone(), password));
+            credentials = Some(Credentials::new(user.clone(), password));
         }
         let from = config.from.parse().with_context(|| format!("mail.from: {:?} is no mailbox", config.from))?;
-        Ok(Self { transport: transport.build(), from, public_url: public_url.to_owned() })
+        let server = format!("{}:{}", config.host, config.port);
+        Ok(Self { config: config.clone(), server, tls, credentials, from, public_url: public_url.to_owned() })
     }
 
-    /// Sends one notice; the server has it when this returns.
-    pub(super) async fn send(&self, id: &str, name: &str, email: &str, told: &Told) -> anyhow::Result<()> {
+    /// The server's name and port.
+    pub(super) fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// A connection over TLS.
+    async fn connect(&self) -> Result<AsyncSmtpConnection, lettre::transport::smtp::Error> {
+        let (hello, host) = (ClientId::default(), (self.config.host.as_str(), self.config.port));
+        let first = matches!(self.config.security, Security::Tls).then(|| self.tls.clone());
+        let mut connection = AsyncSmtpConnection::connect_tokio1(host, Some(PATIENCE), &hello, first, None).await?;
+        if matches!(self.config.security, Security::StartTls) {
+            // A server that does not offer it is sent nothing.
+            connection.starttls(self.tls.clone(), &hello).await?;
+        }
+        Ok(connection)
+    }
+
+    /// Sends one notice; the server has it when this returns. `shown` gets the certificate that the server showed.
+    pub(super) async fn send(
+        &self,
+        id: &str,
+        name: &str,
+        email: &str,
+        told: &Told,
+        shown: impl FnOnce(&[u8]),
+    ) -> anyhow::Result<()> {
         let address: Address = email.parse().with_context(|| format!("{email:?} is no address"))?;
         let host = self.from.email.domain().to_owned();
         let message = Message::builder()
@@ -91,8 +116,22 @@ impl Mailer {
             .subject(format!("[MDFM] {}", printable(&told.subject)))
             .header(ContentType::TEXT_PLAIN)
             .body(self.body(told))?;
-        self.transport.send(message).await.context("the mail server did not take it")?;
-        Ok(())
+        let sending = async {
+            let mut connection = self.connect().await?;
+            if let Ok(der) = connection.peer_certificate() {
+                shown(&der);
+            }
+            if let Some(credentials) = &self.credentials {
+                connection.auth(DEFAULT_MECHANISMS, credentials).await?;
+            }
+            connection.send(message.envelope(), &message.formatted()).await?;
+            // It has the mail; how it says goodbye changes nothing.
+            let _ = connection.quit().await;
+            Ok::<_, lettre::transport::smtp::Error>(())
+        };
+        let sent =
+            tokio::time::timeout(MAIL_PATIENCE, sending).await.context("the mail server does not answer in time")?;
+        sent.context("the mail server did not take it")
     }
 
     fn body(&self, told: &Told) -> String {

@@ -25,6 +25,7 @@ pub(crate) use webhook::new_secret as new_webhook_secret;
 use crate::clock;
 use crate::config::Config;
 use crate::domain::State;
+use crate::domain::expiry::ExpiryKind;
 use crate::domain::notice::{self, Notice, NoticeKind, Quiet, Webhook};
 use crate::outward::Outward;
 use crate::runner::Runner;
@@ -196,6 +197,9 @@ pub(crate) fn start(runner: Runner, config: &Config, credentials: CredentialStor
     let book = Book::open(&config.data_dir.join("notices"), runner.log.size()).context("opening the notices")?;
     let mailer = config.mail.as_ref().map(|mail| Mailer::new(mail, &config.public_url)).transpose()?;
     let caller = Caller::new(config.webhook_ca_file.as_deref(), Outward::new(&config.webhook_networks))?;
+    if let Some(mailer) = &mailer {
+        runner.presence().calls(ExpiryKind::MailCertificate, mailer.server());
+    }
     let schedule_s = config.notice_retry_seconds.clone();
     let office = Arc::new(Office {
         runner,
@@ -316,12 +320,15 @@ impl Office {
                 // Whoever has left, or wants no mail any more, gets none.
                 let Some((name, Some(email))) = to else { return Ok(()) };
                 let mailer = self.mailer.as_ref().context("no mail server is configured any more")?;
-                mailer.send(id, &name, &email, &delivery.told).await
+                let shown =
+                    |der: &[u8]| self.runner.note_certificate(ExpiryKind::MailCertificate, mailer.server(), der);
+                mailer.send(id, &name, &email, &delivery.told, shown).await
             }
             Receiver::Webhook(webhook) => {
                 let Some(hook) = self.runner.state().webhooks.get(webhook).cloned() else { return Ok(()) };
                 let secret = self.credentials.read(hook.secret).context("the webhook's secret cannot be read")?;
-                self.caller.call(&hook.url, &secret, id, &delivery.told, clock::now()).await
+                let shown = |der: &[u8]| self.runner.note_certificate(ExpiryKind::WebhookCertificate, webhook, der);
+                self.caller.call(&hook.url, &secret, id, &delivery.told, clock::now(), shown).await
             }
         }
     }
@@ -343,6 +350,7 @@ mod tests {
             detail: detail.clone(),
             hospitals: hospitals.iter().map(|h| hospital(h)).collect(),
             person: None,
+            wait: None,
         };
         let hook = |hospitals: &[&str]| Webhook {
             url: "https://x".into(),

@@ -65,7 +65,8 @@ impl Caller {
         Ok(self.client.get_or_init(|| client))
     }
 
-    /// Tells one receiver; it has it when this returns. The id stays the same however often it is tried.
+    /// Delivers to one receiver; it has it when this returns. The id stays the same however often it is tried. `shown` gets the certificate that
+    /// the receiver showed, whatever it answers.
     pub(super) async fn call(
         &self,
         url: &str,
@@ -73,6 +74,7 @@ impl Caller {
         id: &str,
         told: &Told,
         now: UtcMillis,
+        shown: impl FnOnce(&[u8]),
     ) -> anyhow::Result<()> {
         let url: Url = url.parse().context("the receiver's address is not a URL")?;
         ensure!(url.scheme() == "https", "the receiver's address does not begin with https://");
@@ -94,7 +96,11 @@ impl Caller {
             .header("webhook-id", id)
             .header("webhook-timestamp", seconds)
             .header("webhook-signature", signature(secret, id, seconds, &body)?);
-        let status = request.body(body).send().await.context("the receiver cannot be reached")?.status();
+        let answer = request.body(body).send().await.context("the receiver cannot be reached")?;
+        let status = answer.status();
+        if let Some(der) = https::certificate(&answer) {
+            shown(der);
+        }
         if !status.is_success() {
             bail!("the receiver answered {status}");
         }

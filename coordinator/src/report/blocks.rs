@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use mdfm_shared::text::is_unsafe;
+use mdfm_shared::text::{self, is_unsafe};
 use minijinja::value::Serde;
 use minijinja::{Environment, Output, Value as Filled};
 use serde_json::Value;
@@ -29,6 +29,8 @@ pub(super) struct Span {
     pub(super) label: String,
     pub(super) from: f64,
     pub(super) to: f64,
+    /// When its monitoring began; `None` if it has not.
+    pub(super) monitored: Option<f64>,
     pub(super) note: String,
 }
 
@@ -46,14 +48,31 @@ pub(super) fn render(template: &str, facts: &Value) -> Result<String, String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::SemiStrict);
     environment.set_formatter(|out, _, value| write_escaped(out, value));
-    environment.add_filter("days", |ms: f64| format!("{:.1} days", ms / 86_400_000.0));
-    environment.add_filter("percent", |rate: f64| format!("{rate:.3} %"));
-    environment.add_filter("seconds", |ms: f64| format!("{:.1} s", ms / 1_000.0));
+    // With spaces that do not break: a number stays with its unit.
+    environment.add_filter("duration", |ms: u64| text::duration(ms).replace(' ', "\u{a0}"));
+    environment.add_filter("percent", |rate: f64| format!("{rate:.3}\u{a0}%"));
+    environment.add_filter("seconds", |ms: f64| format!("{:.1}\u{a0}s", ms / 1_000.0));
+    environment.add_filter("count", |n: u64, one: String| text::count(n, &one));
+    environment.add_filter("words", |name: String| in_words(&name));
     let bad = |e: minijinja::Error| format!("{e:#}");
     // A line that ends with a tag is no line of the text.
     let template = template.replace("%}\n", "%}");
     environment.add_template("report", &template).map_err(bad)?;
     environment.get_template("report").and_then(|t| t.render(Filled::from(Serde(facts)))).map_err(bad)
+}
+
+/// A name of a program in words: `correctionDecision` is a correction decision.
+fn in_words(name: &str) -> String {
+    let mut words = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && words.ends_with(|before: char| before.is_ascii_lowercase()) {
+            words.push(' ');
+            words.push(c.to_ascii_lowercase());
+        } else {
+            words.push(c);
+        }
+    }
+    words
 }
 
 fn write_escaped(out: &mut Output<'_>, value: &Filled) -> Result<(), minijinja::Error> {
@@ -112,6 +131,7 @@ fn spans(facts: &Value) -> Vec<Span> {
         label: words(v, "label"),
         from: number(v, "fromMs"),
         to: number(v, "toMs"),
+        monitored: v["monitoredFromMs"].as_f64(),
         note: words(v, "note"),
     };
     facts.as_array().into_iter().flatten().map(span).collect()
@@ -191,12 +211,28 @@ mod tests {
                     vec!["1|2".into(), "x".into()],
                     vec!["@gates x".into(), "x".into()],
                 ]),
-                Block::Timeline(vec![Span { label: "Phase 1".into(), from: 5.0, to: 9.5, note: "passed".into() }]),
+                Block::Timeline(vec![Span {
+                    label: "Phase 1".into(),
+                    from: 5.0,
+                    to: 9.5,
+                    monitored: None,
+                    note: "passed".into()
+                }]),
             ]
         );
         assert!(
             render("{{ nobody.knows }}", &facts).is_err(),
             "a template that asks for what is not there is a defect"
         );
+    }
+
+    #[test]
+    fn cli_30_names_of_programs_are_words_in_a_report() {
+        let said =
+            ["correctionDecision", "rolledBack", "deviceError", "deployment.gate", "QA", "confirmed"].map(in_words);
+        assert_eq!(said, ["correction decision", "rolled back", "device error", "deployment.gate", "QA", "confirmed"]);
+        let facts = json!({ "ms": 5_400_000, "rate": 12.5, "n": 1 });
+        let text = render("{{ ms | duration }}, {{ rate | percent }}, {{ n | count(\"release\") }}", &facts);
+        assert_eq!(text.expect("renders"), "90\u{a0}minutes, 12.500\u{a0}%, 1 release");
     }
 }

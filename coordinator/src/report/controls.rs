@@ -1,6 +1,7 @@
 //! The controls of 21 CFR Part 11, each said from what this installation is set to and from what it holds. Nothing here is a
 //! constant that a setting could make wrong.
 
+use mdfm_shared::text::{count, duration};
 use mdfm_shared::time::UtcMillis;
 
 use crate::domain::State;
@@ -22,15 +23,6 @@ pub(crate) struct Setup {
 
 /// A control: the section, what it demands, and how it is met here.
 pub(super) type Control = (&'static str, &'static str, String);
-
-fn minutes(ms: u64) -> String {
-    let plural = |count: u64, unit: &str| format!("{count} {unit}{}", if count == 1 { "" } else { "s" });
-    match ms / 60_000 {
-        0 => plural(ms / 1_000, "second"),
-        minutes if minutes.is_multiple_of(60) => plural(minutes / 60, "hour"),
-        minutes => plural(minutes, "minute"),
-    }
-}
 
 /// People who are counted in a control.
 struct People<'a> {
@@ -68,7 +60,7 @@ fn training(state: &State, people: &People<'_>, now: UtcMillis) -> String {
 
 fn second_factor(setup: &Setup, people: &People<'_>) -> String {
     let have = counted(&people.active, |u| u.second_factor.is_some());
-    let (session, idle, step_up) = (minutes(setup.session_ms), minutes(setup.idle_ms), minutes(setup.step_up_ms));
+    let (session, idle, step_up) = (duration(setup.session_ms), duration(setup.idle_ms), duration(setup.step_up_ms));
     let rule = if setup.needs_second_factor {
         "on: password and one-time code, needed for whatever decides over firmware, people or trust"
     } else {
@@ -87,7 +79,8 @@ fn passwords(state: &State, setup: &Setup, now: UtcMillis) -> String {
             let old = state.users.values().filter(|u| !u.disabled && now.since_ms(u.password_set_at) > limit).count();
             let days = state.settings.password_days;
             format!(
-                "on: a password signs nothing after {days} days until it is changed; {old} are older today; {breached}"
+                "on: a password signs nothing after {} until it is changed; older today: {old}; {breached}",
+                count(days, "day")
             )
         }
         None => format!("off: passwords do not age (passwordDays is 0); {breached}"),
@@ -111,7 +104,8 @@ pub(super) fn controls(state: &State, setup: &Setup, now: UtcMillis) -> Vec<Cont
             "11.10(a)",
             "altered records are discernible",
             format!(
-                "on: every record stands in a Merkle log, read through again in the background; {witnesses} witnesses must cosign its checkpoints"
+                "on: every record stands in a Merkle log, read through again in the background; {} must cosign its checkpoints",
+                count(witnesses as u64, "witness")
             ),
         ),
         ("11.10(b)", "copies for inspection", said("on: PDF, CSV, JSON, evidence with proofs, the whole log")),
@@ -119,8 +113,8 @@ pub(super) fn controls(state: &State, setup: &Setup, now: UtcMillis) -> Vec<Cont
             "11.10(c)",
             "protection through retention",
             format!(
-                "on: {} years for access, {} after a device's life, {} for deployments; disposal by two people; {} legal holds stand",
-                terms.audit_years,
+                "on: {} for access, {} after a device's life, {} for deployments; disposal by two people; legal holds that stand: {}",
+                count(terms.audit_years, "year"),
                 terms.device_years_after_life,
                 terms.deployment_years,
                 state.holds.len()
@@ -130,11 +124,11 @@ pub(super) fn controls(state: &State, setup: &Setup, now: UtcMillis) -> Vec<Cont
             "11.10(d)",
             "limited access",
             format!(
-                "on: roles, deny by default; {} active accounts, {disabled} disabled; {sign_on}",
-                people.active.len()
+                "on: roles, deny by default; {}, {disabled} disabled; {sign_on}",
+                count(people.active.len() as u64, "active account")
             ),
         ),
-        ("11.10(e)", "audit trail", format!("on: no change without its record; {} records", state.log_size)),
+        ("11.10(e)", "audit trail", format!("on: no change without its record; {}", count(state.log_size, "record"))),
         ("11.10(f)", "permitted sequence of steps", said("on: approvals and rollouts are state machines")),
         ("11.10(g)", "authority checks", said("on: roles, hospital of staff, separation of submitter and approver")),
         ("11.10(h)", "source checks", said("on: gateways by certificate and signature")),

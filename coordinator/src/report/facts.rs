@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 use super::{Kind, ReportError, Source, controls};
 use crate::domain::Refusal;
 use crate::domain::rollout::Deployment;
-use crate::domain::{authority, recall};
+use crate::domain::waiting::{Sight, Wait};
+use crate::domain::{authority, expiry, recall};
 
 /// Records in one audit extract at most.
 const EXTRACT_MAX: usize = 100_000;
@@ -205,12 +206,15 @@ struct Story {
     validations: Vec<Value>,
     events: Vec<Value>,
     opened_first: Option<u64>,
+    /// When it ended, as far as it has.
+    ended: Option<u64>,
 }
 
 fn story(source: &Source<'_>, id: &DeploymentId, held: &Deployment) -> Result<Story, ReportError> {
     let mut opened: BTreeMap<u64, u64> = BTreeMap::new();
     let mut monitored: BTreeMap<u64, u64> = BTreeMap::new();
     let mut ended: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut stopped = None;
     let (mut gates, mut validations, mut events) = (Vec::new(), Vec::new(), Vec::new());
     source.records(&[(Field::Object, format!("deployment/{id}"))], |index, record| {
         let change = record.event.as_ref().map_or(Value::Null, |e| e["change"].clone());
@@ -224,6 +228,9 @@ fn story(source: &Source<'_>, id: &DeploymentId, held: &Deployment) -> Result<St
             }
             (Some("phasePassed"), Some(phase)) => {
                 ended.insert(phase, record.at_ms);
+            }
+            (Some("rollbackStarted" | "aborted" | "superseded" | "completed"), _) => {
+                stopped.get_or_insert(record.at_ms);
             }
             (Some("gateEvaluated"), _) => {
                 let mut gate = change["record"].clone();
@@ -256,15 +263,24 @@ fn story(source: &Source<'_>, id: &DeploymentId, held: &Deployment) -> Result<St
         .map(|(phase, from)| {
             let name = held.plan.spec.phases.get(*phase as usize).map_or("", |p| p.name.as_str());
             let to = ended.get(phase).copied();
-            let monitoring = monitored.get(phase).map_or("no monitoring yet".into(), |m| format!("monitored from {}", time(*m)));
+            let monitored = monitored.get(phase).copied();
+            let begun = match monitored {
+                Some(at) => format!("monitored from {}", time(at)),
+                None => "its monitoring has not begun".to_owned(),
+            };
+            let note = match (to, stopped) {
+                (Some(at), _) => format!("{begun}, passed at {}", time(at)),
+                (None, Some(at)) => format!("{begun}, ended at {} without passing", time(at)),
+                (None, None) => begun,
+            };
             json!({
-                "label": format!("Phase {} {name}", phase + 1), "fromMs": from, "toMs": to.unwrap_or(now),
-                "from": time(*from), "to": to.map(time), "note": if to.is_some() { "passed".into() } else { monitoring },
+                "label": format!("Phase {} {name}", phase + 1), "fromMs": from, "toMs": to.or(stopped).unwrap_or(now),
+                "from": time(*from), "to": to.map(time), "monitoredFromMs": monitored, "note": note,
             })
         })
         .collect();
     let opened_first = opened.values().min().copied();
-    Ok(Story { timeline, gates, validations, events, opened_first })
+    Ok(Story { timeline, gates, validations, events, opened_first, ended: stopped.filter(|_| !held.is_active()) })
 }
 
 fn deployment(source: &Source<'_>, id: &str) -> Result<Facts, ReportError> {
@@ -349,10 +365,41 @@ fn deployment(source: &Source<'_>, id: &str) -> Result<Facts, ReportError> {
             "devices": held.devices.len(), "hospitals": per_hospital.len(),
         },
         "phases": phases, "timeline": story.timeline, "gates": story.gates, "validations": story.validations,
+        "waiting": source.waits(&key, held),
         "events": story.events, "perHospital": per_hospital, "rollbacks": rollbacks, "remarkable": remarkable,
         "duties": held.duties.iter().map(duty).collect::<Vec<_>>(),
         "table": table(&columns, devices),
     })))
+}
+
+impl Source<'_> {
+    fn sight(&self) -> Sight<'_> {
+        Sight { state: self.state, presence: self.presence, now: self.made_at }
+    }
+
+    /// What a deployment waits for when the report is made.
+    fn waits(&self, id: &DeploymentId, held: &Deployment) -> Vec<Value> {
+        let wait = |wait: Wait| {
+            json!({
+                "code": wait.waiting.code.name(), "reason": wait.waiting.text(),
+                "since": wait.waiting.since.map(|at| at.to_string()), "until": wait.waiting.until.map(|at| at.to_string()),
+                "devices": wait.held, "who": wait.waiting.code.who(),
+            })
+        };
+        self.sight().of_deployment(id, held, None).into_iter().map(wait).collect()
+    }
+
+    /// What ends soon, or has ended.
+    fn expiries(&self) -> Vec<Value> {
+        let near = expiry::near(self.state, self.presence, self.made_at);
+        let row = |(expiry, days): &(expiry::Expiry, u32)| {
+            json!({
+                "kind": expiry.kind.name(), "object": expiry.object, "expiresAt": expiry.expires_at.to_string(),
+                "daysLeft": days, "words": expiry.words(self.made_at),
+            })
+        };
+        near.iter().take(LISTED_MAX).map(row).collect()
+    }
 }
 
 fn duty(duty: &crate::domain::rollout::duty::Duty) -> Value {
@@ -373,6 +420,7 @@ fn device_facts(source: &Source<'_>, id: &DeviceId) -> Result<Value, ReportError
         "firmwareVersion": held.firmware_version, "runningSha256": held.running_sha256,
         "securityFloor": held.security_floor, "lastError": held.last_error,
         "retiredAt": held.retired_at.map(|t| t.to_string()),
+        "waiting": source.sight().of_device(id).map(|waiting| waiting.text()),
     }))
 }
 
@@ -492,7 +540,10 @@ fn emergency(source: &Source<'_>, id: &str) -> Result<Facts, ReportError> {
             count(*at, 3);
         }
     }
-    let until = source.made_at.0.saturating_sub(began) / DAY_MS;
+    // Nothing is owed of the days after its end on which nothing happened.
+    let last = story.ended.map(|ended| ended.saturating_sub(began) / DAY_MS);
+    let last = last.map(|last| days.keys().copied().fold(last, u64::max));
+    let until = last.unwrap_or(source.made_at.0.saturating_sub(began) / DAY_MS);
     let rows: Vec<Value> = (0..=until.min(365))
         .map(|day| {
             let [confirmed, failed, rolled_back, errors] = days.get(&day).copied().unwrap_or_default();
@@ -510,7 +561,7 @@ fn emergency(source: &Source<'_>, id: &str) -> Result<Facts, ReportError> {
             "id": id, "firmware": held.plan.firmware, "model": held.plan.model, "status": held.status,
             "strategy": held.plan.spec.strategy, "devices": held.devices.len(), "open": open, "beganAt": time(began),
         },
-        "duties": held.duties.iter().map(duty).collect::<Vec<_>>(),
+        "duties": held.duties.iter().map(duty).collect::<Vec<_>>(), "waiting": source.waits(&key, held),
         "table": table(&columns, rows_of(&rows, &columns)), "days": rows,
     })))
 }
@@ -651,7 +702,7 @@ fn system(source: &Source<'_>) -> Result<Facts, ReportError> {
         "title": "Part 11 system summary", "version": env!("CARGO_PKG_VERSION"), "log": source.origin,
         "counts": counts, "retention": state.retention, "witnesses": witnesses, "witnessed": on(witnesses > 0),
         "rosterVersion": state.roster.as_ref().map(|r| r.version), "rootVersion": state.roots.len(),
-        "controls": controls, "table": table(&["section", "demand", "how"], rows),
+        "expiries": source.expiries(), "controls": controls, "table": table(&["section", "demand", "how"], rows),
     })))
 }
 
@@ -684,7 +735,7 @@ fn audit(source: &Source<'_>, wanted: &Query) -> Result<Facts, ReportError> {
         Ok(())
     })?;
     let columns = ["entry", "at", "actor", "roles", "action", "object", "site", "outcome", "reason"];
-    let asked: Vec<String> = wanted.fields.iter().map(|(f, v)| format!("{f:?} is {v}").to_lowercase()).collect();
+    let asked: Vec<String> = wanted.fields.iter().map(|(f, v)| format!("{} is {v}", f.name())).collect();
     Ok(object(json!({
         "title": "Audit extract", "asked": if asked.is_empty() { "every record".into() } else { asked.join(" and ") },
         "text": wanted.text, "since": wanted.since_ms.map(time), "until": wanted.until_ms.map(time),

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 pub(crate) use controls::Setup;
 
+use crate::domain::presence::Presence;
 use crate::domain::{Refusal, State};
 
 /// What a report is about.
@@ -109,6 +110,8 @@ pub(crate) enum ReportError {
 /// From what a report is made: the state and the log at one position.
 pub(crate) struct Source<'a> {
     pub(crate) state: &'a State,
+    /// Who was heard of when the report was made: it shows what is waited for.
+    pub(crate) presence: &'a Presence,
     pub(crate) search: &'a SearchIndex,
     /// Records after this one are not in the report.
     pub(crate) log_size: u64,

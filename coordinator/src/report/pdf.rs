@@ -1,5 +1,5 @@
-//! Blocks onto pages: A4, page numbers, tables that go over pages with their head repeated, two kinds of chart. PDF/A-2b, so that
-//! it can still be read when the records' retention ends.
+//! Blocks onto pages: A4, upright or across where a table is wide, page numbers, tables that go over pages with their head repeated, two kinds
+//! of chart. PDF/A-2b, so that it can still be read when the records' retention ends.
 
 use krilla::Document;
 use krilla::SerializeSettings;
@@ -20,22 +20,29 @@ use super::blocks::{Bar, Block, Span};
 const REGULAR: &[u8] = include_bytes!("fonts/DejaVuSans.ttf");
 const BOLD: &[u8] = include_bytes!("fonts/DejaVuSans-Bold.ttf");
 /// A4 in points.
-const WIDTH: f32 = 595.0;
-const HEIGHT: f32 = 842.0;
+const SHORT: f32 = 595.0;
+const LONG: f32 = 842.0;
 const MARGIN: f32 = 50.0;
 const TEXT: f32 = 9.0;
 const CELL: f32 = 7.5;
 /// Lines of one cell at most; what is longer is in the JSON report.
-const CELL_LINES_MAX: usize = 12;
+const CELL_LINES_MAX: usize = 24;
+/// A report whose cells need more lines on an upright page is set across.
+const CELL_LINES_UPRIGHT: usize = 8;
+/// A paragraph up to this many lines stays with what follows its heading.
+const LEAD_LINES_MAX: usize = 6;
 /// A word up to this width, in points, is not broken: a time, an id.
-const LONG_WORD: f32 = 108.0;
+const LONG_WORD: f32 = 124.0;
+/// Behind these a longer word is broken, if it has one.
+const BREAKS: [char; 8] = ['/', '-', '.', ':', '_', '@', ',', '='];
+/// Height of a bar of a timeline with its words.
+const SPAN_HEIGHT: f32 = 28.0;
 /// Pages of one report; a longer one is for programs.
 const PAGES_MAX: usize = 2_000;
 
 const BLACK: (u8, u8, u8) = (20, 20, 20);
 const GREY: (u8, u8, u8) = (110, 110, 110);
 const RULE: (u8, u8, u8) = (200, 200, 200);
-const WHITE: (u8, u8, u8) = (255, 255, 255);
 const BLUE: (u8, u8, u8) = (52, 101, 164);
 const PALE: (u8, u8, u8) = (178, 200, 226);
 const RED: (u8, u8, u8) = (190, 40, 40);
@@ -83,11 +90,12 @@ impl Fonts {
         }
         shown
     }
-    /// The lines of a text in a width; words that are longer are cut.
+    /// The lines of a text in a width; words that are longer are broken, behind a mark if they have one there. A space that does not break
+    /// (U+00A0) is part of its word.
     fn wrap(&self, text: &str, size: f32, weight: Weight, width: f32) -> Vec<String> {
         let text = self.shown(text);
         let (mut lines, mut line) = (Vec::new(), String::new());
-        for word in text.split_whitespace() {
+        for word in text.split(is_break).filter(|word| !word.is_empty()) {
             let mut word = word.to_owned();
             loop {
                 let candidate = if line.is_empty() { word.clone() } else { format!("{line} {word}") };
@@ -107,7 +115,8 @@ impl Fonts {
                     }
                     fits += 1;
                 }
-                let fits = fits.max(1);
+                let mark = word.chars().take(fits).collect::<Vec<_>>().iter().rposition(|c| BREAKS.contains(c));
+                let fits = mark.map(|at| at + 1).filter(|at| *at * 3 >= fits).unwrap_or(fits).max(1);
                 lines.push(word.chars().take(fits).collect());
                 word = word.chars().skip(fits).collect();
                 if word.is_empty() {
@@ -122,6 +131,11 @@ impl Fonts {
     }
 }
 
+/// Whether a line may be broken at a character.
+fn is_break(c: char) -> bool {
+    c.is_whitespace() && c != '\u{a0}'
+}
+
 /// Something to draw, with positions on its page; pages are set first and drawn then, when their number is known.
 enum Ink {
     Text { x: f32, y: f32, size: f32, weight: Weight, colour: (u8, u8, u8), text: String },
@@ -130,6 +144,9 @@ enum Ink {
 
 struct Setter {
     fonts: Fonts,
+    /// Of each page.
+    width: f32,
+    height: f32,
     pages: Vec<Vec<Ink>>,
     y: f32,
 }
@@ -146,9 +163,16 @@ impl Setter {
         self.pages.push(Vec::new());
         self.y = MARGIN;
     }
+    /// Where what is set ends.
+    fn bottom(&self) -> f32 {
+        self.height - MARGIN - 20.0
+    }
+    fn room(&self) -> f32 {
+        self.width - 2.0 * MARGIN
+    }
     /// Begins a new page when so much does not fit.
     fn need(&mut self, height: f32) -> bool {
-        let full = self.pages.is_empty() || self.y + height > HEIGHT - MARGIN - 20.0;
+        let full = self.pages.is_empty() || self.y + height > self.bottom();
         if full {
             self.new_page();
         }
@@ -165,7 +189,7 @@ impl Setter {
     }
 
     fn lines(&mut self, text: &str, size: f32, weight: Weight, colour: (u8, u8, u8)) {
-        for line in self.fonts.wrap(text, size, weight, WIDTH - 2.0 * MARGIN) {
+        for line in self.fonts.wrap(text, size, weight, self.room()) {
             self.need(size * 1.45);
             self.y += size * 1.45;
             let y = self.y;
@@ -173,14 +197,43 @@ impl Setter {
         }
     }
 
-    fn block(&mut self, block: &Block) {
+    /// Height of the first block together with what may not be parted from it: a heading stands on the page of what it is the heading of.
+    fn lead(&self, blocks: &[Block]) -> f32 {
+        let Some((first, rest)) = blocks.split_first() else { return 0.0 };
+        match first {
+            Block::Title(_) => 40.0,
+            Block::Section(_) => 30.0 + self.lead(rest),
+            Block::Paragraph(text) => {
+                let lines = self.fonts.wrap(text, TEXT, Weight::Regular, self.room()).len();
+                let height = lines.min(LEAD_LINES_MAX) as f32 * TEXT * 1.45 + 5.0;
+                let is_of_table = !matches!(rest.first(), None | Some(Block::Section(_) | Block::Paragraph(_)));
+                if lines <= LEAD_LINES_MAX && is_of_table { height + self.lead(rest) } else { height }
+            }
+            Block::Table(rows) => {
+                let widths = self.columns(rows);
+                let height = |i: usize| {
+                    let weight = if i == 0 { Weight::Bold } else { Weight::Regular };
+                    rows.get(i).map_or(CELL * 1.35 + 5.0, |row| self.row_height(row, &widths, weight))
+                };
+                (height(0) + height(1)).max(CELL * 6.0)
+            }
+            Block::Timeline(spans) => spans.len().min(10) as f32 * SPAN_HEIGHT + 20.0,
+            Block::Gates(bars) => bars.len().min(10) as f32 * 18.0 + 32.0,
+        }
+    }
+
+    /// Sets the first of the blocks.
+    fn block(&mut self, blocks: &[Block]) {
+        let Some(block) = blocks.first() else { return };
         match block {
             Block::Title(title) => {
                 self.lines(title, 17.0, Weight::Bold, BLACK);
                 self.y += 8.0;
             }
             Block::Section(section) => {
-                self.need(50.0);
+                // What is longer than a page is parted somewhere.
+                let lead = self.lead(blocks).min(self.bottom() - MARGIN);
+                self.need(lead);
                 self.y += 8.0;
                 self.lines(section, 11.5, Weight::Bold, BLUE);
                 self.y += 2.0;
@@ -198,24 +251,15 @@ impl Setter {
     /// Widths of columns: as wide as their words want, shared out where that is too much.
     fn columns(&self, rows: &[Vec<String>]) -> Vec<f32> {
         let count = rows.iter().map(Vec::len).max().unwrap_or(1).max(1);
-        let room = WIDTH - 2.0 * MARGIN;
+        let room = self.room();
         let wish = |i: usize| {
             let cells = rows.iter().take(200).filter_map(|row| row.get(i));
             let widths = cells.map(|cell| self.fonts.width(cell, CELL, Weight::Bold) + 8.0);
             widths.fold(24.0_f32, f32::max).min(room * 0.6)
         };
-        // No word of the head is broken, and none of the body that is not much too long.
-        let least = |i: usize| {
-            let width = |word: &str, weight| self.fonts.width(word, CELL, weight) + 7.0;
-            let words = |row: &'_ Vec<String>| row.get(i).cloned().unwrap_or_default();
-            let head = rows.first().map(words).unwrap_or_default();
-            let head = head.split_whitespace().map(|w| width(w, Weight::Bold)).fold(16.0_f32, f32::max);
-            let body = rows.iter().skip(1).take(100).map(words);
-            body.flat_map(|cell| cell.split_whitespace().map(|w| width(w, Weight::Regular)).collect::<Vec<_>>())
-                .fold(head, |least, w| least.max(w.min(LONG_WORD).max(head)))
-        };
+        let leasts = self.leasts(rows);
+
         let wishes: Vec<f32> = (0..count).map(wish).collect();
-        let leasts: Vec<f32> = (0..count).map(least).collect();
         let (sum, floor): (f32, f32) = (wishes.iter().sum(), leasts.iter().sum());
         if sum <= room {
             let scale = (room / sum).min(1.6);
@@ -226,20 +270,66 @@ impl Setter {
         let width = |(w, l): (f32, &f32)| l + (w - l).max(0.0) * share;
         let widths: Vec<f32> = wishes.into_iter().zip(&leasts).map(width).collect();
         let all: f32 = widths.iter().sum();
-        widths.into_iter().map(|w| w * (room / all).min(1.0)).collect()
+        if all <= room + 0.5 {
+            return widths;
+        }
+        // Too much even so: the widest columns give way, and their longest words are broken; the others stay whole.
+        let (mut low, mut high) = (0.0_f32, room);
+        for _ in 0..30 {
+            let most = (low + high) / 2.0;
+            let sum: f32 = leasts.iter().map(|l| l.min(most)).sum();
+            if sum > room { high = most } else { low = most }
+        }
+        leasts.into_iter().map(|l| l.min(low.max(room / count as f32 / 4.0))).collect()
+    }
+
+    /// The least widths of columns: no word of the head is broken, and none of the body that is not much too long.
+    fn leasts(&self, rows: &[Vec<String>]) -> Vec<f32> {
+        let count = rows.iter().map(Vec::len).max().unwrap_or(1).max(1);
+        let widest = |cell: &str, weight| {
+            let words = cell.split(is_break).map(|word| self.fonts.width(word, CELL, weight) + 7.0);
+            words.fold(0.0_f32, f32::max)
+        };
+        let least = |i: usize| {
+            let cell = |row: &'_ Vec<String>| row.get(i).cloned().unwrap_or_default();
+            let head = rows.first().map(|row| widest(&cell(row), Weight::Bold)).unwrap_or_default().max(16.0);
+            let body = rows.iter().skip(1).take(200).map(|row| widest(&cell(row), Weight::Regular).min(LONG_WORD));
+            body.fold(head, f32::max)
+        };
+        (0..count).map(least).collect()
+    }
+
+    /// Whether a table does not fit an upright page: words would be broken, or cells become towers.
+    fn is_wide(&self, block: &Block) -> bool {
+        let Block::Table(rows) = block else { return false };
+        if self.leasts(rows).iter().sum::<f32>() > self.room() {
+            return true;
+        }
+        let widths = self.columns(rows);
+        let is_tower = |row: &Vec<String>| {
+            let lines =
+                row.iter().zip(&widths).map(|(cell, width)| self.cell_lines(cell, *width, Weight::Regular).len());
+            lines.max().unwrap_or(0) > CELL_LINES_UPRIGHT
+        };
+        // A list of two columns is no wide table.
+        widths.len() > 3 && rows.iter().take(200).any(is_tower)
     }
 
     fn table(&mut self, rows: &[Vec<String>]) {
         let widths = self.columns(rows);
         let Some((head, body)) = rows.split_first() else { return };
-        self.need(CELL * 6.0);
-        self.row(head, &widths, Weight::Bold);
+        let lead = self.lead(&[Block::Table(rows.iter().take(2).cloned().collect())]);
+        self.need(lead);
+        let has_head = head.iter().any(|cell| !cell.is_empty());
+        if has_head {
+            self.row(head, &widths, Weight::Bold);
+        }
         if body.is_empty() {
             self.row(&["none".to_owned()], &widths, Weight::Regular);
         }
         for row in body {
             let height = self.row_height(row, &widths, Weight::Regular);
-            if self.need(height) {
+            if self.need(height) && has_head {
                 self.row(head, &widths, Weight::Bold);
             }
             self.row(row, &widths, Weight::Regular);
@@ -282,28 +372,32 @@ impl Setter {
         else {
             return;
         };
-        let room = WIDTH - 2.0 * MARGIN - 130.0;
+        let room = self.room() - 130.0;
         let scale = room / ((to - from).max(1.0) as f32);
         for span in spans {
-            self.need(20.0);
+            self.need(SPAN_HEIGHT);
             let y = self.y + 4.0;
             self.text(MARGIN, y + 9.0, 8.0, Weight::Regular, BLACK, &span.label);
-            let x = MARGIN + 130.0 + (span.from - from) as f32 * scale;
-            let width = (span.to - span.from) as f32 * scale;
-            self.fill(x, y, width, 12.0, BLUE);
-            let note_width = self.fonts.width(&span.note, 7.0, Weight::Regular);
-            let after = x + width + 4.0;
-            let inside = after + note_width > WIDTH - MARGIN;
-            let (at, colour) = if inside { (x + 4.0, WHITE) } else { (after, GREY) };
-            self.text(at, y + 9.0, 7.0, Weight::Regular, colour, &span.note);
-            self.y += 18.0;
+            let at = |time: f64| MARGIN + 130.0 + (time - from) as f32 * scale;
+            let monitored = span.monitored.map_or(span.to, |time| time.clamp(span.from, span.to));
+            self.fill(at(span.from), y, at(monitored) - at(span.from), 12.0, PALE);
+            if span.monitored.is_some() {
+                self.fill(at(monitored), y, at(span.to) - at(monitored), 12.0, BLUE);
+            }
+            self.text(MARGIN + 130.0, y + 20.0, 7.0, Weight::Regular, GREY, &span.note);
+            self.y += SPAN_HEIGHT;
         }
-        self.y += 6.0;
+        self.need(14.0);
+        self.y += 10.0;
+        let y = self.y;
+        let legend = "pale: devices are updated · dark: the phase is monitored, or waits for its signature";
+        self.text(MARGIN + 130.0, y, 7.0, Weight::Regular, GREY, legend);
+        self.y += 8.0;
     }
 
     fn gates(&mut self, bars: &[Bar]) {
         let Some(most) = bars.iter().flat_map(|b| [b.bound, b.limit, b.rate]).reduce(f64::max) else { return };
-        let room = WIDTH - 2.0 * MARGIN - 210.0;
+        let room = self.room() - 230.0;
         let scale = room / (most.max(0.001) as f32);
         for bar in bars {
             self.need(20.0);
@@ -313,8 +407,9 @@ impl Setter {
             self.fill(x, y, bar.bound as f32 * scale, 12.0, PALE);
             self.fill(x, y + 3.0, bar.rate as f32 * scale, 6.0, BLUE);
             self.fill(x + bar.limit as f32 * scale, y - 2.0, 1.2, 16.0, RED);
-            let note = format!("{:.3} % ≤ {:.3} %", bar.rate, bar.bound);
-            self.text(WIDTH - MARGIN - 78.0, y + 9.0, 7.0, Weight::Regular, GREY, &note);
+            let note = format!("{:.3}\u{a0}% ≤ {:.3}\u{a0}%", bar.rate, bar.bound);
+            let x = self.width - MARGIN - self.fonts.width(&note, 7.0, Weight::Regular);
+            self.text(x, y + 9.0, 7.0, Weight::Regular, GREY, &note);
             self.y += 18.0;
         }
         self.need(14.0);
@@ -365,17 +460,29 @@ fn date(at: UtcMillis) -> DateTime {
         .utc_offset_minute(0)
 }
 
-/// Sets blocks as a PDF document.
-pub(super) fn set(blocks: &[Block], title: &str, footer: &str, made_at: UtcMillis) -> Result<Vec<u8>, String> {
-    let mut setter = Setter { fonts: Fonts::load()?, pages: Vec::new(), y: 0.0 };
-    for block in blocks {
-        setter.block(block);
+/// Sets blocks onto pages, upright or, where a table needs it, across.
+fn lay_out(blocks: &[Block]) -> Result<Setter, String> {
+    let mut setter = Setter { fonts: Fonts::load()?, width: SHORT, height: LONG, pages: Vec::new(), y: 0.0 };
+    if blocks.iter().any(|block| setter.is_wide(block)) {
+        (setter.width, setter.height) = (LONG, SHORT);
+    }
+    for at in 0..blocks.len() {
+        setter.block(&blocks[at..]);
         if setter.pages.len() > PAGES_MAX {
             return Err(format!("more than {PAGES_MAX} pages; ask for the report as JSON or CSV"));
         }
     }
-    let configuration =
-        ConfigurationBuilder::new().with_archival_validator(Archival::A2_B).finish().map_err(|e| format!("{e:?}"))?;
+    Ok(setter)
+}
+
+/// Sets blocks as a PDF document.
+pub(super) fn set(blocks: &[Block], title: &str, footer: &str, made_at: UtcMillis) -> Result<Vec<u8>, String> {
+    let setter = lay_out(blocks)?;
+    let (width, height) = (setter.width, setter.height);
+    let configuration = ConfigurationBuilder::new()
+        .with_archival_validator(Archival::A2_B)
+        .finish()
+        .map_err(|_| "PDF/A is not known")?;
     let mut document = Document::new_with(SerializeSettings { configuration, ..SerializeSettings::default() });
     document.set_metadata(
         Metadata::new()
@@ -386,14 +493,14 @@ pub(super) fn set(blocks: &[Block], title: &str, footer: &str, made_at: UtcMilli
     );
     let count = setter.pages.len();
     for (i, page) in setter.pages.iter().enumerate() {
-        let mut sheet = document.start_page_with(PageSettings::from_wh(WIDTH, HEIGHT).ok_or("page size")?);
+        let mut sheet = document.start_page_with(PageSettings::from_wh(width, height).ok_or("page size")?);
         let mut surface = sheet.surface();
         for ink in page {
             draw(&mut surface, &setter.fonts, ink);
         }
         let foot = |x: f32, text: &str| Ink::Text {
             x,
-            y: HEIGHT - MARGIN + 12.0,
+            y: height - MARGIN + 12.0,
             size: 7.0,
             weight: Weight::Regular,
             colour: GREY,
@@ -401,10 +508,101 @@ pub(super) fn set(blocks: &[Block], title: &str, footer: &str, made_at: UtcMilli
         };
         draw(&mut surface, &setter.fonts, &foot(MARGIN, footer));
         let number = format!("page {} of {count}", i + 1);
-        let x = WIDTH - MARGIN - setter.fonts.width(&number, 7.0, Weight::Regular);
+        let x = width - MARGIN - setter.fonts.width(&number, 7.0, Weight::Regular);
         draw(&mut surface, &setter.fonts, &foot(x, &number));
         surface.finish();
         sheet.finish();
     }
-    document.finish().map_err(|e| format!("{e:?}"))
+    document.finish().map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(setter: &Setter) -> Vec<(usize, f32, String)> {
+        let pages = setter.pages.iter().enumerate();
+        let texts = pages.flat_map(|(page, inks)| {
+            inks.iter().filter_map(move |ink| match ink {
+                Ink::Text { y, text, .. } => Some((page, *y, text.clone())),
+                Ink::Box { .. } => None,
+            })
+        });
+        texts.collect()
+    }
+
+    #[test]
+    fn cli_30_a_heading_stands_on_the_page_of_its_table() {
+        let table = |rows: usize| {
+            let row = |n: usize| vec![format!("row-{n}"), "x".to_owned()];
+            Block::Table(
+                std::iter::once(vec!["Head".to_owned(), "Other".to_owned()]).chain((0..rows).map(row)).collect(),
+            )
+        };
+        for rows in 30..60 {
+            let blocks = [
+                table(rows),
+                Block::Section("Heading".into()),
+                Block::Paragraph("The JSON form names every device.".into()),
+                table(3),
+            ];
+            let setter = lay_out(&blocks).expect("fits");
+            let all = words(&setter);
+            let page_of =
+                |wanted: &str| all.iter().filter(|(.., text)| text == wanted).map(|(page, ..)| *page).next_back();
+            let last = all.iter().rposition(|(.., text)| text == "row-0").map(|at| all[at].0);
+            assert_eq!(page_of("Heading"), last, "{rows} rows before it");
+        }
+    }
+
+    #[test]
+    fn cli_30_wide_tables_are_set_across_and_break_no_word() {
+        let head = ["Entry", "Time", "Who", "Roles", "What", "To what", "Where", "Outcome", "Why"];
+        let row = [
+            "12345",
+            "2026-11-14T22:13:20.000Z",
+            "coordinator",
+            "Regulatory",
+            "deployment.phase.monitor",
+            "user/user-regulatory",
+            "H-12",
+            "accepted",
+            "the first roster",
+        ];
+        let rows = [head, row].map(|row| row.map(str::to_owned).to_vec()).to_vec();
+        let setter = lay_out(&[Block::Table(rows)]).expect("fits");
+        assert!(setter.width > setter.height, "across");
+        let all: Vec<String> = words(&setter).into_iter().map(|(.., text)| text).collect();
+        for word in head.iter().chain(&row) {
+            for part in word.split(' ') {
+                assert!(all.iter().any(|line| line.split(' ').any(|w| w == part)), "{part} is broken: {all:?}");
+            }
+        }
+        let narrow = vec![vec!["A".to_owned(), "B".to_owned()], vec!["1".to_owned(), "2".to_owned()]];
+        let setter = lay_out(&[Block::Table(narrow)]).expect("fits");
+        assert!(setter.width < setter.height, "upright");
+    }
+
+    #[test]
+    fn cli_30_long_words_break_behind_a_mark_and_percents_never() {
+        let fonts = Fonts::load().expect("fonts");
+        let lines = fonts.wrap("rollback-order/0123456789abcdef", CELL, Weight::Regular, 90.0);
+        assert_eq!(lines[0], "rollback-order/");
+        let lines = fonts.wrap("rate 100.000\u{a0}%", CELL, Weight::Regular, 50.0);
+        assert_eq!(lines, ["rate", "100.000\u{a0}%"]);
+        let digest = "0123456789abcdef".repeat(8);
+        assert_eq!(fonts.wrap(&digest, CELL, Weight::Regular, 100.0).concat(), digest);
+    }
+
+    #[test]
+    fn cli_30_a_phase_without_monitoring_has_no_full_bar() {
+        let span =
+            |monitored| Span { label: "Phase 1".into(), from: 0.0, to: 100.0, monitored, note: "being updated".into() };
+        let inked = |monitored| {
+            let setter = lay_out(&[Block::Timeline(vec![span(monitored)])]).expect("fits");
+            let boxes = setter.pages.iter().flatten();
+            boxes.filter(|ink| matches!(ink, Ink::Box { colour, .. } if *colour == BLUE)).count()
+        };
+        assert_eq!((inked(None), inked(Some(50.0))), (0, 1));
+    }
 }

@@ -49,6 +49,7 @@ impl Installation {
     fn report_with(&self, kind: Kind, subject: Option<&str>, setup: &Setup) -> Result<Report, ReportError> {
         let source = Source {
             state: &self.state,
+            presence: &Presence::default(),
             search: &self.search,
             log_size: self.state.log_size,
             root: Digest(self.log.root()),

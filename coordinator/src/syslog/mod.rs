@@ -23,6 +23,7 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::cursor::Cursor;
+use crate::domain::expiry::ExpiryKind;
 use crate::runner::Runner;
 
 /// Time between looks at the log.
@@ -111,10 +112,11 @@ pub(crate) fn start(
     let tls = TlsConnector::from(Arc::new(tls));
     let (cursor, mut next) = Cursor::open(data.join(CURSOR), runner.log.size())?;
     let sender = Sender { config: config.clone(), tls, runner, cursor, host };
+    sender.runner.presence().calls(ExpiryKind::SyslogCertificate, &sender.label());
     tokio::spawn(async move {
         loop {
             if let Err(error) = sender.tell(&mut next).await {
-                let to = format!("{}:{}", sender.config.host, sender.config.port);
+                let to = sender.label();
                 tracing::warn!(to, error = format!("{error:#}"), "security events wait: the syslog receiver is away");
             }
             tokio::time::sleep(RETRY_PAUSE).await;
@@ -124,10 +126,19 @@ pub(crate) fn start(
 }
 
 impl Sender {
+    /// The receiver's name and port.
+    fn label(&self) -> String {
+        format!("{}:{}", self.config.host, self.config.port)
+    }
+
     async fn connect(&self) -> anyhow::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(self.config.host.clone()).context("syslog.host is no name")?;
         let tcp = TcpStream::connect((self.config.host.as_str(), self.config.port)).await?;
-        Ok(self.tls.connect(name, tcp).await?)
+        let stream = self.tls.connect(name, tcp).await?;
+        if let Some(der) = stream.get_ref().1.peer_certificates().and_then(<[_]>::first) {
+            self.runner.note_certificate(ExpiryKind::SyslogCertificate, &self.label(), der);
+        }
+        Ok(stream)
     }
 
     /// Tells what is new until the connection breaks.

@@ -54,6 +54,26 @@ pub enum Field {
 }
 
 impl Field {
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Actor => "actor",
+            Self::Role => "role",
+            Self::Action => "action",
+            Self::Object => "object",
+            Self::Outcome => "outcome",
+            Self::Hospital => "hospital",
+            Self::Gateway => "gateway",
+            Self::Device => "device",
+            Self::Firmware => "firmware",
+            Self::Deployment => "deployment",
+            Self::Recall => "recall",
+            Self::User => "user",
+            Self::Event => "event",
+            Self::Word => "word",
+        }
+    }
+
     fn of_key(key: &str) -> Option<Self> {
         Some(match key {
             "device" | "devices" => Self::Device,

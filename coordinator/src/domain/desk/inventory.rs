@@ -16,7 +16,7 @@ const CONFLICT_MS: u64 = 120_000;
 /// Devices looked at in one second, beside those that changed.
 const LOOKED_AT: usize = 200;
 
-/// What was compared lately.
+/// What was compared, as far as it decides when a device is compared again.
 #[derive(Debug, Default)]
 pub(super) struct Comparisons {
     /// When a device may have its next record.

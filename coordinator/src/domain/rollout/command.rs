@@ -89,7 +89,7 @@ pub(crate) fn validate(
 pub(crate) fn pause(state: &State, actor: &Actor, id: &DeploymentId, reason: &str) -> Result<Vec<Proposal>, Refusal> {
     match &state.need_deployment(id)?.status {
         Status::Running => {
-            let change = Change::Paused { reason: format!("ordered by {}: {reason}", actor.id) };
+            let change = Change::Paused { reason: sight::ordered_by(&actor.id, reason) };
             Ok(vec![changed("deployment.pause", id, change).because(reason)])
         }
         status => Err(wrong_step(id, status, "paused")),
@@ -113,7 +113,7 @@ pub(crate) fn resume(state: &State, now: UtcMillis, id: &DeploymentId, reason: &
 pub(crate) fn abort(state: &State, actor: &Actor, id: &DeploymentId, reason: &str) -> Result<Vec<Proposal>, Refusal> {
     match &state.need_deployment(id)?.status {
         Status::Planned | Status::Running | Status::Paused { .. } => {
-            let change = Change::Aborted { reason: format!("ordered by {}: {reason}", actor.id) };
+            let change = Change::Aborted { reason: sight::ordered_by(&actor.id, reason) };
             Ok(vec![changed("deployment.abort", id, change).because(reason)])
         }
         status => Err(wrong_step(id, status, "aborted")),
@@ -186,10 +186,22 @@ pub(crate) fn roll_back(
                 let detail = format!("{device} has since moved to a newer deployment; roll that one back");
                 return Err(Refusal::conflict("superseded", detail));
             }
+            let is_reached = |device: &DeviceId, progress: &super::DeviceProgress| match scope {
+                Scope::Device { device: meant } => device == meant,
+                Scope::Hospital { hospital } => state.devices.get(device).is_some_and(|d| d.hospital == *hospital),
+                Scope::Phase { phase } => progress.phase == *phase,
+                Scope::Deployment => true,
+            };
+            if !deployment.devices.iter().any(|(device, p)| p.is_moved() && is_reached(device, p)) {
+                let detail = format!(
+                    "deployment {id} is complete, and none of these devices was changed by it: there is nothing to roll back"
+                );
+                return Err(Refusal::conflict("nothing-to-roll-back", detail));
+            }
         }
         status => return Err(wrong_step(id, status, "rolled back")),
     }
-    let reason = format!("ordered by {} ({}): {reason}", actor.id, actor.roles.join(", "));
+    let reason = sight::ordered_by(&format!("{} ({})", actor.id, actor.roles.join(", ")), reason);
     if *scope == Scope::Deployment {
         let change = Change::RollbackStarted { reason: reason.clone() };
         return Ok(vec![changed("deployment.rollback", id, change).because(reason)]);
@@ -197,7 +209,7 @@ pub(crate) fn roll_back(
     let change = Change::OrderedBack { scope: scope.clone(), cause };
     let mut proposals = vec![changed("deployment.rollback", id, change).because(reason.clone())];
     if matches!(scope, Scope::Phase { .. }) && deployment.status == Status::Running {
-        let change = Change::Paused { reason: format!("a phase was rolled back, {reason}") };
+        let change = Change::Paused { reason: format!("{reason}; a phase was rolled back") };
         proposals.push(changed("deployment.pause", id, change).because("nothing follows a phase that was rolled back"));
     }
     Ok(proposals)

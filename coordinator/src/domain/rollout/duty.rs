@@ -1,5 +1,6 @@
 //! What the vendor owes an authority because of a deployment: due dates and drafts. Nothing is ever sent from here.
 
+use mdfm_shared::text::count;
 use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 
@@ -59,8 +60,8 @@ pub(crate) fn working_days_after(from: UtcMillis, days: u32) -> UtcMillis {
 /// The deployment's figures in one sentence.
 pub(crate) fn figures(deployment: &Deployment) -> String {
     format!(
-        "{} devices in opened phases: {} confirmed, {} failed or returned, {} silent, {} in flight, {} need manual intervention{}",
-        deployment.sum(|t| t.devices),
+        "{} in opened phases: {} confirmed, {} failed or returned, {} silent, {} in flight, {} need manual intervention{}",
+        count(deployment.sum(|t| t.devices), "device"),
         deployment.sum(|t| t.confirmed),
         deployment.sum(|t| t.failed + t.contained_failed),
         deployment.sum(|t| t.silent),
@@ -68,7 +69,7 @@ pub(crate) fn figures(deployment: &Deployment) -> String {
         deployment.sum(|t| t.alarms),
         match deployment.contained.len() {
             0 => String::new(),
-            n => format!(", {} went back with {n} hospitals", deployment.sum(|t| t.contained)),
+            n => format!(", {} went back with {}", deployment.sum(|t| t.contained), count(n as u64, "hospital")),
         }
     )
 }
@@ -84,7 +85,7 @@ pub(super) fn next(deployment: &Deployment, now: UtcMillis) -> Option<(&'static 
     let begun = deployment.sum(|t| t.begun) > 0;
     let spec = &deployment.plan.spec;
     if spec.fda_notification && deployment.is_open(0) && !has(&DutyKind::FdaNotification) {
-        let draft = format!("{:?} deployment of {}: report to the FDA", spec.strategy, deployment.plan.firmware);
+        let draft = format!("{} deployment of {}: report to the FDA", spec.strategy.name(), deployment.plan.firmware);
         return opened(DutyKind::FdaNotification, working_days_after(now, REPORT_WORKING_DAYS), draft);
     }
     // One decision for each hospital that went back, and one for the whole deployment.

@@ -293,6 +293,9 @@ pub(crate) struct Deployment {
     /// When it was paused, and by whom; `None` while it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) paused: Option<Paused>,
+    /// When it began to be rolled back or aborted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) called_back_at: Option<UtcMillis>,
 }
 
 /// That a deployment was paused.
@@ -395,6 +398,15 @@ impl Status {
 }
 
 impl PhaseStatus {
+    /// When it began, where that is known.
+    pub(crate) fn since(&self) -> Option<UtcMillis> {
+        match self {
+            Self::Pending => None,
+            Self::Deploying { since } | Self::Monitoring { since } | Self::AwaitingValidation { since } => Some(*since),
+            Self::Passed { at } | Self::OrderedBack { at } => Some(*at),
+        }
+    }
+
     /// Its name for people.
     pub(crate) fn words(&self) -> &'static str {
         match self {
@@ -422,6 +434,7 @@ impl Deployment {
             duties: Vec::new(),
             contained: BTreeMap::new(),
             paused: None,
+            called_back_at: None,
             plan,
         }
     }
@@ -604,6 +617,11 @@ impl Deployment {
         match change {
             Change::Paused { .. } | Change::Contained { .. } => self.paused = Some(Paused { at, by: None }),
             Change::Resumed => self.paused = None,
+            Change::Aborted { .. } | Change::RollbackStarted { .. } => {
+                self.paused = None;
+                self.called_back_at = Some(at);
+            }
+            Change::Superseded { .. } => self.paused = None,
             _ => {}
         }
         match change {

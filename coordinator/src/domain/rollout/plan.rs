@@ -10,6 +10,7 @@ use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GroupId, HospitalId};
 use mdfm_shared::manifest::FirmwareClass;
 use mdfm_shared::record::Actor;
 use mdfm_shared::telemetry::InstallState;
+use mdfm_shared::text::duration;
 use mdfm_shared::time::UtcMillis;
 
 use super::super::firmware::{self, AttachedManifest, Firmware, FirmwareStatus};
@@ -328,9 +329,9 @@ fn check_class(
     let window_ms = state.need_root()?.approvals.emergency_window_ms;
     if now > last.plus_ms(window_ms) {
         let detail = format!(
-            "{id} was approved as an emergency, last on {last}; its deployment must begin within {} minutes of that. Submit it \
+            "{id} was approved as an emergency, last on {last}; its deployment must begin within {} of that. Submit it \
              again, or as a standard release",
-            window_ms / 60_000
+            duration(window_ms)
         );
         return Err(Refusal::conflict("emergency-late", detail));
     }

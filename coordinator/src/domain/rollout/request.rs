@@ -398,7 +398,7 @@ impl DeploymentJson {
             (emergency, Strategy::Emergency, "approvalWindow, postDeploymentMonitoring and statusReportInterval"),
         ] {
             if given && strategy != needed {
-                return Err(Refusal::invalid("strategy", format!("{words} belong to {needed:?}")));
+                return Err(Refusal::invalid("strategy", format!("{words} belong to {}", needed.name())));
             }
         }
         if strategy == Strategy::Emergency && self.phases.is_some() {

@@ -14,8 +14,13 @@ const ELSEWHERE: &str = "held after a fault in another hospital";
 /// What is said of an order of a person, whose own words are for the vendor's people.
 const ORDERED: &str = "ordered by the vendor's operations staff";
 
-/// How the reason of a status begins that a person ordered ([`super::command`]).
+/// How the reason of a status begins that a person ordered.
 const BY_ORDER: &str = "ordered by ";
+
+/// The reason of a status that a person ordered: who, and why in their own words.
+pub(super) fn ordered_by(who: &str, reason: &str) -> String {
+    format!("{BY_ORDER}{who}: {reason}")
+}
 
 /// Whether a reader may know of a deployment: people of a hospital (`own`) if devices of theirs are part of it, everybody else of each.
 pub(crate) fn is_seen_by(deployment: &Deployment, own: Option<&HospitalId>) -> bool {

@@ -37,6 +37,18 @@ pub(crate) enum Strategy {
     Scheduled,
 }
 
+impl Strategy {
+    /// Its name, as plans have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Progressive => "Progressive",
+            Self::Canary => "Canary",
+            Self::Emergency => "Emergency",
+            Self::Scheduled => "Scheduled",
+        }
+    }
+}
+
 /// Which devices a phase reaches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]

@@ -38,7 +38,7 @@ pub(crate) struct Tally {
     pub(crate) in_flight: u32,
     /// Begun and not shown to be off the new firmware.
     pub(crate) away: u32,
-    /// Need hands.
+    /// Need manual intervention.
     pub(crate) alarms: u32,
     /// Called back, and refused: they wait for a rollback order.
     pub(crate) stays: u32,

@@ -117,6 +117,7 @@ fn rules_and_webhooks_say_who_is_told_by_role_and_hospital() {
         roles: vec![AccessRole::Operator],
         hospitals: vec![id("H-5")],
         email: true,
+        waits: None,
     };
     let with = |rules: Vec<NoticeRule>| Command::SetSettings {
         settings: Settings { notices: rules, ..Settings::default() },
@@ -154,4 +155,32 @@ fn rules_and_webhooks_say_who_is_told_by_role_and_hospital() {
         "not-found",
         "hook",
     );
+}
+
+/// Whoever has a gateway's key can take its place by two renewals: people are notified of the second, while the gateway's own certificate is still let in.
+#[test]
+fn sec_23_a_second_renewal_within_a_week_is_notified() {
+    let mut office = office();
+    let renew = |from: u8, to: u8| Command::RenewCertificate {
+        gateway: id("GW-1"),
+        presented: Digest([from; 32]),
+        certificate_sha256: Digest([to; 32]),
+    };
+    office.give("x", renew(8, 9));
+    let notices = told(&mut office);
+    assert_eq!(
+        who(&office, &notices, NoticeKind::GatewayAnomaly),
+        names(&[]),
+        "as every gateway does, every two months"
+    );
+    office.pass(3_600_000);
+    office.give("x", renew(9, 10));
+    let notices = told(&mut office);
+    assert_eq!(who(&office, &notices, NoticeKind::GatewayAnomaly), names(&["admin", "operator"]));
+    assert!(notices.iter().any(|n| n.subject.contains("GW-1 renewed its certificate twice")), "{notices:?}");
+    office.pass(8 * 86_400_000);
+    told(&mut office);
+    office.give("x", renew(10, 11));
+    let notices = told(&mut office);
+    assert_eq!(who(&office, &notices, NoticeKind::GatewayAnomaly), names(&[]));
 }

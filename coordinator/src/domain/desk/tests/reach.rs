@@ -291,6 +291,7 @@ fn sec_3_clinical_and_regulatory_are_always_notified() {
         roles: vec![AccessRole::Operator],
         hospitals: vec![],
         email: false,
+        waits: None,
     }];
     let settings = Settings { notices: rules, ..office.state.settings.clone() };
     office.state.settings = settings;
@@ -412,7 +413,7 @@ fn sec_8_an_emergency_begins_soon_after_its_last_approval() {
     let mut office = Office::new();
     office.release(50, FirmwareClass::Emergency, 3);
     office.pass(4 * HOUR_MS + 1);
-    office.refuses("operator", create("D-1", &emergency(50, "")), "emergency-late", "within 240 minutes");
+    office.refuses("operator", create("D-1", &emergency(50, "")), "emergency-late", "within 4 hours");
     office.release(51, FirmwareClass::Emergency, 3);
     office.pass(4 * HOUR_MS);
     office.deploy("D-1", &emergency(51, "")).expect("in time");

@@ -213,6 +213,7 @@ fn sec_4_only_who_may_replaces_a_gateway_and_everybody_hears() {
         roles: vec![AccessRole::Auditor],
         hospitals: vec![],
         email: false,
+        waits: None,
     };
     let settings = Settings { notices: vec![rule], ..Settings::default() };
     office.give("admin", Command::SetSettings { settings, reason: "x".into() });
