@@ -332,7 +332,8 @@ impl Guard {
         let (gateway, runner) = (self.gateway.clone(), self.runner.clone());
         let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
         if let Some(left_out) = self.sessions.next_line(&gateway) {
-            tracing::warn!(%gateway, ?networks, left_out, "two peers use the certificate of the gateway at once");
+            let networks = networks.join(", ");
+            tracing::warn!(%gateway, networks, left_out, "two peers use the certificate of the gateway at once");
         }
         let address = Some(self.address.to_string());
         tokio::spawn(async move {

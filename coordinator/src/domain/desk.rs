@@ -66,6 +66,22 @@ pub(crate) enum Outbound {
     Everything,
 }
 
+impl Outbound {
+    /// What it is, for the journal.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Directive(gateway) => format!("the directive of {gateway}"),
+            Self::Release(manifest) => format!("release {}", manifest.short()),
+            Self::TrustRoot(index) => format!("trust root {}", index + 1),
+            Self::Roster => "the roster".into(),
+            Self::Withdrawals => "the withdrawals".into(),
+            Self::RollbackOrders(gateway) => format!("the rollback orders of {gateway}"),
+            Self::Checkpoint(_) => "a checkpoint".into(),
+            Self::Everything => "everything".into(),
+        }
+    }
+}
+
 /// Who wishes what, and from where.
 #[derive(Debug, Clone)]
 pub(crate) struct Wish {
@@ -515,7 +531,7 @@ impl Desk {
             && let Some(found) = self.chains.judge(state, now, gateway, batch, refusal.code)
             && self.allowances.admits_anomaly(now, gateway.as_str())
         {
-            tracing::warn!(%gateway, kind = ?found.kind, "the gateway's telemetry chain is not as it must be");
+            tracing::warn!(%gateway, why = found.kind.words(), "the gateway's telemetry chain is not as it must be");
             self.record(state, round, now, None, telemetry::anomaly(gateway, found))?;
         }
         if matches!(refusal.code, telemetry::ALREADY_COMMITTED | telemetry::GAP) {

@@ -98,7 +98,7 @@ impl Sender {
                 }
                 self.publish(topic, true, payload).await;
             }
-            None => tracing::warn!(?outbound, "nothing to send yet"),
+            None => tracing::warn!(what = outbound.words(), "nothing to send yet"),
         }
     }
 
