@@ -111,6 +111,7 @@ fn fda_cyb_log_security_events_reach_the_monitoring_in_order_also_those_while_it
     assert!(all.iter().all(|e| e.contains("|127.0.0.1|mdfm-coordinator|")), "{all:#?}");
     let roots = all.iter().filter(|e| e.contains("|trust.root.add|")).count();
     assert_eq!(roots, 1, "what came first was not lost: {all:#?}");
+    crate::notices::need_certificate(&world, "certificate/syslog");
 }
 
 #[test]

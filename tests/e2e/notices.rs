@@ -89,6 +89,16 @@ fn world(name: &str) -> (World, TcpListener, TcpListener) {
     (World::start_with(&dir, layout, |_| write_secret(&secret, MAIL_PASSWORD)).unwrap(), mail_place, hooks)
 }
 
+/// The coordinator records the certificate that somebody whom it calls has shown.
+pub(crate) fn need_certificate(world: &World, object: &str) {
+    let search = ["audit", "search", "--action", "certificate.seen", "--object", object];
+    wait_for(object, Duration::from_secs(60), || {
+        let found = world.ctl(Role::Auditor, &search)?;
+        Ok(found.to_string().contains("is valid until").then_some(()))
+    })
+    .unwrap();
+}
+
 #[test]
 fn a_release_is_told_by_inbox_mail_and_webhook_and_nothing_is_lost_while_nobody_takes_it() {
     let (mut world, mail, hooks) = world("notices");
@@ -157,6 +167,8 @@ fn a_release_is_told_by_inbox_mail_and_webhook_and_nothing_is_lost_while_nobody_
         left.as_array().unwrap().iter().all(|l| l["kind"] == "accountChanged"),
         "what was tried again is gone: {left}"
     );
+    need_certificate(&world, "webhook/its-own");
+    need_certificate(&world, "certificate/mail");
 }
 
 #[test]

@@ -143,6 +143,9 @@ pub(crate) enum Event {
         wait: WaitKey,
         /// Hospitals that were notified.
         hospitals: Vec<HospitalId>,
+        /// Whether it is news for their staff alone.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_for_hospitals: bool,
     },
     /// The coordinator's clock is behind the last record: records get that record's time until it has caught up.
     ClockBehind {

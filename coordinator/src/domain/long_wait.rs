@@ -226,6 +226,7 @@ impl WaitWatch {
         let is_set_back = self.next_cycle.since_ms(now) > CYCLE_MS;
         if self.queue.is_empty() && (now >= self.next_cycle || is_set_back) {
             self.next_cycle = now.plus_ms(CYCLE_MS);
+            self.absent.retain(|key, _| state.long_waits.find(key).is_some_and(|held| held.ended_at.is_none()));
             let active = state.deployments.iter().filter(|(_, d)| d.is_active()).map(|(id, _)| id.clone());
             let held = state.long_waits.open().filter_map(|held| held.key.deployment.clone());
             let all: BTreeSet<DeploymentId> = active.chain(held).collect();
@@ -297,13 +298,23 @@ impl WaitWatch {
             let is_known = !is_by_heartbeats || now.since_ms(started_at) >= UNHEARD_MS;
             if is_known && now.since_ms(since) >= ABSENT_MS {
                 self.absent.remove(&held.key);
-                let hospitals = held.hospitals.iter().take(HOSPITALS_MAX).cloned().collect();
-                let (object, event) = (held.key.object(), Event::WaitEnded { wait: held.key.clone(), hospitals });
-                proposals.push(Proposal::new("wait.ended", object, event));
+                proposals.extend(ends_of(held));
             }
         }
         proposals
     }
+}
+
+/// The records of a wait's end: each hospital that was notified of the wait is notified of that.
+fn ends_of(held: &HeldWait) -> Vec<Proposal> {
+    let all: Vec<HospitalId> = held.hospitals.iter().cloned().collect();
+    let (first, rest) = all.split_at(all.len().min(HOSPITALS_MAX));
+    let parts = std::iter::once((first, false)).chain(rest.chunks(HOSPITALS_MAX).map(|part| (part, true)));
+    let end = |(hospitals, is_for_hospitals): (&[HospitalId], bool)| {
+        let event = Event::WaitEnded { wait: held.key.clone(), hospitals: hospitals.to_vec(), is_for_hospitals };
+        Proposal::new("wait.ended", held.key.object(), event)
+    };
+    parts.map(end).collect()
 }
 
 /// The notice of waits that last too long, if it is news: at first, when they are twice as many, and for each hospital once.
@@ -345,4 +356,54 @@ fn words(key: &WaitKey, long: &[&Lasting], hospitals: usize) -> String {
         text.push_str(&format!("; who can end it: {}; how: {}", key.code.who(), key.code.how()));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fld_14_every_hospital_hears_of_the_end_in_records_that_fit() {
+        let key = WaitKey { deployment: None, code: WaitCode::Consent, after_minutes: 240 };
+        let hospitals = |n: usize| (0..n).map(|n| format!("HOSPITAL-{n:04}").parse().expect("an id")).collect();
+        let at = UtcMillis(1);
+        let held = |n| HeldWait { key: key.clone(), waits: 1, hospitals: hospitals(n), noted_at: at, ended_at: None };
+        for (n, records) in [(0, 1), (1, 1), (HOSPITALS_MAX, 1), (HOSPITALS_MAX + 1, 2), (10 * HOSPITALS_MAX, 10)] {
+            let ends = ends_of(&held(n));
+            assert_eq!(ends.len(), records, "{n}");
+            let mut heard = 0;
+            for (i, end) in ends.iter().enumerate() {
+                let Event::WaitEnded { hospitals, is_for_hospitals, .. } = &end.event else { panic!("an end") };
+                assert_eq!(*is_for_hospitals, i > 0, "the vendor's people hear of it once");
+                heard += hospitals.len();
+            }
+            assert_eq!(heard, n);
+        }
+    }
+
+    #[test]
+    fn fld_14_what_is_held_is_bounded_and_forgotten() {
+        let key = |n: u32| WaitKey { deployment: None, code: WaitCode::Consent, after_minutes: n };
+        let mut held = HeldWaits::default();
+        for n in (0..100).rev() {
+            held.note(UtcMillis(1), key(n), 1, Vec::new(), true);
+        }
+        assert!((0..100).all(|n| held.find(&key(n)).is_some()) && held.open().count() == 100);
+        held.end(UtcMillis(2), &key(7));
+        assert_eq!(held.open().count(), 99);
+        held.note(UtcMillis(2 + REMEMBERED_MS), key(8), 1, Vec::new(), true);
+        assert_eq!((held.find(&key(7)), held.0.len()), (None, 99));
+    }
+
+    #[test]
+    fn fld_14_what_a_person_must_end_is_long_sooner() {
+        let minutes = |code: &WaitCode| WaitLimit::default().minutes(code);
+        assert_eq!(minutes(&WaitCode::Consent), Some(PERSON_MINUTES));
+        assert_eq!(minutes(&WaitCode::Window), Some(OTHER_MINUTES));
+        assert_eq!(minutes(&WaitCode::from("moon-phase".to_owned())), Some(OTHER_MINUTES));
+        assert_eq!(minutes(&WaitCode::Monitoring), None, "a plan says how long that lasts");
+        for code in WaitCode::ALL {
+            assert!(!code.who().starts_with("nobody") || !needs_person(code), "{code}");
+        }
+    }
 }

@@ -298,9 +298,9 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
             let wait = Some(AboutWait { key, is_for_hospitals });
             vec![Notice { hospitals: hospitals.into_iter().collect(), wait, ..told }]
         }
-        Event::WaitEnded { wait: key, hospitals } => {
+        Event::WaitEnded { wait: key, hospitals, is_for_hospitals } => {
             let told = notice(NoticeKind::LongWait, key.subject(true));
-            let wait = Some(AboutWait { key, is_for_hospitals: false });
+            let wait = Some(AboutWait { key, is_for_hospitals });
             vec![Notice { hospitals: hospitals.into_iter().collect(), wait, ..told }]
         }
         Event::ClockBehind { behind_ms } => {

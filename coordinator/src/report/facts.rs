@@ -485,6 +485,7 @@ fn access(source: &Source<'_>) -> Result<Facts, ReportError> {
             json!({
                 "user": id, "printedName": user.printed_name, "roles": roles.join(", "), "hospital": user.hospital,
                 "lastSignIn": last_seen.get(id.as_str()), "signIns": sign_ins.get(id.as_str()).copied().unwrap_or(0),
+                "trainedUntil": user.trained_until.map(|at| at.to_string()), "disabled": user.disabled,
             })
         })
         .collect();

@@ -10,12 +10,17 @@ use mdfm_shared::wire;
 
 use super::*;
 use crate::domain::desk::example;
+use crate::domain::expiry::{Expiry, ExpiryKind};
+use crate::domain::rollout::{PhaseStatus, Status};
+
+const MADE_AT: UtcMillis = UtcMillis(1_800_000_000_000);
 
 struct Installation {
     dir: std::path::PathBuf,
     log: AuditLog,
     search: SearchIndex,
     state: State,
+    presence: Presence,
 }
 
 impl Drop for Installation {
@@ -38,7 +43,7 @@ fn installation() -> Installation {
     let (_, note) = log.sign_checkpoint().expect("signs");
     log.publish(&note).expect("publishes");
     let search = SearchIndex::open(log.reader()).expect("opens");
-    Installation { dir, log, search, state }
+    Installation { dir, log, search, state, presence: Presence::default() }
 }
 
 impl Installation {
@@ -49,12 +54,12 @@ impl Installation {
     fn report_with(&self, kind: Kind, subject: Option<&str>, setup: &Setup) -> Result<Report, ReportError> {
         let source = Source {
             state: &self.state,
-            presence: &Presence::default(),
+            presence: &self.presence,
             search: &self.search,
             log_size: self.state.log_size,
             root: Digest(self.log.root()),
             origin: "log.example",
-            made_at: UtcMillis(1_800_000_000_000),
+            made_at: MADE_AT,
             made_by: "inspector",
             setup,
         };
@@ -182,4 +187,36 @@ fn reports_about_nothing_are_refused_by_name() {
         assert!(matches!(installation.report(kind, Some("NO-1")), Err(ReportError::Refused(_))), "{kind:?}");
         assert!(matches!(installation.report(kind, Some("../x")), Err(ReportError::Refused(_))), "{kind:?}");
     }
+}
+
+#[test]
+fn fld_14_reports_say_what_is_waited_for_and_what_ends_soon() {
+    let mut installation = installation();
+    let waiting = |installation: &Installation, kind| {
+        let facts = installation.report(kind, subject(kind)).expect("makes").facts;
+        facts["waiting"]
+            .as_array()
+            .expect("rows")
+            .iter()
+            .map(|w| w["reason"].as_str().expect("text").to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert!(waiting(&installation, Kind::Deployment).is_empty(), "it was aborted");
+    let deployment = installation.state.deployments.get_mut(&"D-1".parse().expect("id")).expect("made");
+    deployment.status = Status::Running;
+    deployment.phases[0].status = PhaseStatus::Monitoring { since: MADE_AT };
+    for kind in [Kind::Deployment, Kind::Emergency] {
+        assert_eq!(waiting(&installation, kind), ["the monitoring time of the phase is not over"], "{}", kind.name());
+    }
+    let days = |n: u64| MADE_AT.plus_ms(n * 86_400_000);
+    let certificate = |n| Expiry::new(ExpiryKind::ServerCertificate, "certificate/server", "", days(n));
+    let soon = |installation: &Installation| {
+        let facts = installation.report(Kind::System, None).expect("makes").facts;
+        facts["expiries"].as_array().expect("rows").iter().filter(|e| e["kind"] == "server-certificate").count()
+    };
+    installation.presence.certificates = vec![certificate(40)];
+    assert_eq!(soon(&installation), 0);
+    installation.presence.certificates = vec![certificate(5)];
+    assert_eq!(soon(&installation), 1);
+    installation.report(Kind::System, None).expect("makes").to_pdf().expect("sets");
 }
