@@ -149,8 +149,9 @@ pub fn count(n: impl TryInto<u64>, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {}", plural(one)) }
 }
 
-/// A time in words, exact in the largest unit of which it is a whole number: `4 hours`, `90 minutes`, `1 second`.
-pub fn duration(ms: u64) -> String {
+/// A period that somebody set, exact in the largest unit of which it is a whole number: `4 hours`, `90 minutes`, `1 second`. What was measured is
+/// a [`duration`].
+pub fn period(ms: u64) -> String {
     match ms {
         0 => count(0_u64, "second"),
         _ if ms.is_multiple_of(3_600_000) => count(ms / 3_600_000, "hour"),

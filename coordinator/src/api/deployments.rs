@@ -9,7 +9,7 @@ use mdfm_shared::directive::Window;
 use mdfm_shared::id::{DeploymentId, DeviceId, HospitalId};
 use mdfm_shared::limits::WINDOWS_MAX;
 use mdfm_shared::telemetry::InstallState;
-use mdfm_shared::text::{count, duration};
+use mdfm_shared::text::{count, period};
 use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -278,17 +278,17 @@ fn emergency_notes(spec: &Spec, root_window_ms: Option<u64>) -> Vec<String> {
     {
         notes.push(format!(
             "approvalWindow allows {} between approvals, the trust root {}: it can only narrow, so the trust root's stay",
-            duration(asked),
-            duration(allowed)
+            period(asked),
+            period(allowed)
         ));
     }
     let watched_ms = spec.phases.iter().map(|phase| phase.monitoring_ms).max().unwrap_or(0);
     if let Some(reports) = spec.status_reports.filter(|reports| watched_ms < reports.interval_ms) {
         notes.push(format!(
             "it is watched for {} after the last device; its {}, one in {}, are owed all the same, also after it has completed",
-            duration(watched_ms),
+            period(watched_ms),
             count(reports.count, "status report"),
-            duration(reports.interval_ms)
+            period(reports.interval_ms)
         ));
     }
     notes

@@ -49,7 +49,7 @@ pub(super) fn render(template: &str, facts: &Value) -> Result<String, String> {
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::SemiStrict);
     environment.set_formatter(|out, _, value| write_escaped(out, value));
     // With spaces that do not break: a number stays with its unit.
-    environment.add_filter("duration", |ms: u64| text::duration(ms).replace(' ', "\u{a0}"));
+    environment.add_filter("duration", |ms: u64| text::period(ms).replace(' ', "\u{a0}"));
     environment.add_filter("percent", |rate: f64| format!("{rate:.3}\u{a0}%"));
     environment.add_filter("seconds", |ms: f64| format!("{:.1}\u{a0}s", ms / 1_000.0));
     environment.add_filter("count", |n: u64, one: String| text::count(n, &one));

@@ -1,7 +1,7 @@
 //! The controls of 21 CFR Part 11, each said from what this installation is set to and from what it holds. Nothing here is a
 //! constant that a setting could make wrong.
 
-use mdfm_shared::text::{count, duration};
+use mdfm_shared::text::{count, period};
 use mdfm_shared::time::UtcMillis;
 
 use crate::domain::State;
@@ -60,7 +60,7 @@ fn training(state: &State, people: &People<'_>, now: UtcMillis) -> String {
 
 fn second_factor(setup: &Setup, people: &People<'_>) -> String {
     let have = counted(&people.active, |u| u.second_factor.is_some());
-    let (session, idle, step_up) = (duration(setup.session_ms), duration(setup.idle_ms), duration(setup.step_up_ms));
+    let (session, idle, step_up) = (period(setup.session_ms), period(setup.idle_ms), period(setup.step_up_ms));
     let rule = if setup.needs_second_factor {
         "on: password and one-time code, needed for whatever decides over firmware, people or trust"
     } else {

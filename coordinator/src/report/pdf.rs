@@ -33,8 +33,10 @@ const CELL_LINES_UPRIGHT: usize = 8;
 const LEAD_LINES_MAX: usize = 6;
 /// A word up to this width, in points, is not broken: a time, an id.
 const LONG_WORD: f32 = 124.0;
+/// The same in a list of names and values: a digest.
+const LONG_VALUE: f32 = 330.0;
 /// Behind these a longer word is broken, if it has one.
-const BREAKS: [char; 8] = ['/', '-', '.', ':', '_', '@', ',', '='];
+const BREAKS: [char; 7] = ['/', '-', '.', ':', '_', '@', ','];
 /// Height of a bar of a timeline with its words.
 const SPAN_HEIGHT: f32 = 28.0;
 /// Pages of one report; a longer one is for programs.
@@ -290,10 +292,11 @@ impl Setter {
             let words = cell.split(is_break).map(|word| self.fonts.width(word, CELL, weight) + 7.0);
             words.fold(0.0_f32, f32::max)
         };
+        let longest = if count <= 2 { LONG_VALUE } else { LONG_WORD };
         let least = |i: usize| {
             let cell = |row: &'_ Vec<String>| row.get(i).cloned().unwrap_or_default();
             let head = rows.first().map(|row| widest(&cell(row), Weight::Bold)).unwrap_or_default().max(16.0);
-            let body = rows.iter().skip(1).take(200).map(|row| widest(&cell(row), Weight::Regular).min(LONG_WORD));
+            let body = rows.iter().skip(1).take(200).map(|row| widest(&cell(row), Weight::Regular).min(longest));
             body.fold(head, f32::max)
         };
         (0..count).map(least).collect()
@@ -581,6 +584,17 @@ mod tests {
         let narrow = vec![vec!["A".to_owned(), "B".to_owned()], vec!["1".to_owned(), "2".to_owned()]];
         let setter = lay_out(&[Block::Table(narrow)]).expect("fits");
         assert!(setter.width < setter.height, "upright");
+    }
+
+    #[test]
+    fn cli_30_a_digest_beside_its_name_is_whole() {
+        let digest = "192d545a525acfd97cd34eaec84aa16eb38f2b4f2a10124c09df458e0e00283b";
+        let name = "Days in which a device returns without a rollback order";
+        let rows = [["", ""], ["Manifest digest (SHA-256)", digest], [name, "14"]];
+        let table = Block::Table(rows.iter().map(|row| row.map(str::to_owned).to_vec()).collect());
+        let setter = lay_out(&[table]).expect("fits");
+        assert!(setter.width < setter.height, "upright");
+        assert!(words(&setter).iter().any(|(.., text)| text == digest));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GroupId, HospitalId};
 use mdfm_shared::manifest::FirmwareClass;
 use mdfm_shared::record::Actor;
 use mdfm_shared::telemetry::InstallState;
-use mdfm_shared::text::duration;
+use mdfm_shared::text::period;
 use mdfm_shared::time::UtcMillis;
 
 use super::super::firmware::{self, AttachedManifest, Firmware, FirmwareStatus};
@@ -331,7 +331,7 @@ fn check_class(
         let detail = format!(
             "{id} was approved as an emergency, last on {last}; its deployment must begin within {} of that. Submit it \
              again, or as a standard release",
-            duration(window_ms)
+            period(window_ms)
         );
         return Err(Refusal::conflict("emergency-late", detail));
     }
