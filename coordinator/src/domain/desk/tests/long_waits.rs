@@ -67,11 +67,16 @@ impl Office {
 
     fn every_gateway_says(&mut self, code: &WaitCode) {
         for h in 1..=4 {
-            for d in 1..=2 {
-                let reason = Waiting::new(code.clone(), "").since(Some(NOW)).to_event_text();
-                let kind = EventKind::Refused { what: REFUSED_WAITING.into(), reason };
-                self.tell(h, vec![Reported { device: Some(device(h, d)), at: self.now, kind }]);
-            }
+            self.gateway_says(h, 2, code);
+        }
+    }
+
+    /// The gateway of hospital `h` says what its first devices wait for.
+    fn gateway_says(&mut self, h: usize, devices: usize, code: &WaitCode) {
+        for d in 1..=devices {
+            let reason = Waiting::new(code.clone(), "").since(Some(NOW)).to_event_text();
+            let kind = EventKind::Refused { what: REFUSED_WAITING.into(), reason };
+            self.tell(h, vec![Reported { device: Some(device(h, d)), at: self.now, kind }]);
         }
     }
 
@@ -136,6 +141,29 @@ fn fld_14_a_fleet_that_waits_for_one_reason_is_one_notice() {
     assert_eq!(long[0].1, names(&["operator", "nurse-1", "nurse-2"]));
     office.wait_for(600);
     assert_eq!(office.long().len(), 1);
+}
+
+#[test]
+fn fld_14_a_hospital_that_waits_later_hears_once() {
+    let mut office = Office::with_people();
+    let no_room = &[WaitCode::NoRoom];
+    office
+        .rules(vec![rule(no_room, Some(30), AccessRole::Operator), rule(no_room, Some(30), AccessRole::HospitalStaff)]);
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    office.gateway_says(1, 2, &WaitCode::NoRoom);
+    office.wait_for(35);
+    office.gateway_says(2, 1, &WaitCode::NoRoom);
+    office.wait_for(5);
+    let heard: Vec<_> = office.long().into_iter().map(|(_, who)| who).collect();
+    assert_eq!(heard, [names(&["operator", "nurse-1"]), names(&["nurse-2"])]);
+    // Twice as many are news for the vendor, and not for those who know.
+    office.gateway_says(2, 2, &WaitCode::NoRoom);
+    office.gateway_says(3, 2, &WaitCode::NoRoom);
+    office.wait_for(5);
+    let heard: Vec<_> = office.long().into_iter().map(|(_, who)| who).collect();
+    assert_eq!(heard[2..], [names(&["operator"])]);
+    let detail = office.long().pop().expect("the third").0.detail;
+    assert!(detail.starts_with("6 devices of 3 hospitals wait: "), "{detail}");
 }
 
 #[test]
