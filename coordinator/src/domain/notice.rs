@@ -294,14 +294,14 @@ pub(crate) fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
             vec![Notice { person, ..notice(NoticeKind::TrustExpiring, subject) }]
         }
         Event::WaitNoted { wait: key, hospitals, is_for_hospitals, .. } => {
-            let told = notice(NoticeKind::LongWait, key.subject(false));
+            let long = notice(NoticeKind::LongWait, key.subject(false));
             let wait = Some(AboutWait { key, is_for_hospitals });
-            vec![Notice { hospitals: hospitals.into_iter().collect(), wait, ..told }]
+            vec![Notice { hospitals: hospitals.into_iter().collect(), wait, ..long }]
         }
         Event::WaitEnded { wait: key, hospitals, is_for_hospitals } => {
-            let told = notice(NoticeKind::LongWait, key.subject(true));
+            let long = notice(NoticeKind::LongWait, key.subject(true));
             let wait = Some(AboutWait { key, is_for_hospitals });
-            vec![Notice { hospitals: hospitals.into_iter().collect(), wait, ..told }]
+            vec![Notice { hospitals: hospitals.into_iter().collect(), wait, ..long }]
         }
         Event::ClockBehind { behind_ms } => {
             let subject = format!("the coordinator's clock is {} s behind its last record", behind_ms / 1_000);
@@ -513,7 +513,7 @@ fn concerns(hospitals: &[HospitalId], notice: &Notice) -> bool {
 
 /// Who is told, and who of them by mail too.
 pub(crate) fn recipients(state: &State, notice: &Notice) -> BTreeMap<UserId, bool> {
-    let mut told = BTreeMap::new();
+    let mut people = BTreeMap::new();
     let mut earlier = BTreeSet::new();
     let rules = rules_for(state, notice.kind);
     for rule in rules.iter().filter(|r| concerns(&r.hospitals, notice)) {
@@ -529,20 +529,20 @@ pub(crate) fn recipients(state: &State, notice: &Notice) -> BTreeMap<UserId, boo
             };
             match meant {
                 Meant::Earlier => drop(earlier.insert(id.clone())),
-                _ if is_news => *told.entry(id.clone()).or_insert(false) |= rule.email,
+                _ if is_news => *people.entry(id.clone()).or_insert(false) |= rule.email,
                 _ => {}
             }
         }
     }
-    told.retain(|id, _| !earlier.contains(id));
+    people.retain(|id, _| !earlier.contains(id));
     // Whatever the rules say: who answers for patients and for the authorities hears of a fault that stops a deployment.
     if matches!(notice.kind, NoticeKind::DeploymentContained | NoticeKind::DeploymentRollingBack) {
         let answers = |r: &AccessRole| matches!(r, AccessRole::Clinical | AccessRole::Regulatory);
         let users = state.users.iter().filter(|(_, u)| !u.disabled && u.roles.iter().any(answers));
-        told.extend(users.map(|(id, _)| (id.clone(), true)));
+        people.extend(users.map(|(id, _)| (id.clone(), true)));
     }
-    told.extend(notice.person.iter().map(|person| (person.clone(), true)));
-    told
+    people.extend(notice.person.iter().map(|person| (person.clone(), true)));
+    people
 }
 
 /// The webhooks that are told.

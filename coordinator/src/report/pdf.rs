@@ -254,23 +254,23 @@ impl Setter {
     fn columns(&self, rows: &[Vec<String>]) -> Vec<f32> {
         let count = rows.iter().map(Vec::len).max().unwrap_or(1).max(1);
         let room = self.room();
-        let wish = |i: usize| {
+        let wanted = |i: usize| {
             let cells = rows.iter().take(200).filter_map(|row| row.get(i));
             let widths = cells.map(|cell| self.fonts.width(cell, CELL, Weight::Bold) + 8.0);
             widths.fold(24.0_f32, f32::max).min(room * 0.6)
         };
         let leasts = self.leasts(rows);
 
-        let wishes: Vec<f32> = (0..count).map(wish).collect();
-        let (sum, floor): (f32, f32) = (wishes.iter().sum(), leasts.iter().sum());
+        let all_wanted: Vec<f32> = (0..count).map(wanted).collect();
+        let (sum, floor): (f32, f32) = (all_wanted.iter().sum(), leasts.iter().sum());
         if sum <= room {
             let scale = (room / sum).min(1.6);
-            return wishes.into_iter().map(|w| w * scale).collect();
+            return all_wanted.into_iter().map(|w| w * scale).collect();
         }
-        let over: f32 = wishes.iter().zip(&leasts).map(|(w, l)| (w - l).max(0.0)).sum();
+        let over: f32 = all_wanted.iter().zip(&leasts).map(|(w, l)| (w - l).max(0.0)).sum();
         let share = ((room - floor) / over.max(1.0)).max(0.0);
         let width = |(w, l): (f32, &f32)| l + (w - l).max(0.0) * share;
-        let widths: Vec<f32> = wishes.into_iter().zip(&leasts).map(width).collect();
+        let widths: Vec<f32> = all_wanted.into_iter().zip(&leasts).map(width).collect();
         let all: f32 = widths.iter().sum();
         if all <= room + 0.5 {
             return widths;

@@ -44,7 +44,7 @@ pub(crate) struct Fulfilment {
     pub(crate) reference: String,
 }
 
-/// So many working days after `from`: Saturdays and Sundays do not count, holidays do.
+/// The time `days` working days after `from`: Saturdays and Sundays do not count, holidays do.
 pub(crate) fn working_days_after(from: UtcMillis, days: u32) -> UtcMillis {
     let mut at = from;
     let mut left = days;

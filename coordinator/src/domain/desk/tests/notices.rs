@@ -32,7 +32,7 @@ fn office() -> Office {
     office
 }
 
-fn told(office: &mut Office) -> Vec<Notice> {
+fn notices_of(office: &mut Office) -> Vec<Notice> {
     let entries = std::mem::take(&mut office.entries);
     let records = entries.iter().map(|e| AuditRecord::from_bytes(e).expect("own record"));
     records.flat_map(|record| notice::of(&office.state, &record)).collect()
@@ -48,10 +48,10 @@ fn names(all: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn approvers_hear_of_a_release_and_staff_of_their_own_hospital_alone() {
+fn a_release_is_news_for_approvers_and_staff_of_the_hospital() {
     let mut office = office();
     office.upload(&release(40, FirmwareClass::Standard, 3));
-    let notices = told(&mut office);
+    let notices = notices_of(&mut office);
     assert_eq!(notices.len(), 1, "{notices:?}");
     assert_eq!(notices[0].subject, "firmware FW-40 waits for your approval");
     let approvers = ["user-clinical", "user-qa", "user-regulatory"];
@@ -60,14 +60,14 @@ fn approvers_hear_of_a_release_and_staff_of_their_own_hospital_alone() {
     let policy = Command::SetHospitalPolicy { hospital: id("H-2"), windows: vec![], consent_required: true };
     office.give("operator", policy);
     office.deploy("D-1", &all(22, "")).expect("approved");
-    let notices = told(&mut office);
+    let notices = notices_of(&mut office);
     assert_eq!(who(&office, &notices, NoticeKind::DeploymentStarted), names(&["operator"]));
     assert_eq!(who(&office, &notices, NoticeKind::DevicesJoined), names(&["nurse-1", "nurse-2"]));
     assert_eq!(who(&office, &notices, NoticeKind::ConsentRequested), names(&["nurse-2"]), "who is asked alone");
 
     let pause = Command::Pause { deployment: id("D-1"), reason: "pump of H-1 beeps".into() };
     office.give("clinical", pause);
-    let notices = told(&mut office);
+    let notices = notices_of(&mut office);
     assert!(who(&office, &notices, NoticeKind::DeploymentPaused).is_superset(&names(&["nurse-1", "operator"])));
     assert!(
         !notices[0].subject.contains("beeps"),
@@ -82,12 +82,12 @@ fn p11_300d_a_locked_account_is_told_to_the_administrators_and_a_changed_one_to_
     let object = "user/user-qa".to_owned();
     let denied = Command::Denied { action: "session.open", object, refusal };
     office.attempt("somebody", denied).expect_err("it is a refusal");
-    let notices = told(&mut office);
+    let notices = notices_of(&mut office);
     assert_eq!(who(&office, &notices, NoticeKind::AccountLocked), names(&["admin"]));
     assert!(notices[0].subject.contains("user/user-qa"), "{notices:?}");
     let change = PersonChange::SecondFactorRemoved;
     office.give("admin", Command::ChangePerson { user: id("user-qa"), change, reason: Some("lost".into()) });
-    let notices = told(&mut office);
+    let notices = notices_of(&mut office);
     assert_eq!(who(&office, &notices, NoticeKind::AccountChanged), names(&["user-qa"]), "whatever the rules say");
     assert_eq!(notices[0].detail, "lost");
 }
@@ -102,7 +102,7 @@ fn an_attacker_cannot_flood_the_administrators() {
         let refusal = Refusal::new(refusal::Class::Unauthenticated, "locked", "too many tries");
         let denied = Command::Denied { action: "session.open", object: "user/user-qa".into(), refusal };
         office.flood(&[Wish::new(person("somebody"), denied)])[0].as_ref().expect_err("it is a refusal");
-        heard += told(&mut office).iter().filter(|n| quiet.admits(n)).count();
+        heard += notices_of(&mut office).iter().filter(|n| quiet.admits(n)).count();
     }
     assert_eq!(heard, 2, "a hundred tries in a quarter of an hour and a little more");
 }
@@ -142,7 +142,7 @@ fn rules_and_webhooks_say_who_is_told_by_role_and_hospital() {
     office.give("admin", hook("https://five.example/", "H-5"));
     office.deploy("D-1", &all(22, "")).expect("approved");
     office.give("clinical", Command::Pause { deployment: id("D-1"), reason: "x".into() });
-    let notices = told(&mut office);
+    let notices = notices_of(&mut office);
     let paused: Vec<&Notice> = notices.iter().filter(|n| n.kind == NoticeKind::DeploymentPaused).collect();
     assert_eq!(paused.len(), 1);
     assert!(notice::recipients(&office.state, paused[0]).is_empty(), "H-5 has no device in it");
@@ -167,7 +167,7 @@ fn sec_23_a_second_renewal_within_a_week_is_notified() {
         certificate_sha256: Digest([to; 32]),
     };
     office.give("x", renew(8, 9));
-    let notices = told(&mut office);
+    let notices = notices_of(&mut office);
     assert_eq!(
         who(&office, &notices, NoticeKind::GatewayAnomaly),
         names(&[]),
@@ -175,12 +175,12 @@ fn sec_23_a_second_renewal_within_a_week_is_notified() {
     );
     office.pass(3_600_000);
     office.give("x", renew(9, 10));
-    let notices = told(&mut office);
+    let notices = notices_of(&mut office);
     assert_eq!(who(&office, &notices, NoticeKind::GatewayAnomaly), names(&["admin", "operator"]));
     assert!(notices.iter().any(|n| n.subject.contains("GW-1 renewed its certificate twice")), "{notices:?}");
     office.pass(8 * 86_400_000);
-    told(&mut office);
+    notices_of(&mut office);
     office.give("x", renew(10, 11));
-    let notices = told(&mut office);
+    let notices = notices_of(&mut office);
     assert_eq!(who(&office, &notices, NoticeKind::GatewayAnomaly), names(&[]));
 }
