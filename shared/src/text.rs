@@ -149,17 +149,6 @@ pub fn count(n: impl TryInto<u64>, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {}", plural(one)) }
 }
 
-/// A time in words, exact in the largest unit of which it is a whole number: `4 hours`, `90 minutes`, `1 second`.
-pub fn duration(ms: u64) -> String {
-    match ms {
-        0 => count(0_u64, "second"),
-        _ if ms.is_multiple_of(3_600_000) => count(ms / 3_600_000, "hour"),
-        _ if ms.is_multiple_of(60_000) => count(ms / 60_000, "minute"),
-        _ if ms.is_multiple_of(1_000) => count(ms / 1_000, "second"),
-        _ => count(ms, "millisecond"),
-    }
-}
-
 /// The plural of an English noun as regular as ours are; what stands behind ` of ` is its attribute.
 fn plural(one: &str) -> String {
     let (noun, attribute) = one.split_at(one.find(" of ").unwrap_or(one.len()));
