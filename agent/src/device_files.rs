@@ -27,8 +27,6 @@ pub(crate) enum Change {
     /// Adds a device in a file of its own, DEVICE.toml in the folder agent.d beside the configuration.
     ///
     /// The secret of a device that speaks MQTT is generated. The whole configuration is checked before the file is written.
-    ///
-    /// Example: mdfm-agent --config /etc/mdfm/agent.toml device add --id DEV-12345 --adapter mqtt
     Add(Box<NewDevice>),
     /// Lists the devices that are configured, with the file of each. `mdfm-agent devices` asks the running agent how they are.
     List,
@@ -61,37 +59,37 @@ pub(crate) struct NewDevice {
     /// How the device is reached.
     #[arg(long, value_enum)]
     adapter: Adapter,
-    /// mqtt: file for the generated secret, which must not exist; without it, the secret is printed once.
-    #[arg(long, value_name = "FILE")]
+    /// File with the secret that the gateway knows the device by; it is made, and must not exist. Without it, the secret is printed once.
+    #[arg(long)]
     secret_file: Option<PathBuf>,
-    /// certificate: common name in the device's client certificate.
+    /// Common name in the client certificate of the device; with --adapter certificate.
     #[arg(long, value_name = "NAME", required_if_eq("adapter", "certificate"))]
     common_name: Option<String>,
-    /// slots: model of the device.
+    /// Model; with --adapter slots.
     #[arg(long, required_if_eq("adapter", "slots"))]
     model: Option<String>,
-    /// slots: serial number of the device.
+    /// Serial number; with --adapter slots.
     #[arg(long, required_if_eq("adapter", "slots"))]
     serial: Option<String>,
-    /// slots: hardware revision of the device.
+    /// Hardware revision; with --adapter slots.
     #[arg(long, required_if_eq("adapter", "slots"))]
     hardware: Option<String>,
-    /// slots: directory of boot record and status.
+    /// Directory of boot record and status; with --adapter slots.
     #[arg(long, value_name = "DIR", required_if_eq("adapter", "slots"))]
-    dir: Option<PathBuf>,
-    /// slots: path of slot A.
+    slots_dir: Option<PathBuf>,
+    /// Path of slot A; with --adapter slots.
     #[arg(long, value_name = "PATH", required_if_eq("adapter", "slots"))]
     slot_a: Option<PathBuf>,
-    /// slots: path of slot B. Devices with several pairs of slots are configured by hand.
+    /// Path of slot B; with --adapter slots. A device with several pairs is configured in an editor.
     #[arg(long, value_name = "PATH", required_if_eq("adapter", "slots"))]
     slot_b: Option<PathBuf>,
-    /// slots: program that makes the device boot, and its arguments; once for each word.
+    /// Program that makes the device boot, and its arguments, each with an option of its own; with --adapter slots.
     #[arg(long, value_name = "WORD", allow_hyphen_values = true, required_if_eq("adapter", "slots"))]
     reboot: Vec<String>,
-    /// command: the maker's tool.
+    /// Path of the maker's tool; with --adapter command.
     #[arg(long, value_name = "PATH", required_if_eq("adapter", "command"))]
     program: Option<PathBuf>,
-    /// command: argument of the tool; once for each.
+    /// Argument of the tool, each with an option of its own; with --adapter command.
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     argument: Vec<String>,
 }
@@ -152,7 +150,7 @@ impl NewDevice {
             secret: of(Adapter::Mqtt).then_some(secret),
             certificate: of(Adapter::Certificate).then(|| text(&self.common_name)),
             slots: of(Adapter::Slots).then(|| Slots {
-                dir: path(&self.dir),
+                dir: path(&self.slots_dir),
                 model: text(&self.model),
                 serial: text(&self.serial),
                 hardware: text(&self.hardware),
@@ -170,7 +168,7 @@ impl NewDevice {
             (self.model.is_some(), "--model"),
             (self.serial.is_some(), "--serial"),
             (self.hardware.is_some(), "--hardware"),
-            (self.dir.is_some(), "--dir"),
+            (self.slots_dir.is_some(), "--slots-dir"),
             (self.slot_a.is_some(), "--slot-a"),
             (self.slot_b.is_some(), "--slot-b"),
             (!self.reboot.is_empty(), "--reboot"),
@@ -354,7 +352,7 @@ mod tests {
         place
             .add(&["--id", "DEV-3", "--adapter", "command", "--program", "/usr/lib/flash", "--argument=-p"])
             .expect("added");
-        let slots = "--adapter slots --model P7 --serial S \" --hardware C --dir /d --slot-a /a --slot-b /b --reboot /r --reboot -x";
+        let slots = "--adapter slots --model P7 --serial S \" --hardware C --slots-dir /d --slot-a /a --slot-b /b --reboot /r --reboot -x";
         let slots: Vec<&str> = ["--id", "DEV-4"].into_iter().chain(slots.split(' ').filter(|w| *w != "\"")).collect();
         place.add(&slots).expect("added");
         let config = Config::load(Some(&place.config())).expect("valid");
@@ -377,7 +375,7 @@ mod tests {
             ("--id DEV-2 --adapter command --program flash", "absolute"),
             ("--id DEV-2 --adapter mqtt --program /flash", "--program is not an option of the adapter mqtt"),
             (
-                "--id DEV-2 --adapter slots --model m --serial s --hardware h --dir /d --slot-a /a --slot-b /a --reboot /r",
+                "--id DEV-2 --adapter slots --model m --serial s --hardware h --slots-dir /d --slot-a /a --slot-b /a --reboot /r",
                 "same file",
             ),
         ] {

@@ -149,8 +149,8 @@ pub fn count(n: impl TryInto<u64>, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {}", plural(one)) }
 }
 
-/// A period that somebody set, exact in the largest unit of which it is a whole number: `4 hours`, `90 minutes`, `1 second`. What was measured is
-/// a [`duration`].
+/// A period that somebody set, exact in the largest unit of which it is a whole number: `4 hours`, `90 minutes`, `1 second`. What was
+/// measured is a [`duration`].
 pub fn period(ms: u64) -> String {
     match ms {
         0 => count(0_u64, "second"),

@@ -123,7 +123,7 @@ fn tests_with_a_runtime_are_traced_too() {
     assert!(found.iter().any(|title| title.contains(name)), "{name} is not traced");
 }
 
-/// Codes of the coordinator's side whose tests have other names.
+/// Codes that the coordinator finds itself. Its tests provoke several of them one after the other.
 const REASONS_OF_THE_COORDINATOR: [WaitCode; 11] = [
     WaitCode::Consent,
     WaitCode::Decision,
@@ -138,15 +138,24 @@ const REASONS_OF_THE_COORDINATOR: [WaitCode; 11] = [
     WaitCode::GatewayMissing,
 ];
 
-/// Each reason for which a device waits is provoked by a test of its own, `fld_14_<code>`, which names the code in what it asserts.
+/// Each reason for which something waits is provoked by a test that names the code in what it asserts: those of the gateway each by a test
+/// of its own, `fld_14_<code>`, those of the coordinator by the tests of its core about waits.
 #[test]
-fn every_reason_to_wait_has_a_test_of_its_own() {
+fn fld_14_every_reason_to_wait_is_provoked_by_a_test() {
     let tests = tests();
-    for code in WaitCode::ALL.iter().filter(|code| !REASONS_OF_THE_COORDINATOR.contains(code)) {
-        let name = format!("fld_14_{}", code.name().replace('-', "_"));
-        let variant = format!("WaitCode::{code:?}");
-        let is_its_own = |place: &str| place.contains(&format!("`{name}`")) || place.contains(&format!("`{name}_"));
-        let found = tests.iter().any(|(place, body)| is_its_own(place) && body.contains(&variant));
-        assert!(found, "{code}: no test {name} provokes {variant}");
+    for code in WaitCode::ALL {
+        let (folder, name) = if REASONS_OF_THE_COORDINATOR.contains(code) {
+            ("coordinator/src/domain/desk/tests/wait", "_14_".to_owned())
+        } else {
+            ("agent/src/", format!("`fld_14_{}`", code.name().replace('-', "_")))
+        };
+        let (variant, quoted) = (format!("WaitCode::{code:?}"), format!("\"{code}\""));
+        let ends = |rest: &str| !rest.starts_with(char::is_alphanumeric);
+        let names_it = |body: &str| {
+            body.contains(&quoted) || body.match_indices(&variant).any(|(at, _)| ends(&body[at + variant.len()..]))
+        };
+        let is_provoked =
+            |(place, body): &(String, String)| place.starts_with(folder) && place.contains(&name) && names_it(body);
+        assert!(tests.iter().any(is_provoked), "{code}: no test {name} of {folder} asserts {variant}");
     }
 }

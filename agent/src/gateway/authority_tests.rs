@@ -48,6 +48,8 @@ struct Site {
     in_use: bool,
     /// What becomes of images that are fetched.
     images: Images,
+    /// Bytes of the image that are in the slot; `None` if all are.
+    written: Option<u64>,
     /// Whether the device follows no order to roll back.
     stays: bool,
 }
@@ -84,6 +86,7 @@ impl Site {
             heartbeats: Vec::new(),
             in_use: false,
             images: Images::Come,
+            written: None,
             stays: false,
         };
         site.gateway.link_up(now);
@@ -185,8 +188,8 @@ impl Site {
                 in_use: self.in_use,
                 staged: self.staged.filter(|_| !self.trial).map(|n| StagedReport {
                     sha256: Digest([n; 32]),
-                    written_bytes: 10,
-                    complete: true,
+                    written_bytes: self.written.unwrap_or(10),
+                    complete: self.written.is_none(),
                 }),
                 last_order: self.last_order,
                 last_refusal: None,

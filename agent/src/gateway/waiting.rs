@@ -318,7 +318,7 @@ impl<S: Store> Gateway<S> {
         self.fetching.iter().copied().filter(|sha256| self.troubles.fetch.contains_key(sha256)).collect()
     }
 
-    /// So many bytes of an image are here now: if they are more than when it last failed, it comes.
+    /// Takes the number of bytes of an image that are here now: more than when it last failed show that it comes.
     pub(crate) fn fetch_progressed(&mut self, sha256: Digest, bytes: u64) {
         if self.troubles.fetch.get(&sha256).is_some_and(|trouble| bytes > trouble.had_bytes) {
             self.troubles.fetch.remove(&sha256);

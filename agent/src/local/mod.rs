@@ -42,7 +42,7 @@ const WAITING_MAX: usize = 16;
 /// Connections at once.
 const CONNECTIONS_MAX: usize = 32;
 
-/// A wish of somebody on the gateway.
+/// A request of somebody on the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub(crate) enum Request {

@@ -123,7 +123,9 @@ pub(crate) struct Outbox {
     /// Digest of the batch before the first pending one: the last that was freed.
     freed: Digest,
     far_end: FarEnd,
-    /// Size of the coordinator's log in its newest statement, how many about a smaller one came since, and when the first of them came.
+    /// Size of the coordinator's log in its newest statement, how many about a smaller one came since, and when the first of them came. Volatile:
+    /// after a restart the first statement counts as the newest. One that is older frees only what its digests prove, and refuses no batch
+    /// that is pending now: what was refused once waits under other digests.
     log_size: u64,
     smaller: u32,
     smaller_since: MonotonicMs,

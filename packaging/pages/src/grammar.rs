@@ -146,7 +146,7 @@ pub(crate) const MEANINGS: &[(&str, &str)] = &[
     ("yes", "does it without a question"),
 ];
 
-/// A command without commands below it: its words, and its definition.
+/// A command that stands alone, without a command below it: its words, and its definition.
 pub(crate) struct Leaf {
     pub(crate) words: Vec<String>,
     pub(crate) command: Command,
@@ -156,7 +156,7 @@ pub(crate) struct Leaf {
 pub(crate) fn leaves() -> Vec<Leaf> {
     fn walk(command: &Command, words: &[String], found: &mut Vec<Leaf>) {
         let words = [words, &[command.get_name().to_owned()]].concat();
-        if !command.has_subcommands() {
+        if !command.has_subcommands() || !command.is_subcommand_required_set() {
             found.push(Leaf { words: words.clone(), command: command.clone() });
         }
         let shown = |sub: &&Command| sub.get_name() != "help" && !sub.is_hide_set();

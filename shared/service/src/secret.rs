@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cli_22_secrets_that_others_can_read_are_refused_with_the_chmod() {
+    fn cli_22_secrets_that_others_can_read_are_refused() {
         let path = std::env::temp_dir().join(format!("mdfm-private-{}", std::process::id()));
         std::fs::write(&path, "secret").expect("writes");
         for (mode, is_private) in

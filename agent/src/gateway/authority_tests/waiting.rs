@@ -134,6 +134,24 @@ fn fld_15_a_download_that_goes_on_ends_its_wait() {
 }
 
 #[test]
+fn fld_15_a_slot_that_is_written_on_ends_its_wait() {
+    let mut site = Site::new();
+    site.written = Some(3);
+    site.install(2);
+    site.live(5);
+    assert_eq!((site.state(), site.code()), (InstallState::Staging, None));
+    site.gateway.staging_failed(&device(), WaitCode::ImageUnavailable, "the image broke off".into());
+    site.live(5);
+    assert_eq!(site.code().as_deref(), Some("image-unavailable"));
+    site.written = Some(4);
+    site.live(1);
+    assert_eq!(site.code(), None, "it comes");
+    site.written = None;
+    site.live(15);
+    assert_eq!(site.state(), InstallState::Confirmed);
+}
+
+#[test]
 fn fld_14_a_clock_a_day_ahead_is_named_not_the_coordinator() {
     let mut site = Site::new();
     let (manifest, good) = (site.release(2), site.now.utc);
