@@ -17,6 +17,7 @@ pub(crate) const VERBS: &[(&str, &str)] = &[
     ("add", "makes a new one at the coordinator"),
     ("change", "changes what is named of one, and nothing else"),
     ("set", "brings one to the values that are given, whether it was there or not"),
+    ("use", "makes one the choice of the calls that follow"),
     ("attach", "adds a file to one"),
     ("remove", "takes one away; others may take its place"),
     ("import", "adds many from a file"),
