@@ -27,8 +27,6 @@ pub(crate) enum Change {
     /// Adds a device in a file of its own, DEVICE.toml in the folder agent.d beside the configuration.
     ///
     /// The secret of a device that speaks MQTT is generated. The whole configuration is checked before the file is written.
-    ///
-    /// Example: mdfm-agent --config /etc/mdfm/agent.toml device add --id DEV-12345 --adapter mqtt
     Add(Box<NewDevice>),
     /// Lists the devices that are configured, with the file of each. `mdfm-agent devices` asks the running agent how they are.
     List,
