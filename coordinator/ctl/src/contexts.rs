@@ -170,7 +170,7 @@ mod tests {
         let act = |action: Contexts| act(&out, &action, &folder);
         let used = || in_use(&folder).to_string();
         assert_eq!((used(), names(&folder)), ("default".to_owned(), vec![]));
-        assert!(act(Contexts::Use { context: name("test") }).is_err(), "there is none of that name");
+        assert!(act(Contexts::Use { context: name("test") }).is_err(), "it was never made");
         let held = serde_json::to_vec(&session("https://127.0.0.1:1")).expect("encodes");
         std::fs::write(file_of(&folder, &name("test")), held).expect("written");
         act(Contexts::Use { context: name("test") }).expect("it is there");

@@ -550,7 +550,7 @@ pub(super) async fn validate(
     Ok((StatusCode::CREATED, find(&api, &caller, &deployment)?))
 }
 
-/// Carries out a wish about one deployment and shows what has become of it.
+/// Carries out a command on one deployment and shows what has become of it.
 async fn carry_out(
     api: &Api,
     origin: &Origin,

@@ -44,9 +44,9 @@ pub(super) struct Between {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PastView {
     object: String,
-    /// Size of the log at that time: the state is the fold of so many records.
+    /// Size of the log at that time: the state is the fold of this number of records.
     log_size: u64,
-    /// The object, as records show it; none where there was no such object.
+    /// The object, as records show it; `null` if there was no such object.
     state: Option<Value>,
 }
 

@@ -127,7 +127,7 @@ fn fld_14_a_device_that_stays_waits_for_a_rollback_order() {
 }
 
 #[test]
-fn fld_14_windows_use_and_detached_devices_without_the_agents_word() {
+fn fld_14_windows_and_use_without_the_agents_word() {
     let mut office = Office::new();
     let windows = vec![Weekly { weekday: 7, start_s: 2 * 3_600, end_s: 3 * 3_600, timezone: "UTC".into() }];
     let policy = |windows| Command::SetHospitalPolicy { hospital: id("H-1"), windows, consent_required: false };
