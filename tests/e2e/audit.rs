@@ -191,21 +191,21 @@ fn p11_10b_an_inspector_finds_copies_and_verifies_everything_without_us() {
         ("audit", None),
     ] {
         for format in ["pdf", "json", "csv"] {
-            let out = dir.join(format!("{kind}.{format}")).display().to_string();
+            let out = dir.join(format!("report-{kind}.{format}")).display().to_string();
             let mut arguments = vec!["report", "make", kind];
             arguments.extend(id);
             arguments.extend(["--out", &out]);
             world.ctl(Role::Regulatory, &arguments).unwrap();
         }
         let online = world.data().join("online.pub").display().to_string();
-        let json = dir.join(format!("{kind}.json"));
+        let json = dir.join(format!("report-{kind}.json"));
         let check = |path: &Path| run("mdfmctl", &["report", "verify", &path.display().to_string(), "--key", &online]);
         assert!(check(&json).status.success(), "{}", said(&check(&json)));
         let text = std::fs::read_to_string(&json).unwrap();
         std::fs::write(&json, text.replacen("\"made", "\"Made", 1)).unwrap();
         assert!(!check(&json).status.success(), "an altered {kind} report");
     }
-    let pdf = std::fs::read(dir.join("deployment.pdf")).unwrap();
+    let pdf = std::fs::read(dir.join("report-deployment.pdf")).unwrap();
     assert!(pdf.starts_with(b"%PDF-"));
 }
 

@@ -59,7 +59,31 @@ fn cli_1_to_25_the_tool_in_one_installation() {
     rolling_back(&world, &id);
     recalling(&world);
     looking(&world, &id);
+    reading(&world, &id);
     retiring(&world);
+}
+
+/// CLI-32: whoever signs reads about it; staff read of their own hospital alone.
+fn reading(world: &World, id: &str) {
+    for (noun, object) in [("firmware", "FW-2.2.0"), ("deployments", id), ("devices", &device_id(1, 1))] {
+        let shown = says(world, Role::Clinical, &[noun, "history", object]);
+        assert!(shown.lines().count() > 1, "{noun}: {shown}");
+    }
+    let report = world.dir.join("read-by-clinical.json").display().to_string();
+    says(world, Role::Clinical, &["reports", "make", "deployment", id, "--out", &report]);
+    fails(world, Role::Clinical, 1, "--overwrite", &["reports", "make", "deployment", id, "--out", &report]);
+    fails(world, Role::Clinical, 3, "permission", &["audit", "search", "--limit", "1"]);
+    let (own, other) = (hospital_id(1), hospital_id(2));
+    world.add_staff("ward-1", &own).unwrap();
+    for (noun, object) in [("firmware", "FW-2.2.0"), ("deployments", id), ("devices", &device_id(1, 1))] {
+        let page = world.ctl_as("ward-1", &[noun, "history", object]).unwrap().to_string();
+        assert!(!page.contains(&other) && !page.contains(&device_id(2, 1)), "{noun}: {page}");
+    }
+    let hidden = world.ctl_as("ward-1", &["devices", "history", &device_id(2, 1)]).unwrap_err().to_string();
+    assert!(hidden.contains("not-found"), "{hidden}");
+    let report = world.dir.join("read-by-staff.json").display().to_string();
+    let refused = world.ctl_as("ward-1", &["reports", "make", "deployment", id, "--out", &report]);
+    assert!(refused.unwrap_err().to_string().contains("permission") && !Path::new(&report).exists());
 }
 
 /// CLI-5, CLI-6.

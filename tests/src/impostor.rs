@@ -32,7 +32,7 @@ const PACKET_BYTES_MAX: usize = 1 << 20;
 pub type Consistency = Box<dyn Fn(u64, u64) -> Option<Vec<Hash>> + Send>;
 
 #[derive(Default)]
-struct Told {
+struct Exchange {
     retained: BTreeMap<String, Vec<u8>>,
     images: BTreeMap<Digest, Vec<u8>>,
     consistency: Option<Consistency>,
@@ -43,7 +43,7 @@ struct Told {
 
 /// The running server; it ends with its handle.
 pub struct Impostor {
-    told: Arc<Mutex<Told>>,
+    exchange: Arc<Mutex<Exchange>>,
     messages: broadcast::Sender<(String, Vec<u8>)>,
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -66,31 +66,31 @@ impl Impostor {
                 vec![CertificateDer::from_pem_slice(&pem("server.pem")?)?],
                 PrivateKeyDer::from_pem_slice(&pem("server.key")?)?,
             )?;
-        let told = Arc::new(Mutex::new(Told::default()));
+        let exchange = Arc::new(Mutex::new(Exchange::default()));
         let (messages, _) = broadcast::channel(64);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", port)))?;
-        let (shared, sender) = (Arc::clone(&told), messages.clone());
+        let (shared, sender) = (Arc::clone(&exchange), messages.clone());
         runtime.spawn(async move {
             let acceptor = TlsAcceptor::from(Arc::new(tls));
             while let Ok((stream, _)) = listener.accept().await {
-                let (told, messages, acceptor) = (Arc::clone(&shared), sender.subscribe(), acceptor.clone());
+                let (exchange, messages, acceptor) = (Arc::clone(&shared), sender.subscribe(), acceptor.clone());
                 tokio::spawn(async move {
                     // An agent that hangs up is an answer too.
-                    let _ = serve(stream, acceptor, told, messages).await;
+                    let _ = serve(stream, acceptor, exchange, messages).await;
                 });
             }
         });
-        Ok(Self { told, messages, runtime: Some(runtime) })
+        Ok(Self { exchange, messages, runtime: Some(runtime) })
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn exchange(&self) -> MutexGuard<'_, Exchange> {
+        self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says something on a topic, now and to everyone who subscribes later.
     pub fn say(&self, topic: &Topic, payload: Vec<u8>) {
-        self.told().retained.insert(topic.to_string(), payload.clone());
+        self.exchange().retained.insert(topic.to_string(), payload.clone());
         // Nobody may be connected yet.
         let _ = self.messages.send((topic.to_string(), payload));
     }
@@ -103,22 +103,22 @@ impl Impostor {
 
     /// Serves these bytes as the image of that digest.
     pub fn serve_image(&self, sha256: Digest, bytes: Vec<u8>) {
-        self.told().images.insert(sha256, bytes);
+        self.exchange().images.insert(sha256, bytes);
     }
 
     /// Answers questions about the log's growth so.
     pub fn prove(&self, consistency: Consistency) {
-        self.told().consistency = Some(consistency);
+        self.exchange().consistency = Some(consistency);
     }
 
     /// Everything that agents have reported so far.
     pub fn heard(&self) -> Vec<Event> {
-        self.told().heard.clone()
+        self.exchange().heard.clone()
     }
 
     /// How often an image was asked for.
     pub fn image_requests(&self) -> usize {
-        self.told().image_requests
+        self.exchange().image_requests
     }
 }
 
@@ -134,29 +134,29 @@ impl Drop for Impostor {
 async fn serve(
     stream: TcpStream,
     acceptor: TlsAcceptor,
-    told: Arc<Mutex<Told>>,
+    exchange: Arc<Mutex<Exchange>>,
     messages: broadcast::Receiver<(String, Vec<u8>)>,
 ) -> anyhow::Result<()> {
     let mut stream = acceptor.accept(stream).await?;
     let mut buffer = vec![stream.read_u8().await?];
     if buffer[0] == 0x10 {
-        speak_mqtt(stream, buffer, told, messages).await
+        speak_mqtt(stream, buffer, exchange, messages).await
     } else {
-        speak_http(&mut stream, &mut buffer, &told).await
+        speak_http(&mut stream, &mut buffer, &exchange).await
     }
 }
 
 async fn speak_mqtt(
     mut stream: TlsStream<TcpStream>,
     mut buffer: Vec<u8>,
-    told: Arc<Mutex<Told>>,
+    exchange: Arc<Mutex<Exchange>>,
     mut messages: broadcast::Receiver<(String, Vec<u8>)>,
 ) -> anyhow::Result<()> {
     loop {
         while let Some(header) = mqtt::header(&buffer, PACKET_BYTES_MAX)?.filter(|h| buffer.len() >= h.packet_bytes) {
             let rest = buffer.split_off(header.packet_bytes);
             let packet = std::mem::replace(&mut buffer, rest);
-            let answers = answer(&packet, &header, &told)?;
+            let answers = answer(&packet, &header, &exchange)?;
             for bytes in answers {
                 stream.write_all(&bytes).await?;
             }
@@ -173,8 +173,8 @@ async fn speak_mqtt(
     }
 }
 
-fn answer(packet: &[u8], header: &mqtt::Header, told: &Mutex<Told>) -> anyhow::Result<Vec<Vec<u8>>> {
-    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+fn answer(packet: &[u8], header: &mqtt::Header, exchange: &Mutex<Exchange>) -> anyhow::Result<Vec<Vec<u8>>> {
+    let mut exchange = exchange.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(match header.kind {
         mqtt::Kind::Connect => vec![mqtt::CONNACK.to_vec()],
         mqtt::Kind::Subscribe => {
@@ -183,7 +183,7 @@ fn answer(packet: &[u8], header: &mqtt::Header, told: &Mutex<Told>) -> anyhow::R
             for filter in filters {
                 let prefix = filter.strip_suffix('+');
                 let matching =
-                    told.retained.iter().filter(|(t, _)| *t == filter || prefix.is_some_and(|p| t.starts_with(p)));
+                    exchange.retained.iter().filter(|(t, _)| *t == filter || prefix.is_some_and(|p| t.starts_with(p)));
                 answers.extend(matching.map(|(topic, payload)| mqtt::publish(topic, payload)));
             }
             answers
@@ -192,7 +192,7 @@ fn answer(packet: &[u8], header: &mqtt::Header, told: &Mutex<Told>) -> anyhow::R
             let publish = mqtt::Publish::parse(packet, header)?;
             if let Some(Topic::Telemetry(_)) = Topic::parse(publish.topic) {
                 let batch: Signed<TelemetryBatch> = wire::decode(publish.payload)?;
-                told.heard.extend(batch.decode_unverified()?.events);
+                exchange.heard.extend(batch.decode_unverified()?.events);
             }
             publish.packet_id.map(|id| mqtt::puback(id).to_vec()).into_iter().collect()
         }
@@ -202,7 +202,11 @@ fn answer(packet: &[u8], header: &mqtt::Header, told: &Mutex<Told>) -> anyhow::R
     })
 }
 
-async fn speak_http(stream: &mut TlsStream<TcpStream>, buffer: &mut Vec<u8>, told: &Mutex<Told>) -> anyhow::Result<()> {
+async fn speak_http(
+    stream: &mut TlsStream<TcpStream>,
+    buffer: &mut Vec<u8>,
+    exchange: &Mutex<Exchange>,
+) -> anyhow::Result<()> {
     while !buffer.windows(4).any(|w| w == b"\r\n\r\n") {
         if stream.read_buf(buffer).await? == 0 || buffer.len() > 16 * 1024 {
             return Ok(());
@@ -211,13 +215,13 @@ async fn speak_http(stream: &mut TlsStream<TcpStream>, buffer: &mut Vec<u8>, tol
     let head = String::from_utf8_lossy(buffer).into_owned();
     let target = head.split(' ').nth(1).context("a request line")?.to_owned();
     let body = {
-        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut exchange = exchange.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(digest) = target.strip_prefix("/agent/v1/images/") {
-            told.image_requests += 1;
-            told.images.get(&digest.parse::<Digest>()?).cloned()
+            exchange.image_requests += 1;
+            exchange.images.get(&digest.parse::<Digest>()?).cloned()
         } else if let Some(query) = target.strip_prefix("/agent/v1/log/consistency?old=") {
             let (old, new) = query.split_once("&new=").context("two sizes")?;
-            let proof = told.consistency.as_ref().and_then(|prove| prove(old.parse().ok()?, new.parse().ok()?));
+            let proof = exchange.consistency.as_ref().and_then(|prove| prove(old.parse().ok()?, new.parse().ok()?));
             proof.map(|hashes| {
                 let hashes: Vec<String> = hashes.iter().map(|h| STANDARD.encode(h)).collect();
                 serde_json::json!({ "hashes": hashes }).to_string().into_bytes()

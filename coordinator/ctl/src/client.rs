@@ -70,20 +70,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// The session file: as given, or below the user's configuration directory.
-    pub(crate) fn file(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-        if let Some(path) = given {
-            return Ok(path);
-        }
-        let base = std::env::var_os("XDG_CONFIG_HOME")
-            .map(PathBuf::from)
-            .or_else(|| std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".config")))
-            .context("neither HOME nor XDG_CONFIG_HOME is set; give --session FILE")?;
-        Ok(base.join("mdfmctl/session.json"))
+    /// Where the session in a file signs in, as whom, and whether it is signed in; `null` for what the file does not say.
+    pub(crate) fn summary(file: &Path) -> Value {
+        let Some(held) = Self::read(file).ok().flatten() else { return json!({ "signedIn": false }) };
+        json!({ "url": held.url, "userId": held.user_id, "signedIn": !held.token.is_empty() })
     }
-}
-
-impl Session {
     /// The session in a file; `None` if there is no file.
     fn read(file: &Path) -> anyhow::Result<Option<Self>> {
         match std::fs::read(file) {

@@ -20,7 +20,7 @@ use crate::account::Signing;
 use crate::client::{Client, Which, is_broken_line};
 use crate::output::{Output, count, count_of, text};
 use crate::trust::confirm::Asked;
-use crate::{address, terminal, times};
+use crate::{address, records, terminal, times};
 
 /// Time between two looks.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
@@ -59,6 +59,11 @@ pub(crate) enum Deployments {
     },
     /// Shows one deployment with its devices.
     Show {
+        /// Deployment id.
+        deployment: DeploymentId,
+    },
+    /// Shows what happened to a deployment, newest first.
+    History {
         /// Deployment id.
         deployment: DeploymentId,
     },
@@ -301,6 +306,10 @@ pub(crate) async fn deployments(out: &Output, client: &Client, action: Deploymen
         Deployments::Show { deployment } => {
             let view = client.get(&format!("/api/v1/deployments/{deployment}")).await?;
             out.answer(&view, || render(&view));
+        }
+        Deployments::History { deployment } => {
+            let page = client.get(&format!("/api/v1/deployments/{deployment}/history")).await?;
+            records::table(out, &page["records"], None);
         }
     }
     Ok(())

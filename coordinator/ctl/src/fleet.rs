@@ -167,6 +167,11 @@ pub(crate) enum Hospitals {
     /// When a hospital's devices may be changed, and whether its staff want to be asked.
     #[command(subcommand)]
     Policy(Policy),
+    /// Shows one hospital.
+    Show {
+        /// Hospital id.
+        hospital: HospitalId,
+    },
     /// Lists hospitals.
     List(Which),
 }
@@ -567,6 +572,13 @@ pub(crate) async fn hospitals(out: &Output, client: &Client, action: Hospitals) 
             let path = format!("/api/v1/hospitals/{}/policy", change.hospital);
             let view = client.send(client.request(Method::PATCH, &path).json(&change.body()?)).await?;
             out.answer(&view, || policy(&view));
+        }
+        Hospitals::Show { hospital } => {
+            let view = client.get(&format!("/api/v1/hospitals/{hospital}")).await?;
+            out.answer(&view, || {
+                let of = |name: &str| text(&view[name]);
+                format!("{}: cohort {}, time zone {}\n{}", of("name"), of("cohort"), of("timezone"), policy(&view))
+            });
         }
         Hospitals::List(which) => {
             let rows = client.list_of("/api/v1/hospitals", &which).await?;

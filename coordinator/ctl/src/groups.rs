@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::client::{Client, Which};
-use crate::output::{Output, count, text};
+use crate::output::{Output, count, count_of, text};
 use crate::trust::confirm::Asked;
 
 #[derive(Debug, Subcommand)]
@@ -21,6 +21,11 @@ pub(crate) enum Groups {
     Change(Change),
     /// Lists groups.
     List(Which),
+    /// Shows one group.
+    Show {
+        /// Group id.
+        group: GroupId,
+    },
     /// Lists the devices that are in a group now.
     Devices {
         /// Group id.
@@ -170,6 +175,16 @@ pub(crate) async fn run(out: &Output, client: &Client, action: Groups) -> anyhow
             let rows = client.list_of("/api/v1/groups", &which).await?;
             let columns = [("GROUP", "/groupId"), ("NAME", "/name"), ("LISTED", "/listed"), ("QUERY", "/query")];
             out.table(&rows, &columns);
+        }
+        Groups::Show { group } => {
+            let view = client.get(&format!("/api/v1/groups/{group}")).await?;
+            out.answer(&view, || {
+                let members = match view["query"].as_str() {
+                    Some(query) => format!("every device with {}", text(&query.into())),
+                    None => count_of(&view["listed"], "listed device"),
+                };
+                format!("{} ({}): {members}", text(&view["groupId"]), text(&view["name"]))
+            });
         }
         Groups::Devices { group, which } => {
             let rows = client.list_of(&format!("/api/v1/groups/{group}/devices"), &which).await?;

@@ -7,6 +7,7 @@ mod broker;
 mod bundle;
 mod ceremony;
 mod client;
+mod contexts;
 mod copy;
 mod delta;
 mod deployments;
@@ -37,7 +38,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use mdfm_service::command_line::{self, refusal};
 
-use client::{Client, Session};
+use client::Client;
 use output::{Form, Output};
 
 /// Heading of the options that every command takes.
@@ -59,6 +60,9 @@ pub struct Arguments {
     /// File that keeps the session.
     #[arg(long, global = true, help_heading = GLOBAL, display_order = 903, env = "MDFMCTL_SESSION")]
     session: Option<PathBuf>,
+    /// Context whose session is used, where `--session` names no file; `contexts use` chooses one for every call.
+    #[arg(long, global = true, help_heading = GLOBAL, display_order = 904, env = "MDFMCTL_CONTEXT")]
+    context: Option<contexts::Name>,
     #[command(subcommand)]
     command: Action,
 }
@@ -71,6 +75,9 @@ enum Action {
     Logout,
     /// Show who you are here, with which roles, and whether you can sign.
     Whoami,
+    /// Contexts: sessions by name, for several coordinators or people.
+    #[command(subcommand)]
+    Contexts(contexts::Contexts),
     /// Your second factor.
     #[command(subcommand)]
     SecondFactor(account::Factor),
@@ -270,7 +277,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 
 async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
     let out = Output::new(arguments.form(), arguments.local)?;
-    let file = match Session::file(arguments.session) {
+    let file = match contexts::session_file(arguments.session, arguments.context) {
         Ok(file) => file,
         // What works offline needs no session file; what turns out to need one says so when it opens it.
         Err(_)
@@ -286,6 +293,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
                     | Action::Firmware(firmware::Action::MakeDelta(_))
                     | Action::Broker(_)
                     | Action::Completions { .. }
+                    | Action::Contexts(_)
             ) =>
         {
             PathBuf::new()
@@ -295,6 +303,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Action::Login(login) => client::login(&out, &file, login).await,
         Action::Logout => client::logout(&out, &file).await,
+        Action::Contexts(action) => contexts::run(&out, &action),
         Action::Whoami => account::whoami(&out, &Client::open(&file)?).await,
         Action::SecondFactor(action) => account::factor(&out, &Client::open(&file)?, action).await,
         Action::ChangePassword(options) => account::change_password(&out, &Client::open(&file)?, options).await,

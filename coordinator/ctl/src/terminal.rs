@@ -37,7 +37,7 @@ pub(crate) fn cut(line: &str, width: usize) -> String {
     console::truncate_str(line, width, "…").into_owned()
 }
 
-/// A drawing cut to a terminal: no line breaks by itself, and with the line of the cursor below it nothing scrolls.
+/// A drawing cut to a terminal: no line wraps, and with the line of the cursor below it nothing scrolls.
 pub(crate) fn fit(drawing: &str, rows: usize, columns: usize) -> String {
     // The last column stays free: some terminals break a line that fills it.
     let line = |line: &str| cut(&printable(line), columns.saturating_sub(1).max(1));

@@ -112,6 +112,7 @@ fn is_carried_out(case: &Case, arguments: &Arguments) -> bool {
             | Action::Trust(_)
             | Action::Broker(_)
             | Action::Completions { .. }
+            | Action::Contexts(_)
             | Action::Audit(audit::Action::Page { .. } | audit::Action::Export { .. })
             | Action::Firmware(firmware::Action::MakeDelta(_))
     );

@@ -183,6 +183,7 @@ const PERSON: &[Row] = &[
     ("PUT", "/api/v1/deployments/{deployment}/consents/{hospital}"),
     ("POST", "/api/v1/deployments/{deployment}/duties/{duty}"),
     ("GET", "/api/v1/deployments/{deployment}/events"),
+    ("GET", "/api/v1/deployments/{deployment}/history"),
     ("POST", "/api/v1/deployments/{deployment}/resume"),
     ("POST", "/api/v1/deployments/{deployment}/validations"),
     ("POST", "/api/v1/deployments/{deployment}/validations/signature"),

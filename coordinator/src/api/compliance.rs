@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::request::{Origin, Path, Query, time};
+use super::staff::seen_by_staff;
 use super::{Api, Problem};
+use crate::access::Caller;
 use crate::clock;
 use crate::domain::Refusal;
 use crate::domain::access::Permission;
@@ -154,16 +156,26 @@ pub(super) struct Paging {
     limit: Option<u64>,
 }
 
-/// The records that name an object, the newest first.
+/// The records that name an object, the newest first; to the staff of a hospital what concerns no other one.
 pub(super) async fn about(
     api: &Api,
-    field: Field,
+    caller: &Caller,
+    (field, kind): (Field, &str),
     id: &impl std::fmt::Display,
     paging: &Paging,
 ) -> Result<axum::Json<AuditPage>, Problem> {
     let fields = vec![(field, id.to_string())];
     let wanted = Wanted { fields, text: None, since_ms: None, until_ms: None };
-    found(api, wanted, Order::Newest { before: paging.from.unwrap_or(u64::MAX) }, paging.limit).await
+    let order = Order::Newest { before: paging.from.unwrap_or(u64::MAX) };
+    let axum::Json(page) = found(api, wanted, order, paging.limit).await?;
+    let state = api.runner.state();
+    let Some(own) = state.hospital_of_user(&caller.actor.id) else { return Ok(axum::Json(page)) };
+    let object = format!("{kind}/{id}");
+    let hospital_of = |actor: &str| state.hospital_of_user(actor).cloned();
+    let seen = |IndexedRecord { index, record }| {
+        Some(IndexedRecord { index, record: seen_by_staff(record, own, &object, hospital_of)? })
+    };
+    Ok(axum::Json(AuditPage { records: page.records.into_iter().filter_map(seen).collect(), ..page }))
 }
 
 async fn found(api: &Api, wanted: Wanted, order: Order, limit: Option<u64>) -> Result<axum::Json<AuditPage>, Problem> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use mdfm_audit::Field;
 use mdfm_shared::directive::Window;
 use mdfm_shared::id::{DeploymentId, DeviceId, HospitalId};
 use mdfm_shared::limits::WINDOWS_MAX;
@@ -14,6 +15,7 @@ use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::compliance::{AuditPage, Paging, about};
 use super::firmware::SignedDocument;
 use super::gateways::Reason;
 use super::list::ListQuery;
@@ -515,6 +517,22 @@ pub(super) async fn show(
     find(&api, &caller, &id("deployment", &deployment)?)
 }
 
+/// What has happened to a deployment, newest first: who started, paused and changed it, what its devices reported.
+#[utoipa::path(get, path = "/api/v1/deployments/{deployment}/history", params(Paging),
+    responses((status = 200, body = AuditPage), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn history(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(deployment): Path<String>,
+    Query(paging): Query<Paging>,
+) -> Result<axum::Json<AuditPage>, Problem> {
+    let object = format!("deployment/{deployment}");
+    let caller = origin.need(&api, Permission::Read, "deployment.history", &object).await?;
+    let deployment: DeploymentId = id("deployment", &deployment)?;
+    let _ = find(&api, &caller, &deployment)?;
+    about(&api, &caller, (Field::Deployment, "deployment"), &deployment, &paging).await
+}
+
 /// Signs the validation of the current phase, whose gate has held.
 #[utoipa::path(post, path = "/api/v1/deployments/{deployment}/validations", request_body = SignedDocument,
     responses((status = 201, body = DeploymentView), (status = 409, body = Problem), (status = 422, body = Problem)))]
@@ -532,7 +550,7 @@ pub(super) async fn validate(
     Ok((StatusCode::CREATED, find(&api, &caller, &deployment)?))
 }
 
-/// Carries out a wish about one deployment and shows what has become of it.
+/// Carries out a command on one deployment and shows what has become of it.
 async fn carry_out(
     api: &Api,
     origin: &Origin,

@@ -474,10 +474,10 @@ pub(super) async fn history(
     Path(device): Path<String>,
     Query(paging): Query<Paging>,
 ) -> Result<axum::Json<AuditPage>, Problem> {
-    let caller = origin.need(&api, Permission::ReadAudit, "device.history", &format!("device/{device}")).await?;
+    let caller = origin.need(&api, Permission::Read, "device.history", &format!("device/{device}")).await?;
     let device: DeviceId = id("device", &device)?;
     seen(&api.runner.state(), &caller, &device)?;
-    about(&api, Field::Device, &device, &paging).await
+    about(&api, &caller, (Field::Device, "device"), &device, &paging).await
 }
 
 /// Lists devices.

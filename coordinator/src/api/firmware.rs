@@ -321,10 +321,10 @@ pub(super) async fn history(
     Path(firmware): Path<String>,
     Query(paging): Query<Paging>,
 ) -> Result<axum::Json<AuditPage>, Problem> {
-    origin.need(&api, Permission::ReadAudit, "firmware.history", &format!("firmware/{firmware}")).await?;
+    let caller = origin.need(&api, Permission::Read, "firmware.history", &format!("firmware/{firmware}")).await?;
     let firmware: FirmwareId = id("firmware", &firmware)?;
     api.runner.state().need_firmware(&firmware)?;
-    about(&api, Field::Firmware, &firmware, &paging).await
+    about(&api, &caller, (Field::Firmware, "firmware"), &firmware, &paging).await
 }
 
 /// Attaches the manifest, signed offline by the release role; approvals are requested at once.

@@ -44,9 +44,9 @@ pub(super) struct Between {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PastView {
     object: String,
-    /// Size of the log at that time: the state is the fold of so many records.
+    /// Size of the log at that time: the state is the fold of this number of records.
     log_size: u64,
-    /// The object, as records show it; none where there was no such object.
+    /// The object, as records show it; `null` if there was no such object.
     state: Option<Value>,
 }
 
@@ -77,7 +77,7 @@ pub(super) async fn state_at(
     Query(query): Query<At>,
 ) -> Result<axum::Json<PastView>, Problem> {
     let object = format!("{kind}/{id}");
-    origin.need(&api, Permission::ReadAudit, "audit.state", &object).await?;
+    origin.need(&api, permission_for(&kind), "audit.state", &object).await?;
     Ok(axum::Json(past(&api, object, &query.at, "at").await?))
 }
 
@@ -92,13 +92,18 @@ pub(super) async fn difference(
     Query(query): Query<Between>,
 ) -> Result<axum::Json<DifferenceView>, Problem> {
     let object = format!("{kind}/{id}");
-    origin.need(&api, Permission::ReadAudit, "audit.state", &object).await?;
+    origin.need(&api, permission_for(&kind), "audit.state", &object).await?;
     let from = past(&api, object.clone(), &query.from, "from").await?;
     let to = past(&api, object.clone(), &query.to, "to").await?;
     let mut changes = Vec::new();
     let null = Value::Null;
     compare("", from.state.as_ref().unwrap_or(&null), to.state.as_ref().unwrap_or(&null), &mut changes);
     Ok(axum::Json(DifferenceView { object, from, to, changes }))
+}
+
+/// Who may see the past of an object of a kind: what happened to people is for readers of the audit log.
+fn permission_for(kind: &str) -> Permission {
+    if kind == "user" { Permission::ReadAudit } else { Permission::ReadAll }
 }
 
 async fn past(api: &Api, object: String, at: &str, field: &'static str) -> Result<PastView, Problem> {

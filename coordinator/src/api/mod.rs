@@ -36,6 +36,7 @@ mod router;
 mod sessions;
 mod settings;
 mod single_sign_on;
+mod staff;
 mod table;
 mod trust;
 mod users;

@@ -70,7 +70,9 @@ async fn make(
     id: Option<String>,
     query: Option<String>,
 ) -> Result<Response, Problem> {
-    let caller = origin.need(&api, Permission::ReadAudit, "report.make", &format!("report/{kind}")).await?;
+    // About one object is for whoever sees every object; about access and everything logged, for readers of the audit log.
+    let permission = if id.is_some() { Permission::ReadAll } else { Permission::ReadAudit };
+    let caller = origin.need(&api, permission, "report.make", &format!("report/{kind}")).await?;
     let known = Kind::parse(&kind).filter(|k| k.needs_subject() == id.is_some());
     let kind = known.ok_or_else(|| Refusal::not_found("report", &kind))?;
     let Form { format, search } = Form::parse(query.as_deref())?;

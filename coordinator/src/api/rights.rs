@@ -90,13 +90,16 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("GET", "/api/v1/deployments", "deployment.list"),
         ("GET", "/api/v1/deployments/{deployment}", "deployment.show"),
         ("GET", "/api/v1/deployments/{deployment}/events", "deployment.watch"),
+        ("GET", "/api/v1/deployments/{deployment}/history", "deployment.history"),
         ("GET", "/api/v1/devices", "device.list"),
+        ("GET", "/api/v1/devices/{device}/history", "device.history"),
         ("GET", "/api/v1/fhir/Device", "device.list"),
         ("GET", "/api/v1/fhir/Device/{device}", "device.show"),
         ("GET", "/api/v1/incidents", "incident.list"),
         ("GET", "/api/v1/incidents/{incident}", "incident.show"),
         ("GET", "/api/v1/devices/{device}", "device.show"),
         ("GET", "/api/v1/firmware", "firmware.list"),
+        ("GET", "/api/v1/firmware/{firmware}/history", "firmware.history"),
         ("GET", "/api/v1/firmware/{firmware}", "firmware.show"),
         ("GET", "/api/v1/hospitals", "hospital.list"),
         ("GET", "/api/v1/hospitals/{hospital}", "hospital.show"),
@@ -105,6 +108,10 @@ const RIGHTS: &[(Right, &[Route])] = &[
     ]),
     (Right::Needs(Permission::ReadAll), &[
         ("GET", "/api/v1/approvals", "approval.list"),
+        // About one object; what is about people alone asks for more.
+        ("GET", "/api/v1/compliance/differences/{kind}/{id}", "audit.state"),
+        ("GET", "/api/v1/compliance/reports/{kind}/{id}", "report.make"),
+        ("GET", "/api/v1/compliance/states/{kind}/{id}", "audit.state"),
         ("GET", "/api/v1/firmware/{firmware}/differences", "firmware.differences"),
         ("GET", "/api/v1/firmware/{firmware}/differences/{other}", "firmware.differences"),
         ("GET", "/api/v1/firmware/{firmware}/image", "firmware.image.get"),
@@ -129,13 +136,8 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("GET", "/api/v1/compliance/log/export", "audit.export"),
         ("GET", "/api/v1/compliance/log/status", "audit.status"),
         ("GET", "/api/v1/compliance/evidence", "audit.export"),
-        ("GET", "/api/v1/compliance/states/{kind}/{id}", "audit.state"),
-        ("GET", "/api/v1/compliance/differences/{kind}/{id}", "audit.state"),
         ("GET", "/api/v1/compliance/reports/{kind}", "report.make"),
-        ("GET", "/api/v1/compliance/reports/{kind}/{id}", "report.make"),
         ("GET", "/api/v1/compliance/retention", "retention.show"),
-        ("GET", "/api/v1/devices/{device}/history", "device.history"),
-        ("GET", "/api/v1/firmware/{firmware}/history", "firmware.history"),
         ("GET", "/api/v1/users", "user.list"),
         ("GET", "/api/v1/users/{user}", "user.show"),
         ("GET", "/api/v1/tokens", "token.list"),
@@ -265,4 +267,32 @@ pub(super) fn of(method: &str, path: &str) -> Option<(Right, &'static str)> {
 /// Every row.
 pub(super) fn all() -> impl Iterator<Item = (Right, Route)> {
     RIGHTS.iter().flat_map(|(right, routes)| routes.iter().map(|route| (*right, *route)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::access::AccessRole;
+
+    /// Whoever signs a release sees what happened to it; what names every hospital or the people stays with those who read everything.
+    #[test]
+    fn cli_32_signers_read_about_what_they_sign() {
+        let permission = |path: &str| match of("GET", path) {
+            Some((Right::Needs(permission), _)) => permission,
+            other => panic!("{path}: {other:?}"),
+        };
+        let may = |role, path: &str| permission(path).is_granted_to(role);
+        for object in ["firmware/{firmware}", "deployments/{deployment}", "devices/{device}"] {
+            let path = format!("/api/v1/{object}/history");
+            let roles = [AccessRole::Clinical, AccessRole::Qa, AccessRole::Regulatory, AccessRole::HospitalStaff];
+            assert!(roles.into_iter().all(|role| may(role, &path)), "{path}");
+        }
+        for path in ["reports/{kind}/{id}", "states/{kind}/{id}", "differences/{kind}/{id}"] {
+            let path = format!("/api/v1/compliance/{path}");
+            assert!(may(AccessRole::Clinical, &path) && !may(AccessRole::HospitalStaff, &path), "{path}");
+        }
+        for path in ["/api/v1/compliance/audit-logs", "/api/v1/compliance/reports/{kind}", "/api/v1/users"] {
+            assert!(!may(AccessRole::Clinical, path) && !may(AccessRole::HospitalStaff, path), "{path}");
+        }
+    }
 }

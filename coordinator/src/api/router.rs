@@ -138,6 +138,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(approvals::sign))
         .routes(routes!(approvals::sign_validation))
         .routes(routes!(deployments::create, deployments::list))
+        .routes(routes!(deployments::history))
         .routes(routes!(deployments::show))
         .routes(routes!(watch::watch))
         .routes(routes!(deployments::validate))

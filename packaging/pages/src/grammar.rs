@@ -17,6 +17,7 @@ pub(crate) const VERBS: &[(&str, &str)] = &[
     ("add", "makes a new one at the coordinator"),
     ("change", "changes what is named of one, and nothing else"),
     ("set", "brings one to the values that are given, whether it was there or not"),
+    ("use", "makes one the choice of the calls that follow"),
     ("attach", "adds a file to one"),
     ("remove", "takes one away; others may take its place"),
     ("import", "adds many from a file"),
@@ -103,7 +104,7 @@ pub(crate) const MEANINGS: &[(&str, &str)] = &[
     ("deployment", "a deployment"),
     ("device", "a device; where it may be given several times, each of them"),
     ("devices", "the number of devices"),
-    ("dir", "the directory of what is simulated"),
+    ("dir", "the directory of a device, or of a simulated fleet"),
     ("document-version", "the version of the document"),
     ("dry-run", "shows what would be done, and does nothing"),
     ("factor-file", "the file with the secret of the second factor"),
@@ -135,6 +136,8 @@ pub(crate) const MEANINGS: &[(&str, &str)] = &[
     ("reference", "where a report is found"),
     ("role", "a role of a person"),
     ("root-threshold", "root signatures needed"),
+    ("secret-file", "the file with the secret of a device"),
+    ("serial", "the serial number of a device"),
     ("session", "the file that keeps a session"),
     ("since", "the earlier time"),
     ("until", "the later time, or the end of what is made"),
@@ -156,7 +159,8 @@ pub(crate) struct Leaf {
 pub(crate) fn leaves() -> Vec<Leaf> {
     fn walk(command: &Command, words: &[String], found: &mut Vec<Leaf>) {
         let words = [words, &[command.get_name().to_owned()]].concat();
-        if !command.has_subcommands() || !command.is_subcommand_required_set() {
+        // A command with others below it may do something by itself: `mdfm-agent device DEVICE`.
+        if !command.is_subcommand_required_set() {
             found.push(Leaf { words: words.clone(), command: command.clone() });
         }
         let shown = |sub: &&Command| sub.get_name() != "help" && !sub.is_hide_set();

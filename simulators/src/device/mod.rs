@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     broker: String,
     /// File with the secret that the gateway knows the device by.
-    #[arg(long, required_unless_present = "tls_certificate")]
+    #[arg(long, value_name = "FILE", required_unless_present = "tls_certificate")]
     secret_file: Option<PathBuf>,
     /// Who vouches for the gateway's certificate, PEM: the device speaks TLS.
     #[arg(long)]

@@ -1,0 +1,190 @@
+//! Contexts: a session by name for each coordinator or person, and which of them is in use.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, ensure};
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::client::Session;
+use crate::files;
+use crate::output::{Output, text};
+
+/// The context whose session lies where sessions lay before there were contexts.
+const DEFAULT: &str = "default";
+/// Characters of a context's name.
+const NAME_CHARS_MAX: usize = 64;
+/// Contexts that are listed.
+const CONTEXTS_MAX: usize = 1_000;
+
+/// The name of a context; a file has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Name(String);
+
+impl FromStr for Name {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let fits = (1..=NAME_CHARS_MAX).contains(&text.len()) && !text.starts_with('.') && text.chars().all(is_good);
+        let what = format!("a context's name has 1 to {NAME_CHARS_MAX} letters, digits, '-', '_' or '.'");
+        if fits { Ok(Self(text.to_owned())) } else { Err(what) }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Contexts {
+    /// Lists your contexts: where each signs in, as whom, and which one is in use.
+    List,
+    /// Uses a context from now on; `mdfmctl login --context NAME` makes one.
+    Use {
+        /// Name of the context; `default` for the session without a name.
+        context: Name,
+    },
+    /// Removes a context that is signed out.
+    Remove {
+        /// Name of the context.
+        context: Name,
+    },
+}
+
+/// The folder of the sessions of whoever calls.
+///
+/// # Errors
+/// The environment names none.
+fn folder() -> anyhow::Result<PathBuf> {
+    let base = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config")))
+        .context("neither HOME nor XDG_CONFIG_HOME is set; give --session FILE")?;
+    Ok(base.join("mdfmctl"))
+}
+
+/// The session file: as given, that of the context that is given, or that of the one in use.
+///
+/// # Errors
+/// The environment names no folder for it.
+pub(crate) fn session_file(given: Option<PathBuf>, context: Option<Name>) -> anyhow::Result<PathBuf> {
+    match (given, context) {
+        (Some(file), _) => Ok(file),
+        (None, Some(name)) => Ok(file_of(&folder()?, &name)),
+        (None, None) => {
+            let folder = folder()?;
+            Ok(file_of(&folder, &in_use(&folder)))
+        }
+    }
+}
+
+fn file_of(folder: &Path, name: &Name) -> PathBuf {
+    match name.0.as_str() {
+        DEFAULT => folder.join("session.json"),
+        other => folder.join("contexts").join(format!("{other}.json")),
+    }
+}
+
+/// The context in use; the default one if none was chosen, or what was chosen cannot be read.
+fn in_use(folder: &Path) -> Name {
+    let chosen = std::fs::read_to_string(folder.join("context")).ok();
+    chosen.and_then(|text| text.trim().parse().ok()).unwrap_or_else(|| Name(DEFAULT.to_owned()))
+}
+
+/// The names of the contexts that have a session file, in order.
+fn names(folder: &Path) -> Vec<Name> {
+    let entries = std::fs::read_dir(folder.join("contexts")).into_iter().flatten().flatten().take(CONTEXTS_MAX);
+    let name = |entry: std::fs::DirEntry| entry.file_name().to_str()?.strip_suffix(".json")?.parse().ok();
+    let mut names: Vec<Name> = entries.filter_map(name).collect();
+    if folder.join("session.json").exists() {
+        names.push(Name(DEFAULT.to_owned()));
+    }
+    names.sort();
+    names
+}
+
+pub(crate) fn run(out: &Output, action: &Contexts) -> anyhow::Result<()> {
+    act(out, action, &folder()?)
+}
+
+fn act(out: &Output, action: &Contexts, folder: &Path) -> anyhow::Result<()> {
+    match action {
+        Contexts::List => {
+            let used = in_use(folder);
+            let row = |name: &Name| {
+                let mut row = Session::summary(&file_of(folder, name));
+                row["context"] = name.to_string().into();
+                row["inUse"] = (*name == used).into();
+                row
+            };
+            let rows: Value = names(folder).iter().map(row).collect();
+            let columns = [
+                ("CONTEXT", "/context"),
+                ("IN USE", "/inUse"),
+                ("COORDINATOR", "/url"),
+                ("USER", "/userId"),
+                ("SIGNED IN", "/signedIn"),
+            ];
+            out.table(&rows, &columns);
+        }
+        Contexts::Use { context } => {
+            let there = file_of(folder, context).exists() || context.0 == DEFAULT;
+            ensure!(there, "there is no context {context}; make it with mdfmctl login --context {context}");
+            std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+            files::replace(&folder.join("context"), format!("{context}\n").as_bytes())?;
+            out.answer(&json!({ "context": context.to_string() }), || format!("context {context} is in use"));
+        }
+        Contexts::Remove { context } => {
+            let file = file_of(folder, context);
+            ensure!(file.exists(), "there is no context {context}");
+            let signed_in = Session::summary(&file)["signedIn"] == true;
+            ensure!(!signed_in, "{context} is signed in; end that first (mdfmctl logout --context {context})");
+            std::fs::remove_file(&file).with_context(|| format!("removing {}", file.display()))?;
+            if in_use(folder) == *context {
+                files::replace(&folder.join("context"), format!("{DEFAULT}\n").as_bytes())?;
+            }
+            let used = json!({ "context": context.to_string(), "inUse": in_use(folder).to_string() });
+            out.answer(&used, || format!("context {context} removed; {} is in use", text(&used["inUse"])));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::tests::session;
+    use crate::output::Form;
+
+    #[test]
+    fn cli_28_a_context_is_chosen_and_removed_by_name() {
+        let folder = std::env::temp_dir().join(format!("mdfmctl-contexts-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(folder.join("contexts")).expect("a folder");
+        let out = Output::new(Form::Json, false).expect("a form");
+        let name = |text: &str| text.parse::<Name>().expect(text);
+        let act = |action: Contexts| act(&out, &action, &folder);
+        let used = || in_use(&folder).to_string();
+        assert_eq!((used(), names(&folder)), ("default".to_owned(), vec![]));
+        assert!(act(Contexts::Use { context: name("test") }).is_err(), "it was never made");
+        let held = serde_json::to_vec(&session("https://127.0.0.1:1")).expect("encodes");
+        std::fs::write(file_of(&folder, &name("test")), held).expect("written");
+        act(Contexts::Use { context: name("test") }).expect("it is there");
+        assert_eq!((used(), names(&folder)), ("test".to_owned(), vec![name("test")]));
+        let refused = act(Contexts::Remove { context: name("test") }).expect_err("signed in").to_string();
+        assert!(refused.contains("mdfmctl logout --context test"), "{refused}");
+        std::fs::write(file_of(&folder, &name("test")), "{}").expect("written");
+        act(Contexts::Remove { context: name("test") }).expect("signed out");
+        assert_eq!((used(), names(&folder)), ("default".to_owned(), vec![]));
+        for bad in ["", ".", "..", "../x", "a/b", "a b", "a\n", &"x".repeat(65)] {
+            assert!(bad.parse::<Name>().is_err(), "{bad:?}");
+        }
+        let given = session_file(Some("x".into()), Some(name("test"))).expect("a file");
+        assert_eq!(given, PathBuf::from("x"), "a file that is given comes first");
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+}
