@@ -97,7 +97,8 @@ for name; do case $name in mdfm-*) break ;; esac; done
 pid=$BASE/run/$name.pid log=$BASE/var/log/$name.log
 case $action in
 start)
-    before=$(cat "$log" 2>/dev/null | wc -l)
+    touch "$log"
+    before=$(wc -l <"$log")
     token=$BASE/etc/credstore/mdfm-agent.enrolment-token
     case $name in
     mdfm-agent)

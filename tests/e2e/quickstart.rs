@@ -124,6 +124,12 @@ fn cli_27_quickstart_leads_to_a_device_and_back() {
     std::fs::create_dir_all(&base).unwrap();
     // A name that a shell would take apart.
     let dir = base.join("my trial");
+    // Stopped while it is made, it leaves nothing running; the same command makes it again.
+    let mut early = Quickstart::start(&dir, &base.join("early.log"));
+    early.prints("  people: ");
+    let left = processes(&dir);
+    assert!(early.interrupt(), "{}", early.text());
+    assert!(early.text().contains("stopped") && !left.is_empty() && !left.iter().any(|pid| is_running(*pid)));
     let mut first = Quickstart::start(&dir, &base.join("first.log"));
     let printed = first.prints(END);
     assert!(printed.contains("TRIAL INSTALLATION, not for patients: ready after "), "{printed}");
@@ -150,6 +156,15 @@ fn cli_27_quickstart_leads_to_a_device_and_back() {
         assert_eq!(secret(name) & 0o077, 0, "{name}");
     }
     assert_eq!(secret("."), 0o40700);
+
+    // A second factor is set up at the first sign-in alone.
+    let wrong =
+        "mdfmctl --session people/x login --user qa --password-file people/qa.password --factor-file people/none";
+    let setup: String =
+        commands.lines().filter(|l| l.starts_with("cd ") || l.starts_with("export ")).collect::<Vec<_>>().join("\n");
+    let (out, _) = sh(&format!("{setup}\n{wrong} 2>&1 || true"), &base);
+    assert!(out.contains("people/none does not exist, and the account has a second factor already"), "{out}");
+    assert!(!dir.join("people/none").exists());
 
     // A second one beside it is refused; a child that dies is reported; Ctrl-C leaves nothing behind.
     let second = Command::new(program("mdfm-coordinator").unwrap()).args(["quickstart", "--dir"]).arg(&dir).output();

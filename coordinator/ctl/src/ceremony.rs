@@ -506,3 +506,49 @@ async fn open_account(
     client.post("/api/v1/users", &body).await?;
     Ok(format!("hand {} to {user}, who changes it at once; then remove it", file.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(approvers: &[&str], operators: &[&str]) -> anyhow::Result<Plan> {
+        let texts = |all: &[&str]| all.iter().map(|text| (*text).to_owned()).collect();
+        Plan::new(&Init {
+            dir: "ceremony".into(),
+            coordinator: None,
+            log_vkey: None,
+            root_keys: 3,
+            root_threshold: 2,
+            approvers: texts(approvers),
+            operators: texts(operators),
+            keys: None,
+            evidence: None,
+            trial: false,
+        })
+    }
+
+    const APPROVERS: [&str; 3] = ["c|Clara|Clinical", "q|Quentin|QA", "r|Rita|Regulatory"];
+
+    #[test]
+    fn cli_27_an_operator_of_the_plan_is_nobody_else() {
+        let plan = planned(&APPROVERS, &["o|Olivia Operator"]).expect("a plan");
+        assert_eq!(plan.owners().len(), 8, "an operator makes no key of the ceremony");
+        for (operators, names) in [
+            (&["c|Clara"][..], "c is named twice"),
+            (&["o|Olivia", "o|Olaf"], "o is named twice"),
+            (&["olivia"], "user-id|Printed Name"),
+            (&["o|"], "no printed name"),
+        ] {
+            let refused = planned(&APPROVERS, operators).expect_err(names).to_string();
+            assert!(refused.contains(names), "{refused}");
+        }
+    }
+
+    #[test]
+    fn cli_27_a_plan_of_an_earlier_release_is_read() {
+        let plan = planned(&APPROVERS, &[]).expect("a plan");
+        let text = serde_json::to_string(&plan).expect("encodes");
+        assert!(!text.contains("operators"), "and is written as before: {text}");
+        assert_eq!(serde_json::from_str::<Plan>(&text).expect("decodes"), plan);
+    }
+}

@@ -93,3 +93,28 @@ pub(crate) fn public(text: &str) -> anyhow::Result<PublicKey> {
     let content = std::fs::read_to_string(text).with_context(|| format!("reading the public key {text}"))?;
     content.trim().parse().with_context(|| format!("{text} is no public key file"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Form;
+
+    #[test]
+    fn cli_27_several_keys_are_made_at_once_or_none() {
+        let dir = std::env::temp_dir().join(format!("mdfmctl-keys-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).expect("made");
+        let out = Output::new(Form::Table, false).expect("a form");
+        let make = |names: &[&str]| run(&out, Action::New { files: names.iter().map(|name| dir.join(name)).collect() });
+        assert!(make(&["a", "b", "a"]).expect_err("twice").to_string().contains("nothing was made"));
+        assert!(!dir.join("a").exists());
+        make(&["a", "b"]).expect("made");
+        let first = std::fs::read(dir.join("a")).expect("reads");
+        assert!(make(&["c", "a"]).expect_err("exists").to_string().contains("never overwritten"));
+        assert!(!dir.join("c").exists() && std::fs::read(dir.join("a")).expect("reads") == first);
+        let keys = ["a", "b"].map(|name| secret(&dir.join(name)).expect("a key").public());
+        let public = ["a.pub", "b.pub"].map(|name| public(&dir.join(name).display().to_string()).expect("a key"));
+        assert!(keys == public && keys[0] != keys[1]);
+        std::fs::remove_dir_all(&dir).expect("removed");
+    }
+}

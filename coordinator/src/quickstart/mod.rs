@@ -86,7 +86,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             output::line("stopped; the same command starts the trial again");
             Ok(())
         }
-        ended => ended.with_context(|| format!("the trial in {} stopped", trial.folder.dir().display())),
+        ended => ended.with_context(|| {
+            let dir = trial.folder.dir().display();
+            format!(
+                "the trial in {dir} stopped; {dir}/logs has the logs of its programs, and the same command tries again"
+            )
+        }),
     }
 }
 

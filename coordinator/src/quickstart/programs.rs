@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -199,8 +199,12 @@ impl Children {
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
         let output = self.finish(child).with_context(|| format!("calling {}", shown(program, arguments)))?;
-        let words = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{} failed: {}", shown(program, arguments), words.trim());
+        if !output.status.success() {
+            // Ctrl-C reaches a call too, and may end it before this program has noted the signal.
+            self.pause(CALL_INTERVAL)?;
+            let words = String::from_utf8_lossy(&output.stderr);
+            bail!("{} failed: {}", shown(program, arguments), words.trim());
+        }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
