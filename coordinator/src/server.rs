@@ -134,6 +134,7 @@ const EXAMPLES: &Examples = &[
     ("backup", "backup --data /var/lib/mdfm-coordinator --out /srv/backup/2026-11-29"),
     ("restore", "restore --backup /srv/backup/2026-11-29 --data /var/lib/mdfm-coordinator"),
     ("renew-certificate", "renew-certificate --data /var/lib/mdfm-coordinator --dns-name coordinator.example"),
+    ("quickstart", "quickstart --dir mdfm-trial"),
     ("default-config", "default-config"),
 ];
 

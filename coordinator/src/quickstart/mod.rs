@@ -206,7 +206,7 @@ impl Trial {
         self.step("coordinator: keys, certificates, an empty audit log");
         self.make_password("admin")?;
         let (data, password) = (self.text("coordinator"), self.of("admin", "password"));
-        let names = ["--name", "localhost", "--name", "127.0.0.1", "--log-origin", LOG_ORIGIN];
+        let names = ["--dns-name", "localhost", "--dns-name", "127.0.0.1", "--log-origin", LOG_ORIGIN];
         let init = ["init", "--data", &data, "--admin-password-file", &password, "--trial"];
         self.children.call(&self.programs.coordinator, &[&init[..], &names].concat())?;
         // Loopback alone: a trial serves nobody else's gateways.
@@ -306,7 +306,7 @@ impl Trial {
         );
         self.write_secret("people/agent.toml", &config)?;
         let token = self.text("people/enrolment-token");
-        self.ctl("operator", &["gateways", "token", GATEWAY, "--out", &token])?;
+        self.ctl("operator", &["gateways", "add-token", GATEWAY, "--out", &token])?;
         let config = self.text("people/agent.toml");
         self.children.call(&self.programs.agent, &["--config", &config, "enrol", "--token-file", &token])?;
         // It works once.
