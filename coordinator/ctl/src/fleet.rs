@@ -256,7 +256,7 @@ pub(crate) enum Gateways {
         /// Its hospital.
         #[arg(long)]
         hospital: HospitalId,
-        /// Where to write a one-time enrolment token for it (gateways token).
+        /// Where to write a one-time enrolment token for it (gateways add-token).
         #[arg(long, value_name = "FILE")]
         token_out: Option<PathBuf>,
     },

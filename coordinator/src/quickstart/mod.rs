@@ -88,9 +88,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         }
         ended => ended.with_context(|| {
             let dir = trial.folder.dir().display();
-            format!(
-                "the trial in {dir} stopped; {dir}/logs has the logs of its programs, and the same command tries again"
-            )
+            format!("the trial in {dir} does not run (its logs: {dir}/logs)")
         }),
     }
 }
@@ -382,7 +380,7 @@ impl Trial {
             for ended in self.children.ended() {
                 output::notes(&ended.words);
                 if ended.name == "coordinator" {
-                    bail!("without its coordinator nothing goes on; the same command starts everything again");
+                    bail!("its coordinator ended; the same command starts everything again");
                 }
                 output::note("the rest goes on; stop it with Ctrl-C and start the trial again to have everything back");
             }
