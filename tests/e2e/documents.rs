@@ -167,6 +167,8 @@ impl Machine {
         let agent = format!("state_dir = {:?}\n", data("mdfm-agent"));
         std::fs::write(base.join("etc/mdfm/coordinator.toml"), coordinator + &default("mdfm-coordinator")).unwrap();
         std::fs::write(base.join("etc/mdfm/agent.toml"), agent + &default("mdfm-agent")).unwrap();
+        let owned = std::fs::Permissions::from_mode(0o640);
+        std::fs::set_permissions(base.join("etc/mdfm/agent.toml"), owned).unwrap();
         machine
     }
 
