@@ -18,6 +18,7 @@ mod https;
 mod notify;
 mod outward;
 mod pki;
+mod quickstart;
 pub mod rehearsal;
 mod report;
 mod runner;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{CommandFactory, Parser, Subcommand};
 use mdfm_audit::{AuditLog, Options, SearchIndex};
 use mdfm_service::command_line::{Examples, described};
@@ -30,7 +32,7 @@ use crate::pki::{self, Pem};
 use crate::runner::{self, Outlets, Runner};
 use crate::store::{CredentialStore, ImageKey, ImageStore, ReadModel};
 use crate::{backup, disposal, scrub, witness};
-use crate::{clock, fleet_link, notify, syslog, traces};
+use crate::{clock, fleet_link, notify, quickstart, syslog, traces};
 
 /// Longest time between looks at the deciding thread's progress.
 const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
@@ -68,9 +70,13 @@ enum Action {
         /// User id of the first administrator.
         #[arg(long, default_value = "admin")]
         admin: String,
-        /// File with the administrator's password in its first line.
+        /// File with the administrator's password in its first line; without it a random one is made, in `first-password-of-` and the user id,
+        /// in the data directory.
         #[arg(long)]
-        admin_password_file: PathBuf,
+        admin_password_file: Option<PathBuf>,
+        /// A trial installation: the first record of its log, every answer and every report say so, for ever.
+        #[arg(long)]
+        trial: bool,
     },
     /// Runs the coordinator.
     Serve {
@@ -111,6 +117,9 @@ enum Action {
         #[arg(long = "dns-name", alias = "name", required = true)]
         names: Vec<String>,
     },
+    /// Makes a trial installation in one directory and runs it: a coordinator, a hospital with a gateway and a simulated device, people with
+    /// their keys, and a release to approve. Ctrl-C stops it; called again it starts again. Not for patients.
+    Quickstart(quickstart::Options),
     /// Prints the commented default configuration.
     DefaultConfig,
 }
@@ -125,6 +134,7 @@ const EXAMPLES: &Examples = &[
     ("backup", "backup --data /var/lib/mdfm-coordinator --out /srv/backup/2026-11-29"),
     ("restore", "restore --backup /srv/backup/2026-11-29 --data /var/lib/mdfm-coordinator"),
     ("renew-certificate", "renew-certificate --data /var/lib/mdfm-coordinator --dns-name coordinator.example"),
+    ("quickstart", "quickstart --dir mdfm-trial"),
     ("default-config", "default-config"),
 ];
 
@@ -140,9 +150,10 @@ pub fn command() -> clap::Command {
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let level = mdfm_service::start_logging("rumqttd=error,")?;
     match arguments.command {
-        Action::Init { data, names, log_origin, admin, admin_password_file } => {
-            init(&data, &names, &log_origin, &admin, &admin_password_file)
+        Action::Init { data, names, log_origin, admin, admin_password_file, trial } => {
+            init(&data, &names, &log_origin, &admin, admin_password_file.as_deref(), trial)
         }
+        Action::Quickstart(options) => quickstart::run(&options),
         Action::Serve { config, check_config, standby } => {
             let path = config;
             let config = Config::load(path.as_deref())?;
@@ -180,20 +191,37 @@ fn keep_decoy(credentials: &CredentialStore) -> anyhow::Result<()> {
     Ok(credentials.keep_decoy(&hash_password(&hex::encode(password))?)?)
 }
 
+/// A password of 144 random bits.
+fn random_password() -> anyhow::Result<String> {
+    let mut bytes = [0; 18];
+    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
 fn fresh_key() -> anyhow::Result<SecretKey> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
     Ok(SecretKey::from_seed(seed))
 }
 
-fn init(data: &Path, names: &[String], log_origin: &str, admin: &str, password_file: &Path) -> anyhow::Result<()> {
+fn init(
+    data: &Path,
+    names: &[String],
+    log_origin: &str,
+    admin: &str,
+    password_file: Option<&Path>,
+    trial: bool,
+) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     if data.join("log").exists() {
         bail!("{} is a data directory already; nothing was changed", data.display());
     }
     let admin: UserId = admin.parse()?;
-    let password = fs::read_to_string(password_file)
-        .with_context(|| format!("reading the administrator's password from {}", password_file.display()))?;
+    let password = match password_file {
+        Some(file) => fs::read_to_string(file)
+            .with_context(|| format!("reading the administrator's password from {}", file.display()))?,
+        None => random_password()?,
+    };
     let password_hash = hash_password(password.lines().next().unwrap_or_default())?;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(data)?;
     let authority = pki::make_authority(&format!("{log_origin} gateway authority"))?;
@@ -216,11 +244,18 @@ fn init(data: &Path, names: &[String], log_origin: &str, admin: &str, password_f
     ] {
         atomic_write(&data.join(file), text.as_bytes()).with_context(|| format!("writing {file}"))?;
     }
+    if password_file.is_none() {
+        // Before the account: a password that nobody knows would be lost with a crash.
+        let file = data.join(format!("first-password-of-{admin}"));
+        atomic_write(&file, password.as_bytes()).with_context(|| format!("writing {}", file.display()))?;
+        let file = file.display();
+        tracing::info!(%admin, %file, "first password made; change it after the first sign-in (mdfmctl password), and remove the file");
+    }
     fs::create_dir(data.join("images"))?;
     // The first user is a change like any other: it goes through the core into the log.
     let mut state = State::default();
     let mut log = AuditLog::open(&data.join("log"), signer, Options::default())?;
-    let command = Command::CreateUser {
+    let user = Command::CreateUser {
         user: admin.clone(),
         printed_name: "First administrator".into(),
         roles: vec![AccessRole::Admin],
@@ -228,14 +263,16 @@ fn init(data: &Path, names: &[String], log_origin: &str, admin: &str, password_f
         credential: CredentialStore::open(&data.join("credentials"))?.keep(&password_hash)?,
     };
     let now = clock::now();
-    for proposal in crate::domain::decide(&state, now, &system(), &command)? {
-        let record = AuditRecord {
-            reason: Some("installation".into()),
-            event: Some(serde_json::to_value(&proposal.event)?),
-            ..AuditRecord::new(now, &system(), proposal.action, &proposal.object, Outcome::Accepted)
-        };
-        state.apply(&record)?;
-        log.append(&[record.to_bytes()])?;
+    for command in trial.then_some(Command::DeclareTrial).into_iter().chain([user]) {
+        for proposal in crate::domain::decide(&state, now, &system(), &command)? {
+            let record = AuditRecord {
+                reason: Some(if trial { "trial installation" } else { "installation" }.into()),
+                event: Some(serde_json::to_value(&proposal.event)?),
+                ..AuditRecord::new(now, &system(), proposal.action, &proposal.object, Outcome::Accepted)
+            };
+            state.apply(&record)?;
+            log.append(&[record.to_bytes()])?;
+        }
     }
     let (_, note) = log.sign_checkpoint()?;
     log.publish(&note)?;
@@ -348,6 +385,9 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
     let search = SearchIndex::open(log.reader())?;
     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(entries = state.log_size, ms, "audit log checked, state and search index ready");
+    if state.trial {
+        tracing::warn!("this is a TRIAL installation: every secret lies in one folder; it is not for patients");
+    }
 
     let (outbound, messages) = mpsc::channel(runner::OUTBOUND_MAX);
     let (revoke, revocations) = watch::channel(0);

@@ -52,7 +52,8 @@ fn every_command_in_a_document_is_run_or_marked_illustrative() {
             assert!(["```sh run", "```sh illustrative"].contains(&fence), "{path}: {fence}");
         }
     }
-    let steps = ["tests/packages/run", "tests/e2e/api.rs"].map(|f| std::fs::read_to_string(root().join(f)).unwrap());
+    let steps = ["tests/packages/run", "tests/e2e/api.rs", "tests/e2e/documents.rs"]
+        .map(|f| std::fs::read_to_string(root().join(f)).unwrap());
     for (path, text) in files("docs", ".md") {
         let page = path.trim_start_matches("docs/").trim_end_matches(".md");
         if text.contains("```sh run") {

@@ -15,7 +15,7 @@ use totp_rs::{Builder, Secret, Totp};
 
 use crate::address::Part;
 use crate::client::{Client, Which};
-use crate::files::{Access, Overwrite};
+use crate::files::{Access, NewFile, Overwrite};
 use crate::keys;
 use crate::output::{Output, text};
 use crate::terminal::ask_secret;
@@ -30,7 +30,7 @@ pub(crate) struct Code {
     #[arg(long)]
     code: Option<String>,
     /// File with the secret of the second factor, to make the code here: whoever holds that file holds the factor. For trials and for machines
-    /// that are locked up like an authenticator.
+    /// that are locked up like an authenticator. At the first sign-in (login) the factor is set up in it if it does not exist.
     #[arg(long)]
     factor_file: Option<PathBuf>,
 }
@@ -166,6 +166,10 @@ const STEP_S: u64 = 30;
 const CODES_MAX: u64 = 3;
 
 impl Code {
+    /// Takes the factor's file out if it does not exist: at the first sign-in the factor is set up in it.
+    pub(crate) fn take_new_file(&mut self) -> Option<PathBuf> {
+        self.factor_file.take_if(|file| matches!(file.try_exists(), Ok(false)))
+    }
     pub(crate) fn codes(&self) -> anyhow::Result<Codes> {
         let totp = match &self.factor_file {
             Some(file) => Some(totp(&password(file)?)?),
@@ -306,8 +310,8 @@ pub(crate) async fn factor(out: &Output, client: &Client, action: Factor) -> any
             // The place is sure before the factor is replaced.
             let target = factor_file.map(|file| overwrite.reserve(&file, Access::Owner)).transpose()?;
             let password = password_of(password_file.as_ref(), "your password", "--password-file FILE")?;
-            let new = client.post("/api/v1/me/second-factor", &json!({ "password": password })).await?;
             let Some(target) = target else {
+                let new = client.post("/api/v1/me/second-factor", &json!({ "password": password })).await?;
                 out.answer(&new, || {
                     format!(
                         "put this into your authenticator, then run mdfmctl second-factor confirm CODE:\n{}\nor type {}",
@@ -317,11 +321,15 @@ pub(crate) async fn factor(out: &Output, client: &Client, action: Factor) -> any
                 });
                 return Ok(());
             };
-            let secret = text(&new["secret"]);
-            target.write(format!("{secret}\n").as_bytes())?;
-            confirm(out, client, &totp(&secret)?.generate(seconds()).to_string()).await
+            let view = enrol_in_file(client, &password, target).await?;
+            out.answer(&view, || recovery_words(&view));
+            Ok(())
         }
-        Factor::Confirm { code } => confirm(out, client, &code).await,
+        Factor::Confirm { code } => {
+            let view = confirm(client, &code).await?;
+            out.answer(&view, || recovery_words(&view));
+            Ok(())
+        }
         Factor::Show(code) => {
             with_code(client, Method::POST, "/api/v1/sessions/current/second-factor", &json!({}), &code).await?;
             out.answer(&json!({ "shown": true }), || "second factor shown".into());
@@ -330,16 +338,25 @@ pub(crate) async fn factor(out: &Output, client: &Client, action: Factor) -> any
     }
 }
 
-async fn confirm(out: &Output, client: &Client, code: &str) -> anyhow::Result<()> {
-    let view = client.post("/api/v1/me/second-factor/confirmation", &json!({ "code": code })).await?;
-    out.answer(&view, || {
-        let codes: Vec<String> = view["recoveryCodes"].as_array().into_iter().flatten().map(text).collect();
-        format!(
-            "the second factor counts from now on; recovery codes, each good once, shown never again:\n{}",
-            codes.join("\n")
-        )
-    });
-    Ok(())
+async fn confirm(client: &Client, code: &str) -> anyhow::Result<Value> {
+    client.post("/api/v1/me/second-factor/confirmation", &json!({ "code": code })).await
+}
+
+/// Sets up a second factor whose secret stays in a file, and shows at once that it works. Returns the answer with the recovery codes.
+pub(crate) async fn enrol_in_file(client: &Client, password: &str, file: NewFile) -> anyhow::Result<Value> {
+    let new = client.post("/api/v1/me/second-factor", &json!({ "password": password })).await?;
+    let secret = text(&new["secret"]);
+    file.write(format!("{secret}\n").as_bytes())?;
+    confirm(client, &totp(&secret)?.generate(seconds()).to_string()).await
+}
+
+/// The recovery codes of a new second factor.
+pub(crate) fn recovery_words(view: &Value) -> String {
+    let codes: Vec<String> = view["recoveryCodes"].as_array().into_iter().flatten().map(text).collect();
+    format!(
+        "the second factor counts from now on; recovery codes, each good once, shown never again:\n{}",
+        codes.join("\n")
+    )
 }
 
 pub(crate) async fn key(out: &Output, client: &Client, action: Key) -> anyhow::Result<()> {

@@ -13,7 +13,9 @@ use mdfm_shared::manifest::is_label;
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::{KeySet, SecretKey, Signed};
 use mdfm_shared::time::UtcMillis;
-use mdfm_shared::trust::{ApprovalPolicy, Freshness, Role, Roster, RosterEntry, TrustRoot, TrustedRoot, Witnesses};
+use mdfm_shared::trust::{
+    ApprovalPolicy, Freshness, Role, RoleKeys, Roster, RosterEntry, TrustRoot, TrustedRoot, Witnesses,
+};
 use mdfm_shared::wire;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -54,6 +56,16 @@ pub(crate) struct Init {
     /// An approver, as `user-id|Printed Name|Role`; once for each, with the roles Clinical, QA and Regulatory. For the first call.
     #[arg(long = "approver")]
     approvers: Vec<String>,
+    /// An operator, as `user-id|Printed Name`; once for each. Gets an account and signs nothing. For the first call.
+    #[arg(long = "operator")]
+    operators: Vec<String>,
+    /// Folder with the owners' public keys, `OWNER.pub` each; those that are there are copied into the ceremony's folder.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "trial")]
+    keys: Option<PathBuf>,
+    /// What you, an administrator, saw of each approver yourself, for example `passport, in person`: records with it that you verified the identity
+    /// of everybody whose account has no such record.
+    #[arg(long, conflicts_with = "trial")]
+    evidence: Option<String>,
     /// Make every secret key here and now, in one folder. For trials: whoever has that folder is everybody at once.
     #[arg(long)]
     trial: bool,
@@ -66,6 +78,8 @@ struct Plan {
     root_keys: u16,
     root_threshold: u16,
     approvers: Vec<Approver>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    operators: Vec<Operator>,
     trial: bool,
 }
 
@@ -88,6 +102,24 @@ impl Approver {
     }
 }
 
+/// Somebody who gets an account and signs nothing.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Operator {
+    user: UserId,
+    printed_name: String,
+}
+
+impl Operator {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let Some((user, printed_name)) = text.split_once('|').map(|(user, name)| (user.trim(), name.trim())) else {
+            bail!("an operator is written user-id|Printed Name, found {text:?}");
+        };
+        ensure!(is_label(printed_name), "{printed_name:?} is no printed name");
+        Ok(Self { user: user.parse()?, printed_name: printed_name.to_owned() })
+    }
+}
+
 impl Plan {
     fn new(options: &Init) -> anyhow::Result<Self> {
         let approvers = options.approvers.iter().map(|a| Approver::parse(a)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -101,6 +133,12 @@ impl Plan {
             // Each approval of a release needs another person.
             ensure!(!approvers[..i].iter().any(|a| a.user == approver.user), "{} is named twice", approver.user);
         }
+        let operators = options.operators.iter().map(|o| Operator::parse(o)).collect::<anyhow::Result<Vec<_>>>()?;
+        for (i, operator) in operators.iter().enumerate() {
+            let is_known = approvers.iter().any(|a| a.user == operator.user)
+                || operators[..i].iter().any(|o| o.user == operator.user);
+            ensure!(!is_known, "{} is named twice", operator.user);
+        }
         ensure!(
             options.root_threshold >= 1 && options.root_threshold <= options.root_keys,
             "the root threshold cannot be met"
@@ -109,6 +147,7 @@ impl Plan {
             root_keys: options.root_keys,
             root_threshold: options.root_threshold,
             approvers,
+            operators,
             trial: options.trial,
         })
     }
@@ -137,6 +176,8 @@ struct Ceremony<'a> {
     dir: &'a Path,
     plan: Plan,
     steps: Steps,
+    /// What an administrator saw of each approver.
+    evidence: Option<String>,
 }
 
 fn now() -> UtcMillis {
@@ -146,7 +187,11 @@ fn now() -> UtcMillis {
 /// Carries the ceremony on.
 pub(crate) async fn run(out: &Output, session: &Path, options: Init) -> anyhow::Result<()> {
     let dir = options.dir.clone();
-    let mut ceremony = Ceremony { dir: &dir, plan: begin(&options)?, steps: Steps::default() };
+    let mut ceremony = Ceremony { dir: &dir, plan: begin(&options)?, steps: Steps::default(), evidence: None };
+    if let Some(folder) = &options.keys {
+        ceremony.take_keys(folder)?;
+    }
+    ceremony.evidence = options.evidence.clone();
     ceremony.carry_on(session).await?;
     let steps = &ceremony.steps;
     out.answer(&serde_json::to_value(steps)?, || {
@@ -176,8 +221,11 @@ fn begin(options: &Init) -> anyhow::Result<Plan> {
     let file = options.dir.join(PLAN);
     if file.exists() {
         ensure!(
-            options.approvers.is_empty() && options.coordinator.is_none() && options.log_vkey.is_none(),
-            "{} has its plan already; call this without --approver, --coordinator and --log-vkey, or name another folder",
+            options.approvers.is_empty()
+                && options.operators.is_empty()
+                && options.coordinator.is_none()
+                && options.log_vkey.is_none(),
+            "{} has its plan already; call this without --approver, --operator, --coordinator and --log-vkey, or name another folder",
             options.dir.display()
         );
         let bytes = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
@@ -227,8 +275,9 @@ impl Ceremony<'_> {
         if !self.gather_keys()? {
             return Ok(());
         }
-        let Some(root) = self.sign_root()? else { return Ok(()) };
-        let Some(roster) = self.sign_roster(&root)? else { return Ok(()) };
+        // Both documents wait for their signatures at the same time.
+        let (root, roster) = (self.sign_root()?, self.sign_roster()?);
+        let (Some(root), Some(roster)) = (root, roster) else { return Ok(()) };
         let client = match Client::open(session) {
             Ok(client) => client,
             Err(_) => {
@@ -238,6 +287,18 @@ impl Ceremony<'_> {
         };
         self.publish(&client, &root, &roster).await?;
         self.open_accounts(&client).await
+    }
+
+    /// Copies the owners' public keys from a folder, where they are; a key that the ceremony has stays as it is.
+    fn take_keys(&self, folder: &Path) -> anyhow::Result<()> {
+        for owner in self.plan.owners() {
+            let (from, to) = (folder.join(format!("{owner}.pub")), self.public(&owner));
+            if from.is_file() && !to.exists() {
+                let key = keys::public(&from.display().to_string())?;
+                NewFile::create(&to, Access::Mask)?.write(format!("{key}\n").as_bytes())?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether every public key is there.
@@ -273,18 +334,24 @@ impl Ceremony<'_> {
         Ok(false)
     }
 
+    /// Who signs the roster.
+    fn registrar(&self) -> anyhow::Result<RoleKeys> {
+        trust::role(&[self.public_text("registrar")], 1)
+    }
+
     /// The trust root, once enough owners have signed.
     fn sign_root(&mut self) -> anyhow::Result<Option<Signed<TrustRoot>>> {
         let file = self.dir.join(ROOT);
         if !file.exists() {
             let roots: Vec<String> = self.plan.roots().map(|owner| self.public_text(&owner)).collect();
             let log = std::fs::read_to_string(self.dir.join("log.vkey"))?.trim().to_owned();
+            let registrar = self.registrar()?;
             let document = TrustRoot {
                 version: 1,
                 expires_at: now().plus_ms(ROOT_DAYS * DAY_MS),
                 root: trust::role(&roots, self.plan.root_threshold)?,
                 release: trust::role(&[self.public_text("release")], 1)?,
-                registrar: trust::role(&[self.public_text("registrar")], 1)?,
+                registrar,
                 coordinator: trust::role(&[self.dir.join("online.pub").display().to_string()], 1)?,
                 log,
                 witnesses: Witnesses::default(),
@@ -320,7 +387,7 @@ impl Ceremony<'_> {
     }
 
     /// The roster, once the registrar has signed.
-    fn sign_roster(&mut self, root: &Signed<TrustRoot>) -> anyhow::Result<Option<Signed<Roster>>> {
+    fn sign_roster(&mut self) -> anyhow::Result<Option<Signed<Roster>>> {
         let file = self.dir.join(ROSTER);
         if !file.exists() {
             // A day back: an approver's clock may be behind.
@@ -349,8 +416,7 @@ impl Ceremony<'_> {
             NewFile::create(&file, Access::Owner)?.write(&wire::encode(&signed))?;
         }
         let signed = Trusted::read_roster(&file)?;
-        let held = TrustedRoot::pinned(root, root.digest())?;
-        match signed.verify(held.registrar_keys()) {
+        match signed.verify(&self.registrar()?.key_set()?) {
             Ok(_) => {
                 self.done("the roster of approvers is signed");
                 Ok(Some(signed))
@@ -392,25 +458,24 @@ impl Ceremony<'_> {
     /// Opens the approvers' accounts; who they are an administrator has to see with their own eyes.
     async fn open_accounts(&mut self, client: &Client) -> anyhow::Result<()> {
         let users = client.list("/api/v1/users").await?;
+        let held = |user: &UserId| users.as_array().into_iter().flatten().find(|u| u["userId"] == user.as_str());
+        for operator in self.plan.operators.iter().filter(|operator| held(&operator.user).is_none()) {
+            let step = open_account(self.dir, client, &operator.user, &operator.printed_name, "Operator").await?;
+            self.steps.next.push(step);
+        }
         for approver in &self.plan.approvers {
-            let held = users.as_array().into_iter().flatten().find(|u| u["userId"] == approver.user.as_str());
+            let held = held(&approver.user);
             if held.is_none() {
-                let file = self.dir.join(format!("first-password-of-{}", approver.user));
-                let mut bytes = [0; PASSWORD_BYTES];
-                getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
-                let password = URL_SAFE_NO_PAD.encode(bytes);
-                write_secret(&file, password.as_bytes())?;
-                let body = json!({
-                    "userId": approver.user, "printedName": approver.printed_name, "roles": [approver.role.to_string()],
-                    "password": password,
-                });
-                client.post("/api/v1/users", &body).await?;
-                let file = file.display();
-                self.steps
-                    .next
-                    .push(format!("hand {file} to {}, who changes it at once; then remove it", approver.user));
+                let role = approver.role.to_string();
+                let step = open_account(self.dir, client, &approver.user, &approver.printed_name, &role).await?;
+                self.steps.next.push(step);
             }
-            if held.is_none_or(|user| user["identity"] == Value::Null) {
+            let is_verified = held.is_some_and(|user| user["identity"] != Value::Null);
+            if let Some(evidence) = self.evidence.as_ref().filter(|_| !is_verified) {
+                let body = json!({ "evidence": evidence, "reason": "key ceremony" });
+                client.put(&format!("/api/v1/users/{}/identity", approver.user), &body).await?;
+                self.steps.done.push(format!("{} may sign: you verified the identity ({evidence})", approver.user));
+            } else if !is_verified {
                 let user = &approver.user;
                 self.steps.next.push(format!(
                     "an administrator who has seen {}'s passport: mdfmctl users verify {user} --evidence passport --reason ceremony",
@@ -421,5 +486,69 @@ impl Ceremony<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Opens an account with a random first password in a file of the folder; returns what is to be done with that.
+async fn open_account(
+    dir: &Path,
+    client: &Client,
+    user: &UserId,
+    printed_name: &str,
+    role: &str,
+) -> anyhow::Result<String> {
+    let file = dir.join(format!("first-password-of-{user}"));
+    let mut bytes = [0; PASSWORD_BYTES];
+    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    let password = URL_SAFE_NO_PAD.encode(bytes);
+    write_secret(&file, password.as_bytes())?;
+    let body = json!({ "userId": user, "printedName": printed_name, "roles": [role], "password": password });
+    client.post("/api/v1/users", &body).await?;
+    Ok(format!("hand {} to {user}, who changes it at once; then remove it", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(approvers: &[&str], operators: &[&str]) -> anyhow::Result<Plan> {
+        let texts = |all: &[&str]| all.iter().map(|text| (*text).to_owned()).collect();
+        Plan::new(&Init {
+            dir: "ceremony".into(),
+            coordinator: None,
+            log_vkey: None,
+            root_keys: 3,
+            root_threshold: 2,
+            approvers: texts(approvers),
+            operators: texts(operators),
+            keys: None,
+            evidence: None,
+            trial: false,
+        })
+    }
+
+    const APPROVERS: [&str; 3] = ["c|Clara|Clinical", "q|Quentin|QA", "r|Rita|Regulatory"];
+
+    #[test]
+    fn cli_27_an_operator_of_the_plan_is_nobody_else() {
+        let plan = planned(&APPROVERS, &["o|Olivia Operator"]).expect("a plan");
+        assert_eq!(plan.owners().len(), 8, "an operator makes no key of the ceremony");
+        for (operators, names) in [
+            (&["c|Clara"][..], "c is named twice"),
+            (&["o|Olivia", "o|Olaf"], "o is named twice"),
+            (&["olivia"], "user-id|Printed Name"),
+            (&["o|"], "no printed name"),
+        ] {
+            let refused = planned(&APPROVERS, operators).expect_err(names).to_string();
+            assert!(refused.contains(names), "{refused}");
+        }
+    }
+
+    #[test]
+    fn cli_27_a_plan_of_an_earlier_release_is_read() {
+        let plan = planned(&APPROVERS, &[]).expect("a plan");
+        let text = serde_json::to_string(&plan).expect("encodes");
+        assert!(!text.contains("operators"), "and is written as before: {text}");
+        assert_eq!(serde_json::from_str::<Plan>(&text).expect("decodes"), plan);
     }
 }

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -29,7 +30,7 @@ const PAGE_MAX: usize = 1_000;
 
 use crate::account::{self, Code};
 use crate::address::encode;
-use crate::files::write_secret;
+use crate::files::{Access, NewFile, write_secret};
 use crate::output::Output;
 use crate::single_sign_on;
 use crate::terminal::ask_secret;
@@ -177,6 +178,11 @@ impl Which {
 }
 
 impl Client {
+    /// A client of a person's session.
+    fn open_session(session: Session) -> anyhow::Result<Self> {
+        Ok(Self { http: http(&session.ca_pem)?, session, is_token: false })
+    }
+
     /// Takes up the session, or the token that the environment gives.
     pub(crate) fn open(file: &Path) -> anyhow::Result<Self> {
         let Some(token) = environment(TOKEN) else {
@@ -336,8 +342,21 @@ async fn answer(mut request: RequestBuilder) -> anyhow::Result<reqwest::Response
     checked(request.send().await.context("the coordinator cannot be reached")?).await
 }
 
+/// The header by which a trial installation marks each of its answers.
+const TRIAL: &str = "mdfm-trial";
+/// Whether the notice of a trial was printed. It is printed once, and not beside JSON, whose `whoami` has it as a field.
+static TRIAL_SAID: AtomicBool = AtomicBool::new(false);
+
+/// Prints no notice of a trial.
+pub(crate) fn without_trial_notice() {
+    TRIAL_SAID.store(true, Ordering::Relaxed);
+}
+
 /// Turns problem details into an error with their words.
 pub(crate) async fn checked(answer: reqwest::Response) -> anyhow::Result<reqwest::Response> {
+    if answer.headers().contains_key(TRIAL) && !TRIAL_SAID.swap(true, Ordering::Relaxed) {
+        mdfm_service::output::note("TRIAL installation: every key lies in one folder; not for patients");
+    }
     let status = answer.status();
     if status.is_success() {
         return Ok(answer);
@@ -376,7 +395,15 @@ fn is_code_needed(error: &anyhow::Error) -> bool {
 }
 
 /// Signs in with a password; gives the session as the coordinator shows it.
-async fn sign_in(login: &Login, http: &reqwest::Client, url: &str, password: &str) -> anyhow::Result<Value> {
+///
+/// `new_factor` is a file that the second factor is to be set up in: then the account must have none yet.
+async fn sign_in(
+    login: &Login,
+    new_factor: Option<&Path>,
+    http: &reqwest::Client,
+    url: &str,
+    password: &str,
+) -> anyhow::Result<Value> {
     let mut codes = login.code.codes()?;
     let mut code = codes.next().await;
     loop {
@@ -387,6 +414,12 @@ async fn sign_in(login: &Login, http: &reqwest::Client, url: &str, password: &st
         match checked(request.send().await.context("the coordinator cannot be reached")?).await {
             Ok(answer) => return Ok(answer.json().await?),
             Err(error) if account::is_used(&error) => code = Some(codes.next().await.ok_or(error)?),
+            Err(error) if is_code_needed(&error) && new_factor.is_some() => {
+                let file = new_factor.map(|file| file.display().to_string()).unwrap_or_default();
+                return Err(
+                    error.context(format!("{file} does not exist, and the account has a second factor already"))
+                );
+            }
             Err(error) if code.is_none() && login.recovery_code.is_none() && is_code_needed(&error) => {
                 let asked = ask_secret("the six digits that your authenticator shows", "--code DIGITS");
                 code = Some(asked.map_err(|_| error)?);
@@ -406,6 +439,8 @@ pub(crate) async fn login(out: &Output, file: &Path, mut login: Login) -> anyhow
     let url = login.url.clone().or_else(|| held.as_ref().map(|s| s.url.clone()));
     let url = base(&url.context("which coordinator? Give --url the first time")?).to_owned();
     let http = http(&ca_pem)?;
+    let new_factor = login.code.take_new_file();
+    let mut first = None;
     let mut view = if login.sso {
         single_sign_on::sign_in(&http, &url).await?
     } else {
@@ -413,7 +448,11 @@ pub(crate) async fn login(out: &Output, file: &Path, mut login: Login) -> anyhow
         let user = login.user.as_deref().context("who are you? Give --user the first time")?;
         let what = format!("the password of {user}");
         let password = account::password_of(login.password_file.as_ref(), &what, "--password-file FILE")?;
-        sign_in(&login, &http, &url, &password).await?
+        let signed_in = sign_in(&login, new_factor.as_deref(), &http, &url, &password).await?;
+        // Nothing is set up without a place for it.
+        let place = |file: PathBuf| anyhow::Ok((NewFile::create(&file, Access::Owner)?, file, password));
+        first = new_factor.map(place).transpose()?;
+        signed_in
     };
     let field = |name: &str| view[name].as_str().unwrap_or_default().to_owned();
     let session =
@@ -425,7 +464,14 @@ pub(crate) async fn login(out: &Output, file: &Path, mut login: Login) -> anyhow
     if let Some(object) = view.as_object_mut() {
         object.remove("token");
     }
-    out.answer(&view, || format!("signed in as {} until {}", session.user_id, crate::output::text(&view["expiresAt"])));
+    let mut words = format!("signed in as {} until {}", session.user_id, crate::output::text(&view["expiresAt"]));
+    if let Some((place, file, password)) = first {
+        let set_up = account::enrol_in_file(&Client::open_session(session)?, &password, place).await?;
+        words = format!("{words}\n{}\nits secret is in {}", account::recovery_words(&set_up), file.display());
+        view["secondFactor"] = true.into();
+        view["recoveryCodes"] = set_up["recoveryCodes"].clone();
+    }
+    out.answer(&view, || words);
     Ok(())
 }
 

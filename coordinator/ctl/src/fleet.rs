@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::account::password_of;
 use crate::client::{Client, Which};
 use crate::deployments::wait_in_words;
-use crate::files::{Access, Overwrite};
+use crate::files::{Access, NewFile, Overwrite};
 use crate::output::{Output, count, count_of, text};
 use crate::records;
 use crate::times::{self, Toward};
@@ -261,6 +261,9 @@ pub(crate) enum Gateways {
         /// Its hospital.
         #[arg(long)]
         hospital: HospitalId,
+        /// Where to write a one-time enrolment token for it (gateways add-token).
+        #[arg(long, value_name = "FILE")]
+        token_out: Option<PathBuf>,
     },
     /// Makes a one-time enrolment token. For a gateway that is enrolled, which whoever uses the token replaces, the second factor must have been
     /// shown within the last minutes, and administrators and operators are notified.
@@ -613,8 +616,13 @@ async fn revocation_words(client: &Client, gateway: &GatewayId) -> anyhow::Resul
 
 pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) -> anyhow::Result<()> {
     match action {
-        Gateways::Add { gateway, hospital } => {
+        Gateways::Add { gateway, hospital, token_out } => {
+            let target = token_out.map(|file| NewFile::create(&file, Access::Owner)).transpose()?;
             client.post("/api/v1/gateways", &json!({ "gatewayId": gateway, "hospitalId": hospital })).await?;
+            if let Some(target) = target {
+                let view = client.post(&format!("/api/v1/gateways/{gateway}/enrolment-tokens"), &Value::Null).await?;
+                target.write(text(&view["token"]).as_bytes())?;
+            }
             done(out, "registered", &gateway);
         }
         Gateways::AddToken { gateway, out: file, overwrite } => {

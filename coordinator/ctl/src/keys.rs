@@ -12,11 +12,12 @@ use crate::output::Output;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
-    /// Makes an Ed25519 key: FILE with the secret, FILE.pub with the public key.
+    /// Makes Ed25519 keys: FILE with the secret, FILE.pub with the public key.
     #[command(alias = "new")]
     Make {
-        /// Where to write the secret key; must not exist.
-        file: PathBuf,
+        /// Where to write each secret key; must not exist.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
     },
     /// Shows a public key and its id, to compare with the ids that `trust inspect` shows.
     Show {
@@ -26,26 +27,47 @@ pub(crate) enum Action {
 }
 
 pub(crate) fn run(out: &Output, action: Action) -> anyhow::Result<()> {
-    let file = match action {
-        Action::Make { file } => file,
+    let files = match action {
+        Action::Make { files } => files,
         Action::Show { key } => return show(out, &key),
     };
-    let public_file = PathBuf::from(format!("{}.pub", file.display()));
-    for path in [&file, &public_file] {
-        ensure!(path.symlink_metadata().is_err(), "{} exists already; keys are never overwritten", path.display());
+    for (i, file) in files.iter().enumerate() {
+        ensure!(!files[..i].contains(file), "{} is named twice; nothing was made", file.display());
+        for path in [file, &public_file(file)] {
+            let is_free = path.symlink_metadata().is_err();
+            ensure!(is_free, "{} exists already; keys are never overwritten, and nothing was made", path.display());
+        }
     }
+    let made = files.iter().map(|file| new(file)).collect::<anyhow::Result<Vec<_>>>()?;
+    let views = made.iter().map(|key| json!({ "publicKey": key.to_string(), "keyId": key.id().0 }));
+    let view = match views.collect::<Vec<_>>().as_slice() {
+        [one] => one.clone(),
+        all => all.into(),
+    };
+    out.answer(&view, || {
+        let line = |(file, key): (&PathBuf, &PublicKey)| {
+            format!("secret key in {}, keep it safe; public key {key}", file.display())
+        };
+        files.iter().zip(&made).map(line).collect::<Vec<_>>().join("\n")
+    });
+    Ok(())
+}
+
+/// Where the public half of a key is.
+fn public_file(file: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.pub", file.display()))
+}
+
+/// Makes one key in a file that does not exist.
+fn new(file: &Path) -> anyhow::Result<PublicKey> {
     let (secret_target, public_target) =
-        (NewFile::create(&file, Access::Owner)?, NewFile::create(&public_file, Access::Mask)?);
+        (NewFile::create(file, Access::Owner)?, NewFile::create(&public_file(file), Access::Mask)?);
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
     let key = SecretKey::from_seed(seed);
-    let public = key.public().to_string();
     secret_target.write(key.to_secret_text().as_bytes())?;
-    public_target.write(format!("{public}\n").as_bytes())?;
-    out.answer(&json!({ "publicKey": public, "keyId": key.public().id().0 }), || {
-        format!("secret key in {}, keep it safe; public key {public}", file.display())
-    });
-    Ok(())
+    public_target.write(format!("{}\n", key.public()).as_bytes())?;
+    Ok(key.public())
 }
 
 fn show(out: &Output, key: &str) -> anyhow::Result<()> {
@@ -70,4 +92,29 @@ pub(crate) fn public(text: &str) -> anyhow::Result<PublicKey> {
     }
     let content = std::fs::read_to_string(text).with_context(|| format!("reading the public key {text}"))?;
     content.trim().parse().with_context(|| format!("{text} is no public key file"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Form;
+
+    #[test]
+    fn cli_27_several_keys_are_made_at_once_or_none() {
+        let dir = std::env::temp_dir().join(format!("mdfmctl-keys-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).expect("made");
+        let out = Output::new(Form::Table, false).expect("a form");
+        let make = |names: &[&str]| run(&out, Action::New { files: names.iter().map(|name| dir.join(name)).collect() });
+        assert!(make(&["a", "b", "a"]).expect_err("twice").to_string().contains("nothing was made"));
+        assert!(!dir.join("a").exists());
+        make(&["a", "b"]).expect("made");
+        let first = std::fs::read(dir.join("a")).expect("reads");
+        assert!(make(&["c", "a"]).expect_err("exists").to_string().contains("never overwritten"));
+        assert!(!dir.join("c").exists() && std::fs::read(dir.join("a")).expect("reads") == first);
+        let keys = ["a", "b"].map(|name| secret(&dir.join(name)).expect("a key").public());
+        let public = ["a.pub", "b.pub"].map(|name| public(&dir.join(name).display().to_string()).expect("a key"));
+        assert!(keys == public && keys[0] != keys[1]);
+        std::fs::remove_dir_all(&dir).expect("removed");
+    }
 }

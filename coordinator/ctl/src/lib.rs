@@ -229,6 +229,9 @@ fn wants_json(arguments: impl Iterator<Item = std::ffi::OsString>) -> bool {
 /// Runs one invocation of the program.
 fn run(arguments: Arguments) -> std::process::ExitCode {
     let is_json = arguments.form() == Form::Json;
+    if is_json {
+        client::without_trial_notice();
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into(), is_json),

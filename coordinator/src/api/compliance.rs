@@ -341,12 +341,16 @@ pub(crate) struct HealthView {
     status: &'static str,
     version: &'static str,
     log_size: u64,
+    /// `true` in a trial installation; absent in others.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    trial: bool,
 }
 
 /// Whether the coordinator serves; no session needed.
 #[utoipa::path(get, path = "/api/v1/health", responses((status = 200, body = HealthView)))]
 pub(super) async fn health(State(api): State<Api>) -> axum::Json<HealthView> {
-    axum::Json(HealthView { status: "ok", version: env!("CARGO_PKG_VERSION"), log_size: api.runner.log.size() })
+    let trial = api.runner.state().trial;
+    axum::Json(HealthView { status: "ok", version: env!("CARGO_PKG_VERSION"), log_size: api.runner.log.size(), trial })
 }
 
 #[derive(Serialize, ToSchema)]

@@ -387,6 +387,9 @@ pub(crate) struct MeView {
     trained_until: Option<String>,
     /// What keeps one from signing, and who can mend it; none for nothing.
     cannot_sign: Option<String>,
+    /// `true` in a trial installation; absent in others.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    trial: bool,
 }
 
 /// Who one is here.
@@ -407,6 +410,7 @@ pub(super) async fn me(State(api): State<Api>, origin: Origin) -> Result<axum::J
         email: user.email.clone(),
         trained_until: user.trained_until.map(|t| t.to_string()),
         cannot_sign: may_sign(&state, state.not_before(clock::now()), id.as_str()).err().map(|refusal| refusal.detail),
+        trial: state.trial,
     }))
 }
 

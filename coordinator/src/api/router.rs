@@ -49,6 +49,8 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
 ];
+/// The header that marks every answer of a trial installation, whatever was asked.
+const TRIAL: HeaderName = HeaderName::from_static("mdfm-trial");
 /// After which a stranger who asks too often gets the answer that says so.
 const TOO_MANY_PAUSE: Duration = Duration::from_millis(250);
 /// What changes something and takes a query. Any other act with one is refused: its caller meant something by it, such as `dryRun`, that would be
@@ -271,7 +273,9 @@ pub(crate) fn router(api: Api) -> Router {
     let document = ([(header::CONTENT_TYPE, "application/json")], document);
     let policy = (header::CONTENT_SECURITY_POLICY, page::POLICY);
     let page = ([policy, (header::CONTENT_TYPE, "text/html; charset=utf-8")], Bytes::from(shown));
-    router
+    // Whether it is a trial was decided by the first record of the log and never changes.
+    let trial = api.runner.state().trial;
+    let router = router
         .route(PAGE, get(move || std::future::ready(page.clone())))
         .route(DOCUMENT, get(move || std::future::ready(document.clone())))
         .fallback(|| {
@@ -282,7 +286,13 @@ pub(crate) fn router(api: Api) -> Router {
             std::future::ready(Problem::from(Refusal::new(Class::NotAllowed, "method", detail)))
         })
         .layer(middleware::from_fn_with_state(api.clone(), guard))
-        .with_state(api)
+        .with_state(api);
+    if trial { router.layer(middleware::map_response(mark_trial)) } else { router }
+}
+
+async fn mark_trial(mut response: Response) -> Response {
+    response.headers_mut().insert(TRIAL, HeaderValue::from_static("true"));
+    response
 }
 
 /// Whether the caller may use this route at all.

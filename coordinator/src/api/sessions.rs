@@ -65,6 +65,9 @@ pub(crate) struct SessionView {
     roles: Vec<AccessRole>,
     /// Whether the person has a second factor; without one much is refused.
     second_factor: bool,
+    /// `true` in a trial installation; absent in others.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    trial: bool,
 }
 
 /// Rides on a sign-in by password of a network that signs in too often.
@@ -258,6 +261,7 @@ pub(super) async fn let_in(
         printed_name: user.printed_name,
         roles: user.roles,
         second_factor: user.second_factor.is_some(),
+        trial: api.runner.state().trial,
     };
     Ok((StatusCode::CREATED, axum::Json(view)))
 }

@@ -62,6 +62,8 @@ pub(crate) enum Event {
     SettingsSet {
         settings: Settings,
     },
+    /// The installation is a trial; the first record of its log says so.
+    TrialDeclared,
     WebhookSet {
         webhook: String,
         set: Webhook,

@@ -104,6 +104,8 @@ pub(crate) enum Command {
         settings: settings::Settings,
         reason: String,
     },
+    /// Declares the installation a trial: it stays one, and every answer says so.
+    DeclareTrial,
     SetWebhook {
         webhook: String,
         set: notice::Webhook,
@@ -361,6 +363,7 @@ impl Command {
             Self::CloseSession { token_sha256 } => ("session.close", format!("session/{}", token_sha256.short())),
             Self::Denied { action, object, .. } => (action, object.clone()),
             Self::SetSettings { .. } => ("settings.set", "settings/all".into()),
+            Self::DeclareTrial => ("installation.trial", "installation/all".into()),
             Self::SetWebhook { webhook, .. } => ("webhook.set", format!("webhook/{webhook}")),
             Self::RemoveWebhook { webhook, .. } => ("webhook.remove", format!("webhook/{webhook}")),
             Self::Incident { incident, wish } => (wish.action(), format!("incident/{incident}")),
@@ -481,6 +484,7 @@ pub(crate) fn decide(
         Command::SetSettings { settings, reason } => {
             Ok(vec![Proposal::new(action, object, settings::set(state, settings)?).because(reason)])
         }
+        Command::DeclareTrial => one(settings::declare_trial(state)?),
         Command::SetWebhook { webhook, set, reason } => {
             Ok(vec![Proposal::new(action, object, notice::set_webhook(state, webhook, set)?).because(reason)])
         }

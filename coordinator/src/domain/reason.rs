@@ -78,6 +78,7 @@ impl Command {
                 added.try_for_each(|withdrawal| check("reason", &withdrawal.reason))
             }
             Self::CreateUser { .. }
+            | Self::DeclareTrial
             | Self::EndObservations { .. }
             | Self::OpenSession { .. }
             | Self::CloseSession { .. }

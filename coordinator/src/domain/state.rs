@@ -114,6 +114,9 @@ pub(crate) struct State {
     /// What gateways observe.
     #[serde(default)]
     pub(crate) inventory: Inventory,
+    /// Whether the installation is a trial, with every secret in one folder; decided by the first record of its log.
+    #[serde(default)]
+    pub(crate) trial: bool,
 }
 
 /// Why a log cannot be replayed; the coordinator does not start on such a log.
@@ -224,6 +227,7 @@ impl State {
                 self.settings = settings;
                 long_wait::forget_unasked(self);
             }
+            Event::TrialDeclared => self.trial = true,
             Event::WebhookSet { webhook, set } => {
                 expiry::forget_webhook(&mut self.seen_certificates, &webhook);
                 self.webhooks.insert(webhook, set);

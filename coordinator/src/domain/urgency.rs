@@ -82,6 +82,7 @@ impl Command {
             | Self::Denied { .. } => Urgency::Report,
             Self::CreateUser { .. }
             | Self::SetSettings { .. }
+            | Self::DeclareTrial
             | Self::SetWebhook { .. }
             | Self::RemoveWebhook { .. }
             | Self::ChangeDevice { .. }

@@ -63,6 +63,9 @@ pub(super) fn gather(
     facts.insert("subject".into(), id.into());
     facts.insert("madeAt".into(), source.made_at.to_string().into());
     facts.insert("madeBy".into(), source.made_by.into());
+    if source.state.trial {
+        super::trial::mark(&mut facts);
+    }
     Ok(Value::Object(facts))
 }
 

@@ -5,6 +5,7 @@ mod blocks;
 mod controls;
 mod facts;
 mod pdf;
+mod trial;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

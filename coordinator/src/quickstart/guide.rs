@@ -1,0 +1,160 @@
+//! What quickstart prints at its end, pure: what there is, and commands that can be pasted as they stand.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{APPROVERS, DEVICE, GATEWAY, HOSPITAL, PEOPLE, RELEASE};
+
+/// What the words depend on.
+#[derive(Debug, Clone)]
+pub(super) struct Guide {
+    pub(super) dir: PathBuf,
+    /// The directory of `mdfmctl` if a shell does not find it.
+    pub(super) tools: Option<PathBuf>,
+    pub(super) port: u16,
+    /// The digest of the release's manifest, in hexadecimal digits.
+    pub(super) manifest_digest: String,
+}
+
+/// Before and after the commands, so that they can be found in the output.
+pub(super) const BEGIN: &str = "# ---- commands of the trial ----";
+pub(super) const END: &str = "# ---- end of the commands ----";
+
+/// A word as a shell takes it (POSIX 2.2.2).
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+fn path(path: &Path) -> String {
+    quoted(&path.display().to_string())
+}
+
+/// Who signs as what.
+fn role(user: &str) -> &'static str {
+    PEOPLE.iter().find(|person| person.0 == user).map_or("", |person| person.2)
+}
+
+fn login(user: &str) -> String {
+    format!(
+        "mdfmctl --session people/{user}.session login --user {user} --password-file people/{user}.password \
+         --factor-file people/{user}.factor"
+    )
+}
+
+/// Everything that is printed once the trial is ready.
+pub(super) fn summary(guide: &Guide, took: Duration) -> String {
+    let people: Vec<String> = PEOPLE.iter().map(|(user, _, role)| format!("{user} ({role})")).collect();
+    let dir = guide.dir.display();
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write!(
+        out,
+        "TRIAL INSTALLATION, not for patients: ready after {:.1} s\n\n\
+         coordinator  https://127.0.0.1:{}, on this machine alone; its API as a page: /api/v1/docs\n\
+         directory    {dir}; removing it removes the trial\n\
+         secrets      {dir}/people: passwords, second factors and secret keys of everybody, readable by you alone (0600);\n             \
+         whoever has this folder is everybody at once\n\
+         people       {}\n\
+         fleet        hospital {HOSPITAL}, gateway {GATEWAY}, device {DEVICE} (simulated) with firmware 2.1.0\n\
+         release      {RELEASE} (2.2.0), uploaded and signed, waits for its approvals\n\
+         logs         {dir}/logs\n\n\
+         Ctrl-C stops everything; the same command starts it again. What to do next, in another terminal, in this order\n\
+         (the commands can be pasted, and stand in {dir}/next-steps.sh):\n\n",
+        took.as_secs_f64(),
+        guide.port,
+        people.join(", "),
+    );
+    out + &commands(guide)
+}
+
+/// The commands, for a POSIX shell.
+pub(super) fn commands(guide: &Guide) -> String {
+    let (digest, operator) = (&guide.manifest_digest, "export MDFMCTL_SESSION=people/operator.session");
+    let path_line = guide.tools.as_deref().map(|tools| format!("export PATH={}:\"$PATH\"\n", path(tools)));
+    let approvals: Vec<String> = APPROVERS
+        .iter()
+        .map(|user| {
+            format!(
+                "{}\nmdfmctl --session people/{user}.session approve {RELEASE} --role {} --key people/trial-secret-keys/{user} \
+                 --reason 'bench test passed' --yes --digest {digest}\n",
+                login(user),
+                role(user)
+            )
+        })
+        .collect();
+    format!(
+        "{BEGIN}\n\
+         # This terminal works in the trial's directory, with its coordinator.\n\
+         cd {dir}\n\
+         {tools}export MDFMCTL_URL=https://127.0.0.1:{port} MDFMCTL_CA=coordinator/ca.pem\n\n\
+         # Sign in as the operator. Each person has a session file: MDFMCTL_SESSION names the one that is used, or --session.\n\
+         {operator}\n\
+         {login}\n\
+         mdfmctl whoami\n\n\
+         # Look at devices and at the release.\n\
+         mdfmctl devices list\n\
+         mdfmctl firmware show {RELEASE}\n\n\
+         # Approve it: Clinical, QA and Regulatory, each with a key of their own. Without --yes and --digest the tool shows what is\n\
+         # signed and asks.\n\
+         {approvals}\n\
+         # Deploy it: look at the plan first.\n\
+         mdfmctl deploy --firmware {RELEASE} plan.json --dry-run\n\
+         mdfmctl deploy --firmware {RELEASE} plan.json --yes\n\
+         DEPLOYMENT=$(mdfmctl deployments list --active --limit 1 --output name)\n\n\
+         # Watch it until the device has confirmed the firmware and the phase waits for its validation (mdfmctl watch \"$DEPLOYMENT\"\n\
+         # --follow shows each change), then sign the validation.\n\
+         until mdfmctl --json watch \"$DEPLOYMENT\" | grep -q awaitingValidation; do sleep 1; done\n\
+         mdfmctl watch \"$DEPLOYMENT\"\n\
+         mdfmctl --session people/regulatory.session validate \"$DEPLOYMENT\" --role Regulatory --key people/trial-secret-keys/regulatory \
+         --reason 'the phase went well' --yes --digest {digest}\n\
+         mdfmctl devices list\n\n\
+         # Roll it back, and wait until the device runs 2.1.0 again.\n\
+         mdfmctl rollback \"$DEPLOYMENT\" --reason 'trying a rollback' --yes\n\
+         until mdfmctl devices list --filter currentFirmwareVersion=2.1.0 --output name | grep -q {DEVICE}; do sleep 1; done\n\
+         mdfmctl devices history {DEVICE}\n\n\
+         # Verify a copy of the audit log, offline.\n\
+         {auditor}\n\
+         mdfmctl --session people/auditor.session audit export copy\n\
+         mdfmctl audit verify copy --key coordinator/log.vkey\n\
+         {END}\n",
+        dir = path(&guide.dir),
+        tools = path_line.unwrap_or_default(),
+        port = guide.port,
+        login = login("operator"),
+        approvals = approvals.concat(),
+        auditor = login("auditor"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cli_27_paths_of_the_guide_survive_a_shell() {
+        assert_eq!(quoted("/home/ada/mdfm-trial"), "/home/ada/mdfm-trial");
+        for name in ["my trial", "it's", "$(id)", "a;b", "`id`", ""] {
+            let echoed =
+                std::process::Command::new("/bin/sh").args(["-c", &format!("printf %s {}", quoted(name))]).output();
+            assert_eq!(String::from_utf8(echoed.expect("runs").stdout).expect("UTF-8"), name);
+        }
+    }
+
+    #[test]
+    fn cli_27_the_guide_says_trial_and_names_everybody() {
+        let guide = Guide { dir: "/x y".into(), tools: None, port: 8_443, manifest_digest: "ab".repeat(32) };
+        let words = summary(&guide, Duration::from_millis(4_321));
+        assert!(words.starts_with("TRIAL INSTALLATION, not for patients: ready after 4.3 s"), "{words}");
+        for (user, _, role) in PEOPLE {
+            assert!(words.contains(&format!("{user} ({role})")), "{user}");
+        }
+        assert!(words.contains("cd '/x y'\n") && words.contains("(0600)"));
+        assert!(words.ends_with(&format!("{END}\n")) && words.contains(&format!("{BEGIN}\n")));
+    }
+}
