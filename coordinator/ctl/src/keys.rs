@@ -105,7 +105,8 @@ mod tests {
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).expect("made");
         let out = Output::new(Form::Table, false).expect("a form");
-        let make = |names: &[&str]| run(&out, Action::New { files: names.iter().map(|name| dir.join(name)).collect() });
+        let make =
+            |names: &[&str]| run(&out, Action::Make { files: names.iter().map(|name| dir.join(name)).collect() });
         assert!(make(&["a", "b", "a"]).expect_err("twice").to_string().contains("nothing was made"));
         assert!(!dir.join("a").exists());
         make(&["a", "b"]).expect("made");
