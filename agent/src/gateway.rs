@@ -211,6 +211,8 @@ pub(crate) struct Gateway<S> {
     devices: BTreeMap<DeviceId, DeviceState>,
     /// Devices that are to be reported again.
     due: BTreeSet<DeviceId>,
+    /// Devices that have not reported since the gateway's state was put back, and when that is said.
+    unseen: BTreeMap<DeviceId, MonotonicMs>,
     connected: bool,
     /// Why the last try to connect failed; `None` while the connection stands.
     line_problem: Option<LineProblem>,
@@ -327,6 +329,7 @@ impl<S: Store> Gateway<S> {
             outbox,
             devices: states,
             due: BTreeSet::new(),
+            unseen: BTreeMap::new(),
             connected: false,
             line_problem: None,
             fetching: BTreeSet::new(),
@@ -346,10 +349,10 @@ impl<S: Store> Gateway<S> {
         };
         if begins_again {
             // Whoever enrolled this gateway again may know nothing of what it reported before.
-            writes.extend(gateway.mark_due());
+            writes.extend(gateway.mark_due(now));
         }
         gateway.store.commit(writes)?;
-        gateway.load_due()?;
+        gateway.load_due(now)?;
         gateway.record(
             now,
             None,
@@ -761,6 +764,7 @@ impl<S: Store> Gateway<S> {
             }
         }
         self.watch_waits(now)?;
+        self.watch_unseen(now)?;
         if self.connected {
             let topic = Topic::Telemetry(self.who.gateway.clone());
             let due = self.outbox.due(now.mono, &self.store)?;
@@ -837,7 +841,9 @@ impl<S: Store> Gateway<S> {
         let observed = self.devices.values().filter_map(|d| d.observation.deadline());
         let waits = self.devices.values().filter_map(|d| d.waits.deadline());
         let floods = self.devices.values().map(|d| &d.budget).chain([&self.budget]).filter_map(Budget::due_at);
-        installers.chain(outbox).chain(heartbeat).chain(retries).chain(observed).chain(waits).chain(floods).min()
+        let unseen = self.unseen.values().copied();
+        let others = retries.chain(observed).chain(waits).chain(floods).chain(unseen);
+        installers.chain(outbox).chain(heartbeat).chain(others).min()
     }
 }
 
@@ -845,5 +851,7 @@ impl<S: Store> Gateway<S> {
 mod authority_tests;
 #[cfg(test)]
 mod observation_tests;
+#[cfg(test)]
+mod state_v1_tests;
 #[cfg(test)]
 mod tests;

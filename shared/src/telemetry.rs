@@ -145,6 +145,10 @@ pub const ERROR_REBOOTS: &str = "unordered-reboots";
 /// detail once it is back. Every agent since the first writes it so.
 pub const ROLLBACK_ORDERED: &str = "rollback ordered";
 
+/// Part of the [`EventKind::StateChanged::detail`] of a device that has not reported since its gateway's state was put back: nothing of
+/// the deployment stands at the gateway, and nobody can say what the device runs.
+pub const UNSEEN: &str = "the device has not reported since the gateway's state was put back";
+
 /// Part of the [`EventKind::StateChanged::detail`] of a confirmation where the device's own counters show every fault since the boot
 /// into the new firmware (device protocol version 2). Details of devices of version 1, and of earlier agents, lack it.
 pub const FAULTS_COUNTED: &str = "every fault is known by the device's counters";

@@ -1,9 +1,12 @@
 //! What the gateway does about its telemetry chain: it frees what the coordinator proves to hold, and after a new epoch or a new enrolment
 //! it reports every device again, so that what was lost with an older state is known again.
 
+use std::collections::BTreeSet;
+
 use mdfm_shared::directive::ChainHead;
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::telemetry::{EventKind, InstallState, REFUSED_CHAIN};
+use mdfm_shared::time::MonotonicMs;
 
 use super::{Gateway, GatewayError};
 use crate::installer::{Input, Now};
@@ -12,6 +15,15 @@ use crate::trust::Refused;
 
 /// Devices that are to be reported again, until they have been.
 const DUE_PREFIX: &str = "report-again/";
+
+/// Devices that have not reported since the gateway's state was put back, until that was said.
+const UNSEEN_PREFIX: &str = "unseen/";
+/// Time after which it is said: a device that is only restarting is back long before.
+const UNSEEN_AFTER_MS: u64 = 10 * 60_000;
+
+fn unseen_key(device: &DeviceId) -> String {
+    format!("{UNSEEN_PREFIX}{device}")
+}
 
 fn due_key(device: &DeviceId) -> String {
     format!("{DUE_PREFIX}{device}")
@@ -28,10 +40,15 @@ impl From<HeadError> for GatewayError {
 
 impl<S: Store> Gateway<S> {
     /// Takes up which devices are still to be reported again.
-    pub(super) fn load_due(&mut self) -> Result<(), GatewayError> {
-        let due = self.store.scan(DUE_PREFIX)?;
-        let ids = due.into_iter().filter_map(|(key, _)| key.trim_start_matches(DUE_PREFIX).parse().ok());
-        self.due = ids.filter(|id| self.devices.contains_key(id)).collect();
+    pub(super) fn load_due(&mut self, now: Now) -> Result<(), GatewayError> {
+        let read = |prefix: &str| -> Result<BTreeSet<DeviceId>, GatewayError> {
+            let kept = self.store.scan(prefix)?;
+            let ids = kept.into_iter().filter_map(|(key, _)| key.trim_start_matches(prefix).parse().ok());
+            Ok(ids.filter(|id| self.devices.contains_key(id)).collect())
+        };
+        let (due, unseen) = (read(DUE_PREFIX)?, read(UNSEEN_PREFIX)?);
+        self.due = due;
+        self.unseen = unseen.into_iter().map(|id| (id, now.mono.plus_ms(UNSEEN_AFTER_MS))).collect();
         Ok(())
     }
 
@@ -46,7 +63,7 @@ impl<S: Store> Gateway<S> {
                 epoch = self.outbox.epoch(),
                 "the coordinator holds other telemetry than this gateway, which was set back or copied; a new epoch begins"
             );
-            writes.extend(self.mark_due());
+            writes.extend(self.mark_due(now));
         }
         self.record(now, None, [], writes)?;
         if followed.must_ask {
@@ -67,15 +84,34 @@ impl<S: Store> Gateway<S> {
     }
 
     /// The writes that make every device due to be reported again.
-    pub(super) fn mark_due(&mut self) -> Vec<Write> {
+    pub(super) fn mark_due(&mut self, now: Now) -> Vec<Write> {
         // One that was never seen is reported when it is adopted.
         let is_known = |id: &DeviceId| {
             let journal = self.devices[id].installer.journal();
             journal.confirmed.is_some() || journal.plan.is_some()
         };
         self.due = self.devices.keys().filter(|id| is_known(id)).cloned().collect();
+        self.unseen = self.devices.keys().map(|id| (id.clone(), now.mono.plus_ms(UNSEEN_AFTER_MS))).collect();
         let waits = self.forget_reported_waits();
-        self.due.iter().map(|id| (due_key(id), Some(vec![1]))).chain(waits).collect()
+        let marks = self.due.iter().map(due_key).chain(self.unseen.keys().map(unseen_key));
+        marks.map(|key| (key, Some(vec![1]))).chain(waits).collect()
+    }
+
+    /// Reports devices of which nothing has been seen since this gateway's state was put back: one may be on trial, and nobody watches it.
+    pub(super) fn watch_unseen(&mut self, now: Now) -> Result<(), GatewayError> {
+        let is_over = |(device, at): (&DeviceId, &MonotonicMs)| (*at <= now.mono).then(|| device.clone());
+        for device in self.unseen.iter().filter_map(is_over).collect::<Vec<_>>() {
+            let installer = &self.devices[&device].installer;
+            if !installer.is_directed() {
+                // No directive has come yet.
+                self.unseen.insert(device, now.mono.plus_ms(UNSEEN_AFTER_MS));
+                continue;
+            }
+            let unseen = installer.unseen();
+            self.record(now, Some(&device), unseen, vec![(unseen_key(&device), None)])?;
+            self.unseen.remove(&device);
+        }
+        Ok(())
     }
 
     /// Reports every device that is due; one that is away from its journal, and again when it is back.
@@ -92,6 +128,9 @@ impl<S: Store> Gateway<S> {
 
     /// Reports a device again that has just reported itself.
     pub(super) fn report_if_due(&mut self, now: Now, device: &DeviceId) -> Result<(), GatewayError> {
+        if self.unseen.remove(device).is_some() {
+            self.store.commit(vec![(unseen_key(device), None)])?;
+        }
         if !self.due.contains(device) {
             return Ok(());
         }

@@ -5,11 +5,11 @@ use mdfm_shared::device::Report;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::DeploymentId;
 use mdfm_shared::manifest::HealthPolicy;
-use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState};
+use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, ROLLBACK_ORDERED, UNSEEN};
 use mdfm_shared::time::MonotonicMs;
 
 use super::state::{Phase, Plan, RefusedRelease};
-use super::step::{Installer, Step, UNKNOWN_FALLBACK};
+use super::step::{Cause, Installer, Step, UNKNOWN_FALLBACK};
 use super::{Effect, Image, Now, Target, Wish};
 
 /// Time between two adoptions of firmware that somebody else installed: each is an event, and a hostile device could go on for ever.
@@ -130,8 +130,8 @@ impl Installer {
         }
     }
 
-    /// Nothing is known of a plan, and yet the device runs on trial the release that is asked for: the gateway's state is older than the
-    /// boot. It is watched as if it had just been given the order.
+    /// Nothing is known of an installation, and yet the device runs on trial the release that is asked for: the gateway's state is older
+    /// than the boot. It is watched as if it had just been given the order.
     pub(super) fn watch_forgotten_trial(
         &mut self,
         now: Now,
@@ -143,7 +143,12 @@ impl Installer {
         let is_for_it = target.manifest.model == report.model
             && target.manifest.hardware_revisions.contains(&report.hardware)
             && target.manifest.sha256 == report.running.sha256;
-        if is_barred || self.journal.plan.is_some() || !is_for_it {
+        let is_downgrade = target.manifest.security_version < self.journal.security_floor;
+        let is_new = match &self.journal.plan {
+            Some(plan) => self.journal.phase == Phase::Confirmed && plan.manifest != target.digest,
+            None => true,
+        };
+        if is_barred || is_downgrade || !is_new || !is_for_it {
             return false;
         }
         // A machine that took the gateway's place has confirmed nothing yet.
@@ -167,17 +172,21 @@ impl Installer {
         else {
             return false;
         };
-        let journal = &self.journal;
-        let plans = journal.plan.iter().chain(journal.kept.iter().map(|kept| &kept.plan));
-        let mut known = plans.map(|p| p.manifest).chain(journal.refused.iter().map(|r| r.manifest));
-        if known.any(|held| held == manifest) {
+        if self.knows(manifest) {
             return false;
         }
+        let journal = &self.journal;
         if !report.confirmed {
-            // Without a plan there is nothing that the device could be ordered to return to.
-            return journal.plan.is_none()
-                && journal.confirmed.is_none()
-                && self.alarm_for_unknown_trial(report, manifest, deployment, step);
+            return match journal.confirmed.clone() {
+                // Nothing is known that the device could be ordered to return to.
+                None => journal.plan.is_none() && self.alarm_for_unknown_trial(report, manifest, deployment, step),
+                Some(fallback) if fallback.sha256 != report.running.sha256 => {
+                    self.set_unknown_plan(manifest, deployment, report.running, fallback);
+                    self.go_back(now, Cause::Order, ROLLBACK_ORDERED.into(), step);
+                    true
+                }
+                Some(_) => false,
+            };
         }
         let answer = Answered { at: now.mono, deployment, running: report.running.sha256 };
         let is_given = |a: &Answered| {
@@ -198,6 +207,37 @@ impl Installer {
         false
     }
 
+    /// Whether a directive says something of the device.
+    pub(crate) fn is_directed(&self) -> bool {
+        self.wish.is_some()
+    }
+
+    /// What is said of a device that is asked for a deployment and has not reported since this gateway's state was put back; `None` if
+    /// something of the deployment stands here.
+    pub(crate) fn unseen(&self) -> Option<EventKind> {
+        let (manifest, deployment) = match self.wish.as_ref()? {
+            Wish::Install(target) | Wish::Hold(target) => (target.digest, &target.deployment),
+            Wish::Rollback { manifest, deployment, .. } => (*manifest, deployment),
+        };
+        if self.knows(manifest) {
+            return None;
+        }
+        Some(EventKind::StateChanged {
+            state: InstallState::Idle,
+            manifest,
+            deployment: deployment.clone(),
+            running: None,
+            detail: UNSEEN.into(),
+        })
+    }
+
+    /// Whether something stands here of a release: it was begun, confirmed before what is prepared now, or refused.
+    fn knows(&self, manifest: Digest) -> bool {
+        let journal = &self.journal;
+        let plans = journal.plan.iter().chain(journal.kept.iter().map(|kept| &kept.plan));
+        plans.map(|p| p.manifest).chain(journal.refused.iter().map(|r| r.manifest)).any(|held| held == manifest)
+    }
+
     /// The device runs something on trial that this gateway did not begin, and that is called back.
     fn alarm_for_unknown_trial(
         &mut self,
@@ -206,18 +246,22 @@ impl Installer {
         deployment: DeploymentId,
         step: &mut Step,
     ) -> bool {
-        let firmware = report.running;
-        let image = Image {
-            firmware: firmware.clone(),
-            size_bytes: 0,
-            components: Vec::new(),
-            deltas: Vec::new(),
-            streams: false,
-        };
-        let health = HealthPolicy { probation_ms: 0, error_budget: 0, silence_limit_ms: u64::MAX };
-        self.journal_mut().plan = Some(Plan { manifest, deployment, image, health, fallback: firmware });
+        self.set_unknown_plan(manifest, deployment, report.running.clone(), report.running);
         self.enter(Phase::RollbackFailed, UNKNOWN_FALLBACK.into(), step);
         true
+    }
+
+    /// The plan of an installation that this gateway did not begin, which can only be left.
+    fn set_unknown_plan(
+        &mut self,
+        manifest: Digest,
+        deployment: DeploymentId,
+        firmware: FirmwareReport,
+        fallback: FirmwareReport,
+    ) {
+        let image = Image { firmware, size_bytes: 0, components: Vec::new(), deltas: Vec::new(), streams: false };
+        let health = HealthPolicy { probation_ms: 0, error_budget: 0, silence_limit_ms: u64::MAX };
+        self.journal_mut().plan = Some(Plan { manifest, deployment, image, health, fallback });
     }
 
     /// Where the device had to go back to was not known, and no order was given: it runs something permanently again.

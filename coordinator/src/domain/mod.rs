@@ -623,4 +623,6 @@ pub(crate) fn decide(
 }
 
 #[cfg(test)]
+mod log_v1_tests;
+#[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::{AuditRecord, Outcome, RecordError, person};
 use mdfm_shared::sign::SignError;
 use mdfm_shared::telemetry::{
-    EventKind, FirmwareReport, InstallState, REFUSED_ROLLBACK, REFUSED_WAITING, TelemetryBatch,
+    EventKind, FirmwareReport, InstallState, REFUSED_ROLLBACK, REFUSED_WAITING, TelemetryBatch, UNSEEN,
 };
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{Approval, RollbackOrder, RootError, Roster, TrustRoot, TrustedRoot, Withdrawals};
@@ -718,6 +718,12 @@ impl State {
                 };
                 let state = match (state, running) {
                     (InstallState::Idle, Some(running)) if !is_left(running) => &InstallState::RollbackFailed,
+                    (InstallState::Idle, None) if detail.contains(UNSEEN) => {
+                        match self.deployments.get(deployment).and_then(|d| d.state_of_unseen(id)) {
+                            Some(state) => &{ state },
+                            None => return,
+                        }
+                    }
                     _ => state,
                 };
                 if let Some(running) = running {

@@ -25,8 +25,8 @@ struct Life {
 }
 
 /// What is known of one gateway.
-#[derive(Debug, Default)]
-struct Known {
+#[derive(Debug, Default, Clone)]
+pub(super) struct Known {
     /// Manifests that a version it has held withdraws. It only grows.
     withdrawn: BTreeSet<Digest>,
     /// A time that was proved to it, with the boot and the monotonic time at which that was.
@@ -83,6 +83,17 @@ impl Authority {
     /// Another machine takes a gateway's place: it knows what it is sent from now on.
     pub(super) fn replaced(&mut self, gateway: &GatewayId) {
         self.gateways.remove(gateway);
+    }
+
+    /// What a gateway knows now, for a copy of its disk.
+    pub(super) fn known(&self, gateway: &GatewayId) -> Known {
+        self.gateways.get(gateway).cloned().unwrap_or_default()
+    }
+
+    /// A gateway's disk is put back: it knows what it did then. What was withdrawn since it learns again before it starts anything, as
+    /// the roster demands it; how much time passed since then it cannot know.
+    pub(super) fn put_back(&mut self, gateway: &GatewayId, then: Known) {
+        self.gateways.insert(gateway.clone(), then);
     }
 
     /// After everything that a gateway does: `trusted` is the time by which it judges, `boot` the boot it is in.

@@ -404,6 +404,10 @@ impl Oracle {
     ) -> Result<(), Broken> {
         let own = self.devices.get(device).map_or(InstallState::Idle, |seen| seen.state);
         let Some((known, state)) = known else { return Err(Broken::new("a device is unknown to the coordinator")) };
+        // The log says that it needs manual intervention: its gateway was set back, and the device has not reported since.
+        if self.is_unseen(device, state) {
+            return Ok(());
+        }
         must!(
             known == Some(running) || own == InstallState::RollbackFailed,
             "DESIGN 10.5: {device} runs {running}, the log says {known:?} ({state:?}, its gateway {own:?})"
@@ -419,6 +423,11 @@ impl Oracle {
             "DESIGN 10.5: the installation of {device} is {own:?}, the log says {state:?}"
         );
         Ok(())
+    }
+
+    /// Whether the log says that a device needs manual intervention of which its gateway knows nothing any more.
+    pub(super) fn is_unseen(&self, device: &DeviceId, logged: Option<InstallState>) -> bool {
+        logged == Some(InstallState::RollbackFailed) && self.set_back.contains(device)
     }
 
     /// The faults of a device of protocol version 2 after the calm: none of its boot was missed, none is in the log twice, unless its
@@ -462,16 +471,15 @@ impl Oracle {
         running: Digest,
         permanent: Digest,
         on_trial: bool,
-        flaw: Option<Flaw>,
+        (flaw, logged): (Option<Flaw>, Option<InstallState>),
     ) -> Result<(), Broken> {
         let state = self.devices.get(device).map_or(InstallState::Idle, |s| s.state);
-        must!(
-            (!on_trial && running == permanent) || state == InstallState::RollbackFailed,
-            "invariant 3: {device} is {state:?} and left on trial"
-        );
+        let is_unseen = self.is_unseen(device, logged);
+        let is_alarm = state == InstallState::RollbackFailed || is_unseen;
+        must!((!on_trial && running == permanent) || is_alarm, "invariant 3: {device} is {state:?} and left on trial");
         must!(self.good.contains(&permanent), "invariant 3: {device} rests on firmware that nobody approved");
         must!(
-            flaw.is_none_or(|f| matches!(f, Flaw::LateError)),
+            is_unseen && on_trial || flaw.is_none_or(|f| matches!(f, Flaw::LateError)),
             "invariant 3: {device} was confirmed on firmware with the flaw {flaw:?}"
         );
         for sha256 in self.ordered.get(device).into_iter().flatten() {

@@ -16,6 +16,7 @@ mod ward;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
+use self::set_back::Snapshot;
 use mdfm_agent::rehearsal::{Agent, Enrolment, Fetched, Memory, Now, Output};
 use mdfm_coordinator::rehearsal::{Act, Coordinator};
 use mdfm_shared::device::{Command, Fault, FaultMessage, Order, PROTOCOL_VERSION, Report};
@@ -185,7 +186,7 @@ pub(super) struct World<'a> {
     roster_version: u64,
     malice: adversary::Malice,
     /// Disks that come back, with the enrolment that they are of.
-    snapshots: Vec<(Enrolment, Memory)>,
+    snapshots: Vec<Snapshot>,
     copies: Vec<set_back::Copy>,
     /// Enrolments after the first one of each gateway.
     enrolments: u64,
@@ -518,6 +519,7 @@ impl<'a> World<'a> {
             Event::Deploy(i) => self.deploy(i)?,
             Event::People => {
                 self.people()?;
+                self.enrol_held_again()?;
                 self.after(PEOPLE_MS, Event::People);
             }
             Event::Adversary => self.adversary()?,
@@ -861,14 +863,17 @@ impl<'a> World<'a> {
             let running = site.device.running(&flaws).sha256;
             // What a device of version 1 said to nobody, nobody can judge; it weighs less in gates for that.
             let flaw = flaws(running).filter(|_| site.missed_fault != Some(running));
+            let logged = self.coordinator.device(&site.id).and_then(|(_, state)| state);
+            let is_settled = site.device.fault_at_ms + SETTLED_MS < self.now_ms;
             if let Some(level) =
-                site.device.fault_level().filter(|_| site.device.fault_at_ms + SETTLED_MS < self.now_ms)
+                site.device.fault_level().filter(|_| is_settled && !self.oracle.is_unseen(&site.id, logged))
             {
                 let agent = self.gateways[site.gateway].agent.as_ref();
                 let seen = agent.and_then(|a| a.faults_seen(&site.id));
                 self.oracle.faults(&site.id, &self.gateways[site.gateway].id, level, seen, site.device.faults_found)?;
             }
-            self.oracle.at_rest(&site.id, running, site.device.permanent.sha256, site.device.is_on_trial(), flaw)?;
+            let on_trial = site.device.is_on_trial();
+            self.oracle.at_rest(&site.id, running, site.device.permanent.sha256, on_trial, (flaw, logged))?;
             self.observed_as_it_is(n)?;
         }
         Ok(())

@@ -535,6 +535,20 @@ impl Deployment {
         });
     }
 
+    /// What is known of a device of which its gateway knows nothing any more: one that had the order to boot the release may run it, on
+    /// trial and unwatched; one that was being prepared has nothing; `None` if it was settled or never begun.
+    pub(crate) fn state_of_unseen(&self, device: &DeviceId) -> Option<InstallState> {
+        match self.devices.get(device)?.state? {
+            InstallState::Activating | InstallState::Probation | InstallState::RollingBack => {
+                Some(InstallState::RollbackFailed)
+            }
+            InstallState::Fetching | InstallState::Verified | InstallState::Staging | InstallState::Staged => {
+                Some(InstallState::Idle)
+            }
+            _ => None,
+        }
+    }
+
     /// A device was called back and refused.
     pub(crate) fn report_stays(&mut self, at: UtcMillis, device: &DeviceId) {
         self.change(at, device, |progress| progress.stays = true);

@@ -1,9 +1,10 @@
 //! Gateways whose disk is put back, that are copied, enrolled again or replaced by another machine.
 
-use mdfm_agent::rehearsal::{Agent, Memory, Output, enrolled_again, enrolled_disk};
+use mdfm_agent::rehearsal::{Agent, Enrolment, Memory, Output, enrolled_again, enrolled_disk};
 use mdfm_coordinator::rehearsal::Act;
 use mdfm_shared::wire::Topic;
 
+use super::super::authority::Known;
 use super::super::oracle::Broken;
 use super::super::setup;
 use super::{Event, World};
@@ -25,6 +26,14 @@ pub(super) struct Copy {
     turns_left: u32,
 }
 
+/// A gateway's disk as it was, and what the gateway knew then.
+#[derive(Clone)]
+pub(super) struct Snapshot {
+    enrolment: Enrolment,
+    disk: Memory,
+    known: Known,
+}
+
 impl World<'_> {
     fn disk_of(&self, gateway: usize) -> Memory {
         let g = &self.gateways[gateway];
@@ -35,12 +44,14 @@ impl World<'_> {
     pub(super) fn set_back_later(&mut self, gateway: usize, after_s: u64, for_s: u64) {
         let snapshot = self.disk_of(gateway);
         let life = self.snapshots.len();
-        self.snapshots.push((self.gateways[gateway].enrolment.clone(), snapshot));
+        let g = &self.gateways[gateway];
+        let known = self.oracle.authority.known(&g.id);
+        self.snapshots.push(Snapshot { enrolment: g.enrolment.clone(), disk: snapshot, known });
         self.after(after_s * 1_000, Event::PutBack { gateway, snapshot: life, for_ms: for_s * 1_000 + 500 });
     }
 
     pub(super) fn put_back(&mut self, gateway: usize, snapshot: usize, for_ms: u64) {
-        let (enrolment, disk) = self.snapshots[snapshot].clone();
+        let Snapshot { enrolment, disk, known } = self.snapshots[snapshot].clone();
         if self.hostile() == Some(gateway) || self.gateways[gateway].enrolment.epoch != enrolment.epoch {
             // It was enrolled again since: the certificate of before lets nobody in.
             return;
@@ -50,6 +61,7 @@ impl World<'_> {
         self.oracle.set_back(self.gateways[gateway].devices.keys());
         self.stop_agent(gateway);
         let g = &mut self.gateways[gateway];
+        self.oracle.authority.put_back(&g.id, known);
         g.disk = disk;
         g.boot += 1;
         g.booted_at_ms = self.now_ms + for_ms;
@@ -159,6 +171,16 @@ impl World<'_> {
         (g.enrolment.key, g.enrolment.epoch) = (key, epoch);
         self.after(3_000, Event::GatewayStart { gateway });
         Ok(())
+    }
+
+    /// Once no copy is at the line any more, people do what the alarm asks for: a gateway that began too many epochs is enrolled again.
+    pub(super) fn enrol_held_again(&mut self) -> Result<(), Broken> {
+        let is_held = |g: &super::Gateway| self.coordinator.telemetry_state(&g.id) == Some("held");
+        if !self.calm || !self.coordinator_up {
+            return Ok(());
+        }
+        let held: Vec<usize> = (0..self.gateways.len()).filter(|n| is_held(&self.gateways[*n])).collect();
+        held.into_iter().try_for_each(|gateway| self.enrol_again(gateway, false))
     }
 
     /// What was freed here must be in the log: an acknowledgement by number alone would free what was refused.

@@ -1,7 +1,7 @@
 //! What is registered and what gateways observe: whoever says what in which order, the view is the same.
 
 use mdfm_shared::observed::{ObservationDigest, ObservedDevice};
-use mdfm_shared::telemetry::{DeviceHeartbeat, Heartbeat};
+use mdfm_shared::telemetry::{DeviceHeartbeat, Heartbeat, UNSEEN};
 
 use super::super::super::rollout::Scope;
 use super::*;
@@ -145,6 +145,28 @@ fn fld_8_who_still_runs_what_is_called_back_needs_intervention() {
     office.report(1, 1, "D-1", InstallState::Idle, Some(22));
     office.report(1, 2, "D-1", InstallState::Idle, Some(20));
     assert_eq!((state(&office, 1), state(&office, 2)), (Some(InstallState::RollbackFailed), Some(InstallState::Idle)));
+}
+
+#[test]
+fn fld_6_who_is_not_seen_after_a_set_back_is_not_on_its_way() {
+    const WHO: [(usize, usize); 3] = [(1, 1), (1, 2), (2, 1)];
+    let mut office = Office::new();
+    let state = |office: &Office, (h, d)| office.deployment("D-1").devices[&device(h, d)].state;
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    office.report(1, 1, "D-1", InstallState::Confirmed, Some(22));
+    office.report(1, 2, "D-1", InstallState::Activating, None);
+    office.report(2, 1, "D-1", InstallState::Staged, None);
+    let manifest = office.deployment("D-1").plan.manifest;
+    for (h, d) in WHO {
+        let (state, deployment, detail) = (InstallState::Idle, id("D-1"), UNSEEN.to_owned());
+        let kind = EventKind::StateChanged { state, manifest, deployment, running: None, detail };
+        office.tell(h, vec![Reported { device: Some(device(h, d)), at: office.now, kind }]);
+    }
+    // One that had settled keeps what is known; one with the order to boot may be on trial; one that was being prepared has nothing.
+    let expected = [InstallState::Confirmed, InstallState::RollbackFailed, InstallState::Idle].map(Some);
+    assert_eq!(WHO.map(|who| state(&office, who)), expected);
+    office.report(1, 2, "D-1", InstallState::Probation, Some(22));
+    assert_eq!(state(&office, (1, 2)), Some(InstallState::Probation), "it is back, and watched");
 }
 
 #[test]
