@@ -260,8 +260,14 @@ fn add(path: &Path, new: &NewDevice, secret: &str) -> anyhow::Result<(String, Va
             }
         }
     }
-    mdfm_service::atomic_write_like(&file, text.as_bytes(), path)
-        .with_context(|| format!("writing {}", file.display()))?;
+    let written = mdfm_service::atomic_write_like(&file, text.as_bytes(), path);
+    if written.is_err()
+        && let Some(secret_file) = new.secret_file.as_ref().filter(|_| data.get("secretFile").is_some())
+    {
+        // The next try makes another secret.
+        let _ = std::fs::remove_file(secret_file);
+    }
+    written.with_context(|| format!("writing {}", file.display()))?;
     Ok((format!("{words}; {NEXT}"), data))
 }
 

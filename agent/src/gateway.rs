@@ -211,7 +211,7 @@ pub(crate) struct Gateway<S> {
     devices: BTreeMap<DeviceId, DeviceState>,
     /// Devices that are to be reported again.
     due: BTreeSet<DeviceId>,
-    /// Devices that have not reported since the gateway's state was put back, and when that is said.
+    /// Devices that have not reported since the gateway's state began or was put back, and when that is reported.
     unseen: BTreeMap<DeviceId, MonotonicMs>,
     connected: bool,
     /// Why the last try to connect failed; `None` while the connection stands.
@@ -350,6 +350,9 @@ impl<S: Store> Gateway<S> {
         if begins_again {
             // Whoever enrolled this gateway again may know nothing of what it reported before.
             writes.extend(gateway.mark_due(now));
+        } else if start == 1 {
+            // Another machine may have been the gateway before.
+            writes.extend(gateway.mark_unseen(now));
         }
         gateway.store.commit(writes)?;
         gateway.load_due(now)?;

@@ -145,9 +145,10 @@ pub const ERROR_REBOOTS: &str = "unordered-reboots";
 /// detail once it is back. Every agent since the first writes it so.
 pub const ROLLBACK_ORDERED: &str = "rollback ordered";
 
-/// Part of the [`EventKind::StateChanged::detail`] of a device that has not reported since its gateway's state was put back: nothing of
-/// the deployment stands at the gateway, and nobody can say what the device runs.
-pub const UNSEEN: &str = "the device has not reported since the gateway's state was put back";
+/// Part of the [`EventKind::StateChanged::detail`] of a device that has not reported since its gateway's state began, or was put back:
+/// the gateway does not know whether it booted a release, and nobody can say what it runs.
+pub const UNSEEN: &str =
+    "the device has not reported since this gateway's state began or was put back; connect it, or switch it on";
 
 /// Part of the [`EventKind::StateChanged::detail`] of a confirmation where the device's own counters show every fault since the boot
 /// into the new firmware (device protocol version 2). Details of devices of version 1, and of earlier agents, lack it.

@@ -4,7 +4,7 @@
 use mdfm_shared::device::{Order, StagedReport};
 use mdfm_shared::directive::{Action, DeviceDirective, Directive};
 use mdfm_shared::fixture::{Log, NOW, SUBMITTER, approvals, key, log_signer, manifest, roster, signed, signed_root};
-use mdfm_shared::telemetry::FirmwareReport;
+use mdfm_shared::telemetry::{FirmwareReport, UNSEEN};
 use mdfm_shared::trust::{Freshness, Roster, Withdrawal, Withdrawals};
 use mdfm_shared::waiting::WaitCode;
 
@@ -403,4 +403,44 @@ fn sec_12_a_bundle_brings_withdrawals_with_the_same_checks() {
     site.live(20);
     assert_eq!((site.state(), site.activations), (InstallState::Failed, 0));
     site.installs(3);
+}
+
+#[test]
+fn fld_6_a_device_that_stays_away_is_reported_once() {
+    let mut site = Site::new();
+    let digest = site.release(2);
+    let writes = site.gateway.mark_due(site.now);
+    site.gateway.store.commit(writes).expect("commits");
+    let unseen = |site: &Site| {
+        let is_unseen =
+            |kind: &EventKind| matches!(kind, EventKind::StateChanged { detail, .. } if detail.contains(UNSEEN));
+        site.gateway.recent.iter().filter(|(_, _, kind)| is_unseen(kind)).count()
+    };
+    let wait = |site: &mut Site, minutes: u64| {
+        for _ in 0..minutes {
+            site.now = Now { mono: site.now.mono.plus_ms(60_000), utc: site.now.utc.plus_ms(60_000) };
+            site.gateway.work(site.now).expect("no disk fails");
+        }
+    };
+    // A restart forgets nothing; and what is asked is known by a directive that came since.
+    let store = site.gateway.store().clone();
+    site.gateway = Site::start(store, 2, site.now);
+    site.gateway.link_up(site.now);
+    wait(&mut site, 30);
+    assert_eq!(unseen(&site), 0);
+    site.direct(Action::Install { manifest: digest });
+    wait(&mut site, 30);
+    assert_eq!(unseen(&site), 1);
+    let store = site.gateway.store().clone();
+    site.gateway = Site::start(store, 3, site.now);
+    site.gateway.link_up(site.now);
+    site.direct(Action::Install { manifest: digest });
+    wait(&mut site, 30);
+    assert_eq!(unseen(&site), 0, "not again");
+    // One that reports is seen.
+    let writes = site.gateway.mark_due(site.now);
+    site.gateway.store.commit(writes).expect("commits");
+    site.live(3);
+    assert!(site.gateway.unseen.is_empty());
+    assert!(site.gateway.store().scan("unseen/").expect("reads").is_empty());
 }

@@ -43,7 +43,7 @@ impl<S: Store> Gateway<S> {
     pub(super) fn load_due(&mut self, now: Now) -> Result<(), GatewayError> {
         let read = |prefix: &str| -> Result<BTreeSet<DeviceId>, GatewayError> {
             let kept = self.store.scan(prefix)?;
-            let ids = kept.into_iter().filter_map(|(key, _)| key.trim_start_matches(prefix).parse().ok());
+            let ids = kept.into_iter().filter_map(|(key, _)| key.strip_prefix(prefix)?.parse().ok());
             Ok(ids.filter(|id| self.devices.contains_key(id)).collect())
         };
         let (due, unseen) = (read(DUE_PREFIX)?, read(UNSEEN_PREFIX)?);
@@ -91,23 +91,28 @@ impl<S: Store> Gateway<S> {
             journal.confirmed.is_some() || journal.plan.is_some()
         };
         self.due = self.devices.keys().filter(|id| is_known(id)).cloned().collect();
-        self.unseen = self.devices.keys().map(|id| (id.clone(), now.mono.plus_ms(UNSEEN_AFTER_MS))).collect();
+        let unseen = self.mark_unseen(now);
         let waits = self.forget_reported_waits();
-        let marks = self.due.iter().map(due_key).chain(self.unseen.keys().map(unseen_key));
-        marks.map(|key| (key, Some(vec![1]))).chain(waits).collect()
+        self.due.iter().map(|id| (due_key(id), Some(vec![1]))).chain(unseen).chain(waits).collect()
     }
 
-    /// Reports devices of which nothing has been seen since this gateway's state was put back: one may be on trial, and nobody watches it.
+    /// The writes that make every device one that has not been seen: this machine may be the second of its gateway.
+    pub(super) fn mark_unseen(&mut self, now: Now) -> Vec<Write> {
+        self.unseen = self.devices.keys().map(|id| (id.clone(), now.mono.plus_ms(UNSEEN_AFTER_MS))).collect();
+        self.unseen.keys().map(|id| (unseen_key(id), Some(vec![1]))).collect()
+    }
+
+    /// Reports devices of which nothing has been seen since this gateway's state began or was put back: one may be on trial, and nobody
+    /// watches it.
     pub(super) fn watch_unseen(&mut self, now: Now) -> Result<(), GatewayError> {
         let is_over = |(device, at): (&DeviceId, &MonotonicMs)| (*at <= now.mono).then(|| device.clone());
         for device in self.unseen.iter().filter_map(is_over).collect::<Vec<_>>() {
-            let installer = &self.devices[&device].installer;
-            if !installer.is_directed() {
-                // No directive has come yet.
+            if self.directive_came().is_none() {
+                // What is asked may be older than the disk.
                 self.unseen.insert(device, now.mono.plus_ms(UNSEEN_AFTER_MS));
                 continue;
             }
-            let unseen = installer.unseen();
+            let unseen = self.devices[&device].installer.unseen();
             self.record(now, Some(&device), unseen, vec![(unseen_key(&device), None)])?;
             self.unseen.remove(&device);
         }
@@ -119,6 +124,8 @@ impl<S: Store> Gateway<S> {
         for device in self.due.iter().cloned().collect::<Vec<_>>() {
             if self.devices[&device].installer.is_attached(now.mono) {
                 self.report_if_due(now, &device)?;
+            } else if self.unseen.contains_key(&device) && self.devices[&device].installer.is_preparing() {
+                // It may be further than the journal; then it is reported by `watch_unseen`.
             } else if let Some(state) = self.state_event(&device) {
                 self.record(now, Some(&device), [state], Vec::new())?;
             }

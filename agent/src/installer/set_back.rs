@@ -148,8 +148,11 @@ impl Installer {
             Some(plan) => self.journal.phase == Phase::Confirmed && plan.manifest != target.digest,
             None => true,
         };
-        if is_barred || is_downgrade || !is_new || !is_for_it {
+        if !is_new || !is_for_it {
             return false;
+        }
+        if is_barred || is_downgrade {
+            return self.leave_forgotten_trial(now, target, report, step);
         }
         // A machine that took the gateway's place has confirmed nothing yet.
         let confirmed = self.journal.confirmed.clone().unwrap_or_else(|| report.running.clone());
@@ -161,6 +164,19 @@ impl Installer {
         };
         self.set_plan(target, firmware, confirmed);
         self.begin_trial(now, "the device runs the release on trial: the gateway's state was older", step);
+        true
+    }
+
+    /// The device runs on trial a release that may not be installed on it, and this gateway did not order that: it goes back to what
+    /// was confirmed.
+    fn leave_forgotten_trial(&mut self, now: Now, target: &Target, report: &Report, step: &mut Step) -> bool {
+        let Some(fallback) = self.journal.confirmed.clone() else { return false };
+        if fallback.sha256 == report.running.sha256 || report.in_use || self.strays.must_wait(now.mono) {
+            return false;
+        }
+        self.strays.count(now.mono);
+        self.set_unknown_plan(target.digest, target.deployment.clone(), report.running.clone(), fallback);
+        self.go_back(now, Cause::Order, "the device runs on trial what may not be installed on it".into(), step);
         true
     }
 
@@ -207,19 +223,14 @@ impl Installer {
         false
     }
 
-    /// Whether a directive says something of the device.
-    pub(crate) fn is_directed(&self) -> bool {
-        self.wish.is_some()
-    }
-
-    /// What is said of a device that is asked for a deployment and has not reported since this gateway's state was put back; `None` if
-    /// something of the deployment stands here.
+    /// The report of a device that is asked for a deployment and has not been seen since this gateway's state began or was put back;
+    /// `None` if the journal says that it booted the release, or why not.
     pub(crate) fn unseen(&self) -> Option<EventKind> {
         let (manifest, deployment) = match self.wish.as_ref()? {
             Wish::Install(target) | Wish::Hold(target) => (target.digest, &target.deployment),
             Wish::Rollback { manifest, deployment, .. } => (*manifest, deployment),
         };
-        if self.knows(manifest) {
+        if self.knows(manifest) && !self.is_preparing() {
             return None;
         }
         Some(EventKind::StateChanged {
@@ -261,7 +272,11 @@ impl Installer {
     ) {
         let image = Image { firmware, size_bytes: 0, components: Vec::new(), deltas: Vec::new(), streams: false };
         let health = HealthPolicy { probation_ms: 0, error_budget: 0, silence_limit_ms: u64::MAX };
-        self.journal_mut().plan = Some(Plan { manifest, deployment, image, health, fallback });
+        let journal = self.journal_mut();
+        let brought = |p: &&Plan| p.image.firmware.sha256 == fallback.sha256;
+        journal.fallback_manifest = journal.plan.as_ref().filter(brought).map(|p| p.manifest);
+        (journal.confirmed_at, journal.recall_window_ms, journal.reboots_per_day) = (None, None, None);
+        journal.plan = Some(Plan { manifest, deployment, image, health, fallback });
     }
 
     /// Where the device had to go back to was not known, and no order was given: it runs something permanently again.

@@ -56,7 +56,7 @@ pub(crate) struct Installer {
     /// Steps back that the device caused by contradicting itself.
     contradictions: Churn,
     /// Trials that nobody asked for.
-    strays: Churn,
+    pub(super) strays: Churn,
     /// When firmware that somebody else installed was last adopted.
     pub(super) adopted_at: Option<MonotonicMs>,
     /// The deployment that was called back and of which nothing stands here, as it was answered for the last time; volatile.
@@ -79,7 +79,7 @@ struct Given {
 
 /// How often something happened within the hour; volatile.
 #[derive(Debug, Default)]
-struct Churn {
+pub(super) struct Churn {
     since: MonotonicMs,
     count: u32,
     last: MonotonicMs,
@@ -87,7 +87,7 @@ struct Churn {
 
 impl Churn {
     /// Counts one more; returns how many there were in this hour.
-    fn count(&mut self, now: MonotonicMs) -> u32 {
+    pub(super) fn count(&mut self, now: MonotonicMs) -> u32 {
         if now.since_ms(self.since) >= HOUR_MS {
             (self.since, self.count) = (now, 0);
         }
@@ -97,7 +97,7 @@ impl Churn {
     }
 
     /// Whether the next one has to wait: after a few in this hour, for a time below that of a rollback's alarm.
-    fn must_wait(&self, now: MonotonicMs) -> bool {
+    pub(super) fn must_wait(&self, now: MonotonicMs) -> bool {
         let is_churn = self.count >= STRAYS_AT_ONCE && now.since_ms(self.since) < HOUR_MS;
         is_churn && now.since_ms(self.last) < STRAY_PAUSE_MS
     }
@@ -828,6 +828,14 @@ impl Installer {
             return self.settled_without_order(plan, step);
         }
         let Some(report) = self.answer() else { return false };
+        // It refused to go there and runs something else permanently: the journal was older than the device.
+        let is_elsewhere = self.journal.phase == Phase::RollbackFailed
+            && report.confirmed
+            && report.last_refusal.is_some()
+            && ![plan.fallback.sha256, plan.image.firmware.sha256].contains(&report.running.sha256);
+        if is_elsewhere {
+            return self.settled_without_order(plan, step);
+        }
         if report.running.sha256 != plan.fallback.sha256 || !report.confirmed {
             return false;
         }

@@ -69,6 +69,8 @@ pub(super) struct Oracle {
     batches: BTreeSet<Digest>,
     /// Devices whose gateway may have forgotten what it had not reported.
     set_back: BTreeSet<DeviceId>,
+    /// Those that have not reported since.
+    unseen: BTreeSet<DeviceId>,
     /// Gateways that were enrolled again, and begin a chain of their own.
     enrolled_again: BTreeSet<GatewayId>,
     /// Gateways that began an epoch.
@@ -138,6 +140,7 @@ impl Oracle {
             committed: BTreeMap::new(),
             batches: BTreeSet::new(),
             set_back: BTreeSet::new(),
+            unseen: BTreeSet::new(),
             enrolled_again: BTreeSet::new(),
             epochs: BTreeSet::new(),
             logged_activations: BTreeMap::new(),
@@ -376,7 +379,14 @@ impl Oracle {
 
     /// The gateway of these devices may forget what it had not reported: it is set back, copied or replaced.
     pub(super) fn set_back<'a>(&mut self, devices: impl Iterator<Item = &'a DeviceId>) {
-        self.set_back.extend(devices.cloned());
+        let devices: Vec<DeviceId> = devices.cloned().collect();
+        self.unseen.extend(devices.iter().cloned());
+        self.set_back.extend(devices);
+    }
+
+    /// A device reported to its gateway.
+    pub(super) fn seen(&mut self, device: &DeviceId) {
+        self.unseen.remove(device);
     }
 
     /// A gateway was enrolled again.
@@ -427,7 +437,7 @@ impl Oracle {
 
     /// Whether the log says that a device needs manual intervention of which its gateway knows nothing any more.
     pub(super) fn is_unseen(&self, device: &DeviceId, logged: Option<InstallState>) -> bool {
-        logged == Some(InstallState::RollbackFailed) && self.set_back.contains(device)
+        logged == Some(InstallState::RollbackFailed) && self.unseen.contains(device)
     }
 
     /// The faults of a device of protocol version 2 after the calm: none of its boot was missed, none is in the log twice, unless its

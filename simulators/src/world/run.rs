@@ -472,6 +472,7 @@ impl<'a> World<'a> {
                 let (gateway, name) = (self.sites[device].gateway, self.sites[device].id.clone());
                 if self.gateways[gateway].life == life {
                     self.gateways[gateway].heard.insert(name.clone(), (*report).clone());
+                    self.oracle.seen(&name);
                     return self.with_agent(gateway, |agent, now| agent.device_report(now, &name, *report));
                 }
             }

@@ -1,7 +1,7 @@
 //! Devices that are exchanged or flashed by hand, and devices that reboot without an order.
 
 use mdfm_shared::limits::REBOOTS_PER_DAY_DEFAULT;
-use mdfm_shared::telemetry::{ERROR_REBOOTS, FirmwareReport};
+use mdfm_shared::telemetry::{ERROR_REBOOTS, FirmwareReport, UNSEEN};
 
 use super::*;
 
@@ -29,6 +29,78 @@ fn fld_4_firmware_flashed_by_hand_is_adopted_and_kept() {
     bench.live(60_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
     assert_eq!(bench.disk.plan.as_ref().map(|p| p.fallback.clone()), Some(firmware(1)), "what it really had before");
+}
+
+fn third() -> Target {
+    Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(3) }
+}
+
+/// Release 2 is confirmed and release 3 on trial; then the gateway's disk of before is put back.
+fn put_back_on_trial() -> Bench {
+    let mut bench = confirmed_for(0);
+    let before = bench.disk.clone();
+    bench.wish(Some(Wish::Install(third())));
+    for _ in 0..30 {
+        if bench.state() == InstallState::Probation {
+            break;
+        }
+        bench.live(2_000);
+    }
+    assert_eq!(bench.state(), InstallState::Probation);
+    bench.disk = before;
+    bench.wish(None);
+    bench.restart();
+    bench.input(Input::SetBack);
+    assert_eq!(bench.state(), InstallState::Confirmed, "it knows of release 2");
+    bench.events.clear();
+    bench
+}
+
+#[test]
+fn fld_6_a_trial_after_a_confirmed_release_is_watched() {
+    let mut bench = put_back_on_trial();
+    bench.wish(Some(Wish::Install(third())));
+    bench.live(60_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
+    assert_eq!(bench.disk.plan.as_ref().map(|p| p.fallback.clone()), Some(firmware(2)));
+}
+
+#[test]
+fn fld_6_a_trial_that_nobody_may_go_on_with_is_left() {
+    let called_back = Wish::Rollback {
+        manifest: third().digest,
+        deployment: third().deployment,
+        authorities: Vec::new(),
+        fallback_withdrawn: None,
+    };
+    let withdrawn = Wish::Install(Target { withdrawn: Some("alarm limits lost".into()), ..third() });
+    for wish in [called_back, withdrawn] {
+        let mut bench = put_back_on_trial();
+        bench.wish(Some(wish));
+        bench.live(60_000);
+        assert_eq!((bench.state(), bench.device.trial), (InstallState::RolledBack, None), "{}", bench.disk.detail);
+        assert_eq!(bench.device.running(), firmware(2));
+        assert_eq!(bench.disk.plan.as_ref().map(|p| p.manifest), Some(third().digest), "it says what it left");
+    }
+}
+
+#[test]
+fn fld_6_only_what_the_journal_cannot_know_is_unseen() {
+    let mut bench = put_back_on_trial();
+    bench.wish(Some(Wish::Install(target(2))));
+    assert_eq!(bench.installer.unseen(), None, "release 2 is confirmed here");
+    bench.device.silent = true;
+    bench.wish(Some(Wish::Install(third())));
+    let unseen = bench.installer.unseen().expect("nothing stands here");
+    let EventKind::StateChanged { state, manifest, running, detail, .. } = unseen else { panic!("{unseen:?}") };
+    assert_eq!((state, manifest, running), (InstallState::Idle, third().digest, None));
+    assert!(detail.contains(UNSEEN));
+    // A copy that was made while the release was prepared says no more.
+    let mut bench = confirmed_for(0);
+    bench.line = false;
+    bench.wish(Some(Wish::Install(third())));
+    assert_eq!(bench.state(), InstallState::Fetching);
+    assert!(bench.installer.unseen().is_some());
 }
 
 #[test]
