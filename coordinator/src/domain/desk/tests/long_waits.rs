@@ -168,7 +168,7 @@ fn fld_14_a_hospital_that_waits_later_hears_once() {
 }
 
 #[test]
-fn fld_14_a_rule_for_some_hospitals_hears_of_them_and_hides_no_other() {
+fn fld_14_a_rule_for_some_hospitals_hides_no_other() {
     let of_second = |after_minutes| NoticeRule {
         hospitals: vec![id("H-2")],
         ..rule(&[WaitCode::NoRoom], Some(after_minutes), AccessRole::Operator)
