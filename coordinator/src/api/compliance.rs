@@ -5,7 +5,8 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mdfm_audit::{Entry, Field, Order, Query as Wanted, SEGMENT_MAGIC, frame};
-use mdfm_shared::record::AuditRecord;
+use mdfm_shared::id::GatewayId;
+use mdfm_shared::record::{Actor, ActorKind, AuditRecord};
 use mdfm_shared::tlog::TilePath;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -171,7 +172,10 @@ pub(super) async fn about(
     let state = api.runner.state();
     let Some(own) = state.hospital_of_user(&caller.actor.id) else { return Ok(axum::Json(page)) };
     let object = format!("{kind}/{id}");
-    let hospital_of = |actor: &str| state.hospital_of_user(actor).cloned();
+    let hospital_of = |actor: &Actor| match actor.kind {
+        ActorKind::Gateway => Some(state.gateways.get(&actor.id.parse::<GatewayId>().ok()?)?.hospital.clone()),
+        _ => state.hospital_of_user(&actor.id).cloned(),
+    };
     let seen = |IndexedRecord { index, record }| {
         Some(IndexedRecord { index, record: seen_by_staff(record, own, &object, hospital_of)? })
     };

@@ -237,7 +237,7 @@ pub(crate) struct PlannedPhase {
 pub(crate) struct PlannedHospital {
     hospital_id: String,
     consent_needed: bool,
-    /// The next windows in which its devices may be activated; none for any time.
+    /// The next windows in which its devices may be activated; `null` for any time.
     #[schema(value_type = Option<Vec<Object>>)]
     windows: Option<Vec<Window>>,
     /// The same windows on the hospital's wall clock and in universal time; `null` for any time.

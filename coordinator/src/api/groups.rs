@@ -47,9 +47,9 @@ impl NewGroup {
 pub(crate) struct GroupView {
     group_id: String,
     name: String,
-    /// The conditions; none for a list.
+    /// The conditions; `null` for a list of devices.
     query: Option<String>,
-    /// Devices that are listed in it; none for a query.
+    /// How many devices are listed in it; `null` for a query.
     listed: Option<usize>,
 }
 

@@ -156,7 +156,7 @@ impl Access {
     }
 }
 
-/// Begins to set up a second factor; it counts once it was shown. Replacing one needs it shown lately.
+/// Begins to set up a second factor; it counts once it was shown. Replacing one needs it shown shortly before.
 #[utoipa::path(post, path = "/api/v1/me/second-factor", request_body = OwnPassword,
     responses((status = 201, body = NewFactorView), (status = 403, body = Problem)))]
 pub(super) async fn begin_factor(
@@ -385,7 +385,7 @@ pub(crate) struct MeView {
     password_set_at: String,
     email: Option<String>,
     trained_until: Option<String>,
-    /// What keeps one from signing, and who can mend it; none for nothing.
+    /// Why this user cannot sign and who can resolve it; `null` if they can.
     cannot_sign: Option<String>,
     /// `true` in a trial installation; absent in others.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -578,7 +578,7 @@ pub(super) async fn confirm_training(
     origin.administer(&api, &user, PersonChange::TrainingConfirmed { until }, training.reason).await
 }
 
-/// Where one gets mail; none for no mail.
+/// Where one gets mail; `null` for no mail.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Address {

@@ -266,7 +266,7 @@ pub(super) async fn let_in(
     Ok((StatusCode::CREATED, axum::Json(view)))
 }
 
-/// Shows the second factor again: for what needs it shown lately.
+/// Shows the second factor again: for what needs it shown shortly before.
 #[utoipa::path(post, path = "/api/v1/sessions/current/second-factor", request_body = Factor,
     responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem)))]
 pub(super) async fn step_up(

@@ -137,7 +137,7 @@ pub(crate) struct RoleView {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PermissionView {
     permission: Permission,
-    /// Whether the second factor must have been shown lately.
+    /// Whether the second factor must have been shown shortly before.
     second_factor: bool,
     /// Whether no token for a machine carries it.
     person: bool,

@@ -14,6 +14,7 @@ use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, id};
 use super::{Api, Problem};
 use crate::domain::access::Permission;
+use crate::domain::expiry::ExpiryKind;
 use crate::domain::notice::{NoticeKind, Webhook};
 use crate::domain::{Command, Refusal};
 use crate::notify::new_webhook_secret;
@@ -90,6 +91,7 @@ pub(super) async fn set(
         api.credentials.forget(kept);
         return Err(problem);
     }
+    api.runner.presence().forget(ExpiryKind::WebhookCertificate, &webhook);
     before.iter().for_each(|secret| api.credentials.forget(*secret));
     Ok(axum::Json(view(&webhook, &set, Some(secret))))
 }
@@ -121,7 +123,8 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, Problem> {
     let caller = origin.need(&api, Permission::ManageUsers, "webhook.remove", &format!("webhook/{webhook}")).await?;
     let before = api.runner.state().webhooks.get(&webhook).map(|hook| hook.secret);
-    origin.submit(&api, &caller, Command::RemoveWebhook { webhook, reason: why.reason }).await?;
+    origin.submit(&api, &caller, Command::RemoveWebhook { webhook: webhook.clone(), reason: why.reason }).await?;
+    api.runner.presence().forget(ExpiryKind::WebhookCertificate, &webhook);
     before.iter().for_each(|secret| api.credentials.forget(*secret));
     Ok(StatusCode::NO_CONTENT)
 }

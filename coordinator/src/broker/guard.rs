@@ -295,11 +295,10 @@ impl Guard {
 
     /// Checks a CONNECT; gives its keep-alive, or the CONNACK that says why not.
     fn admit(&self, packet: &[u8]) -> Result<Duration, Turned> {
-        // MQTT 3.1.1 §3.2.2.3: 1 for another protocol level, 2 for the client id, 5 for what is not authorized; MQTT 5: 0x84.
+        // MQTT 3.1.1 §3.2.2.3: 1 for another protocol level, 2 for the client id; MQTT 5: 0x84. Not 5: to agents that says that they are revoked.
         const OTHER_LEVEL: &[u8] = &[0x20, 2, 0, 1];
         const OTHER_LEVEL_5: &[u8] = &[0x20, 3, 0, 0x84, 0];
         const CLIENT_ID: &[u8] = &[0x20, 2, 0, 2];
-        const NOT_AUTHORIZED: &[u8] = &[0x20, 2, 0, 5];
         let turned = |e: PacketError| {
             let connack = match e {
                 PacketError::ProtocolLevel(5) => OTHER_LEVEL_5,
@@ -318,7 +317,7 @@ impl Guard {
         if let Some(will) = &asked.will
             && Topic::parse(&will.topic) != Some(Topic::Presence(self.gateway.clone()))
         {
-            return Err((NOT_AUTHORIZED, refused(format!("last will on {:?}", will.topic))));
+            return Err((&[][..], refused(format!("last will on {:?}", will.topic))));
         }
         let keep_alive_s = match asked.keep_alive_s {
             0 => KEEP_ALIVE_S_MAX,

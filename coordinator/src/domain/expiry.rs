@@ -21,6 +21,9 @@ const GATEWAY_WARNED_DAYS: u32 = 14;
 /// Warnings remembered so long after the end of what they were of.
 const REMEMBERED_MS: u64 = 400 * DAY_MS;
 
+/// Certificates of others whose ends lie so close together are one matter: receivers behind one name may show several, in any order.
+const SLACK_MS: u64 = 30 * DAY_MS;
+
 /// Certificates of others that are remembered: of webhooks and of three servers.
 const SEEN_MAX: usize = 64;
 
@@ -70,6 +73,16 @@ impl ExpiryKind {
             Self::SyslogCertificate => "syslog-certificate",
             Self::MailCertificate => "mail-certificate",
             Self::WebhookCertificate => "webhook-certificate",
+        }
+    }
+
+    /// How far apart two ends may be that are warned of as one.
+    fn slack_ms(self) -> u64 {
+        match self {
+            Self::ProviderCertificate | Self::SyslogCertificate | Self::MailCertificate | Self::WebhookCertificate => {
+                SLACK_MS
+            }
+            _ => 0,
         }
     }
 
@@ -317,7 +330,9 @@ pub(super) fn warn(state: &State, presence: &Presence, now: UtcMillis) -> Vec<Pr
         }
         let key = expiry.key();
         let last = state.expiries_warned.get(&key);
-        if last.is_some_and(|last| last.expires_at == expiry.expires_at && last.days <= days) {
+        let slack_ms = expiry.kind.slack_ms();
+        let is_same = |last: &WarnedExpiry| last.expires_at.0.abs_diff(expiry.expires_at.0) <= slack_ms;
+        if last.is_some_and(|last| is_same(last) && last.days <= days) {
             continue;
         }
         let reason = expiry.words(now);

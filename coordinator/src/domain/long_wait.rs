@@ -30,8 +30,9 @@ const CODES_MAX: usize = 100;
 const CYCLE_MS: u64 = 60_000;
 /// A wait has ended when it was not seen for this long: a device that is in use comes and goes.
 const ABSENT_MS: u64 = 15 * MINUTE_MS;
-/// What heartbeats say is not known for this long after a start: agents beat once an hour at least.
-const UNHEARD_MS: u64 = 3 * 3_600_000;
+/// What heartbeats say is not known for this long after a start: agents beat once an hour at least, a gateway is called silent after three hours
+/// without a beat, and only then a wait for it can be seen.
+const UNHEARD_MS: u64 = 3 * 3_600_000 + ABSENT_MS;
 /// Waits that are held; while there are more, no other is noticed.
 const HELD_MAX: usize = 4_096;
 /// Those that have ended are remembered for this long: what waited before is not noticed again at once.
@@ -153,6 +154,13 @@ pub(crate) struct HeldWait {
     ended_at: Option<UtcMillis>,
 }
 
+impl HeldWait {
+    /// Whether it is open, or has ended so recently that it is not noticed again at once.
+    fn is_remembered(&self, now: UtcMillis) -> bool {
+        self.ended_at.is_none_or(|ended| now.since_ms(ended) < REMEMBERED_MS)
+    }
+}
+
 /// The long waits that people were notified of. A list, because their keys are not text.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -165,7 +173,7 @@ impl HeldWaits {
 
     /// A notice was recorded.
     pub(super) fn note(&mut self, at: UtcMillis, key: WaitKey, waits: u64, hospitals: Vec<HospitalId>, is_new: bool) {
-        self.0.retain(|held| held.ended_at.is_none_or(|ended| at.since_ms(ended) < REMEMBERED_MS));
+        self.0.retain(|held| held.is_remembered(at));
         let place = self.0.binary_search_by(|held| held.key.cmp(&key));
         let position = place.unwrap_or_else(|position| {
             let new = HeldWait { key, waits: 0, hospitals: BTreeSet::new(), noted_at: at, ended_at: None };
@@ -191,6 +199,11 @@ impl HeldWaits {
         }
     }
 
+    /// Whether no other is noticed. What the next notice will forget does not count: else nothing would ever be forgotten.
+    fn is_full(&self, now: UtcMillis) -> bool {
+        self.0.len() >= HELD_MAX && self.0.iter().filter(|held| held.is_remembered(now)).count() >= HELD_MAX
+    }
+
     fn open(&self) -> impl Iterator<Item = &HeldWait> {
         self.0.iter().filter(|held| held.ended_at.is_none())
     }
@@ -199,7 +212,11 @@ impl HeldWaits {
 /// Forgets waits that no rule asks for any more: nobody is there who could hear of their end.
 pub(super) fn forget_unasked(state: &mut State) {
     let mut held = std::mem::take(&mut state.long_waits);
-    held.0.retain(|wait| limits(state, &wait.key.code).contains(&wait.key.after_minutes));
+    let mut by_code: BTreeMap<WaitCode, BTreeSet<u32>> = BTreeMap::new();
+    held.0.retain(|HeldWait { key, .. }| {
+        let limits = by_code.entry(key.code.clone()).or_insert_with(|| limits(state, &key.code));
+        limits.contains(&key.after_minutes)
+    });
     state.long_waits = held;
 }
 
@@ -249,7 +266,12 @@ impl WaitWatch {
             self.not_fresh = None;
             return Vec::new();
         };
-        let since = *self.not_fresh.get_or_insert(now);
+        // After a start it is what people were notified of, else that would seem to have ended.
+        let noticed = state.long_waits.open().filter(|held| held.key.deployment.is_none());
+        let noticed = noticed
+            .map(|held| UtcMillis(held.noted_at.0.saturating_sub(u64::from(held.key.after_minutes) * MINUTE_MS)))
+            .min();
+        let since = *self.not_fresh.get_or_insert(noticed.unwrap_or(now));
         let waiting = Waiting::new(WaitCode::TrustNotFresh, refusal.detail);
         vec![Lasting { waiting, since, hospital: None, device: None }]
     }
@@ -282,7 +304,8 @@ impl WaitWatch {
                     waits.iter().filter(|wait| now.since_ms(begins_at(wait)) >= limit_ms).collect();
                 if !long.is_empty() {
                     lasting.insert(key.clone());
-                    proposals.extend(notice_of(state, key, held.filter(|held| held.ended_at.is_none()), &long));
+                    let open = held.filter(|held| held.ended_at.is_none());
+                    proposals.extend(notice_of(state, now, key, open, &long));
                 }
             }
         }
@@ -318,10 +341,16 @@ fn ends_of(held: &HeldWait) -> Vec<Proposal> {
 }
 
 /// The notice of waits that last too long, if it is news: at first, when they are twice as many, and for each hospital once.
-fn notice_of(state: &State, key: WaitKey, held: Option<&HeldWait>, long: &[&Lasting]) -> Option<Proposal> {
+fn notice_of(
+    state: &State,
+    now: UtcMillis,
+    key: WaitKey,
+    held: Option<&HeldWait>,
+    long: &[&Lasting],
+) -> Option<Proposal> {
     let waits = long.len() as u64;
     let is_new = held.is_none_or(|held| waits >= held.waits.saturating_mul(2));
-    if held.is_none() && state.long_waits.find(&key).is_none() && state.long_waits.0.len() >= HELD_MAX {
+    if held.is_none() && state.long_waits.find(&key).is_none() && state.long_waits.is_full(now) {
         return None;
     }
     let all: BTreeSet<&HospitalId> = long.iter().filter_map(|wait| wait.hospital.as_ref()).collect();
@@ -393,6 +422,19 @@ mod tests {
         assert_eq!(held.open().count(), 99);
         held.note(UtcMillis(2 + REMEMBERED_MS), key(8), 1, Vec::new(), true);
         assert_eq!((held.find(&key(7)), held.0.len()), (None, 99));
+    }
+
+    #[test]
+    fn fld_14_what_ended_long_ago_takes_no_room() {
+        let held = |n| {
+            let key = WaitKey { deployment: None, code: WaitCode::Consent, after_minutes: n };
+            let (noted_at, ended_at) = (UtcMillis(1), (n > 0).then_some(UtcMillis(2)));
+            HeldWait { key, waits: 1, hospitals: BTreeSet::new(), noted_at, ended_at }
+        };
+        let full = HeldWaits((0..HELD_MAX as u32).map(held).collect());
+        assert!(full.is_full(UtcMillis(1 + REMEMBERED_MS)));
+        assert!(!full.is_full(UtcMillis(2 + REMEMBERED_MS)), "the next notice forgets all but one");
+        assert!(!HeldWaits::default().is_full(UtcMillis(2)));
     }
 
     #[test]

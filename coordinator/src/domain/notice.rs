@@ -511,6 +511,15 @@ fn concerns(hospitals: &[HospitalId], notice: &Notice) -> bool {
     hospitals.is_empty() || hospitals.iter().any(|h| notice.hospitals.contains(h))
 }
 
+/// Whether people whom a rule notified earlier, of its hospitals, know of all that a notice says to them.
+fn covers(rule: &NoticeRule, own: Option<&HospitalId>, notice: &Notice) -> bool {
+    rule.hospitals.is_empty()
+        || match own {
+            Some(own) => rule.hospitals.contains(own),
+            None => notice.hospitals.iter().all(|hospital| rule.hospitals.contains(hospital)),
+        }
+}
+
 /// Who is told, and who of them by mail too.
 pub(crate) fn recipients(state: &State, notice: &Notice) -> BTreeMap<UserId, bool> {
     let mut people = BTreeMap::new();
@@ -525,9 +534,11 @@ pub(crate) fn recipients(state: &State, notice: &Notice) -> BTreeMap<UserId, boo
         for (id, user) in users {
             let is_news = match &user.hospital {
                 Some(own) => notice.hospitals.contains(own),
-                None => notice.wait.as_ref().is_none_or(|wait| !wait.is_for_hospitals),
+                // A hospital that waits later is no news for those who know of the others, unless a rule names hospitals.
+                None => notice.wait.as_ref().is_none_or(|wait| !wait.is_for_hospitals) || !rule.hospitals.is_empty(),
             };
             match meant {
+                Meant::Earlier if !covers(rule, user.hospital.as_ref(), notice) => {}
                 Meant::Earlier => drop(earlier.insert(id.clone())),
                 _ if is_news => *people.entry(id.clone()).or_insert(false) |= rule.email,
                 _ => {}

@@ -37,7 +37,7 @@ const HEAD_OTHER_EPOCH_MS: u64 = 60_000;
 /// Time between two unasked sends of withdrawals and orders to a gateway that says nothing of what it holds: an old agent never does.
 const UNASKED_MS: u64 = 10 * 60_000;
 
-/// Peers whose certificates are known; names of webhooks that were removed stay until a start.
+/// Peers whose certificates are known.
 const PEERS_MAX: usize = 256;
 
 /// Where a gateway stands.
@@ -295,6 +295,11 @@ impl Presence {
         if self.peers.len() < PEERS_MAX || self.peers.contains_key(&key) {
             self.peers.insert(key, Some(expires_at));
         }
+    }
+
+    /// What somebody showed counts no more: whoever has the name now may be somebody else.
+    pub(crate) fn forget(&mut self, kind: ExpiryKind, label: &str) {
+        self.peers.remove(&(kind, label.to_owned()));
     }
 
     /// Whom this coordinator calls, and until when the certificate is valid that they showed last, if they did.

@@ -17,8 +17,10 @@ use super::Told;
 
 /// Longest wait for the server's connection,
 const PATIENCE: Duration = Duration::from_secs(20);
-/// and until it has taken a mail.
+/// until it has taken a mail,
 const MAIL_PATIENCE: Duration = Duration::from_secs(60);
+/// and for its answer to a goodbye.
+const QUIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How the connection to the mail server becomes one of TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -125,13 +127,14 @@ impl Mailer {
                 connection.auth(DEFAULT_MECHANISMS, credentials).await?;
             }
             connection.send(message.envelope(), &message.formatted()).await?;
-            // It has the mail; how it says goodbye changes nothing.
-            let _ = connection.quit().await;
-            Ok::<_, lettre::transport::smtp::Error>(())
+            Ok::<_, lettre::transport::smtp::Error>(connection)
         };
         let sent =
             tokio::time::timeout(MAIL_PATIENCE, sending).await.context("the mail server does not answer in time")?;
-        sent.context("the mail server did not take it")
+        let mut connection = sent.context("the mail server did not take it")?;
+        // It has the mail; whether and how it answers a goodbye changes nothing, else the mail would be sent again.
+        let _ = tokio::time::timeout(QUIT_PATIENCE, connection.quit()).await;
+        Ok(())
     }
 
     fn body(&self, told: &Told) -> String {

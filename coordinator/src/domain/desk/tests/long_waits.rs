@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use mdfm_shared::telemetry::REFUSED_WAITING;
+use mdfm_shared::trust::Freshness;
 use mdfm_shared::waiting::{WaitCode, Waiting};
 
 use super::*;
@@ -167,6 +168,65 @@ fn fld_14_a_hospital_that_waits_later_hears_once() {
 }
 
 #[test]
+fn fld_14_a_rule_for_some_hospitals_hides_no_other() {
+    let of_second = |after_minutes| NoticeRule {
+        hospitals: vec![id("H-2")],
+        ..rule(&[WaitCode::NoRoom], Some(after_minutes), AccessRole::Operator)
+    };
+    let heard = |office: &Office| office.long().into_iter().map(|(_, who)| who).collect::<Vec<_>>();
+    // Their hospital waits later than another, of which they did not want to hear.
+    let mut office = Office::with_people();
+    office.rules(vec![of_second(30)]);
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    office.gateway_says(1, 2, &WaitCode::NoRoom);
+    office.wait_for(35);
+    office.gateway_says(2, 1, &WaitCode::NoRoom);
+    office.wait_for(5);
+    assert_eq!(heard(&office), [names(&[]), names(&["operator"])]);
+    // Who hears of one hospital early hears later of all, unless there is no other.
+    for (others, later) in [(true, names(&["operator"])), (false, names(&[]))] {
+        let mut office = Office::with_people();
+        office.rules(vec![of_second(30), rule(&[WaitCode::NoRoom], Some(240), AccessRole::Operator)]);
+        office.deploy("D-1", &all(22, "")).expect("approved");
+        office.gateway_says(2, 1, &WaitCode::NoRoom);
+        if others {
+            office.gateway_says(1, 1, &WaitCode::NoRoom);
+        }
+        office.wait_for(250);
+        assert_eq!(heard(&office), [names(&["operator"]), later], "{others}");
+    }
+}
+
+#[test]
+fn fld_14_a_restart_does_not_end_what_the_fleet_waits_for() {
+    let mut office = Office::with_people();
+    let mut version = 1;
+    let mut renew = |office: &mut Office, days: u64| {
+        version += 1;
+        let expires_at = office.now.plus_ms(days * DAY_MS);
+        let freshness = Freshness { issued_at: office.now, expires_at, withdrawals_version: 0 };
+        let roster = signed(&Roster { version, freshness: Some(freshness), ..roster() }, &[11]);
+        office.give("admin", Command::AddRoster { roster, accept_alterations: true, reason: None });
+    };
+    renew(&mut office, 1);
+    let limit = |minutes, role| rule(&[WaitCode::TrustNotFresh], Some(minutes), role);
+    office.rules(vec![limit(60, AccessRole::Operator), limit(90, AccessRole::Auditor)]);
+    office.deploy("D-1", &all(22, "")).expect("fresh");
+    office.live(DAY_MS);
+    office.wait_for(100);
+    let noticed = office.long_subjects();
+    assert_eq!(noticed.len(), 2, "{noticed:?}");
+    office.program_restarts();
+    office.wait_for(120);
+    assert_eq!(office.long_subjects(), noticed, "neither an end nor a second notice");
+    renew(&mut office, 90);
+    office.wait_for(20);
+    let subjects = office.long_subjects();
+    assert_eq!(subjects.len(), 4, "{subjects:?}");
+    assert!(subjects[2..].iter().all(|s| s.contains("nothing waits longer than")), "{subjects:?}");
+}
+
+#[test]
 fn fld_14_waits_that_come_and_go_are_not_repeated() {
     let mut office = Office::with_people();
     office.deploy("D-1", &all(22, "")).expect("approved");
@@ -300,8 +360,24 @@ fn fld_17_certificates_of_others_are_warned_of() {
         office.pass(30_000);
     }
     assert!(of(&office, "certificate.seen").len() <= seen + 6, "{}", of(&office, "certificate.seen").len() - seen);
+    // A receiver whose certificate ends a little earlier or later each time is one matter.
+    let (before, base) = (of(&office, "expiry.warn").len(), days(&office, 6));
+    for n in 0..48 {
+        office.presence.showed(hook, "one", UtcMillis(base.0 - (n + n % 2 * 3) * 1_000));
+        office.pass(HOUR_MS);
+    }
+    assert_eq!(of(&office, "expiry.warn").len(), before + 1, "at seven days");
+    office.pass(5 * DAY_MS);
+    assert_eq!(of(&office, "expiry.warn").len(), before + 2, "at the end: the program was not there in between");
     office.give("admin", Command::RemoveWebhook { webhook: "one".into(), reason: "x".into() });
+    office.presence.forget(hook, "one");
     assert!(office.state.seen_certificates.values().all(|held| held.kind != hook));
     let all: Vec<Expiry> = crate::domain::expiry::all(&office.state, &office.presence, office.now);
     assert!(all.iter().all(|expiry| expiry.kind != hook));
+    // Another receiver under the same name, which has shown nothing.
+    let seen = of(&office, "certificate.seen").len();
+    let set = Webhook { url: "https://two.example/".into(), kinds: vec![], hospitals: vec![], secret };
+    office.give("admin", Command::SetWebhook { webhook: "one".into(), set, reason: "x".into() });
+    office.pass(2 * DAY_MS);
+    assert_eq!(of(&office, "certificate.seen").len(), seen, "what the one before showed counts no more");
 }
