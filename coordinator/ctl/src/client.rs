@@ -94,12 +94,12 @@ pub(crate) struct Client {
 }
 
 /// A token for a machine, in place of a session.
-const TOKEN: &str = "MDFMCTL_TOKEN";
+pub(crate) const TOKEN: &str = "MDFMCTL_TOKEN";
 /// Where the coordinator is, for a machine without a session file.
 const URL: &str = "MDFMCTL_URL";
 const CA: &str = "MDFMCTL_CA";
 
-fn environment(name: &str) -> Option<String> {
+pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
