@@ -43,13 +43,13 @@ FRESH ?= 100
 sim: tools ## a thousand worlds in virtual time, the safety rules asked after every event; then new ones (SEEDS=n FROM=n FRESH=n)
 	$(CARGO) build --workspace --all-targets --locked
 	target/debug/mdfm-sim world --seeds $(SEEDS) --first-seed $(FROM)
-	target/debug/mdfm-sim world --hostile --seeds 300 --from $(FROM)
+	target/debug/mdfm-sim world --hostile --seeds 300 --first-seed $(FROM)
 	target/debug/mdfm-sim world --fresh --seeds $(FRESH)
 	target/debug/mdfm-sim world --fresh --hostile --seeds 30
 
 # Variables given on the command line stand above these.
 sim-soak: SEEDS = 100000
-sim-soak: FIRST = $(if $(filter command line,$(origin FROM)),--from $(FROM),--fresh)
+sim-soak: FIRST = $(if $(filter command line,$(origin FROM)),--first-seed $(FROM),--fresh)
 sim-soak: tools ## a hundred thousand worlds that were never run before, with the optimised program (SEEDS=n FROM=n)
 	$(CARGO) build --release --locked --package mdfm-simulators
 	target/release/mdfm-sim world --seeds $(SEEDS) $(FIRST)

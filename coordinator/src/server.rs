@@ -249,7 +249,7 @@ fn init(
         let file = data.join(format!("first-password-of-{admin}"));
         atomic_write(&file, password.as_bytes()).with_context(|| format!("writing {}", file.display()))?;
         let file = file.display();
-        tracing::info!(%admin, %file, "first password made; change it after the first sign-in (mdfmctl password), and remove the file");
+        tracing::info!(%admin, %file, "first password made; change it after the first sign-in (mdfmctl change-password), and remove the file");
     }
     fs::create_dir(data.join("images"))?;
     // The first user is a change like any other: it goes through the core into the log.

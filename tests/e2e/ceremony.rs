@@ -120,21 +120,31 @@ fn p11_200a2_a_key_ceremony_is_guided_step_by_step_and_no_key_leaves_its_owner()
 #[test]
 fn a_trial_makes_every_key_at_once_and_says_what_it_is() {
     let dir = fresh_dir("trial");
-    let world = World::start_empty(&dir, Layout { hospitals: 0, ..Layout::default() }, |_| {}).unwrap();
-    world.login(Role::Admin).unwrap();
-    let output = Command::new(program("mdfmctl").unwrap())
-        .arg("--session")
-        .arg(world.session(Role::Admin))
-        .arg("init")
-        .arg(dir.join("trial"))
-        .arg("--coordinator")
-        .arg(world.data().join("online.pub"))
-        .arg("--log-vkey")
-        .arg(world.data().join("log.vkey"))
-        .args(APPROVERS)
-        .arg("--trial")
-        .output()
-        .unwrap();
+    let init = |world: &World, dir: &Path| {
+        world.login(Role::Admin).unwrap();
+        Command::new(program("mdfmctl").unwrap())
+            .arg("--session")
+            .arg(world.session(Role::Admin))
+            .arg("init")
+            .arg(dir.join("trial"))
+            .arg("--coordinator")
+            .arg(world.data().join("online.pub"))
+            .arg("--log-vkey")
+            .arg(world.data().join("log.vkey"))
+            .args(APPROVERS)
+            .arg("--trial")
+            .output()
+            .unwrap()
+    };
+    // A real installation never becomes a trial.
+    let real_dir = fresh_dir("no-trial");
+    let real = World::start_empty(&real_dir, Layout { hospitals: 0, ..Layout::default() }, |_| {}).unwrap();
+    let refused = init(&real, &real_dir);
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && words.contains("is not a trial installation"), "{words}");
+    drop(real);
+    let world = World::start_empty(&dir, Layout { hospitals: 0, trial: true, ..Layout::default() }, |_| {}).unwrap();
+    let output = init(&world, &dir);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         output.status.success() && said.starts_with("THIS IS A TRIAL"),

@@ -277,8 +277,13 @@ fn looking(world: &World, id: &str) {
     machine.env("MDFMCTL_TOKEN", std::fs::read_to_string(&token).unwrap().trim());
     machine.env("MDFMCTL_URL", format!("https://127.0.0.1:{}", world.port));
     machine.env("MDFMCTL_CA", world.dir.join("coordinator/ca.pem"));
-    let listed = machine.args(["--session", "/nonexistent/session", "deployments", "list"]).output().unwrap();
+    machine.env("MDFMCTL_SESSION", "/nonexistent/session");
+    let listed = machine.args(["deployments", "list"]).output().unwrap();
     assert!(listed.status.success() && text(&listed).contains(id), "{}", text(&listed));
+    // Whoever types a session means that, and no token.
+    let both = machine.args(["--context", "staging"]).output().unwrap();
+    assert_eq!(both.status.code(), Some(1), "{}", text(&both));
+    assert!(text(&both).contains("unset MDFMCTL_TOKEN"), "{}", text(&both));
     // A session is for its own coordinator; nothing is sent elsewhere.
     let mut elsewhere = Command::new(program("mdfmctl").unwrap());
     elsewhere.env("MDFMCTL_URL", "https://127.0.0.1:1").args(["--session", &world.session(Role::Operator), "whoami"]);

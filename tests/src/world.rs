@@ -40,6 +40,8 @@ pub struct Layout {
     pub witnesses: usize,
     /// Whether roster and withdrawals expire, as in a real installation.
     pub fresh: bool,
+    /// Whether the installation is marked as a trial.
+    pub trial: bool,
     /// More lines of the coordinator's configuration.
     pub more_config: String,
     /// More lines of every agent's configuration.
@@ -94,6 +96,7 @@ impl Default for Layout {
             boot_ms: 200,
             witnesses: 0,
             fresh: false,
+            trial: false,
             more_config: String::new(),
             clock: String::new(),
         }
@@ -242,6 +245,7 @@ impl World {
         let output = command
             .args(["init", "--data", &self.text("coordinator"), "--name", "localhost", "--name", "127.0.0.1"])
             .args(["--log-origin", "demo.mdfm.example/log", "--admin-password-file", &self.text("password")])
+            .args(self.layout.trial.then_some("--trial"))
             .output()?;
         ensure!(output.status.success(), "init failed: {}", String::from_utf8_lossy(&output.stderr));
         let config = format!(

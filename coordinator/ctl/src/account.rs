@@ -32,7 +32,7 @@ pub(crate) struct Code {
     /// File with the secret of the second factor, to make the code here: whoever holds that file holds the factor. For trials and for machines
     /// that are locked up like an authenticator. At the first sign-in (login) the factor is set up in it if it does not exist.
     #[arg(long)]
-    factor_file: Option<PathBuf>,
+    pub(crate) factor_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

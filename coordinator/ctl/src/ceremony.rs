@@ -285,6 +285,13 @@ impl Ceremony<'_> {
                 return Ok(());
             }
         };
+        if self.plan.trial {
+            // Whoever verifies the log of a trial must see that it is one.
+            ensure!(
+                client.get("/api/v1/me").await?["trial"] == true,
+                "this coordinator is not a trial installation; begin with mdfm-coordinator init --trial"
+            );
+        }
         self.publish(&client, &root, &roster).await?;
         self.open_accounts(&client).await
     }

@@ -94,12 +94,12 @@ pub(crate) struct Client {
 }
 
 /// A token for a machine, in place of a session.
-const TOKEN: &str = "MDFMCTL_TOKEN";
+pub(crate) const TOKEN: &str = "MDFMCTL_TOKEN";
 /// Where the coordinator is, for a machine without a session file.
 const URL: &str = "MDFMCTL_URL";
 const CA: &str = "MDFMCTL_CA";
 
-fn environment(name: &str) -> Option<String> {
+pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
@@ -440,6 +440,7 @@ pub(crate) async fn login(out: &Output, file: &Path, mut login: Login) -> anyhow
     let url = base(&url.context("which coordinator? Give --url the first time")?).to_owned();
     let http = http(&ca_pem)?;
     let new_factor = login.code.take_new_file();
+    let held_factor = login.code.factor_file.clone();
     let mut first = None;
     let mut view = if login.sso {
         single_sign_on::sign_in(&http, &url).await?
@@ -457,6 +458,15 @@ pub(crate) async fn login(out: &Output, file: &Path, mut login: Login) -> anyhow
     let field = |name: &str| view[name].as_str().unwrap_or_default().to_owned();
     let session =
         Session { url, ca_pem, token: field("token"), user_id: field("userId"), printed_name: field("printedName") };
+    if let Some(factor) = held_factor.filter(|_| view["secondFactor"] == false) {
+        // Nobody keeps the session that was opened; if it cannot be ended here it expires.
+        let client = Client::open_session(session)?;
+        let _ = client.send(client.request(Method::DELETE, "/api/v1/sessions/current")).await;
+        bail!(
+            "the account has no second factor, and {} was left by a setup that did not end; remove it and sign in again",
+            factor.display()
+        );
+    }
     if let Some(dir) = file.parent() {
         std::fs::create_dir_all(dir)?;
     }

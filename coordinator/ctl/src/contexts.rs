@@ -4,16 +4,18 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::client::Session;
+use crate::client::{self, Session};
 use crate::files;
 use crate::output::{Output, text};
 
 /// The context whose session lies where sessions lay before there were contexts.
 const DEFAULT: &str = "default";
+/// The file that keeps the session, whatever context is in use.
+const SESSION: &str = "MDFMCTL_SESSION";
 /// Characters of a context's name.
 const NAME_CHARS_MAX: usize = 64;
 /// Contexts that are listed.
@@ -70,14 +72,14 @@ fn folder() -> anyhow::Result<PathBuf> {
 /// The session file: as given, that of the context that is given, or that of the one in use.
 ///
 /// # Errors
-/// The environment names no folder for it.
+/// The environment names no folder for it, or which context is in use cannot be read.
 pub(crate) fn session_file(given: Option<PathBuf>, context: Option<Name>) -> anyhow::Result<PathBuf> {
     match (given, context) {
         (Some(file), _) => Ok(file),
         (None, Some(name)) => Ok(file_of(&folder()?, &name)),
         (None, None) => {
             let folder = folder()?;
-            Ok(file_of(&folder, &in_use(&folder)))
+            Ok(file_of(&folder, &in_use(&folder)?))
         }
     }
 }
@@ -89,10 +91,18 @@ fn file_of(folder: &Path, name: &Name) -> PathBuf {
     }
 }
 
-/// The context in use; the default one if none was chosen, or what was chosen cannot be read.
-fn in_use(folder: &Path) -> Name {
-    let chosen = std::fs::read_to_string(folder.join("context")).ok();
-    chosen.and_then(|text| text.trim().parse().ok()).unwrap_or_else(|| Name(DEFAULT.to_owned()))
+/// The context in use; the default one if none was chosen.
+///
+/// # Errors
+/// What was chosen cannot be read: another coordinator than the chosen one must not be meant.
+fn in_use(folder: &Path) -> anyhow::Result<Name> {
+    let file = folder.join("context");
+    let words = || format!("{} cannot be read; choose with mdfmctl contexts use NAME", file.display());
+    match std::fs::read_to_string(&file) {
+        Ok(text) => text.trim().parse::<Name>().map_err(|error: String| anyhow!(error)).with_context(words),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Name(DEFAULT.to_owned())),
+        Err(error) => Err(error).with_context(words),
+    }
 }
 
 /// The names of the contexts that have a session file, in order.
@@ -108,13 +118,17 @@ fn names(folder: &Path) -> Vec<Name> {
 }
 
 pub(crate) fn run(out: &Output, action: &Contexts) -> anyhow::Result<()> {
+    if matches!(action, Contexts::Use { .. }) {
+        let is_free = client::environment(SESSION).is_none();
+        ensure!(is_free, "{SESSION} names the session of every call; unset it first");
+    }
     act(out, action, &folder()?)
 }
 
 fn act(out: &Output, action: &Contexts, folder: &Path) -> anyhow::Result<()> {
     match action {
         Contexts::List => {
-            let used = in_use(folder);
+            let used = in_use(folder)?;
             let row = |name: &Name| {
                 let mut row = Session::summary(&file_of(folder, name));
                 row["context"] = name.to_string().into();
@@ -143,11 +157,12 @@ fn act(out: &Output, action: &Contexts, folder: &Path) -> anyhow::Result<()> {
             ensure!(file.exists(), "there is no context {context}");
             let signed_in = Session::summary(&file)["signedIn"] == true;
             ensure!(!signed_in, "{context} is signed in; end that first (mdfmctl logout --context {context})");
+            let used = in_use(folder)?;
             std::fs::remove_file(&file).with_context(|| format!("removing {}", file.display()))?;
-            if in_use(folder) == *context {
+            if used == *context {
                 files::replace(&folder.join("context"), format!("{DEFAULT}\n").as_bytes())?;
             }
-            let used = json!({ "context": context.to_string(), "inUse": in_use(folder).to_string() });
+            let used = json!({ "context": context.to_string(), "inUse": in_use(folder)?.to_string() });
             out.answer(&used, || format!("context {context} removed; {} is in use", text(&used["inUse"])));
         }
     }
@@ -168,7 +183,7 @@ mod tests {
         let out = Output::new(Form::Json, false).expect("a form");
         let name = |text: &str| text.parse::<Name>().expect(text);
         let act = |action: Contexts| act(&out, &action, &folder);
-        let used = || in_use(&folder).to_string();
+        let used = || in_use(&folder).expect("readable").to_string();
         assert_eq!((used(), names(&folder)), ("default".to_owned(), vec![]));
         assert!(act(Contexts::Use { context: name("test") }).is_err(), "it was never made");
         let held = serde_json::to_vec(&session("https://127.0.0.1:1")).expect("encodes");
@@ -180,6 +195,13 @@ mod tests {
         std::fs::write(file_of(&folder, &name("test")), "{}").expect("written");
         act(Contexts::Remove { context: name("test") }).expect("signed out");
         assert_eq!((used(), names(&folder)), ("default".to_owned(), vec![]));
+        for damaged in [&b"../x\n"[..], b"", b"\xff"] {
+            std::fs::write(folder.join("context"), damaged).expect("written");
+            let refused = in_use(&folder).expect_err("damaged").to_string();
+            assert!(refused.ends_with("cannot be read; choose with mdfmctl contexts use NAME"), "{refused}");
+        }
+        act(Contexts::Use { context: name("default") }).expect("a choice repairs it");
+        assert_eq!(used(), "default");
         for bad in ["", ".", "..", "../x", "a/b", "a b", "a\n", &"x".repeat(65)] {
             assert!(bad.parse::<Name>().is_err(), "{bad:?}");
         }

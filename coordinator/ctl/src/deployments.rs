@@ -13,6 +13,7 @@ use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, HospitalId};
 use mdfm_shared::json::{self, text_without_mark};
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::Signed;
+use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::Validation;
 use serde_json::{Value, json};
 
@@ -506,7 +507,7 @@ fn render(view: &Value) -> String {
                 lines,
                 "\n    signed by {} on {}, meaning: {}",
                 text(&validation["printedName"]),
-                text(&validation["at"]),
+                validation["at"].as_u64().map_or_else(|| text(&validation["at"]), |at| UtcMillis(at).to_string()),
                 text(&validation["meaning"])
             );
         }

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use crate::trust::confirm::ask_word;
@@ -69,6 +69,8 @@ fn is_stream(path: &Path) -> bool {
 pub(crate) struct NewFile {
     path: PathBuf,
     file: File,
+    /// Whether a file of that name is replaced.
+    replaces: bool,
     /// What is removed if the file is not finished; `None` for a stream.
     unfinished: Option<PathBuf>,
 }
@@ -86,12 +88,16 @@ impl NewFile {
         let context = || format!("writing {}", path.display());
         if is_stream(path) {
             let file = OpenOptions::new().write(true).open(path).with_context(context)?;
-            return Ok(Self { path: path.to_owned(), file, unfinished: None });
+            return Ok(Self { path: path.to_owned(), file, replaces, unfinished: None });
         }
-        let target = if replaces { beside(path)? } else { path.to_owned() };
+        ensure!(!path.is_dir(), "{} is a directory; name a file", path.display());
+        let is_free = replaces || path.symlink_metadata().is_err();
+        ensure!(is_free, "{} exists already and was left as it is; name another file", path.display());
+        // Under its own name a file is complete: one that was begun and left would stand in the way of the next call.
+        let target = beside(path)?;
         let file = OpenOptions::new().write(true).create_new(true).mode(access.mode()).open(&target);
         let file = file.with_context(context)?;
-        Ok(Self { path: path.to_owned(), file, unfinished: Some(target) })
+        Ok(Self { path: path.to_owned(), file, replaces, unfinished: Some(target) })
     }
 
     /// Writes everything and finishes.
@@ -111,8 +117,10 @@ impl NewFile {
         let Some(written) = self.unfinished.clone() else { return Ok(()) };
         let settle = || {
             self.file.sync_all()?;
-            if written != self.path {
+            if self.replaces {
                 std::fs::rename(&written, &self.path)?;
+            } else {
+                name_new(&written, &self.path)?;
             }
             File::open(directory(&self.path))?.sync_all()
         };
@@ -138,6 +146,20 @@ impl Drop for NewFile {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// Gives a file its name if nothing has that, without a moment in which another program's file could be replaced.
+fn name_new(written: &Path, path: &Path) -> io::Result<()> {
+    match std::fs::hard_link(written, path) {
+        Ok(()) => return std::fs::remove_file(written),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+        // Removable media and some shares have no hard links.
+        Err(_) => drop(OpenOptions::new().write(true).create_new(true).open(path)?),
+    }
+    std::fs::rename(written, path).inspect_err(|_| {
+        // It was made here, and is empty.
+        let _ = std::fs::remove_file(path);
+    })
 }
 
 /// Replaces a file so that it holds the old or the new bytes at any time, readable by its owner alone.
@@ -229,6 +251,16 @@ mod tests {
         second.write_all(b"half").expect("written");
         drop((first, second));
         assert_eq!(names(&dir), ["held"]);
+        let first = NewFile::create(&new, Access::Mask).expect("a new file");
+        assert!(
+            !new.exists(),
+            "it has its name once it is complete: a call that is killed leaves nothing of that name"
+        );
+        std::fs::write(&new, "another's").expect("written");
+        assert!(first.write(b"whole").is_err(), "somebody made it in the meantime");
+        assert_eq!((std::fs::read(&new).expect("read"), names(&dir).len()), (b"another's".to_vec(), 2));
+        std::fs::remove_file(&new).expect("removed");
+        assert!(NewFile::create(&dir, Access::Mask).is_err(), "a directory is no file");
         assert_eq!(std::fs::read(&held).expect("read"), b"held");
         std::os::unix::fs::symlink(dir.join("nowhere"), &new).expect("a link");
         assert!(NewFile::create(&new, Access::Owner).is_err(), "a link is a file too");

@@ -1,5 +1,6 @@
 //! Keys in files. A key file holds the secret; beside it, ending in `.pub`, stands the public key.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -31,9 +32,10 @@ pub(crate) fn run(out: &Output, action: Action) -> anyhow::Result<()> {
         Action::Make { files } => files,
         Action::Show { key } => return show(out, &key),
     };
-    for (i, file) in files.iter().enumerate() {
-        ensure!(!files[..i].contains(file), "{} is named twice; nothing was made", file.display());
+    let mut places = BTreeSet::new();
+    for file in &files {
         for path in [file, &public_file(file)] {
+            ensure!(places.insert(place(path)?), "{} is named twice; nothing was made", path.display());
             let is_free = path.symlink_metadata().is_err();
             ensure!(is_free, "{} exists already; keys are never overwritten, and nothing was made", path.display());
         }
@@ -56,6 +58,14 @@ pub(crate) fn run(out: &Output, action: Action) -> anyhow::Result<()> {
 /// Where the public half of a key is.
 fn public_file(file: &Path) -> PathBuf {
     PathBuf::from(format!("{}.pub", file.display()))
+}
+
+/// Where a file is, however its name is written.
+fn place(file: &Path) -> anyhow::Result<PathBuf> {
+    let name = file.file_name().with_context(|| format!("{} names no file; nothing was made", file.display()))?;
+    let parent = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = parent.canonicalize().with_context(|| format!("{}; nothing was made", parent.display()))?;
+    Ok(parent.join(name))
 }
 
 /// Makes one key in a file that does not exist.
@@ -107,7 +117,10 @@ mod tests {
         let out = Output::new(Form::Table, false).expect("a form");
         let make =
             |names: &[&str]| run(&out, Action::Make { files: names.iter().map(|name| dir.join(name)).collect() });
-        assert!(make(&["a", "b", "a"]).expect_err("twice").to_string().contains("nothing was made"));
+        for twice in [&["a", "b", "a"][..], &["a", "a.pub"], &["a.pub", "a"], &["a", "./a"], &["a", "a.pub/../a"]] {
+            assert!(make(twice).expect_err("twice").to_string().contains("nothing was made"), "{twice:?}");
+            assert!(!dir.join("a.pub").exists(), "{twice:?}");
+        }
         assert!(!dir.join("a").exists());
         make(&["a", "b"]).expect("made");
         let first = std::fs::read(dir.join("a")).expect("reads");

@@ -35,7 +35,10 @@ mod withdrawals;
 
 use std::path::PathBuf;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use anyhow::ensure;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use mdfm_service::command_line::{self, refusal};
 
 use client::Client;
@@ -63,6 +66,9 @@ pub struct Arguments {
     /// Context whose session is used, where `--session` names no file; `contexts use` chooses one for every call.
     #[arg(long, global = true, help_heading = GLOBAL, display_order = 904, env = "MDFMCTL_CONTEXT")]
     context: Option<contexts::Name>,
+    /// Whether `--session` or `--context` stands on the command line itself.
+    #[arg(skip)]
+    names_session: bool,
     #[command(subcommand)]
     command: Action,
 }
@@ -195,10 +201,7 @@ pub fn command() -> clap::Command {
 
 /// Runs the program with the arguments of its process.
 pub fn main() -> std::process::ExitCode {
-    let read = help::wrapped(command(), help::columns())
-        .try_get_matches()
-        .and_then(|mut matches| Arguments::from_arg_matches_mut(&mut matches));
-    match read {
+    match help::wrapped(command(), help::columns()).try_get_matches().and_then(read) {
         Ok(arguments) => run(arguments),
         // Help and version are no errors; they go to standard output.
         Err(error) if error.exit_code() == 0 => error.exit(),
@@ -216,6 +219,30 @@ pub fn main() -> std::process::ExitCode {
             exit.into()
         }
     }
+}
+
+/// The arguments. What names the session on the command line stands above what the environment names.
+///
+/// # Errors
+/// They are not complete, or name two sessions.
+fn read(mut matches: ArgMatches) -> Result<Arguments, clap::Error> {
+    // A global option has its value, and where that is from, on the innermost command.
+    let mut innermost = &matches;
+    while let Some((_, inner)) = innermost.subcommand() {
+        innermost = inner;
+    }
+    let is_typed = |id| innermost.value_source(id) == Some(ValueSource::CommandLine);
+    let (session, context) = (is_typed("session"), is_typed("context"));
+    if session && context {
+        let words = "--session and --context name two sessions; give one";
+        return Err(command().error(ErrorKind::ArgumentConflict, words));
+    }
+    let mut arguments = Arguments::from_arg_matches_mut(&mut matches)?;
+    if context {
+        arguments.session = None;
+    }
+    arguments.names_session = session || context;
+    Ok(arguments)
 }
 
 /// Whether a command line that cannot be read asks for JSON.
@@ -280,6 +307,14 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 
 async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
     let out = Output::new(arguments.form(), arguments.local)?;
+    // Signing in and looking after contexts use no token.
+    if arguments.names_session && !matches!(arguments.command, Action::Login(_) | Action::Contexts(_)) {
+        ensure!(
+            client::environment(client::TOKEN).is_none(),
+            "{0} is set, and stands above every session; unset {0}, or leave out --session and --context",
+            client::TOKEN
+        );
+    }
     let file = match contexts::session_file(arguments.session, arguments.context) {
         Ok(file) => file,
         // What works offline needs no session file; what turns out to need one says so when it opens it.

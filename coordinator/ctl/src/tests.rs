@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clap::{ArgAction, Command, CommandFactory, FromArgMatches};
+use clap::{ArgAction, Command, CommandFactory};
 use mdfm_shared::text::is_unsafe;
 use mdfm_shared::waiting::WaitCode;
 
@@ -73,8 +73,31 @@ fn cases(path: &[String], command: &Command, values: &[OsString]) -> Vec<Case> {
 
 fn read(command: &mut Command, words: &[OsString]) -> Result<Arguments, clap::Error> {
     let all = std::iter::once(OsString::from("mdfmctl")).chain(words.iter().cloned());
-    let mut matches = command.try_get_matches_from_mut(all)?;
-    Arguments::from_arg_matches_mut(&mut matches)
+    command.try_get_matches_from_mut(all).and_then(crate::read)
+}
+
+#[test]
+fn cli_28_what_is_typed_stands_above_the_environment() {
+    // As if `MDFMCTL_SESSION` and `MDFMCTL_CONTEXT` were set, which a test cannot do beside others.
+    let mut command = crate::command()
+        .mut_arg("session", |arg| arg.env("CARGO_MANIFEST_DIR"))
+        .mut_arg("context", |arg| arg.env("CARGO_PKG_NAME"));
+    let mut chosen = |words: &[&str]| {
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        read(&mut command, &words)
+            .map(|read| (read.session, read.context.map(|name| name.to_string()), read.names_session))
+    };
+    let environment = || std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let own = || std::env::var("CARGO_PKG_NAME").ok();
+    assert_eq!(chosen(&["abort", "dep-1", "--reason", "r"]).expect("reads"), (environment(), own(), false));
+    for words in [["--context", "staging", "devices", "list"], ["devices", "list", "--context", "staging"]] {
+        assert_eq!(chosen(&words).expect("reads"), (None, Some("staging".to_owned()), true));
+    }
+    for words in [["--session", "x", "devices", "list"], ["devices", "--session", "x", "list"]] {
+        assert_eq!(chosen(&words).expect("reads"), (Some("x".into()), own(), true));
+    }
+    let two = chosen(&["--session", "x", "devices", "list", "--context", "staging"]).expect_err("two").to_string();
+    assert!(two.contains("--session and --context name two sessions; give one"), "{two}");
 }
 
 #[test]

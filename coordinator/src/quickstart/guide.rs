@@ -92,7 +92,8 @@ pub(super) fn commands(guide: &Guide) -> String {
         "{BEGIN}\n\
          # This terminal works in the trial's directory, with its coordinator.\n\
          cd {dir}\n\
-         {tools}export MDFMCTL_URL=https://127.0.0.1:{port} MDFMCTL_CA=coordinator/ca.pem\n\n\
+         unset MDFMCTL_TOKEN MDFMCTL_CONTEXT\n\
+         {tools}export MDFMCTL_URL=https://127.0.0.1:{port} MDFMCTL_CA=coordinator/ca.pem NO_PROXY=127.0.0.1\n\n\
          # Sign in as the operator. Each person has a session file: MDFMCTL_SESSION names the one that is used, or --session.\n\
          {operator}\n\
          {login}\n\
@@ -121,7 +122,7 @@ pub(super) fn commands(guide: &Guide) -> String {
          # Verify a copy of the audit log, offline.\n\
          {auditor}\n\
          mdfmctl --session people/auditor.session audit export copy\n\
-         mdfmctl audit verify copy --key coordinator/log.vkey\n\
+         mdfmctl audit verify copy --log-vkey coordinator/log.vkey\n\
          {END}\n",
         dir = path(&guide.dir),
         tools = path_line.unwrap_or_default(),

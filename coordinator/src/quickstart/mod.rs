@@ -60,7 +60,7 @@ pub(crate) struct Options {
     #[arg(long, default_value = "mdfm-trial")]
     dir: PathBuf,
     /// The coordinator's port on this machine; a free one if absent. A trial keeps the port that it was made with.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
 }
 
@@ -148,10 +148,12 @@ impl Trial {
             output::line(format_args!("starting the trial in {}", self.folder.dir().display()));
         } else {
             output::line(format_args!("making a trial in {}", self.folder.dir().display()));
-            mark = Mark { port: port.map_or_else(free_port, Ok)?, device_port: free_port()?, ..Mark::default() };
+            mark = Mark { port: port.map_or_else(free_port, Ok)?, ..Mark::default() };
         }
         check_port(mark.port, "the coordinator")?;
-        check_port(mark.device_port, "the gateway")?;
+        if mark.ready {
+            check_port(mark.device_port, "the gateway")?;
+        }
         self.keep(&mark)?;
         if !mark.ready {
             self.make_coordinator(mark.port)?;
@@ -159,9 +161,9 @@ impl Trial {
         self.start_coordinator(&mark)?;
         if !mark.ready {
             self.make_people(mark.port)?;
-            self.make_hospital(&mark)?;
+            self.make_hospital(&mut mark)?;
         }
-        self.start_gateway()?;
+        self.start_gateway(&mark)?;
         self.start_device(&mark)?;
         if !mark.ready {
             mark.manifest_digest = self.make_release()?;
@@ -229,11 +231,11 @@ impl Trial {
         let began = Instant::now();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         while TcpStream::connect_timeout(&address, LOOK_INTERVAL).is_err() {
-            self.children.check(name)?;
+            self.children.check()?;
             ensure!(began.elapsed() < START_LIMIT, "{name} did not serve within {} s", START_LIMIT.as_secs());
             self.children.pause(Duration::from_millis(20))?;
         }
-        self.children.check(name)
+        self.children.check()
     }
 
     /// Signs somebody in for the first time and sets up the second factor.
@@ -285,7 +287,7 @@ impl Trial {
     }
 
     /// A hospital with its staff, its enrolled gateway and one device.
-    fn make_hospital(&mut self, mark: &Mark) -> anyhow::Result<()> {
+    fn make_hospital(&mut self, mark: &mut Mark) -> anyhow::Result<()> {
         self.step("hospital: a gateway, enrolled with its token, and a device");
         let hospital = ["hospitals", "add", HOSPITAL, "--name", "Trial Hospital", "--cohort", "pilot"];
         self.ctl("operator", &hospital)?;
@@ -294,6 +296,9 @@ impl Trial {
         let place = ["--hospital", HOSPITAL, "--firmware-version", "2.1.0"];
         self.ctl("operator", &[&device[..], &place].concat())?;
         self.add_user(mark.port, "nurse", &["--hospital", HOSPITAL])?;
+        // Late, so that no other program takes it before the gateway listens.
+        mark.device_port = free_port()?;
+        ensure!(mark.device_port != mark.port, "no second free port on 127.0.0.1");
         let secret = hex::encode(random::<16>()?);
         self.write_secret("people/device.secret", &secret)?;
         let config = format!(
@@ -311,11 +316,12 @@ impl Trial {
         fs::remove_file(&token).context("removing the used enrolment token")
     }
 
-    fn start_gateway(&mut self) -> anyhow::Result<()> {
+    fn start_gateway(&mut self, mark: &Mark) -> anyhow::Result<()> {
         let config = self.text("people/agent.toml");
         let log = self.folder.path("logs/agent.log");
         let program = self.programs.agent.clone();
-        self.children.start("gateway", &program, &["--config", &config, "run"], &log)
+        self.children.start("gateway", &program, &["--config", &config, "run"], &log)?;
+        self.keep(mark)
     }
 
     fn start_device(&mut self, mark: &Mark) -> anyhow::Result<()> {
@@ -368,6 +374,7 @@ impl Trial {
                 self.text("logs/agent.log"),
                 self.text("logs/device.log")
             );
+            self.children.check()?;
             self.children.pause(LOOK_INTERVAL)?;
         }
         Ok(())

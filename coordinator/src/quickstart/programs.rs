@@ -22,8 +22,18 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 const CALL_INTERVAL: Duration = Duration::from_millis(50);
 /// Lines of a child's log that are shown when it ended.
 const SHOWN_LINES: usize = 6;
-/// What would lead `mdfmctl` to another coordinator than the trial's.
-const FOREIGN: [&str; 4] = ["MDFMCTL_TOKEN", "MDFMCTL_URL", "MDFMCTL_CA", "MDFMCTL_SESSION"];
+/// What would lead `mdfmctl` to another coordinator than the trial's, or past this machine.
+const FOREIGN: [&str; 9] = [
+    "MDFMCTL_TOKEN",
+    "MDFMCTL_URL",
+    "MDFMCTL_CA",
+    "MDFMCTL_SESSION",
+    "MDFMCTL_CONTEXT",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+];
 
 /// Somebody stopped the trial; no failure.
 #[derive(Debug, thiserror::Error)]
@@ -229,12 +239,12 @@ impl Children {
         }
     }
 
-    /// Checks that a child still runs.
+    /// Checks that every child still runs.
     ///
     /// # Errors
-    /// It ended, with the last lines of its log.
-    pub(super) fn check(&mut self, name: &str) -> anyhow::Result<()> {
-        match self.ended().into_iter().find(|ended| ended.name == name) {
+    /// One ended, with the last lines of its log.
+    pub(super) fn check(&mut self) -> anyhow::Result<()> {
+        match self.ended().into_iter().next() {
             Some(ended) => bail!("{}", ended.words.trim_end()),
             None => Ok(()),
         }
@@ -262,7 +272,10 @@ impl Children {
     /// Stops everything in order, what was started last first; a child that does not stop is killed.
     pub(super) fn stop(&mut self) {
         for child in self.running.iter_mut().rev() {
-            send(child.process.id(), Signal::SIGTERM);
+            // The id of a child that was seen to end may be another program's by now.
+            if matches!(child.process.try_wait(), Ok(None)) {
+                send(child.process.id(), Signal::SIGTERM);
+            }
             let began = Instant::now();
             while matches!(child.process.try_wait(), Ok(None)) && began.elapsed() < STOP_LIMIT {
                 std::thread::sleep(Duration::from_millis(20));
@@ -342,7 +355,7 @@ mod tests {
         assert_eq!(ended.len(), 1);
         assert!(ended[0].words.contains("the reason") && ended[0].words.contains("exit status: 3"), "{ended:?}");
         assert!(children.ended().is_empty(), "once");
-        assert!(children.check("gateway").is_ok(), "and not again");
+        assert!(children.check().is_ok(), "and not again");
         let _ = fs::remove_file(&log);
     }
 }

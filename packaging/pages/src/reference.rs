@@ -85,7 +85,7 @@ fn table() -> String {
         gather_earlier(&program, &[], &mut earlier);
     }
     text.push_str(
-        "\n## Earlier spellings\n\nScripts of earlier versions go on working; help does not show these.\n\n| earlier | now |\n|---|---|\n",
+        "\n## Earlier spellings\n\nScripts of earlier versions go on working, except that a file that exists is replaced only with `--overwrite`; help does not show these.\n\n| earlier | now |\n|---|---|\n",
     );
     for (earlier, now) in earlier {
         let _ = writeln!(text, "| `{earlier}` | `{now}` |");
@@ -134,7 +134,17 @@ fn gather_earlier(command: &Command, words: &[String], found: &mut BTreeMap<Stri
     for alias in command.get_all_aliases() {
         found.insert(format!("{parent} {alias}"), call.clone());
     }
+    // The help of what stays for scripts names the present command: "The same as `duties fulfil`".
+    let present = |help: String| help.split('`').nth(1).map(str::to_owned);
+    let about = command.get_about().map(ToString::to_string).filter(|_| command.is_hide_set());
+    if let Some(now) = about.and_then(present) {
+        found.insert(call.clone(), format!("{} {now}", words[0]));
+    }
     for option in command.get_arguments().filter(|option| !option.is_global_set()) {
+        let help = option.get_help().map(ToString::to_string).filter(|_| option.is_hide_set());
+        if let Some(now) = help.and_then(present) {
+            found.insert(format!("{call} --{}", option.get_long().unwrap_or_default()), format!("{parent} {now}"));
+        }
         for alias in option.get_all_aliases().unwrap_or_default() {
             found.insert(format!("{call} --{alias}"), format!("--{}", option.get_long().unwrap_or_default()));
         }
