@@ -44,6 +44,8 @@ sim: tools ## a thousand worlds in virtual time, the safety rules asked after ev
 	$(CARGO) build --workspace --all-targets --locked
 	target/debug/mdfm-sim world --seeds $(SEEDS) --first-seed $(FROM)
 	target/debug/mdfm-sim world --hostile --seeds 300 --first-seed $(FROM)
+	target/debug/mdfm-sim world --set-back --seeds 50 --first-seed $(FROM)
+	target/debug/mdfm-sim world --ward --seeds 50 --first-seed $(FROM)
 	target/debug/mdfm-sim world --fresh --seeds $(FRESH)
 	target/debug/mdfm-sim world --fresh --hostile --seeds 30
 

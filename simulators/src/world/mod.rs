@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
     /// Put hands into each world: exchanged devices, firmware flashed by hand, moved cables, crash loops.
     #[arg(long, conflicts_with = "hostile")]
     ward: bool,
-    /// Set gateways back, copy them, enrol them again or replace them in each world. Some of these worlds break a rule still.
+    /// Set gateways back, copy them, enrol them again or replace them in each world.
     #[arg(long, conflicts_with_all = ["hostile", "ward"])]
     set_back: bool,
     /// Print what happens, line by line.
