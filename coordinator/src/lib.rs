@@ -15,6 +15,8 @@ mod disposal;
 mod domain;
 mod fleet_link;
 mod https;
+#[cfg(test)]
+mod log_v1_tests;
 mod notify;
 mod outward;
 mod pki;

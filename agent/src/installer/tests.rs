@@ -53,7 +53,7 @@ fn refusals(bench: &Bench) -> Vec<String> {
 fn sec_12_the_online_key_alone_undoes_no_old_confirmation() {
     for (days, is_back) in [(13, true), (15, false), (400, false)] {
         let mut bench = confirmed_for(days);
-        bench.wish(wish_rollback(2));
+        bench.ask(wish_rollback(2));
         bench.live(5_000);
         bench.reboot();
         bench.live(5_000);
@@ -64,7 +64,7 @@ fn sec_12_the_online_key_alone_undoes_no_old_confirmation() {
             assert_eq!(said.len(), 1, "reported once: {said:?}");
             assert!(said[0].contains(mdfm_shared::telemetry::NEEDS_ROLLBACK_ORDER), "{}", said[0]);
             assert_eq!(bench.installer.why_it_stays(bench.now), Some(said[0].clone()));
-            bench.wish(Some(Wish::Install(Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(3) })));
+            bench.ask(Some(Wish::Install(Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(3) })));
             bench.live(20_000);
             assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
         }
@@ -74,27 +74,27 @@ fn sec_12_the_online_key_alone_undoes_no_old_confirmation() {
 #[test]
 fn sec_12_a_rollback_order_ends_the_refusal_once() {
     let mut bench = confirmed_for(30);
-    bench.wish(wish_rollback(2));
+    bench.ask(wish_rollback(2));
     bench.live(5_000);
     assert_eq!(bench.state(), InstallState::Confirmed);
     let expired = Authority { expires_at: START_UTC.plus_ms(DAY_MS), ..authority(1, false) };
-    bench.wish(wish_rollback_by(2, vec![expired]));
+    bench.ask(wish_rollback_by(2, vec![expired]));
     bench.live(5_000);
     assert_eq!(bench.state(), InstallState::Confirmed, "an expired order does not count");
-    bench.wish(wish_rollback_by(2, vec![authority(1, false)]));
+    bench.ask(wish_rollback_by(2, vec![authority(1, false)]));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
     assert!(bench.disk.detail.contains("rollback ordered: recall-1"), "{}", bench.disk.detail);
     // Another release, confirmed long ago: the same order does not count again, another one does.
     let fresh = Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(3) };
-    bench.wish(Some(Wish::Install(fresh)));
+    bench.ask(Some(Wish::Install(fresh)));
     bench.live(20_000);
     bench.pass(30 * DAY_MS);
-    bench.wish(wish_rollback_by(3, vec![authority(1, false)]));
+    bench.ask(wish_rollback_by(3, vec![authority(1, false)]));
     bench.reboot();
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
-    bench.wish(wish_rollback_by(3, vec![authority(1, false), authority(2, false)]));
+    bench.ask(wish_rollback_by(3, vec![authority(1, false), authority(2, false)]));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
 }
@@ -102,16 +102,16 @@ fn sec_12_a_rollback_order_ends_the_refusal_once() {
 #[test]
 fn sec_12_below_the_floor_takes_an_order_that_says_so() {
     let mut bench = confirmed_for(15);
-    bench.wish(Some(Wish::Install(Target { security_floor: 99, ..target(2) })));
+    bench.ask(Some(Wish::Install(Target { security_floor: 99, ..target(2) })));
     bench.live(1_000);
     assert_eq!(bench.disk.security_floor, 2);
     for orders in [vec![], vec![authority(1, false)]] {
-        bench.wish(wish_rollback_by(2, orders));
+        bench.ask(wish_rollback_by(2, orders));
         bench.live(5_000);
         assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
         assert!(bench.disk.detail.contains("below the floor 2"), "{}", bench.disk.detail);
     }
-    bench.wish(wish_rollback_by(2, vec![authority(2, true)]));
+    bench.ask(wish_rollback_by(2, vec![authority(2, true)]));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
     assert_eq!(bench.disk.security_floor, 2, "the floor stays where it was");
@@ -120,10 +120,10 @@ fn sec_12_below_the_floor_takes_an_order_that_says_so() {
 #[test]
 fn sec_12_the_online_key_alone_strands_no_device() {
     let mut bench = confirmed_for(1);
-    bench.wish(Some(Wish::Install(Target { security_floor: 99, ..target(2) })));
+    bench.ask(Some(Wish::Install(Target { security_floor: 99, ..target(2) })));
     bench.live(5_000);
     assert_eq!(bench.disk.security_floor, 1, "the way back stays open while the recall window is");
-    bench.wish(wish_rollback(2));
+    bench.ask(wish_rollback(2));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
 }
@@ -132,13 +132,13 @@ fn sec_12_the_online_key_alone_strands_no_device() {
 fn sec_12_the_same_release_again_opens_no_new_window() {
     let mut bench = confirmed_for(30);
     let again = |n: u8| Target { deployment: format!("D-9{n}").parse().expect("a good id"), ..target(2) };
-    bench.wish(Some(Wish::Install(again(1))));
+    bench.ask(Some(Wish::Install(again(1))));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Confirmed, 2));
-    bench.wish(wish_rollback(2));
+    bench.ask(wish_rollback(2));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
-    bench.wish(wish_rollback_by(2, vec![authority(1, false)]));
+    bench.ask(wish_rollback_by(2, vec![authority(1, false)]));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)), "still known");
 }
@@ -157,18 +157,18 @@ fn sec_12_a_refused_release_takes_away_no_way_back() {
         let before = bench.disk.clone();
         let mut target = target(3);
         spoil(&mut target);
-        bench.wish(Some(Wish::Install(target)));
+        bench.ask(Some(Wish::Install(target)));
         bench.live(5_000);
         bench.reboot();
         bench.live(2_000);
         let failed = |e: &&EventKind| matches!(e, EventKind::StateChanged { state: InstallState::Failed, .. });
         assert_eq!(bench.events.iter().filter(failed).count(), 1, "reported once");
         assert_eq!(Journal { refused: None, ..bench.disk.clone() }, before);
-        bench.wish(wish_rollback(2));
+        bench.ask(wish_rollback(2));
         bench.live(5_000);
         assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
         // A good release after all that is taken.
-        bench.wish(Some(Wish::Install(target_again(4))));
+        bench.ask(Some(Wish::Install(target_again(4))));
         bench.live(20_000);
         assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(4)));
     }
@@ -189,17 +189,17 @@ fn sec_12_a_cancelled_release_keeps_the_way_back_it_had() {
     assert_eq!(bench.installer.journal().plan.as_ref().map(|p| p.fallback.clone()), Some(firmware(1)));
     // Cancelled after it: the firmware before is gone, and whoever calls it back hears so, once.
     let mut bench = confirmed_for(1);
-    bench.wish(Some(Wish::Hold(target_again(3))));
+    bench.ask(Some(Wish::Hold(target_again(3))));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Staged);
-    bench.wish(wish_rollback(2));
+    bench.ask(wish_rollback(2));
     bench.live(10_000);
     bench.reboot();
     bench.live(10_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
     let said = refusals(&bench);
     assert!(said.len() == 1 && said[0].contains("no other firmware was installed before"), "{said:?}");
-    bench.wish(Some(Wish::Install(target_again(4))));
+    bench.ask(Some(Wish::Install(target_again(4))));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(4)));
 }
@@ -209,10 +209,10 @@ fn sec_12_a_device_without_other_firmware_stays() {
     let mut bench = Bench::new(Flaw::None);
     bench.device.permanent = firmware(2);
     bench.report();
-    bench.wish(Some(Wish::Install(target(2))));
+    bench.ask(Some(Wish::Install(target(2))));
     bench.live(5_000);
     assert_eq!(bench.state(), InstallState::Confirmed);
-    bench.wish(wish_rollback_by(2, vec![authority(1, true)]));
+    bench.ask(wish_rollback_by(2, vec![authority(1, true)]));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.orders), (InstallState::Confirmed, 0));
     assert!(refusals(&bench)[0].contains("no other firmware"), "{:?}", refusals(&bench));
@@ -221,7 +221,7 @@ fn sec_12_a_device_without_other_firmware_stays() {
 #[test]
 fn sec_12_no_return_to_withdrawn_firmware_by_the_online_key() {
     let mut bench = confirmed_for(1);
-    bench.wish(Some(Wish::Install(target(3))));
+    bench.ask(Some(Wish::Install(target(3))));
     bench.live(20_000);
     assert_eq!(bench.disk.fallback_manifest, Some(target(2).digest));
     let by = |authorities| Wish::Rollback {
@@ -230,11 +230,11 @@ fn sec_12_no_return_to_withdrawn_firmware_by_the_online_key() {
         authorities,
         fallback_withdrawn: Some("alarm limits lost".into()),
     };
-    bench.wish(Some(by(vec![])));
+    bench.ask(Some(by(vec![])));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
     assert!(refusals(&bench)[0].contains("was withdrawn"), "{:?}", refusals(&bench));
-    bench.wish(Some(by(vec![authority(1, false)])));
+    bench.ask(Some(by(vec![authority(1, false)])));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(2)));
 }
@@ -245,17 +245,17 @@ fn sec_12_a_withdrawn_release_is_never_activated() {
         let mut bench = Bench::new(Flaw::None);
         bench.report();
         if staged_before {
-            bench.wish(Some(Wish::Hold(target(2))));
+            bench.ask(Some(Wish::Hold(target(2))));
             bench.live(5_000);
             assert_eq!(bench.state(), InstallState::Staged);
         }
-        bench.wish(Some(Wish::Install(withdrawn(2))));
+        bench.ask(Some(Wish::Install(withdrawn(2))));
         bench.live(20_000);
         bench.reboot();
         bench.live(20_000);
         assert_eq!((bench.state(), bench.device.boots), (InstallState::Failed, 1));
         assert!(bench.disk.detail.contains("withdrawn") && bench.disk.detail.contains("alarm limits lost"));
-        bench.wish(Some(Wish::Install(target(3))));
+        bench.ask(Some(Wish::Install(target(3))));
         bench.live(20_000);
         assert_eq!(bench.state(), InstallState::Confirmed, "a good release after it is taken");
     }
@@ -265,13 +265,13 @@ fn sec_12_a_withdrawn_release_is_never_activated() {
 fn sec_12_a_withdrawal_stops_a_boot_that_has_not_begun() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.wish(Some(Wish::Hold(target(2))));
+    bench.ask(Some(Wish::Hold(target(2))));
     bench.live(5_000);
     bench.line = false;
-    bench.wish(Some(Wish::Install(target(2))));
+    bench.ask(Some(Wish::Install(target(2))));
     assert_eq!(bench.state(), InstallState::Activating);
     bench.line = true;
-    bench.wish(Some(Wish::Install(withdrawn(2))));
+    bench.ask(Some(Wish::Install(withdrawn(2))));
     bench.live(60_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Failed, 1));
 }
@@ -281,11 +281,11 @@ fn sec_12_a_withdrawal_touches_no_device_that_runs_it() {
     let mut bench = Bench::on_trial(Flaw::None);
     bench.live(1_000);
     assert_eq!(bench.state(), InstallState::Probation);
-    bench.wish(Some(Wish::Install(withdrawn(2))));
+    bench.ask(Some(Wish::Install(withdrawn(2))));
     bench.live(10_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
     let other = Target { deployment: "D-9".parse().expect("a good id"), ..withdrawn(2) };
-    bench.wish(Some(Wish::Install(other)));
+    bench.ask(Some(Wish::Install(other)));
     bench.live(10_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Confirmed, 2));
 }
@@ -315,7 +315,7 @@ fn sec_12_journals_of_earlier_versions_load_and_are_dated() {
 fn sec_13_a_confirmation_dated_by_a_wrong_clock_opens_nothing() {
     let mut bench = confirmed_for(0);
     bench.now.utc = UtcMillis(START_UTC.0 - 3 * DAY_MS);
-    bench.wish(wish_rollback(2));
+    bench.ask(wish_rollback(2));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
 }
@@ -396,7 +396,7 @@ fn invariant_2_a_device_in_use_waits_and_so_does_its_rollback() {
     let mut bench = Bench::new(Flaw::None);
     bench.device.in_use = true;
     bench.report();
-    bench.wish(Some(Wish::Install(target(2))));
+    bench.ask(Some(Wish::Install(target(2))));
     bench.live(60_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Staged, 1));
     bench.device.in_use = false;
@@ -422,7 +422,7 @@ fn att_2_an_older_release_is_refused_and_a_newer_one_taken() {
     old.digest = Digest([77; 32]);
     old.manifest.components[0].sha256 = Digest([78; 32]);
     let refused = |bench: &Bench| bench.disk.refused.clone().map(|r| r.reason).unwrap_or_default();
-    bench.wish(Some(Wish::Install(old.clone())));
+    bench.ask(Some(Wish::Install(old.clone())));
     assert!(refused(&bench).starts_with("downgrade: release number 1"), "{}", refused(&bench));
     assert!(matches!(bench.events.last(), Some(EventKind::StateChanged { state: InstallState::Failed, .. })));
     // The same with a higher number, but a security version below the floor that the coordinator raised after the recall window.
@@ -431,10 +431,10 @@ fn att_2_an_older_release_is_refused_and_a_newer_one_taken() {
     old.digest = Digest([79; 32]);
     old.manifest.release_number = 9;
     old.security_floor = 2;
-    bench.wish(Some(Wish::Install(old)));
+    bench.ask(Some(Wish::Install(old)));
     assert!(refused(&bench).starts_with("downgrade: security version 1"), "{}", refused(&bench));
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
-    bench.wish(Some(Wish::Install(target(3))));
+    bench.ask(Some(Wish::Install(target(3))));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
 }
@@ -456,11 +456,11 @@ fn att_5_another_model_hardware_or_starting_point_is_refused_untouched() {
         bench.report();
         let mut foreign = target(2);
         spoil(&mut foreign);
-        bench.wish(Some(Wish::Install(foreign)));
+        bench.ask(Some(Wish::Install(foreign)));
         bench.live(10_000);
         assert_eq!((bench.state(), bench.orders, bench.device.other.is_none()), (InstallState::Failed, 0, true));
         assert!(bench.disk.detail.contains(cause), "{}", bench.disk.detail);
-        bench.wish(Some(Wish::Install(target(3))));
+        bench.ask(Some(Wish::Install(target(3))));
         bench.live(20_000);
         assert_eq!(bench.state(), InstallState::Confirmed, "a good release after it is taken");
     }
@@ -471,10 +471,10 @@ fn att_3_an_expired_directive_starts_nothing_new() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
     let stale = Target { expires_at: START_UTC, ..target(2) };
-    bench.wish(Some(Wish::Install(stale)));
+    bench.ask(Some(Wish::Install(stale)));
     bench.live(60_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Staged, 1));
-    bench.wish(Some(Wish::Install(target(2))));
+    bench.ask(Some(Wish::Install(target(2))));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Confirmed, "renewed, it goes on");
 }
@@ -484,7 +484,7 @@ fn att_4_an_image_that_is_not_the_manifests_fails_untouched() {
     let mut bench = Bench::new(Flaw::None);
     bench.image_good = false;
     bench.report();
-    bench.wish(Some(Wish::Install(target(2))));
+    bench.ask(Some(Wish::Install(target(2))));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.orders), (InstallState::Failed, 0));
     assert!(bench.disk.detail.contains("image refused"), "{}", bench.disk.detail);
@@ -496,12 +496,12 @@ fn att_4_a_streamed_image_that_the_slot_finds_wrong_fails_untouched() {
     let mut bench = Bench::new(Flaw::None);
     (bench.streams, bench.image_good) = (true, false);
     bench.report();
-    bench.wish(Some(Wish::Install(target(2))));
+    bench.ask(Some(Wish::Install(target(2))));
     bench.live(10_000);
     assert_eq!((bench.state(), bench.orders, bench.device.boots), (InstallState::Failed, 0, 1));
     assert!(bench.disk.detail.contains("did not take the image"), "{}", bench.disk.detail);
     bench.image_good = true;
-    bench.wish(Some(Wish::Install(target(3))));
+    bench.ask(Some(Wish::Install(target(3))));
     bench.live(20_000);
     assert_eq!(bench.state(), InstallState::Confirmed, "a good release after it is taken");
 }
@@ -514,7 +514,7 @@ fn att_6_a_streamed_image_without_end_fails_the_installation() {
     bench.report();
     bench.device.other = None;
     bench.line = false;
-    bench.wish(Some(Wish::Install(target(2))));
+    bench.ask(Some(Wish::Install(target(2))));
     assert_eq!((bench.state(), bench.installer.prepared_image()), (InstallState::Staging, Some(firmware(2).sha256)));
     bench.input(Input::ImageRefused(firmware(2).sha256, "longer than the bytes signed".into()));
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Failed, 1));
@@ -528,7 +528,7 @@ fn a_release_of_several_components_is_staged_as_one() {
     let mut target = target(2);
     let second = Component { name: "radio".into(), sha256: Digest([9; 32]), ..target.manifest.components[0].clone() };
     target.manifest.components.push(second);
-    bench.wish(Some(Wish::Hold(target)));
+    bench.ask(Some(Wish::Hold(target)));
     bench.live(3_000);
     let image = bench.staged.clone().expect("staged");
     assert_eq!((image.firmware.sha256, image.size_bytes), (firmware(2).sha256, 20));
@@ -540,7 +540,7 @@ fn a_hold_on_site_keeps_the_device_as_it_is_over_restarts_and_whatever_is_wished
     let mut bench = Bench::new(Flaw::None);
     bench.report();
     bench.input(Input::OnSite(OnSite::Hold("ward 3: therapy".into()), 1_000));
-    bench.wish(Some(Wish::Install(target(2))));
+    bench.ask(Some(Wish::Install(target(2))));
     bench.live(30_000);
     bench.reboot();
     bench.live(30_000);
@@ -576,20 +576,20 @@ fn a_device_that_fails_three_times_is_left_alone_until_somebody_has_looked() {
     let mut bench = Bench::new(Flaw::NoBoot);
     bench.report();
     for n in 2..5 {
-        bench.wish(Some(Wish::Install(target(n))));
+        bench.ask(Some(Wish::Install(target(n))));
         bench.live(20_000);
         assert_eq!(bench.state(), InstallState::RolledBack);
     }
     let boots = bench.device.boots;
     bench.device.flaw = Flaw::None;
-    bench.wish(Some(Wish::Install(target(5))));
+    bench.ask(Some(Wish::Install(target(5))));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Failed, boots));
     assert!(bench.disk.detail.contains("quarantine"), "{}", bench.disk.detail);
     let said = |e: &&EventKind| matches!(e, EventKind::Refused { what, .. } if what == "quarantine");
     assert_eq!(bench.events.iter().filter(said).count(), 1, "it is said once");
     bench.input(Input::OnSite(OnSite::Release("battery changed".into()), 0));
-    bench.wish(Some(Wish::Install(target(6))));
+    bench.ask(Some(Wish::Install(target(6))));
     bench.live(20_000);
     assert_eq!(bench.state(), InstallState::Confirmed);
 }
@@ -598,10 +598,10 @@ fn a_device_that_fails_three_times_is_left_alone_until_somebody_has_looked() {
 fn a_paused_deployment_stages_and_activates_nothing() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.wish(Some(Wish::Hold(target(2))));
+    bench.ask(Some(Wish::Hold(target(2))));
     bench.live(60_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Staged, 1));
-    bench.wish(Some(Wish::Install(target(2))));
+    bench.ask(Some(Wish::Install(target(2))));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Confirmed);
 }
@@ -611,7 +611,7 @@ fn a_paused_deployment_stages_and_activates_nothing() {
 fn seed_strat_scheduled_outside_its_windows_a_device_is_staged_and_not_activated() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.wish(Some(Wish::Install(target_within(2, &[(30_000, 44_000), (90_000, 120_000)], Finish::Inside))));
+    bench.ask(Some(Wish::Install(target_within(2, &[(30_000, 44_000), (90_000, 120_000)], Finish::Inside))));
     bench.live(29_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Staged, 1), "before the first window");
     bench.live(60_000);
@@ -623,14 +623,14 @@ fn seed_strat_scheduled_outside_its_windows_a_device_is_staged_and_not_activated
 
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.wish(Some(Wish::Install(target_within(2, &[(30_000, 32_000)], Finish::Anytime))));
+    bench.ask(Some(Wish::Install(target_within(2, &[(30_000, 32_000)], Finish::Anytime))));
     bench.live(29_000);
     assert_eq!(bench.device.boots, 1);
     bench.live(2_000);
     assert_eq!(bench.device.boots, 2, "it must only begin inside");
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.wish(Some(Wish::Install(target_within(2, &[], Finish::Anytime))));
+    bench.ask(Some(Wish::Install(target_within(2, &[], Finish::Anytime))));
     bench.live(600_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Staged, 1), "no window, no activation");
 }
@@ -640,11 +640,11 @@ fn seed_strat_scheduled_outside_its_windows_a_device_is_staged_and_not_activated
 fn a_device_goes_back_whatever_the_window() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.wish(Some(Wish::Install(target_within(2, &[(0, 20_000)], Finish::Anytime))));
+    bench.ask(Some(Wish::Install(target_within(2, &[(0, 20_000)], Finish::Anytime))));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Confirmed);
     bench.live(100_000);
-    bench.wish(wish_rollback(2));
+    bench.ask(wish_rollback(2));
     bench.live(3_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
 }
@@ -653,9 +653,9 @@ fn a_device_goes_back_whatever_the_window() {
 fn a_withdrawn_wish_before_activation_leaves_the_device_alone() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.wish(Some(Wish::Hold(target(2))));
+    bench.ask(Some(Wish::Hold(target(2))));
     bench.live(3_000);
-    bench.wish(wish_rollback(2));
+    bench.ask(wish_rollback(2));
     bench.live(10_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Idle, 1));
 }
@@ -665,15 +665,15 @@ fn sec_3_a_device_sent_back_by_order_takes_the_release_again() {
     let mut bench = Bench::on_trial(Flaw::None);
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Confirmed);
-    bench.wish(wish_rollback(2));
+    bench.ask(wish_rollback(2));
     bench.live(3_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
     // The deployment that sent it back does not bring the release again by itself.
-    bench.wish(Some(Wish::Install(target(2))));
+    bench.ask(Some(Wish::Install(target(2))));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::RolledBack);
     let again = Target { deployment: "D-9".parse().expect("a good id"), ..target(2) };
-    bench.wish(Some(Wish::Install(again)));
+    bench.ask(Some(Wish::Install(again)));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
     assert!(bench.disk.rolled_back.is_empty() && bench.disk.failures == 0);
@@ -686,7 +686,7 @@ fn sec_3_only_its_own_failure_bars_a_device_from_a_release() {
     assert_eq!(bench.state(), InstallState::RolledBack);
     bench.device.flaw = Flaw::None;
     let again = |n| Target { deployment: "D-9".parse().expect("a good id"), ..target(n) };
-    bench.wish(Some(Wish::Install(again(2))));
+    bench.ask(Some(Wish::Install(again(2))));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Failed);
     assert!(bench.disk.detail.contains("this release failed on this device before"), "{}", bench.disk.detail);
@@ -695,7 +695,7 @@ fn sec_3_only_its_own_failure_bars_a_device_from_a_release() {
     let journal: Journal = mdfm_shared::wire::decode(&bytes).expect("a journal has the form that it always had");
     assert!(journal.rolled_back.contains(&target(2).digest));
     // A newer release is taken.
-    bench.wish(Some(Wish::Install(again(3))));
+    bench.ask(Some(Wish::Install(again(3))));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
 }
@@ -707,15 +707,15 @@ fn sec_8_an_old_emergency_release_is_not_begun() {
     let limit = START_UTC.plus_ms(1_000);
     let late = Target { start_by: Some(limit), ..target(2) };
     bench.live(2_000);
-    bench.wish(Some(Wish::Install(late)));
+    bench.ask(Some(Wish::Install(late)));
     bench.live(10_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Failed, firmware(1)));
     assert!(bench.disk.detail.contains("a release that QA approved is needed"), "{}", bench.disk.detail);
     // What was begun in time goes on, and a release without a limit is taken.
     let in_time = Target { start_by: Some(START_UTC.plus_ms(15_000)), ..target(3) };
-    bench.wish(Some(Wish::Hold(in_time.clone())));
+    bench.ask(Some(Wish::Hold(in_time.clone())));
     bench.live(10_000);
-    bench.wish(Some(Wish::Install(in_time)));
+    bench.ask(Some(Wish::Install(in_time)));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
 }
@@ -724,10 +724,10 @@ fn sec_8_an_old_emergency_release_is_not_begun() {
 fn no_rollback_below_the_security_floor() {
     let mut bench = confirmed_for(15);
     // The floor rises to what the device has confirmed, never above.
-    bench.wish(Some(Wish::Install(Target { security_floor: 99, ..target(2) })));
+    bench.ask(Some(Wish::Install(Target { security_floor: 99, ..target(2) })));
     bench.live(1_000);
     assert_eq!(bench.disk.security_floor, 2);
-    bench.wish(wish_rollback(2));
+    bench.ask(wish_rollback(2));
     bench.live(10_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
     assert!(bench.disk.detail.contains("below the floor 2"), "{}", bench.disk.detail);
@@ -891,14 +891,14 @@ proptest! {
                 }
                 Act::PatientLeaves => bench.device.in_use = false,
                 Act::Line(line) => bench.line = line,
-                Act::Install(n) => bench.wish(Some(Wish::Install(target(n)))),
+                Act::Install(n) => bench.ask(Some(Wish::Install(target(n)))),
                 Act::InstallWithin(n, at, inside) => {
                     let finish = if inside { Finish::Inside } else { Finish::Anytime };
-                    bench.wish(Some(Wish::Install(target_within(n, &[(at, at + 60_000)], finish))));
+                    bench.ask(Some(Wish::Install(target_within(n, &[(at, at + 60_000)], finish))));
                 }
-                Act::Hold(n) => bench.wish(Some(Wish::Hold(target(n)))),
-                Act::Rollback(n) => bench.wish(wish_rollback(n)),
-                Act::NoWish => bench.wish(None),
+                Act::Hold(n) => bench.ask(Some(Wish::Hold(target(n)))),
+                Act::Rollback(n) => bench.ask(wish_rollback(n)),
+                Act::NoWish => bench.ask(None),
                 // The devices' connections are the agent's: messages in them die with the process.
                 Act::Restart => {
                     held = None;
@@ -971,7 +971,7 @@ proptest! {
 fn sec_10_a_device_that_contradicts_itself_makes_few_events() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.wish(Some(Wish::Hold(target(2))));
+    bench.ask(Some(Wish::Hold(target(2))));
     bench.live(5_000);
     assert_eq!(bench.state(), InstallState::Staged);
     // Now it has the image and now it has not, ten times a second for a day.
@@ -990,7 +990,7 @@ fn sec_10_a_device_that_contradicts_itself_makes_few_events() {
     assert!(bench.events.len() < 100, "{} events", bench.events.len());
     // Another release, and a device that means what it says: it is installed.
     bench.device = Device::new(Flaw::None);
-    bench.wish(Some(Wish::Install(target(3))));
+    bench.ask(Some(Wish::Install(target(3))));
     bench.live(20_000);
     assert_eq!(bench.state(), InstallState::Confirmed);
 }

@@ -623,6 +623,4 @@ pub(crate) fn decide(
 }
 
 #[cfg(test)]
-mod log_v1_tests;
-#[cfg(test)]
 mod tests;

@@ -327,7 +327,7 @@ impl Bench {
         }
     }
 
-    pub(super) fn wish(&mut self, mut wish: Option<Wish>) {
+    pub(super) fn ask(&mut self, mut wish: Option<Wish>) {
         if let Some(Wish::Install(target) | Wish::Hold(target)) = &mut wish {
             target.streams = self.streams;
         }
@@ -379,7 +379,7 @@ impl Bench {
             self.run(effect);
         }
         // The stored directive is given again at start.
-        self.wish(self.wish.clone());
+        self.ask(self.wish.clone());
     }
 
     /// The gateway loses power: another boot, the monotonic clock starts anew.
@@ -423,7 +423,7 @@ impl Bench {
     pub(super) fn into_trial(self) -> Self {
         let mut bench = self;
         bench.report();
-        bench.wish(Some(Wish::Install(target(2))));
+        bench.ask(Some(Wish::Install(target(2))));
         for _ in 0..20 {
             if matches!(bench.state(), InstallState::Activating | InstallState::Probation | InstallState::Failed) {
                 break;

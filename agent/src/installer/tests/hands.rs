@@ -25,7 +25,7 @@ fn fld_4_firmware_flashed_by_hand_is_adopted_and_kept() {
     bench.restart();
     bench.live(20_000);
     assert_eq!(bench.device.permanent, firmware(1), "the same deployment does not fight with people");
-    bench.wish(Some(Wish::Install(Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(3) })));
+    bench.ask(Some(Wish::Install(Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(3) })));
     bench.live(60_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
     assert_eq!(bench.disk.plan.as_ref().map(|p| p.fallback.clone()), Some(firmware(1)), "what it really had before");
@@ -39,7 +39,7 @@ fn third() -> Target {
 fn put_back_on_trial() -> Bench {
     let mut bench = confirmed_for(0);
     let before = bench.disk.clone();
-    bench.wish(Some(Wish::Install(third())));
+    bench.ask(Some(Wish::Install(third())));
     for _ in 0..30 {
         if bench.state() == InstallState::Probation {
             break;
@@ -48,7 +48,7 @@ fn put_back_on_trial() -> Bench {
     }
     assert_eq!(bench.state(), InstallState::Probation);
     bench.disk = before;
-    bench.wish(None);
+    bench.ask(None);
     bench.restart();
     bench.input(Input::SetBack);
     assert_eq!(bench.state(), InstallState::Confirmed, "it knows of release 2");
@@ -59,7 +59,7 @@ fn put_back_on_trial() -> Bench {
 #[test]
 fn fld_6_a_trial_after_a_confirmed_release_is_watched() {
     let mut bench = put_back_on_trial();
-    bench.wish(Some(Wish::Install(third())));
+    bench.ask(Some(Wish::Install(third())));
     bench.live(60_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
     assert_eq!(bench.disk.plan.as_ref().map(|p| p.fallback.clone()), Some(firmware(2)));
@@ -76,7 +76,7 @@ fn fld_6_a_trial_that_nobody_may_go_on_with_is_left() {
     let withdrawn = Wish::Install(Target { withdrawn: Some("alarm limits lost".into()), ..third() });
     for wish in [called_back, withdrawn] {
         let mut bench = put_back_on_trial();
-        bench.wish(Some(wish));
+        bench.ask(Some(wish));
         bench.live(60_000);
         assert_eq!((bench.state(), bench.device.trial), (InstallState::RolledBack, None), "{}", bench.disk.detail);
         assert_eq!(bench.device.running(), firmware(2));
@@ -87,10 +87,10 @@ fn fld_6_a_trial_that_nobody_may_go_on_with_is_left() {
 #[test]
 fn fld_6_only_what_the_journal_cannot_know_is_unseen() {
     let mut bench = put_back_on_trial();
-    bench.wish(Some(Wish::Install(target(2))));
+    bench.ask(Some(Wish::Install(target(2))));
     assert_eq!(bench.installer.unseen(), None, "release 2 is confirmed here");
     bench.device.silent = true;
-    bench.wish(Some(Wish::Install(third())));
+    bench.ask(Some(Wish::Install(third())));
     let unseen = bench.installer.unseen().expect("nothing stands here");
     let EventKind::StateChanged { state, manifest, running, detail, .. } = unseen else { panic!("{unseen:?}") };
     assert_eq!((state, manifest, running), (InstallState::Idle, third().digest, None));
@@ -98,7 +98,7 @@ fn fld_6_only_what_the_journal_cannot_know_is_unseen() {
     // A copy that was made while the release was prepared says no more.
     let mut bench = confirmed_for(0);
     bench.line = false;
-    bench.wish(Some(Wish::Install(third())));
+    bench.ask(Some(Wish::Install(third())));
     assert_eq!(bench.state(), InstallState::Fetching);
     assert!(bench.installer.unseen().is_some());
 }
@@ -109,7 +109,7 @@ fn fld_4_a_refused_release_is_never_taken_for_installed() {
         let mut bench = Bench::new(Flaw::None);
         bench.report();
         let refused = Target { withdrawn: Some("alarm limits lost".into()), ..target(2) };
-        bench.wish(Some(Wish::Install(refused)));
+        bench.ask(Some(Wish::Install(refused)));
         bench.live(5_000);
         assert_eq!(bench.state(), InstallState::Failed);
         bench.device.permanent = firmware(7);
@@ -196,7 +196,7 @@ fn fld_4_a_new_epoch_leaves_what_was_flashed_by_hand_alone() {
     bench.device.permanent = firmware(2);
     bench.live(5_000);
     assert_eq!(bench.state(), InstallState::Confirmed);
-    bench.wish(wish_rollback(2));
+    bench.ask(wish_rollback(2));
     bench.live(5_000);
     assert!(refusals(&bench).iter().any(|r| r.contains("no other firmware")), "{:?}", refusals(&bench));
 }
@@ -221,16 +221,16 @@ fn fld_6_a_set_back_confirms_nothing_that_failed_here() {
 fn fld_4_a_device_exchanged_while_staged_is_neither_booted_nor_failed() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.wish(Some(Wish::Hold(target(2))));
+    bench.ask(Some(Wish::Hold(target(2))));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Staged);
     (bench.device.permanent, bench.device.other) = (firmware(7), None);
     bench.report();
-    bench.wish(Some(Wish::Install(target(2))));
+    bench.ask(Some(Wish::Install(target(2))));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Idle, 1), "{}", bench.disk.detail);
     assert_eq!((bench.disk.failures, bench.disk.rolled_back.len()), (0, 0), "nothing failed");
-    bench.wish(Some(Wish::Install(target(8))));
+    bench.ask(Some(Wish::Install(target(8))));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(8)));
 }
@@ -239,11 +239,11 @@ fn fld_4_a_device_exchanged_while_staged_is_neither_booted_nor_failed() {
 fn fld_4_other_hardware_at_the_moment_of_activation_is_not_booted() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.wish(Some(Wish::Hold(target(2))));
+    bench.ask(Some(Wish::Hold(target(2))));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Staged);
     report_as(&mut bench, |report| report.hardware = "Z".into());
-    bench.wish(Some(Wish::Install(target(2))));
+    bench.ask(Some(Wish::Install(target(2))));
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Failed, 1));
     assert!(bench.disk.detail.contains("hardware Z"), "{}", bench.disk.detail);
 }
@@ -253,7 +253,7 @@ fn fld_11_the_budget_is_that_of_the_firmware_that_runs() {
     let mut bench = confirmed_for(0);
     let mut next = Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(3) };
     next.manifest.reboots_per_day = Some(0);
-    bench.wish(Some(Wish::Hold(next)));
+    bench.ask(Some(Wish::Hold(next)));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Staged);
     reboots(&mut bench, 0, REBOOTS_PER_DAY_DEFAULT);

@@ -36,7 +36,7 @@ fn fld_8_a_new_machine_watches_the_trial_that_it_finds() {
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Probation, 2), "nothing is booted for that");
     bench.live(10_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
-    bench.wish(wish_rollback(2));
+    bench.ask(wish_rollback(2));
     bench.live(5_000);
     assert!(refusals(&bench).iter().any(|r| r.contains("no other firmware")), "{:?}", refusals(&bench));
 }
@@ -60,7 +60,7 @@ fn fld_8_a_failed_trial_of_another_machine_needs_intervention() {
     bench.live(1_000);
     assert_eq!((bench.state(), bench.disk.confirmed.clone()), (InstallState::RolledBack, Some(firmware(1))));
     assert!(bench.disk.rolled_back.contains(&target(2).digest), "it failed on this device");
-    bench.wish(Some(Wish::Install(target(3))));
+    bench.ask(Some(Wish::Install(target(3))));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
 }
@@ -88,7 +88,7 @@ fn fld_8_another_release_on_trial_is_left_alone() {
     bench.live(20_000);
     assert_eq!((bench.state(), bench.orders), (InstallState::Idle, orders));
     let wrong = Target { manifest: Manifest { model: "Pump".into(), ..target(2).manifest }, ..target(2) };
-    bench.wish(Some(Wish::Install(wrong)));
+    bench.ask(Some(Wish::Install(wrong)));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.orders), (InstallState::Idle, orders), "made for another model");
 }
@@ -97,7 +97,7 @@ fn fld_8_another_release_on_trial_is_left_alone() {
 fn fld_8_a_recall_of_what_is_not_known_here_is_answered_once() {
     let mut bench = confirmed_for(0);
     bench.replace();
-    bench.wish(wish_rollback(9));
+    bench.ask(wish_rollback(9));
     bench.live(20_000);
     bench.restart();
     bench.live(20_000);
