@@ -60,7 +60,7 @@ pub(crate) struct NewDevice {
     #[arg(long, value_enum)]
     adapter: Adapter,
     /// File with the secret that the gateway knows the device by; it is made, and must not exist. Without it, the secret is printed once.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
     /// Common name in the client certificate of the device; with --adapter certificate.
     #[arg(long, value_name = "NAME", required_if_eq("adapter", "certificate"))]

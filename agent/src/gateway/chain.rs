@@ -16,9 +16,9 @@ use crate::trust::Refused;
 /// Devices that are to be reported again, until they have been.
 const DUE_PREFIX: &str = "report-again/";
 
-/// Devices that have not reported since the gateway's state was put back, until that was said.
+/// Devices that have not reported since the gateway's state began or was put back, until that is reported.
 const UNSEEN_PREFIX: &str = "unseen/";
-/// Time after which it is said: a device that is only restarting is back long before.
+/// Time after which it is reported: a device that is only restarting is back long before.
 const UNSEEN_AFTER_MS: u64 = 10 * 60_000;
 
 fn unseen_key(device: &DeviceId) -> String {
@@ -125,7 +125,7 @@ impl<S: Store> Gateway<S> {
             if self.devices[&device].installer.is_attached(now.mono) {
                 self.report_if_due(now, &device)?;
             } else if self.unseen.contains_key(&device) && self.devices[&device].installer.is_preparing() {
-                // It may be further than the journal; then it is reported by `watch_unseen`.
+                // It may be further than the journal: `watch_unseen` reports it if it stays away.
             } else if let Some(state) = self.state_event(&device) {
                 self.record(now, Some(&device), [state], Vec::new())?;
             }

@@ -13,6 +13,7 @@ use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, HospitalId};
 use mdfm_shared::json::{self, text_without_mark};
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::Signed;
+use mdfm_shared::text::duration;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::Validation;
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ use crate::account::Signing;
 use crate::client::{Client, Which, is_broken_line};
 use crate::output::{Output, count, count_of, text};
 use crate::trust::confirm::Asked;
-use crate::{address, records, terminal, times};
+use crate::{address, records, terminal};
 
 /// Time between two looks.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
@@ -346,7 +347,7 @@ fn render_plan(view: &Value) -> String {
             "\n  phase {} {}: {limit}, watched for {}, {}",
             i + 1,
             text(&gate["name"]),
-            times::span(gate["monitoringMs"].as_u64().unwrap_or(0)),
+            duration(gate["monitoringMs"].as_u64().unwrap_or(0)),
             gate["validation"].as_str().map_or("nobody signs".to_owned(), |role| format!("{role} signs"))
         );
         for hospital in phase["hospitals"].as_array().into_iter().flatten() {

@@ -251,6 +251,8 @@ pub(crate) fn completions(shell: clap_complete::Shell) {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use mdfm_service::command_line::example_words;
+
     use super::*;
 
     /// Every command without commands below it, by its path.
@@ -270,18 +272,6 @@ pub(crate) mod tests {
         found
     }
 
-    /// The words of an example; what stands in single quotes is one.
-    pub(crate) fn shell_words(text: &str) -> Vec<String> {
-        let mut words = Vec::new();
-        for (i, part) in text.split('\'').enumerate() {
-            match i % 2 {
-                0 => words.extend(part.split_whitespace().map(str::to_owned)),
-                _ => words.push(part.to_owned()),
-            }
-        }
-        words
-    }
-
     pub(crate) fn example(path: &[String]) -> &'static str {
         let path = path.join(" ");
         let found = EXAMPLES.iter().find(|(name, _)| *name == path);
@@ -294,7 +284,7 @@ pub(crate) mod tests {
         for (path, _) in &leaves {
             let example = example(path);
             assert!(example.starts_with(&path.join(" ")), "{example}");
-            let words = shell_words(example);
+            let words = example_words(example);
             let read = crate::command().try_get_matches_from(["mdfmctl".to_owned()].into_iter().chain(words));
             assert!(read.is_ok(), "{example}: {}", read.err().map(|e| e.to_string()).unwrap_or_default());
         }

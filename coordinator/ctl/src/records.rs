@@ -2,7 +2,7 @@
 
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::record::{AuditRecord, decode_document};
-use mdfm_shared::telemetry::{Event, EventKind, InstallState, REFUSED_WAITING, Severity, TelemetryBatch};
+use mdfm_shared::telemetry::{Event, EventKind, REFUSED_WAITING, Severity, TelemetryBatch, account};
 use mdfm_shared::waiting::Waiting;
 use serde_json::{Value, json};
 
@@ -41,23 +41,6 @@ fn batch(record: &Value) -> Option<TelemetryBatch> {
     decode_document::<TelemetryBatch>(BATCH, record["document"].as_str()?).ok()?.decode_unverified().ok()
 }
 
-fn state_words(state: InstallState) -> &'static str {
-    match state {
-        InstallState::Idle => "idle",
-        InstallState::Fetching => "fetching",
-        InstallState::Verified => "verified",
-        InstallState::Staging => "staging",
-        InstallState::Staged => "staged",
-        InstallState::Activating => "activating",
-        InstallState::Probation => "on trial",
-        InstallState::Confirmed => "confirmed",
-        InstallState::Failed => "failed",
-        InstallState::RollingBack => "rolling back",
-        InstallState::RolledBack => "rolled back",
-        InstallState::RollbackFailed => "rollback failed",
-    }
-}
-
 /// An event in words: what happened, and why or with what. The page that verifies evidence says the same (`verifier.html`).
 fn words(kind: &EventKind) -> (String, String) {
     match kind {
@@ -67,7 +50,7 @@ fn words(kind: &EventKind) -> (String, String) {
         }
         EventKind::StateChanged { state, running, detail, .. } => {
             let runs = running.as_ref().map_or_else(String::new, |f| format!("runs {}; ", f.version));
-            (format!("installation {}", state_words(*state)), format!("{runs}{detail}"))
+            (format!("installation {state}"), format!("{runs}{detail}"))
         }
         EventKind::DeviceError { severity, code, message } => {
             let how = match severity {
@@ -83,11 +66,11 @@ fn words(kind: &EventKind) -> (String, String) {
         },
         EventKind::Refused { what, reason } => (format!("refused: {what}"), reason.clone()),
         EventKind::LocalAction { command, uid } => {
-            (format!("on site: {command}"), format!("by user {uid} of the gateway"))
+            (format!("on site: {command}"), format!("by {} on the gateway", account(*uid)))
         }
         EventKind::Consent { deployment, given, reason, uid } => (
             format!("consent {} on site", if *given { "given" } else { "withdrawn" }),
-            format!("{deployment}, by user {uid} of the gateway: {reason}"),
+            format!("{deployment}, by {} on the gateway: {reason}", account(*uid)),
         ),
         EventKind::DeviceObserved { observed, .. } => ("device observed".into(), observed.to_string()),
     }
@@ -264,7 +247,7 @@ mod tests {
     use mdfm_shared::digest::Digest;
     use mdfm_shared::record::{Actor, ActorKind, Outcome, document_text};
     use mdfm_shared::sign::{SecretKey, Signed};
-    use mdfm_shared::telemetry::FirmwareReport;
+    use mdfm_shared::telemetry::{FirmwareReport, InstallState};
     use mdfm_shared::time::UtcMillis;
 
     use super::*;

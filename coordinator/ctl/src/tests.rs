@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{ArgAction, Command, CommandFactory};
+use mdfm_service::command_line::example_words;
 use mdfm_shared::text::is_unsafe;
 use mdfm_shared::waiting::WaitCode;
 
-use crate::help::tests::{example, leaves, shell_words};
+use crate::help::tests::{example, leaves};
 use crate::{Action, Arguments, audit, carry_out, client, exit_code, firmware, refusal};
 
 /// Longest time for commands that are carried out.
@@ -48,7 +49,7 @@ struct Case {
 
 /// Each place of each command's example in turn, then each of its options behind the example; one value in each, or every value.
 fn cases(path: &[String], command: &Command, values: &[OsString]) -> Vec<Case> {
-    let good: Vec<OsString> = shell_words(example(path)).into_iter().map(OsString::from).collect();
+    let good: Vec<OsString> = example_words(example(path)).into_iter().map(OsString::from).collect();
     let mut cases = Vec::new();
     let mut add = |words: Vec<OsString>| cases.push(Case { path: path.join(" "), words });
     for value in values {

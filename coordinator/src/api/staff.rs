@@ -8,8 +8,9 @@ const BATCH: &str = "telemetry.commit";
 
 /// A record about `object` as the staff of `own` see it; `None` if it is not for them. `hospital_of` is the hospital of a user or a gateway.
 ///
-/// Records of their hospital alone, and those of the object itself that belong to no hospital, of gateways only their own's. Words, states and addresses go: a reason, a plan or
-/// a deployment may name other hospitals and their devices. The signed batches of their own gateways stay.
+/// These are the records of their hospital, and those of the object itself that belong to no hospital, unless a gateway or a user of another
+/// hospital made them. Reasons, states and addresses are removed: a plan or a deployment may name other hospitals and their devices. The signed
+/// batches of their own gateways stay.
 pub(super) fn seen_by_staff(
     record: AuditRecord,
     own: &HospitalId,

@@ -15,11 +15,11 @@ use serde::Deserialize;
 
 use super::Told;
 
-/// Longest wait for the server's connection,
+/// Longest wait for a connection to the server.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// until it has taken a mail,
+/// Longest time in which the server takes one mail, from the connection on.
 const MAIL_PATIENCE: Duration = Duration::from_secs(60);
-/// and for its answer to a goodbye.
+/// Longest wait for the answer to QUIT.
 const QUIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How the connection to the mail server becomes one of TLS.
@@ -132,7 +132,7 @@ impl Mailer {
         let sent =
             tokio::time::timeout(MAIL_PATIENCE, sending).await.context("the mail server does not answer in time")?;
         let mut connection = sent.context("the mail server did not take it")?;
-        // It has the mail; whether and how it answers a goodbye changes nothing, else the mail would be sent again.
+        // The server has the mail: an error or a timeout of QUIT must not send it again.
         let _ = tokio::time::timeout(QUIT_PATIENCE, connection.quit()).await;
         Ok(())
     }

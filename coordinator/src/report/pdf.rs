@@ -478,6 +478,25 @@ fn lay_out(blocks: &[Block]) -> Result<Setter, String> {
     Ok(setter)
 }
 
+/// The foot of a page: its number at the right edge, and what the report is beside it, in as many lines as fit in the margin.
+fn foot(setter: &Setter, footer: &str, number: &str) -> Vec<Ink> {
+    const SIZE: f32 = 7.0;
+    const LINES_MAX: usize = 3;
+    let number_width = setter.fonts.width(number, SIZE, Weight::Regular);
+    let line = |x: f32, line: usize, text: &str| Ink::Text {
+        x,
+        y: setter.height - MARGIN + 12.0 + 9.0 * line as f32,
+        size: SIZE,
+        weight: Weight::Regular,
+        colour: GREY,
+        text: setter.fonts.shown(text),
+    };
+    let room = setter.width - 2.0 * MARGIN - number_width - 2.0 * SIZE;
+    let lines = setter.fonts.wrap(footer, SIZE, Weight::Regular, room);
+    let number = line(setter.width - MARGIN - number_width, 0, number);
+    lines.iter().take(LINES_MAX).enumerate().map(|(n, text)| line(MARGIN, n, text)).chain([number]).collect()
+}
+
 /// Sets blocks as a PDF document.
 pub(super) fn set(blocks: &[Block], title: &str, footer: &str, made_at: UtcMillis) -> Result<Vec<u8>, String> {
     let setter = lay_out(blocks)?;
@@ -501,18 +520,9 @@ pub(super) fn set(blocks: &[Block], title: &str, footer: &str, made_at: UtcMilli
         for ink in page {
             draw(&mut surface, &setter.fonts, ink);
         }
-        let foot = |x: f32, text: &str| Ink::Text {
-            x,
-            y: height - MARGIN + 12.0,
-            size: 7.0,
-            weight: Weight::Regular,
-            colour: GREY,
-            text: setter.fonts.shown(text),
-        };
-        draw(&mut surface, &setter.fonts, &foot(MARGIN, footer));
-        let number = format!("page {} of {count}", i + 1);
-        let x = width - MARGIN - setter.fonts.width(&number, 7.0, Weight::Regular);
-        draw(&mut surface, &setter.fonts, &foot(x, &number));
+        for ink in foot(&setter, footer, &format!("page {} of {count}", i + 1)) {
+            draw(&mut surface, &setter.fonts, &ink);
+        }
         surface.finish();
         sheet.finish();
     }
@@ -606,6 +616,20 @@ mod tests {
         assert_eq!(lines, ["rate", "100.000\u{a0}%"]);
         let digest = "0123456789abcdef".repeat(8);
         assert_eq!(fonts.wrap(&digest, CELL, Weight::Regular, 100.0).concat(), digest);
+    }
+
+    #[test]
+    fn cli_30_a_long_foot_stays_beside_the_page_number() {
+        let setter = lay_out(&[Block::Paragraph("text".into())]).expect("one page");
+        let number = "page 2 of 2";
+        let inks = foot(&setter, &"TRIAL INSTALLATION, not for patients: Part 11 system summary ".repeat(9), number);
+        let at = setter.width - MARGIN - setter.fonts.width(number, 7.0, Weight::Regular);
+        assert_eq!(inks.len(), 4, "three lines and the number");
+        for ink in &inks {
+            let Ink::Text { x, y, text, .. } = ink else { panic!("only text") };
+            let end = x + setter.fonts.width(text, 7.0, Weight::Regular);
+            assert!(*y < setter.height && (text == number || end < at), "{text}");
+        }
     }
 
     #[test]

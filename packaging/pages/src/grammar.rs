@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Arg, ArgAction, Command};
+use mdfm_service::command_line::example_words;
 
 use crate::programs;
 
@@ -107,6 +108,7 @@ pub(crate) const MEANINGS: &[(&str, &str)] = &[
     ("dir", "the directory of a device, or of a simulated fleet"),
     ("document-version", "the version of the document"),
     ("dry-run", "shows what would be done, and does nothing"),
+    ("evidence", "what you saw of a person whose identity you verified"),
     ("factor-file", "the file with the secret of the second factor"),
     ("firmware", "a release"),
     ("firmware-version", "a version label of firmware"),
@@ -136,10 +138,9 @@ pub(crate) const MEANINGS: &[(&str, &str)] = &[
     ("reference", "where a report is found"),
     ("role", "a role of a person"),
     ("root-threshold", "root signatures needed"),
-    ("secret-file", "the file with the secret of a device"),
-    ("serial", "the serial number of a device"),
     ("session", "the file that keeps a session"),
     ("since", "the earlier time"),
+    ("trial", "a trial installation, not for patients, whose secrets lie in one folder"),
     ("until", "the later time, or the end of what is made"),
     ("url", "an address that begins with https://"),
     ("user", "a user"),
@@ -249,7 +250,7 @@ fn cli_28_every_command_says_what_it_does_with_an_example() {
         let example = help.lines().nth(1).unwrap_or_default().trim();
         assert!(example.starts_with(&call), "{call}: {help}");
         let program = programs.iter().find(|program| program.get_name() == words[0]).expect("a program");
-        let read = program.clone().try_get_matches_from(shell_words(example));
+        let read = program.clone().try_get_matches_from(example_words(example));
         assert!(read.is_ok(), "{example}: {}", read.err().map(|e| e.to_string()).unwrap_or_default());
     }
 }
@@ -264,16 +265,4 @@ fn cli_28_every_answer_can_be_json() {
             || ["mdfm-sim fleet run", "mdfm-sim scale"].contains(&words.join(" ").as_str());
         assert!(has_json || !answers, "{}", words.join(" "));
     }
-}
-
-/// The words of an example; what stands in single quotes is one.
-pub(crate) fn shell_words(text: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    for (i, part) in text.split('\'').enumerate() {
-        match i % 2 {
-            0 => words.extend(part.split_whitespace().map(str::to_owned)),
-            _ => words.push(part.to_owned()),
-        }
-    }
-    words
 }

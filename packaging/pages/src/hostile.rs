@@ -5,10 +5,10 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use clap::Command;
-use mdfm_service::command_line::refusal;
+use mdfm_service::command_line::{example_words, refusal};
 use mdfm_shared::text::is_unsafe;
 
-use crate::grammar::{Leaf, leaves, shell_words};
+use crate::grammar::{Leaf, leaves};
 use crate::programs;
 
 /// Bytes of the longest refusal: what is wrong, the values that are possible, and how the command is used.
@@ -24,7 +24,7 @@ fn values() -> Vec<OsString> {
 
 /// Each place of the command's example in turn, each of its options behind the example, and one word more.
 fn cases(leaf: &Leaf, example: &str, value: &OsString) -> Vec<Vec<OsString>> {
-    let good: Vec<OsString> = shell_words(example).into_iter().map(OsString::from).collect();
+    let good: Vec<OsString> = example_words(example).into_iter().map(OsString::from).collect();
     let mut cases: Vec<Vec<OsString>> = (leaf.words.len()..good.len())
         .map(|place| {
             let mut words = good.clone();

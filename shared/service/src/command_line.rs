@@ -22,6 +22,18 @@ const EXAMPLES_TITLE: &str = "Example:\n  ";
 /// An example of each command: its words without the program's name, and the whole call without it.
 pub type Examples = [(&'static str, &'static str)];
 
+/// The words of an example; what stands in single quotes is one.
+pub fn example_words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (i, part) in text.split('\'').enumerate() {
+        match i % 2 {
+            0 => words.extend(part.split_whitespace().map(str::to_owned)),
+            _ => words.push(part.to_owned()),
+        }
+    }
+    words
+}
+
 /// A command line with an example of each command, and with the name of an option's value in one form everywhere: the option's own name
 /// unless another one is given.
 pub fn described(command: Command, examples: &Examples) -> Command {

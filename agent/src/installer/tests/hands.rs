@@ -35,11 +35,22 @@ fn third() -> Target {
     Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(3) }
 }
 
+/// Release 3 is to be installed.
+fn asked() -> Option<Wish> {
+    Some(Wish::Install(third()))
+}
+
+/// Release 3 is called back.
+fn called_back() -> Option<Wish> {
+    let Target { digest: manifest, deployment, .. } = third();
+    Some(Wish::Rollback { manifest, deployment, authorities: Vec::new(), fallback_withdrawn: None })
+}
+
 /// Release 2 is confirmed and release 3 on trial; then the gateway's disk of before is put back.
 fn put_back_on_trial() -> Bench {
     let mut bench = confirmed_for(0);
     let before = bench.disk.clone();
-    bench.ask(Some(Wish::Install(third())));
+    bench.ask(asked());
     for _ in 0..30 {
         if bench.state() == InstallState::Probation {
             break;
@@ -59,7 +70,7 @@ fn put_back_on_trial() -> Bench {
 #[test]
 fn fld_6_a_trial_after_a_confirmed_release_is_watched() {
     let mut bench = put_back_on_trial();
-    bench.ask(Some(Wish::Install(third())));
+    bench.ask(asked());
     bench.live(60_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
     assert_eq!(bench.disk.plan.as_ref().map(|p| p.fallback.clone()), Some(firmware(2)));
@@ -67,16 +78,10 @@ fn fld_6_a_trial_after_a_confirmed_release_is_watched() {
 
 #[test]
 fn fld_6_a_trial_that_nobody_may_go_on_with_is_left() {
-    let called_back = Wish::Rollback {
-        manifest: third().digest,
-        deployment: third().deployment,
-        authorities: Vec::new(),
-        fallback_withdrawn: None,
-    };
     let withdrawn = Wish::Install(Target { withdrawn: Some("alarm limits lost".into()), ..third() });
-    for wish in [called_back, withdrawn] {
+    for order in [called_back(), Some(withdrawn)] {
         let mut bench = put_back_on_trial();
-        bench.ask(Some(wish));
+        bench.ask(order);
         bench.live(60_000);
         assert_eq!((bench.state(), bench.device.trial), (InstallState::RolledBack, None), "{}", bench.disk.detail);
         assert_eq!(bench.device.running(), firmware(2));
@@ -85,12 +90,36 @@ fn fld_6_a_trial_that_nobody_may_go_on_with_is_left() {
 }
 
 #[test]
+fn fld_6_a_way_back_that_is_not_there_ends_with_what_runs() {
+    let mut bench = Bench::new(Flaw::None);
+    bench.report();
+    let before = bench.disk.clone();
+    let mut bench = bench.into_trial();
+    bench.live(10_000);
+    assert_eq!(bench.state(), InstallState::Confirmed);
+    bench.ask(asked());
+    bench.live(40_000);
+    // The disk of before release 2 is put back: the device has no slot with release 1.
+    bench.device.other = Some((firmware(3), true));
+    (bench.device.permanent, bench.device.trial) = (firmware(2), Some(1));
+    bench.disk = before;
+    bench.ask(None);
+    bench.restart();
+    bench.ask(called_back());
+    bench.live(400_000);
+    assert_eq!(bench.state(), InstallState::RollbackFailed, "{}", bench.disk.detail);
+    bench.device.trial = None;
+    bench.live(10_000);
+    assert_eq!((bench.state(), bench.disk.confirmed.clone()), (InstallState::RolledBack, Some(firmware(2))));
+}
+
+#[test]
 fn fld_6_only_what_the_journal_cannot_know_is_unseen() {
     let mut bench = put_back_on_trial();
     bench.ask(Some(Wish::Install(target(2))));
     assert_eq!(bench.installer.unseen(), None, "release 2 is confirmed here");
     bench.device.silent = true;
-    bench.ask(Some(Wish::Install(third())));
+    bench.ask(asked());
     let unseen = bench.installer.unseen().expect("nothing stands here");
     let EventKind::StateChanged { state, manifest, running, detail, .. } = unseen else { panic!("{unseen:?}") };
     assert_eq!((state, manifest, running), (InstallState::Idle, third().digest, None));
@@ -98,7 +127,7 @@ fn fld_6_only_what_the_journal_cannot_know_is_unseen() {
     // A copy that was made while the release was prepared says no more.
     let mut bench = confirmed_for(0);
     bench.line = false;
-    bench.ask(Some(Wish::Install(third())));
+    bench.ask(asked());
     assert_eq!(bench.state(), InstallState::Fetching);
     assert!(bench.installer.unseen().is_some());
 }
