@@ -97,9 +97,9 @@ kill-soak: tools ## two hundred kill -9 at random moments among coordinator, age
 mutants: tools ## changes every condition of gates, triggers and engine and looks whether a test notices; takes long
 	@PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin"; command -v cargo-mutants >/dev/null || $(CARGO) install --quiet --locked cargo-mutants
 	PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin" CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 \
-	  $(CARGO) mutants --package mdfm-coordinator --output target/mutants --timeout 60 \
-	  --file coordinator/src/domain/rollout/gate.rs --file coordinator/src/domain/rollout/trigger.rs \
-	  --file coordinator/src/domain/rollout/step.rs --file coordinator/src/domain/rollout/tally.rs -- --lib
+	  $(CARGO) mutants --package mdfm-coordinator-core --output target/mutants --timeout 60 \
+	  --file coordinator/core/src/rollout/gate.rs --file coordinator/core/src/rollout/trigger.rs \
+	  --file coordinator/core/src/rollout/step.rs --file coordinator/core/src/rollout/tally.rs -- --lib
 
 packages: tools ## .deb and .rpm of every program, into target/packages (the release build takes its time)
 	packaging/scripts/packages

@@ -9,10 +9,10 @@ use mdfm_shared::tlog::WitnessKey;
 use serde::Deserialize;
 
 use crate::access::{OidcConfig, SecondFactorPolicy, SessionPolicy, is_loopback};
-use crate::domain::desk::GATEWAY_BYTES_PER_DAY;
 use crate::notify::MailConfig;
 use crate::syslog::SyslogConfig;
 use crate::traces::TracesConfig;
+use mdfm_coordinator_core::desk::GATEWAY_BYTES_PER_DAY;
 
 /// The commented default, as the package installs it.
 pub(crate) const DEFAULT_TOML: &str = include_str!("../../packaging/coordinator.toml");

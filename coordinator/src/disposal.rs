@@ -11,9 +11,9 @@ use mdfm_shared::id::DeploymentId;
 use mdfm_shared::record::AuditRecord;
 use mdfm_shared::time::UtcMillis;
 
-use crate::domain::State;
-use crate::domain::retention::{Expired, Judge, Judged, list_digest};
 use crate::runner::Runner;
+use mdfm_coordinator_core::State;
+use mdfm_coordinator_core::retention::{Expired, Judge, Judged, list_digest};
 
 fn file(dir: &Path, disposal: &str) -> PathBuf {
     dir.join(format!("{disposal}.json"))

@@ -1,6 +1,6 @@
 //! The coordinator: approvals, rollouts and the audit log behind one HTTPS and MQTT port.
 //!
-//! `domain` is the core (pure), `runner` its shell; `store` keeps what must last beside the audit log; `api`, `broker` and `fleet_link`
+//! `mdfm_coordinator_core` is the core (pure), `runner` its shell; `store` keeps what must last beside the audit log; `api`, `broker` and `fleet_link`
 //! are the ways in and out. `server` puts them together.
 
 mod access;
@@ -12,7 +12,6 @@ mod config;
 mod counters;
 mod cursor;
 mod disposal;
-mod domain;
 mod fleet_link;
 mod https;
 #[cfg(test)]
@@ -21,7 +20,6 @@ mod notify;
 mod outward;
 mod pki;
 mod quickstart;
-pub mod rehearsal;
 mod report;
 mod runner;
 mod scrub;

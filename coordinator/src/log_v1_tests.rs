@@ -11,7 +11,7 @@ use mdfm_shared::trust::{Roster, TrustRoot, TrustedRoot};
 use mdfm_shared::wire;
 use serde_json::{Value, json};
 
-use crate::domain::State;
+use mdfm_coordinator_core::State;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/log-v1").join(name)

@@ -9,7 +9,7 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
-use crate::domain::expiry::GATEWAY_CERTIFICATE_DAYS;
+use mdfm_coordinator_core::expiry::GATEWAY_CERTIFICATE_DAYS;
 
 /// Validity of the authority.
 const CA_DAYS: i64 = 20 * 365;

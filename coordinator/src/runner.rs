@@ -10,25 +10,24 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use mdfm_audit::{AuditLog, Entry, LogReader};
+use mdfm_audit::{AuditLog, LogReader};
 use mdfm_service::network;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::record::{Actor, ActorKind};
 use mdfm_shared::sign::SecretKey;
 use mdfm_shared::time::UtcMillis;
-use mdfm_shared::tlog::{Checkpoint, Hash, WitnessPolicy};
+use mdfm_shared::tlog::WitnessPolicy;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock;
-use crate::domain::desk::{Desk, Outbound, Round, Wish, system};
-use crate::domain::dispatch::LogSource;
-use crate::domain::expiry::ExpiryKind;
-use crate::domain::presence::Presence;
-use crate::domain::retention::Expired;
-use crate::domain::urgency::Room;
-use crate::domain::{Command, Refusal, State, refusal};
 use crate::pki;
 use crate::store::{Kept, ReadModel};
+use mdfm_coordinator_core::desk::{Desk, Outbound, Round, Wish, system};
+use mdfm_coordinator_core::expiry::ExpiryKind;
+use mdfm_coordinator_core::presence::Presence;
+use mdfm_coordinator_core::retention::Expired;
+use mdfm_coordinator_core::urgency::Room;
+use mdfm_coordinator_core::{Command, Refusal, State, refusal};
 
 /// Commands decided and made durable together at most.
 const BATCH_COMMANDS_MAX: usize = 256;
@@ -57,18 +56,6 @@ enum Job {
     Dispose(String, Box<Expired>),
     /// Finish what is under way and end.
     Stop(oneshot::Sender<()>),
-}
-
-impl LogSource for LogReader {
-    fn newest(&self) -> Option<(Checkpoint, String)> {
-        self.published()
-    }
-    fn bytes_of(&self, index: u64) -> Option<Vec<u8>> {
-        self.entry(index).ok().flatten().and_then(Entry::bytes)
-    }
-    fn proof_of(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
-        self.inclusion(index, size).ok().flatten()
-    }
 }
 
 /// The handle that everyone else holds.

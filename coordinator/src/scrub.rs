@@ -8,10 +8,10 @@ use mdfm_audit::Scrub;
 use mdfm_shared::time::UtcMillis;
 
 use crate::clock;
-use crate::domain::Command;
-use crate::domain::desk::system;
-use crate::domain::event::Damage;
 use crate::runner::Runner;
+use mdfm_coordinator_core::Command;
+use mdfm_coordinator_core::desk::system;
+use mdfm_coordinator_core::event::Damage;
 
 /// Bytes read in a second at most, so that the work of the day does not notice.
 const BYTES_PER_SECOND: u64 = 32 << 20;

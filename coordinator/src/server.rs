@@ -23,16 +23,16 @@ use crate::access::{Breached, Idle, LoginGuard, MarkKey, Oidc, OidcConfig, Reque
 use crate::api::{self, Api, Requests};
 use crate::broker::{self, BrokerAccess, DoorCounts, DoorLimits, FrontDoor, GatewayLimits, Login, Tls};
 use crate::config::{Config, DEFAULT_TOML, ExternalBroker};
-use crate::domain::access::AccessRole;
-use crate::domain::desk::system;
-use crate::domain::expiry::{Expiry, ExpiryKind};
-use crate::domain::{Command, State};
 use crate::outward::Outward;
 use crate::pki::{self, Pem};
 use crate::runner::{self, Outlets, Runner};
 use crate::store::{CredentialStore, ImageKey, ImageStore, ReadModel};
 use crate::{backup, disposal, scrub, witness};
 use crate::{clock, fleet_link, notify, quickstart, syslog, traces};
+use mdfm_coordinator_core::access::AccessRole;
+use mdfm_coordinator_core::desk::system;
+use mdfm_coordinator_core::expiry::{Expiry, ExpiryKind};
+use mdfm_coordinator_core::{Command, State};
 
 /// Longest time between looks at the deciding thread's progress.
 const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
@@ -264,7 +264,7 @@ fn init(
     };
     let now = clock::now();
     for command in trial.then_some(Command::DeclareTrial).into_iter().chain([user]) {
-        for proposal in crate::domain::decide(&state, now, &system(), &command)? {
+        for proposal in mdfm_coordinator_core::decide(&state, now, &system(), &command)? {
             let record = AuditRecord {
                 reason: Some(if trial { "trial installation" } else { "installation" }.into()),
                 event: Some(serde_json::to_value(&proposal.event)?),

@@ -145,7 +145,7 @@ fn fld_14_every_reason_to_wait_is_provoked_by_a_test() {
     let tests = tests();
     for code in WaitCode::ALL {
         let (folder, name) = if REASONS_OF_THE_COORDINATOR.contains(code) {
-            ("coordinator/src/domain/desk/tests/wait", "_14_".to_owned())
+            ("coordinator/core/src/desk/tests/wait", "_14_".to_owned())
         } else {
             ("agent/src/", format!("`fld_14_{}`", code.name().replace('-', "_")))
         };

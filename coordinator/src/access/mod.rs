@@ -25,8 +25,8 @@ pub(crate) use second_factor::{Pending, new_recovery_codes, recovery_digest, ste
 pub(crate) use sign_in::{Attempt, Factor as ShownFactor, InSession, SignIn, SignIns};
 pub(crate) use signing_key::{seal, unseal};
 
-use crate::domain::State;
-use crate::domain::access::{AccessRole, By, Permission};
+use mdfm_coordinator_core::State;
+use mdfm_coordinator_core::access::{AccessRole, By, Permission};
 
 /// Whether people need a second factor for what decides over firmware, people or trust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

@@ -8,7 +8,7 @@ use mdfm_shared::id::UserId;
 use mdfm_shared::time::UtcMillis;
 use totp_rs::{Builder, Secret};
 
-use crate::domain::people::RECOVERY_CODES;
+use mdfm_coordinator_core::people::RECOVERY_CODES;
 
 /// Bytes of a shared secret (RFC 4226 §4 recommends 160 bits).
 const SECRET_BYTES: usize = 20;

@@ -13,10 +13,10 @@ use utoipa::ToSchema;
 
 use super::request::{Json, Origin, Path, Query, id};
 use super::{Api, Problem};
-use crate::domain::fleet::check_token;
-use crate::domain::{Command, Refusal, directive};
 use crate::pki;
 use crate::runner::{anonymous, gateway_actor};
+use mdfm_coordinator_core::fleet::check_token;
+use mdfm_coordinator_core::{Command, Refusal, directive};
 
 /// Enrols a gateway with its one-time token.
 #[utoipa::path(post, path = "/agent/v1/enrolments", request_body(content = Object),

@@ -18,9 +18,9 @@ use super::request::{Json, Origin, Path, Query, document, id};
 use super::{Api, Problem};
 use crate::access::Caller;
 use crate::clock;
-use crate::domain::access::Permission;
-use crate::domain::firmware::{Firmware, FirmwareStatus};
-use crate::domain::{Command, Refusal};
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::firmware::{Firmware, FirmwareStatus};
+use mdfm_coordinator_core::{Command, Refusal};
 
 /// An approval signed with the approver's own key.
 #[derive(Deserialize, ToSchema)]

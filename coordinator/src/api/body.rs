@@ -9,8 +9,8 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, timeout_at};
 
 use super::Problem;
-use crate::domain::Refusal;
-use crate::domain::refusal::Class;
+use mdfm_coordinator_core::Refusal;
+use mdfm_coordinator_core::refusal::Class;
 
 /// Every body may take so long,
 const GRACE: Duration = Duration::from_secs(20);

@@ -18,9 +18,9 @@ use super::agent::serve_image;
 use super::request::{Json, Origin, Path, Query, id};
 use super::{Api, Problem};
 use crate::clock;
-use crate::domain::access::Permission;
-use crate::domain::{Command, Refusal, dispatch, telemetry};
 use crate::runner::gateway_actor;
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::{Command, Refusal, dispatch, telemetry};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -16,9 +16,9 @@ use super::staff::seen_by_staff;
 use super::{Api, Problem};
 use crate::access::Caller;
 use crate::clock;
-use crate::domain::Refusal;
-use crate::domain::access::Permission;
-use crate::domain::urgency::Room;
+use mdfm_coordinator_core::Refusal;
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::urgency::Room;
 
 /// Records in one answer at most.
 const PAGE_MAX: u64 = 500;

@@ -24,22 +24,22 @@ use super::waiting::{WaitView, WaitingView};
 use super::{Api, Problem};
 use crate::access::Caller;
 use crate::clock;
-use crate::domain::access::Permission;
-use crate::domain::authority;
-use crate::domain::fleet::Device;
-use crate::domain::rollout::fitness;
-use crate::domain::rollout::foresight::{self, Foreseen};
-use crate::domain::rollout::plan::{self, Draft};
-use crate::domain::rollout::request::{DeploymentJson, window_text};
-use crate::domain::rollout::sight::{is_seen_by, status_for, validation_for};
-use crate::domain::rollout::spec::Spec;
-use crate::domain::rollout::window::{self, local_time};
-use crate::domain::rollout::{
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::authority;
+use mdfm_coordinator_core::fleet::Device;
+use mdfm_coordinator_core::rollout::fitness;
+use mdfm_coordinator_core::rollout::foresight::{self, Foreseen};
+use mdfm_coordinator_core::rollout::plan::{self, Draft};
+use mdfm_coordinator_core::rollout::request::{DeploymentJson, window_text};
+use mdfm_coordinator_core::rollout::sight::{is_seen_by, status_for, validation_for};
+use mdfm_coordinator_core::rollout::spec::Spec;
+use mdfm_coordinator_core::rollout::window::{self, local_time};
+use mdfm_coordinator_core::rollout::{
     CriticalReach, Deployment, Duty, FirstFailure, GateRecord, GivenValidation, Members, OrderedBack, PhaseSpec,
     PhaseStatus, Scope, Status, Strategy, Tally,
 };
-use crate::domain::waiting::{Sight, consent_needed};
-use crate::domain::{self, Command};
+use mdfm_coordinator_core::waiting::{Sight, consent_needed};
+use mdfm_coordinator_core::{self, Command};
 
 /// Windows are shown so far ahead in a plan.
 const PLAN_HORIZON_MS: u64 = 15 * 86_400_000;
@@ -248,7 +248,12 @@ pub(crate) struct PlannedHospital {
 }
 
 /// One hospital of a plan with its windows: those that are kept, and those that are not.
-fn planned_hospital(state: &domain::State, spec: &Spec, members: &Members, now: UtcMillis) -> PlannedHospital {
+fn planned_hospital(
+    state: &mdfm_coordinator_core::State,
+    spec: &Spec,
+    members: &Members,
+    now: UtcMillis,
+) -> PlannedHospital {
     let hospital = state.hospitals.get(&members.hospital);
     let registered = hospital.map_or(&[][..], |h| &h.windows);
     let until = now.plus_ms(PLAN_HORIZON_MS);
@@ -296,7 +301,7 @@ fn emergency_notes(spec: &Spec, root_window_ms: Option<u64>) -> Vec<String> {
     notes
 }
 
-fn plan_view(state: &domain::State, draft: Draft, now: UtcMillis) -> PlanView {
+fn plan_view(state: &mdfm_coordinator_core::State, draft: Draft, now: UtcMillis) -> PlanView {
     let new = draft.new;
     let manifest = state.firmware.get(&new.firmware).and_then(|f| f.manifest.as_ref()).map(|m| &m.manifest);
     let refusing = manifest.map(|m| fitness::refusing(state, &draft.members, m)).unwrap_or_default();
@@ -443,7 +448,7 @@ pub(super) fn find(api: &Api, caller: &Caller, id: &DeploymentId) -> Result<axum
     let sight = Sight { state: &state, presence: &presence, now: clock::now() };
     let own = state.hospital_of_user(&caller.actor.id);
     let held = state.deployments.get(id).filter(|held| is_seen_by(held, own));
-    let held = held.ok_or_else(|| domain::Refusal::not_found("deployment", id))?;
+    let held = held.ok_or_else(|| mdfm_coordinator_core::Refusal::not_found("deployment", id))?;
     Ok(axum::Json(view(sight, id, held, own, true)))
 }
 
@@ -634,7 +639,7 @@ impl RollbackOrder {
             (None, None, Some(phase)) if phase > 0 => Ok(Scope::Phase { phase: phase - 1 }),
             _ => {
                 let problem = "give one of deviceId, hospitalId and phase (1 for the first), or none of them";
-                Err(domain::Refusal::invalid("scope", problem).into())
+                Err(mdfm_coordinator_core::Refusal::invalid("scope", problem).into())
             }
         }
     }
@@ -710,7 +715,7 @@ pub(super) async fn roll_back(
         let command = Command::Rollback { deployment: id.clone(), scope: order.scope()?, cause, reason: order.reason };
         let state = api.runner.state();
         let now = state.not_before(clock::now());
-        let proposals = domain::decide(&state, now, &caller.actor, &command)?;
+        let proposals = mdfm_coordinator_core::decide(&state, now, &caller.actor, &command)?;
         let foreseen = foresight::foresee(&state, now, &id, &proposals)?;
         let own = state.hospital_of_user(&caller.actor.id);
         return Ok(axum::Json(RollbackPreview::of(&id, cause, &foreseen, own)).into_response());
@@ -770,7 +775,8 @@ pub(super) async fn fulfil_duty(
     Json(body): Json<DutyFulfilled>,
 ) -> Result<axum::Json<DeploymentView>, Problem> {
     let command = |deployment| {
-        let duty = duty.checked_sub(1).ok_or_else(|| domain::Refusal::invalid("duty", "1 for the first"))?;
+        let duty =
+            duty.checked_sub(1).ok_or_else(|| mdfm_coordinator_core::Refusal::invalid("duty", "1 for the first"))?;
         Ok(Command::FulfilDuty { deployment, duty, reference: body.reference })
     };
     carry_out(&api, &origin, Permission::Recall, "deployment.duty.fulfil", &deployment, command).await

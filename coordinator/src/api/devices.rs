@@ -22,12 +22,12 @@ use super::waiting::WaitView;
 use super::{Api, Problem, fhir};
 use crate::access::Caller;
 use crate::clock;
-use crate::domain::access::{By, Permission};
-use crate::domain::fleet::{self, Device, DeviceChange, NewDevice};
-use crate::domain::inventory::{Claim, Difference, DifferenceKind, ListedOnce, Side};
-use crate::domain::presence::{Presence, Reach};
-use crate::domain::recall::Quarantine;
-use crate::domain::{self, Command, Refusal, waiting};
+use mdfm_coordinator_core::access::{By, Permission};
+use mdfm_coordinator_core::fleet::{self, Device, DeviceChange, NewDevice};
+use mdfm_coordinator_core::inventory::{Claim, Difference, DifferenceKind, ListedOnce, Side};
+use mdfm_coordinator_core::presence::{Presence, Reach};
+use mdfm_coordinator_core::recall::Quarantine;
+use mdfm_coordinator_core::{self, Command, Refusal, waiting};
 
 /// A device to register, in the seed's spelling.
 #[derive(Deserialize, ToSchema)]
@@ -156,13 +156,13 @@ pub(crate) struct DifferenceView {
 
 /// What a view is made of beside the device: the state, the open recalls, and who is there.
 struct Sight<'a> {
-    state: &'a domain::State,
+    state: &'a mdfm_coordinator_core::State,
     quarantine: Quarantine<'a>,
     presence: MutexGuard<'a, Presence>,
 }
 
 impl<'a> Sight<'a> {
-    fn new(api: &'a Api, state: &'a domain::State) -> Self {
+    fn new(api: &'a Api, state: &'a mdfm_coordinator_core::State) -> Self {
         Self { state, quarantine: Quarantine::new(state), presence: api.runner.presence() }
     }
 }
@@ -313,7 +313,7 @@ fn row_problem(error: &csv::Error) -> String {
 }
 
 /// The devices of a CSV file, every one of which could be registered now.
-fn parse_list(state: &domain::State, body: &[u8]) -> Result<Vec<NewDevice>, Problem> {
+fn parse_list(state: &mdfm_coordinator_core::State, body: &[u8]) -> Result<Vec<NewDevice>, Problem> {
     let table = Table::of(body)?;
     let mut reader =
         csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(table.delimiter).from_reader(table.text.as_bytes());
@@ -429,7 +429,11 @@ pub(super) async fn reconcile(
 }
 
 /// A device, as its caller may see it.
-fn seen<'a>(state: &'a domain::State, caller: &Caller, device: &DeviceId) -> Result<&'a Device, Refusal> {
+fn seen<'a>(
+    state: &'a mdfm_coordinator_core::State,
+    caller: &Caller,
+    device: &DeviceId,
+) -> Result<&'a Device, Refusal> {
     let found = state.need_device(device)?;
     let own = state.hospital_of_user(&caller.actor.id);
     // As if it were not there: staff learn nothing of other hospitals.
@@ -497,7 +501,7 @@ pub(super) async fn list(
 /// Devices that `sees` lets through, as a list at `path`.
 pub(super) fn page(
     api: &Api,
-    state: &domain::State,
+    state: &mdfm_coordinator_core::State,
     query: &ListQuery,
     path: &str,
     sees: impl Fn(&DeviceId, &Device) -> bool,
@@ -542,7 +546,8 @@ mod tests {
 
     /// The lines that the answer to a list names, as none of its devices can be registered.
     fn lines(body: &str) -> (String, Vec<String>) {
-        let problem = parse_list(&domain::State::default(), body.as_bytes()).expect_err("no hospital is known");
+        let problem =
+            parse_list(&mdfm_coordinator_core::State::default(), body.as_bytes()).expect_err("no hospital is known");
         let text = serde_json::to_string(&problem).expect("encodes");
         let numbers = text.split("line ").skip(1).filter_map(|rest| rest.split(':').next().map(str::to_owned));
         let numbers = numbers.filter(|n| n.bytes().all(|b| b.is_ascii_digit()));

@@ -11,9 +11,9 @@ use utoipa::ToSchema;
 
 use super::request::{Origin, Path, id};
 use super::{Api, Problem};
-use crate::domain::access::Permission;
-use crate::domain::firmware::Firmware;
-use crate::domain::{Refusal, State as Domain};
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::firmware::Firmware;
+use mdfm_coordinator_core::{Refusal, State as Domain};
 
 /// One field of the manifest that is another.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]

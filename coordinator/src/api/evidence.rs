@@ -16,8 +16,8 @@ use super::compliance::{Search, beside};
 use super::request::{Origin, Query};
 use super::{Api, Problem};
 use crate::clock;
-use crate::domain::access::Permission;
-use crate::domain::{Refusal, State as Domain};
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::{Refusal, State as Domain};
 
 /// Records in one file at most; larger sets are exported as the whole log.
 const RECORDS_MAX: usize = 50_000;
@@ -39,7 +39,7 @@ pub(super) async fn evidence(
     let made = beside(move || gather(&index, &log, &wanted, about, frame)).await?;
     let Some(evidence) = made else {
         let detail = format!("more than {RECORDS_MAX} records are meant; name fewer, or export the whole log");
-        return Err(Refusal::new(crate::domain::refusal::Class::TooLarge, "too-many-records", detail).into());
+        return Err(Refusal::new(mdfm_coordinator_core::refusal::Class::TooLarge, "too-many-records", detail).into());
     };
     let bytes = serde_json::to_vec_pretty(&evidence).map_err(|e| Problem::internal("evidence does not encode", &e))?;
     let disposition = (header::CONTENT_DISPOSITION, "attachment; filename=\"evidence.json\"");

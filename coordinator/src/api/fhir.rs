@@ -11,8 +11,8 @@ use utoipa::IntoParams;
 
 use super::Problem;
 use super::request::parsed;
-use crate::domain::fleet::Device;
-use crate::domain::{Refusal, State};
+use mdfm_coordinator_core::fleet::Device;
+use mdfm_coordinator_core::{Refusal, State};
 
 /// Resources of one bundle, unless more are asked for.
 const COUNT: usize = 100;

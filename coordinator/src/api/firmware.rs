@@ -24,11 +24,11 @@ use super::gateways::Reason;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, document, fresh_id, id};
 use super::{Api, Problem};
-use crate::domain::access::Permission;
-use crate::domain::firmware::{Firmware, FirmwareStatus, LostApproval, foresee, takes_sbom};
-use crate::domain::refusal::Class;
-use crate::domain::{Command, Refusal, State as Domain};
 use crate::store::Upload;
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::firmware::{Firmware, FirmwareStatus, LostApproval, foresee, takes_sbom};
+use mdfm_coordinator_core::refusal::Class;
+use mdfm_coordinator_core::{Command, Refusal, State as Domain};
 
 /// A firmware to create, in the seed's spelling.
 #[derive(Deserialize, ToSchema)]

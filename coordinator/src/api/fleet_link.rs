@@ -11,10 +11,10 @@ use super::request::Origin;
 use super::{Api, Problem};
 use crate::broker::DoorCountsView;
 use crate::clock;
-use crate::domain::State as Fleet;
-use crate::domain::access::Permission;
-use crate::domain::presence::Standing;
 use crate::fleet_link::CountsView;
+use mdfm_coordinator_core::State as Fleet;
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::presence::Standing;
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

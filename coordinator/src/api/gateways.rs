@@ -15,10 +15,10 @@ use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, id};
 use super::{Api, Problem};
 use crate::clock;
-use crate::domain::access::{By, Permission};
-use crate::domain::fleet::AnomalyKind;
-use crate::domain::presence::Standing;
-use crate::domain::{Command, Refusal};
+use mdfm_coordinator_core::access::{By, Permission};
+use mdfm_coordinator_core::fleet::AnomalyKind;
+use mdfm_coordinator_core::presence::Standing;
+use mdfm_coordinator_core::{Command, Refusal};
 
 const DAY_MS: u64 = 86_400_000;
 /// Life of an enrolment token.

@@ -12,9 +12,9 @@ use super::gateways::Reason;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, id, parsed, tagged};
 use super::{Api, Problem};
-use crate::domain::access::Permission;
-use crate::domain::group::{Group, Members};
-use crate::domain::{self, Command, Refusal};
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::group::{Group, Members};
+use mdfm_coordinator_core::{self, Command, Refusal};
 
 /// A group: a list of devices, or a query.
 #[derive(Deserialize, ToSchema)]
@@ -61,7 +61,7 @@ fn view(id: &GroupId, group: &Group) -> GroupView {
     GroupView { group_id: id.to_string(), name: group.name.clone(), query, listed }
 }
 
-fn answer(state: &domain::State, group: &GroupId) -> Result<Response, Problem> {
+fn answer(state: &mdfm_coordinator_core::State, group: &GroupId) -> Result<Response, Problem> {
     Ok(tagged(state, &format!("group/{group}"), view(group, state.need_group(group)?)))
 }
 

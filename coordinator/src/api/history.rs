@@ -14,8 +14,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::compliance::beside;
 use super::request::{Origin, Path, Query, time};
 use super::{Api, Problem};
-use crate::domain::access::Permission;
-use crate::domain::{Refusal, State as Domain};
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::{Refusal, State as Domain};
 
 /// Records looked through for the last one that shows an object.
 const LOOKED_AT_MAX: usize = 500;

@@ -12,11 +12,11 @@ use utoipa::ToSchema;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, given, id, tagged};
 use super::{Api, Problem};
-use crate::domain::access::Permission;
-use crate::domain::fleet::{Hospital, HospitalChange, PolicyChange};
-use crate::domain::rollout::request::{WindowJson, window_text};
-use crate::domain::rollout::window::Weekly;
-use crate::domain::{Command, Refusal};
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::fleet::{Hospital, HospitalChange, PolicyChange};
+use mdfm_coordinator_core::rollout::request::{WindowJson, window_text};
+use mdfm_coordinator_core::rollout::window::Weekly;
+use mdfm_coordinator_core::{Command, Refusal};
 
 /// A hospital to register.
 #[derive(Deserialize, ToSchema)]

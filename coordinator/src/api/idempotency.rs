@@ -20,9 +20,9 @@ use super::request::Origin;
 use super::{Api, Problem};
 use crate::access::MarkKey;
 use crate::clock;
-use crate::domain::Refusal;
-use crate::domain::done::{Done, DoneRequests, KEPT_MS};
-use crate::domain::refusal::Class;
+use mdfm_coordinator_core::Refusal;
+use mdfm_coordinator_core::done::{Done, DoneRequests, KEPT_MS};
+use mdfm_coordinator_core::refusal::Class;
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");

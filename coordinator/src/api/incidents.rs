@@ -13,9 +13,9 @@ use super::gateways::Reason;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, fresh_id, id, tagged};
 use super::{Api, Problem};
-use crate::domain::access::Permission;
-use crate::domain::incident::{Incident, IncidentWish, NewIncident, Note, Outcome};
-use crate::domain::{Command, Refusal};
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::incident::{Incident, IncidentWish, NewIncident, Note, Outcome};
+use mdfm_coordinator_core::{Command, Refusal};
 
 /// What went wrong.
 #[derive(Deserialize, ToSchema)]

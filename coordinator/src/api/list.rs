@@ -17,9 +17,9 @@ use serde_json::Value;
 use utoipa::IntoParams;
 
 use super::Problem;
-use crate::domain::Refusal;
-use crate::domain::filter::{Filter, order};
-use crate::domain::refusal::Class;
+use mdfm_coordinator_core::Refusal;
+use mdfm_coordinator_core::filter::{Filter, order};
+use mdfm_coordinator_core::refusal::Class;
 
 /// Items of one answer, unless more are asked for.
 const LIMIT: usize = 100;

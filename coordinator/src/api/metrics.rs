@@ -23,12 +23,12 @@ use super::request::Origin;
 use super::trust::cosigned_at;
 use super::{Api, Problem};
 use crate::clock;
-use crate::domain::State as Fleet;
-use crate::domain::access::Permission;
-use crate::domain::authority::{self, Concern};
-use crate::domain::expiry;
-use crate::domain::waiting::Sight;
 use crate::traces::SpanCounts;
+use mdfm_coordinator_core::State as Fleet;
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::authority::{self, Concern};
+use mdfm_coordinator_core::expiry;
+use mdfm_coordinator_core::waiting::Sight;
 
 type Labels = Vec<(&'static str, String)>;
 

@@ -10,10 +10,10 @@ use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query};
 use super::{Api, Problem};
 use crate::clock;
-use crate::domain::Refusal;
-use crate::domain::access::Permission;
-use crate::domain::notice::NoticeKind;
 use crate::notify::{Delivery, INBOX_MAX, Told};
+use mdfm_coordinator_core::Refusal;
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::notice::NoticeKind;
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

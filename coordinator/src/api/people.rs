@@ -21,9 +21,9 @@ use crate::access::{
     Caller, Lane, PasswordError, Place, ShownFactor, SignIn, hash_password, new_recovery_codes, seal, step_of, unseal,
 };
 use crate::clock;
-use crate::domain::access::{AccessRole, Permission, User};
-use crate::domain::people::{PersonChange, Token, may_sign};
-use crate::domain::{Command, Refusal};
+use mdfm_coordinator_core::access::{AccessRole, Permission, User};
+use mdfm_coordinator_core::people::{PersonChange, Token, may_sign};
+use mdfm_coordinator_core::{Command, Refusal};
 
 /// The account's own password, asked for again.
 #[derive(Deserialize, ToSchema)]

@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::Refusal;
-use crate::domain::refusal::Class;
+use mdfm_coordinator_core::Refusal;
+use mdfm_coordinator_core::refusal::Class;
 
 /// The code of a refusal that is over in a second; other limits of this class last a minute.
 pub(super) const TOO_MANY_REQUESTS: &str = "too-many-requests";

@@ -15,12 +15,12 @@ use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, fresh_id, id};
 use super::{Api, Problem};
 use crate::clock;
-use crate::domain::access::Permission;
-use crate::domain::authority::{self, ReturnNeed};
-use crate::domain::firmware::FirmwareStatus;
-use crate::domain::recall::{self, Criteria, Recall, RecallAction};
-use crate::domain::rollout::Change;
-use crate::domain::{self, Command, Event, Proposal, Refusal};
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::authority::{self, ReturnNeed};
+use mdfm_coordinator_core::firmware::FirmwareStatus;
+use mdfm_coordinator_core::recall::{self, Criteria, Recall, RecallAction};
+use mdfm_coordinator_core::rollout::Change;
+use mdfm_coordinator_core::{self, Command, Event, Proposal, Refusal};
 
 /// A device that nothing was heard of for so long is shown as away.
 const AWAY_MS: u64 = 5 * 60_000;
@@ -129,7 +129,12 @@ pub(crate) struct ConcernedDeployment {
     is_rolled_back: bool,
 }
 
-fn preview(state: &domain::State, criteria: Criteria, action: RecallAction, proposals: &[Proposal]) -> RecallPreview {
+fn preview(
+    state: &mdfm_coordinator_core::State,
+    criteria: Criteria,
+    action: RecallAction,
+    proposals: &[Proposal],
+) -> RecallPreview {
     let (mut withdrawn, mut opened, mut deployments) = (BTreeSet::new(), None, Vec::new());
     for proposal in proposals {
         match &proposal.event {
@@ -312,7 +317,7 @@ pub(super) async fn open(
     if query.dry_run || new.dry_run {
         let state = api.runner.state();
         let now = state.not_before(clock::now());
-        let proposals = domain::decide(&state, now, &caller.actor, &command)?;
+        let proposals = mdfm_coordinator_core::decide(&state, now, &caller.actor, &command)?;
         return Ok(axum::Json(preview(&state, preview_of, action, &proposals)).into_response());
     }
     origin.submit(&api, &caller, command).await?;

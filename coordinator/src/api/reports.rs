@@ -10,10 +10,10 @@ use super::request::{Origin, Path};
 use super::{Api, Problem};
 use crate::access::SecondFactorPolicy;
 use crate::clock;
-use crate::domain::access::Permission;
-use crate::domain::refusal::Class;
-use crate::domain::{Refusal, State as Domain};
 use crate::report::{Kind, Report, ReportError, Setup, Source};
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::refusal::Class;
+use mdfm_coordinator_core::{Refusal, State as Domain};
 
 /// What is asked for: the form, and for an audit extract which records.
 struct Form {

@@ -18,11 +18,11 @@ use super::{Api, Problem};
 use crate::access::{Caller, Denied};
 use crate::broker::Peer;
 use crate::clock;
-use crate::domain::access::{By, Permission};
-use crate::domain::desk::Wish;
-use crate::domain::refusal::Class;
-use crate::domain::{Command, Refusal, State, precondition};
 use crate::runner::anonymous;
+use mdfm_coordinator_core::access::{By, Permission};
+use mdfm_coordinator_core::desk::Wish;
+use mdfm_coordinator_core::refusal::Class;
+use mdfm_coordinator_core::{Command, Refusal, State, precondition};
 
 /// Tags looked at in one request.
 const TAGS_MAX: usize = 16;

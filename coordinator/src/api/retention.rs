@@ -11,10 +11,10 @@ use utoipa::ToSchema;
 use super::gateways::Reason;
 use super::request::{Json, Origin, Path};
 use super::{Api, Problem};
-use crate::domain::access::Permission;
-use crate::domain::retention::{Disposal, Hold, Terms};
-use crate::domain::{Command, Refusal};
 use crate::{clock, disposal};
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::retention::{Disposal, Hold, Terms};
+use mdfm_coordinator_core::{Command, Refusal};
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RetentionView {

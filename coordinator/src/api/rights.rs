@@ -1,7 +1,7 @@
 //! Who may call which route: one row for each, and nothing without a row. Looked at before a request's body is read; the handlers ask again with
 //! the object in hand.
 
-use crate::domain::access::{By, Permission};
+use mdfm_coordinator_core::access::{By, Permission};
 
 /// Whom a route is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -272,7 +272,7 @@ pub(super) fn all() -> impl Iterator<Item = (Right, Route)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::access::AccessRole;
+    use mdfm_coordinator_core::access::AccessRole;
 
     /// Whoever signs a release sees what happened to it; what names every hospital or the people stays with those who read everything.
     #[test]

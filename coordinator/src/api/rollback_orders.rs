@@ -20,9 +20,9 @@ use super::people::BothFactors;
 use super::request::{Json, Origin, Path, Query, document, id};
 use super::{Api, Problem};
 use crate::clock;
-use crate::domain::access::Permission;
-use crate::domain::authority::{self, HeldOrder, ReturnNeed};
-use crate::domain::{Command, Refusal, State as Domain, recall};
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::authority::{self, HeldOrder, ReturnNeed};
+use mdfm_coordinator_core::{Command, Refusal, State as Domain, recall};
 
 const ACTION: &str = "rollback-order.add";
 /// Days until an order expires unless it says otherwise.
@@ -120,7 +120,7 @@ fn view(
     order: &RollbackOrder,
     held: Option<&HeldOrder>,
 ) -> OrderView {
-    let device = |(id, device): (&DeviceId, &crate::domain::fleet::Device)| {
+    let device = |(id, device): (&DeviceId, &mdfm_coordinator_core::fleet::Device)| {
         let need = authority::need_of(state, device, now);
         OrderedDeviceView {
             device_id: id.to_string(),

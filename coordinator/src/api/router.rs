@@ -29,12 +29,12 @@ use super::{
     retention, rollback_orders, sessions, settings, single_sign_on, trust, users, watch, webhooks,
 };
 use crate::access::TooMany;
-use crate::domain::Refusal;
-use crate::domain::access::By;
-use crate::domain::refusal::Class;
-use crate::domain::urgency::Room;
 use crate::runner::{anonymous, gateway_actor, no_room};
 use crate::traces::{Answered, Call};
+use mdfm_coordinator_core::Refusal;
+use mdfm_coordinator_core::access::By;
+use mdfm_coordinator_core::refusal::Class;
+use mdfm_coordinator_core::urgency::Room;
 
 /// Where the OpenAPI document is.
 const DOCUMENT: &str = "/api/v1/openapi.json";

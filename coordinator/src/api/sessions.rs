@@ -20,11 +20,11 @@ use crate::access::{
     verify_password,
 };
 use crate::clock;
-use crate::domain::access::{AccessRole, Permission, User};
-use crate::domain::people::{PersonChange, Proof, check_proof, network};
-use crate::domain::refusal::Class;
-use crate::domain::{Command, Refusal};
 use crate::runner::anonymous;
+use mdfm_coordinator_core::access::{AccessRole, Permission, User};
+use mdfm_coordinator_core::people::{PersonChange, Proof, check_proof, network};
+use mdfm_coordinator_core::refusal::Class;
+use mdfm_coordinator_core::{Command, Refusal};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

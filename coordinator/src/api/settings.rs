@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 
 use super::request::{Json, Origin, tagged};
 use super::{Api, Problem};
-use crate::domain::Command;
-use crate::domain::access::Permission;
-use crate::domain::settings::Settings;
+use mdfm_coordinator_core::Command;
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::settings::Settings;
 
 const OBJECT: &str = "settings/all";
 

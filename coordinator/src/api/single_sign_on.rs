@@ -13,10 +13,10 @@ use super::sessions::{SessionView, let_in, too_many_tries};
 use super::{Api, Problem};
 use crate::access::Oidc;
 use crate::clock;
-use crate::domain::Refusal;
-use crate::domain::people::PersonChange;
-use crate::domain::refusal::Class;
 use crate::runner::anonymous;
+use mdfm_coordinator_core::Refusal;
+use mdfm_coordinator_core::people::PersonChange;
+use mdfm_coordinator_core::refusal::Class;
 
 const ACTION: &str = "session.open";
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use mdfm_shared::json::text_without_mark;
 
 use super::Problem;
-use crate::domain::Refusal;
+use mdfm_coordinator_core::Refusal;
 
 /// What separates cells.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];

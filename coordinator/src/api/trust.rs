@@ -18,9 +18,9 @@ use super::people::BothFactors;
 use super::request::{Json, Origin, document, id};
 use super::{Api, Problem};
 use crate::clock;
-use crate::domain::access::Permission;
-use crate::domain::expiry::{self, Expiry, ExpiryKind};
-use crate::domain::{Command, Refusal, State as Domain, authority};
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::expiry::{self, Expiry, ExpiryKind};
+use mdfm_coordinator_core::{Command, Refusal, State as Domain, authority};
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

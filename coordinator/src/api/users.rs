@@ -11,8 +11,8 @@ use super::list::ListQuery;
 use super::people::keep_password;
 use super::request::{Json, Origin, Path, Query, id, tagged};
 use super::{Api, Problem};
-use crate::domain::access::{AccessRole, Permission, User};
-use crate::domain::{Command, Refusal};
+use mdfm_coordinator_core::access::{AccessRole, Permission, User};
+use mdfm_coordinator_core::{Command, Refusal};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -4,7 +4,7 @@ use mdfm_shared::waiting::{WaitCode, Waiting};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::waiting::Wait;
+use mdfm_coordinator_core::waiting::Wait;
 
 /// What a device waits for, since when, who can end that, and how.
 #[derive(Serialize, ToSchema)]

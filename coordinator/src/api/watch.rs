@@ -17,9 +17,9 @@ use super::deployments::{DeploymentView, find};
 use super::request::{Origin, Path, id};
 use super::{Api, Problem};
 use crate::access::Caller;
-use crate::domain::Refusal;
-use crate::domain::access::Permission;
-use crate::domain::refusal::Class;
+use mdfm_coordinator_core::Refusal;
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::refusal::Class;
 
 /// Watchers at once, in all and of one person.
 const WATCHERS_MAX: usize = 64;

@@ -13,11 +13,11 @@ use super::gateways::Reason;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, id};
 use super::{Api, Problem};
-use crate::domain::access::Permission;
-use crate::domain::expiry::ExpiryKind;
-use crate::domain::notice::{NoticeKind, Webhook};
-use crate::domain::{Command, Refusal};
 use crate::notify::new_webhook_secret;
+use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::expiry::ExpiryKind;
+use mdfm_coordinator_core::notice::{NoticeKind, Webhook};
+use mdfm_coordinator_core::{Command, Refusal};
 
 /// A program elsewhere that is to be told.
 #[derive(Deserialize, ToSchema)]

@@ -34,9 +34,9 @@ use super::trunk::Trunk;
 use super::{BrokerAccess, proxy, turned_away, websocket};
 use crate::access::RequestRates;
 use crate::api::{count_socket, is_near};
-use crate::domain::{Command, Refusal, directive};
 use crate::runner::{self, Runner};
 use crate::{clock, pki};
+use mdfm_coordinator_core::{Command, Refusal, directive};
 
 /// From the TCP connection to the end of the TLS handshake, and from there to the first byte.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -22,9 +22,9 @@ use super::front_door::Identity;
 use super::sessions::{Entered, Packet, Place, Sessions};
 use super::trunk::Trunk;
 use crate::clock;
-use crate::domain::desk::system;
-use crate::domain::{Command, Refusal};
 use crate::runner::{self, Runner};
+use mdfm_coordinator_core::desk::system;
+use mdfm_coordinator_core::{Command, Refusal};
 
 /// For the whole CONNECT packet.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -19,10 +19,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::counts::Counts;
 use super::send::Out;
 use crate::clock;
-use crate::domain::intake::{Intake, Offer, Work};
-use crate::domain::telemetry::Received;
-use crate::domain::{Command, Refusal, State, dispatch, heartbeat, telemetry};
 use crate::runner::{Runner, gateway_actor};
+use mdfm_coordinator_core::intake::{Intake, Offer, Work};
+use mdfm_coordinator_core::telemetry::Received;
+use mdfm_coordinator_core::{Command, Refusal, State, dispatch, heartbeat, telemetry};
 
 /// Batches taken up together; the group that one commit and one round of acks serve.
 const BATCHES_AT_ONCE: usize = 256;

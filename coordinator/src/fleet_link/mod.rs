@@ -19,8 +19,8 @@ use tokio::sync::mpsc;
 
 use crate::broker::BrokerAccess;
 use crate::clock;
-use crate::domain::desk::Outbound;
 use crate::runner::Runner;
+use mdfm_coordinator_core::desk::Outbound;
 
 pub(crate) use counts::{Counts, CountsView};
 use intake::Shards;

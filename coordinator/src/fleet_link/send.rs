@@ -9,9 +9,9 @@ use rumqttc::{AsyncClient, QoS};
 use tokio::sync::mpsc;
 
 use crate::clock;
-use crate::domain::desk::Outbound;
-use crate::domain::{authority, dispatch};
 use crate::runner::Runner;
+use mdfm_coordinator_core::desk::Outbound;
+use mdfm_coordinator_core::{authority, dispatch};
 
 /// Messages that may wait to be sent.
 const WAITING_MAX: usize = 8_192;

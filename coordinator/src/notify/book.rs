@@ -196,7 +196,7 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::notice::NoticeKind;
+    use mdfm_coordinator_core::notice::NoticeKind;
 
     fn told(n: u64) -> Told {
         Told {

@@ -24,13 +24,13 @@ pub(crate) use webhook::new_secret as new_webhook_secret;
 
 use crate::clock;
 use crate::config::Config;
-use crate::domain::State;
-use crate::domain::expiry::ExpiryKind;
-use crate::domain::notice::{self, Notice, NoticeKind, Quiet, Webhook};
 use crate::outward::Outward;
 use crate::runner::Runner;
 use crate::store::CredentialStore;
 use mail::Mailer;
+use mdfm_coordinator_core::State;
+use mdfm_coordinator_core::expiry::ExpiryKind;
+use mdfm_coordinator_core::notice::{self, Notice, NoticeKind, Quiet, Webhook};
 use webhook::Caller;
 
 /// Time between looks at the log, and at what is due.

@@ -4,8 +4,8 @@
 use mdfm_shared::text::{count, period};
 use mdfm_shared::time::UtcMillis;
 
-use crate::domain::State;
-use crate::domain::access::{AccessRole, User};
+use mdfm_coordinator_core::State;
+use mdfm_coordinator_core::access::{AccessRole, User};
 
 /// What the configuration decides about people, as far as a report says it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,10 +10,10 @@ use mdfm_shared::time::UtcMillis;
 use serde_json::{Map, Value, json};
 
 use super::{Kind, ReportError, Source, controls};
-use crate::domain::Refusal;
-use crate::domain::rollout::Deployment;
-use crate::domain::waiting::{Sight, Wait};
-use crate::domain::{authority, expiry, recall};
+use mdfm_coordinator_core::Refusal;
+use mdfm_coordinator_core::rollout::Deployment;
+use mdfm_coordinator_core::waiting::{Sight, Wait};
+use mdfm_coordinator_core::{authority, expiry, recall};
 
 /// Records in one audit extract at most.
 const EXTRACT_MAX: usize = 100_000;
@@ -405,7 +405,7 @@ impl Source<'_> {
     }
 }
 
-fn duty(duty: &crate::domain::rollout::duty::Duty) -> Value {
+fn duty(duty: &mdfm_coordinator_core::rollout::duty::Duty) -> Value {
     json!({
         "kind": duty.kind, "dueAt": duty.due_at.to_string(), "draft": duty.draft,
         "fulfilledBy": duty.fulfilled.as_ref().map(|f| &f.by),

@@ -20,8 +20,8 @@ use serde_json::Value;
 
 pub(crate) use controls::Setup;
 
-use crate::domain::presence::Presence;
-use crate::domain::{Refusal, State};
+use mdfm_coordinator_core::presence::Presence;
+use mdfm_coordinator_core::{Refusal, State};
 
 /// What a report is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use mdfm_shared::tlog::NoteSigner;
 use mdfm_shared::wire;
 
 use super::*;
-use crate::domain::desk::example;
-use crate::domain::expiry::{Expiry, ExpiryKind};
-use crate::domain::rollout::{PhaseStatus, Status};
+use mdfm_coordinator_core::expiry::{Expiry, ExpiryKind};
+use mdfm_coordinator_core::fixture::example;
+use mdfm_coordinator_core::rollout::{PhaseStatus, Status};
 
 const MADE_AT: UtcMillis = UtcMillis(1_800_000_000_000);
 

@@ -23,8 +23,8 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::cursor::Cursor;
-use crate::domain::expiry::ExpiryKind;
 use crate::runner::Runner;
+use mdfm_coordinator_core::expiry::ExpiryKind;
 
 /// Time between looks at the log.
 const INTERVAL: Duration = Duration::from_millis(500);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_agent::rehearsal::Agent;
-use mdfm_coordinator::rehearsal::DeploymentReport;
+use mdfm_coordinator_core::rehearsal::DeploymentReport;
 use mdfm_shared::device::{FaultCounts, FaultLevel};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId};
@@ -31,8 +31,8 @@ impl Broken {
     }
 }
 
-impl From<mdfm_coordinator::rehearsal::Broken> for Broken {
-    fn from(error: mdfm_coordinator::rehearsal::Broken) -> Self {
+impl From<mdfm_coordinator_core::rehearsal::Broken> for Broken {
+    fn from(error: mdfm_coordinator_core::rehearsal::Broken) -> Self {
         Self(error.to_string())
     }
 }

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use self::set_back::Snapshot;
 use mdfm_agent::rehearsal::{Agent, Enrolment, Fetched, Memory, Now, Output};
-use mdfm_coordinator::rehearsal::{Act, Coordinator};
+use mdfm_coordinator_core::rehearsal::{Act, Coordinator};
 use mdfm_shared::device::{Command, Fault, FaultMessage, Order, PROTOCOL_VERSION, Report};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId, HospitalId};

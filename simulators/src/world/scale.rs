@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use mdfm_coordinator::rehearsal::{Act, Engine, StatusEvent};
+use mdfm_coordinator_core::rehearsal::{Act, Engine, StatusEvent};
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId, HospitalId};
 use mdfm_shared::sign::Signed;
 use mdfm_shared::telemetry::{FirmwareReport, InstallState};

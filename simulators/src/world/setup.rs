@@ -1,6 +1,6 @@
 //! The vendor of a world: keys, people, trust documents, releases.
 
-use mdfm_coordinator::rehearsal::Act;
+use mdfm_coordinator_core::rehearsal::Act;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeviceId, FirmwareId, GatewayId, HospitalId};
 use mdfm_shared::manifest::{Component, FirmwareClass, HealthPolicy, Manifest};

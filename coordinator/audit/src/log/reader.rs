@@ -3,7 +3,8 @@
 use std::sync::{Arc, RwLock};
 
 use mdfm_shared::tlog::{
-    Checkpoint, Hash, ProofFile, TILE_WIDTH, TilePath, consistency_proof, inclusion_proof, push_to_bundle, root_at,
+    Checkpoint, Hash, LogSource, ProofFile, TILE_WIDTH, TilePath, consistency_proof, inclusion_proof, push_to_bundle,
+    root_at,
 };
 
 use super::{LogError, Shared};
@@ -181,5 +182,17 @@ impl LogReader {
                 Ok(whole.then_some(bundle))
             }
         }
+    }
+}
+
+impl LogSource for LogReader {
+    fn newest(&self) -> Option<(Checkpoint, String)> {
+        self.published()
+    }
+    fn bytes_of(&self, index: u64) -> Option<Vec<u8>> {
+        self.entry(index).ok().flatten().and_then(Entry::bytes)
+    }
+    fn proof_of(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
+        self.inclusion(index, size).ok().flatten()
     }
 }

@@ -1,7 +1,7 @@
 //! What the world does to the system.
 
 use mdfm_agent::rehearsal::LastBatch;
-use mdfm_coordinator::rehearsal::Act;
+use mdfm_coordinator_core::rehearsal::Act;
 use mdfm_shared::device::Fault;
 use mdfm_shared::telemetry::Severity;
 

@@ -1,6 +1,6 @@
 //! The line between gateways and coordinator, with the broker at its end.
 
-use mdfm_coordinator::rehearsal::Message;
+use mdfm_coordinator_core::rehearsal::Message;
 use mdfm_shared::record::AuditRecord;
 use mdfm_shared::telemetry::TelemetryBatch;
 use mdfm_shared::wire::Topic;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mdfm_coordinator::rehearsal::Act;
+use mdfm_coordinator_core::rehearsal::Act;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::limits::CLOCK_TOLERANCE_MS;
 use mdfm_shared::trust::{Freshness, Withdrawal, Withdrawals};

@@ -1,6 +1,6 @@
 //! What people do: upload, approve, deploy, sign at gates, consent, and decide what was left paused.
 
-use mdfm_coordinator::rehearsal::Act;
+use mdfm_coordinator_core::rehearsal::Act;
 use mdfm_shared::id::DeploymentId;
 use mdfm_shared::sign::Signed;
 use mdfm_shared::trust::{Role, Validation};

@@ -1,7 +1,7 @@
 //! Gateways whose disk is put back, that are copied, enrolled again or replaced by another machine.
 
 use mdfm_agent::rehearsal::{Agent, Enrolment, Memory, Output, enrolled_again, enrolled_disk};
-use mdfm_coordinator::rehearsal::Act;
+use mdfm_coordinator_core::rehearsal::Act;
 use mdfm_shared::wire::Topic;
 
 use super::super::authority::Known;
