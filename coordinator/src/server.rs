@@ -16,7 +16,6 @@ use mdfm_shared::record::{AuditRecord, Outcome};
 use mdfm_shared::sign::SecretKey;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::NoteSigner;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::access::{Breached, Idle, LoginGuard, MarkKey, Oidc, OidcConfig, RequestRates, hash_password};
@@ -453,7 +452,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         link,
         door: Arc::clone(&door),
     });
-    let listener = TcpListener::bind(config.listen).await.map_err(|e| {
+    let listener = mdfm_service::listen(config.listen).map_err(|e| {
         let hint = "is another program there? (ss -ltnp)";
         Stop::new(Exit::Address, format!("cannot listen on {}; {hint}", config.listen)).because(e)
     })?;

@@ -205,7 +205,7 @@ async fn serve(config: Config, cosigner: Cosigner, tls: Option<TlsAcceptor>) -> 
         .route("/vkey", get(vkey))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(witness);
-    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
+    let listener = mdfm_service::listen(config.listen).with_context(|| format!("listening on {}", config.listen))?;
     tracing::info!(listen = %listener.local_addr()?, tls = tls.is_some(), "witnessing");
     mdfm_service::ready();
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;

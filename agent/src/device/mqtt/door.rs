@@ -128,9 +128,7 @@ impl DeviceLink {
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let what = |e: io::Error| io::Error::new(e.kind(), format!("{address}: {e}"));
-    let listener = std::net::TcpListener::bind(address).map_err(what)?;
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
+    mdfm_service::listen(address).map_err(what)
 }
 
 async fn accept(door: Arc<Door>, listener: TcpListener, tls: Option<TlsAcceptor>) {
