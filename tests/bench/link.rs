@@ -145,6 +145,10 @@ fn measure(dir: &Path, front: Front, size: &Size) -> anyhow::Result<Vec<(String,
     row("signed heartbeats offered a second", heartbeats);
     row("verified and applied a second", text(&beats["load"]["heartbeatsAppliedPerSecond"], 0));
 
+    if front == Front::Door {
+        reconciling(&bench, &seconds, &mut row)?;
+    }
+
     for events in [1_u64, 2, 8] {
         let batches = (size.batches / events).to_string();
         let events_text = events.to_string();
@@ -182,6 +186,44 @@ fn measure(dir: &Path, front: Front, size: &Size) -> anyhow::Result<Vec<(String,
     let verified = bench.world.offline(&["audit", "verify", &copy.display().to_string(), "--key", &vkey])?;
     row("entries of the audit log, verified at the end", verified["entries"].to_string());
     Ok(rows)
+}
+
+/// What the digests of the observed inventory add to a heartbeat's price: processor time of everything in front of the core and of the
+/// core, by turns without and with them. The state is reconciled before, as it is nearly always.
+fn reconciling(bench: &Bench, seconds: &str, row: &mut impl FnMut(&str, String)) -> anyhow::Result<()> {
+    const OFFERED: &str = "8000";
+    bench.load(&["--seconds", seconds, "--heartbeats", OFFERED, "--observe"])?;
+    // Whoever is asked answers; the figures below are of a fleet about which nothing is asked.
+    let devices = bench.world.device_list()?;
+    let observed = devices.iter().filter(|d| d["observed"]["serialNumber"] == d["serialNumber"]).count();
+    let first = devices.first().context("the fleet has devices")?;
+    ensure!(observed == devices.len(), "{observed} of {} devices are observed, the first is {first}", devices.len());
+    row("devices observed after one run", observed.to_string());
+    let price = |observe: &[&str]| -> anyhow::Result<f64> {
+        let load = bench.load(&[&["--seconds", seconds, "--heartbeats", OFFERED][..], observe].concat())?;
+        let spent: f64 = load["processes"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(_, p)| p[2]["cpuSeconds"].as_f64().unwrap_or(0.0) - p[1]["cpuSeconds"].as_f64().unwrap_or(0.0))
+            .sum();
+        Ok(1e6 * spent / load["load"]["heartbeatsApplied"].as_f64().context("the coordinator counts heartbeats")?)
+    };
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        without.push(price(&[])?);
+        with.push(price(&["--observe"])?);
+    }
+    let list = |all: &[f64]| all.iter().map(|us| format!("{us:.1}")).collect::<Vec<_>>().join(", ");
+    let middle = |all: &mut Vec<f64>| {
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    };
+    row("processor time a heartbeat without digests of the inventory (µs)", list(&without));
+    row("with them, nothing to reconcile (µs)", list(&with));
+    let more = 100.0 * (middle(&mut with) / middle(&mut without) - 1.0);
+    row("reconciling, share of a heartbeat's price (%)", format!("{more:.1}"));
+    Ok(())
 }
 
 /// One release for everybody at once: from the order to the last gateway that has it, and that is known to follow it.

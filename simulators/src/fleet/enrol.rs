@@ -51,6 +51,7 @@ pub(super) struct Arguments {
 pub(super) struct Enrolled {
     pub(super) gateway: GatewayId,
     pub(super) devices: Vec<DeviceId>,
+    pub(super) model: String,
     pub(super) epoch: u64,
     pub(super) certificate_pem: String,
     pub(super) key_pem: String,
@@ -128,6 +129,14 @@ fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     Ok(file.sync_all()?)
 }
 
+/// The version that every device of the fleet runs.
+pub(super) const RUNNING: &str = "2.1.0";
+
+/// The serial number of a device of the fleet.
+pub(super) fn serial(device: &DeviceId) -> String {
+    format!("SN-{device}")
+}
+
 async fn one(session: &Session, arguments: &Arguments, number: usize) -> anyhow::Result<(EnrolmentToken, Enrolled)> {
     let prefix = &arguments.prefix;
     let gateway: GatewayId = format!("{prefix}-G{number}").parse()?;
@@ -139,10 +148,10 @@ async fn one(session: &Session, arguments: &Arguments, number: usize) -> anyhow:
         let new = json!({
             "deviceId": device,
             "modelNumber": arguments.model,
-            "serialNumber": format!("SN-{number}-{n}"),
+            "serialNumber": serial(&device),
+            "currentFirmwareVersion": RUNNING,
             "hospitalId": hospital,
             "gatewayId": gateway,
-            "currentFirmwareVersion": "2.1.0",
         });
         session.post("/api/v1/devices", &new).await?;
         devices.push(device);
@@ -166,6 +175,7 @@ async fn one(session: &Session, arguments: &Arguments, number: usize) -> anyhow:
         serde_json::from_value(answer.with_context(|| format!("the enrolment of {gateway} was refused"))?)?;
     let enrolled = Enrolled {
         gateway,
+        model: arguments.model.clone(),
         devices,
         epoch: response.epoch,
         certificate_pem: response.certificate_pem,

@@ -9,10 +9,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{CommitAck, Directive};
-use mdfm_shared::id::GatewayId;
+use mdfm_shared::id::{DeviceId, GatewayId};
 use mdfm_shared::limits::MQTT_PACKET_BYTES_MAX;
+use mdfm_shared::observed::{ObservationRequest, ObservedDevice};
 use mdfm_shared::sign::{SecretKey, Signed};
-use mdfm_shared::telemetry::{DeviceHeartbeat, Event, EventKind, Heartbeat, InstallState, Severity, TelemetryBatch};
+use mdfm_shared::telemetry::{
+    DeviceHeartbeat, Event, EventKind, FirmwareReport, Heartbeat, InstallState, Severity, TelemetryBatch,
+};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::Roster;
 use mdfm_shared::wire::{self, Topic};
@@ -28,7 +31,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::enrol::Enrolled;
+use super::enrol::{Enrolled, RUNNING, serial};
 use super::report::Stats;
 
 /// As the agents': full jitter up to this, doubling from the first to the last.
@@ -85,6 +88,8 @@ pub(super) struct Gateway {
     enrolled: Enrolled,
     key: SecretKey,
     client: AsyncClient,
+    /// What it observes of each device, in the order of `enrolled.devices`; `None` if its heartbeats carry no digests.
+    observed: Option<Vec<ObservedDevice>>,
     inner: Mutex<Inner>,
     connected: AtomicBool,
     /// Breaks the connection, so that it is made again.
@@ -119,6 +124,7 @@ impl Gateway {
         chain: Chain,
         roots: &Arc<RootCertStore>,
         (host, port): (&str, u16),
+        is_observing: bool,
     ) -> anyhow::Result<(Arc<Self>, EventLoop)> {
         let id = &enrolled.gateway;
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -158,10 +164,13 @@ impl Gateway {
                 .collect(),
         };
         let key = SecretKey::from_secret_text(&enrolled.telemetry_secret)?;
+        let observed =
+            is_observing.then(|| enrolled.devices.iter().map(|device| observation(device, &enrolled.model)).collect());
         let gateway = Self {
             enrolled,
             key,
             client,
+            observed,
             inner: Mutex::new(inner),
             connected: AtomicBool::new(false),
             cut: Notify::new(),
@@ -221,13 +230,12 @@ impl Gateway {
             outbox_depth: inner.under_way.len() as u64,
             devices: devices.collect(),
             held_trust: None,
-            observed: None,
+            observed: self.observed.as_ref().map(|all| all.iter().map(ObservedDevice::digest).collect()),
         };
         Ok(wire::encode(&Signed::sign(&heartbeat, &[&self.key])?))
     }
 
     fn signed_batch(&self, inner: &mut Inner, events: usize) -> anyhow::Result<Vec<u8>> {
-        let sequence = inner.sequence + 1;
         let event = |n: usize| Event {
             device: self.enrolled.devices.get(n % self.enrolled.devices.len().max(1)).cloned(),
             at: now(),
@@ -237,12 +245,17 @@ impl Gateway {
                 message: "battery below a fifth of its charge; plug in".into(),
             },
         };
+        self.signed_events(inner, (0..events).map(event).collect())
+    }
+
+    fn signed_events(&self, inner: &mut Inner, events: Vec<Event>) -> anyhow::Result<Vec<u8>> {
+        let sequence = inner.sequence + 1;
         let batch = TelemetryBatch {
             gateway: self.enrolled.gateway.clone(),
             epoch: self.enrolled.epoch,
             sequence,
             previous: inner.previous,
-            events: (0..events).map(event).collect(),
+            events,
         };
         let signed = Signed::sign(&batch, &[&self.key])?;
         (inner.sequence, inner.previous) = (sequence, signed.digest());
@@ -284,11 +297,34 @@ impl Gateway {
             Some(frame) => frame,
             None => self.signed_batch(&mut inner, events)?,
         };
+        self.send_batch(&mut inner, frame);
+        Ok(true)
+    }
+
+    fn send_batch(&self, inner: &mut Inner, frame: Vec<u8>) {
         inner.sent += 1;
         let sent = Sent { sequence: inner.sent, frame, first: Instant::now(), last: Instant::now() };
         self.publish_batch(&sent);
         inner.under_way.push_back(sent);
-        Ok(true)
+    }
+
+    /// Answers a request for observed states.
+    fn answer(&self, request: &ObservationRequest) -> anyhow::Result<()> {
+        let pairs = self.enrolled.devices.iter().zip(self.observed.iter().flatten());
+        let events: Vec<Event> = pairs
+            .filter(|(device, _)| request.devices.contains(device))
+            .map(|(device, observed)| Event {
+                device: Some(device.clone()),
+                at: now(),
+                kind: EventKind::DeviceObserved { digest: observed.digest(), observed: Box::new(observed.clone()) },
+            })
+            .collect();
+        let mut inner = self.inner();
+        if !events.is_empty() && inner.under_way.len() < UNDER_WAY_MAX {
+            let frame = self.signed_events(&mut inner, events)?;
+            self.send_batch(&mut inner, frame);
+        }
+        Ok(())
     }
 
     fn publish_batch(&self, sent: &Sent) {
@@ -353,6 +389,9 @@ impl Gateway {
                     self.beat()?;
                 }
             }
+            Some(Topic::Question(_)) => {
+                self.answer(&wire::decode::<Signed<ObservationRequest>>(payload)?.decode_unverified()?)?;
+            }
             Some(Topic::TrustRoot(version)) => {
                 let mut inner = self.inner();
                 inner.root_version = inner.root_version.max(version);
@@ -365,6 +404,28 @@ impl Gateway {
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// The same for a device in every run, so that a second run finds it reconciled.
+fn observation(device: &DeviceId, model: &str) -> ObservedDevice {
+    ObservedDevice {
+        present: true,
+        model: model.to_owned(),
+        serial: serial(device),
+        hardware: "A".into(),
+        running: FirmwareReport {
+            version: RUNNING.into(),
+            release_number: 0,
+            security_version: 0,
+            sha256: Digest::of(b"factory"),
+        },
+        boot_count: 1,
+        unordered_reboots: 0,
+        recent_reboots: 0,
+        last_reboot_at: None,
+        contested: false,
+        since: UtcMillis(1_790_000_000_000),
     }
 }
 

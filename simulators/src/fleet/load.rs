@@ -53,6 +53,10 @@ pub(super) struct Arguments {
     /// Telemetry batches of the whole fleet each second.
     #[arg(long, default_value_t = 0.0)]
     batches: f64,
+    /// Heartbeats carry the digests of what is observed of each device, and requests for it are answered; not beside batches, which
+    /// are signed ahead.
+    #[arg(long, conflicts_with = "batches")]
+    observe: bool,
     /// Device errors in each batch.
     #[arg(long, default_value_t = 1)]
     events: usize,
@@ -202,7 +206,8 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut loops = Vec::with_capacity(count);
     for enrolled in fleet.gateways.into_iter().take(count) {
         let chain = held.remove(&enrolled.gateway).unwrap_or_default();
-        let (gateway, events) = Gateway::new(enrolled, chain, &roots, (host.trim_matches(['[', ']']), port))?;
+        let (gateway, events) =
+            Gateway::new(enrolled, chain, &roots, (host.trim_matches(['[', ']']), port), arguments.observe)?;
         fleets.gateways.push(gateway);
         loops.push(events);
     }
