@@ -4,6 +4,11 @@ use mdfm_shared::waiting::WaitCode;
 
 use super::{files, root};
 
+/// The pages for people: the documents, and those of the root.
+fn guides() -> impl Iterator<Item = (String, String)> {
+    ["docs", "README.md", "CONTRIBUTING.md"].into_iter().flat_map(|place| files(place, ".md"))
+}
+
 #[test]
 fn links_between_documents_lead_somewhere() {
     for (path, text) in files(".", ".md") {
@@ -20,7 +25,7 @@ fn links_between_documents_lead_somewhere() {
 
 #[test]
 fn paths_in_backquotes_exist() {
-    for (path, text) in files("docs", ".md").into_iter().chain(files("README.md", ".md")) {
+    for (path, text) in guides() {
         for word in text.split('`').skip(1).step_by(2) {
             let is_path = ["shared/", "agent/", "coordinator/", "simulators/", "tests/", "packaging/", "docs/"]
                 .iter()
@@ -36,7 +41,7 @@ fn paths_in_backquotes_exist() {
 #[test]
 fn make_targets_in_documents_exist() {
     let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
-    for (path, text) in files("docs", ".md").into_iter().chain(files("README.md", ".md")) {
+    for (path, text) in guides() {
         for word in text.split('`').skip(1).step_by(2).filter_map(|w| w.strip_prefix("make ")) {
             let target = word.split_whitespace().find(|w| !w.contains('=')).unwrap_or_default();
             assert!(makefile.contains(&format!("\n{target}:")), "{path} speaks of make {target}");
