@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use ipnet::IpNet;
-use mdfm_shared::record::person;
+use mdfm_shared::record::{ActorKind, person};
 use mdfm_shared::sbom;
 
 use super::Api;
@@ -311,6 +311,14 @@ pub(super) fn admits_address(api: &Api, class: Class, address: IpAddr) -> bool {
     }
 }
 
+/// By whom requests of somebody known are counted: a person, and apart from them all of their machine tokens together, so that no token keeps its
+/// owner from stopping harm, from signing, or from revoking it.
+fn counted_as(kind: ActorKind, id: &str) -> String {
+    let who = person(id);
+    let machines = if who == id { "" } else { "machines/" };
+    format!("{machines}{kind:?}/{who}")
+}
+
 /// Counts a request of its class.
 ///
 /// # Errors
@@ -330,7 +338,7 @@ pub(super) fn count(api: &Api, origin: &Origin, class: Class) -> Result<(), TooM
         Class::Person | Class::Safety => match origin.peek(api) {
             Some(caller) => {
                 peer.show();
-                let who = format!("{:?}/{}", caller.actor.kind, person(&caller.actor.id));
+                let who = counted_as(caller.actor.kind, &caller.actor.id);
                 match class {
                     Class::Safety => api.rates.count_part(&format!("safety/{who}"), FEW_PART, now),
                     _ => api.rates.count(&who, now),
@@ -362,6 +370,15 @@ pub(super) fn all() -> impl Iterator<Item = (Class, Row)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sec_4_tokens_are_counted_apart_from_their_owner() {
+        let owner = counted_as(ActorKind::User, "clinical");
+        let tokens = ["a", "b"].map(|token| counted_as(ActorKind::User, &format!("clinical/token/{token}")));
+        assert_ne!(owner, tokens[0]);
+        assert_eq!(tokens[0], tokens[1], "many tokens are no way to more");
+        assert_ne!(tokens[0], counted_as(ActorKind::User, "operator/token/a"));
+    }
 
     #[test]
     fn sec_1_a_path_without_a_row_has_the_strictest_class() {

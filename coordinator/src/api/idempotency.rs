@@ -215,8 +215,8 @@ pub(super) async fn once(
     // Whoever asked may go away before the answer, and ask again: what is begun is carried to its end without them.
     let carried_out = tokio::spawn(async move {
         let (parts, body) = next.run(Request::from_parts(parts, Body::from(body))).await.into_parts();
-        let bytes =
-            to_bytes(body, body_bytes_max).await.map_err(|e| Problem::internal("the answer cannot be read", &e))?;
+        // Our own answer has no limit: the request is carried out, and whoever asked must learn it.
+        let bytes = to_bytes(body, usize::MAX).await.map_err(|e| Problem::internal("the answer cannot be read", &e))?;
         // What failed because of us, or is too long to keep, may be tried again.
         if !parts.status.is_server_error() && bytes.len() <= ANSWER_BYTES_MAX {
             under_way.0.keep(id, parts.status, parts.headers.get(header::CONTENT_TYPE).cloned(), bytes.clone());

@@ -392,7 +392,8 @@ async fn let_in(
         admit(api, origin, request.method(), &path, object).await?;
         check_query(&request, &path)?;
     }
-    idempotency::once(api, origin, BODY_BYTES_MAX as usize, request, next).await
+    let limit = limit.map_or(BODY_BYTES_MAX as usize, |max| usize::try_from(max).unwrap_or(usize::MAX));
+    idempotency::once(api, origin, limit, request, next).await
 }
 
 /// Begins the span of a request of people or their machines, where somebody wants it.

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use mdfm_service::Lines;
+use mdfm_service::{ConnectionLimits, Connections, Held, Lines, Refused, Standing};
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::GATEWAY_DEVICES_MAX;
 use mdfm_shared::wire::mqtt::Connect;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -22,10 +22,15 @@ use crate::config::{Config, DeviceConfig};
 use crate::device::DeviceEvent;
 use crate::gateway::Malformed;
 
-/// Connections at once: all devices, and as many again that come back before the old one is given up.
-const CONNECTIONS_MAX: usize = 2 * GATEWAY_DEVICES_MAX;
-/// Connections of one address that have not yet shown who they are.
-const STRANGERS_PER_ADDRESS_MAX: usize = 64;
+/// Who has not yet shown who it is has places of its own, beside those of the devices, of which each has one.
+const LIMITS: ConnectionLimits = ConnectionLimits {
+    // Every device behind one address, and its next connection.
+    open_max: 2 * GATEWAY_DEVICES_MAX,
+    strangers_max: 64,
+    per_second: 100,
+    all_strangers_max: GATEWAY_DEVICES_MAX,
+    all_people_max: 0,
+};
 /// Packets of one device that are read in a second, whatever its connections; the rest waits.
 const PACKETS_PER_SECOND_MAX: u32 = 100;
 /// For TLS, and then for the CONNECT packet.
@@ -48,8 +53,7 @@ pub(super) struct Door {
     pub(super) link: DeviceLink,
     pub(super) events: mpsc::Sender<DeviceEvent>,
     credentials: BTreeMap<DeviceId, Credential>,
-    places: Arc<Semaphore>,
-    strangers: Mutex<BTreeMap<IpAddr, usize>>,
+    connections: Mutex<Connections<Arc<Notify>>>,
     next: AtomicU64,
     /// Lines of the journal about the connections of each device, and of all strangers together.
     lines: Mutex<BTreeMap<Option<DeviceId>, Lines>>,
@@ -61,18 +65,23 @@ pub(super) struct Door {
     sent: Mutex<BTreeMap<DeviceId, (Instant, u32)>>,
 }
 
-/// A connection that has not yet shown who it is.
-struct Stranger<'a>(&'a Door, IpAddr);
+/// The place of a connection.
+struct Place {
+    door: Arc<Door>,
+    held: Held,
+    address: IpAddr,
+}
 
-impl Drop for Stranger<'_> {
+impl Place {
+    /// The peer is a device of the configuration.
+    fn is_known(&mut self) {
+        self.door.connections().identified(&mut self.held, Standing::Certified);
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        let mut strangers = self.0.strangers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = strangers.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                strangers.remove(&self.1);
-            }
-        }
+        self.door.connections().leave(&self.held);
     }
 }
 
@@ -141,21 +150,41 @@ async fn accept(door: Arc<Door>, listener: TcpListener, tls: Option<TlsAcceptor>
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&door.places).try_acquire_owned() else {
-            if let Some(left_out) = door.next_line(None) {
-                tracing::warn!(%address, left_out, "a device's connection is refused: all {CONNECTIONS_MAX} places are taken");
+        let address = address.ip().to_canonical();
+        let evicted = Arc::new(Notify::new());
+        let entered = door.connections().enter(Instant::now(), address, Arc::clone(&evicted));
+        let held = match entered {
+            Ok((held, other)) => {
+                if let Some(other) = other {
+                    other.notify_one();
+                }
+                held
             }
-            continue;
+            Err(why) => {
+                if let Some(left_out) = door.next_line(None) {
+                    let why = match why {
+                        Refused::Full => "too many connections of its network",
+                        Refused::TooFast => "its network connects too fast",
+                    };
+                    tracing::warn!(%address, left_out, "a device's connection is refused: {why}");
+                }
+                continue;
+            }
         };
+        let place = Place { door: Arc::clone(&door), held, address };
         let (door, tls) = (Arc::clone(&door), tls.clone());
         tokio::spawn(async move {
-            if let Err(error) = door.admit(stream, address.ip().to_canonical(), tls).await
+            let ended = tokio::select! {
+                ended = door.admit(stream, place, tls) => ended,
+                // Only of a connection that has not yet shown who it is.
+                () = evicted.notified() => Err(denied("too many connections have not yet shown who they are")),
+            };
+            if let Err(error) = ended
                 && !is_logged(&error)
                 && let Some(left_out) = door.next_line(None)
             {
                 tracing::info!(%address, %error, left_out, "a device's connection ended");
             }
-            drop(place);
         });
     }
 }
@@ -178,8 +207,7 @@ impl Door {
             link,
             events,
             credentials,
-            places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
-            strangers: Mutex::default(),
+            connections: Mutex::new(Connections::new(LIMITS)),
             next: AtomicU64::new(0),
             lines: Mutex::default(),
             wrong: Mutex::default(),
@@ -212,33 +240,26 @@ impl Door {
         Some(std::mem::take(left_out))
     }
 
-    fn stranger(&self, address: IpAddr) -> io::Result<Stranger<'_>> {
-        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = strangers.entry(address).or_default();
-        if *count >= STRANGERS_PER_ADDRESS_MAX {
-            return Err(denied("too many connections of this address have not yet shown who they are"));
-        }
-        *count += 1;
-        Ok(Stranger(self, address))
+    fn connections(&self) -> MutexGuard<'_, Connections<Arc<Notify>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn admit(&self, stream: TcpStream, address: IpAddr, tls: Option<TlsAcceptor>) -> io::Result<()> {
-        let stranger = self.stranger(address)?;
+    async fn admit(&self, stream: TcpStream, place: Place, tls: Option<TlsAcceptor>) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let Some(tls) = tls else {
-            return self.serve(Packets::new(stream), stranger, None).await;
+            return self.serve(Packets::new(stream), place, None).await;
         };
         let stream = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await??;
         let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let name = shown.and_then(|certificate| mdfm_service::common_name(certificate));
-        self.serve(Packets::new(stream), stranger, name).await
+        self.serve(Packets::new(stream), place, name).await
     }
 
     /// Hears who is there, then speaks with it until it goes.
     async fn serve<S: session::Stream>(
         &self,
         mut packets: Packets<S>,
-        stranger: Stranger<'_>,
+        mut place: Place,
         certificate: Option<String>,
     ) -> io::Result<()> {
         let connect = timeout(HANDSHAKE_TIMEOUT, packets.connect()).await??;
@@ -247,7 +268,7 @@ impl Door {
             Err((Some(device), what)) => {
                 if let Some(left_out) = self.next_wrong_line(&device, Instant::now()) {
                     // The id is one of the configuration: what the peer wrote is in no line.
-                    tracing::warn!(%device, address = %stranger.1, left_out, "{what}; give the device what stands in its section, or replace both");
+                    tracing::warn!(%device, address = %place.address, left_out, "{what}; give the device what stands in its section, or replace both");
                 }
                 packets.refuse().await?;
                 // Slowed like packets of the device, so that nobody's guesses fill the agent's time, and counted apart from those. The runner
@@ -261,7 +282,7 @@ impl Door {
                 return Err(denied(what));
             }
         };
-        drop(stranger);
+        place.is_known();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         if let Some(left_out) = self.next_line(Some(&device)) {
             tracing::info!(%device, left_out, "device connected");
@@ -312,6 +333,8 @@ impl Door {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     #[test]
@@ -329,5 +352,78 @@ mod tests {
     fn cli_22_a_refusal_with_its_own_line_is_not_logged_again() {
         assert!(is_logged(&io::Error::new(io::ErrorKind::PermissionDenied, Logged("connected with a wrong secret"))));
         assert!(!is_logged(&denied("the client id is not a device's")));
+    }
+
+    fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
+        [&[kind, u8::try_from(body.len()).expect("a short packet")], body].concat()
+    }
+
+    /// CONNECT of MQTT 3.1.1 with user name and password (§3.1).
+    fn connect(device: &str, secret: &str) -> Vec<u8> {
+        let text = |t: &str| [&u16::try_from(t.len()).expect("short").to_be_bytes(), t.as_bytes()].concat();
+        packet(
+            0x10,
+            &[&[0, 4], b"MQTT".as_slice(), &[4, 0xc2, 0, 60], &text(device), &text(device), &text(secret)].concat(),
+        )
+    }
+
+    async fn door() -> (SocketAddr, mpsc::Receiver<DeviceEvent>) {
+        let (events, heard) = mpsc::channel(1_000);
+        let secrets = [("DEV-1", "one"), ("DEV-2", "two")];
+        let credentials = secrets.map(|(id, s)| (id.parse().expect("an id"), Credential::Secret(s.into())));
+        let door = Arc::new(Door::new(DeviceLink::default(), events, BTreeMap::from(credentials)));
+        let listener = listen("127.0.0.1:0".parse().expect("an address")).expect("listens");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(accept(door, listener, None));
+        (address, heard)
+    }
+
+    async fn from(source: [u8; 4], to: SocketAddr) -> TcpStream {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind((source, 0).into()).expect("an address of loopback");
+        socket.connect(to).await.expect("waits in the queue")
+    }
+
+    /// Whether the device gets in.
+    async fn is_let_in(stream: &mut TcpStream, device: &str, secret: &str) -> bool {
+        let mut answer = [0; 4];
+        let asked = async {
+            stream.write_all(&connect(device, secret)).await?;
+            stream.read_exact(&mut answer).await
+        };
+        timeout(Duration::from_secs(5), asked).await.is_ok_and(|read| read.is_ok()) && answer == [0x20, 2, 0, 0]
+    }
+
+    #[tokio::test]
+    async fn sec_15_a_displaced_connection_gives_up_its_place() {
+        let (address, _heard) = door().await;
+        let mut first = from([127, 0, 0, 1], address).await;
+        assert!(is_let_in(&mut first, "DEV-1", "one").await);
+        let mut second = from([127, 0, 0, 1], address).await;
+        assert!(is_let_in(&mut second, "DEV-1", "one").await);
+        let ended = timeout(Duration::from_secs(5), first.read(&mut [0; 8])).await;
+        assert_eq!(ended.expect("not only after its keep-alive").expect("an orderly end"), 0);
+        let mut other = from([127, 0, 0, 1], address).await;
+        assert!(is_let_in(&mut other, "DEV-2", "two").await);
+        second.write_all(&packet(0xc0, &[])).await.expect("the one that is left still speaks");
+        let mut pong = [0; 2];
+        second.read_exact(&mut pong).await.expect("PINGRESP");
+    }
+
+    #[tokio::test]
+    async fn sec_20_strangers_leave_a_known_device_its_place() {
+        mdfm_service::raise_descriptors().expect("up to the hard limit");
+        let (address, _heard) = door().await;
+        let mut silent = Vec::new();
+        for network in 1..=8 {
+            for _ in 0..64 {
+                silent.push(from([127, 0, 9, network], address).await);
+            }
+        }
+        for _ in 0..10 {
+            let mut device = from([127, 0, 0, 1], address).await;
+            assert!(is_let_in(&mut device, "DEV-1", "one").await, "strangers hold their own places alone");
+        }
+        assert_eq!(silent.len(), 512);
     }
 }

@@ -29,8 +29,8 @@ struct Seat {
     packet_id: AtomicU16,
 }
 
-/// Both ends of what waits for a device, and what it wants.
-type Seated = (mpsc::Sender<Vec<u8>>, mpsc::Receiver<Vec<u8>>, Arc<Wants>);
+/// Both ends of what waits for a device, and what it wants. The seat alone keeps the queue open.
+type Seated = (mpsc::WeakSender<Vec<u8>>, mpsc::Receiver<Vec<u8>>, Arc<Wants>);
 
 /// What a device has asked to be sent.
 #[derive(Default)]
@@ -60,7 +60,7 @@ impl DeviceLink {
     fn enter(&self, device: &DeviceId, number: u64) -> (Seated, bool) {
         let (outbound, packets) = mpsc::channel(WAITING_MAX);
         let wants = Arc::<Wants>::default();
-        let (inlet, packet_id) = (outbound.clone(), AtomicU16::new(0));
+        let (inlet, packet_id) = (outbound.downgrade(), AtomicU16::new(0));
         let seat = Seat { number, outbound, wants: Arc::clone(&wants), packet_id };
         let before = self.seats().insert(device.clone(), seat);
         ((inlet, packets, wants), before.is_some())

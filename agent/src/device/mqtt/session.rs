@@ -152,7 +152,8 @@ struct Session<'a> {
     door: &'a Door,
     device: &'a DeviceId,
     number: u64,
-    outbound: mpsc::Sender<Vec<u8>>,
+    /// Weak: when another connection takes the seat, nothing must keep this one's queue open.
+    outbound: mpsc::WeakSender<Vec<u8>>,
     wants: Arc<Wants>,
     silence: Duration,
 }
@@ -179,7 +180,9 @@ impl Session<'_> {
 
     async fn answer(&self, packet: Vec<u8>) {
         // Where nobody takes it any more the other side ends this too.
-        let _ = self.outbound.send(packet).await;
+        if let Some(outbound) = self.outbound.upgrade() {
+            let _ = outbound.send(packet).await;
+        }
     }
 
     /// Takes one packet; false where it was the last.
