@@ -367,7 +367,7 @@ mod tests {
         )
     }
 
-    async fn door() -> (SocketAddr, mpsc::Receiver<DeviceEvent>) {
+    fn door() -> (SocketAddr, mpsc::Receiver<DeviceEvent>) {
         let (events, heard) = mpsc::channel(1_000);
         let secrets = [("DEV-1", "one"), ("DEV-2", "two")];
         let credentials = secrets.map(|(id, s)| (id.parse().expect("an id"), Credential::Secret(s.into())));
@@ -396,7 +396,7 @@ mod tests {
 
     #[tokio::test]
     async fn sec_15_a_displaced_connection_gives_up_its_place() {
-        let (address, _heard) = door().await;
+        let (address, _heard) = door();
         let mut first = from([127, 0, 0, 1], address).await;
         assert!(is_let_in(&mut first, "DEV-1", "one").await);
         let mut second = from([127, 0, 0, 1], address).await;
@@ -413,7 +413,7 @@ mod tests {
     #[tokio::test]
     async fn sec_20_strangers_leave_a_known_device_its_place() {
         mdfm_service::raise_descriptors().expect("up to the hard limit");
-        let (address, _heard) = door().await;
+        let (address, _heard) = door();
         let mut silent = Vec::new();
         for network in 1..=8 {
             for _ in 0..64 {
