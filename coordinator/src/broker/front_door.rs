@@ -1,7 +1,6 @@
 //! Accepts every connection, bounded in number, rate and time, speaks TLS 1.3, learns who is there from the client certificate, and
 //! hands MQTT to the guard and everything else to the HTTP router. Handshakes run side by side: a silent peer stops nobody.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -28,6 +27,7 @@ use tower::ServiceExt;
 
 use super::counts::DoorCounts;
 use super::guard::{self, Guard};
+use super::own_connections::OwnConnections;
 use super::sessions::{GatewayLimits, Sessions};
 use super::tls::{ALPN_MQTT, Tls};
 use super::trunk::Trunk;
@@ -121,7 +121,8 @@ struct Entry {
     held: Mutex<Held>,
     /// Ends the connection, if it is a stranger's and too many are there.
     evicted: Arc<Notify>,
-    gateway: Mutex<Option<GatewayId>>,
+    /// Whose connection it is, and its number there.
+    gateway: Mutex<Option<(GatewayId, u64)>>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -144,26 +145,34 @@ impl Entry {
 
     /// Counts the connection for its gateway; returns whether it may have one more.
     fn admit_gateway(&self, gateway: &GatewayId) -> bool {
-        let mut gateways = self.door.gateways();
-        let open = gateways.entry(gateway.clone()).or_default();
-        if *open >= CONNECTIONS_PER_GATEWAY_MAX {
+        let Ok((number, evicted)) = self.door.gateways().enter(gateway, Arc::clone(&self.evicted)) else {
             return false;
+        };
+        if let Some(oldest) = evicted {
+            self.door.front.counts.evicted.add(1);
+            oldest.notify_one();
+            let line = self.door.crowded.lock().unwrap_or_else(PoisonError::into_inner).next(Instant::now());
+            if let Some(left_out) = line {
+                tracing::warn!(%gateway, left_out, "a gateway holds {CONNECTIONS_PER_GATEWAY_MAX} connections; its oldest is closed for a new one");
+            }
         }
-        *open += 1;
-        *self.gateway.lock().unwrap_or_else(PoisonError::into_inner) = Some(gateway.clone());
+        *self.gateway.lock().unwrap_or_else(PoisonError::into_inner) = Some((gateway.clone(), number));
         true
+    }
+
+    /// The connection carries MQTT.
+    fn speaks_mqtt(&self) {
+        if let Some((gateway, number)) = &*self.gateway.lock().unwrap_or_else(PoisonError::into_inner) {
+            self.door.gateways().speaks_mqtt(gateway, *number);
+        }
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         self.door.connections().leave(&self.held());
-        if let Some(gateway) = self.gateway.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            let mut gateways = self.door.gateways();
-            match gateways.get_mut(&gateway) {
-                Some(open) if *open > 1 => *open -= 1,
-                _ => drop(gateways.remove(&gateway)),
-            }
+        if let Some((gateway, number)) = self.gateway.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.door.gateways().leave(&gateway, number);
         }
         self.door.front.counts.open.remove(1);
     }
@@ -172,11 +181,13 @@ impl Drop for Entry {
 struct Door {
     front: FrontDoor,
     connections: Mutex<Connections<Arc<Notify>>>,
-    gateways: Mutex<HashMap<GatewayId, usize>>,
+    gateways: Mutex<OwnConnections<Arc<Notify>>>,
     sessions: Sessions,
     trunk: Trunk,
     /// Journal lines about connections of balancers without a header.
     headerless: Mutex<Lines>,
+    /// Journal lines about gateways with too many connections.
+    crowded: Mutex<Lines>,
 }
 
 impl FrontDoor {
@@ -197,10 +208,11 @@ impl FrontDoor {
         let door = Arc::new(Door {
             front: self,
             connections: Mutex::new(Connections::new(limits)),
-            gateways: Mutex::default(),
+            gateways: Mutex::new(OwnConnections::new(CONNECTIONS_PER_GATEWAY_MAX)),
             sessions,
             trunk,
             headerless: Mutex::default(),
+            crowded: Mutex::default(),
         });
         let (mut full, mut unaccepted) = (Lines::default(), Lines::default());
         loop {
@@ -240,7 +252,7 @@ impl Door {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn gateways(&self) -> MutexGuard<'_, HashMap<GatewayId, usize>> {
+    fn gateways(&self) -> MutexGuard<'_, OwnConnections<Arc<Notify>>> {
         self.gateways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -349,7 +361,10 @@ impl Entry {
         let standstill = if identity.is_some() { GATEWAY_STANDSTILL } else { STANDSTILL };
         let stream = Paced::new(Prefixed { first: Some(first), inner: stream }, standstill);
         match (speaks_mqtt, identity) {
-            (true, Some(identity)) => door.guard(identity, address).run(stream).await,
+            (true, Some(identity)) => {
+                self.speaks_mqtt();
+                door.guard(identity, address).run(stream).await
+            }
             (true, None) => {
                 let refusal = Refusal::forbidden("no-certificate", "MQTT is for gateways with a current certificate");
                 front.denied(address, "mqtt.connect", refusal).await;
@@ -429,6 +444,7 @@ impl Entry {
                 Ok(Ok(upgraded)) => upgraded,
                 _ => return,
             };
+            self.speaks_mqtt();
             self.door.front.counts.websockets.add(1);
             let stream = websocket::ByteStream::new(TokioIo::new(upgraded)).await;
             if let Err(error) = self.door.guard(identity, peer.address).run(stream).await {

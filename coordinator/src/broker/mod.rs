@@ -7,6 +7,7 @@ mod counts;
 mod embedded;
 mod front_door;
 mod guard;
+mod own_connections;
 mod proxy;
 mod sessions;
 mod subscriptions;
