@@ -438,8 +438,33 @@ impl State {
         others.map(|(_, claim)| &claim.observed.running)
     }
 
+    /// The observed side as people of one hospital (`own`) may read it: what gateways of other hospitals say of the device is not for them.
+    pub fn observed_for(&self, id: &DeviceId, own: Option<&HospitalId>) -> Option<(&GatewayId, &Claim)> {
+        let Some(hospital) = own else { return self.observed(id) };
+        let at_home = self.gateway_of(id);
+        let claims = self.inventory.claims_on(id).filter(|(gateway, claim)| {
+            self.is_gateway_of(gateway, hospital) && (claim.observed.present || Some(*gateway) == at_home)
+        });
+        claims.max_by_key(|(gateway, claim)| (claim.observed.present, Some(*gateway) == at_home, claim.reported_at))
+    }
+
+    fn is_gateway_of(&self, gateway: &GatewayId, hospital: &HospitalId) -> bool {
+        self.gateways.get(gateway).is_some_and(|held| held.hospital == *hospital)
+    }
+
     /// In what the two sides of a device differ now.
     pub fn differences(&self, now: UtcMillis, id: &DeviceId, device: &Device) -> BTreeMap<DifferenceKind, Difference> {
+        self.differences_for(now, id, device, None)
+    }
+
+    /// The differences as people of one hospital (`own`) may read them: a gateway of another hospital has no name there, nor has what it says.
+    pub fn differences_for(
+        &self,
+        now: UtcMillis,
+        id: &DeviceId,
+        device: &Device,
+        own_hospital: Option<&HospitalId>,
+    ) -> BTreeMap<DifferenceKind, Difference> {
         let mut found = BTreeMap::new();
         if !self.inventory.claimants.contains_key(id) {
             return found;
@@ -448,6 +473,9 @@ impl State {
             found.insert(kind, Difference { registered: shown(registered), observed: shown(&observed) });
         };
         let place = |(gateway, claim): (&GatewayId, &Claim)| {
+            if own_hospital.is_some_and(|hospital| !self.is_gateway_of(gateway, hospital)) {
+                return "a gateway of another hospital".to_owned();
+            }
             let ObservedDevice { model, serial, running, .. } = &claim.observed;
             format!("{gateway} ({model}, serial number {serial}, firmware {})", running.version)
         };

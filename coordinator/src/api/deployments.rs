@@ -31,7 +31,7 @@ use mdfm_coordinator_core::rollout::fitness;
 use mdfm_coordinator_core::rollout::foresight::{self, Foreseen};
 use mdfm_coordinator_core::rollout::plan::{self, Draft};
 use mdfm_coordinator_core::rollout::request::{DeploymentJson, window_text};
-use mdfm_coordinator_core::rollout::sight::{is_seen_by, status_for, validation_for};
+use mdfm_coordinator_core::rollout::sight::{is_seen_by, status_for, tally_for, validation_for};
 use mdfm_coordinator_core::rollout::spec::Spec;
 use mdfm_coordinator_core::rollout::window::{self, local_time};
 use mdfm_coordinator_core::rollout::{
@@ -406,8 +406,9 @@ fn view(
         validation_role: spec.validation.map(|r| r.to_string()),
         hospitals: hospitals.remove(&i).unwrap_or_default().into_iter().collect(),
         status: phase.status.clone(),
-        devices: phase.tally,
-        gate: phase.gate.clone(),
+        devices: tally_for(state, deployment, i, own),
+        // Its figures are those of the whole fleet.
+        gate: phase.gate.clone().filter(|_| own.is_none()),
         validation: phase.validation.as_ref().map(|given| validation_for(given, own)),
     });
     let consents = deployment

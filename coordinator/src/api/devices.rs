@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use mdfm_audit::Field;
-use mdfm_shared::id::{DeviceId, GatewayId};
+use mdfm_shared::id::{DeviceId, GatewayId, HospitalId};
 use mdfm_shared::telemetry::InstallState;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -157,27 +157,30 @@ pub(crate) struct DifferenceView {
 /// What a view is made of beside the device: the state, the open recalls, and who is there.
 struct Sight<'a> {
     state: &'a mdfm_coordinator_core::State,
+    /// The hospital of a reader who sees its devices alone.
+    own: Option<&'a HospitalId>,
     quarantine: Quarantine<'a>,
     presence: MutexGuard<'a, Presence>,
 }
 
 impl<'a> Sight<'a> {
-    fn new(api: &'a Api, state: &'a mdfm_coordinator_core::State) -> Self {
-        Self { state, quarantine: Quarantine::new(state), presence: api.runner.presence() }
+    fn new(api: &'a Api, state: &'a mdfm_coordinator_core::State, caller: &Caller) -> Self {
+        let own = state.hospital_of_user(&caller.actor.id);
+        Self { state, own, quarantine: Quarantine::new(state), presence: api.runner.presence() }
     }
 }
 
 fn view(sight: &Sight<'_>, id: &DeviceId, device: &Device) -> DeviceView {
-    let Sight { state, quarantine, presence } = sight;
+    let Sight { state, own, quarantine, presence } = sight;
     let now = clock::now();
     let (reach, heard) = presence.device(now, state.gateway_of(id), id);
-    let found = state.differences(now, id, device);
+    let found = state.differences_for(now, id, device, *own);
     let waiting = waiting::Sight { state, presence, now }.of_device(id);
     DeviceView {
         waiting: waiting.map(WaitView::from),
         hardware_revision: device.hardware.clone(),
         expected_firmware_version: device.expected.as_ref().map(|e| e.version.clone()),
-        observed: state.observed(id).map(|(gateway, claim)| observed(gateway, claim)),
+        observed: state.observed_for(id, *own).map(|(gateway, claim)| observed(gateway, claim)),
         differs: found.keys().copied().collect(),
         differences: found.into_iter().map(|(kind, difference)| differs(device, kind, difference)).collect(),
         presence: reach,
@@ -248,7 +251,7 @@ pub(super) async fn register(
     origin.submit(&api, &caller, command).await?;
     let state = api.runner.state();
     let registered = state.need_device(&device)?;
-    Ok((StatusCode::CREATED, axum::Json(view(&Sight::new(&api, &state), &device, registered))))
+    Ok((StatusCode::CREATED, axum::Json(view(&Sight::new(&api, &state, &caller), &device, registered))))
 }
 
 /// Takes a list of devices as it comes from a hospital's inventory.
@@ -396,7 +399,7 @@ pub(super) async fn change(
     let command = Command::ChangeDevice { device: device.clone(), change, reason: patch.reason };
     origin.submit(&api, &caller, command).await?;
     let state = api.runner.state();
-    Ok(tagged(&state, &object, view(&Sight::new(&api, &state), &device, state.need_device(&device)?)))
+    Ok(tagged(&state, &object, view(&Sight::new(&api, &state, &caller), &device, state.need_device(&device)?)))
 }
 
 /// Which side of a device is right, and why.
@@ -425,7 +428,7 @@ pub(super) async fn reconcile(
     let command = Command::ReconcileDevice { device: device.clone(), right, reason };
     origin.submit(&api, &caller, command).await?;
     let state = api.runner.state();
-    Ok(tagged(&state, &object, view(&Sight::new(&api, &state), &device, state.need_device(&device)?)))
+    Ok(tagged(&state, &object, view(&Sight::new(&api, &state, &caller), &device, state.need_device(&device)?)))
 }
 
 /// A device, as its caller may see it.
@@ -495,7 +498,7 @@ pub(super) async fn list(
     let caller = origin.need(&api, Permission::Read, "device.list", "device").await?;
     let state = api.runner.state();
     let own = state.hospital_of_user(&caller.actor.id);
-    page(&api, &state, &query, "/api/v1/devices", |_, d| own.is_none_or(|h| *h == d.hospital))
+    page(&api, &state, &query, "/api/v1/devices", &caller, |_, d| own.is_none_or(|h| *h == d.hospital))
 }
 
 /// Devices that `sees` lets through, as a list at `path`.
@@ -504,9 +507,10 @@ pub(super) fn page(
     state: &mdfm_coordinator_core::State,
     query: &ListQuery,
     path: &str,
+    caller: &Caller,
     sees: impl Fn(&DeviceId, &Device) -> bool,
 ) -> Result<Response, Problem> {
-    let sight = Sight::new(api, state);
+    let sight = Sight::new(api, state, caller);
     query.page(path, &state.devices, sees, |id, d| view(&sight, id, d))
 }
 
@@ -522,7 +526,7 @@ pub(super) async fn show(
     let device: DeviceId = id("device", &device)?;
     let state = api.runner.state();
     let found = seen(&state, &caller, &device)?;
-    Ok(tagged(&state, &format!("device/{device}"), view(&Sight::new(&api, &state), &device, found)))
+    Ok(tagged(&state, &format!("device/{device}"), view(&Sight::new(&api, &state, &caller), &device, found)))
 }
 
 /// Takes a device out of service permanently; from then on the retention of its records runs.

@@ -115,12 +115,12 @@ pub(super) async fn devices(
     Path(group): Path<String>,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, Problem> {
-    origin.need(&api, Permission::ReadAll, "group.devices", &format!("group/{group}")).await?;
+    let caller = origin.need(&api, Permission::ReadAll, "group.devices", &format!("group/{group}")).await?;
     let group: GroupId = id("group", &group)?;
     let state = api.runner.state();
     let chosen = state.need_group(&group)?.chosen();
     let path = format!("/api/v1/groups/{group}/devices");
-    devices::page(&api, &state, &query, &path, |id, device| chosen.holds(&state, id, device))
+    devices::page(&api, &state, &query, &path, &caller, |id, device| chosen.holds(&state, id, device))
 }
 
 /// Removes a group; not while its new devices join a deployment.

@@ -3,6 +3,7 @@
 use mdfm_shared::id::{DeviceId, HospitalId};
 
 use super::super::State;
+use super::tally::Tally;
 use super::{Deployment, GivenValidation, Status};
 
 /// What stands in place of a reason that was written for the vendor's people.
@@ -25,6 +26,17 @@ pub(super) fn ordered_by(who: &str, reason: &str) -> String {
 /// Whether a reader may know of a deployment: people of a hospital (`own`) if devices of theirs are part of it, everybody else of each.
 pub fn is_seen_by(deployment: &Deployment, own: Option<&HospitalId>) -> bool {
     own.is_none_or(|own| deployment.hospitals.contains_key(own))
+}
+
+/// How many devices of a phase (from 0) are what, of those that a reader may know of: people of a hospital (`own`) of their own.
+pub fn tally_for(state: &State, deployment: &Deployment, phase: u32, own: Option<&HospitalId>) -> Tally {
+    let all = deployment.phases.get(phase as usize).map(|p| p.tally).unwrap_or_default();
+    let Some(own) = own else { return all };
+    let mut tally = Tally::default();
+    let is_own = |device: &DeviceId| state.devices.get(device).is_some_and(|d| d.hospital == *own);
+    let theirs = deployment.devices.iter().filter(|(device, progress)| progress.phase == phase && is_own(device));
+    theirs.for_each(|(_, progress)| tally.add(progress));
+    tally
 }
 
 /// Where a deployment stands, in words that its reader may see. A reason may name any device: for people of one hospital it is made from what is

@@ -196,6 +196,29 @@ fn fld_4_a_person_says_which_side_is_right() {
     office.refuses("operator", reason, "invalid-field", "must say why");
 }
 
+/// What another hospital's gateway says of a device is not for this hospital's staff.
+#[test]
+fn sec_19_staff_read_no_word_of_another_hospitals_gateway() {
+    let mut office = Office::new();
+    let (ward, own) = (device(1, 1), id::<HospitalId>("H-1"));
+    let read = |office: &Office, own: Option<&HospitalId>| {
+        let differences = office.state.differences_for(office.now, &ward, &office.state.devices[&ward], own);
+        let texts: Vec<String> = differences.into_values().map(|d| d.observed).collect();
+        (texts.join("; "), office.state.observed_for(&ward, own).map(|(gateway, _)| gateway.to_string()))
+    };
+    office.observe(1, &ward, observed("SN-1-1", 1));
+    office.observe(2, &ward, observed("SN-SECRET", 20));
+    let (texts, _) = read(&office, Some(&own));
+    assert!(texts.contains("GW-1 (") && texts.contains("a gateway of another hospital"), "{texts}");
+    assert!(!texts.contains("GW-2") && !texts.contains("SECRET"), "{texts}");
+    assert!(read(&office, None).0.contains("SN-SECRET"), "the vendor's people read both");
+    office.observe(1, &ward, ObservedDevice { present: false, ..observed("SN-1-1", 1) });
+    let (texts, gateway) = read(&office, Some(&own));
+    assert!(!texts.contains("SECRET"), "{texts}");
+    assert_eq!(gateway.as_deref(), Some("GW-1"), "what their own gateway saw last");
+    assert_eq!(read(&office, None).1.as_deref(), Some("GW-2"));
+}
+
 #[test]
 fn fld_5_the_order_of_plug_and_registry_does_not_matter() {
     let (moved, there): (DeviceId, GatewayId) = (device(1, 1), id("GW-5"));

@@ -4,7 +4,7 @@ use mdfm_shared::telemetry::Severity;
 
 use super::super::super::notice::{self, NoticeKind, NoticeRule};
 use super::super::super::people::{PersonChange, RECOVERY_CODES};
-use super::super::super::rollout::sight::{is_seen_by, status_for};
+use super::super::super::rollout::sight::{is_seen_by, status_for, tally_for};
 use super::super::super::settings::Settings;
 use super::*;
 
@@ -270,6 +270,23 @@ fn sec_19_people_of_a_hospital_read_of_their_own_devices_alone() {
         is_seen_by(office.deployment("D-1"), Some(&id("H-2")))
             && !is_seen_by(office.deployment("D-1"), Some(&id("H-9")))
     );
+}
+
+#[test]
+fn sec_19_staff_read_no_count_of_other_hospitals() {
+    let mut office = office();
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    office.report(1, 1, "D-1", InstallState::Probation, Some(22));
+    office.confirm(2..=2, "D-1", 22);
+    let tally = |own: Option<&str>| {
+        let own = own.map(id::<HospitalId>);
+        tally_for(&office.state, office.deployment("D-1"), 0, own.as_ref())
+    };
+    let (all, first, second) = (tally(None), tally(Some("H-1")), tally(Some("H-2")));
+    assert_eq!(all, office.deployment("D-1").phases[0].tally);
+    assert_eq!((first.devices, first.confirmed, first.begun), (2, 0, 1));
+    assert_eq!((second.devices, second.confirmed), (2, 2));
+    assert!(all.devices > first.devices + second.devices);
 }
 
 /// An order of a person is why a deployment ended, whatever had held it before.
