@@ -10,11 +10,15 @@ use mdfm_shared::record::{Actor, person};
 use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 
+use super::refusal::Class;
 use super::rollout::duty::working_days_after;
 use super::rollout::sight;
 use super::{Event, Refusal, State};
 
 const DAY_MS: u64 = 86_400_000;
+const HOUR_MS: u64 = 3_600_000;
+/// Incidents that one person of a hospital opens in an hour: more than a ward has, fewer than bury an inbox.
+const STAFF_PER_HOUR_MAX: usize = 20;
 /// Days for a report after becoming aware (21 CFR 803.50).
 const REPORT_DAYS: u64 = 30;
 /// Working days where harm must be prevented at once (21 CFR 803.53).
@@ -198,6 +202,20 @@ pub(super) fn decide(
             held if sight::is_seen_by(held, own) => Ok(()),
             _ => Err(Refusal::not_found("deployment", d)),
         })?;
+        if own.is_some() {
+            // Each one notifies the vendor's regulatory affairs: one account must not bury the others' reports.
+            let newest =
+                state.incidents.values().filter(|held| held.opened_by == by && now.since_ms(held.opened_at) < HOUR_MS);
+            if newest.count() >= STAFF_PER_HOUR_MAX {
+                return Err(Refusal::new(
+                    Class::TooOften,
+                    "incident-budget",
+                    format!(
+                        "{STAFF_PER_HOUR_MAX} incidents of one person of a hospital are taken in an hour; add a note to one of them, or call the vendor"
+                    ),
+                ));
+            }
+        }
         return event(IncidentChange::Opened { reported: reported.clone(), hospitals, by }, None);
     }
     let held = state.incidents.get(id).filter(|held| held.is_seen_by(own));

@@ -28,6 +28,30 @@ fn due(office: &Office, incident: &str) -> Option<String> {
 }
 
 #[test]
+fn sec_1_one_nurse_does_not_bury_the_inbox_of_incidents() {
+    let mut office = Office::new();
+    for name in ["mallory", "nina"] {
+        let credential = Digest([7; 32]);
+        let hospital = Some(id("H-1"));
+        let roles = vec![AccessRole::HospitalStaff];
+        office.give(
+            "admin",
+            Command::CreateUser { user: id(name), printed_name: name.into(), roles, hospital, credential },
+        );
+    }
+    for n in 0..20 {
+        office.give("mallory", open(&format!("I-{n}"), Harm::NoHarm, &[device(1, 1)]));
+    }
+    office.refuses("mallory", open("I-20", Harm::NoHarm, &[device(1, 1)]), "incident-budget", "in an hour");
+    office.give("nina", open("I-21", Harm::Death, &[device(1, 1)]));
+    for n in 0..30 {
+        office.give("operator", open(&format!("V-{n}"), Harm::NoHarm, &[device(1, 1)]));
+    }
+    office.pass(HOUR_MS);
+    office.give("mallory", open("I-22", Harm::NoHarm, &[device(1, 1)]));
+}
+
+#[test]
 fn fda_803_an_incident_owes_a_report_until_a_person_decides_and_the_report_is_made() {
     let mut office = Office::new();
     office.give("nurse", open("I-1", Harm::SeriousInjury, &[device(1, 1)]));
