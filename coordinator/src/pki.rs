@@ -49,6 +49,24 @@ pub(crate) fn make_authority(name: &str) -> Result<Pem, PkiError> {
     Ok(Pem { certificate: params.self_signed(&key)?.pem(), key: key.serialize_pem() })
 }
 
+/// Checks a name for a server certificate: a DNS name (RFC 1123, a wildcard only as its first label, RFC 6125 §6.4.3) or an IP address.
+///
+/// # Errors
+/// It is neither; the text says what to write.
+pub(crate) fn server_name(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    let host = text.strip_prefix("*.").unwrap_or(text);
+    if text.parse::<std::net::IpAddr>().is_ok() || (text.len() <= 253 && host.split('.').all(is_label)) {
+        return Ok(text.to_owned());
+    }
+    Err("write a DNS name or an IP address, without scheme and port, for example coordinator.example".to_owned())
+}
+
 /// Makes a server certificate for DNS names and addresses.
 pub(crate) fn make_server(authority: &Pem, names: &[String]) -> Result<Pem, PkiError> {
     let mut params = params(names.first().map_or("mdfm-coordinator", String::as_str), names, SERVER_DAYS)?;
@@ -84,4 +102,37 @@ pub(crate) fn identify(der: &[u8]) -> Option<(GatewayId, Digest, UtcMillis)> {
     let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
     let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
     Some((name.parse().ok()?, Digest::of(der), not_after(der)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cli_28_only_names_that_a_client_can_ask_for_are_certified() {
+        for good in ["localhost", "coordinator.example", "*.vendor.example", "a-1.b", "127.0.0.1", "::1", "2001:db8::7"]
+        {
+            assert_eq!(server_name(good).as_deref(), Ok(good));
+        }
+        let long = ["a"; 64].concat();
+        for bad in [
+            "",
+            " ",
+            "a b",
+            "https://x/",
+            "127.0.0.1:8443",
+            "*",
+            "*.",
+            "a.*.b",
+            "-a",
+            "a-",
+            ".",
+            "a..b",
+            "a\u{1b}[31m",
+            "\u{e9}.example",
+            &long,
+        ] {
+            assert!(server_name(bad).is_err(), "{bad:?}");
+        }
+    }
 }

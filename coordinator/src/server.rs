@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{CommandFactory, Parser, Subcommand};
 use mdfm_audit::{AuditLog, Options, SearchIndex};
-use mdfm_service::command_line::{Examples, described};
+use mdfm_service::command_line::{Examples, described, note_name};
 use mdfm_service::{Exit, LogLevel, Stop, Watchdog, atomic_write};
 use mdfm_shared::id::UserId;
 use mdfm_shared::record::{AuditRecord, Outcome};
@@ -61,10 +61,10 @@ enum Action {
         #[arg(long)]
         data: PathBuf,
         /// DNS names and addresses of the server certificate.
-        #[arg(long = "dns-name", alias = "name", required = true)]
+        #[arg(long = "dns-name", alias = "name", required = true, value_parser = pki::server_name)]
         names: Vec<String>,
         /// Name of the audit log, best a host name of yours with a path.
-        #[arg(long, default_value = "mdfm.local/log")]
+        #[arg(long, default_value = "mdfm.local/log", value_parser = note_name)]
         log_origin: String,
         /// User id of the first administrator.
         #[arg(long, default_value = "admin")]
@@ -113,7 +113,7 @@ enum Action {
         #[arg(long)]
         data: PathBuf,
         /// DNS names and addresses of the server certificate.
-        #[arg(long = "dns-name", alias = "name", required = true)]
+        #[arg(long = "dns-name", alias = "name", required = true, value_parser = pki::server_name)]
         names: Vec<String>,
     },
     /// Makes a trial installation in one directory and runs it: a coordinator, a hospital with a gateway and a simulated device, people with

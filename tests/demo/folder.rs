@@ -34,6 +34,7 @@ pub(crate) enum Asked {
     /// What runs in this folder, or below the current one.
     Stop(Option<PathBuf>),
     Help,
+    Version,
 }
 
 /// Reads the arguments after the program's name.
@@ -45,11 +46,12 @@ pub(crate) fn read(arguments: impl Iterator<Item = OsString>) -> anyhow::Result<
     for argument in arguments {
         asked = match (argument.to_str(), asked) {
             (Some("--help" | "-h" | "help"), _) => return Ok(Asked::Help),
+            (Some("--version" | "-V"), _) => return Ok(Asked::Version),
             (Some("stop"), Asked::Run) => Asked::Stop(None),
             (word, Asked::Stop(None)) if word.is_none_or(|word| !word.is_empty() && !word.starts_with('-')) => {
                 Asked::Stop(Some(argument.into()))
             }
-            _ => bail!("{argument:?} is not known; mdfm-demo --help says what is"),
+            _ => bail!("'{}' is not known; mdfm-demo --help says what is", argument.display()),
         };
     }
     Ok(asked)

@@ -7,6 +7,7 @@ mod show;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -25,15 +26,36 @@ const FAILS_SECOND: (usize, usize) = (1, 2);
 /// The device that the third release makes fail, in the pilot hospital of that rollout.
 const FAILS_THIRD: (usize, usize) = (2, 1);
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    let asked = match folder::read(std::env::args_os().skip(1)) {
+        Ok(asked) => asked,
+        Err(error) => {
+            output::note(format_args!("mdfm-demo: {error}"));
+            return ExitCode::from(2);
+        }
+    };
+    match run(asked) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::note(format_args!("mdfm-demo: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(asked: Asked) -> anyhow::Result<()> {
     let keep = std::env::var("KEEP").is_ok_and(|v| v == "1");
     let here = std::env::current_dir()?;
     let dir = here.join("demo-run");
-    match folder::read(std::env::args_os().skip(1))? {
+    match asked {
         Asked::Run => folder::make(&dir)?,
         Asked::Stop(named) => return folder::stop(&named.unwrap_or(here)),
         Asked::Help => {
             output::constant(folder::HELP);
+            return Ok(());
+        }
+        Asked::Version => {
+            output::constant(concat!("mdfm-demo ", env!("CARGO_PKG_VERSION"), "\n"));
             return Ok(());
         }
     }

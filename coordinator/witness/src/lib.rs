@@ -66,7 +66,7 @@ enum Action {
         #[arg(long)]
         data: PathBuf,
         /// The witness's name, best a host name of yours with a path.
-        #[arg(long)]
+        #[arg(long, value_parser = mdfm_service::command_line::note_name)]
         name: String,
     },
     /// Runs the witness.

@@ -22,6 +22,19 @@ const EXAMPLES_TITLE: &str = "Example:\n  ";
 /// An example of each command: its words without the program's name, and the whole call without it.
 pub type Examples = [(&'static str, &'static str)];
 
+/// Checks the name of a log or a witness, which stands in signed notes (C2SP signed-note: no white space, no plus sign).
+///
+/// # Errors
+/// It is not one; the text says what to write.
+pub fn note_name(text: &str) -> Result<String, String> {
+    const CHARS_MAX: usize = 128;
+    let is_good = text.chars().all(|c| c.is_ascii_graphic() && c != '+');
+    if is_good && (1..=CHARS_MAX).contains(&text.len()) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("write 1 to {CHARS_MAX} letters, digits or signs without '+', for example log.vendor.example/mdfm"))
+}
+
 /// The words of an example; what stands in single quotes is one.
 pub fn example_words(text: &str) -> Vec<String> {
     let mut words = Vec::new();

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::output;
+
 /// Why a program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -56,13 +58,19 @@ impl Stop {
     }
 }
 
-/// Says why the program ends, in one line of the journal (or on standard error), and gives the exit code.
+/// Says why the program ends, and returns the exit code: to a person at a terminal as other tools do, else in one line of the journal.
 pub fn finish(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let exit = error.chain().find_map(|e| e.downcast_ref::<Stop>()).map_or(Exit::Failure, |s| s.exit);
-            tracing::error!(event = "exit", code = exit.code(), "{error:#}");
+            if output::is_read_by_a_person() {
+                let program = std::env::args_os().next().map(std::path::PathBuf::from).unwrap_or_default();
+                let program = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                output::note(format_args!("{program}: {error:#}"));
+            } else {
+                tracing::error!(event = "exit", code = exit.code(), "{error:#}");
+            }
             ExitCode::from(exit.code())
         }
     }

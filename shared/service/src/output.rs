@@ -47,6 +47,11 @@ pub fn constant(text: &'static str) {
     write_out(text);
 }
 
+/// Whether a person reads standard error.
+pub fn is_read_by_a_person() -> bool {
+    io::stderr().is_terminal()
+}
+
 /// Prints one line on standard error.
 pub fn note(words: impl fmt::Display) {
     // Where even standard error is closed nobody is left to hear it.
