@@ -162,6 +162,8 @@ impl Installer {
         let Some(plan) = &self.journal.plan else { return Vec::new() };
         match self.journal.phase {
             Phase::Staging if plan.image.streams => vec![Effect::StageImage(plan.image.clone())],
+            // It is here, and waits for the device's first report.
+            Phase::Fetching | Phase::Staging if self.image_ready == Some(plan.image.firmware.sha256) => Vec::new(),
             Phase::Fetching | Phase::Staging => vec![fetch(plan)],
             _ => Vec::new(),
         }
@@ -636,7 +638,8 @@ impl Installer {
 
     fn fetched(&mut self, step: &mut Step) -> bool {
         let Some(plan) = self.journal.plan.clone() else { return false };
-        if self.image_ready != Some(plan.image.firmware.sha256) {
+        // A device that was not seen since the start may be further than the journal; that it is prepared would hide a trial.
+        if self.image_ready != Some(plan.image.firmware.sha256) || self.report.is_none() {
             return false;
         }
         self.image_ready = None;

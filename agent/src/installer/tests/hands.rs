@@ -373,6 +373,8 @@ fn fld_6_an_end_before_the_device_is_seen_says_so() {
     assert_eq!(bench.state(), InstallState::Fetching);
     bench.restart();
     bench.events.clear();
+    bench.input(Input::ImageReady(firmware(3).sha256));
+    assert_eq!((bench.state(), bench.events.len()), (InstallState::Fetching, 0), "it says nothing of the device");
     bench.ask(called_back());
     let Some(EventKind::StateChanged { state, detail, .. }) = bench.events.last() else { panic!("{:?}", bench.events) };
     assert!(*state == InstallState::Idle && detail.contains(UNSEEN), "{detail}");
