@@ -68,8 +68,8 @@ pub fn validate(
         let detail = format!("phase {} ({}) is {}", phase + 1, spec.name, held.status.words());
         return Err(Refusal::conflict("gate-not-open", format!("{detail}; it is signed after its gate has held")));
     };
-    if gate::runs_nowhere(&held.tally) {
-        // Devices may have been exchanged or flashed by hand since the gate held.
+    if held.tally.left > 0 && gate::runs_nowhere(&held.tally) {
+        // Exchanged or flashed by hand since the gate held. Devices that were ordered back since leave what the gate showed as it was.
         let detail = format!("phase {} ({}): no device runs the release any more", phase + 1, spec.name);
         return Err(Refusal::conflict(
             "gate-not-open",
