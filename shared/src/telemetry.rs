@@ -150,6 +150,11 @@ pub const ROLLBACK_ORDERED: &str = "rollback ordered";
 pub const UNSEEN: &str =
     "the device has not reported since this gateway's state began or was put back; connect it, or switch it on";
 
+/// Part of the [`EventKind::StateChanged::detail`] of a device that has gone on to other firmware while its gateway's state was older:
+/// how the installation ended is not known there.
+pub const OVERTAKEN: &str =
+    "the device has gone on to other firmware: it was exchanged or flashed by hand, or this gateway's state is older";
+
 /// Part of the [`EventKind::StateChanged::detail`] of a confirmation where the device's own counters show every fault since the boot
 /// into the new firmware (device protocol version 2). Details of devices of version 1, and of earlier agents, lack it.
 pub const FAULTS_COUNTED: &str = "every fault is known by the device's counters";

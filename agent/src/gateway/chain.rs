@@ -8,7 +8,7 @@ use mdfm_shared::id::DeviceId;
 use mdfm_shared::telemetry::{EventKind, InstallState, REFUSED_CHAIN};
 use mdfm_shared::time::MonotonicMs;
 
-use super::{Gateway, GatewayError};
+use super::{Gateway, GatewayError, observation_key};
 use crate::installer::{Input, Now};
 use crate::store::{HeadError, Store, Write};
 use crate::trust::Refused;
@@ -99,7 +99,11 @@ impl<S: Store> Gateway<S> {
     /// The writes that make every device one that has not been seen: this machine may be the second of its gateway.
     pub(super) fn mark_unseen(&mut self, now: Now) -> Vec<Write> {
         self.unseen = self.devices.keys().map(|id| (id.clone(), now.mono.plus_ms(UNSEEN_AFTER_MS))).collect();
-        self.unseen.keys().map(|id| (unseen_key(id), Some(vec![1]))).collect()
+        let unseen = self.unseen.keys().map(|id| (unseen_key(id), Some(vec![1])));
+        // What is stored of a device may be older than what the coordinator holds.
+        let devices = self.devices.iter_mut();
+        let forgotten = devices.filter_map(|(id, d)| d.observation.forget().then(|| (observation_key(id), None)));
+        unseen.chain(forgotten).collect()
     }
 
     /// Reports devices of which nothing has been seen since this gateway's state began or was put back: one may be on trial, and nobody
@@ -124,7 +128,7 @@ impl<S: Store> Gateway<S> {
         for device in self.due.iter().cloned().collect::<Vec<_>>() {
             if self.devices[&device].installer.is_attached(now.mono) {
                 self.report_if_due(now, &device)?;
-            } else if self.unseen.contains_key(&device) && self.devices[&device].installer.is_preparing() {
+            } else if self.unseen.contains_key(&device) && !self.devices[&device].installer.has_booted() {
                 // It may be further than the journal: `watch_unseen` reports it if it stays away.
             } else if let Some(state) = self.state_event(&device) {
                 self.record(now, Some(&device), [state], Vec::new())?;

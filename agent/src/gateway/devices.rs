@@ -45,6 +45,10 @@ impl<S: Store> Gateway<S> {
         if let Some(malformed) = bad_level {
             self.device_malformed(now, device, &malformed)?;
         }
+        if self.due.contains(device) {
+            // The journal may be older than the device; the report is compared with it before anything follows from it.
+            self.input(now, device, Input::SetBack)?;
+        }
         self.input(now, device, Input::Report(report))?;
         if let Some(found) = reboots {
             self.input(now, device, Input::Reboots { before: found.before, now: found.now })?;

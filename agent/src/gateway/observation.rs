@@ -64,6 +64,8 @@ pub(super) struct Observation {
     /// As it is stored and named upstream.
     settled: Option<Kept>,
     digest: ObservationDigest,
+    /// Whether the device has reported in this process.
+    is_heard: bool,
     /// Of the last report, or the start of this process.
     heard_at: MonotonicMs,
     changes: Bucket,
@@ -87,6 +89,7 @@ impl Observation {
             settled: kept.clone(),
             current: kept,
             digest,
+            is_heard: false,
             heard_at: now,
             changes: Bucket::new(CHANGES_AT_ONCE, CHANGE_REFILL_MS, now),
             ordered: Bucket::new(ORDERED_AT_ONCE, ORDERED_REFILL_MS, now),
@@ -117,7 +120,7 @@ impl Observation {
         report: &Report,
         expects_boot: bool,
     ) -> Option<Reboots> {
-        self.heard_at = now;
+        (self.heard_at, self.is_heard) = (now, true);
         let Some(kept) = &mut self.current else {
             self.current = Some(Kept::of(report, utc));
             return None;
@@ -204,9 +207,23 @@ impl Observation {
         Some(bytes)
     }
 
-    /// The settled state for a coordinator that asks; `None` if there is none, or it was told just now, or too often.
+    /// Forgets what an earlier process observed, if the device has not reported since: the disk may be older than what the coordinator
+    /// holds. Returns whether there was anything to forget.
+    pub(super) fn forget(&mut self) -> bool {
+        if self.is_heard || self.current.is_none() {
+            return false;
+        }
+        (self.current, self.settled, self.digest) = (None, None, ObservationDigest::NONE);
+        true
+    }
+
+    /// The settled state for a coordinator that asks; `None` if there is none, or it was answered just now, or too often, or it says
+    /// that the device is present and that is only what an earlier process saw.
     pub(super) fn answer(&mut self, now: MonotonicMs) -> Option<ObservedDevice> {
         let observed = self.settled.as_ref()?.observed.clone();
+        if observed.present && !self.is_heard {
+            return None;
+        }
         let is_on_its_way =
             self.answered.is_some_and(|(digest, at)| digest == self.digest && now.since_ms(at) < ANSWER_AGAIN_MS);
         if is_on_its_way || !self.answers.take(now) {
@@ -328,6 +345,24 @@ mod tests {
         let found = look(&mut again, 100, &report("SN", 10, 1), false);
         assert_eq!(found, Some(Reboots { before: 1, now: 3 }));
         assert_eq!(look(&mut again, 101, &report("SN", 10, 1), false), None);
+    }
+
+    #[test]
+    fn fld_6_what_an_earlier_process_saw_is_not_answered() {
+        let mut seen = new();
+        let (now, utc) = at(2);
+        seen.look(now, utc, &report("SN", 8, 1), false);
+        let stored = seen.settle(now, false).expect("changed");
+        let mut again = Observation::load(Some(&stored), MonotonicMs(0)).expect("its own");
+        assert_eq!(again.answer(at(3).0), None, "that it is present is not known");
+        look(&mut again, 4, &report("SN", 8, 1), false);
+        assert!(again.answer(at(5).0).is_some() && !again.forget());
+        // The disk may be older than what the coordinator holds.
+        let mut put_back = Observation::load(Some(&stored), MonotonicMs(0)).expect("its own");
+        assert!(put_back.forget() && !put_back.forget());
+        assert_eq!((put_back.digest(), put_back.deadline()), (ObservationDigest::NONE, None));
+        put_back.settle(at(90).0, false);
+        assert_eq!(put_back.answer(at(90).0), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use mdfm_shared::device::Report;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::DeploymentId;
 use mdfm_shared::manifest::HealthPolicy;
-use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, ROLLBACK_ORDERED, UNSEEN};
+use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, OVERTAKEN, ROLLBACK_ORDERED, UNSEEN};
 use mdfm_shared::time::MonotonicMs;
 
 use super::state::{Phase, Plan, RefusedRelease};
@@ -226,11 +226,10 @@ impl Installer {
     /// The report of a device that is asked for a deployment and has not been seen since this gateway's state began or was put back;
     /// `None` if the journal says that it booted the release, or why not.
     pub(crate) fn unseen(&self) -> Option<EventKind> {
-        let (manifest, deployment) = match self.wish.as_ref()? {
-            Wish::Install(target) | Wish::Hold(target) => (target.digest, &target.deployment),
-            Wish::Rollback { manifest, deployment, .. } => (*manifest, deployment),
-        };
-        if self.knows(manifest) && !self.is_preparing() {
+        let (manifest, deployment) = self.asked_for()?;
+        let is_plan = self.journal().plan.as_ref().is_some_and(|plan| plan.manifest == manifest);
+        let is_kept = self.journal().kept.as_ref().is_some_and(|kept| kept.plan.manifest == manifest);
+        if is_kept || (is_plan && self.has_booted()) {
             return None;
         }
         Some(EventKind::StateChanged {
@@ -239,6 +238,91 @@ impl Installer {
             deployment: deployment.clone(),
             running: None,
             detail: UNSEEN.into(),
+        })
+    }
+
+    /// Whether, by the journal, the device has the order to boot the plan's release, or has had it.
+    pub(crate) fn has_booted(&self) -> bool {
+        self.journal().state().has_run() || matches!(self.journal().phase, Phase::Activating { .. })
+    }
+
+    /// An installation ended before its device was seen: it may be further than the journal. The journal's own detail stays, so that the
+    /// report after the device is seen settles it.
+    pub(super) fn mark_unseen(&self, step: &mut Step) {
+        if self.report.is_none()
+            && let Some(EventKind::StateChanged { detail, .. }) = step.events.last_mut()
+        {
+            *detail = format!("{UNSEEN}; {detail}");
+        }
+    }
+
+    /// Whether the newest report shows neither the plan's release nor the firmware before it.
+    pub(super) fn shows_unknown(&self, plan: &Plan) -> bool {
+        let known = [plan.image.firmware.sha256, plan.fallback.sha256];
+        plan.knows_fallback() && self.report.as_ref().is_some_and(|(_, report)| !known.contains(&report.running.sha256))
+    }
+
+    /// An order to boot stands, or a trial, and the device runs other firmware than the plan knows. What it runs permanently, or what
+    /// the directive asks for, came after the plan: the journal follows it and no order of the plan is given any more. `None` if the plan
+    /// goes on; else whether something changed. After a start no device is sent back before it was seen, and other firmware on trial
+    /// may be what a directive asks for that has not come yet.
+    pub(super) fn is_overtaken(&mut self, now: Now, plan: &Plan, step: &mut Step) -> Option<bool> {
+        self.is_taken_up &= !self.is_oriented(now);
+        if !self.shows_unknown(plan) {
+            return self.waits_for_report(plan).then_some(false);
+        }
+        let report = self.newest_report()?;
+        let is_left = matches!(self.journal().phase, Phase::RollingBack { .. } | Phase::RollbackFailed);
+        if report.confirmed && is_left && !self.is_taken_up {
+            // It left the release as ordered, to other firmware than was known here.
+            return Some(self.settled_without_order(plan.clone(), step));
+        }
+        if report.confirmed {
+            step.events.push(EventKind::DeviceAdopted {
+                model: report.model,
+                hardware: report.hardware,
+                firmware: report.running.clone(),
+            });
+            self.forget_plan(report.running, step);
+            return Some(true);
+        }
+        let target = self.target().filter(|target| target.digest != plan.manifest);
+        if target.is_some_and(|target| target.manifest.sha256 == report.running.sha256) {
+            // What it ran before the trial: the plan's release, unless the journal knows that this was left here.
+            let before = if is_left { plan.fallback.clone() } else { plan.image.firmware.clone() };
+            self.forget_plan(before, step);
+            return Some(true);
+        }
+        if self.is_taken_up
+            && self.asked_for().is_some_and(|(manifest, _)| manifest != plan.manifest)
+            && target.is_none()
+        {
+            // Another release is called back. An order to return to what is not there is refused; one to the plan's release might
+            // install it.
+            self.forget_plan(plan.fallback.clone(), step);
+            return Some(true);
+        }
+        self.is_taken_up.then_some(false)
+    }
+
+    /// Whether the device would be sent back by a journal that may be older than the device, before its first report.
+    fn waits_for_report(&self, plan: &Plan) -> bool {
+        let is_left = matches!(self.journal().phase, Phase::RollingBack { .. } | Phase::RollbackFailed);
+        self.is_taken_up && self.report.is_none() && (is_left || self.is_called_back(plan))
+    }
+
+    /// Whether nothing is ordered until the device, or a directive, has had the time to come.
+    pub(super) fn waits_after_start(&self, plan: &Plan) -> bool {
+        let state = self.journal().state();
+        let is_under_way = self.has_booted() && !matches!(state, InstallState::Confirmed | InstallState::RolledBack);
+        is_under_way && (self.waits_for_report(plan) || (self.is_taken_up && self.shows_unknown(plan)))
+    }
+
+    /// The release that the directive is about, and its deployment.
+    fn asked_for(&self) -> Option<(Digest, &DeploymentId)> {
+        Some(match self.wish.as_ref()? {
+            Wish::Install(target) | Wish::Hold(target) => (target.digest, &target.deployment),
+            Wish::Rollback { manifest, deployment, .. } => (*manifest, deployment),
         })
     }
 
@@ -292,14 +376,18 @@ impl Installer {
         true
     }
 
-    /// The device has gone on beyond the plan: what it runs is where the next installation begins.
+    /// The device has gone on beyond the plan: what it runs is where the next installation begins. The plan's deployment does not bring
+    /// its release again over what came later.
     fn forget_plan(&mut self, running: FirmwareReport, step: &mut Step) {
         step.effects.push(Effect::StopStaging);
         let journal = self.journal_mut();
         journal.confirmed = Some(running);
-        journal.plan = None;
-        (journal.confirmed_at, journal.fallback_manifest) = (None, None);
-        (journal.kept, journal.refused) = (None, None);
-        self.enter(Phase::Idle, String::new(), step);
+        (journal.confirmed_at, journal.fallback_manifest, journal.kept) = (None, None, None);
+        self.enter(Phase::Idle, OVERTAKEN.into(), step);
+        let journal = self.journal_mut();
+        if let Some(Plan { manifest, deployment, .. }) = journal.plan.take() {
+            journal.refused = Some(RefusedRelease { manifest, deployment, reason: OVERTAKEN.into() });
+        }
+        (journal.recall_window_ms, journal.reboots_per_day) = (None, None);
     }
 }

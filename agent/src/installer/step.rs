@@ -32,6 +32,9 @@ pub(super) const UNKNOWN_FALLBACK: &str = "needs manual intervention: this gatew
                                 to its other slot by itself";
 /// Numbers of orders that a device claims to have seen are followed up to this one, so that there are always higher ones.
 const ORDER_SEEN_MAX: u64 = 1 << 52;
+/// After a start no device is sent back for so long before it was seen, nor from unknown firmware on trial: the gateway's state may be
+/// older, and the directive that asks for that firmware on its way.
+const ORIENTATION_MS: u64 = 60_000;
 /// Transitions in one step; more would be a loop of our own making.
 const TRANSITIONS_MAX: usize = 16;
 
@@ -65,6 +68,10 @@ pub(crate) struct Installer {
     pub(super) fault_pace: FaultPace,
     /// Whether the newest report's counters were lower than those of an earlier one of the same boot; volatile.
     pub(super) counters_fell: bool,
+    /// Whether the phase was read from the disk, and not entered in this process: it may be older than the device.
+    pub(super) is_taken_up: bool,
+    /// Whether the journal must be compared with the device's next report before anything else.
+    is_due: bool,
 }
 
 /// An order that stands.
@@ -145,6 +152,8 @@ impl Installer {
             answered: None,
             fault_pace: FaultPace::new(now),
             counters_fell: false,
+            is_taken_up: true,
+            is_due: false,
         }
     }
 
@@ -153,6 +162,8 @@ impl Installer {
         let Some(plan) = &self.journal.plan else { return Vec::new() };
         match self.journal.phase {
             Phase::Staging if plan.image.streams => vec![Effect::StageImage(plan.image.clone())],
+            // It is here, and waits for the device's first report.
+            Phase::Fetching | Phase::Staging if self.image_ready == Some(plan.image.firmware.sha256) => Vec::new(),
             Phase::Fetching | Phase::Staging => vec![fetch(plan)],
             _ => Vec::new(),
         }
@@ -197,6 +208,9 @@ impl Installer {
     pub(crate) fn deadline(&self) -> Option<(MonotonicMs, &'static str)> {
         let repeat = self.ordered.as_ref().map(|o| (o.at.plus_ms(ORDER_REPEAT_MS), "repeat an order"));
         let plan = self.journal.plan.as_ref()?;
+        if self.waits_after_start(plan) {
+            return Some((self.started.plus_ms(ORIENTATION_MS), "the first report and the newest directive"));
+        }
         let silent = |since: Stamp| self.last_sign(since.at).plus_ms(plan.health.silence_limit_ms);
         match self.journal.phase {
             Phase::Activating { since, .. } => {
@@ -248,11 +262,15 @@ impl Installer {
                 if wanted && matches!(self.journal.phase, Phase::Fetching | Phase::Staging) {
                     step.effects.push(Effect::StopStaging);
                     self.enter(Phase::Failed, format!("image refused: {reason}"), &mut step);
+                    self.mark_unseen(&mut step);
                 }
             }
             Input::StagingRefused(refusal) => self.take_staging_refusal(&refusal, &mut step),
             Input::OnSite(act, uid) => self.take_on_site(now, act, uid, &mut step),
-            Input::SetBack => self.take_set_back(now, &mut step),
+            Input::SetBack => {
+                self.is_due = self.report.is_none();
+                self.take_set_back(now, &mut step);
+            }
             Input::Tick => {}
         }
         for _ in 0..TRANSITIONS_MAX {
@@ -276,6 +294,9 @@ impl Installer {
         // Another machine, or this one before it was set back, may have given orders with higher numbers.
         self.last_order = self.last_order.max(report.last_order.min(ORDER_SEEN_MAX));
         self.report = Some((now.mono, report));
+        if std::mem::take(&mut self.is_due) {
+            self.take_set_back(now, step);
+        }
         // A report that shows the first boot of the new firmware begins the trial in which its faults count; in a trial they count
         // before it can end well.
         // What other firmware counted is processed before anything begins.
@@ -391,6 +412,11 @@ impl Installer {
         matches!(self.journal.phase, Phase::Activating { .. } | Phase::RollingBack { .. } | Phase::RollbackFailed)
     }
 
+    /// Whether a directive would have come since the start of this process.
+    pub(super) fn is_oriented(&self, now: Now) -> bool {
+        now.mono.since_ms(self.started) >= ORIENTATION_MS
+    }
+
     /// The last sign of life: a report, or the start of whatever is waited for.
     fn last_sign(&self, since: MonotonicMs) -> MonotonicMs {
         self.report.as_ref().map_or(self.started, |(at, _)| *at).max(since).max(self.started)
@@ -402,6 +428,7 @@ impl Installer {
 
     pub(super) fn enter(&mut self, phase: Phase, detail: String, step: &mut Step) {
         self.journal.phase = phase;
+        self.is_taken_up = false;
         self.journal.detail.clone_from(&detail);
         self.ordered = None;
         // Orders of the phase that is left are not this phase's.
@@ -519,7 +546,11 @@ impl Installer {
             Phase::Activating { since, boots_before } => self.activated(now, since, boots_before, step),
             Phase::Probation { since, .. } => self.judge(now, since, step),
             Phase::RollingBack { since } => self.returned(now, since, step),
-            Phase::RollbackFailed => self.returned_late(step) || self.keep_ordering_back(now, step),
+            Phase::RollbackFailed => {
+                let plan = self.journal.plan.clone();
+                let overtaken = plan.and_then(|plan| self.is_overtaken(now, &plan, step));
+                overtaken.unwrap_or_else(|| self.returned_late(step) || self.keep_ordering_back(now, step))
+            }
         }
     }
 
@@ -587,6 +618,7 @@ impl Installer {
             let detail = format!("withdrawn before activation: {reason}");
             step.effects.push(Effect::StopStaging);
             self.enter(Phase::Failed, detail, step);
+            self.mark_unseen(step);
             return true;
         }
         let wished = match &self.wish {
@@ -600,12 +632,14 @@ impl Installer {
         }
         step.effects.push(Effect::StopStaging);
         self.enter(Phase::Idle, "cancelled before activation".into(), step);
+        self.mark_unseen(step);
         true
     }
 
     fn fetched(&mut self, step: &mut Step) -> bool {
         let Some(plan) = self.journal.plan.clone() else { return false };
-        if self.image_ready != Some(plan.image.firmware.sha256) {
+        // A device that was not seen since the start may be further than the journal; that it is prepared would hide a trial.
+        if self.image_ready != Some(plan.image.firmware.sha256) || self.report.is_none() {
             return false;
         }
         self.image_ready = None;
@@ -661,6 +695,9 @@ impl Installer {
 
     fn activated(&mut self, now: Now, since: Stamp, boots_before: u64, step: &mut Step) -> bool {
         let Some(plan) = self.journal.plan.clone() else { return false };
+        if let Some(is_moved) = self.is_overtaken(now, &plan, step) {
+            return is_moved;
+        }
         if self.is_called_back(&plan) {
             self.go_back(now, Cause::Order, ROLLBACK_ORDERED.into(), step);
             return true;
@@ -746,6 +783,9 @@ impl Installer {
 
     fn judge(&mut self, now: Now, since: Stamp, step: &mut Step) -> bool {
         let Some(plan) = self.journal.plan.clone() else { return false };
+        if let Some(is_moved) = self.is_overtaken(now, &plan, step) {
+            return is_moved;
+        }
         if self.is_called_back(&plan) {
             self.go_back(now, Cause::Order, ROLLBACK_ORDERED.into(), step);
             return true;
@@ -791,6 +831,9 @@ impl Installer {
     }
 
     fn returned(&mut self, now: Now, since: Stamp, step: &mut Step) -> bool {
+        if let Some(is_moved) = self.journal.plan.clone().and_then(|plan| self.is_overtaken(now, &plan, step)) {
+            return is_moved;
+        }
         if self.returned_late(step) {
             return true;
         }

@@ -36,7 +36,8 @@ impl Installer {
             Phase::RollingBack { .. } | Phase::Activating { .. } => {
                 (in_use && attached).then(|| Waiting::new(WaitCode::InUse, ""))
             }
-            Phase::Probation { .. } | Phase::Fetching => None,
+            Phase::Probation { .. } => None,
+            Phase::Fetching => (!attached && self.image_ready.is_some()).then(not_connected),
             Phase::Staging => (!attached).then(not_connected),
             Phase::Staged => self.activation_waits_for(now).or_else(|| {
                 if !attached {

@@ -375,6 +375,7 @@ impl State {
             return;
         }
         device.set_running(&claim.observed.running);
+        self.compare_release(at, id, &claim.observed.running);
         let over = self.reboots_over(at, &claim.observed);
         let Some(device) = self.devices.get(id) else { return };
         // The error is an event of its own; where that was lost the level still counts, once.
@@ -391,6 +392,15 @@ impl State {
         {
             deployment.report_error(at, id, mdfm_shared::telemetry::Severity::Error, &text);
         }
+    }
+
+    /// Whether a device that confirmed the release of its newest deployment still runs it: one that somebody exchanged or flashed by hand
+    /// counts there no longer.
+    pub(super) fn compare_release(&mut self, at: UtcMillis, id: &DeviceId, running: &FirmwareReport) {
+        let Some(deployment) = self.devices.get(id).and_then(|d| d.deployment.clone()) else { return };
+        let Some(held) = self.deployments.get_mut(&deployment) else { return };
+        let Some((image, _)) = self.firmware.get(&held.plan.firmware).and_then(|f| f.image) else { return };
+        held.report_running(at, id, running.sha256 == image);
     }
 
     /// Why a device reboots too often; `None` if it does not.
@@ -626,9 +636,24 @@ pub(super) fn reconcile(
         kinds,
         by: actor.id.clone(),
         reason: reason.to_owned(),
-        registered,
+        registered: registered.clone(),
     };
-    Ok(vec![Proposal::new("device.reconcile", format!("device/{id}"), event).because(reason)])
+    let mut proposals = vec![Proposal::new("device.reconcile", format!("device/{id}"), event).because(reason)];
+    let Some(registered) = registered else { return Ok(proposals) };
+    let moved = Device {
+        model: registered.model,
+        serial: registered.serial,
+        hardware: registered.hardware,
+        hospital: registered.hospital,
+        gateway: registered.gateway,
+        expected: Some(registered.expected),
+        ..device.clone()
+    };
+    if (&moved.model, &moved.hospital, &moved.gateway) != (&device.model, &device.hospital, &device.gateway) {
+        // Where it is now, or for its model, a deployment may be on its way that takes in who comes later.
+        proposals.extend(super::rollout::plan::joins(state, id, &moved));
+    }
+    Ok(proposals)
 }
 
 /// Moves the state by a reconciliation.

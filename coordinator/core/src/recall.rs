@@ -122,6 +122,11 @@ pub(super) fn matching(state: &State, criteria: &Criteria) -> BTreeSet<FirmwareI
         .collect()
 }
 
+/// Whether a device is registered as one of the model, or a gateway observes that it is.
+fn is_of_model(state: &State, id: &DeviceId, device: &Device, model: &str) -> bool {
+    device.model == model || state.observed(id).is_some_and(|(_, claim)| claim.observed.model == model)
+}
+
 struct Concerned {
     digests: BTreeSet<Digest>,
     /// Whether labels alone name firmware that nobody released from here.
@@ -173,7 +178,7 @@ impl Concerned {
                     .is_some_and(|(d, _)| self.digests.contains(&d))
             });
         device.retired_at.is_none()
-            && device.model == criteria.model
+            && is_of_model(state, id, device, &criteria.model)
             && criteria.udi_prefix.as_ref().is_none_or(|p| device.udi.as_ref().is_some_and(|u| u.starts_with(p)))
             && (every_version || running || installing || self.is_claimed(state, criteria, id, device))
     }
@@ -227,8 +232,9 @@ impl<'a> Quarantine<'a> {
 }
 
 fn check(state: &State, criteria: &Criteria) -> Result<(), Refusal> {
-    if !state.devices.values().any(|d| d.model == criteria.model) {
-        return Err(Refusal::invalid("deviceModel", format!("no device of model {:?} is registered", criteria.model)));
+    if !state.devices.iter().any(|(id, d)| is_of_model(state, id, d, &criteria.model)) {
+        let detail = format!("no device of model {:?} is registered or observed", criteria.model);
+        return Err(Refusal::invalid("deviceModel", detail));
     }
     if criteria.versions.len() > VERSIONS_MAX || !criteria.versions.iter().all(|v| is_label(v)) {
         return Err(Refusal::invalid("versions", format!("at most {VERSIONS_MAX} labels")));

@@ -11,7 +11,7 @@ use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::{AuditRecord, Outcome, RecordError, person};
 use mdfm_shared::sign::SignError;
 use mdfm_shared::telemetry::{
-    EventKind, FirmwareReport, InstallState, REFUSED_ROLLBACK, REFUSED_WAITING, TelemetryBatch, UNSEEN,
+    EventKind, FirmwareReport, InstallState, OVERTAKEN, REFUSED_ROLLBACK, REFUSED_WAITING, TelemetryBatch, UNSEEN,
 };
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{Approval, RollbackOrder, RootError, Roster, TrustRoot, TrustedRoot, Withdrawals};
@@ -707,6 +707,7 @@ impl State {
                 {
                     expected.sha256 = Some(firmware.sha256);
                 }
+                self.compare_release(at, id, firmware);
             }
             EventKind::StateChanged { state, manifest, deployment, running, detail } => {
                 device.waiting = None;
@@ -718,8 +719,17 @@ impl State {
                 };
                 let state = match (state, running) {
                     (InstallState::Idle, Some(running)) if !is_left(running) => &InstallState::RollbackFailed,
-                    (InstallState::Idle, None) if detail.contains(UNSEEN) => {
+                    (InstallState::Idle, None) if detail.contains(OVERTAKEN) => {
+                        let is_newest = device.deployment.as_ref() == Some(deployment);
+                        match self.deployments.get(deployment).and_then(|d| d.state_of_overtaken(id, is_newest)) {
+                            Some(state) => &{ state },
+                            None => return,
+                        }
+                    }
+                    (InstallState::Idle | InstallState::Failed, None) if detail.contains(UNSEEN) => {
                         match self.deployments.get(deployment).and_then(|d| d.state_of_unseen(id)) {
+                            // It was being prepared, and that has failed.
+                            Some(InstallState::Idle) => state,
                             Some(state) => &{ state },
                             None => return,
                         }
@@ -760,6 +770,9 @@ impl State {
                     if !held.is_active() && held.devices.get(id).is_some_and(|p| !p.is_moved()) {
                         device.leave(deployment);
                     }
+                }
+                if let Some(running) = running {
+                    self.compare_release(at, id, running);
                 }
             }
             EventKind::DeviceError { severity, code, message } => {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, HospitalId};
-use mdfm_shared::telemetry::InstallState;
+use mdfm_shared::telemetry::{InstallState, UNSEEN};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::waiting::{WaitCode, Waiting};
 
@@ -93,7 +93,8 @@ impl<'a> Sight<'a> {
         closed: &mut Closed<'a>,
     ) -> Option<Waiting> {
         let progress = deployment.devices.get(id)?;
-        let has_confirmed = progress.state == Some(InstallState::Confirmed);
+        // One that runs other firmware by somebody's hand has to say why.
+        let has_confirmed = progress.state == Some(InstallState::Confirmed) && !progress.left_by_hand;
         let is_called_back = match deployment.status {
             Status::RollingBack { .. } | Status::RolledBack { .. } => true,
             Status::Aborting { .. } | Status::Aborted { .. } => !has_confirmed,
@@ -157,9 +158,19 @@ impl<'a> Sight<'a> {
         match progress.state {
             Some(InstallState::RollbackFailed) => return Some(manual_intervention(device)),
             Some(InstallState::RolledBack) => return None,
-            Some(InstallState::Failed) => {
-                let install = device.install.as_ref().filter(|i| i.manifest == deployment.plan.manifest);
-                return install.map(|i| Waiting::of_failure(&i.detail).since(Some(i.since)));
+            Some(InstallState::Confirmed) => {
+                let running = &device.firmware_version;
+                let detail = format!("the device runs {running}: it was exchanged or flashed by hand");
+                return Some(Waiting::new(WaitCode::ReleaseRefused, detail));
+            }
+            Some(InstallState::Failed) => return of_install(device, deployment),
+            // With a reason it does not begin again; one that was not seen may.
+            Some(InstallState::Idle) => {
+                let found =
+                    of_install(device, deployment).filter(|w| !w.detail.is_empty() && !w.detail.contains(UNSEEN));
+                if found.is_some() {
+                    return found;
+                }
             }
             _ => {}
         }
@@ -398,6 +409,12 @@ fn first_way(
         (None, false, true) => format!("{resume} (Operator): accepts the failures that stand, and goes on"),
         (None, false, false) => format!("{resume} (Operator): goes on; every approval of {firmware} counts"),
     }
+}
+
+/// The reason with which a device's installation of the release ended.
+fn of_install(device: &Device, deployment: &Deployment) -> Option<Waiting> {
+    let install = device.install.as_ref().filter(|i| i.manifest == deployment.plan.manifest)?;
+    Some(Waiting::of_failure(&install.detail).since(Some(install.since)))
 }
 
 fn manual_intervention(device: &Device) -> Waiting {

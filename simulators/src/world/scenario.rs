@@ -446,6 +446,11 @@ impl Scenario {
 /// was.
 fn set_backs(scenario: &mut Scenario) {
     let mut rng = Rng::new(scenario.seed, 5);
+    // In every second world the disk is that of a moment when a release was on its way: what is asked and seen then decides.
+    let mut orders = Rng::new(scenario.seed, 7);
+    if orders.one_in(2) {
+        put_back_under_way(scenario, &mut orders);
+    }
     for _ in 0..rng.between(1, 2) {
         let gateway = rng.between(1, scenario.gateways() as u64) as usize;
         let at_s = rng.between(1, 700);
@@ -459,6 +464,32 @@ fn set_backs(scenario: &mut Scenario) {
     // A gateway that forgets a trial watches it again, and a device says these faults once.
     let is_lasting = |flaw: &Flaw| !matches!(flaw, Flaw::Error | Flaw::Critical | Flaw::LateError);
     scenario.release.iter_mut().for_each(|release| release.flaw.retain(|(_, flaw)| is_lasting(flaw)));
+}
+
+/// A disk that is copied while a release is prepared or on trial, and put back once the device is further, is silent or away; people
+/// order the deployment back behind that.
+fn put_back_under_way(scenario: &mut Scenario, rng: &mut Rng) {
+    let deployment = rng.between(1, scenario.deploy.len() as u64) as usize;
+    let Deploy { at_s: from_s, release, .. } = scenario.deploy[deployment - 1];
+    let gateway = rng.between(1, scenario.gateways() as u64) as usize;
+    let per_gateway = scenario.fleet.devices_per_gateway;
+    let device = (gateway - 1) * per_gateway + rng.between(1, per_gateway as u64) as usize;
+    let (at_s, after_s, for_s) = (from_s + rng.between(0, 60), rng.between(5, 120), rng.between(0, 60));
+    let back_s = at_s + after_s + for_s;
+    scenario.event.push(Happening { at_s, what: What::SetBack { gateway, after_s, for_s } });
+    match rng.between(1, 3) {
+        1 => scenario.release[release - 1].flaw.push((device, Flaw::Silent)),
+        2 => {
+            let what = What::DeviceUnplugged { device, for_s: rng.between(30, 400) };
+            scenario.event.push(Happening { at_s: back_s - rng.between(0, for_s), what });
+        }
+        _ => {}
+    }
+    if rng.one_in(2) {
+        let order = (*rng.pick(&["abort", "rollBack"])).to_owned();
+        let at_s = at_s + rng.between(1, after_s + for_s + 60);
+        scenario.event.push(Happening { at_s, what: What::Order { deployment, order } });
+    }
 }
 
 impl Scenario {

@@ -284,3 +284,19 @@ fn fld_8_an_absent_device_is_reported_when_it_is_back() {
     assert_eq!(site.adopted(), ["2.1.0"]);
     assert_eq!(site.gateway.states().map(|(_, s)| s).collect::<Vec<_>>(), [InstallState::Idle]);
 }
+
+#[test]
+fn fld_6_a_put_back_gateway_forgets_what_it_observed() {
+    let mut site = Site::new();
+    let disk = site.disk();
+    let held = |site: &Site| site.gateway.store().get(&super::observation_key(&device())).expect("reads").is_some();
+    for is_seen in [false, true] {
+        site.boot(disk.clone(), 1, &key(40));
+        if is_seen {
+            site.live(1);
+        }
+        let writes = site.gateway.mark_due(site.now);
+        site.gateway.store.commit(writes).expect("commits");
+        assert_eq!(held(&site), is_seen, "what this process saw stands");
+    }
+}

@@ -1,7 +1,7 @@
 //! Devices that are exchanged or flashed by hand, and devices that reboot without an order.
 
 use mdfm_shared::limits::REBOOTS_PER_DAY_DEFAULT;
-use mdfm_shared::telemetry::{ERROR_REBOOTS, FirmwareReport, UNSEEN};
+use mdfm_shared::telemetry::{ERROR_REBOOTS, FirmwareReport, OVERTAKEN, UNSEEN};
 
 use super::*;
 
@@ -287,4 +287,111 @@ fn fld_11_the_budget_is_that_of_the_firmware_that_runs() {
     assert_eq!(bench.state(), InstallState::Staged);
     reboots(&mut bench, 0, REBOOTS_PER_DAY_DEFAULT);
     assert_eq!(errors(&bench), 0, "what runs has a budget of its own");
+}
+
+/// On trial of release 2; the disk of that moment comes back after the device has gone on to release 3, which it runs permanently if
+/// `is_done`. Release 1 is in its other slot, or what it returns to.
+fn put_back_beyond(is_done: bool, is_left: bool) -> Bench {
+    let mut bench = Bench::on_trial(Flaw::None);
+    bench.report();
+    bench.line = false;
+    if is_left {
+        bench.ask(wish_rollback(2));
+    }
+    bench.orders = 0;
+    if is_done {
+        (bench.device.permanent, bench.device.other, bench.device.trial) =
+            (firmware(3), Some((firmware(1), true)), None);
+    } else {
+        (bench.device.permanent, bench.device.other) = (firmware(1), Some((firmware(3), true)));
+        bench.device.trial = Some(3);
+    }
+    bench.line = true;
+    bench.events.clear();
+    bench.restart();
+    bench
+}
+
+/// States that were reported for release 2.
+fn states_of_2(bench: &Bench) -> Vec<InstallState> {
+    let of_2 = |e: &EventKind| match e {
+        EventKind::StateChanged { state, manifest, detail, .. } if *manifest == target(2).digest => {
+            assert!(detail.contains(OVERTAKEN), "{detail}");
+            Some(*state)
+        }
+        _ => None,
+    };
+    bench.events.iter().filter_map(of_2).collect()
+}
+
+#[test]
+fn fld_6_an_old_journal_orders_no_device_back_that_went_on() {
+    for is_left in [false, true] {
+        let mut bench = put_back_beyond(true, is_left);
+        bench.live(400_000);
+        assert_eq!((bench.device.permanent.clone(), bench.orders), (firmware(3), 0), "{is_left}");
+        assert_eq!((bench.state(), bench.disk.confirmed.clone()), (InstallState::Idle, Some(firmware(3))));
+        assert_eq!((states_of_2(&bench), bench.disk.failures), (vec![InstallState::Idle], 0));
+        bench.ask(asked());
+        bench.live(20_000);
+        assert_eq!(bench.state(), InstallState::Confirmed, "the release that it runs");
+    }
+}
+
+#[test]
+fn fld_6_an_old_journal_watches_the_trial_that_came_after() {
+    for is_left in [false, true] {
+        let mut bench = put_back_beyond(false, is_left);
+        // The directive of before is on the disk; the newest one comes with the line.
+        bench.live(20_000);
+        assert_eq!((bench.orders, bench.device.trial.is_some()), (0, true), "{}", bench.disk.detail);
+        bench.ask(asked());
+        assert_eq!(bench.state(), InstallState::Probation);
+        bench.live(20_000);
+        assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
+        assert_eq!(states_of_2(&bench), [InstallState::Idle]);
+    }
+}
+
+#[test]
+fn fld_6_an_unknown_trial_that_nobody_asks_for_goes_back() {
+    let mut bench = put_back_beyond(false, false);
+    bench.live(90_000);
+    assert_eq!(
+        (bench.state(), bench.device.running()),
+        (InstallState::RolledBack, firmware(1)),
+        "{}",
+        bench.disk.detail
+    );
+}
+
+#[test]
+fn fld_6_an_end_before_the_device_is_seen_says_so() {
+    let mut bench = confirmed_for(0);
+    bench.line = false;
+    bench.ask(asked());
+    assert_eq!(bench.state(), InstallState::Fetching);
+    bench.restart();
+    bench.events.clear();
+    bench.input(Input::ImageReady(firmware(3).sha256));
+    assert_eq!((bench.state(), bench.events.len()), (InstallState::Fetching, 0), "it says nothing of the device");
+    bench.ask(called_back());
+    let Some(EventKind::StateChanged { state, detail, .. }) = bench.events.last() else { panic!("{:?}", bench.events) };
+    assert!(*state == InstallState::Idle && detail.contains(UNSEEN), "{detail}");
+    assert!(!bench.disk.detail.contains(UNSEEN), "what is reported once the device is seen");
+    assert!(bench.installer.unseen().is_some(), "it may have booted");
+}
+
+#[test]
+fn fld_6_the_first_report_is_compared_with_a_put_back_journal() {
+    let mut bench = confirmed_for(0);
+    let before = bench.disk.clone();
+    (bench.device.permanent, bench.device.other) = (firmware(1), Some((firmware(2), true)));
+    bench.disk = before;
+    bench.restart();
+    bench.events.clear();
+    bench.input(Input::SetBack);
+    bench.report();
+    assert_eq!(bench.state(), InstallState::RolledBack, "{}", bench.disk.detail);
+    assert_eq!(adopted(&bench), [], "nobody exchanged it");
 }

@@ -8,7 +8,7 @@ use mdfm_shared::trust::Validation;
 
 use super::super::{Event, Heard, Proposal, Refusal, State, authority, firmware, people};
 use super::duty::Fulfilment;
-use super::{Change, Consent, Deployment, GivenValidation, OrderedBack, PhaseStatus, Scope, Status, sight};
+use super::{Change, Consent, Deployment, GivenValidation, OrderedBack, PhaseStatus, Scope, Status, gate, sight};
 
 fn changed(action: &'static str, deployment: &DeploymentId, change: Change) -> Proposal {
     let event = Event::DeploymentChanged { deployment: deployment.clone(), change };
@@ -68,6 +68,14 @@ pub fn validate(
         let detail = format!("phase {} ({}) is {}", phase + 1, spec.name, held.status.words());
         return Err(Refusal::conflict("gate-not-open", format!("{detail}; it is signed after its gate has held")));
     };
+    if held.tally.left > 0 && gate::runs_nowhere(&held.tally) {
+        // Exchanged or flashed by hand since the gate held. Devices that were ordered back since leave what the gate showed as it was.
+        let detail = format!("phase {} ({}): no device runs the release any more", phase + 1, spec.name);
+        return Err(Refusal::conflict(
+            "gate-not-open",
+            format!("{detail}; the devices' differences say what they run"),
+        ));
+    }
     if validation.at.plus_ms(5 * 60_000) < since || validation.at > now.plus_ms(5 * 60_000) {
         return Err(refuse(&format!("the signature is dated {}, not after the gate held ({since})", validation.at)));
     }

@@ -23,6 +23,9 @@ pub struct GateRecord {
     /// Of those, the ones that failed themselves: whoever resumed the deployment accepted them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub contained_failed: u32,
+    /// Of those, the ones that somebody exchanged or gave other firmware by hand; they are in no rate.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left: u32,
     /// Devices that neither settled nor fell silent; they are in no rate.
     pub pending: u32,
     /// Devices that reported a final state.
@@ -117,6 +120,11 @@ fn sample_needed(limit: f64) -> Option<u64> {
     (limit > 0.0).then(|| ((1.0 - CONFIDENCE).ln() / (-limit).ln_1p()).ceil() as u64)
 }
 
+/// Whether no device of a phase runs its release, and none tried and failed: then nothing was shown.
+pub(super) fn runs_nowhere(tally: &Tally) -> bool {
+    tally.confirmed == 0 && tally.failed == 0
+}
+
 /// Evaluates the gate of `phase`. Never passes when nothing reported, a critical error stands or time is left.
 pub fn evaluate(deployment: &Deployment, phase: u32, now: UtcMillis) -> Option<GateRecord> {
     let spec = deployment.plan.spec.phases.get(phase as usize)?;
@@ -144,6 +152,8 @@ pub fn evaluate(deployment: &Deployment, phase: u32, now: UtcMillis) -> Option<G
     }
     if tally.reported == 0 {
         unmet.push("no device has reported".into());
+    } else if runs_nowhere(tally) {
+        unmet.push("no device runs the release".into());
     }
     if !enough_settled(tally, spec) {
         unmet.push(format!("fewer than {} % of the devices have settled", spec.min_reporting_percent));
@@ -184,6 +194,10 @@ pub fn evaluate(deployment: &Deployment, phase: u32, now: UtcMillis) -> Option<G
              {upper:.3} %; {needed}): {decides}"
         )
     };
+    let explanation = match tally.left {
+        0 => explanation,
+        n => format!("{explanation}; {n} devices were exchanged or flashed by hand and are in no rate"),
+    };
     let explanation = match observed.saturating_sub(trials) {
         0 => explanation,
         n => format!(
@@ -204,6 +218,7 @@ pub fn evaluate(deployment: &Deployment, phase: u32, now: UtcMillis) -> Option<G
         withdrawn: tally.withdrawn,
         contained: tally.contained,
         contained_failed: tally.contained_failed,
+        left: tally.left,
         pending: devices - observed,
         reported: tally.reported,
         reporting_percent: reporting_percent(tally),

@@ -183,6 +183,9 @@ pub struct DeviceProgress {
     /// It ran the release, or tried to, whatever it says now: somebody may have given it other firmware by hand since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_run: bool,
+    /// It ran the release, and somebody has exchanged it or given it other firmware since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left_by_hand: bool,
 }
 
 impl DeviceProgress {
@@ -203,6 +206,7 @@ impl DeviceProgress {
             left_by_order: false,
             counts_faults: false,
             has_run: false,
+            left_by_hand: false,
         }
     }
 
@@ -217,7 +221,13 @@ impl DeviceProgress {
 
     /// Whether the device was taken out of its phase's count.
     pub fn is_withdrawn(&self) -> bool {
-        matches!(self.ordered_back, Some(OrderedBack::Operational | OrderedBack::Contained))
+        matches!(self.ordered_back, Some(OrderedBack::Operational | OrderedBack::Contained)) || self.has_left()
+    }
+
+    /// Whether the device runs other firmware than the release by somebody's hand, which says nothing about the release. One that failed
+    /// before counts as failed.
+    pub fn has_left(&self) -> bool {
+        self.left_by_hand && !self.has_failed()
     }
 
     /// Whether the device is between the order to boot the release and its confirmation, or on its way back.
@@ -488,7 +498,7 @@ impl Deployment {
         let counted_faults = progress.counts_faults;
         change(progress);
         let on_new = matches!(progress.state, Some(InstallState::Probation | InstallState::Confirmed));
-        match (progress.observed_since_ms, on_new && !progress.silent) {
+        match (progress.observed_since_ms, on_new && !progress.silent && !progress.left_by_hand) {
             (None, true) => progress.observed_since_ms = Some(now_ms),
             (Some(since), false) => {
                 phase.tally.observed(now_ms.saturating_sub(since), counted_faults);
@@ -530,6 +540,12 @@ impl Deployment {
             let is_confirmed = state == InstallState::Confirmed;
             progress.counts_faults = is_confirmed && (progress.counts_faults || detail.contains(FAULTS_COUNTED));
             progress.has_run |= state.has_run();
+            let ran = matches!(progress.state, Some(InstallState::Probation | InstallState::Confirmed));
+            progress.left_by_hand = match state {
+                InstallState::Idle => !is_over && (progress.left_by_hand || ran),
+                InstallState::Confirmed => progress.left_by_hand,
+                _ => false,
+            };
             progress.state = Some(state);
             progress.silent = false;
         });
@@ -546,6 +562,28 @@ impl Deployment {
                 Some(InstallState::Idle)
             }
             _ => None,
+        }
+    }
+
+    /// What is known of a device that has gone on to other firmware, which its gateway, put back, cannot say more of; `None` if that is
+    /// known better. `is_newest` says that no later deployment has the device. How a trial ended is not known: it counts as failed.
+    pub fn state_of_overtaken(&self, device: &DeviceId, is_newest: bool) -> Option<InstallState> {
+        match self.devices.get(device)?.state? {
+            InstallState::Fetching | InstallState::Verified | InstallState::Staging | InstallState::Staged => {
+                Some(InstallState::Idle)
+            }
+            InstallState::Activating | InstallState::Probation => Some(InstallState::Failed),
+            InstallState::RollingBack | InstallState::RollbackFailed => Some(InstallState::RolledBack),
+            InstallState::Confirmed => is_newest.then_some(InstallState::Idle),
+            InstallState::Idle | InstallState::Failed | InstallState::RolledBack => None,
+        }
+    }
+
+    /// What a device runs, that is or is not the release, was observed.
+    pub fn report_running(&mut self, at: UtcMillis, device: &DeviceId, is_release: bool) {
+        let is_news = |p: &DeviceProgress| p.state == Some(InstallState::Confirmed) && p.left_by_hand == is_release;
+        if self.devices.get(device).is_some_and(is_news) {
+            self.change(at, device, |progress| progress.left_by_hand = !is_release);
         }
     }
 

@@ -122,7 +122,12 @@ fn advance(deployment: &Deployment, now: UtcMillis) -> Option<Next> {
         }
         // Nothing is left that could prove anything; somebody must decide what becomes of the rest.
         PhaseStatus::Deploying { .. } | PhaseStatus::Monitoring { .. } if tally.counted() == 0 => {
-            let reason = format!("every device of {name} was taken out of it: abort or roll back");
+            let reason = match tally.left {
+                0 => format!("every device of {name} was taken out of it: abort or roll back"),
+                n => format!(
+                    "every device of {name} was taken out of it, {n} of them exchanged or flashed by hand: abort or roll back"
+                ),
+            };
             Some(("deployment.pause", Change::Paused { reason: reason.clone() }, reason))
         }
         PhaseStatus::Deploying { .. } => gate::enough_settled(tally, spec).then(|| {

@@ -8,7 +8,7 @@ use super::{DeviceProgress, OrderedBack};
 
 const MS_PER_HOUR: f64 = 3_600_000.0;
 /// Counts that one device has a share in.
-const COUNTS: usize = 17;
+const COUNTS: usize = 18;
 
 /// How many devices of a phase are what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ pub struct Tally {
     /// Of those, the ones that failed themselves.
     #[serde(default)]
     pub contained_failed: u32,
+    /// Withdrawn because somebody exchanged them or gave them other firmware by hand.
+    #[serde(default)]
+    pub left: u32,
     /// Confirmed, neither failed nor silent, and their own fault counters covered the whole trial: that they are clean is known.
     #[serde(default)]
     pub proved_clean: u32,
@@ -90,6 +93,7 @@ fn share(p: &DeviceProgress) -> [bool; COUNTS] {
         p.stays,
         contained,
         contained && p.has_failed(),
+        p.has_left(),
         p.counts_faults && p.state == Some(InstallState::Confirmed) && !p.silent && !failed && !withdrawn,
     ]
 }
@@ -113,6 +117,7 @@ impl Tally {
             &mut self.stays,
             &mut self.contained,
             &mut self.contained_failed,
+            &mut self.left,
             &mut self.proved_clean,
         ]
     }

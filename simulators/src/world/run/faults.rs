@@ -90,7 +90,7 @@ impl World<'_> {
             What::CableMoved { device, gateway, for_s } => self.move_cable(device - 1, gateway - 1, for_s)?,
             What::CrashLoop { device, boots } => self.crash(device - 1, boots),
             What::Order { deployment, order } => {
-                let Some(deployment) = self.deployments[deployment - 1].clone() else { return Ok(()) };
+                let Some(deployment) = self.deployments.get(deployment - 1).cloned().flatten() else { return Ok(()) };
                 let act = match order.as_str() {
                     "pause" => Act::Pause { deployment },
                     "resume" => Act::Resume { deployment },
@@ -103,7 +103,7 @@ impl World<'_> {
             What::Copied { gateway, turns } => self.copy(gateway - 1, turns)?,
             What::EnrolledAgain { gateway, new_disk } => self.enrol_again(gateway - 1, new_disk)?,
             What::HospitalBack { deployment, hospital } => {
-                let Some(deployment) = self.deployments[deployment - 1].clone() else { return Ok(()) };
+                let Some(deployment) = self.deployments.get(deployment - 1).cloned().flatten() else { return Ok(()) };
                 let hospital = id(&format!("H-{hospital}"));
                 self.act("operator", Act::RollBackHospital { deployment, hospital })?;
             }

@@ -1,7 +1,9 @@
 //! What is registered and what gateways observe: whoever says what in which order, the view is the same.
 
 use mdfm_shared::observed::{ObservationDigest, ObservedDevice};
-use mdfm_shared::telemetry::{DeviceHeartbeat, Heartbeat, UNSEEN};
+use mdfm_shared::telemetry::{DeviceHeartbeat, Heartbeat, OVERTAKEN, Severity, UNSEEN};
+use mdfm_shared::trust::{Approval, Validation};
+use mdfm_shared::waiting::WaitCode;
 
 use super::super::super::rollout::Scope;
 use super::*;
@@ -9,6 +11,7 @@ use crate::fleet::DeviceChange;
 use crate::inventory::{DifferenceKind, Side};
 use crate::notice::{self, NoticeKind};
 use crate::recall::{self, Criteria, RecallAction};
+use crate::waiting::Sight;
 use crate::{heartbeat, presence::Presence};
 
 fn running(n: u64) -> FirmwareReport {
@@ -453,4 +456,154 @@ fn fld_19_devices_that_share_an_id_are_one_anomaly_for_people() {
     assert_eq!(office.recorded("device.differs"), 1);
     let refusal = office.reconcile(&ward, Side::Observed).expect_err("no registration ends that");
     assert_eq!(refusal.code, "no-difference");
+}
+
+/// A gateway's word that an installation ended before it saw the device, or that the device has gone on.
+fn ended(office: &mut Office, (h, d): (usize, usize), state: InstallState, detail: &str) {
+    let (manifest, deployment, detail) = (office.deployment("D-1").plan.manifest, id("D-1"), detail.to_owned());
+    let kind = EventKind::StateChanged { state, manifest, deployment, running: None, detail };
+    office.tell(h, vec![Reported { device: Some(device(h, d)), at: office.now, kind }]);
+}
+
+#[test]
+fn fld_6_an_end_that_was_not_seen_settles_no_trial() {
+    let mut office = Office::new();
+    let state = |office: &Office, (h, d)| office.deployment("D-1").devices[&device(h, d)].state;
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    office.report(1, 1, "D-1", InstallState::Confirmed, Some(22));
+    office.report(1, 2, "D-1", InstallState::Probation, Some(22));
+    office.report(2, 1, "D-1", InstallState::Staged, None);
+    let (scope, cause, reason) = (Scope::Deployment, OrderedBack::Safety, "it beeps".into());
+    office.give("operator", Command::Rollback { deployment: id("D-1"), scope, cause, reason });
+    for who in [(1, 1), (1, 2), (2, 1)] {
+        ended(&mut office, who, InstallState::Failed, &format!("{UNSEEN}; image refused: other bytes"));
+    }
+    assert_eq!(state(&office, (1, 1)), Some(InstallState::Confirmed), "it still has to go back");
+    assert_eq!(state(&office, (1, 2)), Some(InstallState::RollbackFailed), "nobody watches the trial");
+    assert_eq!(state(&office, (2, 1)), Some(InstallState::Failed));
+}
+
+#[test]
+fn fld_6_a_device_that_went_on_ends_the_older_deployment() {
+    use InstallState as S;
+    let cases = [
+        (S::Staged, S::Idle),
+        (S::Probation, S::Failed),
+        (S::RollingBack, S::RolledBack),
+        (S::RollbackFailed, S::RolledBack),
+        (S::RolledBack, S::RolledBack),
+        (S::Confirmed, S::Idle),
+    ];
+    for (held, expected) in cases {
+        let mut office = Office::new();
+        office.deploy("D-1", &all(22, r#""criticalReach": "hospital","#)).expect("approved");
+        office.report(1, 1, "D-1", held, Some(22));
+        ended(&mut office, (1, 1), S::Idle, OVERTAKEN);
+        assert_eq!(office.deployment("D-1").devices[&device(1, 1)].state, Some(expected), "{held}");
+    }
+    let deployment = |held| {
+        let mut office = Office::new();
+        office.deploy("D-1", &all(22, "")).expect("approved");
+        office.report(1, 1, "D-1", held, Some(22));
+        office.deployment("D-1").state_of_overtaken(&device(1, 1), false)
+    };
+    assert_eq!(deployment(S::Confirmed), None, "a later deployment has it: what was confirmed stands");
+}
+
+#[test]
+fn fld_4_a_gate_counts_no_device_that_runs_something_else() {
+    let mut office = Office::new();
+    let one = r#""targetDevices": ["DEV-1-1", "DEV-1-2"],"#;
+    office.deploy("D-1", &all(22, one)).expect("approved");
+    let tally = |office: &Office| {
+        let t = office.deployment("D-1").phases[0].tally;
+        (t.confirmed, t.reported, t.left, t.counted())
+    };
+    office.confirm(1..=1, "D-1", 22);
+    assert_eq!(tally(&office), (2, 2, 0, 2));
+    // Exchanged by hand: the gateway adopts it, or its observation comes first.
+    office.report(1, 1, "D-1", InstallState::Idle, None);
+    office.observe(1, &device(1, 2), observed("SN-1-2", 20));
+    assert_eq!(tally(&office), (0, 0, 2, 0));
+    let status = &office.deployment("D-1").status;
+    assert!(matches!(status, Status::Paused { reason } if reason.contains("2 of them exchanged")), "{status:?}");
+    office.observe(1, &device(1, 2), observed("SN-1-2", 22));
+    assert_eq!(tally(&office), (1, 1, 1, 1), "it is back");
+    office.give("operator", Command::Resume { deployment: id("D-1"), reason: "one is left".into() });
+    for _ in 0..3 {
+        office.live(HOUR_MS);
+    }
+    let gate = office.deployment("D-1").phases[0].gate.clone().expect("judged");
+    assert_eq!((gate.passed, gate.devices, gate.withdrawn, gate.left), (true, 1, 1, 1), "{}", gate.explanation);
+    assert!(gate.explanation.contains("1 devices were exchanged or flashed by hand"), "{}", gate.explanation);
+    // The last one leaves before the signature.
+    office.observe(1, &device(1, 2), observed("SN-1-2", 20));
+    let manifest = office.deployment("D-1").plan.manifest;
+    let Approval { role, user, printed_name, meaning, reason, .. } =
+        approval(manifest, "user-regulatory", Role::Regulatory);
+    let (deployment, at) = (id("D-1"), office.now);
+    let validation = Validation { deployment, phase: 0, manifest, role, user, printed_name, meaning, reason, at };
+    let sign = Command::Validate { deployment: id("D-1"), validation: signed(&validation, &[23]) };
+    office.refuses("user-regulatory", sign.clone(), "gate-not-open", "no device runs the release any more");
+    office.observe(1, &device(1, 2), observed("SN-1-2", 22));
+    office.give("user-regulatory", sign);
+}
+
+#[test]
+fn fld_4_a_failure_is_not_undone_by_an_exchange() {
+    let mut office = Office::new();
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    office.confirm(1..=4, "D-1", 22);
+    let kind = EventKind::DeviceError { severity: Severity::Error, code: "E".into(), message: "leaks".into() };
+    office.tell(1, vec![Reported { device: Some(device(1, 1)), at: office.now, kind }]);
+    office.report(1, 1, "D-1", InstallState::Idle, None);
+    let tally = office.deployment("D-1").phases[0].tally;
+    assert_eq!((tally.failed, tally.left, tally.withdrawn), (1, 0, 0));
+}
+
+#[test]
+fn fld_14_an_exchanged_device_says_why_at_the_vendor() {
+    let mut office = Office::new();
+    let wait = |office: &Office, d| {
+        let sight = Sight { state: &office.state, presence: &office.presence, now: office.now };
+        sight.of_device(&device(1, d)).map(|waiting| (waiting.code, waiting.detail))
+    };
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    office.report(1, 1, "D-1", InstallState::Confirmed, Some(22));
+    assert_eq!(wait(&office, 1), None);
+    office.observe(1, &device(1, 1), observed("SN-1-1", 20));
+    let (code, detail) = wait(&office, 1).expect("it is not done any more");
+    assert!(code == WaitCode::ReleaseRefused && detail.contains("2.20.0"), "{detail}");
+    let detail = "the device runs 2.20.0 in place of 2.22.0: it was exchanged or flashed by hand";
+    for d in 1..=2 {
+        ended(&mut office, (1, d), InstallState::Idle, detail);
+        assert_eq!(wait(&office, d), Some((WaitCode::ReleaseRefused, detail.into())));
+    }
+    ended(&mut office, (2, 1), InstallState::Idle, "");
+    let sight = Sight { state: &office.state, presence: &office.presence, now: office.now };
+    assert_eq!(sight.of_device(&device(2, 1)), None, "it may begin");
+}
+
+#[test]
+fn fld_4_a_recall_finds_what_is_observed_to_be_of_the_model() {
+    let mut office = Office::new();
+    let other = ObservedDevice { model: "Infuser-9".into(), ..observed("SN-77", 20) };
+    office.observe(1, &device(1, 1), other);
+    let criteria = Criteria { model: "Infuser-9".into(), versions: vec!["2.20.0".into()], ..Criteria::default() };
+    let (action, reason) = (RecallAction::Quarantine, "overdoses".to_owned());
+    office.give("regulatory", Command::OpenRecall { recall: id("R-9"), criteria, action, reason });
+    let found = recall::outstanding(&office.state, &office.state.recalls[&id::<mdfm_shared::id::RecallId>("R-9")]);
+    assert_eq!(found, [device(1, 1)]);
+}
+
+#[test]
+fn fld_5_a_reconciled_device_joins_where_new_ones_do() {
+    let mut office = Office::new();
+    let Command::RegisterDevice(new) = new_device(1, 3) else { unreachable!("a device") };
+    office.give("operator", Command::RegisterDevice(NewDevice { model: "Infuser-9".into(), ..new }));
+    office.deploy("D-1", &all(22, r#""membership": "dynamic","#)).expect("approved");
+    assert!(!office.deployment("D-1").devices.contains_key(&device(1, 3)));
+    office.observe(1, &device(1, 3), observed("SN-1-3", 1));
+    office.reconcile(&device(1, 3), Side::Observed).expect("a decision");
+    assert!(office.deployment("D-1").devices.contains_key(&device(1, 3)), "as if it had been registered so");
 }
