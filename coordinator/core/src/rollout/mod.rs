@@ -120,7 +120,7 @@ pub enum PhaseStatus {
 pub enum OrderedBack {
     /// Doubts about the firmware: the device counts as failed.
     Safety,
-    /// Something else, for example a hospital's wish: the device leaves the count.
+    /// Something else, for example a hospital's request: the device leaves the count.
     Operational,
     /// The hospital went back because of a fault on one gateway of it: its devices leave the count of their phase, and those
     /// that failed are counted apart. Only the engine gives this cause.
