@@ -228,7 +228,7 @@ fn begin(options: &Init) -> anyhow::Result<Plan> {
             "{} has its plan already; call this without --approver, --operator, --coordinator and --log-vkey, or name another folder",
             options.dir.display()
         );
-        let bytes = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+        let bytes = files::read(&file)?;
         return mdfm_shared::json::from_slice(&bytes).with_context(|| format!("{} is no plan", file.display()));
     }
     let (Some(online), Some(vkey)) = (&options.coordinator, &options.log_vkey) else {
@@ -351,7 +351,7 @@ impl Ceremony<'_> {
         let file = self.dir.join(ROOT);
         if !file.exists() {
             let roots: Vec<String> = self.plan.roots().map(|owner| self.public_text(&owner)).collect();
-            let log = std::fs::read_to_string(self.dir.join("log.vkey"))?.trim().to_owned();
+            let log = files::read_text(&self.dir.join("log.vkey"))?.trim().to_owned();
             let registrar = self.registrar()?;
             let document = TrustRoot {
                 version: 1,

@@ -2,7 +2,7 @@
 //! their owner alone from the first byte.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Read, Write};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -59,6 +59,56 @@ impl Overwrite {
     }
 }
 
+/// Bytes of a file that is read as a whole: keys, passwords, settings, plans, signed documents.
+const READ_BYTES_MAX: u64 = 1 << 20;
+
+/// Reads a file as a whole.
+///
+/// # Errors
+/// It cannot be read, has more than 1 MiB, or is neither a file nor a pipe.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    read_within(path, READ_BYTES_MAX)
+}
+
+/// [`read`] as text.
+///
+/// # Errors
+/// Those of [`read`]; it is not UTF-8.
+pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
+    let text = String::from_utf8(read(path)?).ok();
+    text.with_context(|| format!("reading {}: it is not text (UTF-8)", path.display()))
+}
+
+/// Reads standard input as text.
+///
+/// # Errors
+/// It cannot be read, has more than 1 MiB, or is not UTF-8.
+pub(crate) fn read_input() -> anyhow::Result<String> {
+    let bytes = bounded(io::stdin().lock(), READ_BYTES_MAX).context("reading standard input")?;
+    String::from_utf8(bytes).ok().context("standard input is not text (UTF-8)")
+}
+
+/// Reads a file of at most `max` bytes.
+///
+/// # Errors
+/// It cannot be read, is larger, or is neither a file nor a pipe.
+pub(crate) fn read_within(path: &Path, max: u64) -> anyhow::Result<Vec<u8>> {
+    let context = || format!("reading {}", path.display());
+    // A shell gives a pipe for `<(…)`. A device may have no end, and opening one may already do something.
+    let is_fit = |kind: std::fs::FileType| kind.is_file() || kind.is_fifo();
+    ensure!(is_fit(path.metadata().with_context(context)?.file_type()), "{} is not a file", path.display());
+    let file = File::open(path).with_context(context)?;
+    ensure!(is_fit(file.metadata().with_context(context)?.file_type()), "{} is not a file", path.display());
+    bounded(file, max).with_context(context)
+}
+
+fn bounded(from: impl Read, max: u64) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(max + 1).read_to_end(&mut bytes)?;
+    ensure!(bytes.len() as u64 <= max, "it has more than {max} bytes");
+    Ok(bytes)
+}
+
 /// Whether bytes that are written to a path only pass through it: a pipe, a terminal, `/dev/null`.
 fn is_stream(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| found.file_type().is_fifo() || found.file_type().is_char_device())
@@ -107,6 +157,14 @@ impl NewFile {
     pub(crate) fn write(mut self, bytes: &[u8]) -> anyhow::Result<()> {
         self.file.write_all(bytes).with_context(|| format!("writing {}", self.path.display()))?;
         self.finish()
+    }
+
+    /// Writes what an act gave; `made` says what the act did, and what is to be done now that its answer is lost.
+    ///
+    /// # Errors
+    /// It cannot be written; nothing is left of it then, and the act stays done.
+    pub(crate) fn write_made(self, bytes: &[u8], made: impl FnOnce() -> String) -> anyhow::Result<()> {
+        self.write(bytes).with_context(made)
     }
 
     /// Makes what was written durable under its name.
@@ -266,6 +324,32 @@ mod tests {
         assert!(NewFile::create(&new, Access::Owner).is_err(), "a link is a file too");
         assert!(!dir.join("nowhere").exists());
         let _ = std::fs::remove_dir_all(&dir);
+    }
+
+    #[test]
+    fn cli_28_a_file_is_read_within_its_bound() {
+        let dir = folder("read");
+        let file = dir.join("key");
+        std::fs::write(&file, vec![b'x'; READ_BYTES_MAX as usize]).expect("written");
+        assert_eq!(read_text(&file).expect("it fits").len() as u64, READ_BYTES_MAX);
+        std::fs::write(&file, vec![b'x'; READ_BYTES_MAX as usize + 1]).expect("written");
+        let refused = format!("{:#}", read(&file).expect_err("too long"));
+        assert!(refused.contains("more than 1048576 bytes"), "{refused}");
+        std::fs::write(&file, [0xff]).expect("written");
+        assert!(read_text(&file).expect_err("no text").to_string().contains("not text"));
+        for other in [Path::new("/dev/zero"), Path::new("/dev/null"), &dir] {
+            let refused = read(other).expect_err("no file").to_string();
+            assert!(refused.contains("is not a file"), "{refused}");
+        }
+        let _ = std::fs::remove_dir_all(&dir);
+    }
+
+    #[test]
+    fn cli_28_a_lost_answer_says_what_was_done() {
+        let full = Overwrite::default().reserve(Path::new("/dev/full"), Access::Owner).expect("a stream");
+        let lost = full.write_made(b"secret", || "token t-1 was made; revoke it".to_owned()).expect_err("full");
+        let words = format!("{lost:#}");
+        assert!(words.starts_with("token t-1 was made; revoke it: writing /dev/full"), "{words}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod contexts;
 mod copy;
 mod delta;
 mod deployments;
+mod fault;
 mod files;
 mod firmware;
 mod fleet;
@@ -20,6 +21,7 @@ mod incidents;
 mod keys;
 mod notices;
 mod output;
+mod qr;
 mod recalls;
 mod records;
 mod reports;
@@ -32,6 +34,7 @@ mod terminal;
 mod times;
 mod trust;
 mod withdrawals;
+mod words;
 
 use std::path::PathBuf;
 
@@ -258,6 +261,7 @@ fn run(arguments: Arguments) -> std::process::ExitCode {
     let is_json = arguments.form() == Form::Json;
     if is_json {
         client::without_trial_notice();
+        trust::confirm::for_a_program();
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -274,7 +278,7 @@ fn fail(error: &anyhow::Error, is_json: bool) -> std::process::ExitCode {
     if is_json {
         mdfm_service::output::note(output::problem(error, exit));
     } else {
-        mdfm_service::output::note(format_args!("mdfmctl: {error:#}"));
+        mdfm_service::output::note(format_args!("mdfmctl: {}", output::error_words(error)));
     }
     exit.into()
 }
@@ -293,6 +297,9 @@ fn exit_code(error: &anyhow::Error) -> u8 {
             deployments::Ended::Aborted => 11,
             deployments::Ended::Superseded => 12,
         };
+    }
+    if let Some(fault) = error.chain().find_map(|cause| cause.downcast_ref::<fault::Fault>()) {
+        return fault.exit();
     }
     match error.chain().find_map(|cause| cause.downcast_ref::<client::Refused>()).map(|refused| refused.status) {
         Some(401 | 403) => 3,

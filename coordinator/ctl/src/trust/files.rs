@@ -8,6 +8,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::decode_document;
 use mdfm_shared::sign::{Document, KeyId, KeySet, PublicKey, SecretKey, SignError, Signed};
+use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{Approval, RoleKeys, RollbackOrder, Roster, TrustRoot, TrustedRoot, Validation, Withdrawals};
 use mdfm_shared::wire;
 use serde_json::{Value, json};
@@ -87,17 +88,43 @@ impl Trusted {
     }
 
     pub(crate) fn read_as(file: &Path, wanted: Option<Kind>) -> anyhow::Result<Self> {
-        let frame = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+        let frame = files::read(file)?;
         let mut fits = Self::candidates(&frame);
         fits.retain(|document| wanted.is_none_or(|kind| document.kind() == kind));
         match (fits.pop(), fits.is_empty()) {
             (Some(document), true) => Ok(document),
             (Some(last), false) => {
                 let kinds: Vec<&str> = fits.iter().chain([&last]).map(Self::kind_name).collect();
-                bail!("{} could be several documents ({}): name one with --kind", file.display(), kinds.join(", "))
+                bail!("{} could be several documents ({}): name one with --document", file.display(), kinds.join(", "))
             }
             (None, _) => bail!("{} is not a signed document of this product", file.display()),
         }
+    }
+
+    /// What is wrong with a file that should be another kind of document.
+    pub(crate) fn instead(file: &Path, frame: &[u8], wanted: &str) -> String {
+        let kinds: Vec<&str> = Self::candidates(frame).iter().map(Self::kind_name).collect();
+        match kinds.as_slice() {
+            [] => format!("{} is not {wanted}, nor another signed document of this product", file.display()),
+            kinds => format!("{} is not {wanted}: it holds another document ({})", file.display(), kinds.join(", ")),
+        }
+    }
+
+    /// The document of a frame; `None` if it is none, or could be several.
+    pub(crate) fn of_frame(frame: &[u8], wanted: Option<Kind>) -> Option<Self> {
+        let mut fits = Self::candidates(frame);
+        fits.retain(|document| wanted.is_none_or(|kind| document.kind() == kind));
+        fits.pop().filter(|_| fits.is_empty())
+    }
+
+    /// Its name and every field, with the keys of its signatures: what a signature shows of whoever gave it (21 CFR 11.50).
+    pub(crate) fn manifestation(&self, now: UtcMillis) -> anyhow::Result<Vec<String>> {
+        let shown = each!(self, signed => Shown::new(&signed.decode_unverified()?, signed.digest(), now));
+        let signers: Vec<String> = self.signers().iter().map(ToString::to_string).collect();
+        let mut lines = vec![format!("{}, digest {}", shown.title, shown.digest)];
+        lines.extend(describe::render(&shown.lines));
+        lines.push(format!("signed with the keys of id: {}", signers.join(", ")));
+        Ok(lines)
     }
 
     /// Every kind that a frame decodes as.
@@ -240,7 +267,7 @@ fn with_root_signatures(
     };
     let mut section = |label: &str, role: &[PublicKey]| {
         for key in role {
-            let value = format!("{} of key id {}", state(key), key.id());
+            let value = format!("{} by key id {}", state(key), key.id());
             shown.lines.push(Line { depth: 0, label: label.to_owned(), value });
         }
     };

@@ -23,7 +23,7 @@ use crate::keys;
 use crate::output::Output;
 use confirm::Confirmation;
 
-pub(crate) use files::{Before, Compare, Trusted, check_new, joined, weighed, write_new};
+pub(crate) use files::{Before, Compare, Kind, Trusted, check_new, joined, weighed, write_new};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
@@ -225,8 +225,9 @@ fn public_keys(texts: &[String]) -> anyhow::Result<Vec<PublicKey>> {
 
 /// The audit log's verifier key in a file.
 fn verifier_key(file: &Path) -> anyhow::Result<String> {
-    let log = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?.trim().to_owned();
-    NoteKey::parse(&log)?;
+    let log = crate::files::read_text(file)?.trim().to_owned();
+    NoteKey::parse(&log)
+        .with_context(|| format!("{} is not the audit log's verifier key (--log-vkey)", file.display()))?;
     Ok(log)
 }
 
@@ -240,7 +241,7 @@ pub(crate) fn role(texts: &[String], threshold: u16) -> anyhow::Result<RoleKeys>
 /// The witnesses, each given as a verifier key or a file with one.
 fn witnesses(texts: &[String], threshold: Option<u16>) -> anyhow::Result<Witnesses> {
     let read = |text: &String| -> anyhow::Result<String> {
-        let key = if Path::new(text).exists() { std::fs::read_to_string(text)? } else { text.clone() };
+        let key = if Path::new(text).exists() { crate::files::read_text(Path::new(text))? } else { text.clone() };
         Ok(WitnessKey::parse(key.trim()).with_context(|| format!("{text} is no witness's verifier key"))?.to_vkey())
     };
     let keys = texts.iter().map(read).collect::<Result<Vec<_>, _>>()?;
