@@ -114,6 +114,17 @@ fn is_stream(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| found.file_type().is_fifo() || found.file_type().is_char_device())
 }
 
+/// Whoever reads a stream has closed it, as `head` does: no failure, as with standard output itself.
+#[derive(Debug, thiserror::Error)]
+#[error("its reader has closed it")]
+struct Enough;
+
+/// Whether an error is that the reader of a stream has enough.
+pub(crate) fn is_enough(error: &anyhow::Error) -> bool {
+    let of = |cause: &io::Error| cause.get_ref().is_some_and(|inner| inner.is::<Enough>());
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(of))
+}
+
 /// A file that is being written. Dropped before [`NewFile::finish`] it leaves nothing behind.
 #[derive(Debug)]
 pub(crate) struct NewFile {
@@ -121,6 +132,8 @@ pub(crate) struct NewFile {
     file: File,
     /// Whether a file of that name is replaced.
     replaces: bool,
+    /// Whether it gets what an act answered once, which must not be lost in silence.
+    is_answer: bool,
     /// What is removed if the file is not finished; `None` for a stream.
     unfinished: Option<PathBuf>,
 }
@@ -138,7 +151,7 @@ impl NewFile {
         let context = || format!("writing {}", path.display());
         if is_stream(path) {
             let file = OpenOptions::new().write(true).open(path).with_context(context)?;
-            return Ok(Self { path: path.to_owned(), file, replaces, unfinished: None });
+            return Ok(Self { path: path.to_owned(), file, replaces, is_answer: false, unfinished: None });
         }
         ensure!(!path.is_dir(), "{} is a directory; name a file", path.display());
         let is_free = replaces || path.symlink_metadata().is_err();
@@ -147,7 +160,7 @@ impl NewFile {
         let target = beside(path)?;
         let file = OpenOptions::new().write(true).create_new(true).mode(access.mode()).open(&target);
         let file = file.with_context(context)?;
-        Ok(Self { path: path.to_owned(), file, replaces, unfinished: Some(target) })
+        Ok(Self { path: path.to_owned(), file, replaces, is_answer: false, unfinished: Some(target) })
     }
 
     /// Writes everything and finishes.
@@ -155,7 +168,7 @@ impl NewFile {
     /// # Errors
     /// It cannot be written; nothing is left of it then.
     pub(crate) fn write(mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.file.write_all(bytes).with_context(|| format!("writing {}", self.path.display()))?;
+        self.write_all(bytes).with_context(|| format!("writing {}", self.path.display()))?;
         self.finish()
     }
 
@@ -163,7 +176,8 @@ impl NewFile {
     ///
     /// # Errors
     /// It cannot be written; nothing is left of it then, and the act stays done.
-    pub(crate) fn write_made(self, bytes: &[u8], made: impl FnOnce() -> String) -> anyhow::Result<()> {
+    pub(crate) fn write_made(mut self, bytes: &[u8], made: impl FnOnce() -> String) -> anyhow::Result<()> {
+        self.is_answer = true;
         self.write(bytes).with_context(made)
     }
 
@@ -190,7 +204,10 @@ impl NewFile {
 
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        let is_enough = |error: &io::Error| {
+            error.kind() == io::ErrorKind::BrokenPipe && self.unfinished.is_none() && !self.is_answer
+        };
+        self.file.write(bytes).map_err(|error| if is_enough(&error) { io::Error::other(Enough) } else { error })
     }
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
@@ -350,6 +367,19 @@ mod tests {
         let lost = full.write_made(b"secret", || "token t-1 was made; revoke it".to_owned()).expect_err("full");
         let words = format!("{lost:#}");
         assert!(words.starts_with("token t-1 was made; revoke it: writing /dev/full"), "{words}");
+    }
+
+    #[test]
+    fn cli_10_a_report_into_a_closed_pipe_ends_quietly() {
+        use std::os::fd::AsRawFd as _;
+        let (reader, writer) = io::pipe().expect("a pipe");
+        let path = PathBuf::from(format!("/dev/fd/{}", writer.as_raw_fd()));
+        let reserve = || Overwrite::default().reserve(&path, Access::Mask).expect("a stream");
+        let (report, token) = (reserve(), reserve());
+        drop(reader);
+        assert!(is_enough(&report.write(b"report").expect_err("nobody reads")), "as `head` leaves it");
+        let lost = token.write_made(b"secret", || "token t-1 was made".to_owned()).expect_err("nobody reads");
+        assert!(!is_enough(&lost), "what is shown once is lost: {lost:#}");
     }
 
     #[test]

@@ -634,12 +634,16 @@ async fn revocation_words(client: &Client, gateway: &GatewayId) -> anyhow::Resul
     let row = row.ok_or_else(|| fault::not_found(format!("gateway {gateway} not found")))?;
     let devices = client.list("/api/v1/devices").await?;
     let behind = devices.as_array().into_iter().flatten().filter(|d| d["gatewayId"] == gateway.as_str()).count();
-    Ok(format!(
+    Ok(revocation_question(gateway, &row, behind))
+}
+
+fn revocation_question(gateway: &GatewayId, row: &Value, behind: usize) -> String {
+    format!(
         "gateway {gateway} of {} (the gateway of {}) is locked out permanently: it gets no directive, image or answer any more, and \
          never comes back under this id",
         text(&row["hospitalId"]),
         count(behind, "device")
-    ))
+    )
 }
 
 pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) -> anyhow::Result<()> {
@@ -849,4 +853,35 @@ fn difference_in_words(difference: &Value) -> String {
         by => format!("; {} expects the registered side: {}", text(by), of("reason")),
     };
     format!("differs in {}: registered {}, observed {}{expected}", of("kind"), of("registered"), of("observed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cli_20_revoking_a_gateway_asks_for_its_id() {
+        let gateway: GatewayId = "GW-1".parse().expect("an id");
+        let question = revocation_question(&gateway, &json!({ "hospitalId": "HOSP-1" }), 3);
+        let ask = |typed: &str, is_terminal| {
+            let mut shown = String::new();
+            let mut show = |text: &str| shown.push_str(text);
+            let asked = Asked::default();
+            let answer = asked.ask_with(&question, gateway.as_str(), is_terminal, &mut typed.as_bytes(), &mut show);
+            answer.map(|()| shown).map_err(|error| error.to_string())
+        };
+        let shown = ask("GW-1\n", true).expect("typed");
+        assert!(shown.contains("GW-1 of HOSP-1 (the gateway of 3 devices)") && shown.contains("type: GW-1"), "{shown}");
+        for other in ["", "y\n", "GW-2\n", "gw-1\n"] {
+            assert!(ask(other, true).expect_err(other).contains("nothing was done"));
+        }
+        assert!(ask("GW-1\n", false).expect_err("no terminal").contains("--yes"));
+    }
+
+    #[test]
+    fn cli_24_a_hospitals_windows_are_words() {
+        let window =
+            json!({ "dayOfWeek": "Sunday", "startTime": "02:00", "endTime": "06:00", "timezone": "Europe/Zurich" });
+        assert_eq!(window_text(&window), "Sunday 02:00-06:00 Europe/Zurich");
+    }
 }

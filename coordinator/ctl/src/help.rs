@@ -40,6 +40,7 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ),
     ("trust rotate-root", "trust rotate-root --previous root-1.mdfm --out root-2.mdfm --release new-release.pub"),
     ("trust sign", "trust sign root-1.mdfm --key root"),
+    ("trust join", "trust join root-1.mdfm root-1-of-owner-2.mdfm"),
     ("trust inspect", "trust inspect roster-2.mdfm --previous roster-1.mdfm"),
     ("trust verify", "trust verify root-1.mdfm root-2.mdfm --roster roster-2.mdfm"),
     ("trust publish", "trust publish roster-2.mdfm --reason 'Jane Doe joins QA'"),

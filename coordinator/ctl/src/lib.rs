@@ -269,6 +269,7 @@ fn run(arguments: Arguments) -> std::process::ExitCode {
     };
     match runtime.block_on(carry_out(arguments)) {
         Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) if files::is_enough(&error) => std::process::ExitCode::SUCCESS,
         Err(error) => fail(&error, is_json),
     }
 }

@@ -98,7 +98,7 @@ pub(crate) enum Action {
     Sign {
         /// The file.
         file: PathBuf,
-        /// Your secret key.
+        /// Your secret key; may be repeated.
         #[arg(long = "key", required = true)]
         keys: Vec<PathBuf>,
         #[command(flatten)]

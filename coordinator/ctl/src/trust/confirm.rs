@@ -156,7 +156,7 @@ impl Asked {
         self.ask_with(shown, expected, is_terminal, &mut stdin.lock(), &mut |text| show_on(is_seen, text))
     }
 
-    fn ask_with(
+    pub(crate) fn ask_with(
         self,
         shown: &str,
         expected: &str,

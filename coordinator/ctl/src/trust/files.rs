@@ -195,6 +195,20 @@ impl Trusted {
         each!(self, signed => signed.add_signature(key));
     }
 
+    /// Takes over the signatures of another copy. Returns how many; `None` if that is another document, or has too many.
+    fn unite(&mut self, other: &Self) -> Option<usize> {
+        match (self, other) {
+            (Self::Root(one), Self::Root(other)) => one.unite(other),
+            (Self::Roster(one), Self::Roster(other)) => one.unite(other),
+            (Self::Withdrawals(one), Self::Withdrawals(other)) => one.unite(other),
+            (Self::RollbackOrder(one), Self::RollbackOrder(other)) => one.unite(other),
+            (Self::Manifest(one), Self::Manifest(other)) => one.unite(other),
+            (Self::Approval(one), Self::Approval(other)) => one.unite(other),
+            (Self::Validation(one), Self::Validation(other)) => one.unite(other),
+            _ => None,
+        }
+    }
+
     fn write(&self, file: &Path) -> anyhow::Result<()> {
         let frame = each!(self, signed => wire::encode(signed));
         files::replace(file, &frame)
@@ -384,6 +398,44 @@ pub(super) async fn co_sign(
         let mut lines = vec![format!("{kind} {digest} signed; signatures by the keys of id {}", ids.join(", "))];
         lines.extend(needed.iter().map(|needed| needed.text(&signers)));
         lines.join("\n")
+    });
+    Ok(())
+}
+
+/// Adds to a file the signatures of copies of the same document that others signed.
+pub(super) fn join(out: &Output, file: &Path, copies: &[PathBuf], kind: Option<Kind>) -> anyhow::Result<()> {
+    let mut document = Trusted::read_as(file, kind)?;
+    let mut taken = 0;
+    for copy in copies {
+        let other = Trusted::read_as(copy, kind)?;
+        let problem = {
+            format!(
+                "nothing was joined: {} has digest {}, {} has {}; only copies of one document are joined",
+                file.display(),
+                document.digest(),
+                copy.display(),
+                other.digest()
+            )
+        };
+        taken += document.unite(&other).context(problem)?;
+    }
+    if let Trusted::Root(root) = &document {
+        // One bad signature of an owner would make the whole document worthless.
+        let keys = root.decode_unverified()?.root.keys;
+        let is_bad = |key: &&PublicKey| {
+            matches!(root.verify(&KeySet::single((*key).clone())), Err(SignError::BadSignature { .. }))
+        };
+        if let Some(key) = keys.iter().find(is_bad) {
+            bail!("nothing was joined: the signature by the key of id {} does not fit the document", key.id());
+        }
+    }
+    document.write(file)?;
+    let (kind, digest, signers) = (document.kind_name(), document.digest(), document.signers());
+    let ids: Vec<String> = signers.iter().map(ToString::to_string).collect();
+    let answer = json!({ "file": file, "digest": digest, "taken": taken, "signedBy": ids });
+    out.answer(&answer, || {
+        let taken = count(taken, "signature");
+        format!("{kind} {digest}: {taken} joined; signatures by the keys of id {}", ids.join(", "))
     });
     Ok(())
 }

@@ -87,13 +87,24 @@ pub(crate) enum Action {
     Sign {
         /// The file.
         file: PathBuf,
-        /// Your secret key.
+        /// Your secret key; may be repeated.
         #[arg(long = "key", required = true)]
         key: Vec<PathBuf>,
         #[command(flatten)]
         compare: Compare,
         #[command(flatten)]
         confirmation: Confirmation,
+    },
+    /// Adds to a document in a file the signatures of its copies, which other owners signed elsewhere; works offline.
+    Join {
+        /// The file.
+        file: PathBuf,
+        /// Copies of it with other signatures.
+        #[arg(required = true)]
+        copies: Vec<PathBuf>,
+        /// What the files are, where that is not clear.
+        #[arg(long = "document")]
+        kind: Option<Kind>,
     },
     /// Shows every field of a document in a file, what is weaker in it, and who has signed it; works offline.
     Inspect {
@@ -303,6 +314,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
         Action::Sign { file, key, compare, confirmation } => {
             files::co_sign(out, session, &file, &key, &compare, &confirmation).await
         }
+        Action::Join { file, copies, kind } => files::join(out, &file, &copies, kind),
         Action::Inspect { file, compare } => files::inspect(out, session, &file, &compare).await,
         Action::Verify { roots, pin, roster } => files::verify(out, &roots, pin, roster.as_deref()),
         Action::Publish { file, reason, force, confirmation } => {
