@@ -291,11 +291,6 @@ pub(crate) async fn check_may_sign(client: &Client) -> anyhow::Result<()> {
     // What the coordinator says of it is the coordinator's refusal, with its exit status.
     match cannot_sign(&me) {
         Some(why) => Err(Refused::new(403, "may-not-sign", &format!("nothing was signed: {why}"), Value::Null).into()),
-        None if me["secondFactor"] == false => {
-            let why =
-                "nothing was signed: you cannot sign before a second factor is set up (mdfmctl second-factor enrol)";
-            Err(Refused::new(403, "second-factor", why, Value::Null).into())
-        }
         None => Ok(()),
     }
 }
@@ -311,10 +306,9 @@ pub(crate) async fn whoami(out: &Output, client: &Client) -> anyhow::Result<()> 
     view["url"] = client.url().into();
     out.answer(&view, || {
         let staff = view["hospitalId"].as_str().map_or_else(String::new, |h| format!(" of {h}"));
-        let signs = match (cannot_sign(&view), view["secondFactor"] == true) {
-            (Some(why), _) => format!("cannot sign: {why}"),
-            (None, true) => "can sign".to_owned(),
-            (None, false) => "cannot sign before a second factor is set up".to_owned(),
+        let signs = match cannot_sign(&view) {
+            Some(why) => format!("cannot sign: {why}"),
+            None => "can sign".to_owned(),
         };
         format!(
             "{} ({}), {}{staff}, at {}\nsecond factor: {}; {signs}",

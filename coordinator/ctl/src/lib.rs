@@ -210,7 +210,8 @@ pub fn main() -> std::process::ExitCode {
         Err(error) if error.exit_code() == 0 => error.exit(),
         Err(error) => {
             let exit = command_line::exit_code(&error);
-            let words = refusal(error);
+            let verbs = verbs(error.kind(), std::env::args_os());
+            let words = refusal(error) + &verbs;
             if wants_json(std::env::args_os()) {
                 let is_said = |line: &&str| !line.is_empty() && !line.starts_with("For more information");
                 let lines = words.trim_start_matches("error: ").lines().map(str::trim).filter(is_said);
@@ -246,6 +247,24 @@ fn read(mut matches: ArgMatches) -> Result<Arguments, clap::Error> {
     }
     arguments.names_session = session || context;
     Ok(arguments)
+}
+
+/// The commands that may follow, where the one that was typed is not there; empty for any other error.
+fn verbs(kind: ErrorKind, arguments: impl Iterator<Item = std::ffi::OsString>) -> String {
+    if kind != ErrorKind::InvalidSubcommand {
+        return String::new();
+    }
+    let (mut command, mut path) = (command(), Vec::new());
+    for word in arguments.skip(1).filter_map(|word| word.into_string().ok()) {
+        if let Some(found) = command.find_subcommand(&word).cloned() {
+            path.push(word);
+            command = found;
+        }
+    }
+    let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help");
+    let names: Vec<&str> = shown.map(clap::Command::get_name).collect();
+    // The top has a list of its own, in groups.
+    if path.is_empty() { String::new() } else { format!("\nCommands of {}: {}\n", path.join(" "), names.join(", ")) }
 }
 
 /// Whether a command line that cannot be read asks for JSON.

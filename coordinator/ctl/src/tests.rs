@@ -241,6 +241,19 @@ fn cli_25_searches_begin_with_the_newest_and_refuse_odd_words() {
 }
 
 #[test]
+fn cli_23_a_verb_that_is_not_there_names_the_others() {
+    let words = |words: &[&str]| {
+        let all: Vec<OsString> = std::iter::once(&"mdfmctl").chain(words).map(OsString::from).collect();
+        let error = crate::command().try_get_matches_from(&all).expect_err("no such verb");
+        crate::verbs(error.kind(), all.into_iter())
+    };
+    assert_eq!(words(&["duties", "dep-1"]), "\nCommands of duties: fulfil\n");
+    assert!(words(&["hospitals", "policy", "set"]).contains("Commands of hospitals policy: show, change"));
+    assert_eq!(words(&["nonsense"]), "");
+    assert_eq!(words(&["devices", "list", "--limit", "x"]), "");
+}
+
+#[test]
 fn cli_26_errors_of_the_command_line_follow_the_form() {
     let wants = |words: &[&str]| crate::wants_json(words.iter().map(OsString::from));
     for json in [
