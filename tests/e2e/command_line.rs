@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use mdfm_tests::{Api, Layout, Role, World, device_id, hospital_id, program, wait_for};
+use mdfm_tests::{Api, Layout, Role, World, device_id, gateway_id, hospital_id, program, wait_for};
 use serde_json::{Value, json};
 
 use crate::{fresh_dir, image};
