@@ -516,8 +516,8 @@ fn root_step(owners: &[(String, bool)], threshold: u16, file: &str, error: &str)
         format!("{needed} more of {missing} ({signed} signed already)")
     };
     format!(
-        "{who}: look at it with mdfmctl trust inspect {file}, then mdfmctl trust sign {file} --key KEY, one after the other in the same file; \
-         copies that were signed apart: mdfmctl trust join {file} COPY ({error})"
+        "{who}: look at it with mdfmctl trust inspect {file}, then mdfmctl trust sign {file} --key KEY (one after the other in the same file; \
+         copies that were signed apart: mdfmctl trust join {file} COPY; {error})"
     )
 }
 

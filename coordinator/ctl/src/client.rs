@@ -483,7 +483,7 @@ pub(crate) async fn login(out: &Output, file: &Path, mut login: Login) -> anyhow
     }
     write_secret(file, &serde_json::to_vec(&session)?).with_context(|| {
         let until = crate::output::text(&view["expiresAt"]);
-        format!("you were signed in, but the session cannot be kept; it ends by itself at {until}")
+        format!("you were signed in, but the session cannot be kept; it expires at {until}")
     })?;
     if let Some(object) = view.as_object_mut() {
         object.remove("token");

@@ -221,8 +221,8 @@ fn cli_25_searches_begin_with_the_newest_and_refuse_odd_words() {
     };
     assert!(!search(&[]).expect("reads") && !search(&["--newest"]).expect("reads"));
     assert!(search(&["--oldest"]).expect("reads") && search(&["--oldest", "--newest"]).is_err());
-    for good in [["--outcome", "ACCEPTED"], ["--role", "operator"], ["--event", "deviceerror"], ["--limit", "1"]] {
-        search(&good).unwrap_or_else(|error| panic!("{good:?}: {error}"));
+    for taken in [["--outcome", "ACCEPTED"], ["--role", "operator"], ["--event", "deviceerror"], ["--limit", "1"]] {
+        search(&taken).unwrap_or_else(|error| panic!("{taken:?}: {error}"));
     }
     for (bad, says) in [
         (["--outcome", "acepted"], "accepted"),

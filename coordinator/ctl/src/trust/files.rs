@@ -110,7 +110,7 @@ impl Trusted {
         }
     }
 
-    /// The document of a frame; `None` if it is none, or could be several.
+    /// The document of a frame; `None` if it is not one, or could be several.
     pub(crate) fn of_frame(frame: &[u8], wanted: Option<Kind>) -> Option<Self> {
         let mut fits = Self::candidates(frame);
         fits.retain(|document| wanted.is_none_or(|kind| document.kind() == kind));

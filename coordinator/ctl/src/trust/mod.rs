@@ -102,7 +102,7 @@ pub(crate) enum Action {
         /// Copies of it with other signatures.
         #[arg(required = true)]
         copies: Vec<PathBuf>,
-        /// What the files are, where that is not clear.
+        /// What the file is, where that is not clear.
         #[arg(long = "document")]
         kind: Option<Kind>,
     },
