@@ -386,12 +386,7 @@ const LAST_MS: u64 = 4_733_510_400_000;
 
 /// Whether a field is a number by its name: a duration, a size, a place.
 fn is_duration(name: &str) -> bool {
-    !(name.ends_with("at")
-        || name.ends_with("At")
-        || name.ends_with("Until")
-        || name.ends_with("From")
-        || name.ends_with("since"))
-        && !name.ends_with("Since")
+    !["at", "At", "Until", "From", "since", "Since"].iter().any(|end| name.ends_with(end))
 }
 
 /// What verification found, in one word: everything, or everything but whose log it is.

@@ -36,7 +36,7 @@ mod tests {
         let lines: Vec<Vec<char>> = shown.lines().map(|line| line.chars().collect()).collect();
         let width = lines[0].len();
         assert!(lines.iter().all(|line| line.len() == width) && lines.len() == width.div_ceil(2), "{shown}");
-        assert!(width <= 80 && (width - 2 * QUIET - 17) % 4 == 0, "a version of the standard: {width}");
+        assert!(width <= 80 && (width - 2 * QUIET - 17).is_multiple_of(4), "a version of the standard: {width}");
         assert!(lines[..2].concat().iter().all(|c| *c == '█'), "the quiet zone");
         // Each module, read back from the blocks, is what the code has; a finder stands in three corners (7 modules, dark, light, dark).
         let is_dark = |x: usize, y: usize| match (lines[y / 2][x], y % 2) {
