@@ -60,7 +60,7 @@ enum Action {
         /// The directory to make.
         #[arg(long)]
         data: PathBuf,
-        /// DNS names and addresses of the server certificate.
+        /// DNS names and addresses of the server certificate; once for each.
         #[arg(long = "dns-name", alias = "name", required = true, value_parser = pki::server_name)]
         names: Vec<String>,
         /// Name of the audit log, best a host name of yours with a path.
@@ -112,7 +112,7 @@ enum Action {
         /// The data directory.
         #[arg(long)]
         data: PathBuf,
-        /// DNS names and addresses of the server certificate.
+        /// DNS names and addresses of the server certificate; once for each.
         #[arg(long = "dns-name", alias = "name", required = true, value_parser = pki::server_name)]
         names: Vec<String>,
     },

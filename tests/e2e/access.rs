@@ -392,7 +392,7 @@ fn p11_300c_who_is_disabled_is_out_at_once_and_tokens_do_what_they_say_and_no_mo
     assert_eq!(machine.json("POST", "/api/v1/hospitals", &hospital).unwrap().0, 201);
     assert_eq!(code(&machine.json("GET", "/api/v1/compliance/audit-logs", &Value::Null).unwrap()), "permission");
     assert_eq!(code(&machine.json("GET", "/api/v1/me", &Value::Null).unwrap()), "person");
-    let found = world.ctl(Role::Auditor, &["audit", "search", "--object", "hospital/HOSP-9"]).unwrap();
+    let found = world.ctl(Role::Auditor, &["audit", "search", "--oldest", "--object", "hospital/HOSP-9"]).unwrap();
     let actor = found["records"][0].to_string();
     assert!(actor.contains("operator/token/"), "the record says that a machine did it: {actor}");
 

@@ -97,7 +97,8 @@ fn log_size(world: &World) -> u64 {
 }
 
 fn search(world: &World, arguments: &[&str]) -> Vec<Value> {
-    let found = world.ctl(Role::Auditor, &[&["audit", "search", "--limit", "200"], arguments].concat()).unwrap();
+    let found =
+        world.ctl(Role::Auditor, &[&["audit", "search", "--oldest", "--limit", "200"], arguments].concat()).unwrap();
     found["records"].as_array().unwrap().clone()
 }
 

@@ -177,14 +177,15 @@ fn sec_17_no_escape_sequence_of_a_device_reaches_a_terminal() {
     }
 
     // A person's words are no better: a reason that is refused and echoed, a reason that is listed.
-    let ctl = |arguments: &[&str]| {
+    let called = |arguments: &[&str]| {
         let session = world.session(Role::Operator);
         let output =
             Command::new(program("mdfmctl").unwrap()).args(["--session", &session]).args(arguments).output().unwrap();
         let text = [output.stdout, output.stderr].map(|b| String::from_utf8(b).unwrap()).concat();
         assert!(is_clean(&text), "{arguments:?}: {text:?}");
-        text
+        (output.status.success(), text)
     };
+    let ctl = |arguments: &[&str]| called(arguments).1;
     let gateway = gateway_id(1);
     ctl(&["gateways", "revoke", &format!("NO-{HOSTILE}"), "--yes", "--reason", HOSTILE]);
     ctl(&["hospitals", "add", "HOSP-900", "--name", HOSTILE]);
@@ -200,7 +201,8 @@ fn sec_17_no_escape_sequence_of_a_device_reaches_a_terminal() {
         &["audit", "search", "--newest", "--outcome", "refused"],
         &["--json", "audit", "search", "--newest"],
     ] {
-        ctl(arguments);
+        let (is_done, text) = called(arguments);
+        assert!(is_done, "{arguments:?}: {text}");
     }
     for log in std::fs::read_dir(dir.join("logs")).unwrap() {
         let path = log.unwrap().path();

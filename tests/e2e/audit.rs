@@ -69,7 +69,7 @@ fn p11_10b_an_inspector_finds_copies_and_verifies_everything_without_us() {
     settled(&world);
 
     let search = |more: &[&str]| -> Vec<Value> {
-        let page = world.ctl(Role::Operator, &[&["audit", "search"], more].concat()).unwrap();
+        let page = world.ctl(Role::Operator, &[&["audit", "search", "--oldest"], more].concat()).unwrap();
         page["records"].as_array().unwrap().clone()
     };
     let actions = |more: &[&str]| -> Vec<String> {

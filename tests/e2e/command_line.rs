@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use mdfm_tests::{Api, Layout, Role, World, device_id, hospital_id, program, wait_for};
+use mdfm_tests::{Api, Layout, Role, World, device_id, gateway_id, hospital_id, program, wait_for};
 use serde_json::{Value, json};
 
 use crate::{fresh_dir, image};
@@ -266,8 +266,8 @@ fn looking(world: &World, id: &str) {
     assert!(before.stdout.is_empty() && text(&before).contains("nothing found"), "it began later: {}", text(&before));
     let future = called(world, Role::Auditor, &["audit", "search", "--since", "2099-01-01"]);
     assert!(String::from_utf8_lossy(&future.stderr).contains("nothing found"), "{}", text(&future));
-    fails(world, Role::Auditor, 1, "is not a time", &["audit", "search", "--since", "yesterday"]);
-    fails(world, Role::Auditor, 1, "has no time zone", &["audit", "search", "--since", "2026-11-29T10:00"]);
+    fails(world, Role::Auditor, 6, "is not a time", &["audit", "search", "--since", "yesterday"]);
+    fails(world, Role::Auditor, 6, "has no time zone", &["audit", "search", "--since", "2026-11-29T10:00"]);
     forms(world);
 
     let token = world.dir.join("sessions/machine.token").display().to_string();
@@ -416,4 +416,83 @@ fn stopping(dir: &Path) {
     assert!(other.try_wait().unwrap().is_none(), "a program of somebody else goes on");
     drop(other.stdin.take());
     other.wait().unwrap();
+}
+
+/// CLI-10: whoever reads the output has left before anything was written.
+#[test]
+fn cli_10_a_closed_pipe_ends_every_list_quietly() {
+    let dir = fresh_dir("closed-pipe");
+    let world = World::start(&dir, Layout { hospitals: 1, devices: 1, ..Layout::default() }).unwrap();
+    let (hospital, gateway, device) = (hospital_id(1), gateway_id(1), device_id(1, 1));
+    let ended = |role: Role, arguments: &[&str], out_of_report: bool| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(program("mdfmctl").unwrap());
+        command.args(["--session", &world.session(role)]).args(arguments).stdin(Stdio::null()).stdout(writer);
+        let output = command.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        // An empty list prints nothing but this.
+        let is_quiet = said.is_empty() || said == "nothing found\n";
+        assert!(output.status.success() && is_quiet, "{arguments:?} {out_of_report}: {} {said}", output.status);
+    };
+    for noun in [
+        "users",
+        "hospitals",
+        "groups",
+        "gateways",
+        "devices",
+        "firmware",
+        "deployments",
+        "incidents",
+        "webhooks",
+        "recalls",
+        "rollback-orders",
+        "contexts",
+        "tokens",
+        "notices",
+    ] {
+        ended(Role::Admin, &[noun, "list"], false);
+        ended(Role::Admin, &["--json", noun, "list"], false);
+    }
+    for shown in [
+        &["hospitals", "show", &hospital][..],
+        &["gateways", "show", &gateway],
+        &["devices", "show", &device],
+        &["devices", "history", &device],
+        &["users", "show", "operator"],
+        &["settings", "show"],
+        &["trust", "show"],
+        &["withdrawals", "show"],
+        &["hospitals", "cohorts"],
+        &["users", "permissions"],
+        &["whoami"],
+        &["--help"],
+        &["devices", "list", "--help"],
+        &["completions", "bash"],
+    ] {
+        ended(Role::Admin, shown, false);
+    }
+    ended(Role::Auditor, &["retention", "show"], false);
+    ended(Role::Auditor, &["audit", "search"], false);
+    ended(Role::Auditor, &["audit", "show", "0"], false);
+    ended(Role::Auditor, &["audit", "status"], false);
+    ended(Role::Auditor, &["reports", "make", "system", "--format", "json", "--out", "/dev/stdout"], true);
+    // CLI-25, CLI-11: what is not there has its status, before anybody is asked.
+    fails(&world, Role::Admin, 4, "not found", &["gateways", "show", "GW-999"]);
+    fails(&world, Role::Admin, 4, "not found", &["webhooks", "show", "nope"]);
+    fails(&world, Role::Admin, 4, "nobody", &["users", "reset-password", "nobody", "--reason", "x"]);
+    fails(&world, Role::Admin, 4, "nobody", &["users", "remove-second-factor", "nobody", "--reason", "x"]);
+    fails(&world, Role::Auditor, 4, "NOPE", &["retention", "confirm", "NOPE", "--reason", "x"]);
+    fails(&world, Role::Auditor, 4, "there is no entry", &["audit", "show", "999999"]);
+    fails(
+        &world,
+        Role::Admin,
+        6,
+        "did you mean \"confirmed\"",
+        &["devices", "list", "--filter", "installState=confirmd"],
+    );
+    fails(&world, Role::Admin, 6, "there is no field", &["recalls", "list", "--sort", "nothing"]);
+    let asked = called(&world, Role::Admin, &["--json", "gateways", "revoke", &gateway, "--reason", "x"]);
+    let problem: Value = serde_json::from_slice(&asked.stderr).expect("one line of JSON and nothing else");
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("--yes")), "{problem}");
 }

@@ -177,6 +177,34 @@ fn nothing_is_left_for_later_in_silence() {
 }
 
 /// Crates that are there in more than one version cost time and trust; the number may fall, and rises with a decision alone (0004).
+/// CLI-31: what was read as another thing than it is.
+const OLD_WORDS: [&str; 5] = ["called back", "ASKED", "FINDINGS", "need hands", "needs hands"];
+
+/// The string literals of a line of code.
+fn literals(line: &str) -> impl Iterator<Item = &str> {
+    line.split('"').skip(1).step_by(2)
+}
+
+#[test]
+fn cli_31_no_visible_text_has_the_old_words() {
+    let mut found = Vec::new();
+    for crate_dir in ["shared", "agent", "coordinator", "simulators"] {
+        for (path, text) in files(crate_dir, ".rs") {
+            if path.ends_with("tests.rs") || path.contains("/tests/") {
+                continue;
+            }
+            for (line, words) in code(without_tests(&text)) {
+                let old = |text: &str| OLD_WORDS.iter().find(|word| text.contains(**word));
+                found.extend(literals(words).filter_map(old).map(|word| format!("{path}:{line}: {word}")));
+            }
+        }
+        for (path, text) in files(crate_dir, ".html") {
+            found.extend(OLD_WORDS.iter().filter(|word| text.contains(**word)).map(|word| format!("{path}: {word}")));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 #[test]
 fn duplicate_crates_are_bounded() {
     const DUPLICATES_MAX: usize = 32;

@@ -93,6 +93,14 @@ impl Filter {
         self.0.iter().try_for_each(|condition| field(&condition.field).map(drop))
     }
 
+    /// The field and the value of each condition, and whether that is only the beginning of a value.
+    pub fn conditions(&self) -> impl Iterator<Item = (&str, &str, bool)> {
+        self.0.iter().map(|condition| match condition.value.strip_suffix('*').filter(|_| !condition.is_quoted) {
+            Some(begin) => (condition.field.as_str(), begin, true),
+            None => (condition.field.as_str(), condition.value.as_str(), false),
+        })
+    }
+
     /// Whether there is no condition.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

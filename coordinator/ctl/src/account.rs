@@ -1,5 +1,6 @@
 //! One's own account: second factor, password, signing key, tokens for machines; and, for administrators, the accounts of others.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,10 +15,12 @@ use serde_json::{Value, json};
 use totp_rs::{Builder, Secret, Totp};
 
 use crate::address::Part;
-use crate::client::{Client, Which};
-use crate::files::{Access, NewFile, Overwrite};
+use crate::client::{Client, Refused, Which};
+use crate::fault;
+use crate::files::{self, Access, NewFile, Overwrite};
 use crate::keys;
 use crate::output::{Output, text};
+use crate::qr;
 use crate::terminal::ask_secret;
 use crate::times::{self, Toward};
 use crate::trust::confirm::Confirmation;
@@ -135,11 +138,7 @@ pub(crate) fn password_of(file: Option<&PathBuf>, what: &str, option: &str) -> a
 
 /// The first line of a file, or of standard input.
 fn password(file: &Path) -> anyhow::Result<String> {
-    let text = if file.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin())?
-    } else {
-        std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?
-    };
+    let text = if file.as_os_str() == "-" { files::read_input()? } else { files::read_text(file)? };
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
@@ -277,6 +276,25 @@ impl Signing {
     }
 }
 
+/// Why the person of an account may sign nothing; `None` if nothing is known against it.
+fn cannot_sign(me: &Value) -> Option<String> {
+    me["cannotSign"].as_str().map(|why| text(&why.into()))
+}
+
+/// Checks before anything is shown and asked that the person who is signed in may sign.
+///
+/// # Errors
+/// They may not; nothing has been signed.
+pub(crate) async fn check_may_sign(client: &Client) -> anyhow::Result<()> {
+    client.check_signer()?;
+    let me = client.get("/api/v1/me").await?;
+    // What the coordinator says of it is the coordinator's refusal, with its exit status.
+    match cannot_sign(&me) {
+        Some(why) => Err(Refused::new(403, "may-not-sign", &format!("nothing was signed: {why}"), Value::Null).into()),
+        None => Ok(()),
+    }
+}
+
 /// Who one is here, and with what.
 pub(crate) async fn whoami(out: &Output, client: &Client) -> anyhow::Result<()> {
     if client.is_token() {
@@ -288,8 +306,8 @@ pub(crate) async fn whoami(out: &Output, client: &Client) -> anyhow::Result<()> 
     view["url"] = client.url().into();
     out.answer(&view, || {
         let staff = view["hospitalId"].as_str().map_or_else(String::new, |h| format!(" of {h}"));
-        let signs = match view["cannotSign"].as_str() {
-            Some(why) => format!("cannot sign: {}", text(&why.into())),
+        let signs = match cannot_sign(&view) {
+            Some(why) => format!("cannot sign: {why}"),
             None => "can sign".to_owned(),
         };
         format!(
@@ -313,9 +331,12 @@ pub(crate) async fn factor(out: &Output, client: &Client, action: Factor) -> any
             let Some(target) = target else {
                 let new = client.post("/api/v1/me/second-factor", &json!({ "password": password })).await?;
                 out.answer(&new, || {
+                    let url = text(&new["url"]);
+                    // A picture is for whoever looks at a terminal.
+                    let picture = std::io::stdout().is_terminal().then(|| qr::in_half_blocks(&url)).flatten();
                     format!(
-                        "put this into your authenticator, then run mdfmctl second-factor confirm CODE:\n{}\nor type {}",
-                        text(&new["url"]),
+                        "put this into your authenticator, then run mdfmctl second-factor confirm CODE:\n{}{url}\nor type {}",
+                        picture.map_or_else(String::new, |picture| picture + "\n"),
                         text(&new["secret"])
                     )
                 });
@@ -346,7 +367,9 @@ async fn confirm(client: &Client, code: &str) -> anyhow::Result<Value> {
 pub(crate) async fn enrol_in_file(client: &Client, password: &str, file: NewFile) -> anyhow::Result<Value> {
     let new = client.post("/api/v1/me/second-factor", &json!({ "password": password })).await?;
     let secret = text(&new["secret"]);
-    file.write(format!("{secret}\n").as_bytes())?;
+    file.write_made(format!("{secret}\n").as_bytes(), || {
+        "the second factor was begun and does not count: its secret cannot be kept; enrol again".to_owned()
+    })?;
     confirm(client, &totp(&secret)?.generate(seconds()).to_string()).await
 }
 
@@ -374,10 +397,17 @@ pub(crate) async fn tokens(out: &Output, client: &Client, action: Tokens) -> any
             // A token is shown once: its place is sure before it is made.
             let target = file.as_deref().map(|file| overwrite.reserve(file, Access::Owner)).transpose()?;
             let expires = times::read(&expires, Toward::Future, jiff::Timestamp::now())?;
+            let permissions = known_permissions(client, permissions).await?;
             let body = json!({ "name": name, "permissions": permissions, "expiresAt": expires });
             let mut view = client.post("/api/v1/me/tokens", &body).await?;
             if let (Some(file), Some(target)) = (file, target) {
-                target.write(format!("{}\n", text(&view["token"])).as_bytes())?;
+                let id = text(&view["tokenId"]);
+                target.write_made(format!("{}\n", text(&view["token"])).as_bytes(), || {
+                    format!(
+                        "token {id} was made, but it cannot be kept and is not shown again; revoke it (mdfmctl tokens revoke {id}) and \
+                         make another one"
+                    )
+                })?;
                 view["token"] = Value::Null;
                 view["file"] = file.display().to_string().into();
             }
@@ -420,6 +450,29 @@ pub(crate) async fn tokens(out: &Output, client: &Client, action: Tokens) -> any
         }
     }
     Ok(())
+}
+
+/// The permissions as the coordinator names them, however they were typed.
+///
+/// # Errors
+/// The coordinator knows no such permission.
+async fn known_permissions(client: &Client, typed: Vec<String>) -> anyhow::Result<Vec<String>> {
+    // Whoever may not ask gets the coordinator's own answer to the words as they are.
+    let Ok(roles) = client.get("/api/v1/roles").await else { return Ok(typed) };
+    let of = |role: &Value| role["permissions"].as_array().cloned().unwrap_or_default();
+    let all = roles.as_array().into_iter().flatten().flat_map(of);
+    let known: BTreeSet<String> = all.filter_map(|p| p["permission"].as_str().map(str::to_owned)).collect();
+    typed.into_iter().map(|word| permission(&known, word)).collect()
+}
+
+fn permission(known: &BTreeSet<String>, word: String) -> anyhow::Result<String> {
+    if known.is_empty() {
+        return Ok(word);
+    }
+    known.iter().find(|name| name.eq_ignore_ascii_case(&word)).cloned().ok_or_else(|| {
+        let names = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        fault::value(format!("{word:?} is not a permission; there are {names}"))
+    })
 }
 
 /// A token's id. The token itself is a secret, which is not sent as a part of an address.

@@ -1,6 +1,7 @@
 //! The audit log: search, the past, export, evidence, and verification of a copy that needs nothing but the log's verifier key.
 
 use std::io::Write as _;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -9,6 +10,7 @@ use futures_util::StreamExt;
 use mdfm_audit::{Evidence, Field, Order, Query, Verified, verify_copy};
 use mdfm_service::output::note;
 use mdfm_shared::text::json_for_html;
+use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::{ProofFile, TILE_WIDTH, TilePath, entries_of_bundle, tiles_between};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -16,10 +18,12 @@ use serde_json::{Value, json};
 use crate::address::{Object, encode};
 use crate::client::{Client, checked};
 use crate::copy::{Keys, Offline, read_evidence};
-use crate::files::{Access, Overwrite};
+use crate::fault;
+use crate::files::{self, Access, Overwrite};
 use crate::output::{Output, count, text};
 use crate::records::{self, First};
 use crate::times::{self, Toward};
+use crate::words::{EVENTS, OUTCOMES, ROLES, at_least_one, one_of, some_text};
 
 /// The page that verifies evidence in a browser, without a network.
 const PAGE: &str = include_str!("../verifier.html");
@@ -28,19 +32,22 @@ const PAGE_SLOT: &str = "<!-- evidence -->";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
-    /// Searches the log; everything given must hold, and values may end in `*`.
+    /// Searches the log, newest first; everything given must hold, and values may end in `*`.
     Search {
         #[command(flatten)]
         wanted: Wanted,
-        /// The newest first.
-        #[arg(long)]
+        /// The oldest first.
+        #[arg(long, conflicts_with = "newest")]
+        oldest: bool,
+        /// The newest first, as without it; for scripts of earlier versions.
+        #[arg(long, hide = true)]
         newest: bool,
-        /// Where to go on: the first entry to look at, or with --newest the first not to.
+        /// Where to go on: the first entry not to look at, or with --oldest the first to.
         #[arg(long)]
         from: Option<u64>,
         /// Largest number of records.
-        #[arg(long, value_name = "N", default_value_t = 100)]
-        limit: u64,
+        #[arg(long, value_name = "N", default_value = "100", value_parser = at_least_one)]
+        limit: NonZeroUsize,
         #[command(flatten)]
         offline: Offline,
     },
@@ -126,46 +133,46 @@ pub(crate) enum Action {
 #[derive(Debug, Args)]
 pub(crate) struct Wanted {
     /// Only this action, for example `firmware.approve` or `firmware.*`.
-    #[arg(long)]
+    #[arg(long, value_parser = some_text())]
     action: Option<String>,
     /// Only this object, for example `firmware/FW-1`.
-    #[arg(long)]
+    #[arg(long, value_parser = some_text())]
     object: Option<String>,
     /// Only this actor.
-    #[arg(long)]
+    #[arg(long, value_parser = some_text())]
     actor: Option<String>,
     /// Only actors with this role.
-    #[arg(long)]
+    #[arg(long, ignore_case = true, value_parser = one_of(ROLES))]
     role: Option<String>,
     /// Only `accepted` or `refused`.
-    #[arg(long)]
+    #[arg(long, ignore_case = true, value_parser = one_of(OUTCOMES))]
     outcome: Option<String>,
     /// Only what concerns this hospital.
-    #[arg(long)]
+    #[arg(long, value_parser = some_text())]
     hospital: Option<String>,
     /// Only what concerns this gateway.
-    #[arg(long)]
+    #[arg(long, value_parser = some_text())]
     gateway: Option<String>,
     /// Only what concerns this device, inside telemetry too.
-    #[arg(long)]
+    #[arg(long, value_parser = some_text())]
     device: Option<String>,
     /// Only what concerns this firmware.
-    #[arg(long)]
+    #[arg(long, value_parser = some_text())]
     firmware: Option<String>,
     /// Only what concerns this deployment.
-    #[arg(long)]
+    #[arg(long, value_parser = some_text())]
     deployment: Option<String>,
     /// Only what gateways reported so, for example `deviceError`.
-    #[arg(long)]
+    #[arg(long, ignore_case = true, value_parser = one_of(EVENTS))]
     event: Option<String>,
     /// Words of the reason.
-    #[arg(long)]
+    #[arg(long, value_parser = some_text())]
     text: Option<String>,
     /// Not before this time: RFC 3339, a date, or a duration before now such as `1h` or `14d`.
-    #[arg(long)]
+    #[arg(long, value_parser = some_text())]
     since: Option<String>,
     /// Before this time, likewise.
-    #[arg(long)]
+    #[arg(long, value_parser = some_text())]
     until: Option<String>,
 }
 
@@ -228,7 +235,8 @@ impl Wanted {
 
 pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow::Result<()> {
     match action {
-        Action::Search { wanted, newest, from, limit, offline } => {
+        Action::Search { wanted, oldest, newest: _, from, limit, offline } => {
+            let (newest, limit) = (!oldest, limit.get() as u64);
             let device = wanted.device();
             let page = match offline.copy()? {
                 Some(copy) => {
@@ -242,7 +250,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
                     let mut query = wanted.query()?;
                     query.push(format!("limit={limit}"));
                     query.extend(from.map(|from| format!("from={from}")));
-                    query.extend(newest.then(|| "order=newest".to_owned()));
+                    query.push(format!("order={}", if newest { "newest" } else { "oldest" }));
                     let path = format!("/api/v1/compliance/audit-logs?{}", query.join("&"));
                     Client::open(session)?.get(&path).await?
                 }
@@ -271,10 +279,8 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
                 }
             };
             out.answer(&view, || {
-                let state = &view["state"];
-                let shown = if state.is_null() { "there was no such object".into() } else { format!("{state:#}") };
                 let size = view["logSize"].as_u64().unwrap_or(0);
-                format!("{} at {at}, after {}:\n{shown}", object.name(), count(size, "record"))
+                state_words(&object.name(), &at, size, &view["state"])
             });
             Ok(())
         }
@@ -343,6 +349,44 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
         }
         Action::Verify { copy, keys } => verify(out, &copy, &keys),
     }
+}
+
+/// The past of an object in words: as of which record, and what gateways reported since then beside it.
+fn state_words(object: &str, at: &str, size: u64, state: &Value) -> String {
+    if state.is_null() {
+        return format!("{object} at {at}, after {}:\nthere was no such object", count(size, "record"));
+    }
+    let last =
+        size.checked_sub(1).map_or_else(|| "before the first record".to_owned(), |n| format!("as of record {n}"));
+    let reported = match state["reported"].is_object() {
+        true => "; what gateways reported since stands under `reported`",
+        false => "",
+    };
+    format!("{object} at {at}, {last}{reported}:\n{:#}", with_times(state))
+}
+
+/// The same value for people: times in milliseconds since 1970 as dates.
+fn with_times(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let field = |(name, value): (&String, &Value)| {
+                let ms = value.as_u64().filter(|ms| (FIRST_MS..LAST_MS).contains(ms) && !is_duration(name));
+                (name.clone(), ms.map_or_else(|| with_times(value), |ms| UtcMillis(ms).to_string().into()))
+            };
+            fields.iter().map(field).collect::<serde_json::Map<_, _>>().into()
+        }
+        Value::Array(items) => items.iter().map(with_times).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Milliseconds since 1970 of the years 2020 to 2120: no other number of a record is as large and a time.
+const FIRST_MS: u64 = 1_577_836_800_000;
+const LAST_MS: u64 = 4_733_510_400_000;
+
+/// Whether a field is a number by its name: a duration, a size, a place.
+fn is_duration(name: &str) -> bool {
+    !["at", "At", "Until", "From", "since", "Since"].iter().any(|end| name.ends_with(end))
 }
 
 /// What verification found, in one word: everything, or everything but whose log it is.
@@ -416,7 +460,7 @@ fn verify(out: &Output, copy: &Path, keys: &Keys) -> anyhow::Result<()> {
     if bytes.starts_with(b"c2sp.org/tlog-proof") {
         let file = ProofFile::parse(std::str::from_utf8(&bytes)?)?;
         let beside = PathBuf::from(format!("{}.json", copy.display()));
-        let entry = std::fs::read(&beside).with_context(|| format!("reading the entry {}", beside.display()))?;
+        let entry = files::read(&beside).context("the entry")?;
         let checkpoint = file.verify(&entry, &keys.log_needed()?, &policy)?;
         let found = json!({ "index": file.index, "size": checkpoint.size, "root": hex::encode(checkpoint.root) });
         out.answer(&Verdict::Verified.on(&found)?, || {
@@ -425,7 +469,11 @@ fn verify(out: &Output, copy: &Path, keys: &Keys) -> anyhow::Result<()> {
         });
         return Ok(());
     }
-    let evidence = Evidence::parse(&bytes)?;
+    if is_report(&bytes) {
+        bail!("{0} is a report: verify it with mdfmctl reports verify {0} --coordinator KEY", copy.display());
+    }
+    let what = || format!("{} is neither evidence, nor a proof, nor a copy of a log", copy.display());
+    let evidence = Evidence::parse(&bytes).with_context(what)?;
     let found = evidence.verify(key.as_ref(), (!keys.witness.is_empty()).then_some(&policy))?;
     let verdict = if key.is_some() { Verdict::Verified } else { Verdict::Consistent };
     out.answer(&verdict.on(&found)?, || {
@@ -445,7 +493,8 @@ fn verify(out: &Output, copy: &Path, keys: &Keys) -> anyhow::Result<()> {
             count(found.signatures.len(), "signature")
         ));
         if found.unchecked > 0 {
-            words.push_str(&format!("; {} documents are signed by keys that are not in the file", found.unchecked));
+            let unchecked = count(found.unchecked, "document");
+            words.push_str(&format!("; signed by keys that are not in the file: {unchecked}"));
         }
         for signature in &found.signatures {
             words.push_str(&format!("\n  {}", text(&json!(signature))));
@@ -462,6 +511,12 @@ fn verify(out: &Output, copy: &Path, keys: &Keys) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether a file is a report of `reports make`.
+fn is_report(bytes: &[u8]) -> bool {
+    let fields = serde_json::from_slice::<std::collections::BTreeMap<String, serde::de::IgnoredAny>>(bytes);
+    fields.is_ok_and(|fields| ["statement", "report"].iter().all(|field| fields.contains_key(*field)))
+}
+
 /// Shows a page of records, and how to go on.
 fn show_page(out: &Output, mut page: Value, device: Option<&str>, is_newest_first: bool) {
     if out.is_json() {
@@ -472,7 +527,8 @@ fn show_page(out: &Output, mut page: Value, device: Option<&str>, is_newest_firs
     let first = if is_newest_first { First::Newest } else { First::Oldest };
     records::search_table(out, &page["records"], device, first);
     if let Some(next) = page["next"].as_u64() {
-        note(format_args!("there are more: --from {next}"));
+        let order = if is_newest_first { "" } else { "--oldest " };
+        note(format_args!("there are more: {order}--from {next}"));
     }
 }
 
@@ -480,12 +536,14 @@ fn show_page(out: &Output, mut page: Value, device: Option<&str>, is_newest_firs
 async fn record(client: &Client, index: u64) -> anyhow::Result<Value> {
     let page = client.get(&format!("/api/v1/compliance/audit-logs?from={index}&limit=1")).await?;
     let found = page["records"].get(0).filter(|record| record["index"].as_u64() == Some(index)).cloned();
-    found.with_context(|| {
+    found.ok_or_else(|| {
         let size = page["logSize"].as_u64().unwrap_or(0);
         if index >= size {
-            format!("there is no entry {index}; the log has {}", count(size, "entry"))
+            fault::not_found(format!("there is no entry {index}; the log has {}", count(size, "entry")))
         } else {
-            format!("entry {index} was disposed of after retention: its hash is left, what it said is not")
+            fault::not_found(format!(
+                "entry {index} was disposed of after retention: its hash is left, what it said is not"
+            ))
         }
     })
 }
@@ -559,12 +617,14 @@ async fn export_tiles(out: &Output, client: &Client, dir: &Path) -> anyhow::Resu
     let bar = indicatif::ProgressBar::new(tiles.len() as u64);
     for tile in &tiles {
         let file = dir.join(tile.to_string());
-        std::fs::create_dir_all(file.parent().context("a tile has a directory")?)?;
-        std::fs::write(&file, bytes(tile.to_string()).await?)?;
+        let written = || format!("writing {}", file.display());
+        std::fs::create_dir_all(file.parent().context("a tile has a directory")?).with_context(written)?;
+        std::fs::write(&file, bytes(tile.to_string()).await?).with_context(written)?;
         bar.inc(1);
     }
     bar.finish_and_clear();
-    std::fs::write(dir.join("checkpoint"), note)?;
+    std::fs::write(dir.join("checkpoint"), note)
+        .with_context(|| format!("writing the checkpoint into {}", dir.display()))?;
     out.answer(&json!({ "entries": size, "files": tiles.len(), "directory": dir }), || {
         format!("{} as {} in {}", count(size, "entry"), count(tiles.len(), "tile"), dir.display())
     });
@@ -573,22 +633,42 @@ async fn export_tiles(out: &Output, client: &Client, dir: &Path) -> anyhow::Resu
 
 async fn export(out: &Output, client: &Client, dir: &Path) -> anyhow::Result<()> {
     check_no_copy(dir)?;
-    std::fs::create_dir_all(dir)?;
+    std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
     // The checkpoint first: the log may grow meanwhile, never shrink, so the entries that follow always reach its size.
     let request = client.request(Method::GET, "/api/v1/compliance/log/checkpoint");
     let note = checked(request.send().await?).await?.bytes().await?;
     let request = client.request(Method::GET, "/api/v1/compliance/log/export");
     let mut stream = checked(request.send().await?).await?.bytes_stream();
-    let mut file = std::fs::File::create(dir.join(format!("{:020}.log", 0)))?;
+    let place = dir.join(format!("{:020}.log", 0));
+    let written = || format!("writing {}", place.display());
+    let mut file = std::fs::File::create(&place).with_context(written)?;
     while let Some(piece) = stream.next().await {
-        file.write_all(&piece?)?;
+        file.write_all(&piece?).with_context(written)?;
     }
-    file.sync_all()?;
-    std::fs::write(dir.join("checkpoint"), &note)?;
-    let size = String::from_utf8_lossy(&note).lines().nth(1).unwrap_or_default().to_owned();
-    let entries: Value = size.parse::<u64>().map_or(Value::Null, Value::from);
-    out.answer(&json!({ "entries": entries, "directory": dir }), || {
-        format!("entries: {size}; with the checkpoint in {}; verify with mdfmctl audit verify", dir.display())
+    file.sync_all().with_context(written)?;
+    std::fs::write(dir.join("checkpoint"), &note)
+        .with_context(|| format!("writing the checkpoint into {}", dir.display()))?;
+    let note = String::from_utf8_lossy(&note).into_owned();
+    let (origin, size) = (note.lines().next().unwrap_or_default(), note.lines().nth(1));
+    let size: u64 = size.and_then(|size| size.parse().ok()).context("the checkpoint has no size")?;
+    // How many records are newer is for people; a coordinator that does not say it has exported all the same.
+    let status = client.get("/api/v1/compliance/log/status").await.unwrap_or_default();
+    let newer = status["logSize"].as_u64().map(|all| all.saturating_sub(size));
+    out.answer(&json!({ "entries": size, "origin": origin, "newer": newer, "directory": dir }), || {
+        let newer = match newer {
+            None | Some(0) => String::new(),
+            Some(newer) => format!(
+                "; of the log {} newer than that checkpoint, and not proved by this copy: export again once they are published",
+                count(newer, "record")
+            ),
+        };
+        let entries = count(size, "entry");
+        format!(
+            "{entries} in {0}, up to the newest published checkpoint of {1}{newer}\nverify with mdfmctl audit verify {0} --log-vkey FILE, the verifier \
+             key that the trust root names (log.vkey of the coordinator's data directory)",
+            dir.display(),
+            text(&origin.into())
+        )
     });
     Ok(())
 }
@@ -598,6 +678,22 @@ mod tests {
     use mdfm_shared::text::is_unsafe;
 
     use super::*;
+
+    #[test]
+    fn cli_24_the_past_has_no_milliseconds() {
+        let state = json!({
+            "changedAt": 1_795_000_000_000_u64, "rollbackMs": 1_795_000_000_000_u64, "sizeBytes": 1_795_000_000_000_u64, "at": 7,
+            "reported": { "GW-1": [{ "at": 1_795_000_000_000_u64 }] },
+        });
+        let words = state_words("device/D-1", "2026-11-30T00:00:00Z", 12, &state);
+        assert!(
+            words.starts_with("device/D-1 at 2026-11-30T00:00:00Z, as of record 11; what gateways reported"),
+            "{words}"
+        );
+        assert_eq!(words.matches("2026-11-18T").count(), 2, "{words}");
+        assert_eq!(words.matches("1795000000000").count(), 2, "a duration and a size stay numbers: {words}");
+        assert!(state_words("device/D-1", "x", 0, &Value::Null).contains("no such object"));
+    }
 
     /// The page escapes every character that the programs escape.
     #[test]

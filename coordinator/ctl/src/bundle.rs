@@ -71,7 +71,8 @@ async fn export(
     let view = client.get(&format!("/api/v1/gateways/{gateway}/bundle{from}")).await?;
     let header: Header = serde_json::from_value(view).context("the coordinator's answer is no bundle")?;
     let releases = client.list("/api/v1/firmware").await?;
-    file.write_all(&header.encode()?)?;
+    let written = || format!("writing {}; nothing of it was kept", path.display());
+    file.write_all(&header.encode()?).with_context(written)?;
     for image in &header.images {
         let sha256 = image.sha256.to_string();
         let release = releases.as_array().into_iter().flatten().find(|r| r["imageSha256"] == sha256.as_str());
@@ -83,7 +84,7 @@ async fn export(
             hash.update(&piece);
             size += piece.len() as u64;
             ensure!(size <= image.size_bytes, "the image of {firmware} is longer than {} bytes", image.size_bytes);
-            file.write_all(&piece)?;
+            file.write_all(&piece).with_context(written)?;
         }
         let found = Digest(hash.finalize().into());
         ensure!(found == image.sha256, "the image of {firmware} came as {found}, it should be {sha256}");
@@ -128,7 +129,10 @@ async fn deliver(out: &Output, client: &Client, path: &Path, ack: Option<NewFile
         }
     }
     if let (Some(ack), false) = (ack, words.is_empty()) {
-        ack.write(&Header { gateway: gateway.clone(), documents: words, ..Header::default() }.encode()?)?;
+        let answer = Header { gateway: gateway.clone(), documents: words, ..Header::default() }.encode()?;
+        ack.write_made(&answer, || {
+            format!("{} of {gateway} are in the log, but the answer for the gateway cannot be written; deliver the same file again", count(taken + known, "batch"))
+        })?;
     }
     let answer: Value = json!({ "gateway": gateway, "taken": taken, "known": known, "refused": refused });
     out.answer(&answer, || {

@@ -228,7 +228,7 @@ fn begin(options: &Init) -> anyhow::Result<Plan> {
             "{} has its plan already; call this without --approver, --operator, --coordinator and --log-vkey, or name another folder",
             options.dir.display()
         );
-        let bytes = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+        let bytes = files::read(&file)?;
         return mdfm_shared::json::from_slice(&bytes).with_context(|| format!("{} is no plan", file.display()));
     }
     let (Some(online), Some(vkey)) = (&options.coordinator, &options.log_vkey) else {
@@ -351,7 +351,7 @@ impl Ceremony<'_> {
         let file = self.dir.join(ROOT);
         if !file.exists() {
             let roots: Vec<String> = self.plan.roots().map(|owner| self.public_text(&owner)).collect();
-            let log = std::fs::read_to_string(self.dir.join("log.vkey"))?.trim().to_owned();
+            let log = files::read_text(&self.dir.join("log.vkey"))?.trim().to_owned();
             let registrar = self.registrar()?;
             let document = TrustRoot {
                 version: 1,
@@ -381,12 +381,17 @@ impl Ceremony<'_> {
                 Ok(Some(signed))
             }
             Err(error) => {
-                let owners: Vec<String> = self.plan.roots().collect();
-                let (file, of) = (file.display(), owners.join(", "));
+                let mut owners = Vec::new();
+                for owner in self.plan.roots() {
+                    let key = KeySet::single(keys::public(&self.public_text(&owner))?);
+                    owners.push((owner, signed.verify(&key).is_ok()));
+                }
                 self.steps.documents.push(weighed(&signed.decode_unverified()?, signed.digest(), None));
-                self.next(format!(
-                    "{} of {of}: look at it with mdfmctl trust inspect {file}, then mdfmctl trust sign {file} --key KEY ({error})",
-                    self.plan.root_threshold
+                self.next(root_step(
+                    &owners,
+                    self.plan.root_threshold,
+                    &file.display().to_string(),
+                    &error.to_string(),
                 ));
                 Ok(None)
             }
@@ -496,6 +501,26 @@ impl Ceremony<'_> {
     }
 }
 
+/// What the owners of root keys do next: those who have not signed yet, one after the other in the same file.
+fn root_step(owners: &[(String, bool)], threshold: u16, file: &str, error: &str) -> String {
+    let named = |has_signed: bool| {
+        let names = owners.iter().filter(|(_, signed)| *signed == has_signed).map(|(owner, _)| owner.as_str());
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let (signed, missing) = (named(true), named(false));
+    let have = owners.iter().filter(|(_, signed)| *signed).count();
+    let needed = usize::from(threshold).saturating_sub(have);
+    let who = if signed.is_empty() {
+        format!("{needed} of {missing}")
+    } else {
+        format!("{needed} more of {missing} ({signed} signed already)")
+    };
+    format!(
+        "{who}: look at it with mdfmctl trust inspect {file}, then mdfmctl trust sign {file} --key KEY (one after the other in the same file; \
+         copies that were signed apart: mdfmctl trust join {file} COPY; {error})"
+    )
+}
+
 /// Opens an account with a random first password in a file of the folder; returns what is to be done with that.
 async fn open_account(
     dir: &Path,
@@ -549,6 +574,19 @@ mod tests {
             let refused = planned(&APPROVERS, operators).expect_err(names).to_string();
             assert!(refused.contains(names), "{refused}");
         }
+    }
+
+    #[test]
+    fn cli_27_the_owners_who_have_not_signed_are_named() {
+        let owners = |signed: [bool; 3]| {
+            let names = ["root-1", "root-2", "root-3"].into_iter().zip(signed);
+            names.map(|(name, signed)| (name.to_owned(), signed)).collect::<Vec<_>>()
+        };
+        let step = |signed| root_step(&owners(signed), 2, "ceremony/root-1.mdfm", "why");
+        assert!(step([false; 3]).starts_with("2 of root-1, root-2, root-3: look at it with"));
+        let one = step([false, true, false]);
+        assert!(one.starts_with("1 more of root-1, root-3 (root-2 signed already): look at it with"), "{one}");
+        assert!(one.contains("one after the other in the same file") && one.contains("trust join"), "{one}");
     }
 
     #[test]

@@ -30,10 +30,12 @@ const PAGE_MAX: usize = 1_000;
 
 use crate::account::{self, Code};
 use crate::address::encode;
-use crate::files::{Access, NewFile, write_secret};
+use crate::fault;
+use crate::files::{self, Access, NewFile, write_secret};
 use crate::output::Output;
 use crate::single_sign_on;
 use crate::terminal::ask_secret;
+use crate::words::at_least_one;
 
 /// Sign in and keep the session.
 #[derive(Debug, Args)]
@@ -78,11 +80,11 @@ impl Session {
     }
     /// The session in a file; `None` if there is no file.
     fn read(file: &Path) -> anyhow::Result<Option<Self>> {
-        match std::fs::read(file) {
-            Ok(text) => Ok(Some(serde_json::from_slice(&text).context("the session file is damaged; sign in again")?)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
+        if file.metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            return Ok(None);
         }
+        let damaged = || format!("the session file {} is damaged; sign in again", file.display());
+        Ok(Some(serde_json::from_slice(&files::read(file)?).with_context(damaged)?))
     }
 }
 
@@ -144,11 +146,16 @@ pub(crate) struct Which {
     #[arg(long, value_name = "FIELD", allow_hyphen_values = true)]
     sort: Option<String>,
     /// Largest number of rows; every row if absent.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     limit: Option<NonZeroUsize>,
 }
 
 impl Which {
+    /// The items whose field has this value, letter by letter.
+    pub(crate) fn of(field: &str, value: &str) -> Self {
+        let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
+        Self { filter: Some(format!("{field}=\"{quoted}\"")), ..Self::default() }
+    }
     /// The same items without a limit, for a caller that leaves some of them out itself.
     pub(crate) fn unlimited(&self) -> Self {
         Self { limit: None, ..self.clone() }
@@ -186,17 +193,21 @@ impl Client {
     /// Takes up the session, or the token that the environment gives.
     pub(crate) fn open(file: &Path) -> anyhow::Result<Self> {
         let Some(token) = environment(TOKEN) else {
-            let session = Session::read(file)?
-                .with_context(|| format!("there is no session in {}; sign in first (mdfmctl login)", file.display()))?;
+            let session = Session::read(file)?.ok_or_else(|| {
+                let place = file.display();
+                fault::not_signed_in(format!("there is no session in {place}; sign in first (mdfmctl login)"))
+            })?;
             check_coordinator(&session, file, environment(URL).as_deref())?;
-            ensure!(!session.token.is_empty(), "you are signed out; sign in again (mdfmctl login)");
+            if session.token.is_empty() {
+                return Err(fault::not_signed_in("you are signed out; sign in again (mdfmctl login)"));
+            }
             return Ok(Self { http: http(&session.ca_pem)?, session, is_token: false });
         };
         let held = Session::read(file).ok().flatten();
         let url = environment(URL).or_else(|| held.as_ref().map(|s| s.url.clone()));
         let url = url.with_context(|| format!("{TOKEN} is set: {URL} must say where the coordinator is"))?;
         let ca_pem = match environment(CA) {
-            Some(file) => std::fs::read_to_string(&file).with_context(|| format!("reading {file} ({CA})"))?,
+            Some(file) => files::read_text(Path::new(&file)).context(CA)?,
             None => {
                 let held = held.map(|s| s.ca_pem);
                 held.with_context(|| format!("{TOKEN} is set: {CA} must name the file of the coordinator's authority"))?
@@ -433,7 +444,7 @@ pub(crate) async fn login(out: &Output, file: &Path, mut login: Login) -> anyhow
     // Only what is not given is taken from the last time; a damaged file is in nobody's way.
     let held = Session::read(file).ok().flatten();
     let ca_pem = match &login.ca {
-        Some(ca) => std::fs::read_to_string(ca).with_context(|| format!("reading {}", ca.display()))?,
+        Some(ca) => files::read_text(ca)?,
         None => held.as_ref().map(|s| s.ca_pem.clone()).context("which coordinator? Give --ca the first time")?,
     };
     let url = login.url.clone().or_else(|| held.as_ref().map(|s| s.url.clone()));
@@ -470,13 +481,18 @@ pub(crate) async fn login(out: &Output, file: &Path, mut login: Login) -> anyhow
     if let Some(dir) = file.parent() {
         std::fs::create_dir_all(dir)?;
     }
-    write_secret(file, &serde_json::to_vec(&session)?)?;
+    write_secret(file, &serde_json::to_vec(&session)?).with_context(|| {
+        let until = crate::output::text(&view["expiresAt"]);
+        format!("you were signed in, but the session cannot be kept; it expires at {until}")
+    })?;
     if let Some(object) = view.as_object_mut() {
         object.remove("token");
     }
     let mut words = format!("signed in as {} until {}", session.user_id, crate::output::text(&view["expiresAt"]));
     if let Some((place, file, password)) = first {
-        let set_up = account::enrol_in_file(&Client::open_session(session)?, &password, place).await?;
+        let set_up = account::enrol_in_file(&Client::open_session(session)?, &password, place).await;
+        let set_up =
+            set_up.context("you are signed in, but the second factor is not set up (mdfmctl second-factor enrol)")?;
         words = format!("{words}\n{}\nits secret is in {}", account::recovery_words(&set_up), file.display());
         view["secondFactor"] = true.into();
         view["recoveryCodes"] = set_up["recoveryCodes"].clone();
@@ -491,7 +507,8 @@ pub(crate) async fn logout(out: &Output, file: &Path) -> anyhow::Result<()> {
     client.send(client.request(Method::DELETE, "/api/v1/sessions/current")).await?;
     // Where the coordinator is and who signed in stays for the next time; the secret goes.
     let session = Session { token: String::new(), ..client.session };
-    write_secret(file, &serde_json::to_vec(&session)?)?;
+    let kept = write_secret(file, &serde_json::to_vec(&session)?);
+    kept.context("you are signed out at the coordinator, and the file still has the session that has ended")?;
     out.answer(&json!({ "signedOut": true }), || "signed out".into());
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Contexts: a session by name for each coordinator or person, and which of them is in use.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -9,6 +10,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::client::{self, Session};
+use crate::fault;
 use crate::files;
 use crate::output::{Output, text};
 
@@ -62,10 +64,15 @@ pub(crate) enum Contexts {
 /// # Errors
 /// The environment names none.
 fn folder() -> anyhow::Result<PathBuf> {
-    let base = std::env::var_os("XDG_CONFIG_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config")))
-        .context("neither HOME nor XDG_CONFIG_HOME is set; give --session FILE")?;
+    folder_in(std::env::var_os("XDG_CONFIG_HOME"), std::env::var_os("HOME"))
+}
+
+/// The folder below those that the environment names. A relative one, or an empty one, would be another in each directory (XDG Base Directory
+/// Specification).
+fn folder_in(config: Option<OsString>, home: Option<OsString>) -> anyhow::Result<PathBuf> {
+    let absolute = |path: Option<OsString>| path.map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute(config).or_else(|| Some(absolute(home)?.join(".config")));
+    let base = base.context("neither HOME nor XDG_CONFIG_HOME names an absolute path; give --session FILE")?;
     Ok(base.join("mdfmctl"))
 }
 
@@ -147,14 +154,19 @@ fn act(out: &Output, action: &Contexts, folder: &Path) -> anyhow::Result<()> {
         }
         Contexts::Use { context } => {
             let there = file_of(folder, context).exists() || context.0 == DEFAULT;
-            ensure!(there, "there is no context {context}; make it with mdfmctl login --context {context}");
+            if !there {
+                let words = format!("there is no context {context}; make it with mdfmctl login --context {context}");
+                return Err(fault::not_found(words));
+            }
             std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
             files::replace(&folder.join("context"), format!("{context}\n").as_bytes())?;
             out.answer(&json!({ "context": context.to_string() }), || format!("context {context} is in use"));
         }
         Contexts::Remove { context } => {
             let file = file_of(folder, context);
-            ensure!(file.exists(), "there is no context {context}");
+            if !file.exists() {
+                return Err(fault::not_found(format!("there is no context {context}")));
+            }
             let signed_in = Session::summary(&file)["signedIn"] == true;
             ensure!(!signed_in, "{context} is signed in; end that first (mdfmctl logout --context {context})");
             let used = in_use(folder)?;
@@ -174,6 +186,18 @@ mod tests {
     use super::*;
     use crate::client::tests::session;
     use crate::output::Form;
+
+    #[test]
+    fn cli_28_only_an_absolute_home_has_sessions() {
+        let of = |config: Option<&str>, home: Option<&str>| {
+            folder_in(config.map(OsString::from), home.map(OsString::from)).ok().map(|path| path.display().to_string())
+        };
+        assert_eq!(of(Some("/x"), Some("/h")).as_deref(), Some("/x/mdfmctl"));
+        for bad in [None, Some(""), Some("."), Some("x/y")] {
+            assert_eq!(of(bad, Some("/h")).as_deref(), Some("/h/.config/mdfmctl"), "{bad:?}");
+            assert_eq!(of(bad, bad), None, "{bad:?}");
+        }
+    }
 
     #[test]
     fn cli_28_a_context_is_chosen_and_removed_by_name() {

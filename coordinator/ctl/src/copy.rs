@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::Args;
 use mdfm_audit::{EVIDENCE_BYTES_MAX, Evidence, Matcher, Order, Query, read_copy};
 use mdfm_service::output::note;
@@ -12,6 +12,7 @@ use mdfm_shared::tlog::{NoteKey, WitnessPolicy};
 use serde_json::{Map, Value, json};
 
 use crate::address::Object;
+use crate::fault;
 use crate::records;
 
 /// Records of one answer.
@@ -33,16 +34,12 @@ pub(crate) struct Keys {
 
 /// A key given as text, or as a file with it.
 fn read_key(text: &str) -> anyhow::Result<String> {
-    if Path::new(text).exists() {
-        std::fs::read_to_string(text).with_context(|| format!("reading {text}"))
-    } else {
-        Ok(text.to_owned())
-    }
+    if Path::new(text).exists() { crate::files::read_text(Path::new(text)) } else { Ok(text.to_owned()) }
 }
 
 impl Keys {
     pub(crate) fn log(&self) -> anyhow::Result<Option<NoteKey>> {
-        let parse = |key: &String| NoteKey::parse(read_key(key)?.trim()).context("the log's verifier key");
+        let parse = |key: &String| NoteKey::parse(read_key(key)?.trim()).context("--log-vkey, the log's verifier key");
         self.key.as_ref().map(parse).transpose()
     }
 
@@ -55,7 +52,7 @@ impl Keys {
         let witnesses = self.witness.iter().map(|w| read_key(w)).collect::<anyhow::Result<Vec<_>>>()?;
         let threshold = self.witness_threshold.unwrap_or(witnesses.len());
         WitnessPolicy::new(witnesses.iter().map(|w| w.trim()), threshold)
-            .context("a witness's key cannot be read, or more are demanded than there are")
+            .context("--witness: a witness's key cannot be read, or more are demanded than there are")
     }
 
     fn is_given(&self) -> bool {
@@ -92,11 +89,7 @@ impl Offline {
 
 /// Reads the evidence in a file.
 pub(crate) fn read_evidence(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let size = std::fs::metadata(path).with_context(|| format!("opening {}", path.display()))?.len();
-    if size > EVIDENCE_BYTES_MAX as u64 {
-        bail!("{} is larger than any evidence file", path.display());
-    }
-    std::fs::read(path).with_context(|| format!("reading {}", path.display()))
+    crate::files::read_within(path, EVIDENCE_BYTES_MAX as u64)
 }
 
 /// A copy of the log, or evidence from it.
@@ -156,9 +149,13 @@ impl Copy {
                 found = records::indexed(index, bytes);
             }
         })?;
-        found.with_context(|| match last {
-            Some(last) if wanted > last => format!("there is no entry {wanted} in the copy; its last one is {last}"),
-            _ => format!("there is no entry {wanted} in the copy, or it was disposed of after retention"),
+        found.ok_or_else(|| match last {
+            Some(last) if wanted > last => {
+                fault::not_found(format!("there is no entry {wanted} in the copy; its last one is {last}"))
+            }
+            _ => fault::not_found(format!(
+                "there is no entry {wanted} in the copy, or it was disposed of after retention"
+            )),
         })
     }
 

@@ -18,11 +18,11 @@ use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::Validation;
 use serde_json::{Value, json};
 
-use crate::account::Signing;
+use crate::account::{Signing, check_may_sign};
 use crate::client::{Client, Which, is_broken_line};
 use crate::output::{Output, count, count_of, text};
 use crate::trust::confirm::Asked;
-use crate::{address, records, terminal};
+use crate::{address, files, records, terminal};
 
 /// Time between two looks.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
@@ -184,11 +184,7 @@ pub(crate) struct Duty {
 
 /// The plan in a file, as it stands there and as JSON.
 fn read_plan(file: &Path) -> anyhow::Result<(String, Value)> {
-    let text = if file.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin())?
-    } else {
-        std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?
-    };
+    let text = if file.as_os_str() == "-" { files::read_input()? } else { files::read_text(file)? };
     let text = text_without_mark(&text).to_owned();
     let plan: Value =
         json::from_slice(text.as_bytes()).with_context(|| format!("{} cannot be read as JSON", file.display()))?;
@@ -651,7 +647,7 @@ pub(crate) async fn watch(out: &Output, client: &Client, options: Watch) -> anyh
 }
 
 pub(crate) async fn validate(out: &Output, client: &Client, options: Validate) -> anyhow::Result<()> {
-    client.check_signer()?;
+    check_may_sign(client).await?;
     let path = format!("/api/v1/deployments/{}", options.deployment);
     let signature = format!("{path}/validations/signature");
     let Signing { role, reason, confirmation, .. } = &options.signing;

@@ -2,7 +2,7 @@
 //! their owner alone from the first byte.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Read, Write};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -59,9 +59,70 @@ impl Overwrite {
     }
 }
 
+/// Bytes of a file that is read as a whole: keys, passwords, settings, plans, signed documents.
+const READ_BYTES_MAX: u64 = 1 << 20;
+
+/// Reads a file as a whole.
+///
+/// # Errors
+/// It cannot be read, has more than 1 MiB, or is neither a file nor a pipe.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    read_within(path, READ_BYTES_MAX)
+}
+
+/// [`read`] as text.
+///
+/// # Errors
+/// Those of [`read`]; it is not UTF-8.
+pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
+    let text = String::from_utf8(read(path)?).ok();
+    text.with_context(|| format!("reading {}: it is not text (UTF-8)", path.display()))
+}
+
+/// Reads standard input as text.
+///
+/// # Errors
+/// It cannot be read, has more than 1 MiB, or is not UTF-8.
+pub(crate) fn read_input() -> anyhow::Result<String> {
+    let bytes = bounded(io::stdin().lock(), READ_BYTES_MAX).context("reading standard input")?;
+    String::from_utf8(bytes).ok().context("standard input is not text (UTF-8)")
+}
+
+/// Reads a file of at most `max` bytes.
+///
+/// # Errors
+/// It cannot be read, is larger, or is neither a file nor a pipe.
+pub(crate) fn read_within(path: &Path, max: u64) -> anyhow::Result<Vec<u8>> {
+    let context = || format!("reading {}", path.display());
+    // A shell gives a pipe for `<(…)`. A device may have no end, and opening one may already do something.
+    let is_fit = |kind: std::fs::FileType| kind.is_file() || kind.is_fifo();
+    ensure!(is_fit(path.metadata().with_context(context)?.file_type()), "{} is not a file", path.display());
+    let file = File::open(path).with_context(context)?;
+    ensure!(is_fit(file.metadata().with_context(context)?.file_type()), "{} is not a file", path.display());
+    bounded(file, max).with_context(context)
+}
+
+fn bounded(from: impl Read, max: u64) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(max + 1).read_to_end(&mut bytes)?;
+    ensure!(bytes.len() as u64 <= max, "it has more than {max} bytes");
+    Ok(bytes)
+}
+
 /// Whether bytes that are written to a path only pass through it: a pipe, a terminal, `/dev/null`.
 fn is_stream(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| found.file_type().is_fifo() || found.file_type().is_char_device())
+}
+
+/// Whoever reads a stream has closed it, as `head` does: no failure, as with standard output itself.
+#[derive(Debug, thiserror::Error)]
+#[error("its reader has closed it")]
+struct Enough;
+
+/// Whether an error is that the reader of a stream has enough.
+pub(crate) fn is_enough(error: &anyhow::Error) -> bool {
+    let of = |cause: &io::Error| cause.get_ref().is_some_and(|inner| inner.is::<Enough>());
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(of))
 }
 
 /// A file that is being written. Dropped before [`NewFile::finish`] it leaves nothing behind.
@@ -71,6 +132,8 @@ pub(crate) struct NewFile {
     file: File,
     /// Whether a file of that name is replaced.
     replaces: bool,
+    /// Whether it gets what an act answered once, which must not be lost in silence.
+    is_answer: bool,
     /// What is removed if the file is not finished; `None` for a stream.
     unfinished: Option<PathBuf>,
 }
@@ -88,7 +151,7 @@ impl NewFile {
         let context = || format!("writing {}", path.display());
         if is_stream(path) {
             let file = OpenOptions::new().write(true).open(path).with_context(context)?;
-            return Ok(Self { path: path.to_owned(), file, replaces, unfinished: None });
+            return Ok(Self { path: path.to_owned(), file, replaces, is_answer: false, unfinished: None });
         }
         ensure!(!path.is_dir(), "{} is a directory; name a file", path.display());
         let is_free = replaces || path.symlink_metadata().is_err();
@@ -97,7 +160,7 @@ impl NewFile {
         let target = beside(path)?;
         let file = OpenOptions::new().write(true).create_new(true).mode(access.mode()).open(&target);
         let file = file.with_context(context)?;
-        Ok(Self { path: path.to_owned(), file, replaces, unfinished: Some(target) })
+        Ok(Self { path: path.to_owned(), file, replaces, is_answer: false, unfinished: Some(target) })
     }
 
     /// Writes everything and finishes.
@@ -105,8 +168,17 @@ impl NewFile {
     /// # Errors
     /// It cannot be written; nothing is left of it then.
     pub(crate) fn write(mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.file.write_all(bytes).with_context(|| format!("writing {}", self.path.display()))?;
+        self.write_all(bytes).with_context(|| format!("writing {}", self.path.display()))?;
         self.finish()
+    }
+
+    /// Writes what an act gave; `made` says what the act did, and what is to be done now that its answer is lost.
+    ///
+    /// # Errors
+    /// It cannot be written; nothing is left of it then, and the act stays done.
+    pub(crate) fn write_made(mut self, bytes: &[u8], made: impl FnOnce() -> String) -> anyhow::Result<()> {
+        self.is_answer = true;
+        self.write(bytes).with_context(made)
     }
 
     /// Makes what was written durable under its name.
@@ -132,7 +204,10 @@ impl NewFile {
 
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        let is_enough = |error: &io::Error| {
+            error.kind() == io::ErrorKind::BrokenPipe && self.unfinished.is_none() && !self.is_answer
+        };
+        self.file.write(bytes).map_err(|error| if is_enough(&error) { io::Error::other(Enough) } else { error })
     }
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
@@ -266,6 +341,45 @@ mod tests {
         assert!(NewFile::create(&new, Access::Owner).is_err(), "a link is a file too");
         assert!(!dir.join("nowhere").exists());
         let _ = std::fs::remove_dir_all(&dir);
+    }
+
+    #[test]
+    fn cli_28_a_file_is_read_within_its_bound() {
+        let dir = folder("read");
+        let file = dir.join("key");
+        std::fs::write(&file, vec![b'x'; READ_BYTES_MAX as usize]).expect("written");
+        assert_eq!(read_text(&file).expect("it fits").len() as u64, READ_BYTES_MAX);
+        std::fs::write(&file, vec![b'x'; READ_BYTES_MAX as usize + 1]).expect("written");
+        let refused = format!("{:#}", read(&file).expect_err("too long"));
+        assert!(refused.contains("more than 1048576 bytes"), "{refused}");
+        std::fs::write(&file, [0xff]).expect("written");
+        assert!(read_text(&file).expect_err("no text").to_string().contains("not text"));
+        for other in [Path::new("/dev/zero"), Path::new("/dev/null"), &dir] {
+            let refused = read(other).expect_err("no file").to_string();
+            assert!(refused.contains("is not a file"), "{refused}");
+        }
+        let _ = std::fs::remove_dir_all(&dir);
+    }
+
+    #[test]
+    fn cli_28_a_lost_answer_says_what_was_done() {
+        let full = Overwrite::default().reserve(Path::new("/dev/full"), Access::Owner).expect("a stream");
+        let lost = full.write_made(b"secret", || "token t-1 was made; revoke it".to_owned()).expect_err("full");
+        let words = format!("{lost:#}");
+        assert!(words.starts_with("token t-1 was made; revoke it: writing /dev/full"), "{words}");
+    }
+
+    #[test]
+    fn cli_10_a_report_into_a_closed_pipe_ends_quietly() {
+        use std::os::fd::AsRawFd as _;
+        let (reader, writer) = io::pipe().expect("a pipe");
+        let path = PathBuf::from(format!("/dev/fd/{}", writer.as_raw_fd()));
+        let reserve = || Overwrite::default().reserve(&path, Access::Mask).expect("a stream");
+        let (report, token) = (reserve(), reserve());
+        drop(reader);
+        assert!(is_enough(&report.write(b"report").expect_err("nobody reads")), "as `head` leaves it");
+        let lost = token.write_made(b"secret", || "token t-1 was made".to_owned()).expect_err("nobody reads");
+        assert!(!is_enough(&lost), "what is shown once is lost: {lost:#}");
     }
 
     #[test]

@@ -19,9 +19,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::account::Signing;
-use crate::client::{Client, Refused, Which};
+use crate::account::{Signing, check_may_sign};
+use crate::client::{Client, Refused, Which, is_broken_line};
 use crate::delta::{self, Delta};
+use crate::fault;
 use crate::files::Overwrite;
 use crate::keys;
 use crate::output::{Output, count, count_of, text};
@@ -195,7 +196,7 @@ pub(crate) fn now() -> UtcMillis {
 
 fn milliseconds(what: &str, seconds: f64) -> anyhow::Result<u64> {
     if !(0.001..=31_536_000.0).contains(&seconds) {
-        bail!("{what} must be 0.001 to 31536000 seconds, found {seconds}");
+        return Err(fault::value(format!("{what} must be 0.001 to 31536000 seconds, found {seconds}")));
     }
     Ok((seconds * 1_000.0).round() as u64)
 }
@@ -277,10 +278,14 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
     }
 }
 
+/// What is said where a release cannot be compared: that is no change of it.
+const NOTHING_TO_COMPARE: &str =
+    "what devices of this model run is no release on record here: there is nothing to compare it with";
+
 /// What a release changes, one line for each field and part.
 fn differences(view: &Value) -> Vec<String> {
     let Some(against) = view["against"].as_str() else {
-        return vec!["no device runs another release of this model: there is nothing to compare it with".to_owned()];
+        return vec![NOTHING_TO_COMPARE.to_owned()];
     };
     let mut lines = vec![format!(
         "against {} ({}), which runs now on {}:",
@@ -361,7 +366,7 @@ fn show(out: &Output, view: &Value) {
         }
         if view["sbomMissing"] == true {
             lines.push(format!(
-                "its bill of materials is missing: nothing is approved or deployed before it is attached (mdfmctl firmware sbom {} --file FILE)",
+                "its bill of materials is missing: nothing is approved or deployed before it is attached (mdfmctl firmware attach-sbom {} FILE)",
                 text(&view["firmwareId"])
             ));
         }
@@ -520,13 +525,31 @@ async fn upload(out: &Output, client: &Client, options: Upload) -> anyhow::Resul
     });
     let sent =
         Sent { files: &files, deltas: options.deltas.iter().zip(&deltas).collect(), sbom: sbom.as_ref(), signed };
-    let view = sent
-        .send(out, client, &manifest, &body)
-        .await
-        .with_context(|| format!("the upload of {firmware} ended early; it goes on with: {resume}"))?;
+    let view = match sent.send(out, client, &manifest, &body).await {
+        Ok(view) => view,
+        Err(error) => {
+            // Only what has begun, or may have, goes on; a refusal alone says what is wrong.
+            let is_begun = is_broken_line(&error) || client.get(&format!("/api/v1/firmware/{firmware}")).await.is_ok();
+            return Err(ended_early(error, is_begun, &firmware, &resume));
+        }
+    };
     show(out, &view);
     Ok(())
 }
+
+/// What an upload ended with: how to go on stands before it where there is something to go on with.
+fn ended_early(error: anyhow::Error, is_begun: bool, firmware: &FirmwareId, resume: &str) -> anyhow::Error {
+    let is_other = error.downcast_ref::<OtherRelease>().is_some();
+    match is_begun && !is_other {
+        true => error.context(format!("the upload of {firmware} ended early; it goes on with: {resume}")),
+        false => error,
+    }
+}
+
+/// A release of that id is another one.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; choose another --id")]
+struct OtherRelease(String);
 
 /// What is sent of a release, once all of it is read and signed.
 struct Sent<'a> {
@@ -557,18 +580,16 @@ impl Left {
     fn of(view: &Value, manifest: &Manifest, digest: Digest) -> anyhow::Result<Self> {
         let is = |field: &str, value: &str| view[field].as_str() == Some(value);
         let id = &manifest.firmware_id;
-        ensure!(
-            is("version", &manifest.version) && is("deviceModel", &manifest.model),
-            "{id} exists already and is {} for {}; choose another --id",
-            text(&view["version"]),
-            text(&view["deviceModel"])
-        );
+        if !is("version", &manifest.version) || !is("deviceModel", &manifest.model) {
+            let (version, model) = (text(&view["version"]), text(&view["deviceModel"]));
+            return Err(OtherRelease(format!("{id} exists already and is {version} for {model}")).into());
+        }
         match view["status"].as_str() {
             Some("awaitingImage") => Ok(Self::Image),
             Some("awaitingManifest") if is("imageSha256", &manifest.sha256.to_string()) => Ok(Self::Manifest),
             Some("awaitingManifest") => Ok(Self::Image),
             _ if !is("manifestDigest", &digest.to_string()) => {
-                bail!("{id} exists already with another manifest; choose another --id")
+                Err(OtherRelease(format!("{id} exists already with another manifest")).into())
             }
             _ if manifest.sbom_sha256.is_some() && view["sbomComponents"].as_u64() == Some(0) => Ok(Self::Sbom),
             _ => Ok(Self::Nothing),
@@ -669,7 +690,9 @@ pub(crate) async fn confirm_for<T: Describe>(
     };
     let shown = Shown { digest_of: "manifest digest", ..Shown::new(&document, digest, now()) };
     let mut shown = joined(shown, "the manifest", manifest.describe(now()));
+    let (notes, changed): (Vec<String>, Vec<String>) = changed.into_iter().partition(|line| line == NOTHING_TO_COMPARE);
     shown.marks.changed.extend(changed);
+    shown.marks.notes.extend(notes);
     confirmation.ask(&shown)?;
     Ok(document)
 }
@@ -687,7 +710,7 @@ fn tested_image(images: &[String]) -> anyhow::Result<Option<Digest>> {
 }
 
 pub(crate) async fn approve(out: &Output, client: &Client, options: Approve) -> anyhow::Result<()> {
-    client.check_signer()?;
+    check_may_sign(client).await?;
     let Signing { role, reason, confirmation, .. } = &options.signing;
     let tested = tested_image(&options.images)?;
     let approval = |view: &Value, manifest| {
@@ -758,6 +781,18 @@ mod tests {
         let typed = r"mdfmctl firmware upload 'my image.img' --notes 'it'\''s $HOME' --model ''";
         assert_eq!(resume_command(&words, true, &firmware), typed);
         assert_eq!(resume_command(&words, false, &firmware), format!("{typed} --id fw-1"));
+    }
+
+    #[test]
+    fn fld_16_a_refused_upload_shows_the_refusal_alone() {
+        let firmware: FirmwareId = "fw-1".parse().expect("an id");
+        let refused = || anyhow::Error::new(Refused::new(422, "invalid", "version: too long", Value::Null));
+        assert_eq!(format!("{:#}", ended_early(refused(), false, &firmware, "mdfmctl …")), "version: too long");
+        let begun = format!("{:#}", ended_early(refused(), true, &firmware, "mdfmctl …"));
+        assert_eq!(begun, "the upload of fw-1 ended early; it goes on with: mdfmctl …: version: too long");
+        let other = anyhow::Error::new(OtherRelease("fw-1 exists already with another manifest".into()));
+        let other = format!("{:#}", ended_early(other, true, &firmware, "mdfmctl …"));
+        assert_eq!(other, "fw-1 exists already with another manifest; choose another --id");
     }
 
     #[test]

@@ -12,11 +12,15 @@ use serde_json::{Value, json};
 use crate::account::password_of;
 use crate::client::{Client, Which};
 use crate::deployments::wait_in_words;
-use crate::files::{Access, NewFile, Overwrite};
+use crate::fault;
+use crate::files::{self, Access, NewFile, Overwrite};
 use crate::output::{Output, count, count_of, text};
 use crate::records;
 use crate::times::{self, Toward};
 use crate::trust::confirm::Asked;
+
+/// Bytes of a list of devices.
+const IMPORT_BYTES_MAX: u64 = 16 << 20;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Users {
@@ -289,6 +293,11 @@ pub(crate) enum Gateways {
     },
     /// Lists gateways.
     List(Which),
+    /// Shows one gateway.
+    Show {
+        /// Gateway id.
+        gateway: GatewayId,
+    },
     /// Shows how the link to the fleet does: connections, who is there, who follows what, what came in.
     #[command(alias = "link")]
     FleetLink,
@@ -450,7 +459,11 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
                 };
                 roles.as_array().into_iter().flatten().map(of).collect::<Vec<_>>().join("\n")
             };
-            out.answer(&roles, words);
+            if out.is_names() {
+                out.table(&roles, &[("ROLE", "/role")]);
+            } else {
+                out.answer(&roles, words);
+            }
         }
         Users::ChangeRoles { user, mut roles, add, remove, hospital, reason } => {
             let (view, tag) = client.tagged(&format!("/api/v1/users/{user}")).await?;
@@ -504,7 +517,7 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
                 "the second factor of {0} is removed; the signing key of {0} is retired, every session and token ends",
                 who.user
             );
-            asked.ask(&question, who.user.as_str())?;
+            ask_about(client, asked, &who.user, &question).await?;
             stand(out, client, Method::DELETE, "second-factor", "without a second factor now", &who).await?;
         }
         Users::ResetPassword { who, password_file, asked } => {
@@ -512,7 +525,7 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
                 "{0} gets another password; the signing key of {0} is retired, every session and token ends",
                 who.user
             );
-            asked.ask(&question, who.user.as_str())?;
+            ask_about(client, asked, &who.user, &question).await?;
             let password = password_of(password_file.as_ref(), "the new password", "--password-file FILE")?;
             let body = json!({ "newPassword": password, "reason": who.reason });
             let ended = client.put(&format!("/api/v1/users/{}/password", who.user), &body).await?;
@@ -520,6 +533,14 @@ pub(crate) async fn users(out: &Output, client: &Client, action: Users) -> anyho
         }
     }
     Ok(())
+}
+
+/// Asks before an act on an account, once it is sure that there is one.
+async fn ask_about(client: &Client, asked: Asked, user: &UserId, question: &str) -> anyhow::Result<()> {
+    if !asked.yes {
+        client.get(&format!("/api/v1/users/{user}")).await?;
+    }
+    asked.ask(question, user.as_str())
 }
 
 async fn stand(
@@ -540,9 +561,11 @@ async fn stand(
 fn window(text: &str) -> anyhow::Result<Value> {
     let mut parts = text.split_whitespace();
     let (Some(day), Some(times), Some(zone), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        anyhow::bail!("{text:?} is no window; write for example \"Sunday 02:00-06:00 America/New_York\"");
+        return Err(fault::value(format!(
+            "{text:?} is no window; write for example \"Sunday 02:00-06:00 America/New_York\""
+        )));
     };
-    let (start, end) = times.split_once('-').with_context(|| format!("{times:?} is not HH:MM-HH:MM"))?;
+    let (start, end) = times.split_once('-').ok_or_else(|| fault::value(format!("{times:?} is not HH:MM-HH:MM")))?;
     Ok(json!({ "dayOfWeek": day, "startTime": start, "endTime": end, "timezone": zone }))
 }
 
@@ -584,7 +607,12 @@ pub(crate) async fn hospitals(out: &Output, client: &Client, action: Hospitals) 
             });
         }
         Hospitals::List(which) => {
-            let rows = client.list_of("/api/v1/hospitals", &which).await?;
+            let mut rows = client.list_of("/api/v1/hospitals", &which).await?;
+            for row in rows.as_array_mut().into_iter().flatten().filter(|_| !out.is_json()) {
+                let windows = row["maintenanceWindows"].as_array().into_iter().flatten();
+                let windows = windows.map(window_text).collect::<Vec<_>>().join(", ");
+                row["maintenanceWindows"] = if windows.is_empty() { Value::Null } else { windows.into() };
+            }
             let columns = [
                 ("HOSPITAL", "/hospitalId"),
                 ("NAME", "/name"),
@@ -603,27 +631,41 @@ pub(crate) async fn hospitals(out: &Output, client: &Client, action: Hospitals) 
 async fn revocation_words(client: &Client, gateway: &GatewayId) -> anyhow::Result<String> {
     let rows = client.list("/api/v1/gateways").await?;
     let row = rows.as_array().into_iter().flatten().find(|row| row["gatewayId"] == gateway.as_str()).cloned();
-    let row = row.with_context(|| format!("gateway {gateway} not found"))?;
+    let row = row.ok_or_else(|| fault::not_found(format!("gateway {gateway} not found")))?;
     let devices = client.list("/api/v1/devices").await?;
     let behind = devices.as_array().into_iter().flatten().filter(|d| d["gatewayId"] == gateway.as_str()).count();
-    Ok(format!(
+    Ok(revocation_question(gateway, &row, behind))
+}
+
+fn revocation_question(gateway: &GatewayId, row: &Value, behind: usize) -> String {
+    format!(
         "gateway {gateway} of {} (the gateway of {}) is locked out permanently: it gets no directive, image or answer any more, and \
          never comes back under this id",
         text(&row["hospitalId"]),
         count(behind, "device")
-    ))
+    )
 }
 
 pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) -> anyhow::Result<()> {
     match action {
         Gateways::Add { gateway, hospital, token_out } => {
-            let target = token_out.map(|file| NewFile::create(&file, Access::Owner)).transpose()?;
+            let place = |file: PathBuf| anyhow::Ok((NewFile::create(&file, Access::Owner)?, file));
+            let target = token_out.map(place).transpose()?;
             client.post("/api/v1/gateways", &json!({ "gatewayId": gateway, "hospitalId": hospital })).await?;
-            if let Some(target) = target {
-                let view = client.post(&format!("/api/v1/gateways/{gateway}/enrolment-tokens"), &Value::Null).await?;
-                target.write(text(&view["token"]).as_bytes())?;
-            }
-            done(out, "registered", &gateway);
+            let Some((target, file)) = target else {
+                done(out, "registered", &gateway);
+                return Ok(());
+            };
+            let lost = || {
+                format!(
+                    "{gateway} is registered, but without a token; make one: mdfmctl gateways add-token {gateway} --out FILE"
+                )
+            };
+            let path = format!("/api/v1/gateways/{gateway}/enrolment-tokens");
+            let view = client.post(&path, &Value::Null).await.with_context(lost)?;
+            target.write_made(text(&view["token"]).as_bytes(), lost)?;
+            let answer = json!({ "registered": gateway, "token": file });
+            out.answer(&answer, || format!("registered {gateway}; its one-time token is in {}", file.display()));
         }
         Gateways::AddToken { gateway, out: file, overwrite } => {
             // A token is shown once: its place is sure before it is made.
@@ -631,7 +673,9 @@ pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) ->
             let view = client.post(&format!("/api/v1/gateways/{gateway}/enrolment-tokens"), &Value::Null).await?;
             match file.zip(target) {
                 Some((file, target)) => {
-                    target.write(text(&view["token"]).as_bytes())?;
+                    target.write_made(text(&view["token"]).as_bytes(), || {
+                        format!("a token for {gateway} was made, but it cannot be kept and is not shown again; make another one")
+                    })?;
                     done(out, "token written to", &file.display());
                 }
                 None => out.answer(&view, || text(&view["token"])),
@@ -661,6 +705,11 @@ pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) ->
                 ("LAST HEARTBEAT", "/lastHeartbeatAt"),
             ];
             out.table(&rows, &columns);
+        }
+        Gateways::Show { gateway } => {
+            let rows = client.list_of("/api/v1/gateways", &Which::of("gatewayId", gateway.as_str())).await?;
+            let row = rows.get(0).cloned().ok_or_else(|| fault::not_found(format!("gateway {gateway} not found")))?;
+            out.answer(&row, || fields_in_words(&row));
         }
         Gateways::FleetLink => {
             let view = client.get("/api/v1/fleet-link").await?;
@@ -717,7 +766,7 @@ pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> a
             out.table_with(&rows, &columns, &more);
         }
         Devices::Import { file, dry_run } => {
-            let bytes = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+            let bytes = files::read_within(&file, IMPORT_BYTES_MAX)?;
             let path = format!("/api/v1/devices/import?dryRun={dry_run}");
             let request = client.request(Method::POST, &path).header("content-type", "text/csv");
             let view = client.send(request.body(bytes)).await?;
@@ -773,6 +822,12 @@ pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> a
     Ok(())
 }
 
+/// An object line by line.
+pub(crate) fn fields_in_words(view: &Value) -> String {
+    let fields = view.as_object().into_iter().flatten();
+    fields.map(|(name, value)| format!("{name}: {}", text(value))).collect::<Vec<_>>().join("\n")
+}
+
 /// A device line by line; the observed side and the differences on lines of their own.
 fn device_in_words(view: &Value) -> String {
     let mut lines = Vec::new();
@@ -798,4 +853,35 @@ fn difference_in_words(difference: &Value) -> String {
         by => format!("; {} expects the registered side: {}", text(by), of("reason")),
     };
     format!("differs in {}: registered {}, observed {}{expected}", of("kind"), of("registered"), of("observed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cli_20_revoking_a_gateway_asks_for_its_id() {
+        let gateway: GatewayId = "GW-1".parse().expect("an id");
+        let question = revocation_question(&gateway, &json!({ "hospitalId": "HOSP-1" }), 3);
+        let ask = |typed: &str, is_terminal| {
+            let mut shown = String::new();
+            let mut show = |text: &str| shown.push_str(text);
+            let asked = Asked::default();
+            let answer = asked.ask_with(&question, gateway.as_str(), is_terminal, &mut typed.as_bytes(), &mut show);
+            answer.map(|()| shown).map_err(|error| error.to_string())
+        };
+        let shown = ask("GW-1\n", true).expect("typed");
+        assert!(shown.contains("GW-1 of HOSP-1 (the gateway of 3 devices)") && shown.contains("type: GW-1"), "{shown}");
+        for other in ["", "y\n", "GW-2\n", "gw-1\n"] {
+            assert!(ask(other, true).expect_err(other).contains("nothing was done"));
+        }
+        assert!(ask("GW-1\n", false).expect_err("no terminal").contains("--yes"));
+    }
+
+    #[test]
+    fn cli_24_a_hospitals_windows_are_words() {
+        let window =
+            json!({ "dayOfWeek": "Sunday", "startTime": "02:00", "endTime": "06:00", "timezone": "Europe/Zurich" });
+        assert_eq!(window_text(&window), "Sunday 02:00-06:00 Europe/Zurich");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::{ArgGroup, Args, Subcommand};
 use mdfm_shared::id::{DeviceId, GroupId};
 use mdfm_shared::json::text_without_mark;
@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::client::{Client, Which};
+use crate::files;
 use crate::output::{Output, count, count_of, text};
 use crate::trust::confirm::Asked;
 
@@ -147,7 +148,7 @@ impl Set {
     fn devices(&self) -> anyhow::Result<Option<Vec<String>>> {
         match &self.devices_file {
             Some(file) => {
-                let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+                let text = files::read_text(file)?;
                 Ok(Some(
                     text_without_mark(&text)
                         .lines()

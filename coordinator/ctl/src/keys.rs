@@ -8,7 +8,7 @@ use clap::Subcommand;
 use mdfm_shared::sign::{PublicKey, SecretKey};
 use serde_json::json;
 
-use crate::files::{Access, NewFile};
+use crate::files::{self, Access, NewFile};
 use crate::output::Output;
 
 #[derive(Debug, Subcommand)]
@@ -91,7 +91,7 @@ fn show(out: &Output, key: &str) -> anyhow::Result<()> {
 
 /// Reads a secret key file.
 pub(crate) fn secret(path: &Path) -> anyhow::Result<SecretKey> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("reading the key {}", path.display()))?;
+    let text = files::read_text(path).context("the secret key")?;
     SecretKey::from_secret_text(&text).with_context(|| format!("{} is no secret key file", path.display()))
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn public(text: &str) -> anyhow::Result<PublicKey> {
     if text.starts_with("ed25519:") {
         return Ok(text.parse()?);
     }
-    let content = std::fs::read_to_string(text).with_context(|| format!("reading the public key {text}"))?;
+    let content = files::read_text(Path::new(text)).context("the public key")?;
     content.trim().parse().with_context(|| format!("{text} is no public key file"))
 }
 

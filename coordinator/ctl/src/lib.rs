@@ -11,6 +11,7 @@ mod contexts;
 mod copy;
 mod delta;
 mod deployments;
+mod fault;
 mod files;
 mod firmware;
 mod fleet;
@@ -20,6 +21,7 @@ mod incidents;
 mod keys;
 mod notices;
 mod output;
+mod qr;
 mod recalls;
 mod records;
 mod reports;
@@ -32,6 +34,7 @@ mod terminal;
 mod times;
 mod trust;
 mod withdrawals;
+mod words;
 
 use std::path::PathBuf;
 
@@ -207,7 +210,8 @@ pub fn main() -> std::process::ExitCode {
         Err(error) if error.exit_code() == 0 => error.exit(),
         Err(error) => {
             let exit = command_line::exit_code(&error);
-            let words = refusal(error);
+            let verbs = verbs(error.kind(), std::env::args_os());
+            let words = refusal(error) + &verbs;
             if wants_json(std::env::args_os()) {
                 let is_said = |line: &&str| !line.is_empty() && !line.starts_with("For more information");
                 let lines = words.trim_start_matches("error: ").lines().map(str::trim).filter(is_said);
@@ -245,6 +249,24 @@ fn read(mut matches: ArgMatches) -> Result<Arguments, clap::Error> {
     Ok(arguments)
 }
 
+/// The commands that may follow, where the one that was typed is not there; empty for any other error.
+fn verbs(kind: ErrorKind, arguments: impl Iterator<Item = std::ffi::OsString>) -> String {
+    if kind != ErrorKind::InvalidSubcommand {
+        return String::new();
+    }
+    let (mut command, mut path) = (command(), Vec::new());
+    for word in arguments.skip(1).filter_map(|word| word.into_string().ok()) {
+        if let Some(found) = command.find_subcommand(&word).cloned() {
+            path.push(word);
+            command = found;
+        }
+    }
+    let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help");
+    let names: Vec<&str> = shown.map(clap::Command::get_name).collect();
+    // The top has a list of its own, in groups.
+    if path.is_empty() { String::new() } else { format!("\nCommands of {}: {}\n", path.join(" "), names.join(", ")) }
+}
+
 /// Whether a command line that cannot be read asks for JSON.
 fn wants_json(arguments: impl Iterator<Item = std::ffi::OsString>) -> bool {
     let words: Vec<String> = arguments.map(|word| word.to_string_lossy().into_owned()).collect();
@@ -258,6 +280,7 @@ fn run(arguments: Arguments) -> std::process::ExitCode {
     let is_json = arguments.form() == Form::Json;
     if is_json {
         client::without_trial_notice();
+        trust::confirm::for_a_program();
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -265,6 +288,7 @@ fn run(arguments: Arguments) -> std::process::ExitCode {
     };
     match runtime.block_on(carry_out(arguments)) {
         Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) if files::is_enough(&error) => std::process::ExitCode::SUCCESS,
         Err(error) => fail(&error, is_json),
     }
 }
@@ -274,7 +298,7 @@ fn fail(error: &anyhow::Error, is_json: bool) -> std::process::ExitCode {
     if is_json {
         mdfm_service::output::note(output::problem(error, exit));
     } else {
-        mdfm_service::output::note(format_args!("mdfmctl: {error:#}"));
+        mdfm_service::output::note(format_args!("mdfmctl: {}", output::error_words(error)));
     }
     exit.into()
 }
@@ -293,6 +317,9 @@ fn exit_code(error: &anyhow::Error) -> u8 {
             deployments::Ended::Aborted => 11,
             deployments::Ended::Superseded => 12,
         };
+    }
+    if let Some(fault) = error.chain().find_map(|cause| cause.downcast_ref::<fault::Fault>()) {
+        return fault.exit();
     }
     match error.chain().find_map(|cause| cause.downcast_ref::<client::Refused>()).map(|refused| refused.status) {
         Some(401 | 403) => 3,

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use crate::address::Part;
 use crate::client::{Client, Which};
+use crate::fault;
+use crate::fleet::fields_in_words;
 use crate::output::{Output, count, text};
 
 const PATH: &str = "/api/v1/notices/dead-letters";
@@ -69,6 +71,11 @@ pub(crate) enum Webhooks {
     },
     /// Lists webhooks.
     List(Which),
+    /// Shows one webhook.
+    Show {
+        /// Webhook id.
+        webhook: Part,
+    },
     /// Removes a webhook.
     Remove {
         /// Webhook id.
@@ -151,6 +158,12 @@ pub(crate) async fn webhooks(out: &Output, client: &Client, action: Webhooks) ->
             let columns =
                 [("WEBHOOK", "/webhookId"), ("URL", "/url"), ("KINDS", "/kinds"), ("HOSPITALS", "/hospitalIds")];
             out.table(&client.list_of("/api/v1/webhooks", &which).await?, &columns);
+        }
+        Webhooks::Show { webhook } => {
+            let rows = client.list_of("/api/v1/webhooks", &Which::of("webhookId", webhook.as_str())).await?;
+            let missing = || fault::not_found(format!("webhook {} not found", webhook.as_str()));
+            let row = rows.get(0).cloned().ok_or_else(missing)?;
+            out.answer(&row, || fields_in_words(&row));
         }
         Webhooks::Remove { webhook, reason } => {
             client.delete(&format!("/api/v1/webhooks/{webhook}"), &json!({ "reason": reason })).await?;

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use jiff::tz::TimeZone;
 use mdfm_service::output;
 pub(crate) use mdfm_shared::text::count;
-use mdfm_shared::text::{printable, printable_json};
+use mdfm_shared::text::{clip, printable, printable_json};
 use serde_json::{Value, json};
 
 use crate::client::Refused;
@@ -101,18 +101,33 @@ impl Output {
             Form::Wide => columns.iter().chain(more).copied().collect(),
             Form::Table | Form::Json => columns.to_vec(),
         };
-        let cell = |row: &Value, pointer: &str| self.localised(text(row.pointer(pointer).unwrap_or(&Value::Null)));
+        let cell = |row: &Value, pointer: &str| {
+            let shown = text(row.pointer(pointer).unwrap_or(&Value::Null));
+            self.localised(if self.form == Form::Table { times::without_fraction(&shown) } else { shown })
+        };
         let mut lines: Vec<Vec<String>> =
             rows.iter().map(|row| columns.iter().map(|(_, pointer)| cell(row, pointer)).collect()).collect();
+        // A column in which nothing stands takes room from those in which something does.
+        let is_shown = |i: usize| i == 0 || self.form != Form::Table || lines.iter().any(|line| line[i] != "-");
+        let kept: Vec<usize> = (0..columns.len()).filter(|i| is_shown(*i)).collect();
+        let columns: Vec<Column> = kept.iter().map(|i| columns[*i]).collect();
+        for line in &mut lines {
+            *line = kept.iter().map(|i| std::mem::take(&mut line[*i])).collect();
+        }
         if self.form == Form::Name {
             return lines.concat();
         }
         lines.insert(0, columns.iter().map(|(title, _)| (*title).to_owned()).collect());
-        let widths: Vec<usize> = (0..columns.len())
+        let natural: Vec<usize> = (0..columns.len())
             .map(|i| lines.iter().map(|line| line[i].chars().count()).max().unwrap_or_default())
             .collect();
+        let widths = width.map_or(natural.clone(), |width| fitted(natural, width));
         let line = |cells: Vec<String>| {
-            let padded: Vec<String> = cells.iter().zip(&widths).map(|(c, w)| format!("{c:<w$}")).collect();
+            let cut = |(cell, width): (&String, &usize)| {
+                if cell.chars().count() > *width { terminal::cut(cell, *width) } else { cell.clone() }
+            };
+            let padded: Vec<String> =
+                cells.iter().zip(&widths).map(|pair| format!("{:<w$}", cut(pair), w = *pair.1)).collect();
             let line = padded.join("  ").trim_end().to_owned();
             width.map_or(line.clone(), |width| terminal::cut(&line, width))
         };
@@ -120,18 +135,55 @@ impl Output {
     }
 }
 
+/// Narrowest that a column is made, so that another one is still seen.
+const COLUMN_MIN: usize = 8;
+/// Blanks between two columns.
+const GAP: usize = 2;
+
+/// The widths of columns in a terminal: the widest give way first, the first never does.
+fn fitted(mut widths: Vec<usize>, width: usize) -> Vec<usize> {
+    let taken = |widths: &[usize]| widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
+    let mut over = taken(&widths).saturating_sub(width);
+    while over > 0 {
+        let widest = widths.iter_mut().skip(1).max();
+        let Some(widest) = widest.filter(|widest| **widest > COLUMN_MIN) else { break };
+        *widest -= 1;
+        over -= 1;
+    }
+    widths
+}
+
+/// Characters of an error: values that somebody gave may be of any length.
+const ERROR_CHARS_MAX: usize = 2_000;
+
+/// An error in words, with its causes.
+pub(crate) fn error_words(error: &anyhow::Error) -> String {
+    clipped(format!("{error:#}"))
+}
+
+fn clipped(mut words: String) -> String {
+    let whole = words.len();
+    clip(&mut words, ERROR_CHARS_MAX);
+    if words.len() < whole {
+        words.push('…');
+    }
+    words
+}
+
 /// An error as problem details (RFC 9457) on one line: as the coordinator sent them, or made here; with the exit status.
 pub(crate) fn problem(error: &anyhow::Error, exit: u8) -> String {
     let refused = error.chain().find_map(|cause| cause.downcast_ref::<Refused>());
     let mut problem = match refused {
         Some(refused) if refused.problem.is_object() => refused.problem.clone(),
-        Some(refused) => json!({ "type": "about:blank", "status": refused.status, "detail": refused.to_string() }),
+        Some(refused) => {
+            json!({ "type": "about:blank", "status": refused.status, "detail": clipped(refused.to_string()) })
+        }
         None => {
-            json!({ "type": "urn:mdfm:problem:tool", "title": "the command failed", "detail": format!("{error:#}") })
+            json!({ "type": "urn:mdfm:problem:tool", "title": "the command failed", "detail": error_words(error) })
         }
     };
     // What was being done stands around the cause.
-    problem["message"] = format!("{error:#}").into();
+    problem["message"] = error_words(error).into();
     problem["exitStatus"] = exit.into();
     printable_json(&problem.to_string()).into_owned()
 }
@@ -180,6 +232,38 @@ mod tests {
     }
 
     #[test]
+    fn cli_26_a_narrow_table_keeps_every_column() {
+        let columns = [
+            ("ENTRY", "/index"),
+            ("TIME", "/at"),
+            ("ACTION", "/action"),
+            ("SITE", "/site"),
+            ("OUTCOME", "/outcome"),
+            ("REASON", "/reason"),
+        ];
+        let rows = json!([{
+            "index": 1234, "at": "2026-11-29T13:00:00.123Z", "action": "deployment.validate.phase.signature", "site": null,
+            "outcome": "refused", "reason": "because of something that takes very many words to be said in full, and then some",
+        }]);
+        let lines = form(Form::Table).lines(&rows, &columns, &[], Some(100));
+        assert!(lines.iter().all(|line| line.chars().count() <= 100), "{lines:?}");
+        assert!(
+            lines[0].ends_with("OUTCOME  REASON") && !lines[0].contains("SITE"),
+            "an empty column takes no room: {lines:?}"
+        );
+        assert!(
+            lines[1].starts_with("1234   2026-11-29T13:00:00Z  ") && lines[1].contains("refused  because of"),
+            "{lines:?}"
+        );
+        let wide = form(Form::Wide).lines(&rows, &columns, &[], None);
+        assert!(
+            wide[0].contains("SITE") && wide[1].contains("13:00:00.123Z") && wide[1].ends_with("then some"),
+            "{wide:?}"
+        );
+        assert_eq!(fitted(vec![30, 5], 10), [30, 5], "nothing is left to give way");
+    }
+
+    #[test]
     fn cli_24_local_times_reach_every_cell() {
         let zone = times::machine_zone(Some("Europe/Zurich"), None).expect("a zone");
         let out = Output { form: Form::Table, zone: Some(zone) };
@@ -205,6 +289,10 @@ mod tests {
         assert_eq!((&shown_one["message"], &shown_one["exitStatus"]), (&json!("uploading: reason"), &json!(6)));
         let own = shown(anyhow::anyhow!("no such file").context("reading plan.json"));
         assert_eq!(own["detail"], "reading plan.json: no such file");
+        let long = anyhow::anyhow!("{} is not a time", "x".repeat(10_000));
+        let words = error_words(&long);
+        assert!(words.chars().count() == ERROR_CHARS_MAX + 1 && words.ends_with('…'), "{}", words.len());
+        assert!(problem(&long, 1).len() < 3 * ERROR_CHARS_MAX, "{}", problem(&long, 1).len());
         assert!(!problem(&anyhow::anyhow!("\u{1b}[2J\u{202e}\n"), 1).contains(['\u{1b}', '\u{202e}', '\n']));
     }
 }

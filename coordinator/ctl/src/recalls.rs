@@ -8,6 +8,7 @@ use crate::client::{Client, Which};
 use crate::deployments::{dry, explain_dry_run};
 use crate::output::{Output, count, count_of, text};
 use crate::trust::confirm::Asked;
+use crate::words::some_text;
 
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "a run of the program has one")]
@@ -24,31 +25,31 @@ pub(crate) enum Recalls {
         #[arg(long)]
         release_to: Option<u64>,
         /// Version labels concerned, also of firmware that was never released from here.
-        #[arg(long = "firmware-version")]
+        #[arg(long = "firmware-version", value_parser = some_text())]
         versions: Vec<String>,
         /// Devices whose UDI begins so.
-        #[arg(long)]
+        #[arg(long, value_parser = some_text())]
         udi_prefix: Option<String>,
         /// A part that the software bill of materials names.
-        #[arg(long)]
+        #[arg(long, value_parser = some_text())]
         component: Option<String>,
         /// The part's version, if only that one is concerned.
-        #[arg(long)]
+        #[arg(long, value_parser = some_text())]
         component_version: Option<String>,
         /// The part's group: scope, namespace or vendor.
-        #[arg(long, requires = "component")]
+        #[arg(long, requires = "component", value_parser = some_text())]
         component_group: Option<String>,
         /// Package URL of the part, such as pkg:npm/%40angular/core.
-        #[arg(long)]
+        #[arg(long, value_parser = some_text())]
         component_purl: Option<String>,
         /// CPE name of the part, such as cpe:2.3:a:openssl:openssl:*:*:*:*:*:*:*:*.
-        #[arg(long)]
+        #[arg(long, value_parser = some_text())]
         component_cpe: Option<String>,
         /// Versions of the part between others, such as ">=3.0.0,<3.0.7".
-        #[arg(long, conflicts_with = "component_version")]
+        #[arg(long, conflicts_with = "component_version", value_parser = some_text())]
         component_versions: Option<String>,
         /// Versions of the firmware between others, such as ">=2.0.0,<2.2.1".
-        #[arg(long)]
+        #[arg(long, value_parser = some_text())]
         version_range: Option<String>,
         /// Every release of the model; needed if nothing else narrows the recall.
         #[arg(long)]
@@ -179,6 +180,14 @@ fn render(view: &Value) -> String {
     lines
 }
 
+/// Names the option where the coordinator names a field of its API.
+fn name_option(error: anyhow::Error) -> anyhow::Error {
+    if error.to_string().contains("allReleases") {
+        return error.context("nothing was opened: `allReleases` is --all-releases here");
+    }
+    error
+}
+
 pub(crate) async fn run(out: &Output, client: &Client, action: Recalls) -> anyhow::Result<()> {
     let view = match action {
         Recalls::Open {
@@ -208,14 +217,15 @@ pub(crate) async fn run(out: &Output, client: &Client, action: Recalls) -> anyho
                 "action": action.word(), "reason": reason,
             });
             if dry_run || !asked.yes {
-                let view = client.post("/api/v1/recalls?dryRun=true", &dry(&body)).await.map_err(explain_dry_run)?;
+                let view = client.post("/api/v1/recalls?dryRun=true", &dry(&body)).await;
+                let view = view.map_err(explain_dry_run).map_err(name_option)?;
                 if dry_run {
                     out.answer(&view, || render_preview(&view));
                     return Ok(());
                 }
                 asked.ask(&render_preview(&view), &format!("recall {}", text(&view["devices"])))?;
             }
-            client.post("/api/v1/recalls", &body).await?
+            client.post("/api/v1/recalls", &body).await.map_err(name_option)?
         }
         Recalls::List(which) => {
             let rows = client.list_of("/api/v1/recalls", &which).await?;

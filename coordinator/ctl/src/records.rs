@@ -1,12 +1,16 @@
 //! Records of the audit log as people read them: a batch of telemetry is shown as the events that are in it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::record::{AuditRecord, decode_document};
 use mdfm_shared::telemetry::{Event, EventKind, REFUSED_WAITING, Severity, TelemetryBatch, account};
 use mdfm_shared::waiting::Waiting;
 use serde_json::{Value, json};
 
+use crate::firmware::now;
 use crate::output::{Column, Output, text};
+use crate::trust::{Kind, Trusted};
 
 /// The action of records that carry a gateway's batch.
 const BATCH: &str = "telemetry.commit";
@@ -22,13 +26,12 @@ const HISTORY: [Column; 6] = [
 ];
 
 /// Columns of records of any objects.
-const SEARCH: [Column; 8] = [
+const SEARCH: [Column; 7] = [
     ("ENTRY", "/index"),
     ("TIME", "/at"),
     ("ACTOR", "/actor/id"),
     ("ACTION", "/action"),
     ("OBJECT", "/object"),
-    ("SITE", "/site"),
     ("OUTCOME", "/outcome"),
     ("REASON", "/reason"),
 ];
@@ -146,7 +149,7 @@ fn print(out: &Output, records: &Value, device: Option<&str>, first: First, colu
         // A name is the entry's number, once for each record.
         out.table(records, columns);
     } else {
-        out.table(&rows(records, device, first), columns);
+        out.table_with(&rows(records, device, first), columns, &[("SITE", "/site")]);
     }
 }
 
@@ -157,11 +160,29 @@ pub(crate) fn show(out: &Output, record: &Value) {
     out.answer(&records[0], || render(record));
 }
 
+/// The document of a record as its signer saw it; one line if this program does not know its kind.
+fn signed_document(record: &Value) -> Vec<String> {
+    // What was done says what the document is; the bytes of some kinds could be another one's too.
+    let kind = match record["action"].as_str() {
+        Some("firmware.approve") => Some(Kind::Approval),
+        Some("firmware.manifest") => Some(Kind::Manifest),
+        Some("deployment.validate") => Some(Kind::Validation),
+        _ => None,
+    };
+    let frame = record["document"].as_str().and_then(|text| STANDARD.decode(text).ok());
+    let shown = frame.and_then(|frame| Trusted::of_frame(&frame, kind)?.manifestation(now()).ok());
+    shown.unwrap_or_else(|| vec!["of a kind that is shown as JSON alone (--json)".to_owned()])
+}
+
+fn in_brackets(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(" ({text})") }
+}
+
 fn render(record: &Value) -> String {
     let of = |pointer: &str| text(record.pointer(pointer).unwrap_or(&Value::Null));
     let mut lines = vec![
         format!("entry {} of {}: {} of {}, {}", of("/index"), of("/at"), of("/action"), of("/object"), of("/outcome")),
-        format!("  by      {} {} ({})", of("/actor/kind"), of("/actor/id"), of("/actor/roles")),
+        format!("  by      {} {}{}", of("/actor/kind"), of("/actor/id"), in_brackets(&of("/actor/roles"))),
     ];
     for (label, pointer) in
         [("reason", "/reason"), ("site", "/site"), ("address", "/address"), ("source", "/component")]
@@ -182,7 +203,10 @@ fn render(record: &Value) -> String {
                 text(&format!("    {} {object}: {what}: {why}", event.at).into())
             }));
         }
-        None if record["document"].is_string() => lines.push("  carries a signed document".to_owned()),
+        None if record["document"].is_string() => {
+            lines.push("  carries a signed document:".to_owned());
+            lines.extend(signed_document(record).into_iter().map(|line| format!("    {line}")));
+        }
         None => {}
     }
     for (label, name) in [("change", "event"), ("before", "before"), ("after", "after")] {
@@ -336,6 +360,33 @@ mod tests {
         decode(&mut records);
         assert_eq!(records[0]["events"][3]["what"], "installation confirmed");
         assert_eq!(records[0]["events"][3]["kind"], "stateChanged");
+    }
+
+    #[test]
+    fn cli_12_a_signature_is_shown_with_its_meaning() {
+        let key = SecretKey::from_seed([5; 32]);
+        let signed = Signed::sign(&approval(), &[&key]).expect("small");
+        let actor = json!({ "kind": "user", "id": "qa", "roles": [] });
+        let record = json!({
+            "index": 3, "at": "x", "actor": actor, "action": "firmware.approve", "object": "firmware/FW-1", "outcome": "accepted",
+            "document": document_text(&signed),
+        });
+        let words = render(&record);
+        let digest = signed.digest().to_string();
+        for expected in [
+            "by      user qa\n",
+            "approval as QA",
+            &digest,
+            "qa (Q) as QA",
+            "meaning",
+            "reason",
+            "1970-01-01T00:00:00.001Z",
+            &key.public().id().to_string(),
+        ] {
+            assert!(words.contains(expected), "{expected}: {words}");
+        }
+        let odd = render(&json!({ "document": "%%%" }));
+        assert!(odd.contains("as JSON alone"), "{odd}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use crate::address::Part;
 use crate::audit::Wanted;
 use crate::client::{Client, checked};
-use crate::files::{Access, Overwrite};
+use crate::files::{self, Access, Overwrite};
 use crate::keys;
 use crate::output::{Output, count};
 
@@ -85,6 +85,9 @@ pub(crate) enum Action {
     },
 }
 
+/// Bytes of a report.
+const REPORT_BYTES_MAX: u64 = 256 << 20;
+
 #[derive(Deserialize)]
 struct Saved<'a> {
     statement: String,
@@ -114,11 +117,14 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             Ok(())
         }
         Action::Verify { file, key } => {
-            let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
-            let saved: Saved<'_> = serde_json::from_str(&text).context("this is no JSON report")?;
+            let bytes = files::read_within(&file, REPORT_BYTES_MAX)?;
+            let what = || format!("{} is not a report in JSON (mdfmctl reports make … --format json)", file.display());
+            let saved: Saved<'_> = serde_json::from_slice(&bytes).ok().with_context(what)?;
             let frame = STANDARD.decode(&saved.statement).context("the statement is not base64")?;
             let signed: Signed<ReportStatement> = wire::decode(&frame).context("the statement cannot be read")?;
-            let statement = signed.verify(&KeySet::single(keys::public(&key)?)).context("the statement")?;
+            let statement = signed
+                .verify(&KeySet::single(keys::public(&key).context("--coordinator")?))
+                .context("the statement")?;
             if statement.facts_sha256 != Digest::of(saved.report.get().as_bytes()) {
                 bail!("the facts are not those that the coordinator signed: the report was altered");
             }

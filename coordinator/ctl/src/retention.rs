@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::address::Part;
 use crate::client::Client;
+use crate::fault;
 use crate::output::{Output, count_of, text};
 use crate::trust::confirm::Asked;
 
@@ -95,8 +96,8 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             let words = |terms: &Value| {
                 let of = |field: &str| text(&terms[field]);
                 format!(
-                    "audit {} years, devices {}, deployments {}",
-                    of("auditYears"),
+                    "audit {}, devices {}, deployments {}",
+                    count_of(&terms["auditYears"], "year"),
                     of("deviceYearsAfterLife"),
                     of("deploymentYears")
                 )
@@ -131,7 +132,11 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
         Action::Confirm { id, reason, asked } => {
             if !asked.yes {
                 let view = client.get("/api/v1/compliance/retention").await?;
-                let entries = count_of(&view["disposals"][id.as_str()]["entries"], "record");
+                let disposal = &view["disposals"][id.as_str()];
+                if disposal.is_null() {
+                    return Err(fault::not_found(format!("disposal {} not found", id.as_str())));
+                }
+                let entries = count_of(&disposal["entries"], "record");
                 let question =
                     format!("disposal {}: the payloads of {entries} are erased; their hashes stay", id.as_str());
                 asked.ask(&question, id.as_str())?;

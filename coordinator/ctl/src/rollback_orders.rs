@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 
 use crate::address::Part;
 use crate::client::{Client, Which};
+use crate::files;
 use crate::output::{Output, count, text};
-use crate::trust::{check_new, weighed, write_new};
+use crate::trust::{Trusted, check_new, weighed, write_new};
 use crate::withdrawals::{Signature, write};
 
 /// Which devices go back, why, and who signs.
@@ -164,10 +165,11 @@ fn need(value: &Value) -> String {
 }
 
 fn read(file: &Path) -> anyhow::Result<Signed<RollbackOrder>> {
-    let frame = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
-    let what = || format!("{} is not a rollback order", file.display());
-    let signed: Signed<RollbackOrder> = wire::decode(&frame).with_context(what)?;
-    signed.decode_unverified().with_context(what)?.check().with_context(what)?;
+    let frame = files::read(file)?;
+    let signed = wire::decode::<Signed<RollbackOrder>>(&frame).ok();
+    let signed = signed.filter(|signed| signed.decode_unverified().is_ok());
+    let signed = signed.with_context(|| Trusted::instead(file, &frame, "a rollback order"))?;
+    signed.decode_unverified()?.check().with_context(|| format!("{} is not a rollback order", file.display()))?;
     Ok(signed)
 }
 

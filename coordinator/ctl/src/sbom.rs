@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::client::{Client, checked};
-use crate::files::{Access, Overwrite};
+use crate::files::{self, Access, Overwrite};
 use crate::output::{Output, count, count_of};
 
 /// A bill of materials on disk that the coordinator will take.
@@ -55,7 +55,7 @@ impl Checked {
     /// # Errors
     /// The coordinator refuses it.
     pub(crate) async fn send(&self, client: &Client, firmware: &FirmwareId) -> anyhow::Result<Value> {
-        let bytes = std::fs::read(&self.path).with_context(|| format!("reading {}", self.path.display()))?;
+        let bytes = files::read_within(&self.path, sbom::DOCUMENT_BYTES_MAX)?;
         ensure!(Digest::of(&bytes) == self.sha256, "{} changed meanwhile; nothing was attached", self.path.display());
         client.put_bytes(&format!("/api/v1/firmware/{firmware}/sbom"), bytes).await
     }
@@ -88,7 +88,7 @@ pub(crate) async fn save(
             sbom::DOCUMENT_BYTES_MAX
         );
         hash.update(&piece);
-        target.write_all(&piece)?;
+        target.write_all(&piece).with_context(|| format!("writing {}", file.display()))?;
     }
     target.finish()?;
     let sha256 = Digest(hash.finalize().into());
@@ -99,6 +99,10 @@ pub(crate) async fn save(
 
 pub(crate) async fn show(out: &Output, client: &Client, firmware: &FirmwareId) -> anyhow::Result<()> {
     let parts = client.get(&format!("/api/v1/firmware/{firmware}/parts")).await?;
+    if !out.is_json() && parts.as_array().is_some_and(Vec::is_empty) {
+        mdfm_service::output::note(format!("no bill of materials is on record for {firmware}"));
+        return Ok(());
+    }
     let columns = [
         ("GROUP", "/group"),
         ("NAME", "/name"),

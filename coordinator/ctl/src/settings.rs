@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::files;
 use crate::output::Output;
 
 #[derive(Debug, Subcommand)]
@@ -35,9 +36,10 @@ pub(crate) async fn run(out: &Output, client: &Client, action: Settings) -> anyh
             out.answer(&view, || format!("{view:#}"));
         }
         Settings::Set { file, reason } => {
-            let bytes = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
-            let mut settings: Value =
-                mdfm_shared::json::from_slice(&bytes).with_context(|| format!("{} is no JSON", file.display()))?;
+            let bytes = files::read(&file)?;
+            let mut settings: Value = mdfm_shared::json::from_slice(&bytes).with_context(|| {
+                format!("{} is not a file of settings in JSON, as settings show prints it", file.display())
+            })?;
             let tag = settings.as_object_mut().and_then(|s| s.remove(TAG));
             let body = json!({ "settings": settings, "reason": reason });
             let mut request = client.request(Method::PUT, "/api/v1/settings").json(&body);

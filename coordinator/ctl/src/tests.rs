@@ -185,13 +185,72 @@ fn cli_23_commands_fail_in_words_where_nobody_answers() {
                 let Err(error) = carried else { panic!("done without a coordinator: {:?}", case.words) };
                 let words = format!("{error:#}");
                 assert!(!words.is_empty() && !words.contains("UtcMillis") && !words.contains("Error {"), "{words}");
-                assert!([1, 7].contains(&exit_code(&error)), "{words}");
+                assert!([1, 4, 6, 7].contains(&exit_code(&error)), "{words}");
             }
         }
     }
     assert!(Path::new(&session).exists(), "the session is left alone");
     let _ = std::fs::remove_dir_all(&dir);
     assert!(tried > 100, "{tried}");
+}
+
+#[test]
+fn cli_25_exit_statuses_follow_the_cause() {
+    use crate::fault;
+    let status = |error: anyhow::Error| exit_code(&error.context("while something was done"));
+    assert_eq!(status(fault::not_signed_in("sign in")), 3);
+    assert_eq!(status(fault::not_found("no such context")), 4);
+    assert_eq!(status(fault::value("not a time")), 6);
+    assert_eq!(status(client::Refused::new(404, "not-found", "x", serde_json::Value::Null).into()), 4);
+    assert_eq!(status(anyhow::anyhow!("any other cause")), 1);
+    let nowhere = std::env::temp_dir().join(format!("mdfmctl-nowhere-{}", std::process::id()));
+    let error = client::Client::open(&nowhere).err().expect("no session");
+    // A token in the environment of the tests would stand in its place.
+    assert!(client::environment(client::TOKEN).is_some() || exit_code(&error) == 3, "{error:#}");
+}
+
+#[test]
+fn cli_25_searches_begin_with_the_newest_and_refuse_odd_words() {
+    let mut command = crate::command();
+    let mut search = |words: &[&str]| {
+        let words: Vec<OsString> = ["audit", "search"].iter().chain(words).map(OsString::from).collect();
+        read(&mut command, &words).map(|read| match read.command {
+            Action::Audit(audit::Action::Search { oldest, .. }) => oldest,
+            other => panic!("{other:?}"),
+        })
+    };
+    assert!(!search(&[]).expect("reads") && !search(&["--newest"]).expect("reads"));
+    assert!(search(&["--oldest"]).expect("reads") && search(&["--oldest", "--newest"]).is_err());
+    for taken in [["--outcome", "ACCEPTED"], ["--role", "operator"], ["--event", "deviceerror"], ["--limit", "1"]] {
+        search(&taken).unwrap_or_else(|error| panic!("{taken:?}: {error}"));
+    }
+    for (bad, says) in [
+        (["--outcome", "acepted"], "accepted"),
+        (["--role", "Operater"], "Operator"),
+        (["--event", "x"], "deviceError"),
+        (["--device", ""], "--device"),
+        (["--action", ""], "--action"),
+        (["--since", ""], "--since"),
+        (["--limit", "0"], "at least 1"),
+    ] {
+        let words = refusal(search(&bad).expect_err(says));
+        assert!(words.contains(says), "{bad:?}: {words}");
+    }
+    let list = read(&mut command, &["devices", "list", "--limit", "0"].map(OsString::from)).expect_err("nothing");
+    assert!(refusal(list).contains("at least 1"));
+}
+
+#[test]
+fn cli_23_a_verb_that_is_not_there_names_the_others() {
+    let words = |words: &[&str]| {
+        let all: Vec<OsString> = std::iter::once(&"mdfmctl").chain(words).map(OsString::from).collect();
+        let error = crate::command().try_get_matches_from(&all).expect_err("no such verb");
+        crate::verbs(error.kind(), all.into_iter())
+    };
+    assert_eq!(words(&["duties", "dep-1"]), "\nCommands of duties: fulfil\n");
+    assert!(words(&["hospitals", "policy", "set"]).contains("Commands of hospitals policy: show, change"));
+    assert_eq!(words(&["nonsense"]), "");
+    assert_eq!(words(&["devices", "list", "--limit", "x"]), "");
 }
 
 #[test]

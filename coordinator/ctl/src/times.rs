@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use mdfm_shared::time::UtcMillis;
+
+use crate::fault;
 
 /// Which way from now a duration leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,18 +32,21 @@ pub(crate) fn read(text: &str, toward: Toward, now: Timestamp) -> anyhow::Result
             return Ok(date.to_zoned(TimeZone::UTC)?.timestamp().to_string());
         }
         if text.contains(['T', 't', ':']) {
-            bail!("{text:?} has no time zone; write {date}T14:00:00Z or {date}T14:00:00+01:00");
+            let words = format!("{text:?} has no time zone; write {date}T14:00:00Z or {date}T14:00:00+01:00");
+            return Err(fault::value(words));
         }
-        bail!("{text:?} is not a date as it is written here; write {date}");
+        return Err(fault::value(format!("{text:?} is not a date as it is written here; write {date}")));
     }
     let Some(duration) = duration(text) else {
-        bail!("{text:?} is not a time; write 2026-11-29, 2026-11-29T14:00:00+01:00, or a duration such as 1h or 14d");
+        return Err(fault::value(format!(
+            "{text:?} is not a time; write 2026-11-29, 2026-11-29T14:00:00+01:00, or a duration such as 1h or 14d"
+        )));
     };
     let at = match toward {
         Toward::Past => now.checked_sub(duration),
         Toward::Future => now.checked_add(duration),
     };
-    Ok(at.with_context(|| format!("{text:?} leads out of the calendar"))?.to_string())
+    Ok(at.map_err(|_| fault::value(format!("{text:?} leads out of the calendar")))?.to_string())
 }
 
 /// [`read`] as milliseconds since 1970, for signed documents.
@@ -71,6 +76,17 @@ pub(crate) fn machine_zone(tz: Option<&str>, localtime: Option<&Path>) -> anyhow
     TimeZone::get(&name)
         .or_else(|_| TimeZone::posix(&name))
         .map_err(|_| anyhow::anyhow!("{name:?} is not a time zone; set TZ, for example TZ=Europe/Zurich"))
+}
+
+/// A cell that is a time, without parts of a second; any other text as it is.
+pub(crate) fn without_fraction(text: &str) -> String {
+    match text.split_once('.') {
+        Some((seconds, fraction)) if seconds.len() == SECONDS_CHARS && text.parse::<Timestamp>().is_ok() => {
+            let zone = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
+            format!("{seconds}{zone}")
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// A text whose times in universal time are written in another zone, with their offset.

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::account::{Code, password_of, with_code};
 use crate::client::Client;
+use crate::fault;
 use crate::firmware::now;
 use crate::output::{Output, count, text};
 use crate::trust::confirm::{Confirmation, Shown};
@@ -97,7 +98,7 @@ pub(crate) enum Action {
     Sign {
         /// The file.
         file: PathBuf,
-        /// Your secret key.
+        /// Your secret key; may be repeated.
         #[arg(long = "key", required = true)]
         keys: Vec<PathBuf>,
         #[command(flatten)]
@@ -193,6 +194,9 @@ pub(crate) async fn sign_next(
     if signature.keys.is_empty() && signature.password_file.is_none() {
         return Ok(false);
     }
+    if reason.trim().is_empty() {
+        return Err(fault::value("--reason is blank: it stands in what is signed; say why"));
+    }
     let named: Vec<FirmwareId> = firmware.map(str::parse).transpose()?.into_iter().collect();
     let (document, shown) = next(client, &named, reason, days).await?;
     // Scripts may still name the digest of nothing, which was asked for before the first withdrawals.
@@ -215,11 +219,9 @@ pub(crate) async fn sign_next(
 }
 
 fn read(file: &Path) -> anyhow::Result<Signed<Withdrawals>> {
-    let frame = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
-    let signed: Signed<Withdrawals> =
-        wire::decode(&frame).with_context(|| format!("{} is not a file of withdrawals", file.display()))?;
-    signed.decode_unverified().with_context(|| format!("{} is not a file of withdrawals", file.display()))?;
-    Ok(signed)
+    let frame = files::read(file)?;
+    let signed = wire::decode::<Signed<Withdrawals>>(&frame).ok().filter(|signed| signed.decode_unverified().is_ok());
+    signed.with_context(|| Trusted::instead(file, &frame, "a file of withdrawals"))
 }
 
 pub(crate) fn write<T: Document>(file: &Path, signed: &Signed<T>) -> anyhow::Result<()> {
@@ -252,6 +254,9 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             }
         }
         Action::Make { firmware, reason, days, out: file } => {
+            if reason.trim().is_empty() {
+                return Err(fault::value("--reason is blank: it stands in what is signed; say why"));
+            }
             check_new(&file)?;
             let (document, _) = next(&Client::open(session)?, &firmware, &reason, days).await?;
             write_new(&file, &Signed::sign(&document, &[])?)?;

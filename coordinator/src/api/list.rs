@@ -14,12 +14,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::IntoParams;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, ToSchema};
 
 use super::Problem;
 use mdfm_coordinator_core::Refusal;
 use mdfm_coordinator_core::filter::{Filter, order};
+use mdfm_coordinator_core::presence::{Reach, Standing};
 use mdfm_coordinator_core::refusal::Class;
+use mdfm_coordinator_core::rollout::Status;
+use mdfm_coordinator_core::rollout::fitness::nearest;
+use mdfm_shared::telemetry::InstallState;
 
 /// Items of one answer, unless more are asked for.
 const LIMIT: usize = 100;
@@ -53,27 +58,141 @@ fn wrong(field: &str, problem: impl std::fmt::Display) -> Problem {
     Refusal::invalid(field, problem).into()
 }
 
-/// A field of an item.
-///
-/// # Errors
-/// Items have no such field.
-fn field<'a>(item: &'a Value, name: &str) -> Result<&'a Value, Refusal> {
-    let mut found = item;
-    for (depth, part) in name.split('.').enumerate() {
-        found = match found.get(part) {
-            Some(inner) => inner,
-            None if depth == 0 => {
-                let known: Vec<&str> =
-                    item.as_object().into_iter().flat_map(|o| o.keys()).map(String::as_str).collect();
-                return Err(Refusal::invalid(
-                    "filter",
-                    format!("there is no field {name:?}; there are {}", known.join(", ")),
-                ));
-            }
-            None => &Value::Null,
-        };
+/// A field of an item; `null` if it is left out there.
+fn field<'a>(item: &'a Value, name: &str) -> &'a Value {
+    name.split('.').fold(item, |found, part| found.get(part).unwrap_or(&Value::Null))
+}
+
+/// Characters that an error repeats of a name or a value.
+const SHOWN_CHARS_MAX: usize = 64;
+/// Descriptions inside descriptions that are followed.
+const DEPTH_MAX: usize = 8;
+
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN_CHARS_MAX).collect()
+}
+
+fn meant<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let near = nearest(&shown(word), known);
+    near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"))
+}
+
+/// The fields of the items of a list, and the words that they can have, as the API describes them: an empty list has them too.
+struct Shape {
+    root: Value,
+    parts: BTreeMap<String, Value>,
+}
+
+impl Shape {
+    fn of<T: ToSchema>() -> Self {
+        let mut parts = Vec::new();
+        T::schemas(&mut parts);
+        let json = |schema: &RefOr<Schema>| serde_json::to_value(schema).unwrap_or_default();
+        let parts = parts.iter().map(|(name, schema)| (name.clone(), json(schema))).collect();
+        Self { root: json(&T::schema()), parts }
     }
-    Ok(found)
+
+    /// What a description stands for: itself, what it refers to, or each of its alternatives.
+    fn expand<'a>(&'a self, schema: &'a Value, depth: usize, found: &mut Vec<&'a Value>) {
+        if depth == DEPTH_MAX {
+            return;
+        }
+        if let Some(part) = schema["$ref"].as_str().and_then(|path| self.parts.get(path.rsplit('/').next()?)) {
+            return self.expand(part, depth + 1, found);
+        }
+        let inner: Vec<&Value> =
+            ["oneOf", "allOf", "anyOf"].iter().filter_map(|key| schema[*key].as_array()).flatten().collect();
+        if inner.is_empty() {
+            found.push(schema);
+        }
+        inner.into_iter().for_each(|schema| self.expand(schema, depth + 1, found));
+    }
+
+    fn expanded<'a>(&'a self, schema: &'a Value) -> Vec<&'a Value> {
+        let mut found = Vec::new();
+        self.expand(schema, 0, &mut found);
+        found
+    }
+
+    fn names(&self) -> Vec<&str> {
+        let objects = self.expanded(&self.root).into_iter().filter_map(|object| object["properties"].as_object());
+        objects.flat_map(|object| object.keys()).map(String::as_str).collect()
+    }
+
+    /// Refuses a field that no item has; `parameter` is where it is named.
+    fn check_field(&self, parameter: &str, name: &str) -> Result<(), Refusal> {
+        let known = self.names();
+        if known.contains(&name.split('.').next().unwrap_or(name)) {
+            return Ok(());
+        }
+        let meant = meant(name, known.iter().copied());
+        let problem = format!("there is no field {:?}{meant}; there are {}", shown(name), known.join(", "));
+        Err(Refusal::invalid(parameter, problem))
+    }
+
+    /// The words that a field can have; `None` if it takes any value.
+    fn words(&self, name: &str) -> Option<Vec<String>> {
+        if let Some((_, words)) = UNDESCRIBED.iter().find(|(field, _)| *field == name) {
+            return Some(words());
+        }
+        let mut schemas = self.expanded(&self.root);
+        for part in name.split('.') {
+            let inner = schemas.iter().filter_map(|schema| schema["properties"].get(part));
+            schemas = inner.flat_map(|schema| self.expanded(schema)).collect();
+        }
+        let items = schemas.into_iter().flat_map(|schema| match schema.get("items") {
+            Some(items) => self.expanded(items),
+            None => vec![schema],
+        });
+        let mut words = Vec::new();
+        for schema in items {
+            let is = |kind: &str| match &schema["type"] {
+                Value::Array(kinds) => kinds.iter().all(|k| k == kind || k == "null"),
+                one => one == kind,
+            };
+            match schema["enum"].as_array() {
+                Some(known) => words.extend(known.iter().filter_map(Value::as_str).map(str::to_owned)),
+                None if is("null") => {}
+                None if is("boolean") => words.extend(["true", "false"].map(str::to_owned)),
+                None => return None,
+            }
+        }
+        Some(words).filter(|words| !words.is_empty())
+    }
+
+    /// Refuses a filter by a field that no item has, or by a word that the field can never have: it would find nothing, whatever there is.
+    fn check_filter(&self, filter: &Filter) -> Result<(), Refusal> {
+        for (name, value, is_beginning) in filter.conditions() {
+            self.check_field("filter", name)?;
+            let Some(known) = self.words(name) else { continue };
+            let fits = |word: &String| word == value || is_beginning && word.starts_with(value);
+            if value != "null" && !known.iter().any(fits) {
+                let meant = meant(value, known.iter().map(String::as_str));
+                let problem = format!("{name} is never {:?}{meant}; it is one of {}", shown(value), known.join(", "));
+                return Err(Refusal::invalid("filter", problem));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Fields with a closed set of words that the API's description shows as text.
+const UNDESCRIBED: [(&str, fn() -> Vec<String>); 3] = [
+    ("installState", || words_of::<InstallState>(&Value::from("?"))),
+    ("status.name", || words_of::<Status>(&serde_json::json!({ "name": "?" }))),
+    ("presence", || {
+        let reach = [Reach::Unknown, Reach::Attached, Reach::Detached, Reach::Unreachable].map(serde_json::to_value);
+        let standing = [Standing::Online, Standing::Silent, Standing::Offline].map(serde_json::to_value);
+        let words = reach.into_iter().chain(standing).flatten();
+        words.filter_map(|word| word.as_str().map(str::to_owned)).collect()
+    }),
+];
+
+/// The words of a type, as its decoder names them when it refuses another one.
+fn words_of<T: serde::de::DeserializeOwned>(other: &Value) -> Vec<String> {
+    let Some(error) = T::deserialize(other).err().map(|error| error.to_string()) else { return Vec::new() };
+    let known = error.split_once("expected").map_or("", |(_, known)| known);
+    known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 /// A place in a list: the value that it is sorted by, the id, and the sort for which it holds.
@@ -85,7 +204,7 @@ impl ListQuery {
     ///
     /// # Errors
     /// The question makes no sense.
-    pub(super) fn page<'a, K: Id, V, T: Serialize>(
+    pub(super) fn page<'a, K: Id, V, T: Serialize + ToSchema>(
         &self,
         path: &str,
         items: &'a BTreeMap<K, V>,
@@ -97,6 +216,13 @@ impl ListQuery {
             return Err(wrong("limit", format!("must be 1 to {LIMIT_MAX}")));
         }
         let filter = self.filter.as_deref().map_or(Ok(Filter::default()), Filter::parse)?;
+        let shape = (!filter.is_empty() || self.sort.is_some()).then(Shape::of::<T>);
+        if let Some(shape) = &shape {
+            shape.check_filter(&filter)?;
+            if let Some(sort) = &self.sort {
+                shape.check_field("sort", sort.strip_prefix('-').unwrap_or(sort))?;
+            }
+        }
         let cursor = self.cursor.as_deref().map(|text| {
             let bytes = URL_SAFE_NO_PAD.decode(text).ok();
             bytes
@@ -119,7 +245,7 @@ impl ListQuery {
             }
             let item =
                 serde_json::to_value(view(id, item)).map_err(|e| Problem::internal("the list cannot be shown", &e))?;
-            let holds = filter.holds(|name| field(&item, name).map(Cow::Borrowed))?;
+            let holds = filter.holds(|name| Ok(Cow::Borrowed(field(&item, name))))?;
             Ok(holds.then_some(item))
         };
         let (page, next) = match &self.sort {
@@ -189,7 +315,7 @@ fn by_field<'a, K: Id, V>(
     let mut found = Vec::new();
     for (id, item) in items {
         if let Some(item) = shown(id, item)? {
-            found.push((field(&item, name)?.clone(), id, item));
+            found.push((field(&item, name).clone(), id, item));
         }
     }
     let direction = |ordering: Ordering| if is_down { ordering.reverse() } else { ordering };
@@ -234,10 +360,58 @@ mod tests {
         (0..250).map(item).collect()
     }
 
+    #[derive(Serialize, ToSchema)]
+    #[serde(rename_all = "camelCase")]
+    #[expect(dead_code, reason = "only its description is used")]
+    enum Colour {
+        Blue,
+        LightGreen,
+    }
+
+    #[derive(Serialize, ToSchema)]
+    struct Running {
+        version: String,
+    }
+
+    /// Only its description is used.
+    #[derive(Serialize, ToSchema)]
+    #[serde(rename_all = "camelCase")]
+    struct Described {
+        device_id: String,
+        size: u64,
+        model: String,
+        roles: Vec<mdfm_coordinator_core::access::AccessRole>,
+        running: Running,
+        gateway: Option<String>,
+        colour: Option<Colour>,
+        is_shown: Option<bool>,
+        install_state: Option<String>,
+    }
+
+    /// An item that is shown as it is.
+    #[derive(Serialize)]
+    #[serde(transparent)]
+    struct Item(Value);
+
+    impl utoipa::PartialSchema for Item {
+        fn schema() -> RefOr<Schema> {
+            Described::schema()
+        }
+    }
+
+    impl ToSchema for Item {
+        fn schemas(parts: &mut Vec<(String, RefOr<Schema>)>) {
+            Described::schemas(parts);
+        }
+    }
+
     fn ask(query: &ListQuery) -> Result<(Vec<Value>, Option<ListQuery>), String> {
-        let items = items();
+        ask_of(&items(), query)
+    }
+
+    fn ask_of(items: &BTreeMap<String, Value>, query: &ListQuery) -> Result<(Vec<Value>, Option<ListQuery>), String> {
         let answer = query
-            .page("/api/v1/x", &items, |_, _| true, |_, view| view.clone())
+            .page("/api/v1/x", items, |_, _| true, |_, view| Item(view.clone()))
             .map_err(|problem| serde_json::to_string(&problem).expect("encodes"))?;
         let link = answer.headers().get(header::LINK).map(|l| l.to_str().expect("text").to_owned());
         let next = link.map(|l| {
@@ -300,7 +474,7 @@ mod tests {
             ask(&query).expect_err(filter)
         };
         for (filter, sort, limit, cursor, says) in [
-            ("serial=1", None, None, None, "there is no field \\\"serial\\\"; there are deviceId"),
+            ("serial=1", None, None, None, "there is no field \\\"serial\\\"; there are colour, deviceId"),
             ("deviceId", None, None, None, "is not a condition"),
             ("deviceId!1", None, None, None, "is not a condition"),
             ("", Some("-nothing"), None, None, "there is no field"),
@@ -314,6 +488,40 @@ mod tests {
             let problem = with(filter, sort, limit, cursor);
             assert!(problem.replace("\\\\", "\\").contains(says), "{problem}; expected {says}");
         }
+    }
+
+    #[test]
+    fn cli_25_an_unknown_field_or_word_is_refused_on_any_list() {
+        let query = |filter: Option<&str>, sort: Option<&str>| ListQuery {
+            filter: filter.map(str::to_owned),
+            sort: sort.map(str::to_owned),
+            ..ListQuery::default()
+        };
+        let none = BTreeMap::new();
+        for items in [&items(), &none] {
+            for (filter, sort, says) in [
+                (Some("serial=1"), None, "filter: there is no field \\\"serial\\\"; there are "),
+                (Some("modle=x"), None, "did you mean \\\"model\\\"?"),
+                (None, Some("-nothing"), "sort: there is no field \\\"nothing\\\""),
+                (Some("colour=blu"), None, "did you mean \\\"blue\\\"?; it is one of blue, lightGreen"),
+                (Some("colour=LightGreen"), None, "did you mean \\\"lightGreen\\\"?"),
+                (Some("colour="), None, "colour is never"),
+                (Some("colour!=red"), None, "colour is never"),
+                (Some("isShown=yes"), None, "it is one of true, false"),
+                (Some("roles=Operater"), None, "did you mean \\\"Operator\\\"?"),
+                (Some("installState=confirmd"), None, "did you mean \\\"confirmed\\\"?"),
+            ] {
+                let problem = ask_of(items, &query(filter, sort)).expect_err(says);
+                assert!(problem.contains(says), "{problem}; expected {says}");
+            }
+            for filter in
+                ["colour=light*", "colour=null", "isShown!=true", "roles=QA", "model=anything", "installState=idle"]
+            {
+                ask_of(items, &query(Some(filter), Some("colour"))).expect(filter);
+            }
+        }
+        let words = words_of::<Status>(&json!({ "name": "?" }));
+        assert!(words.contains(&"rolledBack".to_owned()) && words.len() == 9, "{words:?}");
     }
 
     #[test]

@@ -18,7 +18,8 @@ use super::request::{Json, Origin, Path, Query, TOKEN_PREFIX, fresh_id, id, time
 use super::sessions::{Factor, busy, counted_in, is_password, show};
 use super::{Api, Problem};
 use crate::access::{
-    Caller, Lane, PasswordError, Place, ShownFactor, SignIn, hash_password, new_recovery_codes, seal, step_of, unseal,
+    Caller, Lane, PasswordError, Place, SecondFactorPolicy, ShownFactor, SignIn, hash_password, new_recovery_codes,
+    seal, step_of, unseal,
 };
 use crate::clock;
 use mdfm_coordinator_core::access::{AccessRole, Permission, User};
@@ -392,6 +393,12 @@ pub(crate) struct MeView {
     trial: bool,
 }
 
+/// Why somebody without a second factor signs nothing; `None` if they have one, or the installation demands none.
+fn without_factor(has_factor: bool, policy: SecondFactorPolicy) -> Option<&'static str> {
+    (!has_factor && policy != SecondFactorPolicy::Optional)
+        .then_some("no signature counts before a second factor is set up (mdfmctl second-factor enrol)")
+}
+
 /// Who one is here.
 #[utoipa::path(get, path = "/api/v1/me", responses((status = 200, body = MeView), (status = 401, body = Problem)))]
 pub(super) async fn me(State(api): State<Api>, origin: Origin) -> Result<axum::Json<MeView>, Problem> {
@@ -409,7 +416,10 @@ pub(super) async fn me(State(api): State<Api>, origin: Origin) -> Result<axum::J
         password_set_at: user.password_set_at.to_string(),
         email: user.email.clone(),
         trained_until: user.trained_until.map(|t| t.to_string()),
-        cannot_sign: may_sign(&state, state.not_before(clock::now()), id.as_str()).err().map(|refusal| refusal.detail),
+        cannot_sign: may_sign(&state, state.not_before(clock::now()), id.as_str())
+            .err()
+            .map(|refusal| refusal.detail)
+            .or_else(|| without_factor(user.second_factor.is_some(), api.sessions.second_factor).map(str::to_owned)),
         trial: state.trial,
     }))
 }
@@ -695,4 +705,16 @@ pub(super) async fn reset_password(
     }
     before.iter().for_each(|before| forget(&api, before));
     Ok(axum::Json(access.ended(&api, &id)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cli_15_whoever_lacks_a_factor_reads_that_they_cannot_sign() {
+        assert!(without_factor(false, SecondFactorPolicy::Required).is_some_and(|why| why.contains("enrol")));
+        assert!(without_factor(true, SecondFactorPolicy::Required).is_none());
+        assert!(without_factor(false, SecondFactorPolicy::Optional).is_none(), "where none is demanded");
+    }
 }

@@ -36,7 +36,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         let Whole(bytes) = Whole::from_request(request, state).await?;
         json::from_slice(&bytes).map(Json).map_err(|e| {
             let class = if e.is_data() { Class::Invalid } else { Class::Malformed };
-            let detail = format!("the request's JSON cannot be taken: {}", without_values(&e));
+            let detail = format!("the request's JSON cannot be taken: {}", without_values(&e, &bytes));
             Refusal::new(class, "malformed-json", detail).into()
         })
     }
@@ -300,11 +300,15 @@ pub(super) fn without_tokens(text: &str) -> String {
 }
 
 /// Why a body is not what a call takes, without the values in it: one of them may be a password, and the answer enters the log.
-fn without_values(error: &serde_json::Error) -> String {
+fn without_values(error: &serde_json::Error, json: &[u8]) -> String {
     let text = error.to_string();
     if !error.is_data() {
-        // Errors of syntax name no value.
-        return text;
+        // Errors of syntax name no value. The decoder has one too for JSON that is whole, where a word stands for something else.
+        let is_whole = serde_json::from_slice::<serde::de::IgnoredAny>(json).is_ok();
+        return match is_whole {
+            true => format!("invalid value{} at line {} column {}", place(error, json), error.line(), error.column()),
+            false => text,
+        };
     }
     let names = ["unknown field", "missing field", "duplicate field", json::DUPLICATE_KEY];
     if names.iter().any(|begin| text.starts_with(begin)) {
@@ -312,11 +316,104 @@ fn without_values(error: &serde_json::Error) -> String {
     }
     match text.rsplit_once(", expected ") {
         // It ends with the position in the text as it was sent.
-        Some((_, expected)) => format!("invalid value, expected {expected}"),
-        None => format!("invalid value at line {} column {}", error.line(), error.column()),
+        Some((_, expected)) => format!("invalid value{}, expected {}", place(error, json), in_words(expected)),
+        None => format!("invalid value{} at line {} column {}", place(error, json), error.line(), error.column()),
     }
 }
 
+/// The field that an error is about, with what stands before its name: ` in phases[0].percentage`; empty if it is about all of the JSON.
+fn place(error: &serde_json::Error, json: &[u8]) -> String {
+    let before =
+        json.split_inclusive(|b| *b == b'\n').take(error.line().saturating_sub(1)).map(<[u8]>::len).sum::<usize>();
+    let read = &json[..json.len().min(before.saturating_add(error.column()))];
+    // Of each container that is open: its key, or its place in a list.
+    let mut open: Vec<(bool, String)> = Vec::new();
+    let (mut at, mut is_key) = (0, false);
+    while let Some(byte) = read.get(at) {
+        if let Some((true, index)) = open.last_mut() {
+            match byte {
+                b',' => *index = index.parse::<usize>().map_or(0, |index| index + 1).to_string(),
+                b' ' | b'\n' | b'\r' | b'\t' | b']' => {}
+                _ if index.is_empty() => "0".clone_into(index),
+                _ => {}
+            }
+        }
+        match byte {
+            b'{' | b'[' => {
+                open.push((*byte == b'[', String::new()));
+                is_key = *byte == b'{';
+            }
+            b'}' | b']' => {
+                open.pop();
+                is_key = false;
+            }
+            b',' => is_key = open.last().is_some_and(|(is_list, _)| !is_list),
+            b'"' => {
+                let mut end = at + 1;
+                while let Some(inner) = read.get(end).filter(|inner| **inner != b'"') {
+                    end += if *inner == b'\\' { 2 } else { 1 };
+                }
+                if let Some((_, key)) = open.last_mut().filter(|_| is_key) {
+                    *key = String::from_utf8_lossy(&read[at + 1..end.min(read.len())])
+                        .chars()
+                        .take(KEY_CHARS_MAX)
+                        .collect();
+                    is_key = false;
+                }
+                at = end;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    let parts = open.iter().filter(|(_, part)| !part.is_empty());
+    let path: String =
+        parts.map(|(is_list, part)| if *is_list { format!("[{part}]") } else { format!(".{part}") }).collect();
+    let path = path.trim_start_matches('.');
+    if path.is_empty() { String::new() } else { format!(" in {path}") }
+}
+
+/// What was expected, in the words of JSON: `a string at line 1 column 2`. Types of the program say nothing to whoever wrote the JSON.
+fn in_words(expected: &str) -> String {
+    let (kind, place) = expected.rfind(" at line ").map_or((expected, ""), |at| expected.split_at(at));
+    let is_integer = |kind: &str| {
+        let digits = kind.strip_prefix(['u', 'i']).unwrap_or_default();
+        digits == "size" || (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let kind = match kind {
+        _ if is_integer(kind) => "a whole number",
+        "f64" | "f32" => "a number",
+        "a sequence" => "a list",
+        "a map" | "unit" | "a newtype" => "an object",
+        "a boolean" => "true or false",
+        "a borrowed string" | "a character" => "a string",
+        _ if [
+            "struct ",
+            "tuple variant ",
+            "struct variant ",
+            "enum ",
+            "internally tagged enum ",
+            "adjacently tagged enum ",
+        ]
+        .iter()
+        .any(|begin| kind.starts_with(begin)) =>
+        {
+            "an object"
+        }
+        _ if kind.starts_with("an array of length ")
+            || kind.starts_with("a tuple of size ")
+            || kind.starts_with("tuple struct ") =>
+        {
+            "a list"
+        }
+        _ if kind.contains("::") || kind.contains("untagged enum") => "another value",
+        words => words,
+    };
+    format!("{kind}{place}")
+}
+
+/// Characters that an error repeats of a field's name.
+const KEY_CHARS_MAX: usize = 64;
 /// Characters of such a text.
 const DETAIL_CHARS_MAX: usize = 512;
 
@@ -402,18 +499,66 @@ mod tests {
     }
 
     #[test]
+    fn cli_23_no_type_of_the_program_is_in_an_answer() {
+        #[derive(Debug, Deserialize)]
+        enum Word {
+            One,
+        }
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(rename_all = "camelCase", default)]
+        struct Inner {
+            small: u8,
+            large: i64,
+            size: usize,
+            ratio: f64,
+            listed: Vec<String>,
+            by_name: std::collections::BTreeMap<String, u32>,
+            is_set: bool,
+            word: Option<Word>,
+            pair: (u8, u8),
+            four: [u8; 4],
+            inner: Option<Box<Inner>>,
+        }
+        let fields = ["small", "large", "size", "ratio", "listed", "byName", "isSet", "word", "pair", "four", "inner"];
+        let mut refused = 0;
+        for field in fields {
+            for value in ["null", "true", "-1.5", "99999999999999999999", "\"x\"", "[]", "[1,2,3]", "{}", "{\"x\":1}"] {
+                let body = format!("{{\"{field}\":{value}}}");
+                let Err(error) = serde_json::from_str::<Inner>(&body) else { continue };
+                let text = without_values(&error, body.as_bytes());
+                let types = [
+                    "u8", "u16", "u32", "u64", "usize", "i64", "f64", "sequence", "struct", "enum", "a map", "tuple",
+                    "Inner", "Word", "boolean", "variant ",
+                ];
+                let named = types.iter().find(|name| text.contains(**name));
+                assert!(
+                    text.starts_with("unknown") || text.contains(&format!(" in {field}")),
+                    "{field} {value}: {text}"
+                );
+                assert!(named.is_none() || text.starts_with("unknown variant"), "{field} {value}: {text}");
+                refused += 1;
+            }
+        }
+        assert!(refused > 50, "{refused}");
+        let nested = "{\"inner\": {\"listed\": [\"a\", \"]{\\\"\"],\n \"pair\": [1, \"918273645\"]}}";
+        let error = serde_json::from_str::<Inner>(nested).expect_err("a string for a number");
+        let text = without_values(&error, nested.as_bytes());
+        assert!(text.starts_with("invalid value in inner.pair[1], expected a whole number at line 2"), "{text}");
+    }
+
+    #[test]
     fn sec_2_an_answer_to_a_bad_body_repeats_no_value() {
         for (body, words) in [
             (r#"{"password": 918273645, "count": 1}"#, "expected a string"),
-            (r#"{"password": "a", "count": "918273645"}"#, "expected u8"),
-            (r#""918273645""#, "expected struct Body"),
+            (r#"{"password": "a", "count": "918273645"}"#, "expected a whole number"),
+            (r#""918273645""#, "expected an object"),
             (r#"{"password": ["918273645, expected nothing"]}"#, "expected a string"),
-            (r#"{"count": 918273645}"#, "expected u8"),
+            (r#"{"count": 918273645}"#, "expected a whole number"),
             (r#"{"password": "918273645""#, "EOF"),
             (r#"{"more": "918273645"}"#, "unknown field `more`"),
         ] {
             let error = serde_json::from_str::<Body>(body).expect_err("not such a body");
-            let text = without_values(&error);
+            let text = without_values(&error, body.as_bytes());
             assert!(text.contains(words) && !text.contains("918273645"), "{body}: {text}");
         }
     }

@@ -29,6 +29,7 @@ pub(crate) const VERBS: &[(&str, &str)] = &[
     ("rotate", "writes the next version of a document into a file"),
     ("renew", "signs what is held again, with a later expiry"),
     ("sign", "adds a signature to a document in a file, after it was shown"),
+    ("join", "adds to a document in a file the signatures of its copies"),
     ("publish", "sends a signed document to the coordinator, which distributes it"),
     ("enrol", "sets up an identity or a second factor"),
     ("confirm", "shows that something works, or agrees to what somebody else proposed"),
@@ -215,6 +216,22 @@ fn cli_28_every_command_is_a_noun_and_a_verb() {
     let known = VERBS.iter().map(|(verb, _)| *verb).chain(PARTS.iter().copied());
     let unused: Vec<&str> = known.filter(|word| !used.contains(*word)).collect();
     assert!(unused.is_empty(), "no command uses {unused:?}");
+}
+
+/// Nouns whose items have nothing beyond what their list shows.
+const LISTED_ALONE: &[&str] = &["contexts", "notices", "tokens"];
+
+#[test]
+fn cli_11_every_noun_that_lists_also_shows() {
+    let calls: BTreeSet<String> = leaves().into_iter().map(|leaf| leaf.words.join(" ")).collect();
+    let listed: Vec<&str> =
+        calls.iter().filter_map(|call| call.strip_prefix("mdfmctl ")?.strip_suffix(" list")).collect();
+    assert!(listed.len() > 10, "{listed:?}");
+    for noun in &listed {
+        let shows = calls.contains(&format!("mdfmctl {noun} show"));
+        assert!(shows != LISTED_ALONE.contains(noun), "{noun}: `show` and LISTED_ALONE do not fit");
+    }
+    assert!(LISTED_ALONE.iter().all(|noun| listed.contains(noun)), "an exception that lists nothing");
 }
 
 #[test]

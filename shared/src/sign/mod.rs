@@ -138,6 +138,19 @@ impl<T: Document> Signed<T> {
         self.signatures.push(Signature { key: public.id(), bytes });
     }
 
+    /// Takes over the signatures of another copy of the same document by keys that have not signed this one. Returns how many; `None`, and takes
+    /// none, if the other is another document, or both together have more signatures than a document may.
+    pub fn unite(&mut self, other: &Self) -> Option<usize> {
+        let is_new = |s: &&Signature| self.signatures.iter().all(|held| held.key != s.key);
+        let new: Vec<Signature> = other.signatures.iter().filter(is_new).cloned().collect();
+        if self.payload != other.payload || self.signatures.len() + new.len() > SIGNATURES_MAX {
+            return None;
+        }
+        let taken = new.len();
+        self.signatures.extend(new);
+        Some(taken)
+    }
+
     /// SHA-256 of the payload: the document's name wherever another document refers to it.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.payload)

@@ -56,7 +56,7 @@ fn distance(one: &str, other: &str) -> usize {
 }
 
 /// The word that somebody may have meant; `None` if none is near.
-fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let meant = word.to_lowercase();
     let near = known.map(|k| (distance(&meant, &k.to_lowercase()), k)).min()?;
     (near.0 <= 2.max(word.chars().count() / 4)).then_some(near.1)

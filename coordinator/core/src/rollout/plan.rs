@@ -12,6 +12,7 @@ use mdfm_shared::record::Actor;
 use mdfm_shared::telemetry::InstallState;
 use mdfm_shared::text::period;
 use mdfm_shared::time::UtcMillis;
+use mdfm_shared::trust::missing_roles;
 
 use super::super::firmware::{self, AttachedManifest, Firmware, FirmwareStatus};
 use super::super::fleet::Device;
@@ -338,6 +339,19 @@ fn check_class(
     Ok(())
 }
 
+/// The roles whose approval is missing, in words; empty if none is waited for.
+fn missing_words(state: &State, firmware: &Firmware) -> String {
+    let (FirmwareStatus::PendingApproval, Some(root), Some(attached)) =
+        (firmware.status, state.trusted_root(), &firmware.manifest)
+    else {
+        return String::new();
+    };
+    let mut missing = missing_roles(&root.approvals, &attached.manifest, []);
+    missing.retain(|role| !firmware.approvals.contains_key(role));
+    let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    if missing.is_empty() { String::new() } else { format!("; missing: the approval as {}", missing.join(", ")) }
+}
+
 fn need_deployable<'a>(
     state: &'a State,
     now: UtcMillis,
@@ -348,8 +362,12 @@ fn need_deployable<'a>(
         firmware::approvals_stand(state, &request.firmware)?;
     }
     let (FirmwareStatus::Approved, Some(attached)) = (firmware.status, &firmware.manifest) else {
-        let detail =
-            format!("firmware {} is {}; only approved firmware is deployed", request.firmware, firmware.status.words());
+        let detail = format!(
+            "firmware {} is {}; only approved firmware is deployed{}",
+            request.firmware,
+            firmware.status.words(),
+            missing_words(state, firmware)
+        );
         return Err(Refusal::conflict("not-approved", detail));
     };
     firmware::approvals_stand(state, &request.firmware)?;

@@ -8,6 +8,7 @@ use mdfm_shared::trust::Role;
 use serde::Deserialize;
 
 use super::super::{Refusal, reason};
+use super::fitness::nearest;
 use super::spec::{
     ConsentRule, CriticalReach, DeploymentRequest, Membership, OnSilence, PhaseSpec, Reach, Spec, StatusReports,
     Strategy, Targets, WindowRule,
@@ -18,6 +19,8 @@ const DAY_MS: u64 = 86_400_000;
 const HOUR_MS: u64 = 3_600_000;
 /// Days of round-the-clock monitoring, and of daily reports, after an emergency deployment (the seed).
 const EMERGENCY_DAYS: u32 = 7;
+/// Characters that an error repeats of a word that is not known.
+const WORD_CHARS_SHOWN: usize = 64;
 
 /// A deployment as somebody writes it; unknown fields are refused.
 #[derive(Debug, Deserialize)]
@@ -357,16 +360,23 @@ impl DeploymentJson {
     }
 
     fn strategy(&self) -> Result<Strategy, Refusal> {
-        match self.strategy.as_str() {
-            "Progressive" | "ProgressiveHospital" => Ok(Strategy::Progressive),
-            "Canary" => Ok(Strategy::Canary),
-            "Emergency" => Ok(Strategy::Emergency),
-            "Scheduled" => Ok(Strategy::Scheduled),
-            other => {
-                let problem = format!("{other:?} is not known; use Progressive, Canary, Emergency or Scheduled");
-                Err(Refusal::invalid("strategy", problem))
-            }
-        }
+        let known = [
+            ("Progressive", Strategy::Progressive),
+            ("ProgressiveHospital", Strategy::Progressive),
+            ("Canary", Strategy::Canary),
+            ("Emergency", Strategy::Emergency),
+            ("Scheduled", Strategy::Scheduled),
+        ];
+        let given = self.strategy.as_str();
+        known.iter().find(|(word, _)| word.eq_ignore_ascii_case(given)).map(|(_, strategy)| *strategy).ok_or_else(
+            || {
+                let meant = nearest(given, known.iter().map(|(word, _)| *word));
+                let meant = meant.map_or_else(String::new, |word| format!("; did you mean {word:?}?"));
+                let shown: String = given.chars().take(WORD_CHARS_SHOWN).collect();
+                let problem = format!("{shown:?} is not known; use Progressive, Canary, Emergency or Scheduled{meant}");
+                Refusal::invalid("strategy", problem)
+            },
+        )
     }
 
     fn targets(&self) -> Result<Targets, Refusal> {

@@ -1,6 +1,7 @@
 //! What stands before every signature: the whole document, what is weaker in it, and a typed confirmation.
 
 use std::io::{BufRead, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{bail, ensure};
 use clap::Args;
@@ -33,6 +34,20 @@ pub(crate) struct Confirmation {
     accept_weaker: bool,
 }
 
+/// Whether a program reads what is answered. What is asked is shown on a terminal alone then: an error is one line for that program.
+static FOR_A_PROGRAM: AtomicBool = AtomicBool::new(false);
+
+/// Shows nothing beside a program's answer where there is no terminal.
+pub(crate) fn for_a_program() {
+    FOR_A_PROGRAM.store(true, Ordering::Relaxed);
+}
+
+fn show_on(is_terminal: bool, text: &str) {
+    if is_terminal || !FOR_A_PROGRAM.load(Ordering::Relaxed) {
+        output::notes(text);
+    }
+}
+
 /// A document ready to be shown.
 #[derive(Debug, Clone, serde::Serialize)]
 pub(crate) struct Shown {
@@ -57,15 +72,19 @@ impl Shown {
 
     /// The text for people, at most 100 columns wide.
     pub(crate) fn text(&self) -> String {
-        let Self { title, digest, digest_of, lines, marks: Marks { weaker, changed, warnings }, compared_with } = self;
+        let Self { title, digest, digest_of, lines, marks: Marks { weaker, changed, warnings, notes }, compared_with } =
+            self;
         let mut text = vec![title.clone(), format!("{digest_of} {digest}")];
         text.extend(describe::render(lines));
         match compared_with {
             Some(what) => text.push(format!("compared with {}", describe::escape(what))),
-            None if !changed.is_empty() || !warnings.is_empty() => text.push("beside the fields".into()),
+            None if !changed.is_empty() || !warnings.is_empty() || !notes.is_empty() => {
+                text.push("beside the fields".into())
+            }
             None => {}
         }
         text.extend(changed.iter().flat_map(|c| describe::marked("CHANGED:", c)));
+        text.extend(notes.iter().flat_map(|n| describe::marked("NOTE:   ", n)));
         text.extend(warnings.iter().flat_map(|w| describe::marked("WARNING:", w)));
         text.extend(weaker.iter().flat_map(|w| describe::marked("WEAKER: ", w)));
         text.join("\n")
@@ -80,7 +99,8 @@ impl Confirmation {
     pub(crate) fn ask(&self, shown: &Shown) -> anyhow::Result<()> {
         let stdin = std::io::stdin();
         let is_terminal = stdin.is_terminal();
-        self.ask_with(shown, is_terminal, &mut stdin.lock(), &mut |text| output::notes(text))
+        let is_seen = std::io::stderr().is_terminal();
+        self.ask_with(shown, is_terminal, &mut stdin.lock(), &mut |text| show_on(is_seen, text))
     }
 
     fn ask_with(
@@ -132,10 +152,11 @@ impl Asked {
     pub(crate) fn ask(self, shown: &str, expected: &str) -> anyhow::Result<()> {
         let stdin = std::io::stdin();
         let is_terminal = stdin.is_terminal() && std::io::stderr().is_terminal();
-        self.ask_with(shown, expected, is_terminal, &mut stdin.lock(), &mut |text| output::notes(text))
+        let is_seen = std::io::stderr().is_terminal();
+        self.ask_with(shown, expected, is_terminal, &mut stdin.lock(), &mut |text| show_on(is_seen, text))
     }
 
-    fn ask_with(
+    pub(crate) fn ask_with(
         self,
         shown: &str,
         expected: &str,

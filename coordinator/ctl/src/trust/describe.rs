@@ -66,6 +66,7 @@ pub(crate) fn span(ms: u64) -> String {
         _ if days >= 2 => count(days, "day"),
         _ if ms >= 2 * HOUR_MS => count(ms / HOUR_MS, "hour"),
         _ if ms >= 120_000 => count(ms / 60_000, "minute"),
+        _ if ms < 1_000 => "less than a second".to_owned(),
         _ => count(ms / 1_000, "second"),
     }
 }
@@ -335,7 +336,8 @@ impl Describe for Manifest {
         let default = if recall_window_ms.is_none() { " (the default)" } else { "" };
         lines.add("recall window", format!("{} after confirmation{default}", exact(window)));
         let default = if reboots_per_day.is_none() { " (the default)" } else { "" };
-        lines.add("unordered reboots tolerated", format!("{} in 24 hours{default}", self.reboot_budget()));
+        let budget = self.reboot_budget();
+        lines.add("reboots tolerated", format!("{budget} in 24 hours that nobody ordered{default}"));
         lines.0
     }
 }
@@ -376,6 +378,9 @@ pub(crate) fn render(lines: &[Line]) -> Vec<String> {
     for Line { depth, label, value } in lines {
         let head = format!("{:indent$}{label}", "", indent = 2 + 2 * depth);
         let column = LABEL + 4;
+        // A label never touches its value, however long it is.
+        let (head, column) =
+            if head.chars().count() < column || value.is_empty() { (head, column) } else { (head + " ", column) };
         for (i, piece) in wrap(value, WIDTH - column).into_iter().enumerate() {
             let head = if i == 0 { head.as_str() } else { "" };
             text.push(format!("{head:column$}{piece}").trim_end().to_owned());

@@ -8,6 +8,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::decode_document;
 use mdfm_shared::sign::{Document, KeyId, KeySet, PublicKey, SecretKey, SignError, Signed};
+use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{Approval, RoleKeys, RollbackOrder, Roster, TrustRoot, TrustedRoot, Validation, Withdrawals};
 use mdfm_shared::wire;
 use serde_json::{Value, json};
@@ -87,17 +88,43 @@ impl Trusted {
     }
 
     pub(crate) fn read_as(file: &Path, wanted: Option<Kind>) -> anyhow::Result<Self> {
-        let frame = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+        let frame = files::read(file)?;
         let mut fits = Self::candidates(&frame);
         fits.retain(|document| wanted.is_none_or(|kind| document.kind() == kind));
         match (fits.pop(), fits.is_empty()) {
             (Some(document), true) => Ok(document),
             (Some(last), false) => {
                 let kinds: Vec<&str> = fits.iter().chain([&last]).map(Self::kind_name).collect();
-                bail!("{} could be several documents ({}): name one with --kind", file.display(), kinds.join(", "))
+                bail!("{} could be several documents ({}): name one with --document", file.display(), kinds.join(", "))
             }
             (None, _) => bail!("{} is not a signed document of this product", file.display()),
         }
+    }
+
+    /// What is wrong with a file that should be another kind of document.
+    pub(crate) fn instead(file: &Path, frame: &[u8], wanted: &str) -> String {
+        let kinds: Vec<&str> = Self::candidates(frame).iter().map(Self::kind_name).collect();
+        match kinds.as_slice() {
+            [] => format!("{} is not {wanted}, nor another signed document of this product", file.display()),
+            kinds => format!("{} is not {wanted}: it holds another document ({})", file.display(), kinds.join(", ")),
+        }
+    }
+
+    /// The document of a frame; `None` if it is not one, or could be several.
+    pub(crate) fn of_frame(frame: &[u8], wanted: Option<Kind>) -> Option<Self> {
+        let mut fits = Self::candidates(frame);
+        fits.retain(|document| wanted.is_none_or(|kind| document.kind() == kind));
+        fits.pop().filter(|_| fits.is_empty())
+    }
+
+    /// Its name and every field, with the keys of its signatures: what a signature shows of whoever gave it (21 CFR 11.50).
+    pub(crate) fn manifestation(&self, now: UtcMillis) -> anyhow::Result<Vec<String>> {
+        let shown = each!(self, signed => Shown::new(&signed.decode_unverified()?, signed.digest(), now));
+        let signers: Vec<String> = self.signers().iter().map(ToString::to_string).collect();
+        let mut lines = vec![format!("{}, digest {}", shown.title, shown.digest)];
+        lines.extend(describe::render(&shown.lines));
+        lines.push(format!("signed with the keys of id: {}", signers.join(", ")));
+        Ok(lines)
     }
 
     /// Every kind that a frame decodes as.
@@ -166,6 +193,20 @@ impl Trusted {
 
     fn add_signature(&mut self, key: &SecretKey) {
         each!(self, signed => signed.add_signature(key));
+    }
+
+    /// Takes over the signatures of another copy. Returns how many; `None` if that is another document, or has too many.
+    fn unite(&mut self, other: &Self) -> Option<usize> {
+        match (self, other) {
+            (Self::Root(one), Self::Root(other)) => one.unite(other),
+            (Self::Roster(one), Self::Roster(other)) => one.unite(other),
+            (Self::Withdrawals(one), Self::Withdrawals(other)) => one.unite(other),
+            (Self::RollbackOrder(one), Self::RollbackOrder(other)) => one.unite(other),
+            (Self::Manifest(one), Self::Manifest(other)) => one.unite(other),
+            (Self::Approval(one), Self::Approval(other)) => one.unite(other),
+            (Self::Validation(one), Self::Validation(other)) => one.unite(other),
+            _ => None,
+        }
     }
 
     fn write(&self, file: &Path) -> anyhow::Result<()> {
@@ -240,7 +281,7 @@ fn with_root_signatures(
     };
     let mut section = |label: &str, role: &[PublicKey]| {
         for key in role {
-            let value = format!("{} of key id {}", state(key), key.id());
+            let value = format!("{} by key id {}", state(key), key.id());
             shown.lines.push(Line { depth: 0, label: label.to_owned(), value });
         }
     };
@@ -357,6 +398,44 @@ pub(super) async fn co_sign(
         let mut lines = vec![format!("{kind} {digest} signed; signatures by the keys of id {}", ids.join(", "))];
         lines.extend(needed.iter().map(|needed| needed.text(&signers)));
         lines.join("\n")
+    });
+    Ok(())
+}
+
+/// Adds to a file the signatures of copies of the same document that others signed.
+pub(super) fn join(out: &Output, file: &Path, copies: &[PathBuf], kind: Option<Kind>) -> anyhow::Result<()> {
+    let mut document = Trusted::read_as(file, kind)?;
+    let mut taken = 0;
+    for copy in copies {
+        let other = Trusted::read_as(copy, kind)?;
+        let problem = {
+            format!(
+                "nothing was joined: {} has digest {}, {} has {}; only copies of one document are joined",
+                file.display(),
+                document.digest(),
+                copy.display(),
+                other.digest()
+            )
+        };
+        taken += document.unite(&other).context(problem)?;
+    }
+    if let Trusted::Root(root) = &document {
+        // One bad signature of an owner would make the whole document worthless.
+        let keys = root.decode_unverified()?.root.keys;
+        let is_bad = |key: &&PublicKey| {
+            matches!(root.verify(&KeySet::single((*key).clone())), Err(SignError::BadSignature { .. }))
+        };
+        if let Some(key) = keys.iter().find(is_bad) {
+            bail!("nothing was joined: the signature by the key of id {} does not fit the document", key.id());
+        }
+    }
+    document.write(file)?;
+    let (kind, digest, signers) = (document.kind_name(), document.digest(), document.signers());
+    let ids: Vec<String> = signers.iter().map(ToString::to_string).collect();
+    let answer = json!({ "file": file, "digest": digest, "taken": taken, "signedBy": ids });
+    out.answer(&answer, || {
+        let taken = count(taken, "signature");
+        format!("{kind} {digest}: {taken} joined; signatures by the keys of id {}", ids.join(", "))
     });
     Ok(())
 }

@@ -23,7 +23,7 @@ use crate::keys;
 use crate::output::Output;
 use confirm::Confirmation;
 
-pub(crate) use files::{Before, Compare, Trusted, check_new, joined, weighed, write_new};
+pub(crate) use files::{Before, Compare, Kind, Trusted, check_new, joined, weighed, write_new};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
@@ -87,13 +87,24 @@ pub(crate) enum Action {
     Sign {
         /// The file.
         file: PathBuf,
-        /// Your secret key.
+        /// Your secret key; may be repeated.
         #[arg(long = "key", required = true)]
         key: Vec<PathBuf>,
         #[command(flatten)]
         compare: Compare,
         #[command(flatten)]
         confirmation: Confirmation,
+    },
+    /// Adds to a document in a file the signatures of its copies, which other owners signed elsewhere; works offline.
+    Join {
+        /// The file.
+        file: PathBuf,
+        /// Copies of it with other signatures.
+        #[arg(required = true)]
+        copies: Vec<PathBuf>,
+        /// What the file is, where that is not clear.
+        #[arg(long = "document")]
+        kind: Option<Kind>,
     },
     /// Shows every field of a document in a file, what is weaker in it, and who has signed it; works offline.
     Inspect {
@@ -225,8 +236,9 @@ fn public_keys(texts: &[String]) -> anyhow::Result<Vec<PublicKey>> {
 
 /// The audit log's verifier key in a file.
 fn verifier_key(file: &Path) -> anyhow::Result<String> {
-    let log = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?.trim().to_owned();
-    NoteKey::parse(&log)?;
+    let log = crate::files::read_text(file)?.trim().to_owned();
+    NoteKey::parse(&log)
+        .with_context(|| format!("{} is not the audit log's verifier key (--log-vkey)", file.display()))?;
     Ok(log)
 }
 
@@ -240,7 +252,7 @@ pub(crate) fn role(texts: &[String], threshold: u16) -> anyhow::Result<RoleKeys>
 /// The witnesses, each given as a verifier key or a file with one.
 fn witnesses(texts: &[String], threshold: Option<u16>) -> anyhow::Result<Witnesses> {
     let read = |text: &String| -> anyhow::Result<String> {
-        let key = if Path::new(text).exists() { std::fs::read_to_string(text)? } else { text.clone() };
+        let key = if Path::new(text).exists() { crate::files::read_text(Path::new(text))? } else { text.clone() };
         Ok(WitnessKey::parse(key.trim()).with_context(|| format!("{text} is no witness's verifier key"))?.to_vkey())
     };
     let keys = texts.iter().map(read).collect::<Result<Vec<_>, _>>()?;
@@ -302,6 +314,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
         Action::Sign { file, key, compare, confirmation } => {
             files::co_sign(out, session, &file, &key, &compare, &confirmation).await
         }
+        Action::Join { file, copies, kind } => files::join(out, &file, &copies, kind),
         Action::Inspect { file, compare } => files::inspect(out, session, &file, &compare).await,
         Action::Verify { roots, pin, roster } => files::verify(out, &roots, pin, roster.as_deref()),
         Action::Publish { file, reason, force, confirmation } => {

@@ -151,9 +151,8 @@ fn people(text: &str) -> anyhow::Result<Vec<Person>> {
     if text.contains('|') {
         return Ok(vec![person(text)?]);
     }
-    let size = std::fs::metadata(text).with_context(|| format!("reading {text}"))?.len();
-    ensure!(size <= PEOPLE_BYTES_MAX, "{text} has {size} bytes, at most {PEOPLE_BYTES_MAX} are read");
-    let content = std::fs::read_to_string(text).with_context(|| format!("reading {text}"))?;
+    let content = String::from_utf8(crate::files::read_within(Path::new(text), PEOPLE_BYTES_MAX)?).ok();
+    let content = content.with_context(|| format!("reading {text}: it is not text (UTF-8)"))?;
     let lines = content.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
     lines.map(|l| person(l).with_context(|| format!("in {text}"))).collect()
 }
@@ -171,9 +170,7 @@ impl Options {
         }
         let log_size = match (self.log_size, &self.checkpoint) {
             (Some(size), _) => size,
-            (None, Some(file)) => {
-                size_of(&std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?)?
-            }
+            (None, Some(file)) => size_of(&crate::files::read_text(file)?)?,
             (None, None) => {
                 let asked = async {
                     let request = Client::open(session)?.request(Method::GET, "/api/v1/compliance/log/checkpoint");

@@ -31,6 +31,9 @@ pub(crate) struct Marks {
     /// What can no longer be done under it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<String>,
+    /// What cannot be said, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notes: Vec<String>,
 }
 
 impl Marks {

@@ -280,3 +280,72 @@ fn cli_6_a_new_document_overwrites_no_file() {
     write_new(&dir.join("new.bin"), &signed(&order(), &[21])).expect("a new file");
     let _ = std::fs::remove_dir_all(&dir);
 }
+
+#[test]
+fn sec_6_every_label_leaves_a_space_before_its_value() {
+    let now = NOW;
+    let approval = approval(Digest([7; 32]), "user-qa", Role::Qa);
+    let all = [
+        root(1).describe(now),
+        roster().describe(now),
+        withdrawals().describe(now),
+        order().describe(now),
+        manifest().describe(now),
+        approval.describe(now),
+        validation().describe(now),
+    ];
+    let long = Line { depth: 0, label: "a label that is longer than its column is".into(), value: "100".into() };
+    for line in all.concat().into_iter().chain([long]) {
+        // A manifest stands one deeper below what is signed.
+        for depth in [line.depth, line.depth + 1] {
+            let label = line.label.clone();
+            let shown = describe::render(&[Line { depth, ..line.clone() }]);
+            let first = shown.first().cloned().unwrap_or_default();
+            let behind = first.trim_start().strip_prefix(&label).expect("its label");
+            assert!(label.is_empty() || behind.is_empty() || behind.starts_with(' '), "{first:?}");
+        }
+    }
+    let rendered = describe::render(&manifest().describe(now)).join("\n");
+    assert!(rendered.contains("reboots tolerated       "), "{rendered}");
+}
+
+#[test]
+fn cli_6_what_cannot_be_compared_is_no_change() {
+    let mut shown = Shown::new(&manifest(), Digest([1; 32]), NOW);
+    shown.marks.notes.push("there is nothing to compare it with".into());
+    let text = shown.text();
+    assert!(text.contains("NOTE:") && !text.contains("CHANGED:"), "{text}");
+}
+
+#[test]
+fn cli_27_copies_that_were_signed_apart_are_joined() {
+    let dir = std::env::temp_dir().join(format!("mdfmctl-join-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).expect("a folder");
+    let file = |name: &str, frame: &[u8]| {
+        let path = dir.join(name);
+        std::fs::write(&path, frame).expect("written");
+        path
+    };
+    let one = file("one", &wire::encode(&signed(&root(1), &[1])));
+    let two = file("two", &wire::encode(&signed(&root(1), &[2])));
+    let other = file("other", &wire::encode(&signed(&root(2), &[3])));
+    let out = Output::new(crate::output::Form::Json, false).expect("a form");
+    let refused = join(&out, &one, &[two.clone(), other], None).expect_err("another root").to_string();
+    assert!(refused.starts_with("nothing was joined"), "{refused}");
+    let signers = || Trusted::read(&one).expect("a root").signers().len();
+    assert_eq!(signers(), 1);
+    let mut frame = wire::encode(&signed(&root(1), &[2]));
+    let last = frame.len() - 1;
+    frame[last] ^= 1;
+    if let Ok(bad) = wire::decode::<Signed<TrustRoot>>(&frame)
+        && bad.digest() == signed(&root(1), &[]).digest()
+    {
+        let bad = file("bad", &frame);
+        let refused = join(&out, &one, &[bad], None).expect_err("a bad signature").to_string();
+        assert!(refused.contains("does not fit the document") && signers() == 1, "{refused}");
+    }
+    join(&out, &one, &[two.clone(), two], None).expect("copies of one document");
+    assert_eq!(signers(), 2);
+    let _ = std::fs::remove_dir_all(&dir);
+}
