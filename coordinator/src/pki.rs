@@ -110,9 +110,9 @@ mod tests {
 
     #[test]
     fn cli_28_only_names_that_a_client_can_ask_for_are_certified() {
-        for good in ["localhost", "coordinator.example", "*.vendor.example", "a-1.b", "127.0.0.1", "::1", "2001:db8::7"]
+        for name in ["localhost", "coordinator.example", "*.vendor.example", "a-1.b", "127.0.0.1", "::1", "2001:db8::7"]
         {
-            assert_eq!(server_name(good).as_deref(), Ok(good));
+            assert_eq!(server_name(name).as_deref(), Ok(name));
         }
         let long = ["a"; 64].concat();
         for bad in [
