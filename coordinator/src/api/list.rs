@@ -176,8 +176,11 @@ impl Shape {
     }
 }
 
+/// A field's name and its words.
+type Words = (&'static str, fn() -> Vec<String>);
+
 /// Fields with a closed set of words that the API's description shows as text.
-const UNDESCRIBED: [(&str, fn() -> Vec<String>); 3] = [
+const UNDESCRIBED: [Words; 3] = [
     ("installState", || words_of::<InstallState>(&Value::from("?"))),
     ("status.name", || words_of::<Status>(&serde_json::json!({ "name": "?" }))),
     ("presence", || {
