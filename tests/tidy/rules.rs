@@ -75,6 +75,19 @@ fn only_the_world_drives_the_cores() {
     }
 }
 
+/// The top level is the architecture: nothing else gets there by accident.
+#[test]
+fn the_top_level_is_what_the_architecture_says() {
+    const FOLDERS: [&str; 7] = ["agent", "coordinator", "docs", "packaging", "shared", "simulators", "tests"];
+    // Made by builds and by the demonstration, and ignored.
+    const MADE: [&str; 3] = ["target", "demo-run", "vendor"];
+    for entry in std::fs::read_dir(root()).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        let is_known = FOLDERS.contains(&name.as_str()) || MADE.contains(&name.as_str()) || name.starts_with('.');
+        assert!(is_known || !entry.path().is_dir(), "{name} is no folder of the architecture");
+    }
+}
+
 /// Everything that a program prints or logs passes the one place that escapes what a terminal obeys.
 #[test]
 fn sec_17_only_one_module_prints() {

@@ -15,7 +15,8 @@ use clap::Command;
 use clap_complete::Shell;
 
 fn main() -> anyhow::Result<()> {
-    let dir = std::env::args_os().nth(1).context("usage: mdfm-pages DIR")?;
+    let is_folder = |word: &std::ffi::OsString| !word.as_encoded_bytes().starts_with(b"-");
+    let dir = std::env::args_os().nth(1).filter(is_folder).context("usage: mdfm-pages DIR")?;
     programs().into_iter().try_for_each(|command| write(Path::new(&dir), command))
 }
 
