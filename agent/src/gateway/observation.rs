@@ -217,7 +217,7 @@ impl Observation {
         true
     }
 
-    /// The settled state for a coordinator that asks; `None` if there is none, or it was answered just now, or too often, or it says
+    /// The settled state for a coordinator that asks; `None` if nothing has settled, or it was answered just now, or too often, or it says
     /// that the device is present and that is only what an earlier process saw.
     pub(super) fn answer(&mut self, now: MonotonicMs) -> Option<ObservedDevice> {
         let observed = self.settled.as_ref()?.observed.clone();
