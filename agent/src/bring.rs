@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use mdfm_agent_core::image::Image;
 use mdfm_shared::delta;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::manifest::DeltaVariant;
@@ -11,7 +12,7 @@ use serde::Deserialize;
 
 use crate::device::{LocalDevice, SlotsConfig, slot_base};
 use crate::disk::{DiskHandle, read_exact_at};
-use crate::image::{Files, Image, ImageCache, ImageError, Making};
+use crate::image::{Files, ImageCache, ImageError, Making};
 use crate::link::{Http, ImageStream};
 
 /// Bytes read from the cache at once.

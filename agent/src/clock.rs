@@ -2,10 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use mdfm_agent_core::installer::{BootId, Now};
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 use nix::time::{ClockId, clock_gettime};
-
-use crate::installer::{BootId, Now};
 
 /// Both clocks. The monotonic one counts suspend: a gateway that slept through a probation knows it.
 pub(crate) fn now() -> Now {

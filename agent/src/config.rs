@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mdfm_agent_core::store::OutboxLimits;
 use mdfm_service::{Exit, Stop, with_hint};
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::GATEWAY_DEVICES_MAX;
@@ -13,7 +14,6 @@ use crate::bring::Deltas;
 use crate::device::{CommandConfig, DeviceTls, SlotDevices, SlotProblem, SlotsConfig, check_tls, slot_problems};
 use crate::disk::{DiskHandle, Real};
 use crate::link::{Hours, Road};
-use crate::store::OutboxLimits;
 
 /// The commented default, as the package installs it.
 pub(crate) const DEFAULT_TOML: &str = include_str!("../../packaging/agent.toml");

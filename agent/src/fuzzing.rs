@@ -5,14 +5,12 @@ use std::sync::OnceLock;
 use mdfm_shared::tlog::NoteKey;
 
 use crate::config::Config;
-use crate::{device, image, installer, local, store, trust, trusted_time};
+use crate::{device, image, local, store};
 
 /// The agent's state file, each kind of record in it, and a boot record.
 pub fn state(bytes: &[u8]) {
     store::fuzz(bytes);
-    installer::fuzz(bytes);
-    trust::fuzz(bytes);
-    trusted_time::fuzz(bytes);
+    mdfm_agent_core::fuzzing::state(bytes);
     device::fuzz_record(bytes);
 }
 

@@ -8,6 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use mdfm_agent_core::gateway::{Fetched, Gateway, Output, Seat, Who};
+use mdfm_agent_core::installer::Now;
+use mdfm_agent_core::store::{OutboxLimits, Store as _};
+use mdfm_agent_core::trust::Trust;
 use mdfm_shared::device::Command;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{Action, CommitAck, DeviceDirective, Directive};
@@ -29,11 +33,8 @@ use crate::device::{
 };
 use crate::disk::DiskHandle;
 use crate::disk::model::Model;
-use crate::gateway::{Fetched, Gateway, Output, Seat, Who};
 use crate::image::{ImageCache, ImageError};
-use crate::installer::Now;
-use crate::store::{LogStore, OutboxLimits, Store as _};
-use crate::trust::Trust;
+use crate::store::LogStore;
 
 const TICK_MS: u64 = 250;
 /// Ticks after which a run that has not ended hangs.
@@ -484,8 +485,10 @@ impl Site {
     fn until(&mut self, wanted: InstallState, deployment: &str) {
         for _ in 0..TICKS_MAX {
             let there = self.running.as_ref().is_some_and(|r| {
-                let stands = r.gateway.plan_of(&device_id()).is_some_and(|d| d.as_str() == deployment);
-                stands && self.state() == Some(wanted) && r.gateway.outbox().1 == 0
+                let stands = r.gateway.device_views(self.now(), Some(&device_id()));
+                stands.is_ok_and(|(_, seen)| seen[0]["deployment"] == deployment)
+                    && self.state() == Some(wanted)
+                    && r.gateway.outbox().1 == 0
             });
             if there {
                 return;

@@ -147,7 +147,7 @@ fn fld_14_every_reason_to_wait_is_provoked_by_a_test() {
         let (folder, name) = if REASONS_OF_THE_COORDINATOR.contains(code) {
             ("coordinator/core/src/desk/tests/wait", "_14_".to_owned())
         } else {
-            ("agent/src/", format!("`fld_14_{}`", code.name().replace('-', "_")))
+            ("agent/core/src/", format!("`fld_14_{}`", code.name().replace('-', "_")))
         };
         let (variant, quoted) = (format!("WaitCode::{code:?}"), format!("\"{code}\""));
         let ends = |rest: &str| !rest.starts_with(char::is_alphanumeric);

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use mdfm_agent_core::gateway::Malformed;
 use mdfm_shared::device::{Command, FaultMessage, Order, Refusal, Report};
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::telemetry::FirmwareReport;
@@ -12,7 +13,6 @@ use serde_json::json;
 
 use super::local::{Attached, Said};
 use super::program::Program;
-use crate::gateway::Malformed;
 
 /// Exit code of a tool that refused the order; it said why.
 const REFUSED: i32 = 10;

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::gateway::Malformed;
+use mdfm_agent_core::gateway::Malformed;
 use mdfm_shared::device::{Command, FaultMessage, Report};
 use mdfm_shared::id::DeviceId;
 use tokio::runtime::Handle;

@@ -12,11 +12,10 @@ mod staging;
 use std::io;
 use std::time::Duration;
 
+use mdfm_agent_core::gateway::Malformed;
 use mdfm_shared::device::{Command, FaultMessage, Report};
 use mdfm_shared::id::DeviceId;
 use tokio::sync::mpsc;
-
-use crate::gateway::Malformed;
 
 pub(crate) use command::{CommandConfig, CommandDevice};
 pub(crate) use conformance::{Finding, Patience, Subject, run as conformance};

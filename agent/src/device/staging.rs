@@ -3,6 +3,7 @@
 
 use std::io;
 
+use mdfm_agent_core::image::Image;
 use mdfm_shared::device::{Command, Order, Refusal, Report};
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::DEVICE_CHUNK_BYTES;
@@ -11,7 +12,6 @@ use tokio::task::JoinHandle;
 
 use super::{DeviceLink, Way};
 use crate::disk::{DiskFile, read_exact_at};
-use crate::image::Image;
 
 /// Chunks sent ahead of what a device on a connection reports durable.
 const WINDOW_CHUNKS: u64 = 16;

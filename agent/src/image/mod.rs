@@ -1,29 +1,9 @@
-//! Images: what is to be written into a slot, and the cache, in which one download serves all devices of the gateway.
+//! Images: the cache, in which one download serves all devices of the gateway, and patches that make one image from another.
 
 mod cache;
 mod delta;
-
-use mdfm_shared::device::ComponentImage;
-use mdfm_shared::manifest::DeltaVariant;
-use mdfm_shared::telemetry::FirmwareReport;
-use serde::{Deserialize, Serialize};
 
 pub(crate) use cache::{ImageCache, ImageError};
 #[cfg(fuzzing)]
 pub(crate) use delta::fuzz as fuzz_patch;
 pub(crate) use delta::{Files, Making};
-
-/// An image to be written into a slot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Image {
-    /// The firmware that it is.
-    pub firmware: FirmwareReport,
-    /// Its length.
-    pub size_bytes: u64,
-    /// Its parts, one behind the other, if there are several.
-    pub components: Vec<ComponentImage>,
-    /// Smaller ways to it.
-    pub deltas: Vec<DeltaVariant>,
-    /// Whether it goes straight into its slot, and not through the cache.
-    pub streams: bool,
-}

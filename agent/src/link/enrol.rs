@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use mdfm_agent_core::store::{Store as _, StoreError, owner_write, unacknowledged};
+use mdfm_agent_core::trust::Trust;
 use mdfm_service::{Exit, Stop, atomic_write};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::enrol::{EnrolmentRequest, EnrolmentResponse, EnrolmentToken};
@@ -16,8 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Road, tls_config};
 use crate::disk::{DiskHandle, Real};
-use crate::store::{LogStore, StateLock, Store as _, StoreError, owner_write, unacknowledged};
-use crate::trust::Trust;
+use crate::store::{LogStore, StateLock};
 
 /// Times that an enrolment is asked for while the coordinator answers that there are too many.
 const BUSY_TRIES_MAX: u32 = 30;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use mdfm_agent_core::gateway::LineProblem;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::limits::MQTT_PACKET_BYTES_MAX;
@@ -20,7 +21,6 @@ use tokio::time::Instant;
 
 use super::road::Relay;
 use super::{Identity, Road};
-use crate::gateway::LineProblem;
 
 /// Pause before a new connection: full jitter up to this, doubling from the first to the last.
 const PAUSE_FIRST_MS: u64 = 500;

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use mdfm_agent_core::gateway::Reply;
 use mdfm_shared::bundle::{Document, Proof};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId};
@@ -25,7 +26,6 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::gateway::Reply;
 use crate::image::{ImageCache, ImageError};
 
 pub(crate) use commands::{Action, Output, run, wait_in_words};

@@ -4,9 +4,8 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
+use mdfm_agent_core::store::StoreError;
 use nix::fcntl::{Flock, FlockArg};
-
-use super::StoreError;
 
 const LOCK: &str = "lock";
 

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mdfm_agent_core::store::{Store, StoreError, Write};
 use sha2::{Digest as _, Sha256};
 
-use super::{Store, StoreError, Write};
 use crate::disk::{DiskFile, DiskHandle, Open, read_exact_at};
 
 const FILE: &str = "state.log";

@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mdfm_agent::rehearsal::{Held, Now};
+use mdfm_agent_core::gateway::Held;
+use mdfm_agent_core::installer::Now;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeviceId, GatewayId};
 use mdfm_shared::limits::{CLOCK_LEAD_MAX_MS, CLOCK_TOLERANCE_MS};

@@ -1,6 +1,7 @@
 //! `mdfm-sim world`: the whole system in virtual time. The real cores of agents and coordinator, everything around them made up
 //! from a seed: lines, disks, clocks, devices, patients, people. The same seed is the same run, to the byte.
 
+mod agent;
 mod authority;
 mod device;
 mod oracle;

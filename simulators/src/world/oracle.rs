@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mdfm_agent::rehearsal::Agent;
+use super::agent::Agent;
 use mdfm_coordinator_core::rehearsal::DeploymentReport;
 use mdfm_shared::device::{FaultCounts, FaultLevel};
 use mdfm_shared::digest::Digest;

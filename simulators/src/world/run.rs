@@ -17,7 +17,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use self::set_back::Snapshot;
-use mdfm_agent::rehearsal::{Agent, Enrolment, Fetched, Memory, Now, Output};
+use mdfm_agent_core::gateway::{Fetched, GatewayError, Output};
+use mdfm_agent_core::installer::Now;
+use mdfm_agent_core::store::memory::Memory;
 use mdfm_coordinator_core::rehearsal::{Act, Coordinator};
 use mdfm_shared::device::{Command, Fault, FaultMessage, Order, PROTOCOL_VERSION, Report};
 use mdfm_shared::digest::Digest;
@@ -28,6 +30,7 @@ use mdfm_shared::tlog::Hash;
 use mdfm_shared::trust::{Role, Withdrawals};
 use mdfm_shared::wire::Topic;
 
+use super::agent::{Agent, Enrolment, enrolled_disk, link};
 use super::device::{Device, Obeyed};
 use super::oracle::{Broken, Oracle};
 use super::rng::Rng;
@@ -351,7 +354,7 @@ impl<'a> World<'a> {
                     hospital: hospital.clone(),
                     enrolment,
                     agent: None,
-                    disk: mdfm_agent::rehearsal::enrolled_disk(&roots, pinned).expect("our own root"),
+                    disk: enrolled_disk(&roots, pinned).expect("our own root"),
                     devices: BTreeMap::new(),
                     boot: 1,
                     booted_at_ms: 0,
@@ -552,7 +555,7 @@ impl<'a> World<'a> {
     fn with_agent(
         &mut self,
         gateway: usize,
-        give: impl FnOnce(&mut Agent, Now) -> Result<(), mdfm_agent::rehearsal::GatewayError>,
+        give: impl FnOnce(&mut Agent, Now) -> Result<(), GatewayError>,
     ) -> Result<(), Broken> {
         let now = self.clocks(gateway);
         let Some(agent) = self.gateways[gateway].agent.as_mut() else { return Ok(()) };
@@ -687,7 +690,7 @@ impl<'a> World<'a> {
         g.wakes_at_ms = None;
         let disk = std::mem::take(&mut g.disk).powered();
         let devices: Vec<DeviceId> = g.devices.keys().cloned().collect();
-        let started = Agent::start(&g.enrolment, disk, devices, g.boot, now);
+        let started = g.enrolment.start(disk, devices, g.boot, now);
         g.agent = Some(started.map_err(|e| Broken::new(&format!("{} does not start: {e}", g.id)))?);
         let name = self.gateways[gateway].id.to_string();
         self.say(&name, "agent starts");
@@ -698,7 +701,7 @@ impl<'a> World<'a> {
     fn stop_agent(&mut self, gateway: usize) {
         let g = &mut self.gateways[gateway];
         if let Some(agent) = g.agent.take() {
-            g.disk = agent.disk();
+            g.disk = agent.store().clone();
         }
         g.connection = None;
         g.life += 1;
@@ -726,7 +729,7 @@ impl<'a> World<'a> {
         let g = &mut self.gateways[gateway];
         g.wanted.clear();
         self.with_agent(gateway, |agent, now| {
-            agent.link(now, true);
+            link(agent, now, true);
             Ok(())
         })
     }
@@ -736,7 +739,7 @@ impl<'a> World<'a> {
             return Ok(());
         }
         self.with_agent(gateway, |agent, now| {
-            agent.link(now, false);
+            link(agent, now, false);
             Ok(())
         })
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use mdfm_agent_core::gateway::Malformed;
 use mdfm_service::{ConnectionLimits, Connections, Held, Lines, Refused, Standing};
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::GATEWAY_DEVICES_MAX;
@@ -20,7 +21,6 @@ use super::DeviceLink;
 use super::session::{self, Broken, Packets};
 use crate::config::{Config, DeviceConfig};
 use crate::device::DeviceEvent;
-use crate::gateway::Malformed;
 
 /// Who has not yet shown who it is has places of its own, beside those of the devices, of which each has one.
 const LIMITS: ConnectionLimits = ConnectionLimits {

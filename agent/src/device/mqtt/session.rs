@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use mdfm_agent_core::gateway::Malformed;
 use mdfm_shared::device::{self, Channel};
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::DEVICE_MESSAGE_BYTES_MAX;
@@ -16,7 +17,6 @@ use tokio::time::timeout;
 use super::Wants;
 use super::door::Door;
 use crate::device::DeviceEvent;
-use crate::gateway::Malformed;
 
 /// Bytes of one packet from a device: a control message and its topic.
 const PACKET_BYTES_MAX: usize = DEVICE_MESSAGE_BYTES_MAX + 1024;

@@ -11,7 +11,7 @@ mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::gateway::Malformed;
+use mdfm_agent_core::gateway::Malformed;
 use mdfm_shared::device::{
     Command, ComponentImage, FaultCounts, FaultLevel, NumberedFault, Order, PROTOCOL_VERSION, Refusal, Report,
     StagedReport, WRONG_DIGEST,

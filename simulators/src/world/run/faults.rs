@@ -1,6 +1,6 @@
 //! What the world does to the system.
 
-use mdfm_agent::rehearsal::LastBatch;
+use mdfm_agent_core::store::memory::LastBatch;
 use mdfm_coordinator_core::rehearsal::Act;
 use mdfm_shared::device::Fault;
 use mdfm_shared::telemetry::Severity;
@@ -27,7 +27,7 @@ impl World<'_> {
             What::PowerCutWhileWriting { gateway, n, kept } => {
                 let last = if kept { LastBatch::Kept } else { LastBatch::Lost };
                 if let Some(agent) = self.gateways[gateway - 1].agent.as_mut() {
-                    agent.disk_mut().cut_at(n, last);
+                    agent.store_mut().cut_at(n, last);
                 }
             }
             What::ClockJump { gateway, by_s } => {

@@ -1,9 +1,11 @@
 //! Gateways whose disk is put back, that are copied, enrolled again or replaced by another machine.
 
-use mdfm_agent::rehearsal::{Agent, Enrolment, Memory, Output, enrolled_again, enrolled_disk};
+use mdfm_agent_core::gateway::Output;
+use mdfm_agent_core::store::memory::Memory;
 use mdfm_coordinator_core::rehearsal::Act;
 use mdfm_shared::wire::Topic;
 
+use super::super::agent::{Agent, Enrolment, enrolled_again, enrolled_disk, link};
 use super::super::authority::Known;
 use super::super::oracle::Broken;
 use super::super::setup;
@@ -37,7 +39,7 @@ pub(super) struct Snapshot {
 impl World<'_> {
     fn disk_of(&self, gateway: usize) -> Memory {
         let g = &self.gateways[gateway];
-        g.agent.as_ref().map_or_else(|| g.disk.clone(), Agent::disk).powered()
+        g.agent.as_ref().map_or_else(|| g.disk.clone(), |agent| agent.store().clone()).powered()
     }
 
     /// The disk as it is now comes back later.
@@ -73,7 +75,9 @@ impl World<'_> {
         let now = self.clocks(gateway);
         let g = &self.gateways[gateway];
         let devices: Vec<_> = g.devices.keys().cloned().collect();
-        let agent = Agent::start(&g.enrolment, self.disk_of(gateway), devices, 1_000_000, now)
+        let agent = g
+            .enrolment
+            .start(self.disk_of(gateway), devices, 1_000_000, now)
             .map_err(|e| Broken::new(&format!("a copy of {} does not start: {e}", g.id)))?;
         self.oracle.set_back(self.gateways[gateway].devices.keys());
         let copy = self.copies.len();
@@ -88,7 +92,7 @@ impl World<'_> {
         let now = self.clocks(gateway);
         if self.calm || step >= TURN_STEPS || !self.coordinator_up {
             self.copies[copy].is_up = false;
-            self.copies[copy].agent.link(now, false);
+            link(&mut self.copies[copy].agent, now, false);
             self.copies[copy].turns_left = self.copies[copy].turns_left.saturating_sub(1);
             self.connect(gateway)?;
             if self.copies[copy].turns_left > 0 && !self.calm {
@@ -101,7 +105,7 @@ impl World<'_> {
             self.say(&name, "a copy takes its place");
             self.disconnect(gateway)?;
             self.copies[copy].is_up = true;
-            self.copies[copy].agent.link(now, true);
+            link(&mut self.copies[copy].agent, now, true);
         }
         for _ in 0..MESSAGES_MAX {
             let held = &mut self.copies[copy];

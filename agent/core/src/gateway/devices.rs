@@ -33,7 +33,7 @@ pub(super) fn remove_bad_level(report: &mut Report) -> Option<Malformed> {
 
 impl<S: Store> Gateway<S> {
     /// A device reported its state.
-    pub(crate) fn device_report(&mut self, now: Now, device: &DeviceId, report: Report) -> Result<(), GatewayError> {
+    pub fn device_report(&mut self, now: Now, device: &DeviceId, report: Report) -> Result<(), GatewayError> {
         let Some(state) = self.devices.get_mut(device) else { return Ok(()) };
         let mut report = report;
         let bad_level = remove_bad_level(&mut report);
@@ -69,7 +69,7 @@ impl<S: Store> Gateway<S> {
     }
 
     /// A new connection of a device took the place of one that stood.
-    pub(crate) fn device_displaced(&mut self, now: Now, device: &DeviceId) -> Result<(), GatewayError> {
+    pub fn device_displaced(&mut self, now: Now, device: &DeviceId) -> Result<(), GatewayError> {
         let Some(state) = self.devices.get_mut(device) else { return Ok(()) };
         if !state.observation.displaced(now.mono) {
             return Ok(());
@@ -81,7 +81,7 @@ impl<S: Store> Gateway<S> {
     }
 
     /// The coordinator granted the topic of its questions.
-    pub(crate) fn questions_granted(&mut self, now: Now) {
+    pub fn questions_granted(&mut self, now: Now) {
         self.hears_questions = true;
         self.next_heartbeat = now.mono.plus_ms(NEWS_MS).min(self.next_heartbeat);
     }
@@ -108,7 +108,7 @@ impl<S: Store> Gateway<S> {
 
     /// A device reported a fault as an event. The installer always learns of it; it is recorded within the device's budget. A numbered
     /// one of a device whose reports carry its fault counters is passed over: the report holds it too.
-    pub(crate) fn device_fault(
+    pub fn device_fault(
         &mut self,
         now: Now,
         device: &DeviceId,
@@ -127,12 +127,7 @@ impl<S: Store> Gateway<S> {
     }
 
     /// A device sent what its topic does not carry, or broke another rule.
-    pub(crate) fn device_malformed(
-        &mut self,
-        now: Now,
-        device: &DeviceId,
-        malformed: &Malformed,
-    ) -> Result<(), GatewayError> {
+    pub fn device_malformed(&mut self, now: Now, device: &DeviceId, malformed: &Malformed) -> Result<(), GatewayError> {
         let Some(state) = self.devices.get_mut(device) else { return Ok(()) };
         state.waits.note_problem(now.mono, malformed.to_string());
         let event = EventKind::Refused { what: "device".into(), reason: malformed.to_string() };

@@ -32,9 +32,9 @@ use crate::trust::{Bar, Question, Refused, Trust};
 use crate::trusted_time::TrustedTime;
 
 use budget::Budget;
-pub(crate) use line::LineProblem;
+pub use line::LineProblem;
 use observation::Observation;
-pub(crate) use on_site::Reply;
+pub use on_site::Reply;
 use waiting::{Troubles, Waits, waiting_key};
 
 /// Before a failed fetch is tried again.
@@ -142,11 +142,11 @@ struct DeviceState {
 
 /// Something that a device, or its adapter, sent and should not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Malformed {
+pub struct Malformed {
     /// What is wrong, in fixed words: the same fault of another message is the same event.
-    pub(crate) what: &'static str,
+    pub what: &'static str,
     /// An example, cut short; empty where there is nothing to add.
-    pub(crate) detail: String,
+    pub detail: String,
 }
 
 /// Characters of an example.
@@ -154,12 +154,12 @@ const EXAMPLE_CHARS_MAX: usize = 200;
 
 impl Malformed {
     /// In fixed words alone.
-    pub(crate) fn new(what: &'static str) -> Self {
+    pub fn new(what: &'static str) -> Self {
         Self { what, detail: String::new() }
     }
 
     /// With an example.
-    pub(crate) fn with(what: &'static str, example: impl fmt::Display) -> Self {
+    pub fn with(what: &'static str, example: impl fmt::Display) -> Self {
         let mut detail = example.to_string();
         text::clip(&mut detail, EXAMPLE_CHARS_MAX);
         Self { what, detail }
@@ -176,25 +176,33 @@ impl fmt::Display for Malformed {
 }
 
 /// A device that may attach.
-pub(crate) struct Seat {
-    pub(crate) device: DeviceId,
+#[derive(Debug)]
+pub struct Seat {
+    /// Which.
+    pub device: DeviceId,
     /// Whether its slots lie on this gateway, so that an image need not be in the cache first.
-    pub(crate) slot_is_here: bool,
+    pub slot_is_here: bool,
 }
 
 /// Who a gateway is.
-pub(crate) struct Who {
-    pub(crate) gateway: GatewayId,
-    pub(crate) epoch: u64,
-    pub(crate) key: SecretKey,
+#[expect(missing_debug_implementations, reason = "holds a key")]
+pub struct Who {
+    /// Its id.
+    pub gateway: GatewayId,
+    /// Of its enrolment; grows with every one.
+    pub epoch: u64,
+    /// Signs its telemetry.
+    pub key: SecretKey,
     /// Digest of the trust root that the enrolment token pinned.
-    pub(crate) trust_root: Digest,
-    pub(crate) heartbeat_ms: u64,
-    pub(crate) outbox: OutboxLimits,
+    pub trust_root: Digest,
+    /// Time between heartbeats, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// How much telemetry may wait.
+    pub outbox: OutboxLimits,
 }
 
 /// A gateway.
-pub(crate) struct Gateway<S> {
+pub struct Gateway<S> {
     who: Who,
     store: S,
     trust: Trust,
@@ -273,7 +281,7 @@ impl<S: Store> Gateway<S> {
     ///
     /// # Errors
     /// The store cannot be read, or holds what this version did not write.
-    pub(crate) fn start(
+    pub fn start(
         who: Who,
         mut store: S,
         devices: impl IntoIterator<Item = Seat>,
@@ -381,69 +389,63 @@ impl<S: Store> Gateway<S> {
     }
 
     /// What to do next, once; the change that it follows from is durable.
-    pub(crate) fn next_output(&mut self) -> Option<Output> {
+    pub fn next_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
     /// Where each installation stands.
-    pub(crate) fn states(&self) -> impl Iterator<Item = (&DeviceId, InstallState)> {
+    pub fn states(&self) -> impl Iterator<Item = (&DeviceId, InstallState)> {
         self.devices.iter().map(|(id, d)| (id, d.installer.journal().state()))
     }
 
-    /// The deployment of the installation that a device is in, or was in last.
-    #[cfg(test)]
-    pub(crate) fn plan_of(&self, device: &DeviceId) -> Option<mdfm_shared::id::DeploymentId> {
-        self.devices.get(device)?.installer.journal().plan.as_ref().map(|p| p.deployment.clone())
-    }
-
     /// What a device last reported.
-    pub(crate) fn report_of(&self, device: &DeviceId) -> Option<&Report> {
+    pub fn report_of(&self, device: &DeviceId) -> Option<&Report> {
         self.devices.get(device)?.report.as_ref()
     }
 
     /// The identity of the boot whose faults were processed last, and their counters.
-    pub(crate) fn faults_seen(&self, device: &DeviceId) -> Option<(&str, FaultCounts)> {
+    pub fn faults_seen(&self, device: &DeviceId) -> Option<(&str, FaultCounts)> {
         let seen = self.devices.get(device)?.installer.journal().faults_seen.as_ref()?;
         Some((&seen.boot, seen.counts))
     }
 
     /// The images that devices still need in the cache.
-    pub(crate) fn needed_images(&self) -> BTreeSet<Digest> {
+    pub fn needed_images(&self) -> BTreeSet<Digest> {
         self.devices.values().filter_map(|d| d.installer.needed_image()).collect()
     }
 
     /// The images that may be brought here, with their lengths: those of the approved releases that the directive names.
-    pub(crate) fn wanted_images(&self) -> BTreeMap<Digest, u64> {
+    pub fn wanted_images(&self) -> BTreeMap<Digest, u64> {
         self.trust.named_images()
     }
 
     /// Whether the device still needs its staging.
-    pub(crate) fn is_staging(&self, device: &DeviceId) -> bool {
+    pub fn is_staging(&self, device: &DeviceId) -> bool {
         self.devices.get(device).is_some_and(|d| d.staging)
     }
 
     /// Whether the connection to the coordinator stands.
-    pub(crate) fn is_connected(&self) -> bool {
+    pub fn is_connected(&self) -> bool {
         self.connected
     }
 
     /// Whether an image is being fetched.
-    pub(crate) fn is_fetching(&self) -> bool {
+    pub fn is_fetching(&self) -> bool {
         !self.fetching.is_empty()
     }
 
     /// The number of the next order to a device.
-    pub(crate) fn next_order(&mut self, device: &DeviceId) -> Option<u64> {
+    pub fn next_order(&mut self, device: &DeviceId) -> Option<u64> {
         Some(self.devices.get_mut(device)?.installer.next_order())
     }
 
     /// The time by which windows and expiries are judged: never below what was proved.
-    pub(crate) fn trusted_time(&self, now: Now) -> UtcMillis {
+    pub fn trusted_time(&self, now: Now) -> UtcMillis {
         self.time.trusted(now).utc
     }
 
     /// The authority that is held now.
-    pub(crate) fn held(&self) -> Held {
+    pub fn held(&self) -> Held {
         Held {
             roster: self.trust.roster_version(),
             withdrawals: self.trust.withdrawals_version(),
@@ -453,32 +455,32 @@ impl<S: Store> Gateway<S> {
     }
 
     /// Whether the release with this manifest is withdrawn for this gateway.
-    pub(crate) fn is_withdrawn(&self, manifest: Digest) -> bool {
+    pub fn is_withdrawn(&self, manifest: Digest) -> bool {
         self.trust.withdrawn(manifest).is_some()
     }
 
     /// Batches made so far, and how many wait for an ack.
-    pub(crate) fn outbox(&self) -> (u64, u64) {
+    pub fn outbox(&self) -> (u64, u64) {
         (self.outbox.made(), self.outbox.depth())
     }
 
     /// The epoch of its telemetry.
-    pub(crate) fn epoch(&self) -> u64 {
+    pub fn epoch(&self) -> u64 {
         self.outbox.epoch()
     }
 
     /// Digests of the sealed batches that are not acknowledged.
-    pub(crate) fn unacknowledged(&self) -> Vec<Digest> {
+    pub fn unacknowledged(&self) -> Vec<Digest> {
         self.outbox.pending_digests().collect()
     }
 
     /// Where its state is kept.
-    pub(crate) fn store(&self) -> &S {
+    pub fn store(&self) -> &S {
         &self.store
     }
 
     /// The same, to set a power cut on.
-    pub(crate) fn store_mut(&mut self) -> &mut S {
+    pub fn store_mut(&mut self) -> &mut S {
         &mut self.store
     }
 
@@ -660,7 +662,7 @@ impl<S: Store> Gateway<S> {
     }
 
     /// A fetch ended.
-    pub(crate) fn image(&mut self, now: Now, sha256: Digest, fetched: Fetched) -> Result<(), GatewayError> {
+    pub fn image(&mut self, now: Now, sha256: Digest, fetched: Fetched) -> Result<(), GatewayError> {
         self.fetching.remove(&sha256);
         let those = |wait: &dyn Fn(&Installer) -> bool| -> Vec<DeviceId> {
             self.devices.iter().filter(|(_, d)| wait(&d.installer)).map(|(id, _)| id.clone()).collect()
@@ -691,22 +693,17 @@ impl<S: Store> Gateway<S> {
     }
 
     /// A patch was given up; the image comes another way, or not, as the configuration says.
-    pub(crate) fn patch_failed(&mut self, now: Now, reason: String) -> Result<(), GatewayError> {
+    pub fn patch_failed(&mut self, now: Now, reason: String) -> Result<(), GatewayError> {
         self.refuse(now, None, &Refused { what: "delta", reason })
     }
 
     /// The cached image cannot be read: it is fetched again.
-    pub(crate) fn staging_lost(&mut self, device: &DeviceId) {
+    pub fn staging_lost(&mut self, device: &DeviceId) {
         self.set_staging(device, false);
     }
 
     /// A device refused an order of its staging.
-    pub(crate) fn staging_refused(
-        &mut self,
-        now: Now,
-        device: &DeviceId,
-        refusal: Refusal,
-    ) -> Result<(), GatewayError> {
+    pub fn staging_refused(&mut self, now: Now, device: &DeviceId, refusal: Refusal) -> Result<(), GatewayError> {
         self.input(now, device, Input::StagingRefused(refusal))
     }
 
@@ -749,7 +746,7 @@ impl<S: Store> Gateway<S> {
     }
 
     /// What time alone brings: ticks, fetches that are due again, resends, heartbeats.
-    pub(crate) fn work(&mut self, now: Now) -> Result<(), GatewayError> {
+    pub fn work(&mut self, now: Now) -> Result<(), GatewayError> {
         self.report_flood(now, None)?;
         self.judge_time(now)?;
         for device in self.ids() {
@@ -836,7 +833,7 @@ impl<S: Store> Gateway<S> {
     }
 
     /// When [`Self::work`] has something to do without any other cause; none while nothing waits for time.
-    pub(crate) fn next_wake(&self) -> Option<MonotonicMs> {
+    pub fn next_wake(&self) -> Option<MonotonicMs> {
         let installers = self.devices.values().filter_map(|d| d.installer.deadline().map(|(at, _)| at));
         let outbox = self.outbox.deadline().filter(|_| self.connected);
         let heartbeat = self.connected.then_some(self.next_heartbeat);
@@ -854,7 +851,5 @@ impl<S: Store> Gateway<S> {
 mod authority_tests;
 #[cfg(test)]
 mod observation_tests;
-#[cfg(test)]
-mod state_v1_tests;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::image::Image;
 
 /// Names one boot of the gateway: monotonic times of different boots cannot be compared.
-pub(crate) type BootId = [u8; 16];
+pub type BootId = [u8; 16];
 
 /// A moment on the monotonic clock of one boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -306,7 +306,7 @@ impl<S: Store> Gateway<S> {
     }
 
     /// An image did not come, of which `had_bytes` are here: why. It is asked for again.
-    pub(crate) fn fetch_failed(&mut self, sha256: Digest, code: WaitCode, words: String, had_bytes: u64) {
+    pub fn fetch_failed(&mut self, sha256: Digest, code: WaitCode, words: String, had_bytes: u64) {
         self.troubles.fetch.insert(sha256, Trouble::new(code, words, had_bytes));
         let needed = |sha256: &Digest| self.devices.values().any(|d| d.installer.prepared_image() == Some(*sha256));
         let kept: Vec<Digest> = self.troubles.fetch.keys().copied().filter(needed).collect();
@@ -314,19 +314,19 @@ impl<S: Store> Gateway<S> {
     }
 
     /// The images that are being fetched again after a try that failed.
-    pub(crate) fn troubled_fetches(&self) -> Vec<Digest> {
+    pub fn troubled_fetches(&self) -> Vec<Digest> {
         self.fetching.iter().copied().filter(|sha256| self.troubles.fetch.contains_key(sha256)).collect()
     }
 
     /// Takes the number of bytes of an image that are here now: more than when it last failed show that it comes.
-    pub(crate) fn fetch_progressed(&mut self, sha256: Digest, bytes: u64) {
+    pub fn fetch_progressed(&mut self, sha256: Digest, bytes: u64) {
         if self.troubles.fetch.get(&sha256).is_some_and(|trouble| bytes > trouble.had_bytes) {
             self.troubles.fetch.remove(&sha256);
         }
     }
 
     /// An image could not be written into a slot that lies here: why. The device's next report says where to go on.
-    pub(crate) fn staging_failed(&mut self, device: &DeviceId, code: WaitCode, words: String) {
+    pub fn staging_failed(&mut self, device: &DeviceId, code: WaitCode, words: String) {
         if let Some(state) = self.devices.get_mut(device) {
             let had_bytes = state.written_bytes();
             state.waits.trouble = Some(Trouble::new(code, words, had_bytes));

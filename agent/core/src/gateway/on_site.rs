@@ -16,7 +16,7 @@ use crate::installer::{Input, Now, OnSite};
 use crate::store::Store;
 
 /// What somebody on site is told: words and what is behind them, or why not.
-pub(crate) type Reply = Result<(String, Value), String>;
+pub type Reply = Result<(String, Value), String>;
 
 fn unknown(device: &DeviceId) -> String {
     format!("no device {device} is configured on this gateway (mdfm-agent devices)")
@@ -72,7 +72,7 @@ impl<S: Store> Gateway<S> {
     ///
     /// # Errors
     /// The inner one says why not, in words.
-    pub(crate) fn consent(
+    pub fn consent(
         &mut self,
         now: Now,
         deployment: &DeploymentId,
@@ -96,13 +96,7 @@ impl<S: Store> Gateway<S> {
     ///
     /// # Errors
     /// The inner one says why not, in words.
-    pub(crate) fn on_site(
-        &mut self,
-        now: Now,
-        device: &DeviceId,
-        act: OnSite,
-        uid: u32,
-    ) -> Result<Reply, GatewayError> {
+    pub fn on_site(&mut self, now: Now, device: &DeviceId, act: OnSite, uid: u32) -> Result<Reply, GatewayError> {
         let (OnSite::Hold(reason) | OnSite::Release(reason) | OnSite::RollBack(reason)) = &act;
         if reason.chars().count() > DETAIL_CHARS_MAX {
             return Ok(Err(format!("the reason must have at most {DETAIL_CHARS_MAX} characters")));
@@ -126,7 +120,7 @@ impl<S: Store> Gateway<S> {
     }
 
     /// The documents of a bundle come in as messages do; a question about the log is for the bundle to answer.
-    pub(crate) fn import(&mut self, now: Now, topic: &str, payload: &[u8], uid: u32) -> Result<Reply, GatewayError> {
+    pub fn import(&mut self, now: Now, topic: &str, payload: &[u8], uid: u32) -> Result<Reply, GatewayError> {
         let (refusals, came) = (self.refused_so_far, self.troubles.directive_came);
         let question = self.take(now, topic, payload)?;
         // What comes on a stick may have been under way for days.
@@ -145,7 +139,7 @@ impl<S: Store> Gateway<S> {
     }
 
     /// The bundle's answer to the question that its last document raised.
-    pub(crate) fn import_proof(
+    pub fn import_proof(
         &mut self,
         now: Now,
         sizes: (u64, u64),
@@ -171,7 +165,7 @@ impl<S: Store> Gateway<S> {
     }
 
     /// The telemetry that waits, for a bundle. What was not yet sealed is sealed now: it leaves the gateway.
-    pub(crate) fn export(&mut self) -> Result<Reply, GatewayError> {
+    pub fn export(&mut self) -> Result<Reply, GatewayError> {
         let writes = self.outbox.seal_all()?;
         if !writes.is_empty() {
             self.store.commit(writes)?;
@@ -183,7 +177,7 @@ impl<S: Store> Gateway<S> {
     }
 
     /// How the gateway is.
-    pub(crate) fn status(&self, now: Now) -> Value {
+    pub fn status(&self, now: Now) -> Value {
         let directive = self.trust.directive();
         let trusted = self.time.trusted(now);
         let bars = self.trust.bars(now.utc, trusted.utc).into_iter().map(|(_, reason)| reason);
@@ -234,7 +228,7 @@ impl<S: Store> Gateway<S> {
     }
 
     /// How the devices are, or one of them.
-    pub(crate) fn device_views(&self, now: Now, only: Option<&DeviceId>) -> Reply {
+    pub fn device_views(&self, now: Now, only: Option<&DeviceId>) -> Reply {
         let chosen = self.devices.iter().filter(|(id, _)| only.is_none_or(|o| o == *id));
         let view = |(id, d): (&DeviceId, &DeviceState)| d.view(self.time.trusted(now), id, self.wait_view(now, id));
         let views: Vec<Value> = chosen.map(view).collect();
@@ -245,7 +239,7 @@ impl<S: Store> Gateway<S> {
     }
 
     /// What happened lately, the newest last.
-    pub(crate) fn recent(&self, device: Option<&DeviceId>, limit: usize) -> Value {
+    pub fn recent(&self, device: Option<&DeviceId>, limit: usize) -> Value {
         let chosen = self.recent.iter().rev().filter(|(_, d, _)| device.is_none() || d.as_ref() == device).take(limit);
         let view = |(at, device, event): &(UtcMillis, Option<DeviceId>, EventKind)| json!({ "at": at.to_string(), "device": device, "event": event.name(), "detail": event.to_string() });
         json!(chosen.collect::<Vec<_>>().into_iter().rev().map(view).collect::<Vec<_>>())

@@ -35,7 +35,7 @@ const RELEASES_MAX: usize = 64;
 /// Something was not accepted: what it was and why, for telemetry and journal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} refused: {reason}")]
-pub(crate) struct Refused {
+pub struct Refused {
     pub(crate) what: &'static str,
     pub(crate) reason: String,
 }
@@ -90,7 +90,7 @@ pub(crate) struct Besides {
 }
 
 /// Everything that this gateway trusts.
-pub(crate) struct Trust {
+pub struct Trust {
     gateway: GatewayId,
     root: TrustedRoot,
     roster: Option<Verified<Roster>>,
@@ -113,7 +113,7 @@ fn root_key(version: u64) -> String {
 
 impl Trust {
     /// The writes that make a chain of roots, the first one pinned, this gateway's.
-    pub(crate) fn enrol(roots: &[Vec<u8>], pinned: Digest) -> Result<Vec<Write>, Refused> {
+    pub fn enrol(roots: &[Vec<u8>], pinned: Digest) -> Result<Vec<Write>, Refused> {
         let refuse = refused("trust");
         let mut held: Option<TrustedRoot> = None;
         let mut writes = Vec::new();
@@ -131,7 +131,7 @@ impl Trust {
     }
 
     /// The writes that make the documents of the trust root `pinned` this gateway's; see [`kept::switch`].
-    pub(crate) fn switch(store: &impl Store, pinned: Digest, is_enrolment: bool) -> Result<Vec<Write>, StoreError> {
+    pub fn switch(store: &impl Store, pinned: Digest, is_enrolment: bool) -> Result<Vec<Write>, StoreError> {
         kept::switch(store, pinned, is_enrolment)
     }
 

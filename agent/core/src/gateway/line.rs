@@ -11,7 +11,7 @@ use crate::store::Store;
 
 /// Why there is no connection. It is for people alone: nothing that the gateway decides depends on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum LineProblem {
+pub enum LineProblem {
     /// The coordinator says, over a TLS connection that shows its own certificate, that the vendor has revoked this gateway.
     Revoked,
     /// In the same way: the gateway's certificate was replaced, or has expired.
@@ -22,7 +22,7 @@ pub(crate) enum LineProblem {
 
 impl LineProblem {
     /// In words, cut to what a person reads.
-    pub(crate) fn failed(words: impl fmt::Display) -> Self {
+    pub fn failed(words: impl fmt::Display) -> Self {
         let mut words = words.to_string();
         text::clip(&mut words, DETAIL_CHARS_MAX);
         Self::Failed(words)
@@ -47,7 +47,7 @@ impl fmt::Display for LineProblem {
 
 impl<S: Store> Gateway<S> {
     /// The connection to the coordinator stands.
-    pub(crate) fn link_up(&mut self, now: Now) {
+    pub fn link_up(&mut self, now: Now) {
         self.connected = true;
         self.line_problem = None;
         self.hears_authority = false;
@@ -59,23 +59,23 @@ impl<S: Store> Gateway<S> {
     }
 
     /// The connection to the coordinator broke, or could not be made.
-    pub(crate) fn link_down(&mut self) {
+    pub fn link_down(&mut self) {
         self.connected = false;
         self.outbox.disconnected();
     }
 
     /// Notes why the last try to connect failed.
-    pub(crate) fn note_line_problem(&mut self, problem: LineProblem) {
+    pub fn note_line_problem(&mut self, problem: LineProblem) {
         self.line_problem = Some(problem);
     }
 
     /// Whether the coordinator says that the vendor has revoked this gateway.
-    pub(crate) fn is_revoked(&self) -> bool {
+    pub fn is_revoked(&self) -> bool {
         self.line_problem == Some(LineProblem::Revoked)
     }
 
     /// How the connection is, in words.
-    pub(crate) fn line_in_words(&self) -> String {
+    pub fn line_in_words(&self) -> String {
         match &self.line_problem {
             _ if self.connected => "connected".into(),
             None => "no connection to the coordinator".into(),

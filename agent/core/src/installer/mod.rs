@@ -23,9 +23,10 @@ use mdfm_shared::telemetry::EventKind;
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 
 use crate::image::Image;
+pub use state::BootId;
+pub(crate) use state::Journal;
 #[cfg(fuzzing)]
 pub(crate) use state::fuzz;
-pub(crate) use state::{BootId, Journal};
 pub(crate) use step::Installer;
 
 /// The two clocks at one moment.
@@ -130,7 +131,7 @@ pub(crate) enum Input {
 
 /// What somebody beside the device may do, with who and why in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum OnSite {
+pub enum OnSite {
     /// Leave the device as it is: activate nothing.
     Hold(String),
     /// End a hold, and a quarantine.

@@ -13,7 +13,7 @@ use crate::store::Store;
 impl<S: Store> Gateway<S> {
     /// The wall clock, and by how much it differs from what the coordinator signed. A document was signed before it arrived: a clock that is
     /// right shows that a little later, and one that shows it earlier is behind.
-    pub(crate) fn clock_in_words(&self, now: Now) -> String {
+    pub fn clock_in_words(&self, now: Now) -> String {
         let mut words = now.utc.to_string();
         let behind_ms = self.time.behind_ms(now);
         if behind_ms > 0 {
@@ -43,7 +43,7 @@ impl<S: Store> Gateway<S> {
     ///
     /// # Errors
     /// The inner one says why not, in words.
-    pub(crate) fn accept_clock(&mut self, now: Now, reason: &str, uid: u32) -> Result<Reply, GatewayError> {
+    pub fn accept_clock(&mut self, now: Now, reason: &str, uid: u32) -> Result<Reply, GatewayError> {
         if uid != 0 {
             return Ok(Err("only root says that the clock is right (sudo)".into()));
         }
@@ -64,7 +64,7 @@ impl<S: Store> Gateway<S> {
     }
 
     /// What the clock says, and the latest time that this gateway has seen, for whoever is asked.
-    pub(crate) fn clock(&self, now: Now) -> Value {
+    pub fn clock(&self, now: Now) -> Value {
         json!({ "clock": now.utc.to_string(), "seen": self.time.mark(now).to_string(), "isTrusted": self.time.is_trusted(now) })
     }
 }
@@ -77,11 +77,8 @@ mod tests {
     /// A mark that nothing else moves back: root accepts the clock, and the vendor reads of it.
     #[test]
     fn sec_13_root_accepts_the_clock_and_it_is_reported() {
-        let dir = std::env::temp_dir().join(format!("mdfm-gateway-clock-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&dir);
-        enrolled(&dir);
         let far = now(400 * 86_400_000);
-        let mut gateway = start(&dir, far);
+        let mut gateway = start(enrolled(), far);
         // A monotonic clock that ran once as if years had passed.
         let back = Now { utc: now(0).utc, ..now(400 * 86_400_000 + 1) };
         assert!(!gateway.time.is_trusted(back));
@@ -94,13 +91,10 @@ mod tests {
         assert!(gateway.time.is_trusted(back) && gateway.time.trusted(back) == back);
         let again = gateway.accept_clock(back, "once more", 0).expect("writes").expect_err("nothing to do");
         assert!(again.contains("nothing was changed"), "{again}");
-        drop(gateway);
-        let mut gateway = start(&dir, back);
+        let mut gateway = start(gateway.store().clone(), back);
         assert!(gateway.time.is_trusted(back), "it is durable");
         let events = drain(&mut gateway, back);
         let is_reported = |e: &mdfm_shared::telemetry::Event| matches!(&e.kind, EventKind::LocalAction { command, uid: 0 } if command.contains("compared with my watch"));
         assert!(events.iter().any(is_reported), "{events:?}");
-        drop(gateway);
-        std::fs::remove_dir_all(dir).expect("removes");
     }
 }

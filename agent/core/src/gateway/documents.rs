@@ -10,7 +10,7 @@ use crate::trust::{Question, Refused, Taken};
 
 impl<S: Store> Gateway<S> {
     /// A message from the coordinator, or from whoever holds its place.
-    pub(crate) fn message(&mut self, now: Now, topic: &str, payload: &[u8]) -> Result<(), GatewayError> {
+    pub fn message(&mut self, now: Now, topic: &str, payload: &[u8]) -> Result<(), GatewayError> {
         self.hears_authority |= matches!(Topic::parse(topic), Some(Topic::Withdrawals | Topic::RollbackOrders(_)));
         // One question at a time; the heartbeat and the next checkpoint bring the rest again.
         let question = self.take(now, topic, payload)?;
@@ -130,7 +130,7 @@ impl<S: Store> Gateway<S> {
     }
 
     /// The answer to the question that stands; none if it could not be had.
-    pub(crate) fn consistency(&mut self, now: Now, proof: Option<&[Hash]>) -> Result<(), GatewayError> {
+    pub fn consistency(&mut self, now: Now, proof: Option<&[Hash]>) -> Result<(), GatewayError> {
         if let (Some(question), Some(proof)) = (self.asking.take(), proof) {
             let next = self.answer(now, *question, proof)?;
             self.ask(next);

@@ -3,12 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use mdfm_agent_core::gateway::{Gateway, Seat, Who};
+use mdfm_agent_core::installer::Now;
+use mdfm_agent_core::store::OutboxLimits;
 use mdfm_shared::fixture::key;
+use mdfm_shared::id::DeviceId;
+use mdfm_shared::telemetry::InstallState;
+use mdfm_shared::time::{MonotonicMs, UtcMillis};
 
-use super::tests::now;
-use super::*;
+use super::LogStore;
 use crate::disk::{DiskHandle, Real};
-use crate::store::LogStore;
 
 const TRUST_ROOT: &str = "0d54a3a5f8ec608a6218b975501179eedead542380f6780153bbffdd15da63b3";
 
@@ -32,14 +36,15 @@ fn taken_up(gateway: &str, hospital: u8) -> Vec<(String, InstallState, Option<St
     let devices: Vec<DeviceId> =
         (1..=4).map(|n| format!("DEV-{hospital:03}-{n}").parse().expect("a good id")).collect();
     let seats = devices.iter().map(|device| Seat { device: device.clone(), slot_is_here: false });
-    let gateway = Gateway::start(who, store, seats, [1; 16], now(0)).expect("takes up what it finds");
-    assert_eq!((gateway.trust.root_version(), gateway.trust.roster_version()), (1, 1), "the documents are read");
-    let view = |device: &DeviceId| {
-        let journal = &gateway.devices[device].installer.journal();
-        let confirmed = journal.confirmed.as_ref().map(|firmware| firmware.version.clone());
-        (device.to_string(), journal.state(), confirmed)
+    let now = Now { mono: MonotonicMs(1_000), utc: UtcMillis(1_750_000_000_000) };
+    let gateway = Gateway::start(who, store, seats, [1; 16], now).expect("takes up what it finds");
+    let status = gateway.status(now);
+    assert_eq!((&status["rootVersion"], &status["rosterVersion"]), (&1.into(), &1.into()), "the documents are read");
+    let view = |(device, state): (&DeviceId, InstallState)| {
+        let (_, seen) = gateway.device_views(now, Some(device)).expect("it is there");
+        (device.to_string(), state, seen[0]["lastGood"]["version"].as_str().map(str::to_owned))
     };
-    let found = devices.iter().map(view).collect();
+    let found = gateway.states().map(view).collect();
     std::fs::remove_dir_all(&dir).expect("cleans up");
     found
 }
