@@ -16,13 +16,13 @@ use mdfm_shared::id::GatewayId;
 use mdfm_shared::record::{Actor, ActorKind};
 use mdfm_shared::sign::SecretKey;
 use mdfm_shared::time::UtcMillis;
-use mdfm_shared::tlog::WitnessPolicy;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock;
 use crate::pki;
 use crate::store::{Kept, ReadModel};
-use mdfm_coordinator_core::desk::{Desk, Outbound, Round, Wish, system};
+use mdfm_coordinator_core::desk::{Outbound, Wish};
+use mdfm_coordinator_core::engine::{self, Engine};
 use mdfm_coordinator_core::expiry::ExpiryKind;
 use mdfm_coordinator_core::presence::Presence;
 use mdfm_coordinator_core::retention::Expired;
@@ -37,16 +37,12 @@ pub(crate) const OUTBOUND_MAX: usize = 16_384;
 const QUEUE_COMMANDS_MAX: usize = 4_096;
 /// Refusals among them; more are only counted, so that a flood of them leaves places for commands.
 const QUEUE_REFUSALS_MAX: u64 = 1_024;
-/// Time between signed checkpoints while the log grows.
-const CHECKPOINT_INTERVAL_MS: u64 = 10_000;
 /// Longest time between two rounds.
 const TICK_MS: u64 = 1_000;
 /// Entries after which the state is kept again, so that the next start need not replay them.
 const KEEP_EVERY_ENTRIES: u64 = 100_000;
 /// Pause between two looks at a disposal under way.
 const DISPOSAL_PAUSE_MS: u64 = 20;
-/// Entries whose payload is taken away in one go; rounds come in between.
-const DISPOSED_AT_ONCE: usize = 100_000;
 
 enum Job {
     Wish(Box<Wish>, oneshot::Sender<Result<(), Refusal>>),
@@ -81,13 +77,11 @@ struct WaitingRefusals {
 /// What the thread keeps to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    pub(crate) silence_ms: u64,
+    pub(crate) engine: engine::Limits,
     /// Bytes of the log's disk that stay free always.
     pub(crate) reserve_bytes: u64,
     /// Bytes above those that are for what stops harm.
     pub(crate) safety_bytes: u64,
-    /// Bytes that one gateway may add to the log in a day.
-    pub(crate) gateway_bytes_per_day: u64,
 }
 
 /// Where the thread's words go.
@@ -131,22 +125,17 @@ impl Runner {
         let mut worker = Worker {
             log,
             state: Arc::clone(&state),
-            desk: Desk::new(online_key, limits.silence_ms, clock::now())
-                .with_gateway_bytes(limits.gateway_bytes_per_day),
+            engine: Engine::new(online_key, limits.engine, clock::now()),
             limits,
             outbound,
-            passed_over: false,
             revocations,
             presence: Arc::clone(&presence),
             rounds: Arc::clone(&rounds),
             room: Arc::clone(&room),
             refusals: Arc::clone(&refusals),
-            next_checkpoint: UtcMillis(0),
             checkpoints,
-            unproved: Vec::new(),
             kept_size: reader.size(),
             read_model,
-            disposing: None,
         };
         std::thread::Builder::new().name("runner".into()).spawn(move || worker.run(&queue))?;
         Ok(Self { jobs, state, log: reader, presence, rounds, room, refusals })
@@ -288,32 +277,18 @@ impl Drop for RefusalPlace {
 struct Worker {
     log: AuditLog,
     state: Arc<RwLock<State>>,
-    desk: Desk,
+    engine: Engine,
     outbound: mpsc::Sender<Outbound>,
-    /// Whether messages were passed over since everything was last said.
-    passed_over: bool,
     revocations: watch::Sender<u64>,
     presence: Arc<Mutex<Presence>>,
     rounds: Arc<AtomicU64>,
     room: Arc<AtomicU8>,
     refusals: Arc<WaitingRefusals>,
     limits: Limits,
-    next_checkpoint: UtcMillis,
     checkpoints: watch::Sender<Option<String>>,
-    /// Releases and rollback orders announced before a published checkpoint covered them.
-    unproved: Vec<Outbound>,
     /// Size of the log when the state was last kept.
     kept_size: u64,
     read_model: ReadModel,
-    disposing: Option<Disposing>,
-}
-
-/// A disposal under way.
-struct Disposing {
-    disposal: String,
-    expired: Box<Expired>,
-    /// A published checkpoint must cover so many records first: the order for it.
-    after: u64,
 }
 
 /// What a round of waiting brought.
@@ -337,38 +312,17 @@ impl Worker {
             let Ok(waited) = self.wait(queue) else { return };
             self.rounds.fetch_add(1, Ordering::Relaxed);
             let now = clock::now();
-            let room = self.look_at_the_disk();
-            let (wishes, replies): (Vec<Wish>, Vec<_>) = waited
-                .wishes
-                .into_iter()
-                .filter_map(|(wish, reply)| {
-                    // A refusal is always answered as itself; the desk knows whether it can be recorded.
-                    if room.admits(wish.command.urgency()) || matches!(wish.command, Command::Denied { .. }) {
-                        return Some((wish, reply));
-                    }
-                    let _ = reply.send(Err(no_room(room)));
-                    None
-                })
-                .unzip();
+            self.look_at_the_disk();
             match self.refusals.dropped.swap(0, Ordering::Relaxed) {
                 0 => {}
-                dropped => self.desk.count_dropped(now, dropped),
+                dropped => self.engine.count_dropped(now, dropped),
             }
-            if room > Room::Gone {
-                self.round(now, &wishes, replies);
-            } else {
-                for (wish, reply) in wishes.into_iter().zip(replies) {
-                    if let Command::Denied { refusal, .. } = wish.command {
-                        let _ = reply.send(Err(refusal));
-                    }
-                }
-            }
+            let (wishes, replies) = waited.wishes.into_iter().unzip();
+            self.round(now, wishes, replies);
             if let Some(note) = waited.cosigned {
                 self.take_cosigned(&note);
             }
-            if room > Room::Gone {
-                self.go_on_disposing();
-            }
+            self.go_on_disposing();
             if let Some(done) = waited.stop {
                 self.finish();
                 let _ = done.send(());
@@ -377,7 +331,7 @@ impl Worker {
         }
     }
 
-    fn look_at_the_disk(&mut self) -> Room {
+    fn look_at_the_disk(&mut self) {
         let free =
             self.log.free_bytes().unwrap_or_else(|error| die("the disk of the audit log cannot be asked", &error));
         let room = Room::of(free, self.limits.reserve_bytes, self.limits.safety_bytes);
@@ -395,31 +349,32 @@ impl Worker {
                 }
             }
         }
-        self.desk.set_room(room);
-        room
+        self.engine.set_room(room);
     }
 
-    fn round(&mut self, now: UtcMillis, wishes: &[Wish], replies: Vec<oneshot::Sender<Result<(), Refusal>>>) {
+    fn round(&mut self, now: UtcMillis, wishes: Vec<Wish>, replies: Vec<oneshot::Sender<Result<(), Refusal>>>) {
         let state = Arc::clone(&self.state);
         let mut state = state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         let decided = {
             let presence = self.presence.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            self.desk.round(&mut state, now, &presence, wishes)
+            self.engine.handle(&mut state, now, &presence, wishes)
         };
-        let mut round = decided.unwrap_or_else(|error| die("a round of decisions went wrong", &error));
-        if !round.entries.is_empty()
-            && let Err(error) = self.log.append(&round.entries)
-        {
-            die("the audit log cannot be written", &error);
-        }
-        let policy = witness_policy(&state);
-        self.checkpoint(&mut round, now, &policy);
+        let batch = decided.unwrap_or_else(|error| die("a round of decisions went wrong", &error));
+        let committed = self.engine.commit(&state, batch, &mut self.log);
+        let committed = committed.unwrap_or_else(|error| die("the audit log cannot be written", &error));
         drop(state);
-        if round.revoked > 0 {
-            self.revocations.send_modify(|n| *n += round.revoked);
+        if committed.revoked > 0 {
+            self.revocations.send_modify(|n| *n += committed.revoked);
         }
-        self.tell(round.outbound);
-        for (reply, answer) in replies.into_iter().zip(round.answers) {
+        if let Some(note) = committed.checkpoint {
+            self.checkpoints.send_if_modified(|held| {
+                let is_new = held.as_ref() != Some(&note);
+                *held = Some(note);
+                is_new
+            });
+        }
+        self.tell(committed.outbound);
+        for (reply, answer) in replies.into_iter().zip(committed.answers) {
             // Who asked may have gone; the record stands.
             let _ = reply.send(answer);
         }
@@ -428,26 +383,19 @@ impl Worker {
         }
     }
 
-    /// Hands messages to the fleet link. It is bounded: what finds no room is passed over, and everything is said again as soon
-    /// as there is room, for only the newest state counts.
+    /// Hands messages to the fleet link.
     fn tell(&mut self, messages: Vec<Outbound>) {
-        for message in messages {
-            self.passed_over |= self.outbound.try_send(message).is_err();
-        }
-        if self.passed_over && self.outbound.try_send(Outbound::Everything).is_ok() {
-            tracing::warn!("too many messages to the fleet were waiting; everything is said again");
-            self.passed_over = false;
-        }
+        self.engine.tell(messages, |message| self.outbound.try_send(message).is_ok());
     }
 
     fn wait(&mut self, queue: &Receiver<Job>) -> Result<Waited, ()> {
         let now = clock::now();
         let deadline = {
             let state = self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-            self.desk.deadline(&state)
+            self.engine.deadline(&state)
         };
         let patience =
-            if self.disposing.is_some() { DISPOSAL_PAUSE_MS } else { deadline.since_ms(now).clamp(1, TICK_MS) };
+            if self.engine.is_disposing() { DISPOSAL_PAUSE_MS } else { deadline.since_ms(now).clamp(1, TICK_MS) };
         let mut waited = Waited::default();
         let mut next = match queue.recv_timeout(Duration::from_millis(patience)) {
             Ok(job) => Some(job),
@@ -458,11 +406,7 @@ impl Worker {
             match job {
                 Job::Wish(wish, reply) => waited.wishes.push((*wish, reply)),
                 Job::Cosigned(note) => waited.cosigned = Some(note),
-                Job::Dispose(disposal, expired) => {
-                    let after = self.log.reader().size();
-                    self.disposing = Some(Disposing { disposal, expired, after });
-                    self.next_checkpoint = UtcMillis(0);
-                }
+                Job::Dispose(disposal, expired) => self.engine.dispose(disposal, *expired, self.log.reader().size()),
                 Job::Stop(done) => {
                     waited.stop = Some(done);
                     break;
@@ -476,75 +420,24 @@ impl Worker {
         Ok(waited)
     }
 
-    /// Signs a checkpoint when one is due, or at once when a release or an order was announced: its proofs need one. Where witnesses must
-    /// see it first, it is published when they have.
-    fn checkpoint(&mut self, round: &mut Round, now: UtcMillis, policy: &WitnessPolicy) {
-        let released = |o: &Outbound| matches!(o, Outbound::Release(_) | Outbound::RollbackOrders(_));
-        if !round.outbound.iter().any(released) && now < self.next_checkpoint {
-            return;
-        }
-        self.next_checkpoint = now.plus_ms(CHECKPOINT_INTERVAL_MS);
-        let (checkpoint, note) =
-            self.log.sign_checkpoint().unwrap_or_else(|error| die("the log's checkpoint cannot be signed", &error));
-        if policy.threshold() > 0 {
-            for outbound in round.outbound.iter().filter(|o| released(o)) {
-                if !self.unproved.contains(outbound) {
-                    self.unproved.push(outbound.clone());
-                }
-            }
-        } else if self.log.reader().published().is_none_or(|(held, _)| held.size != checkpoint.size) {
-            self.publish(&note);
-            round.outbound.insert(0, Outbound::Checkpoint(note.clone()));
-        }
-        self.checkpoints.send_if_modified(|held| {
-            let is_new = held.as_ref() != Some(&note);
-            *held = Some(note);
-            is_new
-        });
-    }
-
-    fn publish(&mut self, note: &str) {
-        if let Err(error) = self.log.publish(note) {
-            die("a checkpoint cannot be published", &error);
-        }
-    }
-
     /// Publishes a checkpoint that witnesses cosigned, when they are enough, and whatever waited for it.
     fn take_cosigned(&mut self, note: &str) {
-        let policy = witness_policy(&self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner));
-        let enough = policy.count(note.as_bytes()).is_ok_and(|found| found >= policy.threshold());
-        let known = self.log.reader().published().is_some_and(|(_, held)| held == note);
-        if !enough || known {
-            return;
-        }
-        self.publish(note);
-        let mut messages = vec![Outbound::Checkpoint(note.to_owned())];
-        messages.append(&mut self.unproved);
-        self.tell(messages);
+        let told = {
+            let state = self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+            self.engine.handle_cosigned(&state, note, &mut self.log)
+        };
+        self.tell(told.unwrap_or_else(|error| die("a checkpoint cannot be published", &error)));
     }
 
     /// Takes the next payloads of a confirmed disposal away, and records its end.
     fn go_on_disposing(&mut self) {
-        let published = self.log.reader().published().map_or(0, |(checkpoint, _)| checkpoint.size);
-        let Some(Disposing { disposal, mut expired, after }) = self.disposing.take_if(|d| d.after <= published) else {
-            return;
-        };
-        let rest = expired.entries.iter().nth(DISPOSED_AT_ONCE).copied();
-        let later = rest.map_or_else(Default::default, |first| expired.entries.split_off(&first));
-        let now = std::mem::replace(&mut expired.entries, later);
-        if let Err(error) = self.log.dispose(&now) {
-            die("records cannot be disposed of", &error);
+        let done = self.engine.go_on_disposing(&mut self.log);
+        let done = done.unwrap_or_else(|error| die("records cannot be disposed of", &error));
+        if let Some(wish) = done {
+            self.round(clock::now(), vec![wish], Vec::new());
+            // What was kept before knows more than a replay would.
+            self.keep_state();
         }
-        if !expired.entries.is_empty() {
-            tracing::info!(%disposal, left = expired.entries.len(), "disposing of expired records");
-            self.disposing = Some(Disposing { disposal, expired, after });
-            return;
-        }
-        let Expired { devices, deployments, .. } = *expired;
-        let command = Command::CarriedOut { disposal, devices, deployments };
-        self.round(clock::now(), &[Wish::new(system(), command)], Vec::new());
-        // What was kept before knows more than a replay would.
-        self.keep_state();
     }
 
     /// Keeps the state, so that the next start need not replay the log up to here.
@@ -561,43 +454,17 @@ impl Worker {
     }
 
     fn finish(&mut self) {
-        if self.room.load(Ordering::Relaxed) > Room::Gone as u8 {
-            let state = Arc::clone(&self.state);
-            let mut state = state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let counted = self.desk.finish(&mut state, clock::now());
-            let counted = counted.unwrap_or_else(|error| die("a round of decisions went wrong", &error));
-            if !counted.entries.is_empty()
-                && let Err(error) = self.log.append(&counted.entries)
-            {
-                die("the audit log cannot be written", &error);
-            }
+        let state = Arc::clone(&self.state);
+        let mut state = state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let counted = self.engine.finish(&mut state, clock::now());
+        let counted = counted.unwrap_or_else(|error| die("a round of decisions went wrong", &error));
+        if let Err(error) = self.engine.commit(&state, counted, &mut self.log) {
+            die("the audit log cannot be written", &error);
         }
-        match self.log.sign_checkpoint() {
-            Ok((_, note)) => {
-                let policy = witness_policy(&self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner));
-                if policy.threshold() == 0 {
-                    self.publish(&note);
-                }
-            }
-            Err(error) => tracing::error!(%error, "the last checkpoint cannot be signed"),
+        if let Err(error) = self.engine.close(&state, &mut self.log) {
+            tracing::error!(%error, "the last checkpoint cannot be signed");
         }
+        drop(state);
         self.keep_state();
     }
-}
-
-/// The refusal of what is not urgent enough for the room that is left.
-pub(crate) fn no_room(room: Room) -> Refusal {
-    let detail = if room == Room::Gone {
-        "the disk of the audit log is full: nothing can be recorded, so nothing is done; free some space on it, the \
-         coordinator continues automatically"
-    } else {
-        "the disk of the audit log is nearly full: only what stops harm is done (sign-in, pause, abort, rollback, recall, \
-         withdrawal, revocation); free some space on it, the coordinator continues automatically"
-    };
-    Refusal::new(refusal::Class::NoRoom, "disk-full", detail)
-}
-
-/// The witnesses that the newest trust root demands.
-fn witness_policy(state: &State) -> WitnessPolicy {
-    state.trusted_root().map_or_else(WitnessPolicy::default, |root| root.witnesses().clone())
 }

@@ -30,6 +30,7 @@ use crate::{backup, disposal, scrub, witness};
 use crate::{clock, fleet_link, notify, quickstart, syslog, traces};
 use mdfm_coordinator_core::access::AccessRole;
 use mdfm_coordinator_core::desk::system;
+use mdfm_coordinator_core::engine;
 use mdfm_coordinator_core::expiry::{Expiry, ExpiryKind};
 use mdfm_coordinator_core::{Command, State};
 
@@ -392,10 +393,12 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
     let (revoke, revocations) = watch::channel(0);
     let (checkpoints, signed) = watch::channel(None);
     let limits = runner::Limits {
-        silence_ms: config.silence_limit_seconds.saturating_mul(1_000),
+        engine: engine::Limits {
+            silence_ms: config.silence_limit_seconds.saturating_mul(1_000),
+            gateway_bytes_per_day: config.gateway_log_bytes_per_day,
+        },
         reserve_bytes: config.disk_reserve_bytes,
         safety_bytes: config.disk_safety_bytes,
-        gateway_bytes_per_day: config.gateway_log_bytes_per_day,
     };
     let outlets = Outlets { outbound, revocations: revoke, checkpoints };
     let runner = Runner::start(log, state, read_model, online_key.clone(), limits, outlets)?;

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, RwLock};
 
 use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
-use mdfm_shared::tlog::{Checkpoint, Frontier, Hash, NoteError, NoteSigner, leaf_hash};
+use mdfm_shared::tlog::{Checkpoint, Frontier, Hash, LogWriter, NoteError, NoteSigner, leaf_hash};
 
 use crate::disk::{RealDisk, SharedDisk, remove_if_there, replace};
 use crate::rows::{RowReader, Rows};
@@ -297,6 +297,25 @@ impl AuditLog {
     /// The root over everything appended.
     pub fn root(&self) -> Hash {
         self.frontier.root()
+    }
+}
+
+impl LogWriter for AuditLog {
+    type Error = LogError;
+    fn append(&mut self, entries: &[Vec<u8>]) -> Result<(), LogError> {
+        Self::append(self, entries).map(drop)
+    }
+    fn sign(&mut self) -> Result<(Checkpoint, String), LogError> {
+        self.sign_checkpoint()
+    }
+    fn publish(&mut self, note: &str) -> Result<(), LogError> {
+        Self::publish(self, note)
+    }
+    fn published(&self) -> Option<(Checkpoint, String)> {
+        self.reader().published()
+    }
+    fn dispose(&mut self, entries: &BTreeSet<u64>) -> Result<(), LogError> {
+        Self::dispose(self, entries)
     }
 }
 

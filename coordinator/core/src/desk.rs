@@ -709,7 +709,7 @@ impl Desk {
 }
 
 /// Whether something that is done every `every_ms` is due; then it is scheduled again. A clock that was set back does not stop it.
-fn is_due(next: &mut UtcMillis, clock: UtcMillis, every_ms: u64) -> bool {
+pub(crate) fn is_due(next: &mut UtcMillis, clock: UtcMillis, every_ms: u64) -> bool {
     let due = clock >= *next || next.since_ms(clock) > every_ms;
     if due {
         *next = clock.plus_ms(every_ms);

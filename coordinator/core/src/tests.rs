@@ -9,7 +9,7 @@ use mdfm_shared::trust::Revocation;
 
 use super::rollout::Status;
 use super::*;
-use crate::rehearsal::accounts_of;
+use crate::people::accounts_of;
 
 const GATEWAY_KEY: u8 = 50;
 

@@ -29,10 +29,11 @@ use super::{
     retention, rollback_orders, sessions, settings, single_sign_on, trust, users, watch, webhooks,
 };
 use crate::access::TooMany;
-use crate::runner::{anonymous, gateway_actor, no_room};
+use crate::runner::{anonymous, gateway_actor};
 use crate::traces::{Answered, Call};
 use mdfm_coordinator_core::Refusal;
 use mdfm_coordinator_core::access::By;
+use mdfm_coordinator_core::engine::no_room;
 use mdfm_coordinator_core::refusal::Class;
 use mdfm_coordinator_core::urgency::Room;
 

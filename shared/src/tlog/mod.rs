@@ -17,7 +17,7 @@ pub use note::{NoteError, NoteKey, NoteSigner};
 pub use proof::{ProofError, verify_consistency, verify_inclusion};
 pub use proof_file::{ProofFile, ProofFileError};
 pub use prove::{Frontier, Nodes, consistency_proof, inclusion_proof, root_at};
-pub use source::LogSource;
+pub use source::{LogSource, LogWriter};
 pub use tile::{TILE_HEIGHT, TILE_WIDTH, TilePath, entries_of_bundle, fold_complete, push_to_bundle, tiles_between};
 pub use tree::Tree;
 

@@ -1,8 +1,10 @@
 //! `mdfm-sim world`: the whole system in virtual time. The real cores of agents and coordinator, everything around them made up
 //! from a seed: lines, disks, clocks, devices, patients, people. The same seed is the same run, to the byte.
 
+mod act;
 mod agent;
 mod authority;
+mod coordinator;
 mod device;
 mod oracle;
 mod rng;

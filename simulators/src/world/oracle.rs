@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::agent::Agent;
-use mdfm_coordinator_core::rehearsal::DeploymentReport;
+use super::coordinator::DeploymentReport;
 use mdfm_shared::device::{FaultCounts, FaultLevel};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId};
@@ -31,8 +31,8 @@ impl Broken {
     }
 }
 
-impl From<mdfm_coordinator_core::rehearsal::Broken> for Broken {
-    fn from(error: mdfm_coordinator_core::rehearsal::Broken) -> Self {
+impl From<super::coordinator::Broken> for Broken {
+    fn from(error: super::coordinator::Broken) -> Self {
         Self(error.to_string())
     }
 }

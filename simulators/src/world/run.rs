@@ -20,7 +20,6 @@ use self::set_back::Snapshot;
 use mdfm_agent_core::gateway::{Fetched, GatewayError, Output};
 use mdfm_agent_core::installer::Now;
 use mdfm_agent_core::store::memory::Memory;
-use mdfm_coordinator_core::rehearsal::{Act, Coordinator};
 use mdfm_shared::device::{Command, Fault, FaultMessage, Order, PROTOCOL_VERSION, Report};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId, HospitalId};
@@ -30,7 +29,9 @@ use mdfm_shared::tlog::Hash;
 use mdfm_shared::trust::{Role, Withdrawals};
 use mdfm_shared::wire::Topic;
 
+use super::act::Act;
 use super::agent::{Agent, Enrolment, enrolled_disk, link};
+use super::coordinator::Coordinator;
 use super::device::{Device, Obeyed};
 use super::oracle::{Broken, Oracle};
 use super::rng::Rng;

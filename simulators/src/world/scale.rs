@@ -3,24 +3,27 @@
 //! Planner, engine, gates and directives are the coordinator's own. Devices are modelled by their reports alone: each walks
 //! through the states of an installation in its own time, and some fail on trial. No signature is made, no log is kept.
 
-use mdfm_service::output::{line, note};
+mod rollouts;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use mdfm_coordinator_core::rehearsal::{Act, Engine, StatusEvent};
+use mdfm_service::output::{line, note};
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId, HospitalId};
 use mdfm_shared::sign::Signed;
 use mdfm_shared::telemetry::{FirmwareReport, InstallState};
 use mdfm_shared::trust::{Role, Validation};
 use serde_json::json;
 
+use super::act::Act;
 use super::device::MODEL;
 use super::rng::Rng;
 use super::scenario::Release;
 use super::setup::{self, START};
+use rollouts::{Rollouts, StatusEvent};
 
 /// A device walks through an installation in these steps.
 const WALK: [InstallState; 6] = [
@@ -78,7 +81,7 @@ fn id<T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>>(text
 }
 
 struct Fleet {
-    engine: Engine,
+    engine: Rollouts,
     gateways: Vec<GatewayId>,
     sites: Vec<Site>,
     /// First site of each gateway; they stand together.
@@ -87,7 +90,7 @@ struct Fleet {
 }
 
 fn install(arguments: &Arguments) -> anyhow::Result<Fleet> {
-    let mut engine = Engine::default();
+    let mut engine = Rollouts::default();
     let mut rng = Rng::new(arguments.seed, 3);
     engine.act(START, "admin", Act::TrustRoot(setup::trust_root()))?;
     engine.act(START, "admin", Act::Roster(setup::roster(1, None)))?;

@@ -1,6 +1,5 @@
 //! The vendor of a world: keys, people, trust documents, releases.
 
-use mdfm_coordinator_core::rehearsal::Act;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeviceId, FirmwareId, GatewayId, HospitalId};
 use mdfm_shared::manifest::{Component, FirmwareClass, HealthPolicy, Manifest};
@@ -13,6 +12,7 @@ use mdfm_shared::trust::{
     Withdrawals,
 };
 
+use super::act::Act;
 use super::device::{HARDWARE, MODEL};
 use super::scenario::Release;
 

@@ -17,7 +17,7 @@ use super::super::rollout::request::DeploymentJson;
 use super::super::rollout::window::Weekly;
 use super::super::rollout::{Deployment, FirstFailure, OrderedBack, plan};
 use super::*;
-use crate::rehearsal::accounts_of;
+use crate::people::accounts_of;
 
 use crate::fixture::*;
 

@@ -1,10 +1,10 @@
 //! What the world does to the system.
 
 use mdfm_agent_core::store::memory::LastBatch;
-use mdfm_coordinator_core::rehearsal::Act;
 use mdfm_shared::device::Fault;
 use mdfm_shared::telemetry::Severity;
 
+use super::super::act::Act;
 use super::super::oracle::Broken;
 use super::super::scenario::What;
 use super::{Event, World, id};

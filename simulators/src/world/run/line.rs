@@ -1,10 +1,10 @@
 //! The line between gateways and coordinator, with the broker at its end.
 
-use mdfm_coordinator_core::rehearsal::Message;
 use mdfm_shared::record::AuditRecord;
 use mdfm_shared::telemetry::TelemetryBatch;
 use mdfm_shared::wire::Topic;
 
+use super::super::coordinator::Message;
 use super::super::oracle::Broken;
 use super::{Event, World};
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use mdfm_coordinator_core::rehearsal::Act;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::limits::CLOCK_TOLERANCE_MS;
 use mdfm_shared::trust::{Freshness, Withdrawal, Withdrawals};
 
+use super::super::act::Act;
 use super::super::oracle::Broken;
 use super::super::setup;
 use super::{Event, World};

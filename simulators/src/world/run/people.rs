@@ -1,10 +1,10 @@
 //! What people do: upload, approve, deploy, sign at gates, consent, and decide what was left paused.
 
-use mdfm_coordinator_core::rehearsal::Act;
 use mdfm_shared::id::DeploymentId;
 use mdfm_shared::sign::Signed;
 use mdfm_shared::trust::{Role, Validation};
 
+use super::super::act::Act;
 use super::super::device::MODEL;
 use super::super::oracle::Broken;
 use super::super::setup;

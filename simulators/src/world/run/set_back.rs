@@ -2,9 +2,9 @@
 
 use mdfm_agent_core::gateway::Output;
 use mdfm_agent_core::store::memory::Memory;
-use mdfm_coordinator_core::rehearsal::Act;
 use mdfm_shared::wire::Topic;
 
+use super::super::act::Act;
 use super::super::agent::{Agent, Enrolment, enrolled_again, enrolled_disk, link};
 use super::super::authority::Known;
 use super::super::oracle::Broken;

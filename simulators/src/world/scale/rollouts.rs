@@ -1,6 +1,9 @@
 //! The rollout engine at the size of a whole vendor: the same state, planner and engine, without signatures, log and network, so
 //! that a million devices fit one processor. Devices report as the world says.
 
+use mdfm_coordinator_core::rollout::request::DeploymentJson;
+use mdfm_coordinator_core::rollout::{self, plan};
+use mdfm_coordinator_core::{Event, Proposal, State, decide, desk, directive};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::Action;
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId};
@@ -9,37 +12,33 @@ use mdfm_shared::telemetry::{Event as Reported, EventKind, FAULTS_COUNTED, Firmw
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::Role;
 
-use super::{Act, Broken, awaits, commands, person, status};
-use crate::rollout;
-use crate::rollout::plan;
-use crate::rollout::request::DeploymentJson;
-use crate::{Proposal, State, decide, desk, directive};
+use super::super::act::{Act, commands, person};
+use super::super::coordinator::{Broken, awaits, status};
 
 /// What a device's gateway says of it.
 #[derive(Debug, Clone)]
-pub struct StatusEvent<'a> {
+pub(super) struct StatusEvent<'a> {
     /// Which device.
-    pub device: &'a DeviceId,
+    pub(super) device: &'a DeviceId,
     /// Its gateway.
-    pub gateway: &'a GatewayId,
+    pub(super) gateway: &'a GatewayId,
     /// What it is now.
-    pub state: InstallState,
+    pub(super) state: InstallState,
     /// The deployment that it is about.
-    pub deployment: &'a DeploymentId,
+    pub(super) deployment: &'a DeploymentId,
     /// The release that it is about.
-    pub manifest: Digest,
+    pub(super) manifest: Digest,
     /// What runs, where that changed.
-    pub running: Option<FirmwareReport>,
+    pub(super) running: Option<FirmwareReport>,
 }
 
 /// State and engine.
-#[expect(missing_debug_implementations, reason = "holds a fleet")]
 #[derive(Default)]
-pub struct Engine {
+pub(super) struct Rollouts {
     state: State,
 }
 
-impl Engine {
+impl Rollouts {
     fn record(&mut self, now: UtcMillis, actor: &Actor, proposal: Proposal) -> Result<(), Broken> {
         let event = serde_json::to_value(&proposal.event).map_err(|e| Broken(e.to_string()))?;
         let record = AuditRecord {
@@ -55,7 +54,7 @@ impl Engine {
     ///
     /// # Errors
     /// It is refused.
-    pub fn act(&mut self, now: UtcMillis, actor: &str, act: Act) -> Result<(), Broken> {
+    pub(super) fn act(&mut self, now: UtcMillis, actor: &str, act: Act) -> Result<(), Broken> {
         let actor = person(actor);
         for command in commands(&self.state, now, act).map_err(|e| Broken(e.to_string()))? {
             for proposal in decide(&self.state, now, &actor, &command).map_err(|e| Broken(e.to_string()))? {
@@ -69,7 +68,7 @@ impl Engine {
     ///
     /// # Errors
     /// The plan is refused.
-    pub fn plan(&self, now: UtcMillis, json: &str) -> Result<u32, Broken> {
+    pub(super) fn plan(&self, now: UtcMillis, json: &str) -> Result<u32, Broken> {
         let json: DeploymentJson = serde_json::from_str(json).map_err(|e| Broken(e.to_string()))?;
         let request = json.parse(None).map_err(|e| Broken(e.to_string()))?;
         let id = "dry-run".parse().map_err(|e: mdfm_shared::id::IdError| Broken(e.to_string()))?;
@@ -81,7 +80,7 @@ impl Engine {
     ///
     /// # Errors
     /// A defect of the core.
-    pub fn status(&mut self, now: UtcMillis, event: StatusEvent<'_>) -> Result<Vec<u32>, Broken> {
+    pub(super) fn status(&mut self, now: UtcMillis, event: StatusEvent<'_>) -> Result<Vec<u32>, Broken> {
         let kind = EventKind::StateChanged {
             state: event.state,
             manifest: event.manifest,
@@ -98,7 +97,7 @@ impl Engine {
     ///
     /// # Errors
     /// A defect of the core.
-    pub fn advance(&mut self, now: UtcMillis) -> Result<Vec<u32>, Broken> {
+    pub(super) fn advance(&mut self, now: UtcMillis) -> Result<Vec<u32>, Broken> {
         let mut opened = Vec::new();
         loop {
             let proposals = rollout::step::step(&self.state, now);
@@ -106,8 +105,7 @@ impl Engine {
                 return Ok(opened);
             }
             for proposal in proposals {
-                if let crate::Event::DeploymentChanged { change: rollout::Change::PhaseOpened { phase }, .. } =
-                    &proposal.event
+                if let Event::DeploymentChanged { change: rollout::Change::PhaseOpened { phase }, .. } = &proposal.event
                 {
                     opened.push(*phase);
                 }
@@ -117,12 +115,12 @@ impl Engine {
     }
 
     /// When [`Self::advance`] has something to do without any event.
-    pub fn deadline(&self) -> Option<UtcMillis> {
+    pub(super) fn deadline(&self) -> Option<UtcMillis> {
         rollout::step::deadline(&self.state).map(|(at, _)| at)
     }
 
     /// The devices of a gateway that its directive would tell to install.
-    pub fn told_to_install(&self, now: UtcMillis, gateway: &GatewayId) -> Vec<DeviceId> {
+    pub(super) fn told_to_install(&self, now: UtcMillis, gateway: &GatewayId) -> Vec<DeviceId> {
         directive::compose(&self.state, gateway, now)
             .into_iter()
             .filter(|d| matches!(d.action, Action::Install { .. }))
@@ -131,13 +129,13 @@ impl Engine {
     }
 
     /// The deployment's status in one word, its phase, and who must sign now.
-    pub fn standing(&self, id: &DeploymentId) -> Option<(&'static str, u32, Option<Role>)> {
+    pub(super) fn standing(&self, id: &DeploymentId) -> Option<(&'static str, u32, Option<Role>)> {
         let deployment = self.state.deployments.get(id)?;
         Some((status(deployment).0, deployment.current, awaits(deployment)))
     }
 
     /// Each gate as it was judged last, in words.
-    pub fn gates(&self, id: &DeploymentId) -> Vec<String> {
+    pub(super) fn gates(&self, id: &DeploymentId) -> Vec<String> {
         let phases = self.state.deployments.get(id).map(|d| &d.phases);
         phases.into_iter().flatten().filter_map(|p| p.gate.as_ref()).map(|g| g.explanation.clone()).collect()
     }

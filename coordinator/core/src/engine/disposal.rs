@@ -1,0 +1,42 @@
+//! A confirmed disposal under way: in pieces, so that decisions come in between.
+
+use std::collections::BTreeSet;
+
+use crate::Command;
+use crate::desk::{Wish, system};
+use crate::retention::Expired;
+
+/// Entries whose payload is taken away in one go.
+const AT_ONCE: usize = 100_000;
+
+#[derive(Debug)]
+pub(super) struct Disposal {
+    id: String,
+    expired: Expired,
+    /// A published checkpoint must cover so many records first: the order for it.
+    after: u64,
+}
+
+impl Disposal {
+    pub(super) fn new(id: String, expired: Expired, after: u64) -> Self {
+        Self { id, expired, after }
+    }
+
+    /// Whether it may go on under a published checkpoint of this size.
+    pub(super) fn may_begin(&self, published: u64) -> bool {
+        self.after <= published
+    }
+
+    /// The entries whose payload goes now, and either what is left or what is to be recorded at the end.
+    pub(super) fn next(mut self) -> (BTreeSet<u64>, Result<Self, Wish>) {
+        let rest = self.expired.entries.iter().nth(AT_ONCE).copied();
+        let later = rest.map_or_else(Default::default, |first| self.expired.entries.split_off(&first));
+        let now = std::mem::replace(&mut self.expired.entries, later);
+        if !self.expired.entries.is_empty() {
+            tracing::info!(disposal = %self.id, left = self.expired.entries.len(), "disposing of expired records");
+            return (now, Ok(self));
+        }
+        let Self { id: disposal, expired: Expired { devices, deployments, .. }, .. } = self;
+        (now, Err(Wish::new(system(), Command::CarriedOut { disposal, devices, deployments })))
+    }
+}
