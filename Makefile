@@ -46,6 +46,7 @@ sim: tools ## a thousand worlds in virtual time, the safety rules asked after ev
 	target/debug/mdfm-sim world --hostile --seeds 300 --first-seed $(FROM)
 	target/debug/mdfm-sim world --set-back --seeds 50 --first-seed $(FROM)
 	target/debug/mdfm-sim world --ward --seeds 50 --first-seed $(FROM)
+	target/debug/mdfm-sim world --witnesses --seeds 50 --first-seed $(FROM)
 	target/debug/mdfm-sim world --fresh --seeds $(FRESH)
 	target/debug/mdfm-sim world --fresh --hostile --seeds 30
 
@@ -56,6 +57,7 @@ sim-soak: tools ## a hundred thousand worlds that were never run before, with th
 	$(CARGO) build --release --locked --package mdfm-simulators
 	target/release/mdfm-sim world --seeds $(SEEDS) $(FIRST)
 	target/release/mdfm-sim world --hostile --seeds $$(( $(SEEDS) / 10 )) $(FIRST)
+	target/release/mdfm-sim world --witnesses --seeds $$(( $(SEEDS) / 10 )) $(FIRST)
 
 bench-rollout: tools ## the rollout engine on a million devices, two rounds (docs/benchmarks.md)
 	$(CARGO) build --release --locked --package mdfm-simulators

@@ -163,7 +163,6 @@ impl From<DeskError> for Broken {
 }
 
 /// A coordinator.
-#[expect(missing_debug_implementations, reason = "holds keys and every document of a fleet")]
 pub(super) struct Coordinator {
     engine: Engine,
     state: State,

@@ -52,6 +52,9 @@ pub(crate) struct Arguments {
     /// Set gateways back, copy them, enrol them again or replace them in each world.
     #[arg(long, conflicts_with_all = ["hostile", "ward"])]
     set_back: bool,
+    /// Let witnesses, some of whom are away at times, decide what gateways may trust in each world, and leave little room for messages to the fleet.
+    #[arg(long, conflicts_with_all = ["hostile", "ward", "set_back"])]
+    witnesses: bool,
     /// Print what happens, line by line.
     #[arg(long)]
     transcript: bool,
@@ -129,12 +132,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let from = if arguments.fresh { fresh_seed() } else { arguments.first_seed };
     let until = from.checked_add(arguments.seeds).context("--first-seed and --seeds are too large")?;
-    let kind = match (arguments.hostile, arguments.ward, arguments.set_back) {
-        (true, ..) => " --hostile",
-        (_, true, _) => " --ward",
-        (.., true) => " --set-back",
-        _ => "",
-    };
+    let kinds = [
+        (arguments.hostile, " --hostile"),
+        (arguments.ward, " --ward"),
+        (arguments.set_back, " --set-back"),
+        (arguments.witnesses, " --witnesses"),
+    ];
+    let kind = kinds.iter().find(|(is_asked, _)| *is_asked).map_or("", |(_, option)| option);
     let again = format!("mdfm-sim world{kind} --seeds {} --first-seed {from}", arguments.seeds);
     if arguments.fresh {
         print(&format!("fresh seeds {from} to {}; the same again: {again}", until.saturating_sub(1)));
@@ -192,6 +196,7 @@ fn one(arguments: &Arguments, seed: u64, sum: &Mutex<Sum>) {
         (true, _) => Scenario::hostile(seed),
         (_, true) => Scenario::ward(seed),
         _ if arguments.set_back => Scenario::set_back(seed),
+        _ if arguments.witnesses => Scenario::witnessed(seed),
         _ => Scenario::random(seed),
     };
     let mut outcome = run::run(&scenario);
@@ -318,6 +323,16 @@ mod tests {
     fn fld_4_hands_in_the_ward_are_seen_by_the_coordinator() {
         for seed in 0..15 {
             let scenario = Scenario::ward(seed);
+            let outcome = run::run(&scenario);
+            assert_eq!(outcome.broken, None, "seed {seed}\n{}", outcome.transcript.join("\n"));
+        }
+    }
+
+    /// Witnesses that are away at times, and a coordinator whose messages find little room; `mdfm-sim world --witnesses` makes up more.
+    #[test]
+    fn nothing_is_activated_that_too_few_witnesses_have_seen() {
+        for seed in 0..15 {
+            let scenario = Scenario::witnessed(seed);
             let outcome = run::run(&scenario);
             assert_eq!(outcome.broken, None, "seed {seed}\n{}", outcome.transcript.join("\n"));
         }

@@ -12,6 +12,7 @@ mod papers;
 mod people;
 mod set_back;
 mod ward;
+mod witness;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -23,10 +24,11 @@ use mdfm_agent_core::store::memory::Memory;
 use mdfm_shared::device::{Command, Fault, FaultMessage, Order, PROTOCOL_VERSION, Report};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId, HospitalId};
+use mdfm_shared::sign::Signed;
 use mdfm_shared::telemetry::{FirmwareReport, InstallState};
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 use mdfm_shared::tlog::Hash;
-use mdfm_shared::trust::{Role, Withdrawals};
+use mdfm_shared::trust::{Role, TrustRoot, Withdrawals};
 use mdfm_shared::wire::Topic;
 
 use super::act::Act;
@@ -37,6 +39,7 @@ use super::oracle::{Broken, Oracle};
 use super::rng::Rng;
 use super::scenario::{Flaw, Scenario};
 use super::setup::{self, START};
+use witness::Panel;
 
 /// Time between two reports of a device.
 const REPORT_MS: u64 = 2_000;
@@ -79,6 +82,7 @@ enum Event {
     Paper(papers::Paper),
     PutBack { gateway: usize, snapshot: usize, for_ms: u64 },
     Copy { copy: usize, step: u32 },
+    Witnesses,
     Calm,
 }
 
@@ -192,6 +196,9 @@ pub(super) struct World<'a> {
     /// Disks that come back, with the enrolment that they are of.
     snapshots: Vec<Snapshot>,
     copies: Vec<set_back::Copy>,
+    panel: Panel,
+    /// Index of the record of the last approval of each firmware.
+    approved_at: BTreeMap<String, u64>,
     /// Enrolments after the first one of each gateway.
     enrolments: u64,
     /// Hospitals that a person took out of a deployment because of the adversary.
@@ -238,7 +245,9 @@ pub(super) fn run(scenario: &Scenario) -> Outcome {
 
 impl<'a> World<'a> {
     fn new(scenario: &'a Scenario) -> Self {
-        let coordinator = Coordinator::new(setup::online_key(), setup::log_signer(), SILENCE_MS, START);
+        let mut coordinator = Coordinator::new(setup::online_key(), setup::log_signer(), SILENCE_MS, START);
+        coordinator.set_outbound_max(scenario.network.outbound_max.unwrap_or(usize::MAX));
+        let watch = scenario.witnesses.unwrap_or_default();
         let mut world = Self {
             scenario,
             now_ms: 0,
@@ -264,6 +273,8 @@ impl<'a> World<'a> {
             malice: adversary::Malice::new(scenario.seed),
             snapshots: Vec::new(),
             copies: Vec::new(),
+            panel: Panel::new(watch.number, watch.threshold),
+            approved_at: BTreeMap::new(),
             enrolments: 0,
             left_out: BTreeSet::new(),
             transcript: Vec::new(),
@@ -272,6 +283,10 @@ impl<'a> World<'a> {
         };
         world.install();
         world
+    }
+
+    fn trust_root(&self) -> Signed<TrustRoot> {
+        setup::trust_root(self.scenario.witnesses)
     }
 
     fn utc(&self) -> UtcMillis {
@@ -314,14 +329,14 @@ impl<'a> World<'a> {
     fn install(&mut self) {
         let must =
             |done: Result<bool, Broken>| assert!(matches!(done, Ok(true)), "the installation is accepted: {done:?}");
-        must(self.act("admin", Act::TrustRoot(setup::trust_root())));
+        must(self.act("admin", Act::TrustRoot(self.trust_root())));
         if self.scenario.authority.is_some() {
             must(self.renew(None));
         } else {
             must(self.act("admin", Act::Roster(setup::roster(1, None))));
         }
         let fleet = self.scenario.fleet.clone();
-        let pinned = setup::trust_root().digest();
+        let pinned = self.trust_root().digest();
         let roots = self.coordinator.trust_roots();
         for h in 1..=fleet.hospitals {
             let hospital: HospitalId = id(&format!("H-{h}"));
@@ -531,6 +546,7 @@ impl<'a> World<'a> {
             Event::Paper(paper) => self.sign_paper(paper)?,
             Event::PutBack { gateway, snapshot, for_ms } => self.put_back(gateway, snapshot, for_ms),
             Event::Copy { copy, step } => self.copy_step(copy, step)?,
+            Event::Witnesses => self.witnesses_answer()?,
             Event::Calm => {
                 self.calm = true;
                 self.say("world", "from here on the world behaves");
@@ -630,6 +646,7 @@ impl<'a> World<'a> {
         let clock = g.agent.as_ref().map_or(now.utc, |agent| agent.trusted_time(now));
         match &command.what {
             Order::Activate { sha256 } => {
+                self.check_witnesses(device, *sha256)?;
                 let open = self
                     .deployments
                     .iter()
@@ -647,6 +664,19 @@ impl<'a> World<'a> {
                 let hospital = g.hospital.clone();
                 self.oracle.way_back(device, &hospital, reported_in_use)
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// With witnesses, nothing is activated whose approvals too few of them have seen.
+    fn check_witnesses(&self, device: &DeviceId, sha256: Digest) -> Result<(), Broken> {
+        let releases = 1..=self.scenario.release.len();
+        let object = releases.zip(&self.scenario.release).map(|(n, release)| setup::manifest(n, release));
+        let object = object.into_iter().find(|m| m.sha256 == sha256).map(|m| format!("firmware/{}", m.firmware_id));
+        match object.and_then(|object| self.approved_at.get(&object)) {
+            Some(index) if !self.panel.have_seen(*index) => Err(Broken::new(&format!(
+                "witnesses: {device} is activated on a release whose approvals too few witnesses have seen"
+            ))),
             _ => Ok(()),
         }
     }

@@ -92,7 +92,7 @@ struct Fleet {
 fn install(arguments: &Arguments) -> anyhow::Result<Fleet> {
     let mut engine = Rollouts::default();
     let mut rng = Rng::new(arguments.seed, 3);
-    engine.act(START, "admin", Act::TrustRoot(setup::trust_root()))?;
+    engine.act(START, "admin", Act::TrustRoot(setup::trust_root(None)))?;
     engine.act(START, "admin", Act::Roster(setup::roster(1, None)))?;
     let hospitals: Vec<HospitalId> =
         (0..arguments.hospitals).map(|h| id(&format!("H-{h:05}"))).collect::<Result<_, _>>()?;

@@ -9,6 +9,8 @@ use super::rng::Rng;
 
 /// Hospitals, gateways and devices of one world at most.
 const SIZE_MAX: usize = 64;
+/// Witnesses of one world at most.
+const WITNESSES_MAX: usize = 16;
 
 /// A world.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +31,9 @@ pub(super) struct Scenario {
     /// Who means harm, if anybody does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) adversary: Option<Adversary>,
+    /// Who must see the audit log grow before gateways trust it, if anybody must.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) witnesses: Option<Witnesses>,
     /// How long documents of authority live, and what people withdraw or order back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) authority: Option<Authority>,
@@ -73,6 +78,15 @@ pub(super) enum Adversary {
     Clocks,
 }
 
+/// Witnesses of the audit log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Witnesses {
+    pub(super) number: usize,
+    /// How many of them must have cosigned.
+    pub(super) threshold: usize,
+}
+
 /// What people sign beside approvals. Without it a world has one roster that never expires, and no withdrawals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,11 +113,14 @@ pub(super) struct Network {
     pub(super) drop: f64,
     pub(super) duplicate: f64,
     pub(super) delay_ms_max: u64,
+    /// Messages to the fleet of one round of the coordinator that find room; any number without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) outbound_max: Option<usize>,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        Self { drop: 0.0, duplicate: 0.0, delay_ms_max: 100 }
+        Self { drop: 0.0, duplicate: 0.0, delay_ms_max: 100, outbound_max: None }
     }
 }
 
@@ -190,6 +207,8 @@ pub(super) enum What {
     CoordinatorCutWhileWriting { kept: usize, for_s: u64 },
     /// The coordinator dies and comes back.
     CoordinatorKilled { for_s: u64 },
+    /// A witness answers nothing for a time.
+    WitnessAway { witness: usize, for_s: u64 },
     /// The broker forgets everything.
     BrokerForgets,
     /// A patient is connected for a time.
@@ -240,6 +259,7 @@ impl What {
             | Self::DevicePowerCut { device }
             | Self::DeviceUnplugged { device, .. }
             | Self::Fault { device, .. } => vec![("device", *device)],
+            Self::WitnessAway { witness, .. } => vec![("witness", *witness)],
             Self::Order { deployment, .. } => vec![("deployment", *deployment)],
             Self::HospitalBack { deployment, hospital } => vec![("deployment", *deployment), ("hospital", *hospital)],
             Self::CoordinatorCutWhileWriting { .. } | Self::CoordinatorKilled { .. } | Self::BrokerForgets => {
@@ -264,6 +284,9 @@ impl Scenario {
         ] {
             anyhow::ensure!((1..=SIZE_MAX).contains(&n), "fleet.{what} must be 1 to {SIZE_MAX}");
         }
+        let Witnesses { number, threshold } = scenario.witnesses.unwrap_or_default();
+        anyhow::ensure!(number <= WITNESSES_MAX, "witnesses.number must be at most {WITNESSES_MAX}");
+        anyhow::ensure!(threshold <= number, "witnesses.threshold must be at most witnesses.number");
         for deploy in &scenario.deploy {
             anyhow::ensure!(
                 (1..=scenario.release.len()).contains(&deploy.release),
@@ -283,6 +306,7 @@ impl Scenario {
                     "gateway" => scenario.gateways(),
                     "device" => scenario.devices(),
                     "hospital" => fleet.hospitals,
+                    "witness" => scenario.witnesses.unwrap_or_default().number,
                     _ => scenario.deploy.len(),
                 };
                 anyhow::ensure!((1..=most).contains(&n), "event at {} s: there is no {what} {n}", happening.at_s);
@@ -319,6 +343,7 @@ impl Scenario {
             drop: if rough { 0.3 } else { 0.0 },
             duplicate: if rough { 0.2 } else { 0.0 },
             delay_ms_max: if rough { 3_000 } else { 200 },
+            outbound_max: None,
         };
         let mut scenario = Self {
             about: format!("made up from seed {seed}"),
@@ -328,6 +353,7 @@ impl Scenario {
             fleet,
             network,
             adversary: None,
+            witnesses: None,
             authority: None,
             release: Vec::new(),
             deploy: Vec::new(),
@@ -372,6 +398,23 @@ impl Scenario {
         let mut scenario = Self::random(seed);
         scenario.about = format!("made up from seed {seed}, with gateways set back");
         set_backs(&mut scenario);
+        scenario.event.sort_by_key(|e| e.at_s);
+        scenario
+    }
+
+    /// A made-up world with witnesses, some of whom are away at times, and with little room for messages to the fleet.
+    pub(super) fn witnessed(seed: u64) -> Self {
+        let mut scenario = Self::random(seed);
+        let mut rng = Rng::new(seed, 8);
+        scenario.about = format!("made up from seed {seed}, with witnesses");
+        let number = rng.between(1, 4) as usize;
+        scenario.witnesses = Some(Witnesses { number, threshold: rng.between(1, number as u64) as usize });
+        for _ in 0..rng.between(0, 6) {
+            let what =
+                What::WitnessAway { witness: rng.between(1, number as u64) as usize, for_s: rng.between(1, 300) };
+            scenario.event.push(Happening { at_s: rng.between(1, scenario.stormy_s), what });
+        }
+        scenario.network.outbound_max = rng.one_in(2).then(|| rng.between(1, 6) as usize);
         scenario.event.sort_by_key(|e| e.at_s);
         scenario
     }
@@ -595,6 +638,8 @@ mod tests {
             assert_eq!(Scenario::random(seed), scenario);
             let ward = Scenario::ward(seed);
             assert_eq!(Scenario::parse(&ward.to_toml()).expect("reads"), ward, "seed {seed}");
+            let witnessed = Scenario::witnessed(seed);
+            assert_eq!(Scenario::parse(&witnessed.to_toml()).expect("reads"), witnessed, "seed {seed}");
             let hostile = Scenario::hostile(seed);
             assert_eq!(Scenario::parse(&hostile.to_toml()).expect("reads"), hostile, "seed {seed}");
         }

@@ -6,7 +6,7 @@ use mdfm_shared::manifest::{Component, FirmwareClass, HealthPolicy, Manifest};
 use mdfm_shared::sign::{Document, SecretKey, Signed};
 use mdfm_shared::telemetry::FirmwareReport;
 use mdfm_shared::time::UtcMillis;
-use mdfm_shared::tlog::NoteSigner;
+use mdfm_shared::tlog::{Cosigner, NoteSigner};
 use mdfm_shared::trust::{
     Approval, ApprovalPolicy, Freshness, OrderSigner, Role, RoleKeys, RollbackOrder, Roster, RosterEntry, TrustRoot,
     Withdrawals,
@@ -14,7 +14,7 @@ use mdfm_shared::trust::{
 
 use super::act::Act;
 use super::device::{HARDWARE, MODEL};
-use super::scenario::Release;
+use super::scenario::{Release, Witnesses};
 
 /// When the world begins: Monday, 2 March 2026, 08:00 UTC.
 pub(super) const START: UtcMillis = UtcMillis(1_772_438_400_000);
@@ -44,7 +44,19 @@ fn role(n: u8) -> RoleKeys {
     RoleKeys { keys: vec![key(n).public()], threshold: 1 }
 }
 
-pub(super) fn trust_root() -> Signed<TrustRoot> {
+/// The n-th witness of the audit log.
+pub(super) fn witness(n: usize) -> Cosigner {
+    let key = key(60 + u8::try_from(n).expect("a few witnesses"));
+    Cosigner::new(&format!("witness.example/{n}"), key).expect("a good name")
+}
+
+/// The first trust root of a world with these witnesses.
+pub(super) fn trust_root(witnesses: Option<Witnesses>) -> Signed<TrustRoot> {
+    let Witnesses { number, threshold } = witnesses.unwrap_or_default();
+    let witnesses = mdfm_shared::trust::Witnesses {
+        keys: (0..number).map(|n| witness(n).key().to_vkey()).collect(),
+        threshold: u16::try_from(threshold).expect("a few witnesses"),
+    };
     let root = TrustRoot {
         version: 1,
         expires_at: UtcMillis(u64::MAX),
@@ -53,7 +65,7 @@ pub(super) fn trust_root() -> Signed<TrustRoot> {
         registrar: role(REGISTRAR),
         coordinator: role(ONLINE),
         log: log_signer().key().to_vkey(),
-        witnesses: mdfm_shared::trust::Witnesses::default(),
+        witnesses,
         approvals: ApprovalPolicy::seed(),
     };
     signed(&root, ROOT)

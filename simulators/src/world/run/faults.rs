@@ -45,6 +45,7 @@ impl World<'_> {
                     self.coordinator.cut_while_writing(kept);
                 }
             }
+            What::WitnessAway { witness, for_s } => self.witness_away(witness - 1, for_s),
             What::BrokerForgets => {
                 self.retained.clear();
                 for gateway in 0..self.gateways.len() {

@@ -114,8 +114,13 @@ impl World<'_> {
             .iter()
             .map(|e| AuditRecord::from_bytes(e).map_err(|e| Broken::new(&format!("a record does not decode: {e}"))))
             .collect::<Result<_, _>>()?;
+        let first = self.logged as u64;
         self.logged += records.len();
-        for record in records {
+        self.ask_witnesses();
+        for (index, record) in (first..).zip(records) {
+            if record.action == "firmware.approve" {
+                self.approved_at.insert(record.object.clone(), index);
+            }
             self.oracle.record(&record)?;
             if record.action == "telemetry.commit"
                 && let Ok(batch) = record.document::<TelemetryBatch>()

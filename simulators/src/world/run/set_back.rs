@@ -166,7 +166,7 @@ impl World<'_> {
         let roots = self.coordinator.trust_roots();
         let epoch = self.coordinator.committed(&id).map_or(1, |(epoch, _)| epoch);
         let disk =
-            if new_disk { enrolled_disk(&roots, setup::trust_root().digest()) } else { enrolled_again(disk, &before) };
+            if new_disk { enrolled_disk(&roots, self.trust_root().digest()) } else { enrolled_again(disk, &before) };
         if new_disk {
             self.oracle.authority.replaced(&id);
         }
