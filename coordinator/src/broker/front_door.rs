@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
-use mdfm_service::{ConnectionLimits, Connections, Held, Lines, Paced, Refused, Stage, Standing, network};
+use mdfm_service::{ConnectionLimits, Connections, Held, Lines, Paced, RateOf, Refused, Stage, Standing, network};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::time::UtcMillis;
@@ -197,6 +197,7 @@ impl FrontDoor {
             open_max: self.limits.connections_per_address_max,
             strangers_max: self.limits.connections_per_address_max.min(STRANGERS_PER_NETWORK_MAX),
             per_second: self.limits.connections_per_address_per_second,
+            rate_of: RateOf::Network,
             all_strangers_max: (self.limits.connections_max / 2).max(1),
             all_people_max: self.limits.connections_max / 4,
         };
