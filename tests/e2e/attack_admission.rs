@@ -418,9 +418,39 @@ fn sec_23_old_certificates_end_and_clones_are_reported() {
     })
     .unwrap();
 
+    // Connections that begin a CONNECT, and never end it, keep nobody out: one of the thief's is closed for the gateway's next.
+    let mut half: Vec<Stream> = Vec::new();
+    for n in 0..70 {
+        let mut stream = tls(&old, tcp(world.port, 60 + n % 2).unwrap()).unwrap();
+        stream.write_all(&[0x10]).and_then(|()| stream.flush()).unwrap();
+        half.push(stream);
+    }
+    let mut newest = tls(&old, tcp(world.port, 53).unwrap()).unwrap();
+    connect(&mut newest, &gateway).unwrap();
+    sessions.push(newest);
+    let crowded = wait_for("the crowd to be recorded", Duration::from_secs(10), || {
+        let found = search(&world, &["--action", "gateway.crowded"]);
+        Ok((!found.is_empty()).then_some(found))
+    })
+    .unwrap();
+    assert_eq!(crowded.len(), 1, "{crowded:#?}");
+    assert!(crowded[0]["reason"].as_str().unwrap().contains("127.0.60.1 and 127.0.61.1"), "{crowded:#?}");
+    drop(half);
+
     // The gateway is enrolled again: connections with the certificate before end, whatever they speak.
     let mut http = tls(&old, tcp(world.port, 51).unwrap()).unwrap();
     assert_eq!(ask(&mut http, "GET /agent/v1/log/consistency?old=1&new=1", "").unwrap(), 200);
+    let mut apart = tls(&old, tcp(world.port, 52).unwrap()).unwrap();
+    for stream in [&mut apart, &mut http] {
+        assert_eq!(ask(stream, "GET /agent/v1/log/consistency?old=1&new=1", "").unwrap(), 200);
+    }
+    let two = wait_for("HTTPS from two networks to be recorded", Duration::from_secs(10), || {
+        let found = search(&world, &["--action", "gateway.two-networks"]);
+        Ok((!found.is_empty()).then_some(found))
+    })
+    .unwrap();
+    assert_eq!(two.len(), 1, "{two:#?}");
+    drop(apart);
     let token = dir.join("again.token").display().to_string();
     world.ctl(Role::Operator, &["gateways", "token", &gateway, "--out", &token]).unwrap();
     let config = dir.join("agent-001.toml").display().to_string();

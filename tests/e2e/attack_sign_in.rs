@@ -368,6 +368,32 @@ fn sec_16_names_that_exist_look_like_names_that_do_not() {
     assert_eq!(with_both(&stranger, &world, "qa").0, 201);
 }
 
+/// A path with each of these in place of what it asks for.
+fn filled(path: &str, ids: &[&str]) -> Vec<String> {
+    let kinds = ["device", "deployment", "firmware", "hospital", "gateway", "user"];
+    path.split('/').skip(1).fold(vec![String::new()], |heads, segment| {
+        let fitting = match segment {
+            "{kind}" => &kinds[..],
+            _ if segment.starts_with('{') => ids,
+            _ => &[segment],
+        };
+        heads.iter().flat_map(|head| fitting.iter().map(move |part| format!("{head}/{part}"))).collect()
+    })
+}
+
+/// Path and text of every answer to a route that reads something and that this person may use.
+fn everything_read_by(person: &Api, ids: &[&str]) -> Vec<(String, String)> {
+    let (_, document) = person.send("GET", "/api/v1/openapi.json", vec![]).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    // Events do not end, and are looked at apart.
+    let reads = paths.iter().filter(|(path, methods)| methods.get("get").is_some() && !path.ends_with("/events"));
+    let all = reads.flat_map(|(path, _)| filled(path, ids));
+    let read = all.map(|path| (path.clone(), person.text(&path).unwrap()));
+    let answered: Vec<_> = read.filter(|(_, answer)| answer.0 == 200).map(|(path, answer)| (path, answer.1)).collect();
+    assert!(answered.len() >= 20, "too few were answered: {answered:#?}");
+    answered
+}
+
 #[test]
 fn sec_19_staff_read_nothing_of_another_hospitals_devices() {
     let world = world("sec-19", 2);
@@ -388,6 +414,12 @@ fn sec_19_staff_read_nothing_of_another_hospitals_devices() {
         nurse.json("GET", "/api/v1/fhir/Device", &Value::Null).unwrap().1,
     ];
     read.extend(nurse.events(&format!("/api/v1/deployments/{id}/events"), |_| true).unwrap());
+    let ids = [&id, &theirs, &hospital_id(1), &hospital_id(2), &gateway_id(1), "FW-22", "clinical", "0"];
+    for (path, shown) in everything_read_by(&nurse, &ids) {
+        for secret in [&theirs, text, &gateway_id(1)] {
+            assert!(!shown.contains(secret), "{path}: {shown}");
+        }
+    }
     let refused = json!({ "reason": "x", "deviceId": theirs, "cause": "operational" });
     let back = format!("/api/v1/deployments/{id}/rollback");
     let other = nurse.json("POST", &back, &refused).unwrap();

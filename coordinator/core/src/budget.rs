@@ -47,8 +47,9 @@ const ANOMALIES_MS: u64 = 3_600_000;
 pub enum Source {
     /// Strangers of one network, whatever name they claim.
     Network(String),
-    /// A person, with their machines.
     Person(String),
+    /// The machine tokens of a person, all together: what they do is counted apart, so that it hides nothing that the person does.
+    Machines(String),
     Gateway(String),
     /// Batches of a gateway that do not continue its chain: it sends them again and again until it is answered.
     Chain(String),
@@ -66,7 +67,10 @@ impl Source {
                 Self::Account(account.to_owned())
             }
             (ActorKind::Anonymous, _) => Self::Network(network.unwrap_or("unknown").to_owned()),
-            (ActorKind::User, _) => Self::Person(person(&actor.id).to_owned()),
+            (ActorKind::User, _) => match person(&actor.id) {
+                owner if owner == actor.id => Self::Person(owner.to_owned()),
+                owner => Self::Machines(owner.to_owned()),
+            },
             (ActorKind::Gateway, _) if chain_refusal(refusal.code).is_some() => Self::Chain(actor.id.clone()),
             (ActorKind::Gateway, _) => Self::Gateway(actor.id.clone()),
             (ActorKind::System, _) => return None,
@@ -79,9 +83,13 @@ impl Source {
             Self::Network(_) => (1, 8),
             Self::Gateway(_) => (2, 16),
             Self::Chain(_) => (1, 4),
-            Self::Person(_) if matches!(class, Class::Forbidden | Class::Unauthenticated | Class::TooOften) => (5, 32),
+            Self::Person(_) | Self::Machines(_)
+                if matches!(class, Class::Forbidden | Class::Unauthenticated | Class::TooOften) =>
+            {
+                (5, 32)
+            }
             // Somebody who fills in a form wrong again and again is still shown one by one.
-            Self::Person(_) => (24, 32),
+            Self::Person(_) | Self::Machines(_) => (24, 32),
             Self::Account(_) => (1, 1),
             Self::OtherNetworks => (0, 0),
         }
@@ -98,6 +106,8 @@ impl Source {
         match self {
             Self::Network(network) => (actor(ActorKind::Anonymous, network), format!("network/{network}")),
             Self::Person(id) => (actor(ActorKind::User, id), format!("user/{id}")),
+            // As machines are written, but for the token: a summary is of all of them.
+            Self::Machines(id) => (actor(ActorKind::User, &format!("{id}/token")), format!("user/{id}")),
             Self::Gateway(id) | Self::Chain(id) => (actor(ActorKind::Gateway, id), format!("gateway/{id}")),
             Self::Account(id) => (actor(ActorKind::Anonymous, id), format!("user/{id}")),
             Self::OtherNetworks => (actor(ActorKind::Anonymous, "other-networks"), "network/others".to_owned()),
@@ -267,7 +277,10 @@ impl Allowances {
             ActorKind::User => {
                 let is_staff = actor.roles.iter().all(|role| role == AccessRole::HospitalStaff.name());
                 let most = if is_staff { STAFF_BYTES_PER_DAY } else { VENDOR_BYTES_PER_DAY };
-                (("user", person(&actor.id).to_owned()), most)
+                // What the machines of a person write leaves the person room.
+                let owner = person(&actor.id);
+                let kind = if owner == actor.id { "user" } else { "machines" };
+                ((kind, owner.to_owned()), most)
             }
             ActorKind::System | ActorKind::Anonymous => return true,
         };
@@ -366,6 +379,25 @@ mod tests {
         assert_eq!(varied, 27, "32 in all, whatever the causes");
         let other = Source::Person("other".into());
         assert_eq!(recorded(&mut refusals, START, &other, "permission", 1), 1, "nobody else is concerned");
+    }
+
+    /// What a stolen token does hides no denial of its owner, and uses up nothing that the owner may write.
+    #[test]
+    fn sec_4_the_log_has_room_for_owners_beside_tokens() {
+        let source = |id: &str| {
+            let actor = Actor { kind: ActorKind::User, id: id.to_owned(), roles: vec!["Operator".to_owned()] };
+            (Source::of(&actor, None, None, &refusal("permission")).expect("a source"), actor)
+        };
+        let ((owner, person), (token, machine)) = (source("operator"), source("operator/token/a"));
+        assert_eq!(token, source("operator/token/b").0, "many tokens are no way to more");
+        let mut refusals = Refusals::default();
+        assert_eq!(recorded(&mut refusals, START, &token, "permission", 500), 5);
+        assert_eq!(recorded(&mut refusals, START, &owner, "permission", 500), 5);
+        assert_eq!(token.describe().1, "user/operator");
+        let mut allowances = Allowances::default();
+        assert!(allowances.take(START, &machine, 0, VENDOR_BYTES_PER_DAY));
+        assert!(!allowances.take(START, &source("operator/token/b").1, 0, 1));
+        assert!(allowances.take(START, &person, 0, 1));
     }
 
     #[test]

@@ -101,6 +101,10 @@ pub enum AnomalyKind {
     SetBack,
     /// The gateway begins too many epochs: two machines may use one identity. It begins no more before it is enrolled again.
     Held,
+    /// It holds as many connections as it may, and opens more: another one may use its key.
+    Crowded,
+    /// Its certificate is used over HTTPS from two networks at once. Usual for a site with two lines; otherwise its key was copied.
+    TwoNetworks,
 }
 
 impl AnomalyKind {
@@ -115,6 +119,8 @@ impl AnomalyKind {
             Self::Epoch => "a batch of an epoch that has ended",
             Self::SetBack => "it was set back, and began a new epoch",
             Self::Held => "it begins too many epochs, and is held",
+            Self::Crowded => "it holds as many connections as it may, and opens more",
+            Self::TwoNetworks => "its certificate is used from two networks at once",
         }
     }
 }
@@ -140,6 +146,10 @@ const DIGESTS_MAX: usize = 32;
 impl Gateway {
     /// Adds a finding; the oldest goes.
     pub fn note(&mut self, anomaly: Anomaly) {
+        if matches!(anomaly.kind, AnomalyKind::Crowded | AnomalyKind::TwoNetworks) {
+            // Of these the newest alone: no thief's connections take the place of other findings.
+            self.anomalies.retain(|a| a.kind != anomaly.kind);
+        }
         if self.anomalies.len() >= ANOMALIES_MAX {
             self.anomalies.remove(0);
         }
@@ -153,7 +163,12 @@ impl Gateway {
                 self.healing.refused = Some((anomaly.kind, anomaly.at));
                 self.healing.held_since.get_or_insert(anomaly.at);
             }
-            AnomalyKind::Gap | AnomalyKind::Repeats | AnomalyKind::Clone | AnomalyKind::SetBack => {}
+            AnomalyKind::Gap
+            | AnomalyKind::Repeats
+            | AnomalyKind::Clone
+            | AnomalyKind::SetBack
+            | AnomalyKind::Crowded
+            | AnomalyKind::TwoNetworks => {}
         }
         self.anomalies.push(anomaly);
     }
@@ -168,7 +183,8 @@ impl Gateway {
             }
             AnomalyKind::Epoch => self.healing.refused.is_some(),
             AnomalyKind::Held => self.healing.held_since.is_some(),
-            AnomalyKind::SetBack => false,
+            // The last two are of a moment.
+            AnomalyKind::SetBack | AnomalyKind::Crowded | AnomalyKind::TwoNetworks => false,
             AnomalyKind::Repeats | AnomalyKind::Clone => true,
         }
     }

@@ -346,10 +346,12 @@ pub enum Command {
         gateway: GatewayId,
         serial: u64,
     },
-    /// Two peers use one gateway's certificate at once.
-    NoteClone {
+    /// How one gateway's certificate is used shows that somebody else may have its key.
+    NoteUse {
         gateway: GatewayId,
-        /// The networks that they come from.
+        /// One of the kinds of connections.
+        kind: fleet::AnomalyKind,
+        /// The networks that it is used from.
         networks: Vec<String>,
     },
     /// What the heartbeats say of a device of a running phase; only changes are commanded.
@@ -426,7 +428,7 @@ impl Command {
             Self::Rollback { deployment, .. } => ("deployment.rollback", format!("deployment/{deployment}")),
             Self::Telemetry { gateway, .. } => ("telemetry.commit", format!("gateway/{gateway}")),
             Self::NoteSerial { gateway, .. } => ("directive.serial", format!("gateway/{gateway}")),
-            Self::NoteClone { gateway, .. } => ("gateway.clone", format!("gateway/{gateway}")),
+            Self::NoteUse { gateway, kind, .. } => (telemetry::action_of(*kind), format!("gateway/{gateway}")),
             Self::NoteLiveness { device, heard: Heard::Silent, .. } => ("device.silent", format!("device/{device}")),
             Self::NoteLiveness { device, heard: Heard::Again, .. } => ("device.returned", format!("device/{device}")),
         }
@@ -618,7 +620,7 @@ pub fn decide(state: &State, now: UtcMillis, actor: &Actor, command: &Command) -
         }
         Command::Telemetry { gateway, batch } => telemetry::commit(state, now, gateway, batch),
         Command::NoteSerial { gateway, serial } => one(fleet::note_serial(state, gateway, *serial)?),
-        Command::NoteClone { gateway, networks } => telemetry::note_clone(state, now, gateway, networks),
+        Command::NoteUse { gateway, kind, networks } => telemetry::note_use(state, now, gateway, *kind, networks),
         Command::NoteLiveness { deployment, device, last_seen, heard } => {
             rollout::command::note_liveness(state, deployment, device, *last_seen, *heard)
         }

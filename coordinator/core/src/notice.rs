@@ -327,9 +327,12 @@ pub fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
             let subject = format!("incident {incident} was reported");
             vec![Notice { hospitals, ..notice(NoticeKind::IncidentOpened, subject) }]
         }
+        // Where a site has two lines that is every day's work.
+        Event::TelemetryAnomaly { anomaly, .. } if anomaly.kind == AnomalyKind::TwoNetworks => Vec::new(),
         Event::TelemetryAnomaly { gateway, anomaly } => {
             let subject = match anomaly.kind {
                 AnomalyKind::Clone => format!("two peers use the certificate of gateway {gateway} at once"),
+                AnomalyKind::Crowded => format!("gateway {gateway}: {}", anomaly.kind.words()),
                 AnomalyKind::Held => {
                     format!("the telemetry of gateway {gateway} is held: two machines may use its identity")
                 }

@@ -106,7 +106,7 @@ impl Command {
             | Self::CreateDeployment { .. }
             | Self::Telemetry { .. }
             | Self::NoteSerial { .. }
-            | Self::NoteClone { .. }
+            | Self::NoteUse { .. }
             | Self::NoteLiveness { .. } => Ok(()),
         }
     }

@@ -263,7 +263,7 @@ impl ChainWatch {
                 gateway.healing.refused.is_some() && a.kind == kind && a.epoch == found.epoch && is_same
             }
             AnomalyKind::Held => gateway.healing.held_since.is_some(),
-            AnomalyKind::Clone | AnomalyKind::SetBack => false,
+            AnomalyKind::Clone | AnomalyKind::SetBack | AnomalyKind::Crowded | AnomalyKind::TwoNetworks => false,
         };
         (!gateway.anomalies.iter().any(same)).then_some(found)
     }
@@ -288,7 +288,9 @@ pub fn anomaly(id: &GatewayId, anomaly: Anomaly) -> Proposal {
             "gateway {id} has begun {EPOCHS_A_DAY} epochs within a day: two machines may use its identity; it begins no more until it is \
              enrolled again"
         ),
-        AnomalyKind::Clone => format!("two peers use the certificate of gateway {id} at once"),
+        AnomalyKind::Clone | AnomalyKind::Crowded | AnomalyKind::TwoNetworks => {
+            format!("gateway {id}: {}", kind.words())
+        }
         AnomalyKind::Repeats => {
             format!("gateway {id} sends acknowledged batches again and again, last {epoch}.{sequence}")
         }
@@ -297,28 +299,51 @@ pub fn anomaly(id: &GatewayId, anomaly: Anomaly) -> Proposal {
     Proposal::new("telemetry.anomaly", format!("gateway/{id}"), event).because(reason)
 }
 
-/// Time between two records of a clone of one gateway.
-const CLONE_INTERVAL_MS: u64 = 3_600_000;
+/// Time between two records of one finding about the use of a certificate: an hour,
+const USE_INTERVAL_MS: u64 = 3_600_000;
+/// and a day where a site with two lines looks the same.
+const TWO_NETWORKS_INTERVAL_MS: u64 = 86_400_000;
 
-/// Two peers use the certificate of a gateway at once: recorded once an hour.
-pub fn note_clone(
+/// The action of a finding in the log.
+pub fn action_of(kind: AnomalyKind) -> &'static str {
+    match kind {
+        AnomalyKind::Clone => "gateway.clone",
+        AnomalyKind::Crowded => "gateway.crowded",
+        AnomalyKind::TwoNetworks => "gateway.two-networks",
+        _ => "telemetry.anomaly",
+    }
+}
+
+/// How the certificate of a gateway is used shows that somebody else may have its key: recorded once an hour, or once a day.
+pub fn note_use(
     state: &State,
     now: UtcMillis,
     id: &GatewayId,
+    kind: AnomalyKind,
     networks: &[String],
 ) -> Result<Vec<Proposal>, Refusal> {
     let gateway = state.need_gateway(id)?;
-    let is_recent = |a: &Anomaly| a.kind == AnomalyKind::Clone && now.since_ms(a.at) < CLONE_INTERVAL_MS;
-    if gateway.anomalies.iter().any(is_recent) {
+    let interval = if kind == AnomalyKind::TwoNetworks { TWO_NETWORKS_INTERVAL_MS } else { USE_INTERVAL_MS };
+    if gateway.anomalies.iter().any(|a| a.kind == kind && now.since_ms(a.at) < interval) {
         return Ok(Vec::new());
     }
     let chain = &gateway.chain;
     let (epoch, sequence) = (chain.epoch, chain.sequence);
-    let anomaly = Anomaly { kind: AnomalyKind::Clone, at: now, epoch, sequence, expected: sequence + 1 };
-    let reason = format!(
-        "two peers use the certificate of gateway {id} at once, from {}: its key was copied; revoke it and enrol the gateway again",
-        networks.join(" and ")
-    );
+    let anomaly = Anomaly { kind, at: now, epoch, sequence, expected: sequence + 1 };
+    let networks = networks.join(" and ");
+    let reason = match kind {
+        AnomalyKind::Crowded => format!(
+            "gateway {id} holds as many connections as it may, from {networks}, and opens more: another one may use its key; if that is so, \
+             revoke it and enrol the gateway again"
+        ),
+        AnomalyKind::TwoNetworks => format!(
+            "the certificate of gateway {id} is used from two networks at once, {networks}: usual where a site has two lines or a pool of \
+             addresses; otherwise its key was copied: revoke it and enrol the gateway again"
+        ),
+        _ => format!(
+            "two peers use the certificate of gateway {id} at once, from {networks}: its key was copied; revoke it and enrol the gateway again"
+        ),
+    };
     let event = Event::TelemetryAnomaly { gateway: id.clone(), anomaly };
-    Ok(vec![Proposal::new("gateway.clone", format!("gateway/{id}"), event).because(reason)])
+    Ok(vec![Proposal::new(action_of(kind), format!("gateway/{id}"), event).because(reason)])
 }

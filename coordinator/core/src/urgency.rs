@@ -70,7 +70,7 @@ impl Command {
             | Self::AddRollbackOrder { .. }
             // What the coordinator itself finds, and the end of a disposal that makes room.
             | Self::NoteLiveness { .. }
-            | Self::NoteClone { .. }
+            | Self::NoteUse { .. }
             | Self::NoteDamage(_)
             | Self::CarriedOut { .. } => Urgency::Safety,
             Self::ChangePerson { change, .. } => of_person(change),

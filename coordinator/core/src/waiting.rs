@@ -10,8 +10,9 @@ use mdfm_shared::waiting::{WaitCode, Waiting};
 
 use super::fleet::Device;
 use super::presence::{Presence, Reach, Standing};
+use super::rollout::sight::tally_for;
 use super::rollout::spec::ConsentRule;
-use super::rollout::{Deployment, DeviceProgress, Phase, PhaseStatus, Status};
+use super::rollout::{Deployment, DeviceProgress, Phase, PhaseStatus, Status, Tally};
 use super::{State, authority, firmware};
 
 /// Windows are looked for so far ahead.
@@ -250,7 +251,7 @@ impl<'a> Sight<'a> {
             }
             Status::Running => {
                 let current = deployment.phases.get(deployment.current as usize);
-                all.extend(current.map(|phase| self.phase(id, deployment, phase)));
+                all.extend(current.map(|phase| self.phase(id, deployment, phase, own)));
                 let unasked = deployment.hospitals.iter().filter(|(hospital, part)| {
                     sees(hospital)
                         && deployment.is_open(part.phase)
@@ -299,8 +300,13 @@ impl<'a> Sight<'a> {
     fn paused(&self, id: &DeploymentId, deployment: &Deployment, own: Option<&HospitalId>) -> Vec<Wait> {
         let mut all = Vec::new();
         let lost = firmware::approvals_stand(self.state, &deployment.plan.firmware).err().map(|refusal| refusal.detail);
-        let failed = deployment.sum(|t| t.failed + t.contained_failed);
-        let is_contained = !deployment.contained.is_empty();
+        // What people of a hospital read is made from their own devices.
+        let tally = |count: fn(&Tally) -> u32| -> u32 {
+            let opened = deployment.opened().map(|(phase, ..)| tally_for(self.state, deployment, phase, own));
+            opened.map(|tally| count(&tally)).sum()
+        };
+        let failed = tally(|t| t.failed + t.contained_failed);
+        let is_contained = deployment.contained.keys().any(|hospital| own.is_none_or(|own| own == hospital));
         // Whose approval it was is for the vendor's people.
         let said = lost.as_deref().map(|lost| if own.is_none() { lost } else { "approvals no longer count" });
         let how = vec![
@@ -315,7 +321,7 @@ impl<'a> Sight<'a> {
         let detail = by.map_or_else(String::new, |by| format!("by {by}"));
         let waiting = Waiting::new(WaitCode::Decision, detail).since(since);
         let decision = Wait::new(waiting).by(&["Operator", "Clinical", "Regulatory"], how);
-        all.push(Wait { held: deployment.sum(|t| t.devices - t.withdrawn), ..decision });
+        all.push(Wait { held: tally(|t| t.devices - t.withdrawn), ..decision });
         if let Some(lost) = lost {
             let detail = if own.is_none() { lost } else { String::new() };
             all.push(Wait::new(Waiting::new(WaitCode::Approvals, detail)));
@@ -324,7 +330,7 @@ impl<'a> Sight<'a> {
     }
 
     /// What the current phase waits for.
-    fn phase(&self, id: &DeploymentId, deployment: &Deployment, phase: &Phase) -> Wait {
+    fn phase(&self, id: &DeploymentId, deployment: &Deployment, phase: &Phase, own: Option<&HospitalId>) -> Wait {
         let spec = deployment.plan.spec.phases.get(deployment.current as usize);
         let role = spec.and_then(|s| s.validation);
         match (&phase.status, role) {
@@ -336,7 +342,11 @@ impl<'a> Sight<'a> {
             (PhaseStatus::Monitoring { since }, _) => {
                 let until = since.plus_ms(spec.map_or(0, |s| s.monitoring_ms));
                 match phase.gate.as_ref().filter(|gate| !gate.passed && self.judged() >= until) {
-                    Some(gate) => Wait::new(Waiting::new(WaitCode::Gate, gate.explanation.as_str()).since(Some(until))),
+                    Some(gate) => {
+                        // Its figures are those of the whole fleet.
+                        let words = if own.is_none() { gate.explanation.as_str() } else { "" };
+                        Wait::new(Waiting::new(WaitCode::Gate, words).since(Some(until)))
+                    }
                     None => {
                         let waiting = Waiting::new(WaitCode::Monitoring, "").since(Some(*since)).until(Some(until));
                         Wait::new(waiting).by(&[], vec!["the gate is judged when the time has passed".into()])

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use mdfm_service::{Bucket, network, site};
 use mdfm_shared::digest::Digest;
+use mdfm_shared::id::GatewayId;
 use mdfm_shared::time::UtcMillis;
 
 /// Sign-ins tried from one network: so many at once, and one more each second. What was refused counts for nothing.
@@ -19,6 +20,8 @@ const CALLERS_MAX: usize = 10_000;
 const NETWORKS_OF_A_SITE_MAX: usize = 16;
 /// Networks that found no place in a table share what so many have.
 const OTHERS_SHARES: u64 = 16;
+/// Networks of one gateway that are counted apart.
+const NETWORKS_OF_A_GATEWAY_MAX: usize = 64;
 /// So many times a second's share may come at once.
 const AT_ONCE: u64 = 4;
 /// One who calls too often is named in the audit log once in this time.
@@ -51,15 +54,26 @@ pub(crate) struct TooMany {
 }
 
 /// Buckets by caller, bounded. Rows whose bucket is full again make room: whoever calls seldom leaves nothing behind.
-#[derive(Default)]
 struct Table {
+    max: usize,
     rows: HashMap<Row, Calls>,
     /// Rows of networks, by IPv6 site.
     sites: HashMap<IpAddr, usize>,
     swept: Option<Instant>,
 }
 
+impl Default for Table {
+    fn default() -> Self {
+        Self::of(CALLERS_MAX)
+    }
+}
+
 impl Table {
+    /// An empty table of `max` rows.
+    fn of(max: usize) -> Self {
+        Self { max, rows: HashMap::new(), sites: HashMap::new(), swept: None }
+    }
+
     /// The row that an address is counted in.
     fn row_of(&mut self, address: IpAddr, now: Instant) -> Row {
         let (row, site) = (Row::Network(network(address)), site(address));
@@ -90,10 +104,10 @@ impl Table {
 
     /// Counts one call; `others` is how many shares those have together that find no place.
     fn count(&mut self, row: Row, bucket: impl Fn(u64) -> Bucket, others: u64, now: Instant) -> Result<(), TooMany> {
-        if self.rows.len() >= CALLERS_MAX && !self.rows.contains_key(&row) {
+        if self.rows.len() >= self.max && !self.rows.contains_key(&row) {
             self.sweep(now);
         }
-        let is_known = self.rows.len() < CALLERS_MAX || self.rows.contains_key(&row);
+        let is_known = self.rows.len() < self.max || self.rows.contains_key(&row);
         let (row, shares) = if is_known { (row, 1) } else { (Row::Others, others) };
         let site = match &row {
             Row::Network(network) if !self.rows.contains_key(&row) => Some(site(*network)),
@@ -129,6 +143,8 @@ impl LoginGuard {
 pub(crate) struct RequestRates {
     per_second: u64,
     callers: Mutex<Table>,
+    /// Requests of each gateway by kind and network: whoever else has its key, in another network, spends nothing of its own.
+    gateways: Mutex<HashMap<(&'static str, GatewayId), Table>>,
     /// Networks of strangers, apart, with a table for each class of requests: however many they are, they take no place of somebody known, and
     /// what they ask for in one class keeps nobody from another.
     strangers: Mutex<HashMap<&'static str, Table>>,
@@ -137,7 +153,7 @@ pub(crate) struct RequestRates {
 impl RequestRates {
     /// So many a second for each caller.
     pub(crate) fn new(per_second: u64) -> Self {
-        Self { per_second, callers: Mutex::default(), strangers: Mutex::default() }
+        Self { per_second, callers: Mutex::default(), gateways: Mutex::default(), strangers: Mutex::default() }
     }
 
     /// Counts one request.
@@ -155,6 +171,25 @@ impl RequestRates {
     pub(crate) fn count_part(&self, caller: &str, part: u64, now: Instant) -> Result<(), TooMany> {
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         callers.count(Row::Name(caller.to_owned()), |shares| self.bucket(part, shares, now), 1, now)
+    }
+
+    /// As [`Self::count_part`], for what a gateway asks for from a network.
+    ///
+    /// # Errors
+    /// It is one too many.
+    pub(crate) fn count_gateway(
+        &self,
+        kind: &'static str,
+        gateway: &GatewayId,
+        address: IpAddr,
+        part: u64,
+        now: Instant,
+    ) -> Result<(), TooMany> {
+        let mut gateways = self.gateways.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only certified gateways come so far: there are no more tables than are enrolled.
+        let table = gateways.entry((kind, gateway.clone())).or_insert_with(|| Table::of(NETWORKS_OF_A_GATEWAY_MAX));
+        let row = table.row_of(address, now);
+        table.count(row, |shares| self.bucket(part, shares, now), 1, now)
     }
 
     /// As [`Self::count_part`], for the strangers of a network and a class of requests.
@@ -298,6 +333,22 @@ mod tests {
         assert_eq!(rates.count_strangers("unknown", ip(900_100), 25, soon), Ok(()), "who calls seldom makes room");
         let tables = rates.strangers.lock().expect("whole");
         assert!(tables.values().all(|table| table.rows.len() <= CALLERS_MAX + 1));
+    }
+
+    /// The sample: with a copy of its key, one more network spent the requests of a gateway, and its MQTT over WebSocket was refused.
+    #[test]
+    fn sec_23_a_copy_of_its_key_spends_no_requests_of_a_gateway() {
+        let (rates, now) = (RequestRates::new(10), Instant::now());
+        let gateway: GatewayId = "GW-1".parse().expect("an id");
+        let ip = |n: u16| IpAddr::from((0x0a00_0000 + u32::from(n)).to_be_bytes());
+        let heard = |kind, n| rates.count_gateway(kind, &gateway, ip(n), 2, now).is_ok();
+        assert_eq!((0..100).filter(|_| heard("gateway", 1)).count(), 20);
+        assert!(heard("mqtt", 1), "requests leave the connections of their own network theirs");
+        assert_eq!((0..100).filter(|_| heard("mqtt", 1)).count(), 19);
+        assert!(heard("gateway", 2) && heard("mqtt", 2), "and those of another network everything");
+        assert_eq!((3..2_000).filter(|n| heard("gateway", *n)).count(), NETWORKS_OF_A_GATEWAY_MAX - 2 + 20);
+        let tables = rates.gateways.lock().expect("whole");
+        assert!(tables.values().all(|table| table.rows.len() <= NETWORKS_OF_A_GATEWAY_MAX + 1));
     }
 
     #[test]

@@ -25,7 +25,7 @@ const STRICT_PART: u64 = 25;
 /// The part of one network for sign-ins, and of one person for what stops harm. The latter has a count of its own: what the person's machines do
 /// does not keep them out.
 const FEW_PART: u64 = 5;
-/// The part of one gateway: images in ranges, proofs, certificates.
+/// The part of one gateway in one network: images in ranges, proofs, certificates.
 const GATEWAY_PART: u64 = 2;
 
 /// Which limits a route has.
@@ -313,7 +313,7 @@ pub(super) fn admits_address(api: &Api, class: Class, address: IpAddr) -> bool {
 
 /// By whom requests of somebody known are counted: a person, and apart from them all of their machine tokens together, so that no token keeps its
 /// owner from stopping harm, from signing, or from revoking it.
-fn counted_as(kind: ActorKind, id: &str) -> String {
+pub(super) fn counted_as(kind: ActorKind, id: &str) -> String {
     let who = person(id);
     let machines = if who == id { "" } else { "machines/" };
     format!("{machines}{kind:?}/{who}")
@@ -332,7 +332,7 @@ pub(super) fn count(api: &Api, origin: &Origin, class: Class) -> Result<(), TooM
         Class::SignIn | Class::Password => stranger(FEW_PART),
         Class::Enrolment | Class::Unknown => stranger(STRICT_PART),
         Class::Gateway => match &peer.gateway {
-            Some(gateway) => api.rates.count_part(&format!("gateway/{gateway}"), GATEWAY_PART, now),
+            Some(gateway) => api.rates.count_gateway(class.name(), gateway, peer.address.ip(), GATEWAY_PART, now),
             None => stranger(STRICT_PART),
         },
         Class::Person | Class::Safety => match origin.peek(api) {
@@ -349,14 +349,14 @@ pub(super) fn count(api: &Api, origin: &Origin, class: Class) -> Result<(), TooM
     }
 }
 
-/// Counts the opening of a WebSocket, as any request of a gateway.
+/// Counts the opening of a WebSocket, apart from a gateway's other requests: no download keeps it from connecting.
 ///
 /// # Errors
 /// It is one too many.
 pub(crate) fn count_socket(rates: &RequestRates, peer: &Peer) -> Result<(), TooMany> {
     let now = Instant::now();
     match &peer.gateway {
-        Some(gateway) => rates.count_part(&format!("gateway/{gateway}"), GATEWAY_PART, now),
+        Some(gateway) => rates.count_gateway("mqtt", gateway, peer.address.ip(), GATEWAY_PART, now),
         None => rates.count_strangers(Class::Unknown.name(), peer.address.ip(), STRICT_PART, now),
     }
 }

@@ -67,7 +67,7 @@ pub(crate) struct GatewayView {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AnomalyView {
-    /// `fork`, `gap`, `stale`, `repeats`, `clone`, `epoch`, `setBack` or `held`.
+    /// `fork`, `gap`, `stale`, `repeats`, `clone`, `epoch`, `setBack`, `held`, `crowded` or `twoNetworks`.
     #[schema(value_type = String)]
     kind: AnomalyKind,
     at: String,

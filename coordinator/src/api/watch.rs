@@ -10,9 +10,9 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::DeploymentId;
-use mdfm_shared::record::person;
+use mdfm_shared::id::{DeploymentId, HospitalId};
 
+use super::admission::counted_as;
 use super::deployments::{DeploymentView, find};
 use super::request::{Origin, Path, id};
 use super::{Api, Problem};
@@ -21,9 +21,12 @@ use mdfm_coordinator_core::Refusal;
 use mdfm_coordinator_core::access::Permission;
 use mdfm_coordinator_core::refusal::Class;
 
-/// Watchers at once, in all and of one person.
+/// Watchers at once, in all, of one person (their machines are counted apart, all together), and of the people of one hospital.
 const WATCHERS_MAX: usize = 64;
 const WATCHERS_OF_ONE_MAX: usize = 8;
+const WATCHERS_OF_A_HOSPITAL_MAX: usize = 16;
+/// Of them, places that only the vendor's people take: neither machines nor hospital staff keep out whoever runs a deployment.
+const WATCHERS_RESERVED: usize = 16;
 /// Time between looks at least.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// So many times as long as a look took, nobody looks again: large deployments are shown less often.
@@ -33,37 +36,64 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Longest watch; browsers come again by themselves.
 const WATCH_MAX: Duration = Duration::from_secs(3_600);
 
-/// Who watches, by person.
+/// Who is counted together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Watcher {
+    who: String,
+    hospital: Option<HospitalId>,
+    is_machine: bool,
+}
+
+impl Watcher {
+    fn of(caller: &Caller, hospital: Option<&HospitalId>) -> Self {
+        let who = counted_as(caller.actor.kind, &caller.actor.id);
+        Self { who, hospital: hospital.cloned(), is_machine: !caller.is_person() }
+    }
+
+    fn is_vendors_person(&self) -> bool {
+        self.hospital.is_none() && !self.is_machine
+    }
+}
+
+/// Who watches, and how often.
 #[derive(Default)]
-pub(crate) struct Watchers(Mutex<BTreeMap<String, usize>>);
+pub(crate) struct Watchers(Mutex<BTreeMap<Watcher, usize>>);
 
 /// A watcher's place, free again when it is dropped.
 struct Place {
     watchers: Arc<Watchers>,
-    person: String,
+    watcher: Watcher,
 }
 
 impl Watchers {
-    fn enter(self: &Arc<Self>, person: &str) -> Result<Place, Refusal> {
+    fn enter(self: &Arc<Self>, watcher: Watcher) -> Result<Place, Refusal> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = held.get(person).copied().unwrap_or(0);
-        if own >= WATCHERS_OF_ONE_MAX || held.values().sum::<usize>() >= WATCHERS_MAX {
+        let sum = |counts: &dyn Fn(&Watcher) -> bool| -> usize {
+            held.iter().filter(|(other, _)| counts(other)).map(|(_, n)| n).sum()
+        };
+        let own = held.get(&watcher).copied().unwrap_or(0);
+        let is_full = own >= WATCHERS_OF_ONE_MAX
+            || sum(&|_| true) >= WATCHERS_MAX
+            || !watcher.is_vendors_person() && sum(&|w| !w.is_vendors_person()) >= WATCHERS_MAX - WATCHERS_RESERVED
+            || watcher.hospital.is_some() && sum(&|w| w.hospital == watcher.hospital) >= WATCHERS_OF_A_HOSPITAL_MAX;
+        if is_full {
             let detail = format!(
-                "{WATCHERS_OF_ONE_MAX} watches of yours, or {WATCHERS_MAX} in all, are open already; end one, or try again later"
+                "{WATCHERS_OF_ONE_MAX} watches of yours, {WATCHERS_OF_A_HOSPITAL_MAX} of your hospital, or all that may be, are open already; \
+                 end one, or try again later"
             );
             return Err(Refusal::new(Class::Unavailable, "too-many-watchers", detail));
         }
-        held.insert(person.to_owned(), own + 1);
-        Ok(Place { watchers: Arc::clone(self), person: person.to_owned() })
+        held.insert(watcher.clone(), own + 1);
+        Ok(Place { watchers: Arc::clone(self), watcher })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut held = self.watchers.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match held.get_mut(&self.person) {
+        match held.get_mut(&self.watcher) {
             Some(own) if *own > 1 => *own -= 1,
-            _ => drop(held.remove(&self.person)),
+            _ => drop(held.remove(&self.watcher)),
         }
     }
 }
@@ -90,7 +120,8 @@ pub(super) async fn watch(
     let caller = origin.need(&api, Permission::Read, "deployment.watch", &format!("deployment/{deployment}")).await?;
     let deployment: DeploymentId = id("deployment", &deployment)?;
     drop(find(&api, &caller, &deployment)?);
-    let place = api.watchers.enter(person(&caller.actor.id))?;
+    let watcher = Watcher::of(&caller, api.runner.state().hospital_of_user(&caller.actor.id));
+    let place = api.watchers.enter(watcher)?;
     let watch = Watch {
         api,
         origin,
@@ -147,12 +178,45 @@ mod tests {
     #[test]
     fn att_15_nobody_takes_all_places_to_watch_and_each_is_free_again() {
         let watchers = Arc::<Watchers>::default();
-        let own: Vec<Place> = (0..WATCHERS_OF_ONE_MAX).map(|_| watchers.enter("user-a").expect("a place")).collect();
-        assert_eq!(watchers.enter("user-a").err().map(|e| e.code), Some("too-many-watchers"));
-        let others = WATCHERS_MAX - WATCHERS_OF_ONE_MAX;
-        let all: Vec<Place> = (0..others).map(|n| watchers.enter(&format!("user-{n}")).expect("a place")).collect();
-        assert!(watchers.enter("one-more").is_err());
-        drop((own, all));
+        let mut own = taken(&watchers, &watcher("user-a", None, false));
+        assert_eq!(own.len(), WATCHERS_OF_ONE_MAX);
+        let refused = watchers.enter(watcher("user-a", None, false)).err();
+        assert_eq!(refused.map(|e| e.code), Some("too-many-watchers"));
+        let others = (0..100).flat_map(|n| watchers.enter(watcher(&format!("user-{n}"), None, false)));
+        own.extend(others);
+        assert_eq!(own.len(), WATCHERS_MAX);
+        assert!(watchers.enter(watcher("one-more", None, false)).is_err());
+        drop(own);
         assert!(watchers.0.lock().expect("whole").is_empty());
+    }
+
+    fn watcher(who: &str, hospital: Option<&str>, is_machine: bool) -> Watcher {
+        let hospital = hospital.map(|hospital| hospital.parse().expect("an id"));
+        Watcher { who: who.to_owned(), hospital, is_machine }
+    }
+
+    /// All places that one may have.
+    fn taken(watchers: &Arc<Watchers>, watcher: &Watcher) -> Vec<Place> {
+        (0..WATCHERS_MAX + 1).map_while(|_| watchers.enter(watcher.clone()).ok()).collect()
+    }
+
+    #[test]
+    fn sec_4_tokens_and_staff_keep_no_vendor_from_watching() {
+        let watchers = Arc::<Watchers>::default();
+        let machines = taken(&watchers, &watcher("machines/User/operator", None, true));
+        let owner = taken(&watchers, &watcher("User/operator", None, false));
+        assert_eq!((machines.len(), owner.len()), (8, 8), "a token takes no place of its owner");
+        drop(owner);
+        let mut held = machines;
+        for (hospital, places) in [("H-1", 16), ("H-2", 16), ("H-3", 8), ("H-4", 0)] {
+            let of_one = (0..20).flat_map(|n| taken(&watchers, &watcher(&format!("nurse-{n}"), Some(hospital), false)));
+            let of_one: Vec<Place> = of_one.collect();
+            assert_eq!(of_one.len(), places, "{hospital}");
+            held.extend(of_one);
+        }
+        let vendor = (0..3).flat_map(|n| taken(&watchers, &watcher(&format!("operator-{n}"), None, false)));
+        assert_eq!(vendor.count(), 24, "each of these in turn");
+        let both = [0, 1].map(|n| taken(&watchers, &watcher(&format!("operator-{n}"), None, false)));
+        assert_eq!(both.map(|places| places.len()), [8, 8]);
     }
 }

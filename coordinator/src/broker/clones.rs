@@ -63,9 +63,59 @@ impl Clones {
     }
 }
 
+/// Uses of a certificate that are so near are at once.
+const AT_ONCE: Duration = Duration::from_secs(60);
+/// Time between two findings about one gateway. Fewer have a record.
+const PAUSE: Duration = Duration::from_secs(3_600);
+
+/// From where a gateway's certificate is used over HTTPS. A site with two lines, or with a pool of addresses, looks the same as a copy of the key: this
+/// is a finding to look at, and no alarm.
+#[derive(Debug, Default)]
+pub(super) struct Networks {
+    last: Option<(IpAddr, Instant)>,
+    found: Option<Instant>,
+}
+
+impl Networks {
+    /// The certificate is used over HTTPS; `session` is where its MQTT session was heard from last, and when. Returns two networks from which it is used
+    /// at once.
+    pub(super) fn used(
+        &mut self,
+        now: Instant,
+        network: IpAddr,
+        session: Option<(IpAddr, Instant)>,
+    ) -> Option<[IpAddr; 2]> {
+        let before = self.last.replace((network, now));
+        let is_near = |at: Instant| now.saturating_duration_since(at) < AT_ONCE;
+        let mut others = before.into_iter().chain(session).filter(|(_, at)| is_near(*at)).map(|(other, _)| other);
+        let other = others.find(|other| *other != network)?;
+        if self.found.is_some_and(|at| now.saturating_duration_since(at) < PAUSE) {
+            return None;
+        }
+        self.found = Some(now);
+        Some([other, network])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sec_23_https_from_two_networks_at_once_is_found() {
+        let start = Instant::now();
+        let at = |s| start + Duration::from_secs(s);
+        let mut networks = Networks::default();
+        assert_eq!(networks.used(at(0), ip(1), None), None);
+        assert_eq!(networks.used(at(1), ip(1), Some((ip(1), at(0)))), None);
+        assert_eq!(networks.used(at(61), ip(2), None), None, "another line, a minute later");
+        assert_eq!(networks.used(at(90), ip(1), None), Some([ip(2), ip(1)]));
+        let alternating = (0..3_600 - 1).filter_map(|s| networks.used(at(91 + s), ip(1 + (s % 2) as u8), None));
+        assert_eq!(alternating.count(), 0, "two lines by turns are one finding");
+        let mut networks = Networks::default();
+        assert_eq!(networks.used(at(100), ip(1), Some((ip(2), at(30)))), None, "a session that is silent");
+        assert_eq!(networks.used(at(100), ip(1), Some((ip(2), at(41)))), Some([ip(2), ip(1)]), "beside a living one");
+    }
 
     fn ip(last: u8) -> IpAddr {
         IpAddr::from([192, 0, 2, last])

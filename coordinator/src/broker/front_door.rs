@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
-use mdfm_service::{ConnectionLimits, Connections, Held, Lines, Paced, Refused, Stage, Standing, network};
+use mdfm_service::{ConnectionLimits, Connections, Held, Lines, Paced, RateOf, Refused, Stage, Standing, network};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::time::UtcMillis;
@@ -27,7 +27,7 @@ use tower::ServiceExt;
 
 use super::counts::DoorCounts;
 use super::guard::{self, Guard};
-use super::own_connections::OwnConnections;
+use super::own_connections::{Evicted, OwnConnections};
 use super::sessions::{GatewayLimits, Sessions};
 use super::tls::{ALPN_MQTT, Tls};
 use super::trunk::Trunk;
@@ -36,6 +36,7 @@ use crate::access::RequestRates;
 use crate::api::{count_socket, is_near};
 use crate::runner::{self, Runner};
 use crate::{clock, pki};
+use mdfm_coordinator_core::fleet::AnomalyKind;
 use mdfm_coordinator_core::{Command, Refusal, directive};
 
 /// From the TCP connection to the end of the TLS handshake, and from there to the first byte.
@@ -116,10 +117,10 @@ pub(crate) struct FrontDoor {
 }
 
 /// A connection's places; they are free again when it ends.
-struct Entry {
+pub(super) struct Entry {
     door: Arc<Door>,
     held: Mutex<Held>,
-    /// Ends the connection, if it is a stranger's and too many are there.
+    /// Ends the connection, if it is a stranger's and too many are there, or its gateway has too many.
     evicted: Arc<Notify>,
     /// Whose connection it is, and its number there.
     gateway: Mutex<Option<(GatewayId, u64)>>,
@@ -143,27 +144,36 @@ impl Entry {
         }
     }
 
-    /// Counts the connection for its gateway; returns whether it may have one more.
-    fn admit_gateway(&self, gateway: &GatewayId) -> bool {
-        let Ok((number, evicted)) = self.door.gateways().enter(gateway, Arc::clone(&self.evicted)) else {
-            return false;
-        };
-        if let Some(oldest) = evicted {
+    /// Counts the connection for its gateway, in place of another if that has too many.
+    fn admit_gateway(&self, gateway: &GatewayId, address: SocketAddr) {
+        let (number, evicted) = self.door.gateways().enter(gateway, address.ip(), Arc::clone(&self.evicted));
+        if let Some(Evicted { closer, sites }) = evicted {
             self.door.front.counts.evicted.add(1);
-            oldest.notify_one();
+            closer.notify_one();
+            if self.door.sessions.is_crowded(gateway, Instant::now()) {
+                guard::note_use(&self.door.front.runner, gateway, address, AnomalyKind::Crowded, &sites);
+            }
             let line = self.door.crowded.lock().unwrap_or_else(PoisonError::into_inner).next(Instant::now());
             if let Some(left_out) = line {
-                tracing::warn!(%gateway, left_out, "a gateway holds {CONNECTIONS_PER_GATEWAY_MAX} connections; its oldest is closed for a new one");
+                tracing::warn!(%gateway, left_out, "a gateway holds {CONNECTIONS_PER_GATEWAY_MAX} connections; one is closed for a new one");
             }
         }
         *self.gateway.lock().unwrap_or_else(PoisonError::into_inner) = Some((gateway.clone(), number));
-        true
     }
 
-    /// The connection carries MQTT.
-    fn speaks_mqtt(&self) {
+    /// A request is sent with a gateway's certificate: whether another network uses it at the same time is looked at.
+    fn used_over_https(&self, peer: &Peer) {
+        let Some(gateway) = &peer.gateway else { return };
+        if let Some(networks) = self.door.sessions.used_over_https(gateway, network(peer.address.ip())) {
+            tracing::info!(%gateway, ?networks, "the certificate of the gateway is used from two networks");
+            guard::note_use(&self.door.front.runner, gateway, peer.address, AnomalyKind::TwoNetworks, &networks);
+        }
+    }
+
+    /// The connection holds the gateway's MQTT session of this number: its CONNECT was accepted.
+    pub(super) fn holds_session(&self, session: u64) {
         if let Some((gateway, number)) = &*self.gateway.lock().unwrap_or_else(PoisonError::into_inner) {
-            self.door.gateways().speaks_mqtt(gateway, *number);
+            self.door.gateways().holds_session(gateway, *number, session);
         }
     }
 }
@@ -197,6 +207,7 @@ impl FrontDoor {
             open_max: self.limits.connections_per_address_max,
             strangers_max: self.limits.connections_per_address_max.min(STRANGERS_PER_NETWORK_MAX),
             per_second: self.limits.connections_per_address_per_second,
+            rate_of: RateOf::Network,
             all_strangers_max: (self.limits.connections_max / 2).max(1),
             all_people_max: self.limits.connections_max / 4,
         };
@@ -308,7 +319,7 @@ impl Entry {
         let evicted = Arc::clone(&self.evicted);
         let ended = tokio::select! {
             ended = self.connection(stream, address) => ended,
-            () = evicted.notified() => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "too many strangers")),
+            () = evicted.notified() => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "its place is needed for another one")),
         };
         if let Err(error) = ended {
             tracing::debug!(%address, %error, "connection ended");
@@ -346,10 +357,7 @@ impl Entry {
         };
         if let Some(identity) = &identity {
             front.admit_gateway_address(identity, address).await?;
-            if !self.admit_gateway(&identity.gateway) {
-                front.counts.refused_full.add(1);
-                return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "its gateway has too many connections"));
-            }
+            self.admit_gateway(&identity.gateway, address);
             self.identified(Standing::Certified);
         }
         let first = timeout(HANDSHAKE_TIMEOUT, stream.read_u8()).await??;
@@ -361,10 +369,7 @@ impl Entry {
         let standstill = if identity.is_some() { GATEWAY_STANDSTILL } else { STANDSTILL };
         let stream = Paced::new(Prefixed { first: Some(first), inner: stream }, standstill);
         match (speaks_mqtt, identity) {
-            (true, Some(identity)) => {
-                self.speaks_mqtt();
-                door.guard(identity, address).run(stream).await
-            }
+            (true, Some(identity)) => door.guard(identity, address).run(&self, stream).await,
             (true, None) => {
                 let refusal = Refusal::forbidden("no-certificate", "MQTT is for gateways with a current certificate");
                 front.denied(address, "mqtt.connect", refusal).await;
@@ -398,6 +403,7 @@ impl Entry {
                 let response = if request.uri().path() == websocket::PATH {
                     Ok(Arc::clone(&entry).websocket(request, peer, identity).await)
                 } else {
+                    entry.used_over_https(&peer);
                     request.extensions_mut().insert(peer);
                     router.oneshot(request.map(Body::new)).await
                 };
@@ -444,10 +450,9 @@ impl Entry {
                 Ok(Ok(upgraded)) => upgraded,
                 _ => return,
             };
-            self.speaks_mqtt();
             self.door.front.counts.websockets.add(1);
             let stream = websocket::ByteStream::new(TokioIo::new(upgraded)).await;
-            if let Err(error) = self.door.guard(identity, peer.address).run(stream).await {
+            if let Err(error) = self.door.guard(identity, peer.address).run(&self, stream).await {
                 tracing::debug!(address = %peer.address, %error, "connection ended");
             }
         });

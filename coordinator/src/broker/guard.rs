@@ -18,12 +18,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::counts::DoorCounts;
-use super::front_door::Identity;
+use super::front_door::{Entry, Identity};
 use super::sessions::{Entered, Packet, Place, Sessions};
 use super::trunk::Trunk;
 use crate::clock;
 use crate::runner::{self, Runner};
 use mdfm_coordinator_core::desk::system;
+use mdfm_coordinator_core::fleet::AnomalyKind;
 use mdfm_coordinator_core::{Command, Refusal};
 
 /// For the whole CONNECT packet.
@@ -37,6 +38,8 @@ const DOWN_PACKETS: usize = 16;
 const DOWN_BYTES: usize = 4 * 1024;
 /// Time between looks at the certificate of an open connection.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(60);
+/// Networks that a finding names.
+const NETWORKS_NAMED_MAX: usize = 8;
 const PINGREQ: u8 = 0xc0;
 /// Room made in a packet buffer, and the room that it keeps while nothing comes.
 const UP_BYTES: usize = 4 * 1024;
@@ -73,6 +76,23 @@ pub(super) async fn until_replaced(runner: &Runner, identity: &Identity, mut rev
         // No event says that the time of a certificate is over.
         let _ = timeout(CERTIFICATE_INTERVAL, revocations.changed()).await;
     }
+}
+
+/// Records a finding about the use of a gateway's certificate.
+pub(super) fn note_use(
+    runner: &Runner,
+    gateway: &GatewayId,
+    address: SocketAddr,
+    kind: AnomalyKind,
+    networks: &[IpAddr],
+) {
+    let (runner, address) = (runner.clone(), Some(address.to_string()));
+    let networks = networks.iter().take(NETWORKS_NAMED_MAX).map(ToString::to_string).collect();
+    let command = Command::NoteUse { gateway: gateway.clone(), kind, networks };
+    tokio::spawn(async move {
+        // The answer is its record; nothing waits for it.
+        let _ = runner.submit(system(), address, command).await;
+    });
 }
 
 fn malformed(error: PacketError) -> io::Error {
@@ -164,10 +184,13 @@ async fn write_down(
 
 impl Guard {
     /// Relays until either side ends, a rule is broken, the gateway is revoked or connects anew.
-    pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(self, stream: S) -> io::Result<()> {
+    pub(super) async fn run<S>(self, entry: &Entry, stream: S) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
         self.counts.mqtt.add(1);
         self.counts.open_mqtt.add(1);
-        let ended = self.relay(stream).await;
+        let ended = self.relay(entry, stream).await;
         self.counts.open_mqtt.remove(1);
         match ended {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -178,7 +201,10 @@ impl Guard {
         }
     }
 
-    async fn relay<S: AsyncRead + AsyncWrite + Unpin + Send>(&self, stream: S) -> io::Result<()> {
+    async fn relay<S>(&self, entry: &Entry, stream: S) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
         let (reader, mut writer) = tokio::io::split(stream);
         let mut packets = Packets { stream: reader, buffer: Vec::new() };
         let Some((bytes, _)) = timeout(CONNECT_TIMEOUT, packets.whole(|_, _| Ok(()), 1)).await?? else {
@@ -196,6 +222,8 @@ impl Guard {
         packets.buffer.drain(..bytes);
         let Entered { place, replaced, mut outbound, answers, clone } =
             self.sessions.enter(&self.gateway, network(self.address.ip()));
+        // Only now is it the gateway's session, which no other connection of the gateway closes.
+        entry.holds_session(place.number());
         if let Some(networks) = clone {
             self.report_clone(networks);
         }
@@ -328,17 +356,11 @@ impl Guard {
 
     /// Two peers use this certificate at once: people hear of it, and both go on, as nobody knows here which is the gateway.
     fn report_clone(&self, networks: Vec<IpAddr>) {
-        let (gateway, runner) = (self.gateway.clone(), self.runner.clone());
-        let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
-        if let Some(left_out) = self.sessions.next_line(&gateway) {
-            let networks = networks.join(", ");
-            tracing::warn!(%gateway, networks, left_out, "two peers use the certificate of the gateway at once");
+        if let Some(left_out) = self.sessions.next_line(&self.gateway) {
+            let gateway = &self.gateway;
+            tracing::warn!(%gateway, ?networks, left_out, "two peers use the certificate of the gateway at once");
         }
-        let address = Some(self.address.to_string());
-        tokio::spawn(async move {
-            // The answer is its record; nothing waits for it.
-            let _ = runner.submit(system(), address, Command::NoteClone { gateway, networks }).await;
-        });
+        note_use(&self.runner, &self.gateway, self.address, AnomalyKind::Clone, &networks);
     }
 
     async fn report(&self, error: io::Error) -> io::Result<()> {

@@ -12,7 +12,7 @@ use mdfm_shared::id::GatewayId;
 use mdfm_shared::wire::{Topic, mqtt};
 use tokio::sync::{mpsc, oneshot};
 
-use super::clones::{Clones, Older};
+use super::clones::{Clones, Networks, Older};
 use super::counts::DoorCounts;
 use super::subscriptions::{Board, Subscriptions};
 
@@ -27,6 +27,8 @@ const AT_ONCE: u64 = 5;
 /// Packets that may wait for a gateway to read them. What finds no room is dropped: directives and documents are asked for again
 /// with the next heartbeat, an ack is repeated when the batch is.
 const WAITING_MAX: usize = 64;
+/// Between two findings that one gateway has too many connections. Fewer have a record.
+const CROWDED_PAUSE: Duration = Duration::from_secs(60);
 
 /// A packet on its way to gateways; one copy however many get it.
 pub(super) type Packet = Arc<[u8]>;
@@ -40,6 +42,9 @@ struct Held {
     rollback_orders: Option<Packet>,
     current: Option<Current>,
     clones: Clones,
+    networks: Networks,
+    /// When it was last found to hold too many connections.
+    crowded: Option<Instant>,
     /// Journal lines about what it did wrong.
     lines: Lines,
 }
@@ -120,6 +125,8 @@ impl Sessions {
             rollback_orders: None,
             current: None,
             clones: Clones::default(),
+            networks: Networks::default(),
+            crowded: None,
             lines: Lines::default(),
         }
     }
@@ -128,6 +135,23 @@ impl Sessions {
     pub(super) fn next_line(&self, gateway: &GatewayId) -> Option<u64> {
         let mut inner = self.inner();
         inner.gateways.entry(gateway.clone()).or_insert_with(|| self.fresh()).lines.next(Instant::now())
+    }
+
+    /// The gateway's certificate is used over HTTPS. Returns two networks from which it is used at once.
+    pub(super) fn used_over_https(&self, gateway: &GatewayId, network: IpAddr) -> Option<[IpAddr; 2]> {
+        let mut inner = self.inner();
+        let held = inner.gateways.entry(gateway.clone()).or_insert_with(|| self.fresh());
+        let session = held.current.as_ref().map(|current| (current.network, current.last_packet));
+        held.networks.used(Instant::now(), network, session)
+    }
+
+    /// The gateway has too many connections. Returns whether that is news: it is not for a minute.
+    pub(super) fn is_crowded(&self, gateway: &GatewayId, now: Instant) -> bool {
+        let mut inner = self.inner();
+        let held = inner.gateways.entry(gateway.clone()).or_insert_with(|| self.fresh());
+        let is_news = held.crowded.is_none_or(|at| now.saturating_duration_since(at) >= CROWDED_PAUSE);
+        held.crowded = if is_news { Some(now) } else { held.crowded };
+        is_news
     }
 
     /// Takes the gateway's place; an older connection is told to end.
@@ -196,6 +220,11 @@ impl Sessions {
 }
 
 impl Place {
+    /// The session's number; a newer one has a larger.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The gateway has sent so much; gives how long it must wait before it sends more.
     pub(super) fn sent(&self, packets: usize, bytes: usize) -> Duration {
         let now = Instant::now();

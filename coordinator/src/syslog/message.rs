@@ -37,12 +37,15 @@ const ACTIONS: [&str; 13] = [
     "firmware.reject",
 ];
 
+/// What the coordinator itself finds that may be an attack.
+const FINDINGS: [&str; 4] = ["audit.damage", "gateway.clone", "telemetry.anomaly", "telemetry.epoch"];
+
 /// How severe a record is; none for one that is no security event.
 fn severity(record: &AuditRecord) -> Option<Severity> {
     match record.outcome {
-        _ if ["audit.damage", "telemetry.anomaly", "telemetry.epoch"].contains(&record.action.as_str()) => {
-            Some(Severity::Critical)
-        }
+        _ if FINDINGS.contains(&record.action.as_str()) => Some(Severity::Critical),
+        _ if record.action == "gateway.crowded" => Some(Severity::Warning),
+        _ if record.action == "gateway.two-networks" => Some(Severity::Notice),
         // A refusal of somebody's wish; what a gateway sends twice is none.
         Outcome::Refused => Some(Severity::Warning),
         Outcome::Accepted if record.actor.kind == ActorKind::System => None,
@@ -130,6 +133,10 @@ mod tests {
         assert_eq!(told(user, "user.roles", Outcome::Accepted).as_deref(), Some("<109>"));
         assert_eq!(told(user, "device.register", Outcome::Refused).as_deref(), Some("<108>"));
         assert_eq!(told(system, "audit.damage", Outcome::Accepted).as_deref(), Some("<106>"));
+        let clone = |action| told(system, action, Outcome::Accepted);
+        assert_eq!(clone("gateway.clone").as_deref(), Some("<106>"), "SEC-23");
+        assert_eq!(clone("gateway.crowded").as_deref(), Some("<108>"));
+        assert_eq!(clone("gateway.two-networks").as_deref(), Some("<109>"));
         assert_eq!(told(user, "device.register", Outcome::Accepted), None);
         assert_eq!(told(system, "deployment.phase", Outcome::Accepted), None);
     }

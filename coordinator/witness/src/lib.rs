@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use clap::{CommandFactory, Parser, Subcommand};
 use mdfm_service::command_line::{Examples, described};
-use mdfm_service::{ConnectionLimits, Connections, Exit, Held, Lines, Paced, Stage, Stop, atomic_write};
+use mdfm_service::{ConnectionLimits, Connections, Exit, Held, Lines, Paced, RateOf, Stage, Stop, atomic_write};
 use mdfm_shared::json;
 use mdfm_shared::sign::SecretKey;
 use mdfm_shared::tlog::{Cosigner, NoteKey};
@@ -252,6 +252,7 @@ async fn accept(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>)
         open_max: CONNECTIONS_PER_NETWORK_MAX,
         strangers_max: CONNECTIONS_PER_NETWORK_MAX,
         per_second: CONNECTIONS_PER_NETWORK_PER_SECOND,
+        rate_of: RateOf::Network,
         all_strangers_max: WAITING_MAX,
         all_people_max: 0,
     };

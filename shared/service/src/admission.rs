@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use crate::Bucket;
 
-/// Networks remembered; beyond it those with no open connection are forgotten.
-const NETWORKS_MAX: usize = 65_536;
+/// Rates remembered; beyond it those are forgotten that are full again, and all of them if that makes no room.
+const RATES_MAX: usize = 65_536;
 /// A site that holds more than one in this number of the places for strangers closes its own connections first.
 const SHARES: usize = 64;
 
@@ -41,18 +41,29 @@ pub struct ConnectionLimits {
     pub open_max: usize,
     /// Of them, connections whose peer has not been authenticated.
     pub strangers_max: usize,
-    /// New connections of one network a second; four times as many at once.
+    /// New connections of one network, or of one address, a second; four times as many at once.
     pub per_second: u64,
+    /// By what they are counted.
+    pub rate_of: RateOf,
     /// Connections of all networks whose peer has not been authenticated. Above it one of those is closed that have shown least.
     pub all_strangers_max: usize,
     /// Connections of all networks that people hold; the rest of the places is for client certificates.
     pub all_people_max: usize,
 }
 
+/// By what new connections are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateOf {
+    /// By network: for listeners of the internet, where one client has many addresses.
+    Network,
+    /// By address: for listeners of a site, where strangers and known peers are of one network.
+    Address,
+}
+
 /// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// Its network holds as many as it may.
+    /// Its network holds as many as it may, and every one of them has shown who it is.
     Full,
     /// Its network connects too fast.
     TooFast,
@@ -82,17 +93,22 @@ pub enum Stage {
     Asking,
 }
 
+/// The connections of one network.
+#[derive(Default)]
 struct Network {
-    open: usize,
-    strangers: usize,
-    bucket: Bucket,
+    /// Those whose peer has shown who it is.
+    known: usize,
+    /// The others, by address.
+    strangers: Strangers<()>,
+    /// How many they are.
+    waiting: usize,
 }
 
 /// A connection that was let in.
 #[derive(Debug)]
 pub struct Held {
     number: u64,
-    network: IpAddr,
+    address: IpAddr,
     standing: Standing,
     stage: Stage,
 }
@@ -105,7 +121,7 @@ impl Held {
     }
 }
 
-/// Strangers of one stage, or of all, by site, the oldest of each first.
+/// Strangers by site, or by address, the oldest of each first.
 struct Strangers<T> {
     sites: HashMap<IpAddr, BTreeMap<u64, T>>,
     /// Sites by how many they have, and among equals the one whose oldest came first.
@@ -137,17 +153,19 @@ impl<T> Strangers<T> {
     }
 
     /// The oldest stranger of a site.
-    fn pop(&mut self, site: IpAddr) -> Option<(u64, T)> {
-        self.sites.contains_key(&site).then(|| self.change(site, BTreeMap::pop_first))?
+    fn oldest(&self, site: IpAddr) -> Option<u64> {
+        self.sites.get(&site)?.keys().next().copied()
     }
 }
 
 /// The open connections of one listener. `T` is what closes a connection.
 pub struct Connections<T> {
     limits: ConnectionLimits,
+    /// Those with open connections.
     networks: HashMap<IpAddr, Network>,
-    /// By [`Stage`], those first that have come less far.
-    strangers: [Strangers<T>; 4],
+    rates: HashMap<IpAddr, Bucket>,
+    /// By [`Stage`], those first that have come less far; each with its address.
+    strangers: [Strangers<(IpAddr, T)>; 4],
     /// Of all stages.
     all: Strangers<()>,
     waiting: usize,
@@ -161,58 +179,109 @@ impl<T> Connections<T> {
     pub fn new(limits: ConnectionLimits) -> Self {
         let strangers = std::array::from_fn(|_| Strangers::default());
         let all = Strangers::default();
-        Self { limits, networks: HashMap::new(), strangers, all, waiting: 0, people: 0, last_number: 0 }
+        let (networks, rates) = (HashMap::new(), HashMap::new());
+        Self { limits, networks, rates, strangers, all, waiting: 0, people: 0, last_number: 0 }
     }
 
-    /// Admits a stranger. Returns its place, and what closes another stranger if there are too many. Where one site holds more than its share, that is one
-    /// of its own, whatever they ask for; otherwise one that has come least far, of the site with the most of those. A site within its
-    /// share is kept out by no connection that shows nothing, and whoever opens many closes their own.
+    /// Admits a stranger. Returns its place, and what closes another stranger if there are too many. Where its network holds as many as it may, that is
+    /// one of this network: the oldest of the address with the most. Where one site holds more than its share, it is one of that site, whatever they ask
+    /// for; otherwise one that has come least far, of the site with the most of those. So nobody is kept out by connections that show nothing, and
+    /// whoever opens many closes their own.
     ///
     /// # Errors
-    /// Its network has too many connections, or makes them too fast.
+    /// Its network has too many connections of known peers, or makes connections too fast.
     pub fn enter(&mut self, now: Instant, address: IpAddr, closer: T) -> Result<(Held, Option<T>), Refused> {
-        if self.networks.len() >= NETWORKS_MAX {
-            self.networks.retain(|_, n| n.open > 0);
-        }
-        let ConnectionLimits { open_max, strangers_max, per_second, all_strangers_max, .. } = self.limits;
-        let fresh =
-            || Network { open: 0, strangers: 0, bucket: Bucket::new(per_second, per_second.saturating_mul(4), now) };
+        let ConnectionLimits { open_max, strangers_max, all_strangers_max, .. } = self.limits;
+        let address = address.to_canonical();
         let network = network(address);
-        let counted = self.networks.entry(network).or_insert_with(fresh);
-        if counted.open >= open_max || counted.strangers >= strangers_max {
+        let (known, waiting) = self.networks.get(&network).map_or((0, 0), |n| (n.known, n.waiting));
+        if known >= open_max {
             return Err(Refused::Full);
         }
-        if !counted.bucket.try_take(now) {
+        if !self.takes(now, address) {
             return Err(Refused::TooFast);
         }
-        counted.open += 1;
-        counted.strangers += 1;
-        let is_full = self.waiting >= all_strangers_max;
-        let evicted = if is_full { self.evict() } else { None };
-        self.waiting = self.waiting + 1 - usize::from(evicted.is_some());
+        let is_crowded = waiting > 0 && (waiting >= strangers_max || known + waiting >= open_max);
+        let evicted = if is_crowded {
+            self.evict_of(network)
+        } else if self.waiting >= all_strangers_max {
+            self.evict()
+        } else {
+            None
+        };
+        self.waiting += 1;
         self.last_number += 1;
-        let held = Held { number: self.last_number, network, standing: Standing::Stranger, stage: Stage::Silent };
-        self.of(&held).change(site(network), |at| at.insert(held.number, closer));
-        self.all.change(site(network), |at| at.insert(held.number, ()));
+        let held = Held { number: self.last_number, address, standing: Standing::Stranger, stage: Stage::Silent };
+        let counted = self.networks.entry(network).or_default();
+        counted.waiting += 1;
+        counted.strangers.change(address, |at| at.insert(held.number, ()));
+        self.of(&held).change(site(address), |at| at.insert(held.number, (address, closer)));
+        self.all.change(site(address), |at| at.insert(held.number, ()));
         Ok((held, evicted))
+    }
+
+    /// Counts a connection; returns whether it comes slowly enough.
+    fn takes(&mut self, now: Instant, address: IpAddr) -> bool {
+        let ConnectionLimits { per_second, rate_of, .. } = self.limits;
+        let counted = match rate_of {
+            RateOf::Network => network(address),
+            RateOf::Address => address,
+        };
+        if self.rates.len() >= RATES_MAX && !self.rates.contains_key(&counted) {
+            self.rates.retain(|_, bucket| !bucket.is_full(now));
+            if self.rates.len() >= RATES_MAX {
+                self.rates.clear();
+            }
+        }
+        let fresh = || Bucket::new(per_second, per_second.saturating_mul(4), now);
+        self.rates.entry(counted).or_insert_with(fresh).try_take(now)
+    }
+
+    /// Takes out the stranger that makes room for another of its network.
+    fn evict_of(&mut self, network: IpAddr) -> Option<T> {
+        let (_, address) = self.networks.get(&network)?.strangers.most()?;
+        let number = self.networks.get(&network)?.strangers.oldest(address)?;
+        self.remove(address, number)
     }
 
     /// Takes out the stranger that makes room for another.
     fn evict(&mut self) -> Option<T> {
         let share = (self.limits.all_strangers_max / SHARES).max(1);
         let crowd = self.all.most().filter(|(count, _)| *count > share).map(|(_, site)| site);
-        let (site, number, closer) = self.strangers.iter_mut().find_map(|stage| {
+        let (address, number) = self.strangers.iter().find_map(|stage| {
             let site = match crowd {
                 Some(site) => site,
                 None => stage.most()?.1,
             };
-            stage.pop(site).map(|(number, closer)| (site, number, closer))
+            let (number, (address, _)) = stage.sites.get(&site)?.first_key_value()?;
+            Some((*address, *number))
         })?;
+        self.remove(address, number)
+    }
+
+    /// Takes a stranger out of every count; `None` if it is none any more.
+    fn remove(&mut self, address: IpAddr, number: u64) -> Option<T> {
+        let site = site(address);
+        let stages = &mut self.strangers;
+        let stage = stages.iter_mut().find(|s| s.sites.get(&site).is_some_and(|held| held.contains_key(&number)))?;
+        let (_, closer) = stage.change(site, |at| at.remove(&number))?;
         self.all.change(site, |at| at.remove(&number));
+        self.waiting -= 1;
+        if let Some(counted) = self.networks.get_mut(&network(address)) {
+            counted.strangers.change(address, |at| at.remove(&number));
+            counted.waiting = counted.waiting.saturating_sub(1);
+        }
         Some(closer)
     }
 
-    fn of(&mut self, held: &Held) -> &mut Strangers<T> {
+    /// Forgets a network without connections.
+    fn tidy(&mut self, network: IpAddr) {
+        if self.networks.get(&network).is_some_and(|n| n.known == 0 && n.waiting == 0) {
+            self.networks.remove(&network);
+        }
+    }
+
+    fn of(&mut self, held: &Held) -> &mut Strangers<(IpAddr, T)> {
         let [silent, shaking, idle, asking] = &mut self.strangers;
         match held.stage {
             Stage::Silent => silent,
@@ -222,54 +291,50 @@ impl<T> Connections<T> {
         }
     }
 
-    fn take(&mut self, held: &Held) -> Option<T> {
-        self.of(held).change(site(held.network), |at| at.remove(&held.number))
-    }
-
     /// A stranger has come further, or waits again.
     pub fn reached(&mut self, held: &mut Held, stage: Stage) {
         if held.standing != Standing::Stranger || held.stage == stage {
             return;
         }
-        let taken = self.take(held);
+        let site = site(held.address);
+        let taken = self.of(held).change(site, |at| at.remove(&held.number));
         held.stage = stage;
         if let Some(closer) = taken {
-            self.of(held).change(site(held.network), |at| at.insert(held.number, closer));
+            self.of(held).change(site, |at| at.insert(held.number, closer));
         }
     }
 
-    /// The peer has shown who it is. A person stays a stranger while people hold all of their places.
+    /// The peer has shown who it is. A person stays a stranger while people hold all of their places; one whose place was given to another stays one, as
+    /// its connection ends.
     pub fn identified(&mut self, held: &mut Held, standing: Standing) {
         if held.standing != Standing::Stranger || standing == Standing::Stranger {
             return;
         }
-        if standing == Standing::Person {
-            if self.people >= self.limits.all_people_max {
-                return;
-            }
-            self.people += 1;
+        if standing == Standing::Person && self.people >= self.limits.all_people_max {
+            return;
         }
-        self.forget(held);
+        if self.remove(held.address, held.number).is_none() {
+            return;
+        }
+        self.people += usize::from(standing == Standing::Person);
         held.standing = standing;
-        if let Some(counted) = self.networks.get_mut(&held.network) {
-            counted.strangers = counted.strangers.saturating_sub(1);
-        }
-    }
-
-    fn forget(&mut self, held: &Held) {
-        let was_there = self.take(held).is_some();
-        self.all.change(site(held.network), |at| at.remove(&held.number));
-        self.waiting -= usize::from(was_there);
+        self.networks.entry(network(held.address)).or_default().known += 1;
     }
 
     /// A connection ended.
     pub fn leave(&mut self, held: &Held) {
-        self.forget(held);
-        self.people -= usize::from(held.standing == Standing::Person);
-        if let Some(counted) = self.networks.get_mut(&held.network) {
-            counted.open = counted.open.saturating_sub(1);
-            counted.strangers = counted.strangers.saturating_sub(usize::from(held.standing == Standing::Stranger));
+        let network = network(held.address);
+        match held.standing {
+            // One whose place was given to another is counted no more.
+            Standing::Stranger => drop(self.remove(held.address, held.number)),
+            Standing::Person | Standing::Certified => {
+                self.people -= usize::from(held.standing == Standing::Person);
+                if let Some(counted) = self.networks.get_mut(&network) {
+                    counted.known = counted.known.saturating_sub(1);
+                }
+            }
         }
+        self.tidy(network);
     }
 }
 
@@ -279,8 +344,14 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: ConnectionLimits =
-        ConnectionLimits { open_max: 20, strangers_max: 5, per_second: 10, all_strangers_max: 8, all_people_max: 2 };
+    const LIMITS: ConnectionLimits = ConnectionLimits {
+        open_max: 20,
+        strangers_max: 5,
+        per_second: 10,
+        rate_of: RateOf::Network,
+        all_strangers_max: 8,
+        all_people_max: 2,
+    };
 
     fn ip(text: &str) -> IpAddr {
         text.parse().expect("an address")
@@ -292,23 +363,103 @@ mod tests {
         let mut connections = Connections::new(LIMITS);
         let (bad, good) = (ip("192.0.2.7"), ip("192.0.2.8"));
         let mut held: Vec<Held> = (0..5).map(|_| connections.enter(start, bad, ()).expect("free").0).collect();
-        assert_eq!(connections.enter(start, bad, ()).err(), Some(Refused::Full), "five strangers at once");
-        assert!(connections.enter(start, good, ()).is_ok(), "another address has its own share");
+        let (sixth, evicted) = connections.enter(start, bad, ()).expect("in place of the oldest");
+        assert_eq!(evicted, Some(()), "five strangers at once");
+        connections.leave(&held.remove(0));
+        held.push(sixth);
+        assert!(
+            connections.enter(start, good, ()).is_ok_and(|(_, e)| e.is_none()),
+            "another address has its own share"
+        );
         held.iter_mut().for_each(|h| connections.identified(h, Standing::Certified));
         while let Ok((mut one, _)) = connections.enter(start, bad, ()) {
             connections.identified(&mut one, Standing::Certified);
             held.push(one);
         }
         assert_eq!(held.len(), 20, "twenty open at once");
+        assert_eq!(connections.enter(start, bad, ()).err(), Some(Refused::Full), "known ones are never closed");
         held.iter().for_each(|h| connections.leave(h));
         let mut fast = 0;
         while let Ok((one, _)) = connections.enter(start, bad, ()) {
             connections.leave(&one);
             fast += 1;
         }
-        assert_eq!(fast, 20, "forty at once, twenty were spent");
+        assert_eq!(fast, 19, "forty at once, twenty-one were spent");
         assert_eq!(connections.enter(start, bad, ()).err(), Some(Refused::TooFast));
         assert!(connections.enter(start + Duration::from_millis(150), bad, ()).is_ok(), "ten a second");
+    }
+
+    /// The sample: 64 strangers of one address or network held its places, and no device behind it could connect.
+    #[test]
+    fn sec_20_strangers_of_its_own_network_keep_nobody_out() {
+        let start = Instant::now();
+        let limits = ConnectionLimits { rate_of: RateOf::Address, ..LIMITS };
+        for (strangers, device) in [("192.0.2.7", "192.0.2.7"), ("2001:db8::9", "2001:db8::1")] {
+            let mut connections = Connections::new(limits);
+            let mut held = Vec::new();
+            let mut enter = |connections: &mut Connections<&'static str>, from: &str, name, at: u64| {
+                let (one, evicted) =
+                    connections.enter(start + Duration::from_secs(at), ip(from), name).expect("let in");
+                held.push(one);
+                evicted
+            };
+            for n in 0..5 {
+                assert_eq!(enter(&mut connections, strangers, "stranger", n), None);
+            }
+            assert_eq!(enter(&mut connections, device, "device", 5), Some("stranger"), "their oldest makes room");
+            for n in 6..10 {
+                assert_eq!(enter(&mut connections, strangers, "stranger", n), Some("stranger"), "and again");
+            }
+            let mut device = held.remove(5);
+            connections.identified(&mut device, Standing::Certified);
+            assert_eq!(
+                device.standing(),
+                Standing::Certified,
+                "it has had the time of four connections to show itself"
+            );
+            held.iter().for_each(|one| connections.leave(one));
+            connections.leave(&device);
+            assert!(connections.networks.is_empty() && connections.waiting == 0);
+        }
+    }
+
+    #[test]
+    fn sec_20_a_rate_by_address_leaves_neighbours_theirs() {
+        let start = Instant::now();
+        for (rate_of, heard) in [(RateOf::Address, true), (RateOf::Network, false)] {
+            let mut connections = Connections::new(ConnectionLimits { rate_of, ..LIMITS });
+            let flood = (0..100).filter(|_| connections.enter(start, ip("2001:db8::9"), ()).is_ok()).count();
+            assert_eq!(flood, 40);
+            assert_eq!(connections.enter(start, ip("2001:db8::1"), ()).is_ok(), heard, "{rate_of:?}");
+        }
+    }
+
+    #[test]
+    fn sec_20_rates_of_many_addresses_stay_bounded() {
+        let start = Instant::now();
+        let mut connections = Connections::new(ConnectionLimits { rate_of: RateOf::Address, ..LIMITS });
+        for n in 0..RATES_MAX + 100 {
+            let address = IpAddr::from((0x2001_0db8_u128 << 96 | n as u128).to_be_bytes());
+            let (one, _) = connections.enter(start, address, ()).expect("let in");
+            connections.leave(&one);
+        }
+        assert!(connections.rates.len() <= RATES_MAX && connections.networks.is_empty());
+    }
+
+    /// An evicted connection that shows itself too late takes no place from anybody.
+    #[test]
+    fn sec_20_an_evicted_connection_is_counted_no_more() {
+        let start = Instant::now();
+        let mut connections = Connections::new(ConnectionLimits { strangers_max: 1, ..LIMITS });
+        let (mut first, _) = connections.enter(start, ip("192.0.2.7"), 1).expect("let in");
+        let (second, evicted) = connections.enter(start, ip("192.0.2.7"), 2).expect("let in");
+        assert_eq!(evicted, Some(1));
+        connections.identified(&mut first, Standing::Person);
+        assert_eq!((first.standing(), connections.people), (Standing::Stranger, 0));
+        connections.leave(&first);
+        assert_eq!(connections.networks[&ip("192.0.2.7")].waiting, 1);
+        connections.leave(&second);
+        assert!(connections.networks.is_empty());
     }
 
     #[test]
@@ -414,9 +565,12 @@ mod tests {
             let ordered: usize = connections.strangers.iter().flat_map(|s| &s.order).map(|(count, ..)| count).sum();
             let all: usize = connections.all.sites.values().map(BTreeMap::len).sum();
             assert_eq!((there, ordered, all), (connections.waiting, connections.waiting, connections.waiting));
+            let by_network: usize = connections.networks.values().map(|n| n.waiting).sum();
+            let by_address = connections.networks.values().flat_map(|n| n.strangers.sites.values());
+            assert_eq!((by_network, by_address.map(BTreeMap::len).sum()), (there, there));
             assert!(connections.waiting <= LIMITS.all_strangers_max);
         }
         held.iter().for_each(|one| connections.leave(one));
-        assert_eq!((connections.waiting, connections.people), (0, 0));
+        assert_eq!((connections.waiting, connections.people, connections.networks.len()), (0, 0, 0));
     }
 }

@@ -18,7 +18,7 @@ mod pace;
 mod secret;
 mod watchdog;
 
-pub use admission::{ConnectionLimits, Connections, Held, Refused, Stage, Standing, network, site};
+pub use admission::{ConnectionLimits, Connections, Held, RateOf, Refused, Stage, Standing, network, site};
 pub use bucket::Bucket;
 pub use certificate::{Validity, common_name, validity};
 pub use config::{load_config, load_config_with, with_hint};

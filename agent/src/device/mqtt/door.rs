@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mdfm_agent_core::gateway::Malformed;
-use mdfm_service::{ConnectionLimits, Connections, Held, Lines, Refused, Standing};
+use mdfm_service::{ConnectionLimits, Connections, Held, Lines, RateOf, Refused, Standing};
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::limits::GATEWAY_DEVICES_MAX;
 use mdfm_shared::wire::mqtt::Connect;
@@ -27,7 +27,9 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
     // Every device behind one address, and its next connection.
     open_max: 2 * GATEWAY_DEVICES_MAX,
     strangers_max: 64,
+    // Of one address: a device and strangers are often of one IPv6 network.
     per_second: 100,
+    rate_of: RateOf::Address,
     all_strangers_max: GATEWAY_DEVICES_MAX,
     all_people_max: 0,
 };
@@ -164,7 +166,7 @@ async fn accept(door: Arc<Door>, listener: TcpListener, tls: Option<TlsAcceptor>
                 if let Some(left_out) = door.next_line(None) {
                     let why = match why {
                         Refused::Full => "too many connections of its network",
-                        Refused::TooFast => "its network connects too fast",
+                        Refused::TooFast => "its address connects too fast",
                     };
                     tracing::warn!(%address, left_out, "a device's connection is refused: {why}");
                 }
@@ -410,20 +412,53 @@ mod tests {
         second.read_exact(&mut pong).await.expect("PINGRESP");
     }
 
+    /// Strangers of other networks, of the device's own, and of its own address.
     #[tokio::test]
     async fn sec_20_strangers_leave_a_known_device_its_place() {
         mdfm_service::raise_descriptors().expect("up to the hard limit");
-        let (address, _heard) = door();
-        let mut silent = Vec::new();
-        for network in 1..=8 {
-            for _ in 0..64 {
-                silent.push(from([127, 0, 9, network], address).await);
+        for near in [[127, 0, 9, 0], [127, 0, 0, 1]] {
+            let (address, _heard) = door();
+            let mut silent = Vec::new();
+            for n in 0..8 {
+                let source = if near == [127, 0, 0, 1] { near } else { [127, 0, 9, n + 1] };
+                for _ in 0..40 {
+                    silent.push(from(source, address).await);
+                }
             }
+            for _ in 0..10 {
+                let mut device = from([127, 0, 0, 1], address).await;
+                assert!(is_let_in(&mut device, "DEV-1", "one").await, "strangers hold their own places alone");
+            }
+            assert_eq!(silent.len(), 320);
         }
-        for _ in 0..10 {
-            let mut device = from([127, 0, 0, 1], address).await;
-            assert!(is_let_in(&mut device, "DEV-1", "one").await, "strangers hold their own places alone");
-        }
-        assert_eq!(silent.len(), 512);
+    }
+
+    /// A device that is displaced while it does not read keeps neither its connection nor its place.
+    #[tokio::test]
+    async fn sec_15_a_displaced_device_that_reads_nothing_ends_at_once() {
+        let (link, device) = (DeviceLink::default(), "DEV-1".parse::<DeviceId>().expect("an id"));
+        let (events, _heard) = mpsc::channel(8);
+        let door = Door::new(link.clone(), events, BTreeMap::new());
+        // Room for the CONNACK alone: the first packet after it waits for a reader that never comes.
+        let (near, far) = tokio::io::duplex(4);
+        let session = session::run(&door, Packets::new(far), &device, 1, 60);
+        let displace = async {
+            let outbound = loop {
+                if let Some(outbound) = link.seats().get(&device).map(|seat| seat.outbound.clone()) {
+                    break outbound;
+                }
+                tokio::task::yield_now().await;
+            };
+            outbound.send(vec![0; 64]).await.expect("waits for the device");
+            drop(outbound);
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            link.enter(&device, 2)
+        };
+        let ended = timeout(Duration::from_secs(5), async { tokio::join!(session, displace) }).await;
+        let (ended, _seated) = ended.expect("not only when it has not read for half a minute");
+        assert!(ended.is_ok() && link.is_seated(&device, 2));
+        drop(near);
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mdfm_shared::device::{self, Channel, Command};
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::wire::mqtt;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use tls::{DeviceTls, check as check_tls};
 
@@ -27,10 +27,21 @@ struct Seat {
     wants: Arc<Wants>,
     /// Of the last order sent.
     packet_id: AtomicU16,
+    /// Gone with the seat.
+    _held: oneshot::Sender<()>,
 }
 
-/// Both ends of what waits for a device, and what it wants. The seat alone keeps the queue open.
-type Seated = (mpsc::WeakSender<Vec<u8>>, mpsc::Receiver<Vec<u8>>, Arc<Wants>);
+/// What a connection gets with its seat.
+struct Seated {
+    /// Both ends of what waits for the device. The seat alone keeps the queue open.
+    outbound: mpsc::WeakSender<Vec<u8>>,
+    waiting: mpsc::Receiver<Vec<u8>>,
+    wants: Arc<Wants>,
+    /// Ends when another connection takes the seat.
+    displaced: oneshot::Receiver<()>,
+    /// Whether the device had another connection, whose seat it took.
+    displaces: bool,
+}
 
 /// What a device has asked to be sent.
 #[derive(Default)]
@@ -56,14 +67,15 @@ impl DeviceLink {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Seats a device in place of any connection that it had; says too whether it had one.
-    fn enter(&self, device: &DeviceId, number: u64) -> (Seated, bool) {
-        let (outbound, packets) = mpsc::channel(WAITING_MAX);
+    /// Seats a device in place of any connection that it had.
+    fn enter(&self, device: &DeviceId, number: u64) -> Seated {
+        let (outbound, waiting) = mpsc::channel(WAITING_MAX);
+        let (held, displaced) = oneshot::channel();
         let wants = Arc::<Wants>::default();
         let (inlet, packet_id) = (outbound.downgrade(), AtomicU16::new(0));
-        let seat = Seat { number, outbound, wants: Arc::clone(&wants), packet_id };
-        let before = self.seats().insert(device.clone(), seat);
-        ((inlet, packets, wants), before.is_some())
+        let seat = Seat { number, outbound, wants: Arc::clone(&wants), packet_id, _held: held };
+        let displaces = self.seats().insert(device.clone(), seat).is_some();
+        Seated { outbound: inlet, waiting, wants, displaced, displaces }
     }
 
     /// Whether the connection of this number is still the device's.

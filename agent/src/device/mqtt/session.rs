@@ -14,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::Wants;
 use super::door::Door;
+use super::{Seated, Wants};
 use crate::device::DeviceEvent;
 
 /// Bytes of one packet from a device: a control message and its topic.
@@ -120,7 +120,7 @@ pub(super) async fn run<S: Stream>(
     number: u64,
     keep_alive_s: u16,
 ) -> io::Result<()> {
-    let ((outbound, waiting, wants), displaces) = door.link.enter(device, number);
+    let Seated { outbound, waiting, wants, displaced, displaces } = door.link.enter(device, number);
     if displaces {
         // Counted like a packet, so that nobody who connects again and again fills the agent's time. The runner goes only when the
         // process ends.
@@ -134,6 +134,8 @@ pub(super) async fn run<S: Stream>(
     tokio::select! {
         ended = session.hear(packets.reader) => ended,
         ended = tell(packets.writer, waiting) => ended,
+        // At once, also where the device reads nothing: the seat is another connection's now.
+        _ = displaced => Ok(()),
     }
 }
 

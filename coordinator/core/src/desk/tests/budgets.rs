@@ -4,6 +4,7 @@ use mdfm_shared::telemetry::Severity;
 
 use super::super::super::budget::RECORD_BUDGET;
 use super::super::super::fleet::AnomalyKind;
+use super::super::super::notice;
 use super::*;
 
 impl Office {
@@ -64,15 +65,16 @@ fn sec_1_strangers_share_a_record_whatever_they_claim() {
 fn sec_1_denials_of_a_nurse_are_counted_and_written_at_the_end() {
     let mut office = Office::new();
     let before = office.entries.len();
-    let machine = |n: usize| if n.is_multiple_of(2) { "nurse" } else { "nurse/token/1" };
+    let machine = |n: usize| ["nurse", "nurse/token/1", "nurse", "nurse/token/2"][n % 4];
     let wishes: Vec<Wish> =
         (0..500).map(|n| Wish::new(actor(ActorKind::User, machine(n)), denied("permission"))).collect();
     office.flood(&wishes);
-    assert_eq!(office.actions_since(before).len(), 5, "with all of her machines");
+    assert_eq!(office.actions_since(before).len(), 10, "five of hers, and five of all of her machines");
     let round = office.desk.finish(&mut office.state, office.now).expect("applies");
-    let record = AuditRecord::from_bytes(&round.entries[0]).expect("own record");
-    assert!(record.reason.expect("the count").starts_with("counted: 495 refusals from "));
-    assert_eq!((round.entries.len(), record.object.as_str()), (1, "user/nurse"));
+    let records: Vec<_> = round.entries.iter().map(|e| AuditRecord::from_bytes(e).expect("own record")).collect();
+    let actors: Vec<_> = records.iter().map(|r| (r.actor.id.as_str(), r.object.as_str())).collect();
+    assert_eq!(actors, [("nurse", "user/nurse"), ("nurse/token", "user/nurse")]);
+    assert!(records.iter().all(|r| r.reason.as_deref().is_some_and(|why| why.starts_with("counted: 245 refusals"))));
 }
 
 #[test]
@@ -131,7 +133,8 @@ fn sec_1_telemetry_beyond_the_allowance_waits_and_is_not_lost() {
 fn sec_23_a_clone_is_an_anomaly_once_an_hour() {
     let mut office = Office::new();
     let before = office.entries.len();
-    let clone = Command::NoteClone { gateway: id("GW-1"), networks: vec!["192.0.2.1".into(), "192.0.2.2".into()] };
+    let networks = vec!["192.0.2.1".into(), "192.0.2.2".into()];
+    let clone = Command::NoteUse { gateway: id("GW-1"), kind: AnomalyKind::Clone, networks };
     let wish = Wish::new(system(), clone);
     for _ in 0..10 {
         assert_eq!(office.flood(std::slice::from_ref(&wish)), [Ok(())]);
@@ -144,6 +147,29 @@ fn sec_23_a_clone_is_an_anomaly_once_an_hour() {
     office.flood(std::slice::from_ref(&wish));
     assert_eq!(office.actions_since(before).len(), 2);
     office.tell(1, vec![Reported { device: Some(device(1, 1)), at: office.now, kind: boot() }]);
+}
+
+#[test]
+fn sec_23_a_crowd_is_recorded_hourly_and_two_networks_daily() {
+    for (kind, action, records, notices) in
+        [(AnomalyKind::Crowded, "gateway.crowded", 48, 48), (AnomalyKind::TwoNetworks, "gateway.two-networks", 2, 0)]
+    {
+        let mut office = Office::new();
+        let before = office.entries.len();
+        let networks = vec!["192.0.2.1".into(), "192.0.2.2".into()];
+        let wish = Wish::new(system(), Command::NoteUse { gateway: id("GW-1"), kind, networks });
+        for _ in 0..2 * 24 * 12 {
+            assert_eq!(office.flood(std::slice::from_ref(&wish)), [Ok(())]);
+            office.now = office.now.plus_ms(HOUR_MS / 12);
+        }
+        let found = office.actions_since(before).into_iter().filter(|(found, _)| found == action).count();
+        let gateway = &office.state.gateways[&id::<GatewayId>("GW-1")];
+        let entries = office.entries[before..].iter().map(|e| AuditRecord::from_bytes(e).expect("own record"));
+        let sent = entries.flat_map(|record| notice::of(&office.state, &record)).count();
+        assert_eq!((found, sent), (records, notices), "{action}");
+        assert_eq!(gateway.anomalies.len(), 1, "other findings keep their places");
+        assert!(!gateway.stands(&gateway.anomalies[0]), "it is of a moment");
+    }
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Each reason that the coordinator itself knows, provoked, with its code and its words.
 
 use mdfm_shared::fixture::root;
-use mdfm_shared::telemetry::{DeviceHeartbeat, Heartbeat, REFUSED_ROLLBACK};
+use mdfm_shared::telemetry::{DeviceHeartbeat, Heartbeat, REFUSED_ROLLBACK, Severity};
 use mdfm_shared::waiting::{WaitCode, Waiting};
 
 use super::*;
 use crate::rollout::sight::status_for;
 use crate::rollout::window::Weekly;
-use crate::waiting::Sight;
+use crate::waiting::{Sight, Wait};
 
 impl Office {
     fn view(&self) -> Sight<'_> {
@@ -87,6 +87,37 @@ fn fld_14_a_gate_that_does_not_hold_says_what_it_lacks() {
     assert!(gate.text().starts_with("the gate of the phase does not hold: "), "{gate}");
     assert!(gate.text().contains("observed for less than 1000 device-hours"), "{gate}");
     assert!(gate.since.is_some_and(|since| since <= office.now), "since the monitoring time was over");
+}
+
+/// The samples: the figures of a gate, and how many devices a pause holds in other hospitals.
+#[test]
+fn sec_19_staff_read_no_figure_of_a_gate_or_a_pause() {
+    let json = r#"{ "firmwareId": "FW-22", "strategy": "Progressive", "phases": [
+        { "hospitalCohort": "all", "percentage": 100, "maxErrorRatePercent": 50, "monitoringDuration": "PT1H", "minDeviceHours": 1000 } ] }"#;
+    let mut office = Office::started(json);
+    office.confirm(1..=4, "D-1", 22);
+    office.live(1_000);
+    office.live(HOUR_MS + 1_000);
+    let seen = |office: &Office, own: Option<&str>| {
+        let own = own.map(id::<HospitalId>);
+        office.view().of_deployment(&id("D-1"), office.deployment("D-1"), own.as_ref()).remove(0)
+    };
+    let gate = seen(&office, Some("H-2"));
+    assert_eq!(
+        (gate.waiting.code.name(), gate.waiting.text().as_str()),
+        ("gate", "the gate of the phase does not hold")
+    );
+    office.report(1, 1, "D-1", InstallState::RolledBack, Some(21));
+    office.give("operator", Command::Pause { deployment: id("D-1"), reason: "a question".into() });
+    let (all, first, second) = (seen(&office, None), seen(&office, Some("H-1")), seen(&office, Some("H-2")));
+    assert_eq!((all.held, first.held, second.held), (8, 2, 2));
+    let failures = |wait: &Wait| wait.how.iter().any(|how| how.contains("the failures that stand"));
+    assert!(failures(&all) && failures(&first) && !failures(&second), "{second:?}");
+    let fault =
+        EventKind::DeviceError { severity: Severity::Critical, code: "E-7".into(), message: "pump 3 stalls".into() };
+    office.tell(3, vec![Reported { device: Some(device(3, 1)), at: office.now, kind: fault }]);
+    let contained = |own| seen(&office, own).how.iter().any(|how| how.contains("the hospitals that went back"));
+    assert_eq!((contained(None), contained(Some("H-3")), contained(Some("H-2"))), (true, true, false));
 }
 
 #[test]
