@@ -328,7 +328,7 @@ struct Waited {
 fn die(what: &str, error: &(dyn std::error::Error + 'static)) -> ! {
     tracing::error!(error, "{what}; stopping, the log will be replayed at the next start");
     mdfm_service::output::note(format_args!("mdfm-coordinator: {what}: {error}"));
-    std::process::exit(70);
+    std::process::exit(mdfm_service::STOPPED_AT_ONCE.into());
 }
 
 impl Worker {
@@ -385,14 +385,9 @@ impl Worker {
             match room {
                 Room::Ample => tracing::info!("the disk of the audit log has room again"),
                 Room::Near | Room::Last => {
-                    tracing::error!(
-                        free,
-                        "the disk of the audit log is nearly full: only what stops harm is done; free some space"
-                    );
+                    tracing::error!(free, "{NEARLY_FULL}; free some space");
                 }
-                Room::Gone => {
-                    tracing::error!(free, "the disk of the audit log is full: nothing is recorded; free some space");
-                }
+                Room::Gone => tracing::error!(free, "{FULL}; free some space"),
             }
         }
         self.desk.set_room(room);
@@ -585,19 +580,34 @@ impl Worker {
     }
 }
 
+const FULL: &str = "the disk of the audit log is full: nothing can be recorded, so nothing is done";
+const NEARLY_FULL: &str = "the disk of the audit log is nearly full: only what stops harm is done (sign-in, pause, abort, rollback, \
+     recall, withdrawal, revocation)";
+
 /// The refusal of what is not urgent enough for the room that is left.
 pub(crate) fn no_room(room: Room) -> Refusal {
-    let detail = if room == Room::Gone {
-        "the disk of the audit log is full: nothing can be recorded, so nothing is done; free some space on it, the \
-         coordinator continues automatically"
-    } else {
-        "the disk of the audit log is nearly full: only what stops harm is done (sign-in, pause, abort, rollback, recall, \
-         withdrawal, revocation); free some space on it, the coordinator continues automatically"
-    };
+    let what = if room == Room::Gone { FULL } else { NEARLY_FULL };
+    let detail = format!("{what}; free some space on it, the coordinator continues automatically");
     Refusal::new(refusal::Class::NoRoom, "disk-full", detail)
 }
 
 /// The witnesses that the newest trust root demands.
 fn witness_policy(state: &State) -> WitnessPolicy {
     state.trusted_root().map_or_else(WitnessPolicy::default, |root| root.witnesses().clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use mdfm_shared::fixture::page::symptom;
+
+    use super::*;
+
+    #[test]
+    fn cli_14_a_full_disk_is_named_as_on_the_page() {
+        let refusals = [Room::Gone, Room::Near].map(no_room);
+        symptom("The coordinator does nothing", "the disk of the audit log is full").assert_in(&refusals[0].detail);
+        symptom("The coordinator does nothing", "the disk of the audit log is nearly").assert_in(&refusals[1].detail);
+        let code = symptom("Somebody is refused", "disk-full");
+        assert!(refusals.iter().all(|refusal| refusal.code == code.words()));
+    }
 }

@@ -5,6 +5,7 @@
 
 mod documents;
 mod rules;
+mod symptoms;
 mod trace;
 mod words;
 
