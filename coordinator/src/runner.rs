@@ -303,7 +303,7 @@ struct Waited {
 fn die(what: &str, error: &(dyn std::error::Error + 'static)) -> ! {
     tracing::error!(error, "{what}; stopping, the log will be replayed at the next start");
     mdfm_service::output::note(format_args!("mdfm-coordinator: {what}: {error}"));
-    std::process::exit(70);
+    std::process::exit(mdfm_service::STOPPED_AT_ONCE.into());
 }
 
 impl Worker {
@@ -338,15 +338,7 @@ impl Worker {
         if self.room.swap(room as u8, Ordering::Relaxed) != room as u8 {
             match room {
                 Room::Ample => tracing::info!("the disk of the audit log has room again"),
-                Room::Near | Room::Last => {
-                    tracing::error!(
-                        free,
-                        "the disk of the audit log is nearly full: only what stops harm is done; free some space"
-                    );
-                }
-                Room::Gone => {
-                    tracing::error!(free, "the disk of the audit log is full: nothing is recorded; free some space");
-                }
+                Room::Near | Room::Last | Room::Gone => tracing::error!(free, "{}", engine::no_room(room).detail),
             }
         }
         self.engine.set_room(room);

@@ -1,4 +1,4 @@
-//! The local device protocol, versions 1 and 2: what a device and its gateway say to each other over the gateway's own broker.
+//! The local device protocol, versions 1 and 2: what a device and its gateway say to each other over MQTT; the agent itself is the other side.
 //!
 //! Control messages are JSON (small, easy in C); image data is binary. `docs/device-protocol.md` is the text for device
 //! makers. Topics below `mdfm-device/v1/<device>/`: `report` and `event` from the device, `command` and `chunk` to it.

@@ -1,6 +1,8 @@
 //! A small vendor for tests: keys, people, one release, and an audit log in memory. Only with the feature `fixtures`; nothing
 //! here is used outside tests, and the keys are public.
 
+pub mod page;
+
 use crate::digest::Digest;
 use crate::manifest::{Component, FirmwareClass, HealthPolicy, Manifest};
 use crate::record::{Actor, ActorKind, AuditRecord, Outcome, document_text};

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use mdfm_shared::fixture::page::symptom;
 use mdfm_tests::{Layout, Role, World, device_id, program, wait_for};
 use serde_json::{Value, json};
 
@@ -342,7 +343,10 @@ fn att_12_nothing_is_installed_before_the_witnesses_have_seen_it() {
     world.start_coordinator().unwrap();
     let journal = dir.join("logs/coordinator.log");
     wait_for("the witnesses' refusal", Duration::from_secs(30), || {
-        Ok(std::fs::read_to_string(&journal)?.contains("the log was set back").then_some(()))
+        let journal = std::fs::read_to_string(&journal)?;
+        let refused = symptom("The coordinator does nothing", "the witness did not cosign").is_in(&journal);
+        let why = symptom("The coordinator does nothing", "the log was set back").is_in(&journal);
+        Ok((refused && why).then_some(()))
     })
     .unwrap();
 }

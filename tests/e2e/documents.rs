@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use mdfm_shared::fixture::page::line_fits;
 use mdfm_tests::{free_port, program};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -28,21 +29,6 @@ fn blocks(text: &str) -> Vec<Block> {
 
 fn page(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name)).unwrap()
-}
-
-/// Whether a line is what a page shows, where `…` stands for anything.
-fn line_fits(shown: &str, line: &str) -> bool {
-    let mut parts = shown.split('…');
-    let Some(mut rest) = line.strip_prefix(parts.next().unwrap_or_default()) else { return false };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, between)) = parts.split_last() else { return rest.is_empty() };
-    for part in between {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
 }
 
 /// Whether lines are what a page shows, where a line of `…` alone stands for any lines.

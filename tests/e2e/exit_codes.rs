@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use mdfm_shared::fixture::page::{Symptom, symptom};
 use mdfm_tests::{Layout, World, program};
 use serde_json::Value;
 
@@ -37,24 +38,31 @@ fn every_cause_has_its_exit_status_and_one_clear_line() {
     let text = |path: PathBuf| path.display().to_string();
     let (agent, coordinator) = (text(dir.join("agent-001.toml")), text(dir.join("coordinator.toml")));
     let wrong = text(dir.join("wrong.toml"));
-    let says = |name: &str, config: &str, status: i32, words: &str| {
+    let line = |name: &str, config: &str, status: i32| {
         let arguments: &[&str] =
             if name == "mdfm-agent" { &["--config", config, "run"] } else { &["serve", "--config", config] };
         let (found, said) = ends(name, arguments);
         assert_eq!(found, status, "{name}: {said}");
+        said
+    };
+    let says = |name: &str, config: &str, status: i32, words: &str| {
+        let said = line(name, config, status);
         assert!(said.contains(words), "{name}: {said}");
     };
+    let shows = |name: &str, config: &str, status: i32, shown: &Symptom| shown.assert_in(&line(name, config, status));
 
     std::fs::write(&wrong, "heartbeat_secods = 5").unwrap();
+    let unknown_key = symptom("The service does not start", "… did you mean");
+    shows("mdfm-agent", &wrong, 78, &unknown_key);
     says("mdfm-agent", &wrong, 78, "did you mean `heartbeat_seconds`");
     std::fs::write(&wrong, "lisen = \"127.0.0.1:1\"").unwrap();
     says("mdfm-coordinator", &wrong, 78, "did you mean `listen`");
     std::fs::write(&wrong, format!("data_dir = {:?}\nstate_dir = 1", text(dir.join("nowhere")))).unwrap();
     says("mdfm-coordinator", &wrong, 78, "state_dir");
     std::fs::write(&wrong, format!("data_dir = {:?}", text(dir.join("nowhere")))).unwrap();
-    says("mdfm-coordinator", &wrong, 66, "mdfm-coordinator init");
+    shows("mdfm-coordinator", &wrong, 66, &symptom("The service does not start", "… cannot be read; was"));
     std::fs::write(&wrong, format!("state_dir = {:?}", text(dir.join("nowhere")))).unwrap();
-    says("mdfm-agent", &wrong, 66, "is this gateway enrolled?");
+    shows("mdfm-agent", &wrong, 66, &symptom("The service does not start", "… is this gateway"));
 
     for (name, config, secret) in [
         ("mdfm-coordinator", &coordinator, world.data().join("online.key")),
@@ -66,7 +74,8 @@ fn every_cause_has_its_exit_status_and_one_clear_line() {
     }
 
     let taken = TcpListener::bind(("127.0.0.1", world.port)).unwrap();
-    says("mdfm-coordinator", &coordinator, 69, "cannot listen");
+    let port_taken = symptom("The service does not start", "cannot listen");
+    shows("mdfm-coordinator", &coordinator, 69, &port_taken);
     drop(taken);
     let device_port: u16 = std::fs::read_to_string(&agent)
         .unwrap()
@@ -79,20 +88,21 @@ fn every_cause_has_its_exit_status_and_one_clear_line() {
         .parse()
         .unwrap();
     let taken = TcpListener::bind(("127.0.0.1", device_port)).unwrap();
-    says("mdfm-agent", &agent, 69, "cannot listen");
+    shows("mdfm-agent", &agent, 69, &port_taken);
     drop(taken);
 
     let server = world.data().join("server.pem");
     let good = std::fs::read_to_string(&server).unwrap();
     std::fs::write(&server, certificate_of_the_future()).unwrap();
-    says("mdfm-coordinator", &coordinator, 75, "set the clock");
+    let clock = symptom("The service does not start", "… set the clock");
+    shows("mdfm-coordinator", &coordinator, 75, &clock);
     std::fs::write(&server, good).unwrap();
     let identity = world.agent_state(1).join("identity.json");
     let good = std::fs::read_to_string(&identity).unwrap();
     let mut early: Value = serde_json::from_str(&good).unwrap();
     early["certificate_pem"] = certificate_of_the_future().into();
     std::fs::write(&identity, early.to_string()).unwrap();
-    says("mdfm-agent", &agent, 75, "set the clock");
+    shows("mdfm-agent", &agent, 75, &clock);
     std::fs::write(&identity, good).unwrap();
 
     // Mended, both run.

@@ -37,6 +37,7 @@ mod single_sign_on;
 mod slots_and_state;
 mod stolen_coordinator;
 mod strategies;
+mod troubleshooting;
 mod waiting;
 mod withdrawals;
 

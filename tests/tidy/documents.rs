@@ -1,7 +1,5 @@
 //! That documents speak of what is there.
 
-use mdfm_shared::waiting::WaitCode;
-
 use super::{files, root};
 
 /// The pages for people: the documents, and those of the root.
@@ -64,25 +62,5 @@ fn every_command_in_a_document_is_run_or_marked_illustrative() {
         if text.contains("```sh run") {
             assert!(steps.iter().any(|s| s.contains(page)), "no test runs the commands of {path}");
         }
-    }
-}
-
-/// Every reason for which something waits has its row, with the words that the programs say.
-#[test]
-fn cli_14_the_troubleshooting_page_has_every_reason() {
-    let page = std::fs::read_to_string(root().join("docs/troubleshooting.md")).unwrap();
-    let section = page.split("## A device is not updated").nth(1).unwrap().split("\n## ").next().unwrap();
-    let rows: Vec<Vec<&str>> = section
-        .lines()
-        .filter(|line| line.starts_with("| `"))
-        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
-        .collect();
-    let named: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
-    let codes: Vec<&str> = WaitCode::ALL.iter().map(WaitCode::name).collect();
-    assert_eq!(named, codes, "the rows stand in the order of the codes");
-    for (row, code) in rows.iter().zip(WaitCode::ALL) {
-        assert_eq!(row.len(), 4, "{code}");
-        assert_eq!(row[1], code.summary(), "{code}");
-        assert!(row[2..].iter().all(|cell| !cell.is_empty()), "{code}");
     }
 }

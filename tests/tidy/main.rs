@@ -3,8 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
+mod book;
 mod documents;
 mod rules;
+mod symptoms;
 mod trace;
 mod words;
 

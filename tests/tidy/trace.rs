@@ -64,7 +64,7 @@ fn table() -> String {
     let list = std::fs::read_to_string(root().join("docs/validation/requirements.txt")).unwrap();
     let tests = tests();
     let mut text = String::from(
-        "# Validation: requirement → tests\n\nMade by `make trace` from the tests themselves; the demands are in\n\
+        "# Validation: requirement → tests\n\nFor inspectors and the vendor's quality staff: after this page you know which test stands for which requirement.\n\nMade by `make trace` from the tests themselves; the demands are in\n\
          `docs/validation/requirements.txt`. A row without a test is not claimed. Rows marked procedural stay with the operator's\n\
          organisation.\n\n| id | demand | tests |\n|---|---|---|\n",
     );

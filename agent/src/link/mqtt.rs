@@ -288,7 +288,7 @@ async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>, newer
                 }
                 let problem = problem_of(&error, up_since.is_some());
                 if lines.is_due(&problem, std::time::Instant::now()) {
-                    tracing::warn!("no connection to the coordinator; going on alone and trying again: {problem}");
+                    tracing::warn!("{}", line_of(&problem));
                 }
                 // What was in flight is sent again from the outbox, in order.
                 event_loop.clean();
@@ -308,6 +308,11 @@ async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>, newer
             return;
         }
     }
+}
+
+/// The line of the journal about a connection that is not there.
+fn line_of(problem: &LineProblem) -> String {
+    format!("no connection to the coordinator; going on alone and trying again: {problem}")
 }
 
 /// Lines about the same problem: one at once, then one a minute.
@@ -466,7 +471,6 @@ mod tests {
         let refused = |code| problem_of(&ConnectionError::ConnectionRefused(code), false);
         assert_eq!(refused(ConnectReturnCode::NotAuthorized), LineProblem::Revoked);
         assert_eq!(refused(ConnectReturnCode::BadUserNamePassword), LineProblem::Outdated);
-        assert!(LineProblem::Revoked.to_string().starts_with("the vendor has revoked this gateway; "));
         let cut = |kind, was_up| problem_of(&ConnectionError::Io(io::Error::from(kind)), was_up).to_string();
         for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::UnexpectedEof] {
             let words = cut(kind, false);
@@ -474,6 +478,31 @@ mod tests {
             assert!(!cut(kind, true).contains("revoked"), "a connection that stood breaks for other reasons");
         }
         assert!(!cut(io::ErrorKind::ConnectionRefused, false).contains("revoked"));
+    }
+
+    #[test]
+    fn cli_14_lines_of_a_missing_connection_are_on_the_page() {
+        use mdfm_shared::fixture::page::symptom;
+        use tokio_rustls::rustls;
+        let line = |error| line_of(&problem_of(&error, false));
+        let refused = |code| line(ConnectionError::ConnectionRefused(code));
+        symptom("A gateway does not connect", "the vendor has revoked")
+            .assert_in(&refused(ConnectReturnCode::NotAuthorized));
+        symptom("A gateway does not connect", "the coordinator refuses")
+            .assert_in(&refused(ConnectReturnCode::BadUserNamePassword));
+        let io = |error| line(ConnectionError::Io(error));
+        symptom("A gateway does not connect", "the other side ended")
+            .assert_in(&io(io::Error::from(io::ErrorKind::ConnectionReset)));
+        let os = io::Error::from(nix::errno::Errno::ECONNREFUSED);
+        symptom("A gateway does not connect", "no connection to the coordinator").assert_in(&io(os));
+        let of = |cause| io(io::Error::other(rustls::Error::InvalidCertificate(cause)));
+        let time = rustls::pki_types::UnixTime::since_unix_epoch(Duration::from_secs(9));
+        let early = rustls::CertificateError::NotValidYetContext { time, not_before: time };
+        symptom("A gateway does not connect", "… certificate not valid yet").assert_in(&of(early));
+        let late = rustls::CertificateError::ExpiredContext { time, not_after: time };
+        symptom("A gateway does not connect", "… certificate expired").assert_in(&of(late));
+        symptom("A gateway does not connect", "… UnknownIssuer")
+            .assert_in(&of(rustls::CertificateError::UnknownIssuer));
     }
 
     #[test]

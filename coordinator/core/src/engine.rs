@@ -225,15 +225,14 @@ fn no_room_for(room: Room, command: &Command) -> Option<Refusal> {
     }
 }
 
+const FULL: &str = "the disk of the audit log is full: nothing can be recorded, so nothing is done";
+const NEARLY_FULL: &str = "the disk of the audit log is nearly full: only what stops harm is done (sign-in, pause, abort, rollback, \
+     recall, withdrawal, revocation)";
+
 /// The refusal of what is not urgent enough for the room that is left.
 pub fn no_room(room: Room) -> Refusal {
-    let detail = if room == Room::Gone {
-        "the disk of the audit log is full: nothing can be recorded, so nothing is done; free some space on it, the \
-         coordinator continues automatically"
-    } else {
-        "the disk of the audit log is nearly full: only what stops harm is done (sign-in, pause, abort, rollback, recall, \
-         withdrawal, revocation); free some space on it, the coordinator continues automatically"
-    };
+    let what = if room == Room::Gone { FULL } else { NEARLY_FULL };
+    let detail = format!("{what}; free some space on it, the coordinator continues automatically");
     Refusal::new(refusal::Class::NoRoom, "disk-full", detail)
 }
 

@@ -326,6 +326,8 @@ mod tests {
             let refusal = Filter::parse(filter).expect_err(filter);
             assert!(refusal.detail.contains(&format!("at character {position}:")), "{filter}: {refusal}");
             assert!(refusal.detail.contains(words), "{filter}: {refusal}");
+            let code = mdfm_shared::fixture::page::symptom("Somebody is refused", "malformed-filter");
+            assert_eq!(refusal.code, code.words());
         }
     }
 

@@ -314,14 +314,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
                 };
                 let size =
                     view["logSize"].as_u64().map_or_else(|| text(&view["logSize"]), |size| count(size, "record"));
-                let clock = match view["clockBehindSeconds"].as_u64() {
-                    None | Some(0) => String::new(),
-                    Some(behind) => format!(
-                        "\nTHE COORDINATOR'S CLOCK IS {behind} s BEHIND the newest record ({}): records get that time until the clock has \
-                         caught up; check its time service",
-                        text(&view["lastRecordAt"])
-                    ),
-                };
+                let clock = clock_in_words(&view);
                 format!("{size}, {} under the published checkpoint; {room}; {scrub}{clock}", view["publishedSize"])
             });
             if view["damage"].as_array().is_some_and(|d| !d.is_empty()) {
@@ -363,6 +356,18 @@ fn state_words(object: &str, at: &str, size: u64, state: &Value) -> String {
         false => "",
     };
     format!("{object} at {at}, {last}{reported}:\n{:#}", with_times(state))
+}
+
+/// The warning about a coordinator's clock that stands before its newest record; empty if it does not.
+fn clock_in_words(status: &Value) -> String {
+    match status["clockBehindSeconds"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(behind) => format!(
+            "\nTHE COORDINATOR'S CLOCK IS {behind} s BEHIND the newest record ({}): records get that time until the clock has caught up; \
+             check its time service",
+            text(&status["lastRecordAt"])
+        ),
+    }
 }
 
 /// The same value for people: times in milliseconds since 1970 as dates.
@@ -714,5 +719,13 @@ mod tests {
             })
             .collect();
         assert!(PAGE.contains(&class), "write into `shown` of verifier.html: {class}");
+    }
+
+    #[test]
+    fn cli_14_a_clock_that_is_behind_is_named_as_on_the_page() {
+        let status = json!({ "clockBehindSeconds": 7_200, "lastRecordAt": "2026-11-29T10:00:00Z" });
+        mdfm_shared::fixture::page::symptom("The coordinator does nothing", "THE COORDINATOR'S CLOCK")
+            .assert_in(&clock_in_words(&status));
+        assert_eq!(clock_in_words(&json!({ "clockBehindSeconds": 0 })), "");
     }
 }

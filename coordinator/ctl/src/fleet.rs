@@ -879,6 +879,17 @@ mod tests {
     }
 
     #[test]
+    fn cli_14_differences_are_the_words_of_the_page() {
+        use mdfm_shared::fixture::page::symptom;
+        let words =
+            |kind, observed| difference_in_words(&json!({ "kind": kind, "registered": "1", "observed": observed }));
+        let firmware = "2.0.0 (SHA-256 0f3a, of no release here)";
+        symptom("The inventory", "differs in serial").assert_in(&words("serial", "SN-77"));
+        symptom("The inventory", "differs in firmware").assert_in(&words("firmware", firmware));
+        symptom("The inventory", "differs in gateway").assert_in(&words("gateway", "GW-2 (CardiacMonitor-X200)"));
+    }
+
+    #[test]
     fn cli_24_a_hospitals_windows_are_words() {
         let window =
             json!({ "dayOfWeek": "Sunday", "startTime": "02:00", "endTime": "06:00", "timezone": "Europe/Zurich" });

@@ -541,6 +541,8 @@ mod tests {
         {
             let problem = ask(&query(used, cursor_of(made))).expect_err("another sort");
             assert!(problem.contains("it is of a list sorted"), "{problem}");
+            let code = mdfm_shared::fixture::page::symptom("Somebody is refused", "malformed-cursor");
+            assert!(problem.contains(code.words()), "{problem}");
         }
         assert_eq!(ask(&query(Some("-size"), cursor_of(Some("-size")))).expect("the same sort").0.len(), 10);
         assert_eq!(ask(&query(None, cursor_of(None))).expect("the same sort").0.len(), 10);

@@ -457,6 +457,7 @@ pub(super) fn time(field: &str, text: &str) -> Result<UtcMillis, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use mdfm_shared::fixture::page::symptom;
     use serde::Deserialize;
 
     use super::*;
@@ -493,6 +494,8 @@ mod tests {
         }
         let twice = read(br#"{"phases":[{"percentage":1,"percentage":100}]}"#).await.expect_err("twice");
         assert!(twice.contains("duplicate key \\\"percentage\\\"") && twice.contains("line 1"), "{twice}");
+        symptom("Somebody is refused", "malformed-json").assert_in(&twice);
+        symptom("Somebody is refused", "duplicate key").assert_in(&twice);
         let secret = read(br#"{"password":"918273645","password":"x"}"#).await.expect_err("twice");
         assert!(!secret.contains("918273645"), "{secret}");
         assert_eq!(read(b"\xef\xbb\xbf{\"a\":1}").await.expect("a mark is passed over")["a"], 1);

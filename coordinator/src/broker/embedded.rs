@@ -61,7 +61,7 @@ pub(crate) fn start() -> io::Result<BrokerAccess> {
     std::thread::Builder::new().name("broker".into()).spawn(move || {
         if let Err(error) = Broker::new(config).start() {
             tracing::error!(%error, "the embedded broker stopped; stopping, nothing is lost");
-            std::process::exit(70);
+            std::process::exit(mdfm_service::STOPPED_AT_ONCE.into());
         }
     })?;
     Ok(BrokerAccess { address, gateway, coordinator })

@@ -55,7 +55,7 @@ fn usage(command: &Command, words: &[String]) -> String {
 
 fn table() -> String {
     let mut text = String::from(
-        "# Command reference\n\nMade by `make trace` from the programs' own definitions; [the command line](cli.md) explains them. \
+        "# Command reference\n\nFor everybody who calls the programs: after this page you know each command, with its options and an example.\n\nMade by `make trace` from the programs' own definitions; [the command line](cli.md) explains them. \
          Manual pages with the\nsame content are installed with each package (`man mdfmctl-devices-list`).\n\n## Verbs of mdfmctl\n\n\
          A command is a noun and a verb: `mdfmctl devices list`. A verb may name its object: `trust make-root`, `users change-roles`.\n\n\
          | verb | meaning |\n|---|---|\n",

@@ -47,21 +47,29 @@ pub fn check_directory(setting: &str, path: &Path) -> Result<(), Stop> {
     };
     match access(found, AccessFlags::W_OK | AccessFlags::X_OK) {
         Ok(()) => Ok(()),
-        Err(Errno::EROFS) => {
-            let cure = format!("mount it for writing, or set {setting} to a directory that can be written to");
-            stop(Exit::Config, "is on a file system that is mounted read-only".into(), &cure)
-        }
         Err(error) => {
-            let problem = format!("cannot be written to by this user (id {}): {}", geteuid(), error.desc());
-            let cure = format!("give it to the user that the program runs as (chown {})", geteuid());
-            stop(Exit::Permission, problem, &cure)
+            let (exit, problem, cure) = not_writable(setting, error);
+            stop(exit, problem, &cure)
         }
     }
+}
+
+/// What is wrong with a directory that cannot be written to, and what to do.
+fn not_writable(setting: &str, error: Errno) -> (Exit, String, String) {
+    if error == Errno::EROFS {
+        let cure = format!("mount it for writing, or set {setting} to a directory that can be written to");
+        return (Exit::Config, "is on a file system that is mounted read-only".into(), cure);
+    }
+    let problem = format!("cannot be written to by this user (id {}): {}", geteuid(), error.desc());
+    let cure = format!("give it to the user that the program runs as (chown {})", geteuid());
+    (Exit::Permission, problem, cure)
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+
+    use mdfm_shared::fixture::page::symptom;
 
     use super::*;
 
@@ -87,9 +95,23 @@ mod tests {
             let path = dir.join(bad).display().to_string();
             assert!(error.contains(&path) && error.contains(words) && error.contains("; "), "{error}");
         }
+        let shown = |bad: &str| check_directory("state_dir", &dir.join(bad)).expect_err(bad).to_string();
+        symptom("The service does not start", "state_dir … is a file").assert_in(&shown("file"));
+        symptom("The service does not start", "state_dir … is a symbolic link").assert_in(&shown("dangling"));
         let read_only = Path::new("/proc/sys");
         let error = check_directory("state_dir", read_only).expect_err("nobody makes a file there").to_string();
         assert!(error.contains("/proc/sys"), "{error}");
         fs::remove_dir_all(dir).expect("removes");
+    }
+
+    #[test]
+    fn cli_14_what_cannot_be_written_to_is_on_the_page() {
+        let shown = |error| {
+            let (exit, problem, cure) = not_writable("state_dir", error);
+            format!("{}, state_dir /x {problem}; {cure}", exit.code())
+        };
+        symptom("The service does not start", "state_dir … is on a file system").assert_in(&shown(Errno::EROFS));
+        symptom("The service does not start", "state_dir … cannot be written").assert_in(&shown(Errno::EACCES));
+        assert!(shown(Errno::EROFS).starts_with("78, ") && shown(Errno::EACCES).starts_with("77, "));
     }
 }

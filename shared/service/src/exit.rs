@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 use crate::output;
 
+/// The exit status of a coordinator that stops at once because memory and disk could disagree, or without its broker: the next start replays
+/// the log.
+pub const STOPPED_AT_ONCE: u8 = 70;
+
 /// Why a program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -87,5 +91,17 @@ mod tests {
         assert_eq!(codes.len(), all.len());
         let beneath = anyhow::Error::new(Stop::new(Exit::Config, "no")).context("starting");
         assert!(beneath.chain().any(|e| e.downcast_ref::<Stop>().is_some_and(|s| s.exit == Exit::Config)));
+    }
+
+    #[test]
+    fn cli_14_every_exit_status_is_on_the_page() {
+        let status = |row: mdfm_shared::fixture::page::Row| {
+            let digits: String = row.cells[0].chars().take_while(char::is_ascii_digit).collect();
+            (row.section == "The service does not start").then(|| digits.parse::<u8>().ok()).flatten()
+        };
+        let shown: std::collections::BTreeSet<u8> =
+            mdfm_shared::fixture::page::rows().into_iter().filter_map(status).collect();
+        let all = [Exit::Failure, Exit::NoState, Exit::Address, Exit::Clock, Exit::Permission, Exit::Config];
+        assert_eq!(shown, all.iter().map(|e| e.code()).chain([STOPPED_AT_ONCE]).collect());
     }
 }

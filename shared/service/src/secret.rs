@@ -65,6 +65,8 @@ pub fn credential_or(name: &str, file: PathBuf) -> PathBuf {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use mdfm_shared::fixture::page::symptom;
+
     use super::*;
 
     #[test]
@@ -80,6 +82,7 @@ mod tests {
             if let Err(stop) = checked {
                 assert_eq!(stop.exit, Exit::Permission);
                 assert!(stop.to_string().ends_with(&format!("; run: chmod 640 {}", path.display())), "{stop}");
+                symptom("The service does not start", "… holds secrets").assert_in(&stop.to_string());
             }
         }
         std::fs::remove_file(&path).expect("removes");
@@ -95,6 +98,7 @@ mod tests {
             let stop = read_secret(&path).expect_err("others can reach it");
             assert_eq!(stop.exit, Exit::Permission);
             assert!(stop.to_string().contains(&format!("chmod 600 {}", path.display())), "{stop}");
+            symptom("The service does not start", "… holds a secret").assert_in(&stop.to_string());
         }
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("sets");
         assert_eq!(read_secret(&path).expect("private"), "secret");

@@ -143,6 +143,7 @@ fn fld_19_displaced_connections_are_reported_once() {
         gateway.device_displaced(now(1_000 + n * 200), &device(1)).expect("takes");
     }
     let (_, events) = sent(&mut gateway, now(62_000));
-    let is_said = |e: &&Event| matches!(&e.kind, EventKind::Refused { reason, .. } if reason.contains("several devices use this id"));
+    let shown = mdfm_shared::fixture::page::symptom("The inventory", "connections displace");
+    let is_said = |e: &&Event| matches!(&e.kind, EventKind::Refused { reason, .. } if shown.is_in(reason));
     assert_eq!(events.iter().filter(is_said).count(), 1);
 }

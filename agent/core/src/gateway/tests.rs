@@ -149,6 +149,14 @@ fn sec_10_a_flood_never_hides_a_critical_fault_from_the_installer() {
 }
 
 #[test]
+fn cli_14_bad_fault_counters_are_reported_as_on_the_page() {
+    let mut bad = Report { protocol: 2, faults: None, ..report(1, "words") };
+    let malformed = devices::remove_bad_level(&mut bad).expect("it must report counters");
+    mdfm_shared::fixture::page::symptom("What a device says", "its report has no valid")
+        .assert_in(&malformed.to_string());
+}
+
+#[test]
 fn fld_26_a_numbered_event_is_recorded_once() {
     let mut gateway = start(enrolled(), now(0));
     let fault = Fault { severity: Severity::Error, code: "E-1".into(), message: "pump".into() };

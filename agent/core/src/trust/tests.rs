@@ -2,6 +2,7 @@
 //! refused attack the same gateway takes a good document (DESIGN §9.8).
 
 use mdfm_shared::directive::DeviceDirective;
+use mdfm_shared::fixture::page::symptom;
 use mdfm_shared::fixture::{
     Log, NOW, SUBMITTER, approvals, key, log_signer, manifest, record, role, root, roster, signed, signed_root,
 };
@@ -251,7 +252,7 @@ fn att_9_a_forked_log_is_refused() {
     };
     let proof = fork.consistency(question.old.size, question.new.size).expect("sizes of the fork");
     let refused = gateway.trust.answer(*question, &proof, NOW).expect_err("must be refused");
-    assert!(refused.reason.contains("forked or rewritten"), "{refused}");
+    symptom("An agent refuses", "forked").assert_in(&refused.reason);
     assert!(gateway.trust.releases.is_empty());
     gateway.still_takes_a_good_release();
 }
@@ -679,6 +680,7 @@ fn sec_14_unreadable_documents_stop_no_start_nor_let_old_ones_in() {
     let besides = trust.drain();
     // Who signed the withdrawals only the next roster can say.
     assert_eq!(besides.problems.len(), documents.len() - 1, "{:?}", besides.problems);
+    besides.problems.iter().for_each(|p| symptom("An agent refuses", "… on disk").assert_in(&p.reason));
     gateway.store.commit(besides.writes).expect("commits");
     assert_eq!(gateway.store.content["aside/trust/roster"], [1, 255, 255]);
     gateway.trust = trust;

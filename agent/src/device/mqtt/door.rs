@@ -43,6 +43,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Between two lines about a wrong secret or certificate of one device.
 const WRONG_LINE_PAUSE: Duration = Duration::from_secs(60);
 
+/// What a device did whose secret is not the one that this agent knows; in the journal and to the vendor.
+const WRONG_SECRET: &str = "connected with a wrong secret";
+
 /// How a device shows who it is.
 enum Credential {
     Secret(String),
@@ -323,11 +326,7 @@ impl Door {
             (Credential::Secret(secret), _) => {
                 let is_named = connect.username.as_deref() == Some(device.as_str());
                 let presented = connect.password.as_deref().unwrap_or_default();
-                if is_named && is_equal(presented, secret.as_bytes()) {
-                    Ok(device)
-                } else {
-                    fail("connected with a wrong secret")
-                }
+                if is_named && is_equal(presented, secret.as_bytes()) { Ok(device) } else { fail(WRONG_SECRET) }
             }
         }
     }
@@ -352,7 +351,9 @@ mod tests {
 
     #[test]
     fn cli_22_a_refusal_with_its_own_line_is_not_logged_again() {
-        assert!(is_logged(&io::Error::new(io::ErrorKind::PermissionDenied, Logged("connected with a wrong secret"))));
+        assert!(is_logged(&io::Error::new(io::ErrorKind::PermissionDenied, Logged(WRONG_SECRET))));
+        mdfm_shared::fixture::page::symptom("A gateway does not connect", "connected with a wrong")
+            .assert_in(WRONG_SECRET);
         assert!(!is_logged(&denied("the client id is not a device's")));
     }
 

@@ -284,7 +284,11 @@ fn damage_before_the_last_append_is_no_torn_write() {
         bad[at] ^= 0x40;
         disk.set_bytes(&name, &bad);
         match open(&disk) {
-            Err(LogError::Damaged { .. }) => assert!(at < second, "byte {at}"),
+            Err(error @ LogError::Damaged { .. }) => {
+                assert!(at < second, "byte {at}");
+                mdfm_shared::fixture::page::symptom("The coordinator does nothing", "audit log is damaged")
+                    .assert_in(&error.to_string());
+            }
             Ok(log) => assert!(at >= second && log.reader().size() >= 3, "byte {at} of an acknowledged append"),
             Err(other) => panic!("byte {at}: {other}"),
         }

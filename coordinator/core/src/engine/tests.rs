@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use mdfm_shared::digest::Digest;
+use mdfm_shared::fixture::page::symptom;
 use mdfm_shared::fixture::{NOW, key, log_signer, root, signed};
 use mdfm_shared::record::{Actor, ActorKind};
 use mdfm_shared::tlog::{Checkpoint, Cosigner, Tree};
@@ -232,4 +233,13 @@ fn a_disposal_waits_for_its_proof_and_goes_in_pieces() {
     assert_eq!(steps, [false, true], "the end is recorded once everything is gone");
     assert_eq!(desk.log.done.iter().filter(|done| done.starts_with("dispose")).count(), 2);
     assert!(!desk.engine.is_disposing());
+}
+
+#[test]
+fn cli_14_a_full_disk_is_named_as_on_the_page() {
+    let refusals = [Room::Gone, Room::Near].map(no_room);
+    symptom("The coordinator does nothing", "the disk of the audit log is full").assert_in(&refusals[0].detail);
+    symptom("The coordinator does nothing", "the disk of the audit log is nearly").assert_in(&refusals[1].detail);
+    let code = symptom("Somebody is refused", "disk-full");
+    assert!(refusals.iter().all(|refusal| refusal.code == code.words()));
 }

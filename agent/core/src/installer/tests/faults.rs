@@ -1,6 +1,7 @@
 //! Faults as a level: each is processed once, whatever happened to the gateway meanwhile, and the trial judges by all of them.
 
 use mdfm_shared::device::{FaultLevel, LATEST_FAULTS_MAX};
+use mdfm_shared::fixture::page::symptom;
 use mdfm_shared::telemetry::{FAULTS_COUNTED, InstallState, NOT_DESCRIBED, Severity};
 
 use super::super::state::FaultsSeen;
@@ -74,7 +75,10 @@ fn fld_26_a_gap_in_the_numbers_is_reported_and_counts() {
         EventKind::DeviceError { severity: Severity::Warning, message, .. } => Some(message.clone()),
         _ => None,
     });
-    assert!(more.is_some_and(|m| m.starts_with("3 more faults of this severity not described")));
+    let more = more.expect("it is reported");
+    assert!(more.starts_with("3 more"), "{more}");
+    symptom("What a device says", "… more faults").assert_in(&more);
+    symptom("What a device says", "not-described").assert_in(NOT_DESCRIBED);
 }
 
 #[test]
@@ -115,6 +119,9 @@ fn fld_26_an_old_report_that_comes_late_changes_nothing() {
     bench.live(10_000);
     assert_eq!((bench.state(), faults(&bench).len()), (InstallState::Confirmed, 1));
     assert!(!bench.disk.detail.contains(FAULTS_COUNTED), "{}", bench.disk.detail);
+    let shown = symptom("What a device says", "its fault counters are lower");
+    let is_shown = |e: &EventKind| matches!(e, EventKind::Refused { reason, .. } if shown.is_in(reason));
+    assert!(bench.events.iter().any(is_shown), "{:?}", bench.events);
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn fld_6_only_what_the_journal_cannot_know_is_unseen() {
     let unseen = bench.installer.unseen().expect("nothing stands here");
     let EventKind::StateChanged { state, manifest, running, detail, .. } = unseen else { panic!("{unseen:?}") };
     assert_eq!((state, manifest, running), (InstallState::Idle, third().digest, None));
-    assert!(detail.contains(UNSEEN));
+    symptom("The telemetry", "the device has not reported").assert_in(&detail);
     // A copy that was made while the release was prepared says no more.
     let mut bench = confirmed_for(0);
     bench.line = false;
@@ -188,6 +188,8 @@ fn fld_11_reboots_over_the_budget_end_a_trial() {
     assert_eq!((bench.state(), errors(&bench)), (InstallState::Probation, 0), "somebody may have switched it off");
     reboots(&mut bench, REBOOTS_PER_DAY_DEFAULT, REBOOTS_PER_DAY_DEFAULT + 1);
     assert_eq!((bench.state(), errors(&bench)), (InstallState::RollingBack, 1));
+    symptom("The inventory", "unhealthy in probation").assert_in(&bench.disk.detail);
+    symptom("The inventory", "unordered-reboots").assert_in(ERROR_REBOOTS);
     bench.live(10_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
 }

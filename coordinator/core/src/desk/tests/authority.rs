@@ -1,6 +1,7 @@
 //! Withdrawals, rollback orders, freshness and the clock (SEC-12, DESIGN §10.2 to §10.4).
 
 use mdfm_shared::fixture::key;
+use mdfm_shared::fixture::page::symptom;
 use mdfm_shared::sign::KeySet;
 use mdfm_shared::telemetry::{Heartbeat, HeldTrust, REFUSED_ROLLBACK};
 use mdfm_shared::tlog::{Checkpoint, Hash, Tree};
@@ -206,7 +207,10 @@ fn sec_12_withdrawals_of_a_revoked_signer_are_void() {
 fn sec_12_expiry_is_warned_of_five_times_each() {
     let mut office = Office::new();
     office.give("admin", fresh_roster(&office, 2, 90, 0));
-    let warned = |office: &Office| actions_of(office).iter().filter(|a| *a == "trust.warn").count();
+    let warned = |office: &Office| {
+        let shown = symptom("The coordinator does nothing", "trust.warn");
+        actions_of(office).iter().filter(|a| *a == shown.words()).count()
+    };
     for (days, expected) in [(59, 0), (2, 1), (14, 1), (1, 2), (7, 3), (6, 4), (2, 5), (30, 5)] {
         office.pass(days * DAY_MS);
         assert_eq!(warned(&office), expected, "after {days} days more");
@@ -583,7 +587,8 @@ fn sec_12_records_never_go_back_in_time() {
     };
     assert!(records(&office).iter().all(|r| r.at_ms >= last.0), "no record is stamped before the last");
     let recorded = |office: &Office, action: &str| records(office).iter().filter(|r| r.action == action).count();
-    assert_eq!(recorded(&office, "clock.behind"), 1, "said once");
+    let behind = symptom("The coordinator does nothing", "clock.behind");
+    assert_eq!(recorded(&office, behind.words()), 1, "said once");
     assert!(kinds(&office).contains(&NoticeKind::ClockBehind));
     round(&mut office, last.plus_ms(1_000), 4);
     round(&mut office, last.plus_ms(2_000), 5);

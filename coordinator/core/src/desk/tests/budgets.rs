@@ -1,8 +1,8 @@
 //! What a flood leaves in the log: a handful of records and a count, whoever makes it.
 
+use mdfm_shared::fixture::page::symptom;
 use mdfm_shared::telemetry::Severity;
 
-use super::super::super::budget::RECORD_BUDGET;
 use super::super::super::fleet::AnomalyKind;
 use super::super::super::notice;
 use super::*;
@@ -118,7 +118,7 @@ fn sec_1_telemetry_beyond_the_allowance_waits_and_is_not_lost() {
         }
     };
     assert!((30..80).contains(&taken), "{taken} batches");
-    assert_eq!(held_back.1.code, RECORD_BUDGET);
+    assert_eq!(held_back.1.code, symptom("Somebody is refused", "record-budget").words());
     let before = office.entries.len();
     office.flood(&vec![held_back.0.clone(); 500]);
     assert!(office.entries.len() - before <= 1, "the flood itself leaves nothing");
@@ -140,7 +140,9 @@ fn sec_23_a_clone_is_an_anomaly_once_an_hour() {
         assert_eq!(office.flood(std::slice::from_ref(&wish)), [Ok(())]);
         office.now = office.now.plus_ms(60_000);
     }
-    assert_eq!(office.actions_since(before), [("gateway.clone".to_owned(), Outcome::Accepted)]);
+    let shown = symptom("A gateway does not connect", "gateway.clone");
+    assert_eq!(shown.words(), symptom("The telemetry", "gateway.clone").words());
+    assert_eq!(office.actions_since(before), [(shown.words().to_owned(), Outcome::Accepted)]);
     let anomalies = &office.state.gateways[&id::<GatewayId>("GW-1")].anomalies;
     assert_eq!(anomalies.iter().map(|a| a.kind).collect::<Vec<_>>(), [AnomalyKind::Clone]);
     office.now = office.now.plus_ms(HOUR_MS);

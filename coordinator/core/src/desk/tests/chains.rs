@@ -1,6 +1,7 @@
 //! Chains that do not continue: what the log says of it, what the gateway is answered, and how it goes on.
 
 use mdfm_shared::directive::ChainRefusal;
+use mdfm_shared::fixture::page::symptom;
 use mdfm_shared::limits::EPOCHS_A_DAY;
 use mdfm_shared::telemetry::Severity;
 
@@ -42,7 +43,7 @@ fn fld_6_an_epoch_begins_behind_the_head_and_is_notified() {
     grow(&mut office, 3);
     let before = held(&office).chain.clone();
     office.refuses("x", batch(1, 2, Digest([9; 32]), "older").1, telemetry::FORK, "differs");
-    assert_eq!(held(&office).telemetry_state(), "refused");
+    assert_eq!(held(&office).telemetry_state(), symptom("The telemetry", "refused").words());
     office.refuses("x", batch(2, 1, Digest([9; 32]), "E").1, telemetry::EPOCH, "behind another");
     office.refuses("x", batch(2, 2, before.last(), "E").1, telemetry::GAP, "next is 1.4");
     office.refuses("x", batch(5_000, 1, before.last(), "E").1, telemetry::EPOCH, "behind another");
@@ -55,7 +56,8 @@ fn fld_6_an_epoch_begins_behind_the_head_and_is_notified() {
         ("continued", Some(AnomalyKind::SetBack))
     );
     assert!(!now.anomalies.iter().any(|a| now.stands(a)), "it is healed");
-    let record = office.records().into_iter().find(|r| r.action == "telemetry.epoch").expect("recorded");
+    let shown = symptom("The telemetry", "telemetry.epoch");
+    let record = office.records().into_iter().find(|r| r.action == shown.words()).expect("recorded");
     let event = record.event.as_ref().expect("an event");
     assert_eq!((event["previousSequence"].as_u64(), event["epoch"].as_u64()), (Some(3), Some(2)));
     assert_eq!(event["head"], before.last().to_string());
@@ -165,9 +167,11 @@ fn fld_6_a_gateway_that_begins_too_many_epochs_is_held() {
     for _ in 0..5 {
         office.refuses("x", next.clone(), telemetry::HELD, "two machines");
     }
-    let alarms = |office: &Office| office.records().iter().filter(|r| r.action == "telemetry.anomaly").count();
+    let anomaly = symptom("The telemetry", "telemetry.anomaly");
+    let alarms = |office: &Office| office.records().iter().filter(|r| r.action == anomaly.words()).count();
     assert_eq!(alarms(&office), 1, "one finding");
-    assert_eq!((held(&office).telemetry_state(), held(&office).chain.epoch), ("held", chain.epoch));
+    let shown = symptom("The telemetry", "held");
+    assert_eq!((held(&office).telemetry_state(), held(&office).chain.epoch), (shown.words(), chain.epoch));
     // Whoever holds the chain now goes on; no epoch begins a day later either.
     grow(&mut office, 2);
     office.pass(2 * DAY_MS);

@@ -1,5 +1,6 @@
 //! What is registered and what gateways observe: whoever says what in which order, the view is the same.
 
+use mdfm_shared::fixture::page::symptom;
 use mdfm_shared::observed::{ObservationDigest, ObservedDevice};
 use mdfm_shared::telemetry::{DeviceHeartbeat, Heartbeat, OVERTAKEN, Severity, UNSEEN};
 use mdfm_shared::trust::{Approval, Validation};
@@ -8,7 +9,7 @@ use mdfm_shared::waiting::WaitCode;
 use super::super::super::rollout::Scope;
 use super::*;
 use crate::fleet::DeviceChange;
-use crate::inventory::{DifferenceKind, Side};
+use crate::inventory::{Difference, DifferenceKind, Side};
 use crate::notice::{self, NoticeKind};
 use crate::recall::{self, Criteria, RecallAction};
 use crate::waiting::Sight;
@@ -199,6 +200,28 @@ fn fld_4_a_person_says_which_side_is_right() {
     office.refuses("operator", reason, "invalid-field", "must say why");
 }
 
+/// As mdfmctl puts them into words.
+#[test]
+fn cli_14_differences_read_as_on_the_page() {
+    let mut office = Office::new();
+    let ward = device(1, 1);
+    let shown = |office: &Office| {
+        let found = office.state.differences(office.now, &ward, &office.state.devices[&ward]);
+        let line = |(kind, d): (DifferenceKind, Difference)| {
+            let kind = serde_json::to_value(kind).expect("a word");
+            let kind = kind.as_str().unwrap_or_default();
+            format!("differs in {kind}: registered {}, observed {}\n", d.registered, d.observed)
+        };
+        found.into_iter().map(line).collect::<String>()
+    };
+    office.observe(1, &ward, observed("SN-77", 99));
+    symptom("The inventory", "differs in serial").assert_in(&shown(&office));
+    symptom("The inventory", "differs in firmware").assert_in(&shown(&office));
+    office.observe(1, &ward, ObservedDevice { present: false, ..observed("SN-77", 99) });
+    office.observe(2, &ward, observed("SN-77", 99));
+    symptom("The inventory", "differs in gateway").assert_in(&shown(&office));
+}
+
 /// What another hospital's gateway says of a device is not for this hospital's staff.
 #[test]
 fn sec_19_staff_read_no_word_of_another_hospitals_gateway() {
@@ -289,7 +312,7 @@ fn fld_5_a_gateway_that_lies_harms_only_itself() {
     assert_eq!((held.firmware_version.as_str(), held.serial.as_str()), ("2.1.0", "SN-1-1"));
     assert_eq!(office.kinds(&own), [DifferenceKind::Conflict]);
     let refusal = office.reconcile(&own, Side::Observed).expect_err("two gateways have it");
-    assert_eq!(refusal.code, "conflicting-observations");
+    assert_eq!(refusal.code, symptom("The inventory", "conflicting-observations").words());
     assert!(office.recalled("R-1", 1).contains(&own), "a lie hides no device from a recall");
     let criteria = Criteria { model: MODEL.into(), versions: vec!["2.20.0".into()], ..Criteria::default() };
     let (action, reason) = (RecallAction::Quarantine, "alarm limits lost".to_owned());
@@ -429,9 +452,10 @@ fn fld_18_the_same_device_is_registered_once() {
         Command::RegisterDevice(NewDevice { serial: serial.into(), udi, ..new.clone() })
     };
     let words = "device DEV-1-1 is registered as a";
-    office.refuses("operator", with("SN-1-1", None), "duplicate-serial", words);
+    office.refuses("operator", with("SN-1-1", None), symptom("The inventory", "duplicate-serial").words(), words);
     let words = "device DEV-1-1 is registered with the UDI";
-    office.refuses("operator", with("SN-9", Some("(01)00880121(21)1")), "duplicate-udi", words);
+    let code = symptom("The inventory", "duplicate-udi");
+    office.refuses("operator", with("SN-9", Some("(01)00880121(21)1")), code.words(), words);
     office.give("operator", with("SN-9", Some("(01)00880121")));
     let change = |serial: &str| {
         let change = DeviceChange { serial: Some(serial.into()), ..DeviceChange::default() };

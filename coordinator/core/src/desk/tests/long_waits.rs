@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use mdfm_shared::fixture::page::symptom;
 use mdfm_shared::telemetry::REFUSED_WAITING;
 use mdfm_shared::trust::Freshness;
 use mdfm_shared::waiting::{WaitCode, Waiting};
@@ -126,6 +127,11 @@ fn fld_14_a_long_wait_gives_one_notice_and_one_at_its_end() {
     assert_eq!(office.long()[1].1, names(&["operator", "nurse-2"]), "who heard of its beginning");
     office.wait_for(60);
     assert_eq!(office.long_subjects().len(), 2, "its end is said once");
+    let actions: BTreeSet<String> = office.records().into_iter().map(|record| record.action).collect();
+    assert!(actions.contains(symptom("The coordinator does nothing", "wait.long").words()));
+    assert!(actions.contains(symptom("The coordinator does nothing", "wait.ended").words()));
+    let kind = serde_json::to_value(NoticeKind::LongWait).expect("a word");
+    assert_eq!(kind, symptom("The coordinator does nothing", "longWait").words());
 }
 
 #[test]
@@ -336,9 +342,10 @@ fn fld_17_certificates_of_others_are_warned_of() {
     office.pass(60_000);
     office.pass(60_000);
     assert_eq!(of(&office, "certificate.seen").len(), 2, "a webhook that is not set is not recorded");
-    let warned = of(&office, "expiry.warn");
+    let warned = of(&office, symptom("The coordinator does nothing", "expiry.warn").words());
     assert_eq!(warned.len(), 1, "{warned:?}");
     assert!(warned[0].starts_with("the certificate of the receiver of webhook one expires at "), "{warned:?}");
+    symptom("The coordinator does nothing", "… expires at").assert_in(&warned[0]);
     // The end is known from the log, though nobody was called since the start.
     office.presence = Presence::default();
     office.presence.calls(mail, "mail.example:587");

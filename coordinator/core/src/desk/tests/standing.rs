@@ -312,3 +312,10 @@ fn sec_19_staff_read_that_an_order_ended_a_deployment() {
     assert!(ended.contains("ordered by the vendor") && !ended.contains("another hospital"), "{ended}");
     assert!(!ended.contains("H-1"), "{ended}");
 }
+
+#[test]
+fn cli_14_damage_of_the_log_has_the_action_of_the_page() {
+    let damage = crate::event::Damage { file: "log/0".into(), position: 1, entry: 2, what: "checksum".into() };
+    let shown = mdfm_shared::fixture::page::symptom("The coordinator does nothing", "audit.damage");
+    assert_eq!(Command::NoteDamage(damage).describe().0, shown.words());
+}

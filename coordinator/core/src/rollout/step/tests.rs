@@ -418,6 +418,7 @@ fn fld_26_a_device_that_cannot_prove_silence_proves_no_gate() {
     let gate = rollout.gate(0);
     assert!(gate.passed && !gate.proved && gate.proved_clean == 298, "{}", gate.explanation);
     assert!(gate.explanation.contains("1 of the 299 devices cannot prove"), "{}", gate.explanation);
+    mdfm_shared::fixture::page::symptom("What a device says", "… of the …").assert_in(&gate.explanation);
     // A fleet of version 1 goes on as before: what was observed decides, and nothing counts as proved.
     let mut rollout = with_version_1(3_000, 3_000, 0);
     rollout.pass(HOUR_MS);

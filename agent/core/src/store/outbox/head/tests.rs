@@ -245,7 +245,8 @@ fn fld_6_silence_is_asked_less_and_less_often() {
         sent += usize::from(!bench.sent(T.plus_ms(second * 1_000)).is_empty());
     }
     assert!((110..130).contains(&sent), "{sent} times in an hour");
-    assert!(bench.outbox.problem(T.plus_ms(3_600_000)).is_some_and(|p| p.contains("not acknowledged")));
+    let problem = bench.outbox.problem(T.plus_ms(3_600_000)).expect("nobody answers");
+    mdfm_shared::fixture::page::symptom("The telemetry", "not acknowledged").assert_in(&problem);
     let first = bench.sent(T.plus_ms(3_700_000));
     assert_eq!(first.len() as u64, WINDOW_BATCHES);
 }

@@ -1,0 +1,165 @@
+//! docs/troubleshooting.md: every row has its three answers, every symptom its test, and every refusal that is nobody's fault in writing its
+//! row.
+
+use std::collections::BTreeSet;
+
+use mdfm_shared::fixture::page::{Row, rows};
+use mdfm_shared::waiting::WaitCode;
+
+use super::{files, root, without_tests};
+
+const REFUSED: &str = "Somebody is refused";
+const WAITS: &str = "A device is not updated";
+const AGENT: &str = "An agent refuses";
+
+/// Codes of a refusal that no test provokes, each with the reason.
+const NOT_PROVOKED: [(&str, &str); 6] = [
+    (
+        "malformed-sbom",
+        "mdfmctl reads a bill of materials before it sends it; shared/src/sbom/tests.rs has what is not taken",
+    ),
+    ("busy", "takes more callers at one moment than a test can hold"),
+    ("no-account", "an account is removed between the sign-in and the signature"),
+    ("no-peer", "a fault of the program"),
+    ("storage-full", "takes a disk that fills during an upload"),
+    ("too-busy", "takes more passwords at one moment than the machine has threads"),
+];
+
+/// The string literals that follow `call` in code, with whitespace in between.
+fn literals_after<'t>(text: &'t str, call: &str) -> Vec<&'t str> {
+    let literal = |rest: &'t str| rest.trim_start().strip_prefix('"')?.split('"').next();
+    text.split(call).skip(1).filter_map(literal).collect()
+}
+
+/// Section and start of every `symptom(…)` in the tests of all crates.
+fn compared() -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    for (_, text) in files(".", ".rs") {
+        for call in text.split("symptom(").skip(1) {
+            let mut words = call.split('"');
+            if let (Some(before), Some(section), Some(between), Some(start)) =
+                (words.next(), words.next(), words.next(), words.next())
+                && before.trim().is_empty()
+                && between.trim() == ","
+            {
+                found.insert((section.to_owned(), start.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+/// The text of all tests: files of tests, and what stands behind `#[cfg(test)]`.
+fn test_text() -> String {
+    let is_test = |path: &str| path.starts_with("tests/e2e") || path.contains("/tests/") || path.ends_with("tests.rs");
+    let of = |(path, text): (String, String)| match text.split_once("#[cfg(test)]") {
+        _ if path.starts_with("tests/tidy") => String::new(),
+        _ if is_test(&path) => text,
+        Some((_, tests)) => tests.to_owned(),
+        None => String::new(),
+    };
+    files(".", ".rs").into_iter().map(of).collect()
+}
+
+/// Whether a literal of the tests begins with this code.
+fn is_in(tests: &str, code: &str) -> bool {
+    ["\"", ":"].iter().any(|end| tests.contains(&format!("\"{code}{end}")))
+}
+
+/// The codes that the rows of a section quote.
+fn codes(section: &str) -> BTreeSet<String> {
+    let of = |row: Row| row.quotes().map(str::to_owned).collect::<Vec<_>>();
+    rows().into_iter().filter(|row| row.section == section).flat_map(of).collect()
+}
+
+#[test]
+fn cli_14_every_symptom_of_the_page_has_its_test() {
+    let (compared, tests) = (compared(), test_text());
+    let mut missing = Vec::new();
+    for row in rows().iter().filter(|row| row.section != WAITS) {
+        for quote in row.quotes() {
+            let is_compared = compared
+                .iter()
+                .any(|(section, start)| row.section.starts_with(section.as_str()) && quote.starts_with(start.as_str()));
+            let is_code = [REFUSED, AGENT].contains(&row.section.as_str()) && !quote.contains(' ');
+            let is_named = is_code && (is_in(&tests, quote) || NOT_PROVOKED.iter().any(|(code, _)| *code == quote));
+            if !is_compared && !is_named {
+                missing.push(format!("{}: {quote}", row.section));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no test has symptom(section, start) for these: {missing:#?}");
+    let shown = codes(REFUSED);
+    for (code, why) in NOT_PROVOKED {
+        assert!(shown.contains(code) && !why.is_empty(), "{code} is no row any more");
+        assert!(!is_in(&tests, code), "a test provokes {code} now: take it off the list");
+    }
+}
+
+#[test]
+fn cli_14_every_row_says_why_and_what_to_do() {
+    for row in rows() {
+        assert!(row.cells.len() >= 3, "{}: {:?} lacks a column", row.section, row.cells);
+        assert!(row.cells.iter().all(|cell| !cell.is_empty()), "{}: {:?}", row.section, row.cells);
+    }
+}
+
+/// Every reason for which something waits has its row, with the words that the programs say.
+#[test]
+fn cli_14_the_troubleshooting_page_has_every_reason() {
+    let rows: Vec<Row> = rows().into_iter().filter(|row| row.section == WAITS).collect();
+    let named: Vec<&str> = rows.iter().map(|row| row.cells[0].trim_matches('`')).collect();
+    let codes: Vec<&str> = WaitCode::ALL.iter().map(WaitCode::name).collect();
+    assert_eq!(named, codes, "the rows stand in the order of the codes");
+    for (row, code) in rows.iter().zip(WaitCode::ALL) {
+        assert_eq!(row.cells.len(), 4, "{code}");
+        assert_eq!(row.cells[1], code.summary(), "{code}");
+    }
+}
+
+/// Who is refused for what they are, or at the wrong moment, reads there what to do; the rest names a field or a document.
+#[test]
+fn cli_14_every_refusal_of_a_person_has_its_row() {
+    let shown = codes(REFUSED);
+    let elsewhere: BTreeSet<String> = rows().iter().flat_map(Row::quotes).map(str::to_owned).collect();
+    let mut found = 0;
+    for (path, text) in files("coordinator", ".rs") {
+        if path.contains("/tests/") || path.ends_with("tests.rs") || path.contains("/rehearsal/") {
+            continue;
+        }
+        let code = without_tests(&text);
+        let mut named = literals_after(code, "Refusal::forbidden(");
+        for class in ["Unauthenticated", "TooOften", "Unavailable", "NoRoom"] {
+            named.extend(literals_after(code, &format!("Class::{class},")));
+        }
+        for code in named {
+            found += 1;
+            assert!(shown.contains(code) || elsewhere.contains(code), "{path}: {code} is not on the page");
+        }
+    }
+    assert!(found > 40, "{found}");
+}
+
+/// Every first word of an agent's event `refused` has its row.
+#[test]
+fn cli_14_everything_that_an_agent_refuses_has_its_row() {
+    let shown = codes(AGENT);
+    let mut found: BTreeSet<String> = BTreeSet::new();
+    for (path, text) in files("agent", ".rs") {
+        if path.contains("tests/") || path.ends_with("tests.rs") {
+            continue;
+        }
+        for call in ["refused(", "Refused { what:"] {
+            found.extend(literals_after(without_tests(&text), call).into_iter().map(str::to_owned));
+        }
+    }
+    // In the tests of the agent's own store.
+    let telemetry = std::fs::read_to_string(root().join("shared/src/telemetry.rs")).unwrap();
+    for line in telemetry.lines().filter_map(|line| line.strip_prefix("pub const REFUSED_")) {
+        found.extend(line.split('"').nth(1).map(str::to_owned));
+    }
+    // It says why something waits, with a code of its own.
+    assert!(found.remove("waiting") && found.len() > 10, "{found:?}");
+    let missing: Vec<&String> = found.iter().filter(|what| !shown.contains(*what)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
