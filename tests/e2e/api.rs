@@ -343,6 +343,15 @@ fn seed_api_a_deployment_is_watched_by_events_to_its_end() {
     let one = serde_json::json!({ "strategy": "Progressive", "phases": [
         { "hospitalCohort": "all", "percentage": 100, "maxErrorRatePercent": 50.0, "monitoringDuration": "PT1S" } ] });
     let id = world.deploy("FW-22", &one).unwrap();
+    let is_over = |view: &serde_json::Value| {
+        let status = view["phases"][0]["status"]["name"].as_str();
+        view["status"]["name"] == "completed" || status == Some("awaitingValidation")
+    };
+    let small = std::thread::spawn({
+        let (watcher, path) =
+            (session(&world, Role::Clinical), format!("/api/v1/deployments/{id}/events?changes=true"));
+        move || watcher.events(&path, is_over)
+    });
     let seen = session(&world, Role::Auditor).events(&format!("/api/v1/deployments/{id}/events"), |view| {
         view["status"]["name"] == "completed" || view["phases"][0]["status"]["name"] == "awaitingValidation"
     });
@@ -350,7 +359,17 @@ fn seed_api_a_deployment_is_watched_by_events_to_its_end() {
     assert!(seen.len() >= 3, "{} views", seen.len());
     let states: BTreeSet<String> = seen.iter().map(|v| v["devices"][0]["state"].to_string()).collect();
     assert!(states.contains("\"confirmed\"") && states.len() > 1, "{states:?}");
+    let small = small.join().unwrap().unwrap();
+    assert!(small.iter().all(|event| event.to_string().len() <= 20_000), "small whatever the deployment's size");
+    let (summaries, changes): (Vec<_>, Vec<_>) = small.iter().partition(|event| event.get("waitingTotal").is_some());
+    assert!(summaries.len() >= 3 && summaries[0].get("devices").is_none(), "{summaries:?}");
+    let last = changes.iter().rev().find_map(|event| event["devices"].as_array()?.first());
+    assert_eq!(last.map(|device| &device["state"]), Some(&serde_json::json!("confirmed")), "{changes:?}");
     let auditor = session(&world, Role::Auditor);
+    let listed = auditor.get(&format!("/api/v1/deployments/{id}/devices?filter=state=confirmed")).unwrap();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
+    let summary = auditor.get(&format!("/api/v1/deployments/{id}/summary")).unwrap();
+    assert_eq!(summary["phases"][0]["devices"]["confirmed"], 1, "{summary}");
     let path = format!("/api/v1/deployments/{id}/events");
     let mut heard = 0;
     let left = auditor.events(&path, |_| {

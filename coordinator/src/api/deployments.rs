@@ -9,24 +9,22 @@ use mdfm_audit::Field;
 use mdfm_shared::directive::Window;
 use mdfm_shared::id::{DeploymentId, DeviceId, HospitalId};
 use mdfm_shared::limits::WINDOWS_MAX;
-use mdfm_shared::telemetry::InstallState;
 use mdfm_shared::text::{count, period};
 use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::compliance::{AuditPage, Paging, about};
+use super::deployment_devices::DeviceProgressView;
 use super::firmware::SignedDocument;
 use super::gateways::Reason;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, document, fresh_id, id};
-use super::waiting::{WaitView, WaitingView};
+use super::waiting::WaitingView;
 use super::{Api, Problem};
 use crate::access::Caller;
 use crate::clock;
 use mdfm_coordinator_core::access::Permission;
-use mdfm_coordinator_core::authority;
-use mdfm_coordinator_core::fleet::Device;
 use mdfm_coordinator_core::rollout::fitness;
 use mdfm_coordinator_core::rollout::foresight::{self, Foreseen};
 use mdfm_coordinator_core::rollout::plan::{self, Draft};
@@ -66,34 +64,6 @@ pub(crate) struct PhaseView {
     gate: Option<GateRecord>,
     #[schema(value_type = Option<Object>)]
     validation: Option<GivenValidation>,
-}
-
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct DeviceProgressView {
-    device_id: String,
-    hospital_id: String,
-    /// 1 for the first.
-    phase: u32,
-    #[schema(value_type = Option<String>)]
-    state: Option<InstallState>,
-    detail: Option<String>,
-    errors: u32,
-    silent: bool,
-    /// It confirmed the release, and its own fault counters covered the whole trial (device protocol version 2).
-    counts_faults: bool,
-    #[schema(value_type = Option<String>)]
-    ordered_back: Option<OrderedBack>,
-    /// Left the release by order: that does not count as its failure.
-    left_by_order: bool,
-    /// Called back, and refused: it waits for a rollback order.
-    stays: bool,
-    /// What it needs to go back, where it was ordered back and stays.
-    return_need: Option<String>,
-    firmware_version: String,
-    rollback_ms: Option<u64>,
-    /// Why it does not do what the deployment asks; `null` if it has, or is on its way.
-    waiting: Option<WaitView>,
 }
 
 /// Whether a hospital's staff agreed.
@@ -362,36 +332,17 @@ fn view(
     own: Option<&HospitalId>,
     with_devices: bool,
 ) -> DeploymentView {
-    let Sight { state, now, .. } = sight;
+    let state = sight.state;
     let sees = |hospital: &HospitalId| own.is_none_or(|own| own == hospital);
     let mut hospitals: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
     let mut devices = Vec::new();
-    // Once another deployment has the device, that one says what it waits for.
-    let is_newest = |held: &Device| held.deployment.as_ref() == Some(id);
     for (device, progress) in &deployment.devices {
         let Some(held) = state.devices.get(device).filter(|d| sees(&d.hospital)) else { continue };
         hospitals.entry(progress.phase).or_default().insert(held.hospital.to_string());
         if !with_devices {
             continue;
         }
-        let install = held.install.as_ref().filter(|i| i.manifest == deployment.plan.manifest);
-        devices.push(DeviceProgressView {
-            device_id: device.to_string(),
-            hospital_id: held.hospital.to_string(),
-            phase: progress.phase + 1,
-            state: progress.state,
-            detail: install.map(|i| i.detail.clone()),
-            errors: progress.errors,
-            silent: progress.silent,
-            counts_faults: progress.counts_faults,
-            ordered_back: progress.ordered_back,
-            left_by_order: progress.left_by_order,
-            stays: progress.stays,
-            return_need: progress.stays.then(|| authority::need_of(state, held, state.not_before(now)).words()),
-            firmware_version: held.firmware_version.clone(),
-            rollback_ms: install.and_then(|i| i.rollback_ms),
-            waiting: is_newest(held).then(|| sight.of_device(device)).flatten().map(WaitView::from),
-        });
+        devices.push(DeviceProgressView::of(sight, (id, deployment), (device, progress), Some(held)));
     }
     let spec = &deployment.plan.spec;
     let phases = (0_u32..).zip(spec.phases.iter().zip(&deployment.phases)).map(|(i, (spec, phase))| PhaseView {
@@ -447,10 +398,20 @@ pub(super) fn find(api: &Api, caller: &Caller, id: &DeploymentId) -> Result<axum
     let state = api.runner.state();
     let presence = api.runner.presence();
     let sight = Sight { state: &state, presence: &presence, now: clock::now() };
+    let (held, own) = find_held(&state, caller, id)?;
+    Ok(axum::Json(view(sight, id, held, own, true)))
+}
+
+/// A deployment that the caller may see, and the hospital whose people the caller belongs to.
+pub(super) fn find_held<'a>(
+    state: &'a mdfm_coordinator_core::State,
+    caller: &Caller,
+    id: &DeploymentId,
+) -> Result<(&'a Deployment, Option<&'a HospitalId>), Problem> {
     let own = state.hospital_of_user(&caller.actor.id);
     let held = state.deployments.get(id).filter(|held| is_seen_by(held, own));
     let held = held.ok_or_else(|| mdfm_coordinator_core::Refusal::not_found("deployment", id))?;
-    Ok(axum::Json(view(sight, id, held, own, true)))
+    Ok((held, own))
 }
 
 /// A parameter of another name is refused: a misspelt `dryRun` must not start the deployment.

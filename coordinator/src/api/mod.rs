@@ -7,6 +7,7 @@ mod approvals;
 mod body;
 mod bundles;
 mod compliance;
+mod deployment_devices;
 mod deployments;
 mod devices;
 mod differences;

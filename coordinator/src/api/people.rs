@@ -9,6 +9,7 @@ use axum::response::Response;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::UserId;
 use mdfm_shared::sign::SecretKey;
+use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -16,7 +17,7 @@ use super::gateways::Reason;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, TOKEN_PREFIX, fresh_id, id, time};
 use super::sessions::{Factor, busy, counted_in, is_password, show};
-use super::{Api, Problem};
+use super::{Api, Problem, SessionPolicy};
 use crate::access::{
     Caller, Lane, PasswordError, Place, SecondFactorPolicy, ShownFactor, SignIn, hash_password, new_recovery_codes,
     seal, step_of, unseal,
@@ -24,6 +25,7 @@ use crate::access::{
 use crate::clock;
 use mdfm_coordinator_core::access::{AccessRole, Permission, User};
 use mdfm_coordinator_core::people::{PersonChange, Token, may_sign};
+use mdfm_coordinator_core::state::Session;
 use mdfm_coordinator_core::{Command, Refusal};
 
 /// The account's own password, asked for again.
@@ -388,9 +390,36 @@ pub(crate) struct MeView {
     trained_until: Option<String>,
     /// Why this user cannot sign and who can resolve it; `null` if they can.
     cannot_sign: Option<String>,
+    /// How long the session lasts.
+    session: SessionView,
     /// `true` in a trial installation; absent in others.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     trial: bool,
+}
+
+/// How long a session lasts, so that nobody is surprised in the middle of a form.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SessionView {
+    /// It ends then whatever is done.
+    ends_at: String,
+    /// It ends then unless it is used before.
+    idle_ends_at: String,
+    /// Until when the second factor counts that was shown; `null` if it has to be shown for what demands it.
+    factor_counts_until: Option<String>,
+}
+
+impl SessionView {
+    /// Of a session that has just been used.
+    fn of(session: &Session, policy: &SessionPolicy, now: UtcMillis) -> Self {
+        let counts_until = session.shown_at.map(|at| at.plus_ms(policy.step_up_ms)).filter(|until| *until > now);
+        let idle_ends_at = now.plus_ms(policy.idle_ms).min(session.expires_at);
+        Self {
+            ends_at: session.expires_at.to_string(),
+            idle_ends_at: idle_ends_at.to_string(),
+            factor_counts_until: counts_until.map(|until| until.min(session.expires_at).to_string()),
+        }
+    }
 }
 
 /// Why somebody without a second factor signs nothing; `None` if they have one, or the installation demands none.
@@ -402,8 +431,10 @@ fn without_factor(has_factor: bool, policy: SecondFactorPolicy) -> Option<&'stat
 /// Who one is here.
 #[utoipa::path(get, path = "/api/v1/me", responses((status = 200, body = MeView), (status = 401, body = Problem)))]
 pub(super) async fn me(State(api): State<Api>, origin: Origin) -> Result<axum::Json<MeView>, Problem> {
-    let (_, id) = origin.need_self(&api, "user.show").await?;
+    let (caller, id) = origin.need_self(&api, "user.show").await?;
     let state = api.runner.state();
+    let now = state.not_before(clock::now());
+    let session = state.sessions.get(&caller.token_sha256).ok_or_else(|| Refusal::not_found("session", "current"))?;
     let user = state.users.get(&id).ok_or_else(|| Refusal::not_found("user", &id))?;
     Ok(axum::Json(MeView {
         user_id: id.to_string(),
@@ -416,10 +447,11 @@ pub(super) async fn me(State(api): State<Api>, origin: Origin) -> Result<axum::J
         password_set_at: user.password_set_at.to_string(),
         email: user.email.clone(),
         trained_until: user.trained_until.map(|t| t.to_string()),
-        cannot_sign: may_sign(&state, state.not_before(clock::now()), id.as_str())
+        cannot_sign: may_sign(&state, now, id.as_str())
             .err()
             .map(|refusal| refusal.detail)
             .or_else(|| without_factor(user.second_factor.is_some(), api.sessions.second_factor).map(str::to_owned)),
+        session: SessionView::of(session, &api.sessions, now),
         trial: state.trial,
     }))
 }
@@ -710,6 +742,29 @@ pub(super) async fn reset_password(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_says_how_long_it_lasts() {
+        let policy = SessionPolicy {
+            second_factor: SecondFactorPolicy::Required,
+            session_ms: 28_800_000,
+            idle_ms: 1_800_000,
+            step_up_ms: 900_000,
+        };
+        let at = |ms: u64| UtcMillis(1_750_000_000_000 + ms);
+        let session = Session {
+            user: "qa".parse().expect("an id"),
+            opened_at: at(0),
+            expires_at: at(28_800_000),
+            shown_at: Some(at(0)),
+        };
+        let early = SessionView::of(&session, &policy, at(60_000));
+        assert_eq!(early.idle_ends_at, at(1_860_000).to_string());
+        assert_eq!(early.factor_counts_until, Some(at(900_000).to_string()));
+        let late = SessionView::of(&session, &policy, at(28_000_000));
+        assert_eq!((late.idle_ends_at, late.ends_at), (at(28_800_000).to_string(), at(28_800_000).to_string()));
+        assert_eq!(late.factor_counts_until, None, "it has to be shown again");
+    }
 
     #[test]
     fn cli_15_whoever_lacks_a_factor_reads_that_they_cannot_sign() {

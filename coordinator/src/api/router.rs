@@ -24,9 +24,9 @@ use super::problem::{TOO_MANY_REQUESTS, Unrecorded};
 use super::request::{Origin, without_tokens};
 use super::rights::{self, Right};
 use super::{
-    Api, Problem, agent, approvals, bundles, compliance, deployments, devices, differences, evidence, firmware,
-    fleet_link, gateways, groups, history, hospitals, incidents, metrics, notices, page, people, recalls, reports,
-    retention, rollback_orders, sessions, settings, single_sign_on, trust, users, watch, webhooks,
+    Api, Problem, agent, approvals, bundles, compliance, deployment_devices, deployments, devices, differences,
+    evidence, firmware, fleet_link, gateways, groups, history, hospitals, incidents, metrics, notices, page, people,
+    recalls, reports, retention, rollback_orders, sessions, settings, single_sign_on, trust, users, watch, webhooks,
 };
 use crate::access::TooMany;
 use crate::runner::{anonymous, gateway_actor};
@@ -143,6 +143,8 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(deployments::create, deployments::list))
         .routes(routes!(deployments::history))
         .routes(routes!(deployments::show))
+        .routes(routes!(deployment_devices::summary))
+        .routes(routes!(deployment_devices::list))
         .routes(routes!(watch::watch))
         .routes(routes!(deployments::validate))
         .routes(routes!(deployments::pause))

@@ -1,6 +1,7 @@
-//! Watching a deployment by server-sent events (WHATWG HTML §9.2): its view as it is, and again whenever it changes.
+//! Watching a deployment by server-sent events (WHATWG HTML §9.2): its view as it is, and again whenever it changes. With `changes` the events are
+//! small whatever its size: its summary, and the devices that changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,17 +10,26 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use mdfm_audit::Entry;
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::{DeploymentId, HospitalId};
+use mdfm_shared::id::{DeploymentId, DeviceId, HospitalId};
+use mdfm_shared::record::AuditRecord;
+use mdfm_shared::telemetry::TelemetryBatch;
+use serde::Deserialize;
+use serde_json::json;
+use utoipa::IntoParams;
 
 use super::admission::counted_as;
-use super::deployments::{DeploymentView, find};
-use super::request::{Origin, Path, id};
+use super::deployment_devices::{DeploymentSummary, DeviceProgressView};
+use super::deployments::{DeploymentView, find, find_held};
+use super::request::{Origin, Path, Query, id};
 use super::{Api, Problem};
 use crate::access::Caller;
+use crate::clock;
 use mdfm_coordinator_core::Refusal;
 use mdfm_coordinator_core::access::Permission;
 use mdfm_coordinator_core::refusal::Class;
+use mdfm_coordinator_core::waiting::Sight;
 
 /// Watchers at once, in all, of one person (their machines are counted apart, all together), and of the people of one hospital.
 const WATCHERS_MAX: usize = 64;
@@ -35,6 +45,21 @@ const REST: u32 = 20;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Longest watch; browsers come again by themselves.
 const WATCH_MAX: Duration = Duration::from_secs(3_600);
+
+/// Bytes of the devices that one event carries; of more it says that there are more.
+const CHANGED_BYTES_MAX: usize = 16 * 1024;
+/// Records that are looked through for changed devices; of more nobody says which.
+const RECORDS_MAX: u64 = 2_000;
+
+/// How a deployment is watched.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WatchQuery {
+    /// Events of at most 20 kB whatever the size of the deployment: `summary` with its numbers, and `devices` with those that changed, or with `more` where they are too many.
+    #[serde(default)]
+    changes: bool,
+}
 
 /// Who is counted together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,20 +131,24 @@ struct Watch {
     rest: Duration,
     log_size: u64,
     shown: Option<Digest>,
+    /// Events of the last look that were not sent yet.
+    due: VecDeque<Event>,
+    by_changes: bool,
     _place: Place,
 }
 
 /// Watches a deployment: an event `deployment` with its view, now and after each change. It ends with the session.
-#[utoipa::path(get, path = "/api/v1/deployments/{deployment}/events",
+#[utoipa::path(get, path = "/api/v1/deployments/{deployment}/events", params(WatchQuery),
     responses((status = 200, content_type = "text/event-stream", body = String), (status = 404, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn watch(
     State(api): State<Api>,
     origin: Origin,
     Path(deployment): Path<String>,
+    Query(query): Query<WatchQuery>,
 ) -> Result<Response, Problem> {
     let caller = origin.need(&api, Permission::Read, "deployment.watch", &format!("deployment/{deployment}")).await?;
     let deployment: DeploymentId = id("deployment", &deployment)?;
-    drop(find(&api, &caller, &deployment)?);
+    find_held(&api.runner.state(), &caller, &deployment)?;
     let watcher = Watcher::of(&caller, api.runner.state().hospital_of_user(&caller.actor.id));
     let place = api.watchers.enter(watcher)?;
     let watch = Watch {
@@ -130,10 +159,15 @@ pub(super) async fn watch(
         rest: Duration::ZERO,
         log_size: 0,
         shown: None,
+        due: VecDeque::new(),
+        by_changes: query.changes,
         _place: place,
     };
     let events = stream::unfold(watch, |mut watch| async move {
         loop {
+            if let Some(event) = watch.due.pop_front() {
+                return Some((Ok::<_, Infallible>(event), watch));
+            }
             if watch.began.elapsed() > WATCH_MAX {
                 return None;
             }
@@ -144,11 +178,12 @@ pub(super) async fn watch(
                 // A watcher is no use of a session, but ends with it.
                 let caller = watch.origin.peek(&watch.api)?;
                 let began = Instant::now();
-                let event = watch.look(&caller, size);
-                watch.rest = INTERVAL.max(began.elapsed() * REST);
-                if let Some(event) = event {
-                    return Some((Ok::<_, Infallible>(event), watch));
+                if watch.by_changes {
+                    watch.look_for_changes(&caller, size);
+                } else if let Some(event) = watch.look(&caller, size) {
+                    watch.due.push_back(event);
                 }
+                watch.rest = INTERVAL.max(began.elapsed() * REST);
             } else {
                 watch.origin.peek(&watch.api)?;
             }
@@ -169,11 +204,132 @@ impl Watch {
         }
         Some(Event::default().event("deployment").id(size.to_string()).data(text))
     }
+
+    /// The summary, if it is another one than was shown, and the devices that the records since the last look are about.
+    fn look_for_changes(&mut self, caller: &Caller, size: u64) {
+        let is_first = self.shown.is_none();
+        let from = std::mem::replace(&mut self.log_size, size);
+        let changed = if is_first { Changed::default() } else { self.changed(from, size) };
+        let state = self.api.runner.state();
+        let presence = self.api.runner.presence();
+        let sight = Sight { state: &state, presence: &presence, now: clock::now() };
+        let Ok((held, own)) = find_held(&state, caller, &self.deployment) else { return };
+        let named = |event: &str| Event::default().event(event).id(size.to_string());
+        if let Ok(text) = serde_json::to_string(&DeploymentSummary::of(sight, (&self.deployment, held), own)) {
+            let digest = Digest::of(text.as_bytes());
+            if self.shown.replace(digest) != Some(digest) {
+                self.due.push_back(named("summary").data(text));
+            }
+        }
+        let mut views = Vec::new();
+        let (mut bytes, mut more) = (0, changed.more);
+        for device in &changed.devices {
+            let Some((device, progress)) = held.devices.get_key_value(device) else { continue };
+            let of = state.devices.get(device);
+            if own.is_some_and(|own| of.is_none_or(|of| of.hospital != *own)) {
+                continue;
+            }
+            let view = DeviceProgressView::of(sight, (&self.deployment, held), (device, progress), of);
+            let Ok(view) = serde_json::value::to_raw_value(&view) else { continue };
+            bytes += view.get().len();
+            if bytes > CHANGED_BYTES_MAX {
+                more = true;
+                break;
+            }
+            views.push(view);
+        }
+        if more || !views.is_empty() {
+            self.due.push_back(named("devices").data(json!({ "devices": views, "more": more }).to_string()));
+        }
+    }
+
+    /// The devices that records of the log may have changed in this deployment.
+    fn changed(&self, from: u64, to: u64) -> Changed {
+        let mut changed = Changed { more: to - from > RECORDS_MAX, ..Changed::default() };
+        if changed.more {
+            return changed;
+        }
+        for index in from..to {
+            let bytes = self.api.runner.log.entry(index).ok().flatten().and_then(Entry::bytes);
+            let Some(record) = bytes.and_then(|bytes| AuditRecord::from_bytes(&bytes).ok()) else { continue };
+            changed.add(&record, &self.deployment);
+        }
+        changed
+    }
+}
+
+/// Which devices records are about.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Changed {
+    devices: BTreeSet<DeviceId>,
+    /// Others too, and nobody says which.
+    more: bool,
+}
+
+impl Changed {
+    fn add(&mut self, record: &AuditRecord, deployment: &DeploymentId) {
+        if record.action == "telemetry.commit" {
+            let batch = record.document::<TelemetryBatch>().ok().and_then(|signed| signed.decode_unverified().ok());
+            self.devices.extend(batch.into_iter().flat_map(|batch| batch.events).filter_map(|event| event.device));
+            return;
+        }
+        if record.object.strip_prefix("deployment/") != Some(deployment.as_str()) {
+            return;
+        }
+        let event = record.event.as_ref();
+        let device = event.and_then(|event| event.get("device").or_else(|| event.get("change")?.get("device")));
+        match device.and_then(|device| device.as_str()?.parse().ok()) {
+            Some(device) => _ = self.devices.insert(device),
+            // A phase that opens, an order: it is about many.
+            None => self.more |= event.is_some(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use mdfm_shared::fixture::{NOW, signed};
+    use mdfm_shared::record::{Actor, ActorKind, Outcome, document_text};
+    use mdfm_shared::telemetry::{Event as Reported, EventKind};
+
     use super::*;
+
+    fn record(action: &str, object: &str, event: serde_json::Value) -> AuditRecord {
+        let actor = Actor { kind: ActorKind::System, id: "coordinator".into(), roles: vec![] };
+        AuditRecord { event: Some(event), ..AuditRecord::new(NOW, &actor, action, object, Outcome::Accepted) }
+    }
+
+    fn changed(records: &[AuditRecord]) -> (Vec<String>, bool) {
+        let mut changed = Changed::default();
+        records.iter().for_each(|record| changed.add(record, &"D-1".parse().expect("an id")));
+        (changed.devices.iter().map(ToString::to_string).collect(), changed.more)
+    }
+
+    #[test]
+    fn changes_name_the_devices_that_records_are_about() {
+        let fault = |device: &str| Reported {
+            device: Some(device.parse().expect("an id")),
+            at: NOW,
+            kind: EventKind::LocalAction { command: "hold".into(), uid: 0 },
+        };
+        let batch = TelemetryBatch {
+            gateway: "GW-1".parse().expect("an id"),
+            epoch: 1,
+            sequence: 1,
+            previous: Digest([0; 32]),
+            events: vec![fault("DEV-2"), fault("DEV-1"), fault("DEV-2")],
+        };
+        let mut telemetry = record("telemetry.commit", "gateway/GW-1", json!({}));
+        telemetry.document = Some(document_text(&signed(&batch, &[40])));
+        assert_eq!(changed(&[telemetry]), (vec!["DEV-1".to_owned(), "DEV-2".to_owned()], false));
+        let silent = record("deployment.device.silent", "deployment/D-1", json!({ "change": { "device": "DEV-3" } }));
+        assert_eq!(changed(&[silent]), (vec!["DEV-3".to_owned()], false));
+        let opened = record("deployment.phase.open", "deployment/D-1", json!({ "change": { "phase": 1 } }));
+        assert_eq!(changed(std::slice::from_ref(&opened)), (vec![], true), "it is about many");
+        let other = AuditRecord { object: "deployment/D-2".into(), ..opened };
+        let refused = AuditRecord { event: None, ..record("deployment.pause", "deployment/D-1", json!(null)) };
+        assert_eq!(changed(&[other, refused]), (vec![], false), "of others, and what changed nothing");
+    }
 
     #[test]
     fn att_15_nobody_takes_all_places_to_watch_and_each_is_free_again() {
