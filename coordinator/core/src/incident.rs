@@ -19,7 +19,7 @@ const DAY_MS: u64 = 86_400_000;
 const HOUR_MS: u64 = 3_600_000;
 /// Incidents that one person of a hospital opens in an hour: more than a ward has, fewer than bury an inbox.
 const STAFF_PER_HOUR_MAX: usize = 20;
-/// The part of a person's incidents in an hour, and of an incident's notes, that machine tokens may use up: one in so many. The rest is for people.
+/// The part of a person's incidents in an hour, and of an incident's notes, that machine tokens may use up: a half. The rest is for people.
 const MACHINES_PART: usize = 2;
 /// Days for a report after becoming aware (21 CFR 803.50).
 const REPORT_DAYS: u64 = 30;

@@ -159,9 +159,9 @@ fn sec_23_a_crowd_is_recorded_hourly_and_two_networks_daily() {
         let mut office = Office::new();
         let before = office.entries.len();
         let networks = vec!["192.0.2.1".into(), "192.0.2.2".into()];
-        let wish = Wish::new(system(), Command::NoteUse { gateway: id("GW-1"), kind, networks });
+        let found = [Wish::new(system(), Command::NoteUse { gateway: id("GW-1"), kind, networks })];
         for _ in 0..2 * 24 * 12 {
-            assert_eq!(office.flood(std::slice::from_ref(&wish)), [Ok(())]);
+            assert_eq!(office.flood(&found), [Ok(())]);
             office.now = office.now.plus_ms(HOUR_MS / 12);
         }
         let found = office.actions_since(before).into_iter().filter(|(found, _)| found == action).count();
