@@ -153,9 +153,12 @@ fn sec_23_a_clone_is_an_anomaly_once_an_hour() {
 
 #[test]
 fn sec_23_a_crowd_is_recorded_hourly_and_two_networks_daily() {
-    for (kind, action, records, notices) in
-        [(AnomalyKind::Crowded, "gateway.crowded", 48, 48), (AnomalyKind::TwoNetworks, "gateway.two-networks", 2, 0)]
+    let crowded = symptom("The telemetry", "gateway.crowded");
+    let apart = symptom("The telemetry", "gateway.two-networks");
+    for (kind, shown, records, notices) in
+        [(AnomalyKind::Crowded, crowded, 48, 48), (AnomalyKind::TwoNetworks, apart, 2, 0)]
     {
+        let action = shown.words();
         let mut office = Office::new();
         let before = office.entries.len();
         let networks = vec!["192.0.2.1".into(), "192.0.2.2".into()];
