@@ -67,7 +67,8 @@ impl Resolve for Outward {
 }
 
 /// The IPv4 address that an IPv6 address stands for, where it stands for one: mapped (RFC 4291), compatible, NAT64
-/// (RFC 6052, RFC 8215), 6to4 (RFC 3056).
+/// (RFC 6052, RFC 8215), 6to4 (RFC 3056). A network for NAT64 of one's own may be of any length, and then the IPv4 address stands elsewhere: only where
+/// nothing but zeros stands before its last four bytes is it known which one that is.
 fn reached(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     let octets = v6.octets();
@@ -75,7 +76,7 @@ fn reached(address: IpAddr) -> IpAddr {
     match v6.segments() {
         [0, 0, 0, 0, 0, 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => embedded(12),
         [0, 0, 0, 0, 0, 0, high, _] if high != 0 => embedded(12),
-        [0x64, 0xff9b, 1, ..] => embedded(12),
+        [0x64, 0xff9b, 1, 0, 0, 0, ..] => embedded(12),
         [0x2002, ..] => embedded(2),
         _ => address,
     }
@@ -152,6 +153,10 @@ mod tests {
             "64:ff9b::7f00:1",
             "64:ff9b::a00:1",
             "64:ff9b:1::a00:1",
+            // Networks of 48, 56 and 64 bits of one's own: they reach 127.0.0.1 and 10.0.0.1, whatever stands at the end.
+            "64:ff9b:1:7f00:0:100:808:808",
+            "64:ff9b:1:a:0:1:808:808",
+            "64:ff9b:1:ff00:a:0:108:808",
             "2002:7f00:1::",
             "2002:a00:1::1",
             "2001::1",
@@ -160,7 +165,15 @@ mod tests {
         ] {
             assert!(!outward.admits(bad.parse().expect("an address")), "{bad}");
         }
-        for good in ["8.8.8.8", "100.63.0.1", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"] {
+        for good in [
+            "8.8.8.8",
+            "100.63.0.1",
+            "172.32.0.1",
+            "2606:4700::1111",
+            "::ffff:8.8.8.8",
+            "64:ff9b::808:808",
+            "64:ff9b:1::808:808",
+        ] {
             assert!(outward.admits(good.parse().expect("an address")), "{good}");
         }
         let allowed = Outward::new(&["10.1.0.0/16".parse().expect("a network")]);

@@ -19,6 +19,8 @@ const DAY_MS: u64 = 86_400_000;
 const HOUR_MS: u64 = 3_600_000;
 /// Incidents that one person of a hospital opens in an hour: more than a ward has, fewer than bury an inbox.
 const STAFF_PER_HOUR_MAX: usize = 20;
+/// The part of a person's incidents in an hour, and of an incident's notes, that machine tokens may use up: a half. The rest is for people.
+const MACHINES_PART: usize = 2;
 /// Days for a report after becoming aware (21 CFR 803.50).
 const REPORT_DAYS: u64 = 30;
 /// Working days where harm must be prevented at once (21 CFR 803.53).
@@ -174,6 +176,7 @@ pub(super) fn decide(
     wish: &IncidentWish,
 ) -> Result<(Event, Option<String>), Refusal> {
     let by = person(&actor.id).to_owned();
+    let of_max = |max: usize| if by == actor.id { max } else { max / MACHINES_PART };
     let own = state.hospital_of_user(&actor.id);
     let event = |change, reason: Option<&String>| {
         Ok((Event::IncidentChanged { incident: id.clone(), change }, reason.cloned()))
@@ -206,12 +209,13 @@ pub(super) fn decide(
             // Each one notifies the vendor's regulatory affairs: one account must not bury the others' reports.
             let newest =
                 state.incidents.values().filter(|held| held.opened_by == by && now.since_ms(held.opened_at) < HOUR_MS);
-            if newest.count() >= STAFF_PER_HOUR_MAX {
+            let max = of_max(STAFF_PER_HOUR_MAX);
+            if newest.count() >= max {
                 return Err(Refusal::new(
                     Class::TooOften,
                     "incident-budget",
                     format!(
-                        "{STAFF_PER_HOUR_MAX} incidents of one person of a hospital are taken in an hour; add a note to one of them, or call the vendor"
+                        "{max} incidents of one person of a hospital are taken in an hour; add a note to one of them, or call the vendor"
                     ),
                 ));
             }
@@ -227,8 +231,9 @@ pub(super) fn decide(
         IncidentWish::Open(_) => Err(Refusal::exists("incident", id)),
         IncidentWish::Note(text) => {
             check_text("note", text)?;
-            if held.notes.len() >= NOTES_MAX {
-                return Err(Refusal::conflict("too-many-notes", format!("an incident has at most {NOTES_MAX} notes")));
+            let max = of_max(NOTES_MAX);
+            if held.notes.len() >= max {
+                return Err(Refusal::conflict("too-many-notes", format!("an incident has at most {max} notes")));
             }
             event(IncidentChange::Noted { by, text: text.clone() }, None)
         }

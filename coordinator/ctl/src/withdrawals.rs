@@ -204,7 +204,11 @@ pub(crate) async fn sign_next(
     let nothing = signature.confirmation.digest.filter(|digest| is_first && *digest == Digest::of(&[]));
     let shown = Shown { digest: nothing.unwrap_or(shown.digest), ..shown };
     signature.confirmation.ask(&shown)?;
-    let body = json!({ "firmwareId": firmware, "reason": reason, "days": days });
+    let mut body = json!({ "firmwareId": firmware, "reason": reason, "days": days, "version": document.version });
+    // What is added stands last.
+    if let Some(release) = document.releases.last().filter(|_| firmware.is_some()) {
+        body["manifestDigest"] = release.manifest.to_string().into();
+    }
     if let Some(view) = signature.with_kept_key(client, "/api/v1/trust/withdrawals/signature", body).await? {
         out.answer(&view, || {
             let until = text(&view["withdrawalsExpiresAt"]);

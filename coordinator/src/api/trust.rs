@@ -255,6 +255,13 @@ pub(crate) struct WithdrawalSigning {
     /// Days until the document expires; 90 unless given.
     #[serde(default)]
     days: Option<u32>,
+    /// The version that the signer was shown; the signature is refused if another one is next.
+    #[serde(default)]
+    version: Option<u64>,
+    /// The digest of the manifest that the signer was shown; the signature is refused if the release has another.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    manifest_digest: Option<Digest>,
     #[schema(format = Password)]
     password: String,
     #[schema(format = Password)]
@@ -275,6 +282,9 @@ pub(super) async fn sign_withdrawals(
     let firmware: Option<FirmwareId> = signing.firmware_id.map(|text| id("firmwareId", &text)).transpose()?;
     let lifetime_ms = signing.days.map_or(TRUST_LIFETIME_DEFAULT_MS, |days| u64::from(days) * 86_400_000);
     let next = next_withdrawals(&api.runner.state(), clock::now(), lifetime_ms, firmware.as_ref(), &signing.reason)?;
+    if let Err(refusal) = check_shown(&next, signing.version, signing.manifest_digest) {
+        return Err(origin.deny(&api, signer.caller.actor, ACTION, "trust/withdrawals", refusal).await);
+    }
     let withdrawals = Signed::sign(&next, &[&signer.key]).map_err(|e| Refusal::document("withdrawals-refused", e))?;
     origin.submit(&api, &signer.caller, Command::AddWithdrawals { withdrawals }).await?;
     Ok((StatusCode::CREATED, axum::Json(view(&api, &signer.caller.actor.id))))
@@ -302,4 +312,34 @@ fn next_withdrawals(
     }
     let version = held.map_or(1, |h| h.version + 1);
     Ok(Withdrawals { version, issued_at: now, expires_at: now.plus_ms(lifetime_ms), releases })
+}
+
+/// Refuses a signature under other withdrawals than the signer was shown. What is named last is what is added.
+fn check_shown(next: &Withdrawals, version: Option<u64>, manifest: Option<Digest>) -> Result<(), Refusal> {
+    let detail = match (version, manifest) {
+        (Some(shown), _) if shown != next.version => {
+            format!("you were shown withdrawals {shown}, {} are next; look at them again", next.version)
+        }
+        (_, Some(shown)) if next.releases.last().is_none_or(|release| release.manifest != shown) => {
+            format!("you were shown manifest {shown}, the release has another; look at it again")
+        }
+        _ => return Ok(()),
+    };
+    Err(Refusal::conflict("changed-meanwhile", detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_6_no_kept_key_signs_other_withdrawals_than_shown() {
+        let (one, two) = (Digest([1; 32]), Digest([2; 32]));
+        let release = |manifest| Withdrawal { manifest, reason: "x".into(), at: UtcMillis(1) };
+        let releases = vec![release(one), release(two)];
+        let next = Withdrawals { version: 7, issued_at: UtcMillis(1), expires_at: UtcMillis(2), releases };
+        let passes = |version, manifest| check_shown(&next, version, manifest).is_ok();
+        assert!(passes(None, None) && passes(Some(7), None) && passes(Some(7), Some(two)));
+        assert!(!passes(Some(6), Some(two)) && !passes(Some(7), Some(one)) && !passes(None, Some(Digest([3; 32]))));
+    }
 }

@@ -259,7 +259,7 @@ impl<T> Connections<T> {
         self.remove(address, number)
     }
 
-    /// Takes a stranger out of every count; `None` if it is none any more.
+    /// Takes a stranger out of every count; `None` if it was taken out before.
     fn remove(&mut self, address: IpAddr, number: u64) -> Option<T> {
         let site = site(address);
         let stages = &mut self.strangers;

@@ -153,15 +153,18 @@ fn sec_23_a_clone_is_an_anomaly_once_an_hour() {
 
 #[test]
 fn sec_23_a_crowd_is_recorded_hourly_and_two_networks_daily() {
-    for (kind, action, records, notices) in
-        [(AnomalyKind::Crowded, "gateway.crowded", 48, 48), (AnomalyKind::TwoNetworks, "gateway.two-networks", 2, 0)]
+    let crowded = symptom("The telemetry", "gateway.crowded");
+    let apart = symptom("The telemetry", "gateway.two-networks");
+    for (kind, shown, records, notices) in
+        [(AnomalyKind::Crowded, crowded, 48, 48), (AnomalyKind::TwoNetworks, apart, 2, 0)]
     {
+        let action = shown.words();
         let mut office = Office::new();
         let before = office.entries.len();
         let networks = vec!["192.0.2.1".into(), "192.0.2.2".into()];
-        let wish = Wish::new(system(), Command::NoteUse { gateway: id("GW-1"), kind, networks });
+        let found = [Wish::new(system(), Command::NoteUse { gateway: id("GW-1"), kind, networks })];
         for _ in 0..2 * 24 * 12 {
-            assert_eq!(office.flood(std::slice::from_ref(&wish)), [Ok(())]);
+            assert_eq!(office.flood(&found), [Ok(())]);
             office.now = office.now.plus_ms(HOUR_MS / 12);
         }
         let found = office.actions_since(before).into_iter().filter(|(found, _)| found == action).count();

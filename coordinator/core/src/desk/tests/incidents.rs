@@ -51,6 +51,28 @@ fn sec_1_one_nurse_does_not_bury_the_inbox_of_incidents() {
     office.give("mallory", open("I-22", Harm::NoHarm, &[device(1, 1)]));
 }
 
+/// A stolen token of a nurse neither keeps her from reporting, nor fills what others may add to a report.
+#[test]
+fn sec_4_a_token_leaves_its_owner_incidents_and_notes() {
+    let mut office = Office::new();
+    let (credential, hospital) = (Digest([7; 32]), Some(id("H-1")));
+    let roles = vec![AccessRole::HospitalStaff];
+    let nurse = Command::CreateUser { user: id("nina"), printed_name: "Nina".into(), roles, hospital, credential };
+    office.give("admin", nurse);
+    for n in 0..10 {
+        office.give("nina/token/t", open(&format!("I-{n}"), Harm::NoHarm, &[device(1, 1)]));
+    }
+    office.refuses("nina/token/u", open("I-10", Harm::NoHarm, &[device(1, 1)]), "incident-budget", "10 incidents");
+    for n in 10..20 {
+        office.give("nina", open(&format!("I-{n}"), Harm::Death, &[device(1, 1)]));
+    }
+    office.refuses("nina", open("I-20", Harm::NoHarm, &[device(1, 1)]), "incident-budget", "20 incidents");
+    let note = || with("I-1", IncidentWish::Note("again".into()));
+    (0..100).for_each(|_| office.give("nina/token/t", note()));
+    office.refuses("nina/token/t", note(), "too-many-notes", "at most 100");
+    office.give("nina", note());
+}
+
 #[test]
 fn fda_803_an_incident_owes_a_report_until_a_person_decides_and_the_report_is_made() {
     let mut office = Office::new();
