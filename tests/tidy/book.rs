@@ -105,6 +105,7 @@ fn cli_27_every_picture_has_a_text() {
     }
     for (path, text) in files("docs", ".svg") {
         assert!(shown.contains(&path), "no page shows {path}");
+        assert!(text.contains("<title>") && text.contains("<desc>"), "{path} says nothing to who cannot see it");
         assert!(!text.contains("<script") && !text.contains("href=\"http"), "{path} is a picture and nothing else");
     }
 }
