@@ -17,7 +17,7 @@ fn named<T: serde::de::DeserializeOwned>(cell: &str) -> T {
 fn cli_14_findings_about_telemetry_read_as_on_the_page() {
     let rows: Vec<_> =
         rows().into_iter().filter(|row| row.section == "A finding about a gateway's telemetry").collect();
-    assert_eq!(rows.len(), 8);
+    assert!(rows.len() >= 10, "{rows:?}");
     for row in rows {
         assert_eq!(row.cells.len(), 4, "{row:?}");
         assert_eq!(row.cells[1], named::<AnomalyKind>(&row.cells[0]).words());
