@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use mdfm_shared::fixture::page::{rows, rows_of};
 
-use super::*;
 use crate::fleet::AnomalyKind;
 use crate::notice::{NoticeKind, default_rules};
 
