@@ -105,6 +105,7 @@ fn cli_27_every_picture_has_a_text() {
     }
     for (path, text) in files("docs", ".svg") {
         assert!(shown.contains(&path), "no page shows {path}");
+        assert!(text.contains("<title>") && text.contains("<desc>"), "{path} says nothing to who cannot see it");
         assert!(!text.contains("<script") && !text.contains("href=\"http"), "{path} is a picture and nothing else");
     }
 }
@@ -143,6 +144,20 @@ fn cli_27_names_of_code_in_pages_exist() {
         }
     }
     assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// The API's page has every status that a problem can have.
+#[test]
+fn cli_27_every_status_of_the_api_is_on_its_page() {
+    let source = std::fs::read_to_string(root().join("coordinator/src/api/problem.rs")).unwrap();
+    let page = std::fs::read_to_string(root().join("docs/api.md")).unwrap();
+    let errors = page.split("\n## Errors").nth(1).unwrap_or_default();
+    let statuses: Vec<&str> = source.split("=> (").skip(1).filter_map(|rest| rest.split(',').next()).collect();
+    assert!(statuses.len() > 10, "{statuses:?}");
+    for status in statuses {
+        let is_shown = |line: &str| line.split('|').nth(1).is_some_and(|cell| cell.contains(status));
+        assert!(errors.lines().any(is_shown), "docs/api.md does not say what {status} means");
+    }
 }
 
 /// Behaviours by which docs/architecture.md is tried: a stranger finds the file of each there.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use mdfm_shared::fixture::page::{Row, rows};
+use mdfm_shared::fixture::page::{Row, rows, rows_of};
 use mdfm_shared::waiting::WaitCode;
 
 use super::{files, root, without_tests};
@@ -11,6 +11,9 @@ use super::{files, root, without_tests};
 const REFUSED: &str = "Somebody is refused";
 const WAITS: &str = "A device is not updated";
 const AGENT: &str = "An agent refuses";
+const SELF_TEST: &str = "The self-test of a gateway fails";
+/// Its words are compared in coordinator/core/src/desk/tests/pages.rs.
+const FINDINGS: &str = "A finding about a gateway's telemetry";
 
 /// Codes of a refusal that no test provokes, each with the reason.
 const NOT_PROVOKED: [(&str, &str); 6] = [
@@ -76,7 +79,7 @@ fn codes(section: &str) -> BTreeSet<String> {
 fn cli_14_every_symptom_of_the_page_has_its_test() {
     let (compared, tests) = (compared(), test_text());
     let mut missing = Vec::new();
-    for row in rows().iter().filter(|row| row.section != WAITS) {
+    for row in rows().iter().filter(|row| ![WAITS, SELF_TEST, FINDINGS].contains(&row.section.as_str())) {
         for quote in row.quotes() {
             let is_compared = compared
                 .iter()
@@ -138,6 +141,54 @@ fn cli_14_every_refusal_of_a_person_has_its_row() {
         }
     }
     assert!(found > 40, "{found}");
+}
+
+/// The variants of an enum as they stand in JSON.
+fn variants(file: &str, name: &str) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(root().join(file)).unwrap();
+    let body = text.split(&format!("pub enum {name} {{")).nth(1).unwrap().split("\n}").next().unwrap().to_owned();
+    let variant = |line: &str| {
+        let name = line.trim().trim_end_matches(',');
+        let (first, rest) = name.split_at_checked(1)?;
+        (!first.starts_with(|c: char| !c.is_ascii_uppercase())).then(|| format!("{}{rest}", first.to_lowercase()))
+    };
+    body.lines().filter_map(variant).collect()
+}
+
+/// What stands in the first column of the tables of a section of a page.
+fn first_column(page: &str, section: &str) -> BTreeSet<String> {
+    let cell = |row: &Row| row.cells[0].split('`').nth(1).unwrap_or_default().to_owned();
+    let rows = rows_of(page);
+    rows.iter().filter(|row| row.section == section && row.cells[0].starts_with('`')).map(cell).collect()
+}
+
+#[test]
+fn cli_14_kinds_of_findings_and_notices_are_on_their_pages() {
+    let findings = variants("coordinator/core/src/fleet.rs", "AnomalyKind");
+    assert_eq!(first_column("troubleshooting.md", FINDINGS), findings);
+    let notices = variants("coordinator/core/src/notice.rs", "NoticeKind");
+    assert!(notices.len() > 20, "{notices:?}");
+    assert_eq!(first_column("operate.md", "Who is notified of what"), notices);
+    // Some rows have several kinds.
+    let differences = variants("coordinator/core/src/inventory.rs", "DifferenceKind");
+    let shown: BTreeSet<String> = rows_of("operate.md")
+        .iter()
+        .filter(|row| row.section == "What stands in the ward")
+        .flat_map(|row| row.quotes().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(shown, differences);
+}
+
+#[test]
+fn cli_14_every_check_of_the_self_test_has_its_row() {
+    let source = std::fs::read_to_string(root().join("agent/src/runner.rs")).unwrap();
+    let checks = literals_after(without_tests(&source), " check(");
+    let shown: Vec<String> = rows()
+        .iter()
+        .filter(|row| row.section == SELF_TEST)
+        .flat_map(|row| row.quotes().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(shown, checks, "in the order of the program");
 }
 
 /// Every first word of an agent's event `refused` has its row.

@@ -2,6 +2,8 @@
 //! all of them to one grammar, and write the reference in `docs/cli-reference.md`.
 
 #[cfg(test)]
+mod book;
+#[cfg(test)]
 mod grammar;
 #[cfg(test)]
 mod hostile;

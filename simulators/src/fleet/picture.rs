@@ -27,7 +27,8 @@ pub(super) fn draw(title: &str, series: &[(&str, &Histogram<u64>)]) -> String {
     let (width, height) = (LEFT + WIDTH + 30.0, TOP + HEIGHT + 60.0 + 18.0 * series.len() as f64);
     let _ = write!(
         svg,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\">\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\" role=\"img\">\
+         <title>{title}</title><desc>Which share took longer than how long</desc>\
          <rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/><text x=\"{LEFT}\" y=\"22\" font-size=\"15\">{title}</text>"
     );
     for (ms, label) in [

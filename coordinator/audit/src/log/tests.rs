@@ -278,6 +278,7 @@ fn damage_before_the_last_append_is_no_torn_write() {
     let name = segment::log_name(0);
     let good = disk.bytes_of(&name);
     let second = 8 + (0..3).map(|i| 12 + entry(i).len()).sum::<usize>();
+    let shown = mdfm_shared::fixture::page::symptom("The coordinator does nothing", "audit log is damaged");
     for at in 8..good.len() {
         let disk = disk.copy();
         let mut bad = good.clone();
@@ -286,8 +287,7 @@ fn damage_before_the_last_append_is_no_torn_write() {
         match open(&disk) {
             Err(error @ LogError::Damaged { .. }) => {
                 assert!(at < second, "byte {at}");
-                mdfm_shared::fixture::page::symptom("The coordinator does nothing", "audit log is damaged")
-                    .assert_in(&error.to_string());
+                shown.assert_in(&error.to_string());
             }
             Ok(log) => assert!(at >= second && log.reader().size() >= 3, "byte {at} of an acknowledged append"),
             Err(other) => panic!("byte {at}: {other}"),

@@ -681,6 +681,7 @@ mod inventory;
 mod least_view;
 mod long_waits;
 mod notices;
+mod pages;
 mod parts;
 mod reach;
 mod retention;
