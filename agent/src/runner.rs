@@ -16,6 +16,7 @@ use mdfm_shared::device::WRONG_DIGEST;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::telemetry::InstallState;
+use mdfm_shared::text::count;
 use mdfm_shared::time::MonotonicMs;
 use mdfm_shared::tlog::Hash;
 use serde_json::{Value, json};
@@ -275,6 +276,7 @@ impl Agent {
         let waiting = match (faults.is_empty(), waits.len()) {
             (false, _) => faults.join("; "),
             (true, 0) => "no device waits".into(),
+            (true, 1) => "1 device waits for what is part of an update (mdfm-agent devices)".to_owned(),
             (true, n) => format!("{n} devices wait for what is part of an update (mdfm-agent devices)"),
         };
         let free = self.cache.free_bytes().unwrap_or(0);
@@ -291,7 +293,7 @@ impl Agent {
         let authority = if bars.is_empty() { "nothing keeps new releases away".into() } else { bars.join("; ") };
         json!([
             check("clock", clock_ok, clock),
-            check("certificate", days > 0, format!("{days} days left")),
+            check("certificate", days > 0, format!("{} left", count(days.max(0), "day"))),
             check("line", status["connected"] == true, self.gateway.line_in_words()),
             check("telemetry", status["telemetryRefused"] == false, telemetry),
             check("directive", !stale, directive),

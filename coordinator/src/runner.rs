@@ -348,8 +348,8 @@ impl Worker {
         let state = Arc::clone(&self.state);
         let mut state = state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         let decided = {
-            let presence = self.presence.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            self.engine.handle(&mut state, now, &presence, wishes)
+            let mut presence = self.presence.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            self.engine.handle(&mut state, now, &mut presence, wishes)
         };
         let batch = decided.unwrap_or_else(|error| die("a round of decisions went wrong", &error));
         let committed = self.engine.commit(&state, batch, &mut self.log);

@@ -135,6 +135,13 @@ pub const REFUSED_FLOOD: &str = "flood";
 /// [`EventKind::Refused::what`] of a gateway whose telemetry did not continue what the coordinator holds: the first record of the
 /// epoch that it begins.
 pub const REFUSED_CHAIN: &str = "chain";
+/// [`EventKind::Refused::what`] of the two records around the events that a new epoch takes over from before it: they may be older than
+/// what the coordinator holds. The reason is [`CARRIED_BEGIN`] or [`CARRIED_END`].
+pub const REFUSED_CARRIED: &str = "carried";
+/// Reason of the record before them.
+pub const CARRIED_BEGIN: &str = "what was recorded before this epoch follows";
+/// Reason of the record after them.
+pub const CARRIED_END: &str = "what was recorded before this epoch ends here";
 /// [`EventKind::Refused::what`] of a device that begins to wait, or waits for something else; the reason is a
 /// [`crate::waiting::Waiting`] in JSON, or empty when the wait has ended. The next [`EventKind::StateChanged`] of the device ends it too.
 pub const REFUSED_WAITING: &str = "waiting";
@@ -204,7 +211,7 @@ pub enum EventKind {
     /// Something that came from the coordinator or a device was refused.
     Refused {
         /// What was refused: `directive`, `release`, `checkpoint`, `trust`, `withdrawals`, `rollbackOrder`, `image`, `delta`, `device`,
-        /// `rollback`, `quarantine`, `flood`, `chain`, `waiting`; or what keeps anything new from being started: `clock`, `trust`, `withdrawals`.
+        /// `rollback`, `quarantine`, `flood`, `chain`, `carried`, `waiting`; or what keeps anything new from being started: `clock`, `trust`, `withdrawals`.
         what: String,
         /// Why and what to do.
         reason: String,
@@ -284,6 +291,7 @@ impl fmt::Display for EventKind {
                 Some(waiting) => write!(f, "waits: {waiting}"),
                 None => f.write_str("waits no longer"),
             },
+            Self::Refused { what, reason } if what == REFUSED_CARRIED => f.write_str(reason),
             Self::Refused { what, reason } => write!(f, "{what} refused: {reason}"),
             Self::LocalAction { command, uid } => write!(f, "{command} by {} on the gateway", account(*uid)),
             Self::Consent { deployment, given, reason, uid } => {

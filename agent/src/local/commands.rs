@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use mdfm_service::output as terminal;
 use mdfm_shared::id::{DeploymentId, DeviceId};
-use mdfm_shared::text::printable;
+use mdfm_shared::text::{count, printable};
 use serde_json::{Value, json};
 
 use super::bundle::{self, word};
@@ -209,7 +209,7 @@ pub(crate) fn run(state_dir: &Path, action: Action, output: Output) -> anyhow::R
             let n = bundle::export(state_dir, &file)?;
             let path = file.display();
             output.message(
-                &format!("{n} batches written to {path}; bring it to `mdfmctl bundles deliver`"),
+                &format!("{} written to {path}; bring it to `mdfmctl bundles deliver`", count(n, "batch")),
                 &json!({ "batches": n }),
             );
             Ok(())

@@ -3,11 +3,11 @@
 
 mod inventory;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{Action, Directive};
-use mdfm_shared::id::{GatewayId, HospitalId, UserId};
+use mdfm_shared::id::{DeploymentId, GatewayId, HospitalId, UserId};
 use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
 use mdfm_shared::record::{Actor, ActorKind, AuditRecord, CONTEXT, Outcome, RequestMark, document_text};
 use mdfm_shared::sign::{SecretKey, Signed};
@@ -143,6 +143,25 @@ pub struct Desk {
     trust_changed: bool,
     /// Gateways whose wishes may have changed.
     changed: BTreeSet<GatewayId>,
+    /// Time without the steps back of the clock: what lasts is measured by it.
+    steady: Steady,
+    /// By deployment, since when by its record the current phase has been worked on, and when that was seen first, in steady time.
+    phases: BTreeMap<DeploymentId, (UtcMillis, UtcMillis)>,
+}
+
+/// A clock that never goes back: while the wall clock is set back it goes on from where it was.
+#[derive(Debug)]
+struct Steady {
+    now: UtcMillis,
+    clock: UtcMillis,
+}
+
+impl Steady {
+    fn follow(&mut self, clock: UtcMillis) -> UtcMillis {
+        self.now = self.now.plus_ms(clock.since_ms(self.clock));
+        self.clock = clock;
+        self.now
+    }
 }
 
 /// The system as an actor.
@@ -199,6 +218,8 @@ impl Desk {
             has_swept: false,
             trust_changed: true,
             changed: BTreeSet::new(),
+            steady: Steady { now: started_at, clock: started_at },
+            phases: BTreeMap::new(),
         }
     }
 
@@ -242,11 +263,13 @@ impl Desk {
         &mut self,
         state: &mut State,
         now: UtcMillis,
-        presence: &Presence,
+        presence: &mut Presence,
         wishes: &[Wish],
     ) -> Result<Round, DeskError> {
-        // Timers follow the clock; what is recorded never goes back (DESIGN §10.4).
+        // Timers follow the clock; what is recorded never goes back (DESIGN §10.4); what lasts goes on all the same.
         let (clock, now) = (now, now.max(state.last_record_at));
+        let steady = self.steady.follow(clock);
+        presence.follow(clock);
         let mut round = Round::default();
         self.watch_clock(state, &mut round, clock)?;
         for wish in wishes {
@@ -255,7 +278,7 @@ impl Desk {
         }
         let is_look = is_due(&mut self.next_look, clock, LOOK_MS);
         if is_look {
-            self.watch_liveness(state, &mut round, (clock, now), presence)?;
+            self.watch_liveness(state, &mut round, (clock, now, steady), presence)?;
             let mut due = firmware::expire(state, now);
             due.extend(authority::expire(state, now));
             due.extend(authority::warn(state, now));
@@ -265,7 +288,7 @@ impl Desk {
             }
             // Waits are news of no harm: the last room is for what stops it.
             if self.room == Room::Ample {
-                due.extend(self.waits.look(state, presence, now, self.started_at));
+                due.extend(self.waits.look(state, presence, (clock, now, steady), self.started_at));
             }
             for proposal in due {
                 self.record(state, &mut round, now, None, proposal)?;
@@ -276,7 +299,7 @@ impl Desk {
             refresh(state, &mut round, now);
         }
         self.follow(state, &mut round, (clock, now))?;
-        self.compare(state, &mut round, now, is_look)?;
+        self.compare(state, &mut round, (now, steady), is_look)?;
         Ok(round)
     }
 
@@ -285,11 +308,11 @@ impl Desk {
         &mut self,
         state: &mut State,
         round: &mut Round,
-        now: UtcMillis,
+        (now, steady): (UtcMillis, UtcMillis),
         is_look: bool,
     ) -> Result<(), DeskError> {
-        for device in self.comparisons.due(state, now, is_look) {
-            for proposal in self.comparisons.records(state, now, &device) {
+        for device in self.comparisons.due(state, steady, is_look) {
+            for proposal in self.comparisons.records(state, (now, steady), &device) {
                 self.record(state, round, now, None, proposal)?;
             }
         }
@@ -670,10 +693,12 @@ impl Desk {
         &mut self,
         state: &mut State,
         round: &mut Round,
-        (clock, now): (UtcMillis, UtcMillis),
+        (clock, now, steady): (UtcMillis, UtcMillis, UtcMillis),
         presence: &Presence,
     ) -> Result<(), DeskError> {
         let mut commands = Vec::new();
+        let up_ms = steady.since_ms(self.started_at);
+        self.phases.retain(|id, _| state.deployments.get(id).is_some_and(|d| d.status == Status::Running));
         for (id, deployment) in &state.deployments {
             if deployment.status != Status::Running {
                 continue;
@@ -682,6 +707,12 @@ impl Desk {
                 Some(PhaseStatus::Deploying { since } | PhaseStatus::Monitoring { since }) => *since,
                 _ => continue,
             };
+            // The record may be of a time that the clock has not reached again.
+            let seen = self.phases.entry(id.clone()).or_insert((since, steady));
+            if seen.0 != since {
+                *seen = (since, steady);
+            }
+            let worked_on_ms = clock.since_ms(since).max(steady.since_ms(seen.1));
             let close = deployment.plan.spec.monitoring_interval_ms.map(|ms| ms.saturating_mul(INTERVALS_MISSED));
             let limit_ms = close.map_or(self.silence_limit_ms, |ms| ms.min(self.silence_limit_ms));
             for (device, progress) in &deployment.devices {
@@ -689,11 +720,11 @@ impl Desk {
                     continue;
                 }
                 let last_seen = presence.last_attached(device).unwrap_or_default();
-                let known = last_seen.max(self.started_at).max(since);
-                let silent = clock.since_ms(known) > limit_ms;
+                let unseen_ms = clock.since_ms(last_seen);
+                let silent = unseen_ms.min(up_ms).min(worked_on_ms) > limit_ms;
                 let heard = match (silent, progress.silent) {
                     (true, false) => Heard::Silent,
-                    (false, true) if last_seen > self.started_at => Heard::Again,
+                    (false, true) if unseen_ms < up_ms => Heard::Again,
                     _ => continue,
                 };
                 let (deployment, device) = (id.clone(), device.clone());

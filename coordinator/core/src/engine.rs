@@ -101,7 +101,7 @@ impl Engine {
         &mut self,
         state: &mut State,
         now: UtcMillis,
-        presence: &Presence,
+        presence: &mut Presence,
         wishes: Vec<Wish>,
     ) -> Result<Batch, DeskError> {
         let room = self.room;

@@ -248,10 +248,13 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         registered: Option<Registered>,
     },
-    /// A gateway's heartbeat no longer names devices that it claimed.
+    /// A gateway's heartbeat no longer names devices that it claimed, or no state of them.
     ObservationsEnded {
         gateway: GatewayId,
         devices: Vec<mdfm_shared::id::DeviceId>,
+        /// Those that it names without a state: its last word of them stays until somebody sees them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        forgotten: Vec<mdfm_shared::id::DeviceId>,
     },
     FirmwareCreated {
         firmware: FirmwareId,

@@ -141,8 +141,10 @@ impl Office {
     pub fn attempt(&mut self, actor: &str, command: Command) -> Result<(), Refusal> {
         let before = trail::Before::of(&self.state, &command);
         let wish = Wish::new(person(actor), command);
-        let mut round =
-            self.desk.round(&mut self.state, self.now, &self.presence, std::slice::from_ref(&wish)).expect("applies");
+        let mut round = self
+            .desk
+            .round(&mut self.state, self.now, &mut self.presence, std::slice::from_ref(&wish))
+            .expect("applies");
         before.check(&self.state, self.now, &wish, &round);
         self.entries.extend(round.entries);
         round.answers.pop().expect("one answer")
@@ -157,7 +159,7 @@ impl Office {
     }
     pub fn pass(&mut self, ms: u64) {
         self.now = self.now.plus_ms(ms);
-        let round = self.desk.round(&mut self.state, self.now, &self.presence, &[]).expect("applies");
+        let round = self.desk.round(&mut self.state, self.now, &mut self.presence, &[]).expect("applies");
         self.entries.extend(round.entries);
     }
     /// As [`Self::pass`], with every gateway heard of until then.

@@ -65,6 +65,9 @@ pub struct Healing {
     pub held_since: Option<UtcMillis>,
     /// When the epochs of the last day were begun.
     pub epochs: Vec<UtcMillis>,
+    /// Whether what comes now was recorded before the epoch, and may be older than what is known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub carries_older: bool,
 }
 
 impl Healing {
@@ -78,6 +81,7 @@ impl Healing {
         self.epochs.retain(|begun| at.since_ms(*begun) < DAY_MS);
         self.epochs.push(at);
         self.refused = None;
+        self.carries_older = false;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Heartbeats: which devices are there, and what a gateway lacks.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use mdfm_shared::id::{DeviceId, GatewayId};
 use mdfm_shared::limits::OBSERVATIONS_ASKED_MAX;
@@ -117,14 +117,20 @@ fn observations(state: &State, presence: &mut Presence, now: UtcMillis, heartbea
         let (epoch, heartbeat) = (heartbeat.epoch, heartbeat.sequence);
         answer.question = Some(ObservationRequest { gateway: gateway.clone(), epoch, heartbeat, devices });
     }
-    let claimed: BTreeSet<&DeviceId> =
-        pairs().filter(|(_, digest)| **digest != ObservationDigest::NONE).map(|(device, _)| device).collect();
-    let is_claimed = |id: &DeviceId| claimed.contains(id);
-    let has_ended = state.inventory.of_gateway(gateway).any(|(id, _)| !is_claimed(id));
+    let named: BTreeMap<&DeviceId, bool> =
+        pairs().map(|(device, digest)| (device, *digest != ObservationDigest::NONE)).collect();
+    let (mut devices, mut forgotten) = (Vec::new(), Vec::new());
+    for (id, claim) in state.inventory.of_gateway(gateway) {
+        match named.get(id) {
+            None => devices.push(id.clone()),
+            // A gateway that was set back, or replaced, has not seen it since: that ends nothing.
+            Some(false) if !claim.forgotten => forgotten.push(id.clone()),
+            Some(_) => {}
+        }
+    }
+    let has_ended = !devices.is_empty() || !forgotten.is_empty();
     if has_ended && answer.command.is_none() && presence.questions.may_end(now, gateway) {
-        let ended = state.inventory.of_gateway(gateway).map(|(id, _)| id).filter(|id| !is_claimed(id));
-        let devices: Vec<DeviceId> = ended.cloned().collect();
-        answer.command = Some(Command::EndObservations { gateway: gateway.clone(), devices });
+        answer.command = Some(Command::EndObservations { gateway: gateway.clone(), devices, forgotten });
     }
 }
 

@@ -11,6 +11,7 @@ use mdfm_shared::manifest::is_label;
 use mdfm_shared::observed::{ObservationDigest, ObservedDevice};
 use mdfm_shared::record::Actor;
 use mdfm_shared::telemetry::{FirmwareReport, InstallState};
+use mdfm_shared::text::count;
 use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,20 @@ pub struct Claim {
     pub observed: ObservedDevice,
     /// On the coordinator's clock.
     pub reported_at: UtcMillis,
+    /// On the gateway's clock, when it last said what the device runs; 0 in states kept by versions that did not note it.
+    #[serde(default)]
+    pub said_at: UtcMillis,
+    /// Whether the gateway has forgotten since what it saw: it was set back, or replaced, and has not seen the device again. The last word of
+    /// it still counts until somebody sees the device.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forgotten: bool,
+}
+
+impl Claim {
+    /// Whether the gateway has the device now, as far as it knows.
+    fn is_present(&self) -> bool {
+        self.observed.present && !self.forgotten
+    }
 }
 
 /// The firmware that a device is expected to run: registered, installed from here, or accepted by a person.
@@ -160,9 +175,10 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// The digest of what a gateway last claimed of a device.
+    /// The digest of what a gateway last claimed of a device; `NONE` also if it has forgotten it since and must say it again.
     pub fn digest(&self, gateway: &GatewayId, device: &DeviceId) -> ObservationDigest {
-        self.claims.get(gateway).and_then(|g| g.get(device)).map_or(ObservationDigest::NONE, |claim| claim.digest)
+        let claim = self.claim(gateway, device).filter(|claim| !claim.forgotten);
+        claim.map_or(ObservationDigest::NONE, |claim| claim.digest)
     }
 
     /// What a gateway claims.
@@ -170,7 +186,8 @@ impl Inventory {
         self.claims.get(gateway).into_iter().flatten()
     }
 
-    fn claim(&self, gateway: &GatewayId, device: &DeviceId) -> Option<&Claim> {
+    /// What a gateway claims of a device.
+    pub(super) fn claim(&self, gateway: &GatewayId, device: &DeviceId) -> Option<&Claim> {
         self.claims.get(gateway)?.get(device)
     }
 
@@ -215,6 +232,16 @@ impl Inventory {
         self.claims.retain(|_, held| !held.is_empty());
     }
 
+    /// A gateway does not know any more what it claimed of these: its last word stays until somebody sees them.
+    pub(super) fn forget(&mut self, gateway: &GatewayId, devices: &[DeviceId]) {
+        for device in devices {
+            if let Some(claim) = self.claims.get_mut(gateway).and_then(|held| held.get_mut(device)) {
+                claim.forgotten = true;
+                self.touched.insert(device.clone());
+            }
+        }
+    }
+
     /// A gateway claims nothing any more.
     pub(super) fn end_all(&mut self, gateway: &GatewayId) {
         let devices: Vec<DeviceId> = self.of_gateway(gateway).map(|(id, _)| id.clone()).collect();
@@ -222,11 +249,18 @@ impl Inventory {
     }
 
     /// A batch says what a device runs; the claim follows until the next answer replaces it whole.
-    pub(super) fn runs(&mut self, gateway: &GatewayId, device: &DeviceId, running: &FirmwareReport) {
+    pub(super) fn runs(
+        &mut self,
+        gateway: &GatewayId,
+        device: &DeviceId,
+        said_at: UtcMillis,
+        running: &FirmwareReport,
+    ) {
         let is_bounded = running.version.chars().count() <= LABEL_CHARS_MAX;
         let claim = self.claims.get_mut(gateway).and_then(|held| held.get_mut(device));
         if let Some(claim) = claim.filter(|_| is_bounded) {
             claim.observed.running = running.clone();
+            claim.said_at = said_at;
             self.touched.insert(device.clone());
         }
     }
@@ -350,7 +384,7 @@ impl State {
     /// A gateway reports the observed state of a device, whether or not the device is registered, or behind this gateway.
     pub(super) fn apply_observed(
         &mut self,
-        at: UtcMillis,
+        (at, said_at): (UtcMillis, UtcMillis),
         gateway: &GatewayId,
         device: &DeviceId,
         digest: ObservationDigest,
@@ -359,7 +393,8 @@ impl State {
         if !observed.is_bounded() {
             return;
         }
-        self.inventory.set(gateway, device, Claim { digest, observed: observed.clone(), reported_at: at });
+        let claim = Claim { digest, observed: observed.clone(), reported_at: at, said_at, forgotten: false };
+        self.inventory.set(gateway, device, claim);
         if self.gateway_of(device) == Some(gateway) {
             self.take_claim(at, device);
         }
@@ -371,7 +406,7 @@ impl State {
         let Some(claim) = self.inventory.claim(&gateway, id).cloned() else { return };
         let Some(device) = self.devices.get_mut(id).filter(|d| d.retired_at.is_none()) else { return };
         // What another gateway saw once and sees no longer says nothing of a device that is known better.
-        if !claim.observed.present && claim.reported_at != at && device.running_sha256.is_some() {
+        if !claim.is_present() && claim.reported_at != at && device.running_sha256.is_some() {
             return;
         }
         device.set_running(&claim.observed.running);
@@ -415,8 +450,9 @@ impl State {
         let budget = manifest.map_or(REBOOTS_PER_DAY_DEFAULT, |m| m.manifest.reboot_budget());
         (observed.recent_reboots > budget).then(|| {
             format!(
-                "{} reboots within 24 hours that nobody ordered, at most {budget} are tolerated",
-                observed.recent_reboots
+                "{} within 24 hours that nobody ordered, at most {budget} {} tolerated",
+                count(observed.recent_reboots, "reboot"),
+                if budget == 1 { "is" } else { "are" }
             )
         })
     }
@@ -426,11 +462,16 @@ impl State {
     pub fn observed(&self, id: &DeviceId) -> Option<(&GatewayId, &Claim)> {
         let own = self.gateway_of(id);
         let own = self.inventory.claims_on(id).find(|(gateway, _)| Some(*gateway) == own);
-        let elsewhere = || {
-            let present = self.inventory.claims_on(id).filter(|(_, claim)| claim.observed.present);
-            present.max_by_key(|(_, claim)| claim.reported_at)
-        };
-        own.filter(|(_, claim)| claim.observed.present).or_else(elsewhere).or(own)
+        let elsewhere = || self.having(id).into_iter().max_by_key(|(_, claim)| claim.reported_at);
+        own.filter(|(_, claim)| claim.is_present()).or_else(elsewhere).or(own)
+    }
+
+    /// The gateways that have a device. Where none has it, those that had it when they were last heard of it and have forgotten it since:
+    /// it may still run there what they reported.
+    fn having(&self, id: &DeviceId) -> Vec<(&GatewayId, &Claim)> {
+        let present: Vec<_> = self.inventory.claims_on(id).filter(|(_, claim)| claim.observed.present).collect();
+        let (has_it, forgot): (Vec<_>, Vec<_>) = present.into_iter().partition(|(_, claim)| claim.is_present());
+        if has_it.is_empty() { forgot } else { has_it }
     }
 
     /// Running images that other gateways than its own claim of a device: unless somebody has said that the registered side is right.
@@ -440,10 +481,10 @@ impl State {
         device: &'a Device,
     ) -> impl Iterator<Item = &'a FirmwareReport> {
         let own = self.gateway_for(device);
-        let own_has_it = own.and_then(|g| self.inventory.claim(g, id)).is_some_and(|claim| claim.observed.present);
-        let others = self.inventory.claims_on(id).filter(move |(gateway, claim)| {
+        let own_has_it = own.and_then(|g| self.inventory.claim(g, id)).is_some_and(Claim::is_present);
+        let others = self.having(id).into_iter().filter(move |(gateway, claim)| {
             let is_dismissed = device.dismissed.get(*gateway) == Some(&claim.digest);
-            Some(*gateway) != own && claim.observed.present && !own_has_it && !is_dismissed
+            Some(*gateway) != own && !own_has_it && !is_dismissed
         });
         others.map(|(_, claim)| &claim.observed.running)
     }
@@ -455,7 +496,7 @@ impl State {
         let claims = self.inventory.claims_on(id).filter(|(gateway, claim)| {
             self.is_gateway_of(gateway, hospital) && (claim.observed.present || Some(*gateway) == at_home)
         });
-        claims.max_by_key(|(gateway, claim)| (claim.observed.present, Some(*gateway) == at_home, claim.reported_at))
+        claims.max_by_key(|(gateway, claim)| (claim.is_present(), Some(*gateway) == at_home, claim.reported_at))
     }
 
     fn is_gateway_of(&self, gateway: &GatewayId, hospital: &HospitalId) -> bool {
@@ -491,20 +532,22 @@ impl State {
         };
         let own = self.gateway_for(device);
         let own_claim = own.and_then(|gateway| Some((gateway, self.inventory.claim(gateway, id)?)));
-        let present: Vec<(&GatewayId, &Claim)> =
-            self.inventory.claims_on(id).filter(|(_, claim)| claim.observed.present).collect();
+        let having = self.having(id);
+        let (has_it, last) = (
+            having.iter().filter(|(_, claim)| claim.is_present()).collect::<Vec<_>>(),
+            having.iter().max_by_key(|(gateway, claim)| (Some(*gateway) == own, claim.reported_at)),
+        );
         if device.retired_at.is_some() {
-            if let Some(first) = present.first() {
-                add(DifferenceKind::Retired, "out of service", place(*first));
+            if let Some(first) = has_it.first() {
+                add(DifferenceKind::Retired, "out of service", place(**first));
             }
             return found;
         }
         let registered_at = own.map_or("no gateway", |g| g.as_str());
-        let is_elsewhere = present.iter().any(|(gateway, _)| Some(*gateway) != own);
-        if present.len() > 1 {
-            let all: Vec<String> = present.iter().take(CLAIMS_SHOWN).map(|claim| place(*claim)).collect();
+        if has_it.len() > 1 {
+            let all: Vec<String> = has_it.iter().take(CLAIMS_SHOWN).map(|claim| place(**claim)).collect();
             add(DifferenceKind::Conflict, registered_at, all.join(" and "));
-        } else if let Some(only) = present.first().filter(|_| is_elsewhere) {
+        } else if let Some(only) = last.filter(|(gateway, _)| Some(*gateway) != own) {
             add(DifferenceKind::Gateway, registered_at, place(*only));
         }
         let Some((_, Claim { observed, .. })) = own_claim else { return found };
@@ -724,17 +767,21 @@ pub(super) fn compare(
     proposals
 }
 
-/// A gateway does not speak of devices any more that it claimed.
-pub(super) fn end_observations(state: &State, gateway: &GatewayId, devices: &[DeviceId]) -> Result<Event, Refusal> {
+/// A gateway does not speak of devices any more that it claimed, or has `forgotten` what it saw of them.
+pub(super) fn end_observations(
+    state: &State,
+    gateway: &GatewayId,
+    devices: &[DeviceId],
+    forgotten: &[DeviceId],
+) -> Result<Event, Refusal> {
     state.need_gateway(gateway)?;
-    let held: Vec<DeviceId> = devices
-        .iter()
-        .filter(|id| state.inventory.claim(gateway, id).is_some())
-        .take(GATEWAY_DEVICES_MAX)
-        .cloned()
-        .collect();
-    if held.is_empty() {
+    let claimed = |ids: &[DeviceId], is_meant: &dyn Fn(&Claim) -> bool| -> Vec<DeviceId> {
+        let held = ids.iter().filter(|id| state.inventory.claim(gateway, id).is_some_and(is_meant));
+        held.take(GATEWAY_DEVICES_MAX).cloned().collect()
+    };
+    let (ended, forgotten) = (claimed(devices, &|_| true), claimed(forgotten, &|claim| !claim.forgotten));
+    if ended.is_empty() && forgotten.is_empty() {
         return Err(Refusal::conflict("not-observed", format!("gateway {gateway} claims none of these devices")));
     }
-    Ok(Event::ObservationsEnded { gateway: gateway.clone(), devices: held })
+    Ok(Event::ObservationsEnded { gateway: gateway.clone(), devices: ended, forgotten })
 }

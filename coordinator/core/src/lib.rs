@@ -11,6 +11,7 @@
 pub mod access;
 pub mod authority;
 pub mod budget;
+mod carried;
 pub mod desk;
 pub mod directive;
 pub mod dispatch;
@@ -138,10 +139,12 @@ pub enum Command {
         right: inventory::Side,
         reason: String,
     },
-    /// A gateway's heartbeat no longer names devices that it claimed.
+    /// A gateway's heartbeat no longer names devices that it claimed, or no state of them.
     EndObservations {
         gateway: GatewayId,
         devices: Vec<DeviceId>,
+        /// Those that it names without a state: it was set back or replaced, and has not seen them since.
+        forgotten: Vec<DeviceId>,
     },
     WithdrawFirmware {
         firmware: FirmwareId,
@@ -512,7 +515,9 @@ pub fn decide(state: &State, now: UtcMillis, actor: &Actor, command: &Command) -
         Command::ReconcileDevice { device, right, reason } => {
             inventory::reconcile(state, now, actor, device, *right, reason)
         }
-        Command::EndObservations { gateway, devices } => one(inventory::end_observations(state, gateway, devices)?),
+        Command::EndObservations { gateway, devices, forgotten } => {
+            one(inventory::end_observations(state, gateway, devices, forgotten)?)
+        }
         Command::WithdrawFirmware { firmware, reason } => {
             Ok(vec![Proposal::new(action, object, firmware::withdraw(state, firmware)?).because(reason)])
         }

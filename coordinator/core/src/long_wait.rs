@@ -237,12 +237,11 @@ impl WaitWatch {
         &mut self,
         state: &State,
         presence: &Presence,
-        now: UtcMillis,
+        (clock, now, steady): (UtcMillis, UtcMillis, UtcMillis),
         started_at: UtcMillis,
     ) -> Vec<Proposal> {
-        let is_set_back = self.next_cycle.since_ms(now) > CYCLE_MS;
-        if self.queue.is_empty() && (now >= self.next_cycle || is_set_back) {
-            self.next_cycle = now.plus_ms(CYCLE_MS);
+        if self.queue.is_empty() && steady >= self.next_cycle {
+            self.next_cycle = steady.plus_ms(CYCLE_MS);
             self.absent.retain(|key, _| state.long_waits.find(key).is_some_and(|held| held.ended_at.is_none()));
             let active = state.deployments.iter().filter(|(_, d)| d.is_active()).map(|(id, _)| id.clone());
             let held = state.long_waits.open().filter_map(|held| held.key.deployment.clone());
@@ -250,12 +249,13 @@ impl WaitWatch {
             self.queue = std::iter::once(None).chain(all.into_iter().map(Some)).collect();
         }
         let Some(next) = self.queue.pop_front() else { return Vec::new() };
-        let sight = Sight { state, presence, now };
+        // Whom one hears is measured by the clock, as presence is.
+        let sight = Sight { state, presence, now: clock };
         let waits = match &next {
             None => self.of_fleet(state, now),
             Some(id) => state.deployments.get(id).map(|d| sight.lasting(id, d)).unwrap_or_default(),
         };
-        self.judge(state, now, started_at, next.as_ref(), waits)
+        self.judge(state, (now, steady), started_at, next.as_ref(), waits)
     }
 
     /// What the whole fleet waits for.
@@ -279,7 +279,7 @@ impl WaitWatch {
     fn judge(
         &mut self,
         state: &State,
-        now: UtcMillis,
+        (now, steady): (UtcMillis, UtcMillis),
         started_at: UtcMillis,
         deployment: Option<&DeploymentId>,
         waits: Vec<Lasting>,
@@ -315,11 +315,11 @@ impl WaitWatch {
                 self.absent.remove(&held.key);
                 continue;
             }
-            let since = *self.absent.entry(held.key.clone()).or_insert(now);
+            let since = *self.absent.entry(held.key.clone()).or_insert(steady);
             let is_by_heartbeats =
                 matches!(held.key.code, WaitCode::GatewaySilent | WaitCode::DeviceNotConnected | WaitCode::InUse);
-            let is_known = !is_by_heartbeats || now.since_ms(started_at) >= UNHEARD_MS;
-            if is_known && now.since_ms(since) >= ABSENT_MS {
+            let is_known = !is_by_heartbeats || steady.since_ms(started_at) >= UNHEARD_MS;
+            if is_known && steady.since_ms(since) >= ABSENT_MS {
                 self.absent.remove(&held.key);
                 proposals.extend(ends_of(held));
             }

@@ -8,6 +8,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{HospitalId, UserId};
 use mdfm_shared::manifest::is_label;
 use mdfm_shared::record::Actor;
+use mdfm_shared::text::count;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::RosterEntry;
 use serde::{Deserialize, Serialize};
@@ -309,7 +310,7 @@ pub fn may_sign(state: &State, now: UtcMillis, id: &str) -> Result<(), Refusal> 
     }
     match state.settings.password_ms() {
         Some(age) if now.since_ms(user.password_set_at) >= age => {
-            let detail = format!("the password of {id} is older than {} days", state.settings.password_days);
+            let detail = format!("the password of {id} is older than {}", count(state.settings.password_days, "day"));
             Err(Refusal::forbidden("password-age", format!("{detail}; change it first (mdfmctl change-password)")))
         }
         _ => Ok(()),

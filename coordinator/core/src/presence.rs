@@ -37,6 +37,8 @@ const HEAD_OTHER_EPOCH_MS: u64 = 60_000;
 /// Time between two unasked sends of withdrawals and orders to a gateway that says nothing of what it holds: an old agent never does.
 const UNASKED_MS: u64 = 10 * 60_000;
 
+/// A time that is earlier than the last one by less was read before it: threads overtake each other.
+const OVERTAKEN_MS: u64 = 5_000;
 /// Peers whose certificates are known.
 const PEERS_MAX: usize = 256;
 
@@ -129,6 +131,8 @@ pub struct Presence {
     pub questions: Questions,
     /// When this coordinator started; `None` if nobody said.
     started_at: Option<UtcMillis>,
+    /// The clock as it was seen last.
+    clock: UtcMillis,
     /// Whom this coordinator calls, and until when the certificate is valid that they showed last.
     peers: BTreeMap<(ExpiryKind, String), Option<UtcMillis>>,
     /// The ends of this coordinator's own certificates.
@@ -138,12 +142,35 @@ pub struct Presence {
 impl Presence {
     /// Of a coordinator that starts now: nothing was heard yet.
     pub fn started(now: UtcMillis) -> Self {
-        Self { started_at: Some(now), ..Self::default() }
+        Self { started_at: Some(now), clock: now, ..Self::default() }
+    }
+
+    /// Follows the clock, before anything is compared with it. One that was set back takes all times with it, so that the spans since them
+    /// stay: who was silent stays silent.
+    pub fn follow(&mut self, now: UtcMillis) {
+        let back_ms = self.clock.since_ms(now);
+        if back_ms <= OVERTAKEN_MS {
+            self.clock = self.clock.max(now);
+            return;
+        }
+        self.clock = now;
+        let shift = |at: &mut UtcMillis| *at = UtcMillis(at.0.saturating_sub(back_ms));
+        self.started_at.iter_mut().for_each(shift);
+        for held in self.gateways.values_mut() {
+            held.heard_at.iter_mut().for_each(shift);
+            held.trust_sent_at.iter_mut().for_each(shift);
+            held.connection.iter_mut().for_each(|(_, at)| shift(at));
+            held.sent.iter_mut().for_each(|(_, at)| shift(at));
+            held.head_sent.iter_mut().for_each(|(at, _)| shift(at));
+            held.orders.iter_mut().for_each(|orders| shift(&mut orders.at));
+        }
+        self.devices.values_mut().for_each(|device| shift(&mut device.attached_at));
     }
 
     /// A heartbeat came that its gateway signed. Gives false for one that is not newer than the last: it was sent again, by the
     /// broker or by somebody who wants a silent gateway to seem alive, and shows nothing.
     pub fn heard(&mut self, now: UtcMillis, heartbeat: &Heartbeat) -> bool {
+        self.follow(now);
         let position = (heartbeat.epoch, heartbeat.sequence);
         let held = entry(&mut self.gateways, &heartbeat.gateway);
         if position <= held.newest {
@@ -167,6 +194,7 @@ impl Presence {
 
     /// A heartbeat says how a device of its gateway is.
     pub fn seen(&mut self, now: UtcMillis, device: &DeviceHeartbeat) {
+        self.follow(now);
         let before = self.devices.get_mut(&device.device);
         let attached_at = match &before {
             _ if device.attached => now,
@@ -182,6 +210,7 @@ impl Presence {
 
     /// The gateway said that it is there, or the broker that its connection broke.
     pub fn connection(&mut self, now: UtcMillis, gateway: &GatewayId, stands: bool) {
+        self.follow(now);
         let held = entry(&mut self.gateways, gateway);
         held.connection = Some((stands, now));
         held.head_sent = None;
@@ -316,6 +345,7 @@ impl Presence {
 
     #[cfg(any(test, feature = "fixtures"))]
     pub fn attach(&mut self, device: DeviceId, at: UtcMillis) {
+        self.follow(at);
         let held = Device { attached_at: at, attached: true, in_use: false, state: InstallState::Idle };
         self.devices.insert(device, held);
     }
@@ -375,6 +405,26 @@ mod tests {
         assert_eq!(standing(&presence, 140_000), Standing::Offline);
         assert!(presence.heard(START.plus_ms(150_000), &heartbeat(4)));
         assert_eq!(standing(&presence, 150_000), Standing::Online, "back, whatever the broker said before");
+    }
+
+    #[test]
+    fn fld_25_a_clock_set_back_makes_nobody_heard() {
+        const HOURS_MS: u64 = 5 * 3_600_000;
+        let mut presence = Presence::started(START);
+        let device: DeviceId = "DEV-1".parse().expect("a good id");
+        let beat = DeviceHeartbeat { device: device.clone(), state: InstallState::Idle, attached: true, in_use: false };
+        for n in 1..=3 {
+            presence.heard(START.plus_ms(HOURS_MS + n * 20_000), &heartbeat(n));
+            presence.seen(START.plus_ms(HOURS_MS + n * 20_000), &beat);
+        }
+        presence.follow(START.plus_ms(HOURS_MS + 100_000));
+        presence.follow(START.plus_ms(1_000));
+        let silent_at = |presence: &Presence, ms| standing(presence, ms) == Standing::Silent;
+        assert!(!silent_at(&presence, 1_000), "40 s without a heartbeat, three of 20 s are missed then");
+        assert!(silent_at(&presence, 22_000), "and the rest of the minute is no longer than it was");
+        assert_eq!(presence.last_attached(&device), Some(UtcMillis(START.0 + 1_000 - 40_000)));
+        assert!(presence.heard(START.plus_ms(30_000), &heartbeat(4)));
+        assert!(!silent_at(&presence, 31_000));
     }
 
     #[test]

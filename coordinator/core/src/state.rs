@@ -270,7 +270,10 @@ impl State {
                 let decision = Decision { by, reason, at };
                 inventory::apply_reconciled(self, at, &device, &kinds, &decision, registered);
             }
-            Event::ObservationsEnded { gateway, devices } => self.inventory.end(&gateway, &devices),
+            Event::ObservationsEnded { gateway, devices, forgotten } => {
+                self.inventory.end(&gateway, &devices);
+                self.inventory.forget(&gateway, &forgotten);
+            }
             Event::TrustRootAdded { digest, .. } => {
                 let signed = record.document::<TrustRoot>()?;
                 self.trusted_root = Some(match &self.trusted_root {
@@ -581,6 +584,7 @@ impl State {
                 held.healing.refused = None;
                 let batch = record.document::<TelemetryBatch>()?.decode_unverified()?;
                 for event in &batch.events {
+                    self.note_carried(&gateway, event);
                     self.apply_report(at, &gateway, event);
                 }
             }
@@ -684,14 +688,14 @@ impl State {
 
     /// What a gateway says about one of its own devices; reports about others' devices stay in the log and move nothing.
     pub fn apply_report(&mut self, at: UtcMillis, gateway: &GatewayId, event: &mdfm_shared::telemetry::Event) {
-        let Some(id) = &event.device else { return };
+        let Some(id) = event.device.as_ref().filter(|id| !self.is_overtaken(gateway, id, event)) else { return };
         if let EventKind::DeviceObserved { digest, observed } = &event.kind {
-            return self.apply_observed(at, gateway, id, *digest, observed);
+            return self.apply_observed((at, event.at), gateway, id, *digest, observed);
         }
         if let EventKind::DeviceAdopted { firmware: running, .. }
         | EventKind::StateChanged { running: Some(running), .. } = &event.kind
         {
-            self.inventory.runs(gateway, id, running);
+            self.inventory.runs(gateway, id, event.at, running);
         }
         let Some(device) = self.devices.get_mut(id) else { return };
         if device.retired_at.is_some() || reached_through(&self.hospital_gateways, device) != Some(gateway) {
@@ -728,8 +732,6 @@ impl State {
                     }
                     (InstallState::Idle | InstallState::Failed, None) if detail.contains(UNSEEN) => {
                         match self.deployments.get(deployment).and_then(|d| d.state_of_unseen(id)) {
-                            // It was being prepared, and that has failed.
-                            Some(InstallState::Idle) => state,
                             Some(state) => &{ state },
                             None => return,
                         }

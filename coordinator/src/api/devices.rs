@@ -454,7 +454,8 @@ pub(super) async fn fhir(
     let caller = origin.need(&api, Permission::Read, "device.show", &format!("device/{device}")).await?;
     let device: DeviceId = id("device", &device)?;
     let state = api.runner.state();
-    let resource = fhir::device(&state, &device, seen(&state, &caller, &device)?);
+    let own = state.hospital_of_user(&caller.actor.id);
+    let resource = fhir::device(&state, clock::now(), own, &device, seen(&state, &caller, &device)?);
     Ok(fhir::answer(&resource))
 }
 
@@ -469,7 +470,8 @@ pub(super) async fn fhir_search(
     let caller = origin.need(&api, Permission::Read, "device.list", "device").await?;
     let state = api.runner.state();
     let own = state.hospital_of_user(&caller.actor.id);
-    Ok(fhir::answer(&search.page(&state, &api.public_url, |d| own.is_none_or(|h| *h == d.hospital))?))
+    let sees = |d: &Device| own.is_none_or(|h| *h == d.hospital);
+    Ok(fhir::answer(&search.page((&state, clock::now()), &api.public_url, own, sees)?))
 }
 
 /// What has happened to a device, newest first: the audit log's records that name it.

@@ -1,10 +1,12 @@
 //! Devices as HL7 FHIR R4 resources (hl7.org/fhir/R4/device.html), for the systems of hospitals.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use mdfm_shared::id::DeviceId;
+use mdfm_shared::id::{DeviceId, HospitalId};
+use mdfm_shared::time::UtcMillis;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
@@ -12,6 +14,7 @@ use utoipa::IntoParams;
 use super::Problem;
 use super::request::parsed;
 use mdfm_coordinator_core::fleet::Device;
+use mdfm_coordinator_core::inventory::{Difference, DifferenceKind};
 use mdfm_coordinator_core::{Refusal, State};
 
 /// Resources of one bundle, unless more are asked for.
@@ -23,6 +26,9 @@ const LOOKED_AT_MAX: usize = 20_000;
 const GS1_DI: &str = "(01)";
 /// Characters of a global trade item number.
 const GTIN_CHARS: usize = 14;
+
+/// Namespace of the tags on resources.
+const TAGS: &str = "urn:mdfm:tag";
 
 /// A search for devices, by some of the parameters that FHIR names.
 #[derive(Deserialize, IntoParams, Default)]
@@ -55,8 +61,18 @@ fn device_identifier(label: &str) -> Option<&str> {
     rest.get(..GTIN_CHARS).filter(|gtin| gtin.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// One device.
-pub(super) fn device(state: &State, id: &DeviceId, device: &Device) -> Value {
+/// The differences that make the registered serial number, model number or place doubtful, as their words for people.
+fn doubts(differences: &BTreeMap<DifferenceKind, Difference>) -> impl Iterator<Item = (DifferenceKind, &Difference)> {
+    use DifferenceKind as K;
+    let is_identity = |kind: DifferenceKind| {
+        matches!(kind, K::Model | K::Serial | K::Hardware | K::Gateway | K::Conflict | K::Contested | K::Retired)
+    };
+    differences.iter().map(|(kind, difference)| (*kind, difference)).filter(move |(kind, _)| is_identity(*kind))
+}
+
+/// One device. While gateways observe another identity than the registered one, or another place, the resource names the registered
+/// values, says so in notes and carries `meta.tag`, so that no reader takes them for certain; `own` is the caller's hospital.
+pub(super) fn device(state: &State, now: UtcMillis, own: Option<&HospitalId>, id: &DeviceId, device: &Device) -> Value {
     let hospital = state.hospitals.get(&device.hospital).map(|h| h.name.clone());
     let mut resource = json!({
         "resourceType": "Device",
@@ -79,6 +95,18 @@ pub(super) fn device(state: &State, id: &DeviceId, device: &Device) -> Value {
         }
         resource["udiCarrier"] = json!([carrier]);
     }
+    let differences = state.differences_for(now, id, device, own);
+    let notes: Vec<Value> = doubts(&differences)
+        .map(|(kind, Difference { registered, observed })| {
+            let text = format!("Not confirmed: {}. Registered: {registered}. Observed: {observed}.", kind.words());
+            json!({ "text": text })
+        })
+        .collect();
+    if !notes.is_empty() {
+        resource["note"] = notes.into();
+        resource["meta"] = json!({ "tag": [{ "system": TAGS, "code": "identity-differs",
+            "display": "The observed device differs from the registered one" }] });
+    }
     resource
 }
 
@@ -100,7 +128,13 @@ impl Search {
     ///
     /// # Errors
     /// The question makes no sense.
-    pub(super) fn page(&self, state: &State, base: &str, sees: impl Fn(&Device) -> bool) -> Result<Value, Problem> {
+    pub(super) fn page(
+        &self,
+        (state, now): (&State, UtcMillis),
+        base: &str,
+        own: Option<&HospitalId>,
+        sees: impl Fn(&Device) -> bool,
+    ) -> Result<Value, Problem> {
         let count = self.count.unwrap_or(COUNT);
         if !(1..=COUNT_MAX).contains(&count) {
             return Err(Refusal::invalid("_count", format!("must be 1 to {COUNT_MAX}")).into());
@@ -116,7 +150,7 @@ impl Search {
             last = Some(id);
             if sees(found) && self.fits(found) {
                 let url = format!("{base}/api/v1/fhir/Device/{id}");
-                let resource = device(state, id, found);
+                let resource = device(state, now, own, id, found);
                 entries.push(json!({ "fullUrl": url, "resource": resource, "search": { "mode": "match" } }));
             }
         }

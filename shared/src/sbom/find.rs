@@ -138,8 +138,29 @@ impl Cpe {
         (kind.is_some() && product.is_some()).then_some(Self(all))
     }
 
-    fn version(&self) -> Option<&str> {
-        self.0[3].as_deref().filter(|v| *v != "-")
+    /// The version, with the update behind it: of OpenSSL 1.1.1k the letter stands in either field (`1.1.1k`, `1.1.1:k`).
+    fn version(&self) -> Option<String> {
+        Some(format!("{}{}", self.field(3)?, self.update().unwrap_or_default()))
+    }
+
+    fn update(&self) -> Option<&str> {
+        self.field(4)
+    }
+
+    fn field(&self, at: usize) -> Option<&str> {
+        self.0[at].as_deref().filter(|v| *v != "-")
+    }
+
+    /// Whether this name has a version that `wanted` names: where that has no update, with any.
+    fn has_version_of(&self, wanted: &Self) -> bool {
+        let same = |a: Option<&str>, b: Option<&str>| match (a, b) {
+            (Some(a), Some(b)) => version::compare(a, b).is_eq(),
+            _ => false,
+        };
+        let joined = (self.version(), wanted.version());
+        self.is(wanted)
+            && (same(joined.0.as_deref(), joined.1.as_deref())
+                || (wanted.update().is_none() && same(self.field(3), wanted.field(3))))
     }
 
     fn is(&self, wanted: &Self) -> bool {
@@ -227,19 +248,19 @@ impl PartQuery {
         if !self.is_named(part, &purls, &cpes) {
             return false;
         }
-        let mut versions: Vec<&str> = part.version.as_deref().into_iter().collect();
-        versions.extend(purls.iter().filter_map(|p| p.version.as_deref()));
-        if versions.is_empty() {
-            versions.extend(cpes.iter().filter_map(Cpe::version));
-        }
+        let mut versions: Vec<String> = part.version.iter().cloned().collect();
+        versions.extend(purls.iter().filter_map(|p| p.version.clone()));
+        // Tools that split the letter off write the version without it in the other fields too.
+        let is_only = versions.is_empty();
+        versions.extend(cpes.iter().filter(|c| is_only || c.update().is_some()).filter_map(Cpe::version));
         let any = |holds: &dyn Fn(&str) -> bool| versions.is_empty() || versions.iter().any(|v| holds(v));
         let is = |wanted: &str| any(&|v| version::compare(v, wanted).is_eq());
         let of_purl = self.purl.as_deref().and_then(Purl::parse).and_then(|p| p.version);
         let of_cpe = self.cpe.as_deref().and_then(Cpe::parse);
-        [self.version.as_deref(), of_purl.as_deref(), of_cpe.as_ref().and_then(Cpe::version)]
-            .into_iter()
-            .flatten()
-            .all(is)
+        let is_cpe =
+            |wanted: &Cpe| wanted.version().is_none_or(|v| is(&v)) || cpes.iter().any(|c| c.has_version_of(wanted));
+        [self.version.as_deref(), of_purl.as_deref()].into_iter().flatten().all(is)
+            && of_cpe.as_ref().is_none_or(is_cpe)
             && self.versions.as_ref().is_none_or(|range| any(&|v| range.holds(v)))
     }
 

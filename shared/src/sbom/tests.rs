@@ -208,6 +208,38 @@ fn fld_1_hostile_documents_meet_bounds() {
 }
 
 #[test]
+fn fld_2_the_update_of_a_cpe_belongs_to_its_version() {
+    let part = |version: Option<&str>, cpe: &str| Part {
+        name: "openssl".into(),
+        version: version.map(str::to_owned),
+        group: None,
+        purls: vec![],
+        cpes: vec![cpe.to_owned()],
+        supplier: None,
+    };
+    let split = part(None, "cpe:2.3:a:openssl:openssl:1.1.1:k:*:*:*:*:*:*");
+    let both = part(Some("1.1.1"), "cpe:/a:openssl:openssl:1.1.1:k");
+    let joined = part(Some("1.1.1k"), "cpe:2.3:a:openssl:openssl:1.1.1k:*:*:*:*:*:*:*");
+    let other = part(None, "cpe:2.3:a:openssl:openssl:1.1.1:c:*:*:*:*:*:*");
+    let cpe = |version: &str| PartQuery {
+        cpe: Some(format!("cpe:2.3:a:openssl:openssl:{version}:*:*:*:*:*:*")),
+        ..PartQuery::default()
+    };
+    let range = PartQuery { versions: Some(">1.1.1d, <1.1.1l".parse().expect("a range")), ..cpe("*:*") };
+    let letter = PartQuery::named("openssl", Some("1.1.1k".into()));
+    for query in [cpe("1.1.1:k"), cpe("1.1.1k:*"), range, letter] {
+        for found in [&split, &both, &joined] {
+            assert!(query.holds(found), "{query:?} {found:?}");
+        }
+        assert!(!query.holds(&other), "{query:?}");
+    }
+    for found in [&split, &both, &other] {
+        assert!(cpe("1.1.1:*").holds(found), "any update of that version");
+    }
+    assert!(!cpe("1.1.0:*").holds(&split));
+}
+
+#[test]
 fn fld_1_parts_are_found_by_name_purl_cpe_and_version() {
     let part = |group: Option<&str>, name: &str, version: Option<&str>, purl: &str, cpe: &str| Part {
         group: group.map(str::to_owned),

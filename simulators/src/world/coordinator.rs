@@ -281,7 +281,7 @@ impl Coordinator {
         if self.log.is_off {
             return Ok(nobody_is_answered);
         }
-        let batch = self.engine.handle(&mut self.state, now, &self.presence, wishes)?;
+        let batch = self.engine.handle(&mut self.state, now, &mut self.presence, wishes)?;
         let Committed { answers, outbound, checkpoint, .. } =
             match self.engine.commit(&self.state, batch, &mut self.log) {
                 Ok(committed) => committed,

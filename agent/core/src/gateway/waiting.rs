@@ -264,7 +264,8 @@ impl<S: Store> Gateway<S> {
         let signed = directive.issued_at;
         if came.utc > old_at && now.utc > old_at {
             return Some(format!(
-                "the coordinator's newest directive was signed at {signed}, and arrived {hours} hours later by this clock"
+                "the coordinator's newest directive was signed at {signed}, and arrived {} later by this clock",
+                text::count(hours, "hour")
             ));
         }
         (now.utc > old_at && counted <= old_at).then(|| {

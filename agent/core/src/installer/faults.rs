@@ -2,6 +2,7 @@
 
 use mdfm_shared::device::{Fault, FaultCounts, FaultLevel, NumberedFault};
 use mdfm_shared::telemetry::{EventKind, FAULTS_COUNTED, NOT_DESCRIBED, Severity};
+use mdfm_shared::text::count;
 use mdfm_shared::time::MonotonicMs;
 
 use super::Now;
@@ -117,7 +118,7 @@ impl Installer {
                     Severity::Error => spent.error = more,
                     Severity::Critical => spent.critical = more,
                 }
-                self.spend(now, spent, &format!("{more} faults not described, {severity}"), step);
+                self.spend(now, spent, &format!("{} not described, {severity}", count(more, "fault")), step);
             }
         }
         for NumberedFault { fault, .. } in described {

@@ -5,7 +5,7 @@ use mdfm_shared::device::{Command, Order, Refusal, Report, WRONG_DIGEST};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::limits::REBOOTS_PER_DAY_DEFAULT;
 use mdfm_shared::telemetry::{ERROR_REBOOTS, EventKind, InstallState, REFUSED_QUARANTINE, ROLLBACK_ORDERED, Severity};
-use mdfm_shared::text::duration;
+use mdfm_shared::text::{count, duration};
 use mdfm_shared::time::MonotonicMs;
 
 use super::faults::FaultPace;
@@ -396,7 +396,11 @@ impl Installer {
         if before > budget || recent <= budget {
             return;
         }
-        let message = format!("{recent} reboots within 24 hours that nobody ordered, at most {budget} are tolerated");
+        let message = format!(
+            "{} within 24 hours that nobody ordered, at most {budget} {} tolerated",
+            count(recent, "reboot"),
+            if budget == 1 { "is" } else { "are" }
+        );
         step.events.push(EventKind::DeviceError {
             severity: Severity::Error,
             code: ERROR_REBOOTS.into(),

@@ -16,7 +16,7 @@ use mdfm_shared::directive::CommitAck;
 use mdfm_shared::id::{DeviceId, GatewayId};
 use mdfm_shared::limits::{BATCH_EVENTS_MAX, DETAIL_CHARS_MAX};
 use mdfm_shared::sign::{KeyId, KeySet, SecretKey, SignError, Signed};
-use mdfm_shared::telemetry::{Event, EventKind, TelemetryBatch};
+use mdfm_shared::telemetry::{CARRIED_BEGIN, CARRIED_END, Event, EventKind, REFUSED_CARRIED, TelemetryBatch};
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 use mdfm_shared::wire;
 use serde::{Deserialize, Serialize};
@@ -95,6 +95,14 @@ enum Waiting {
 }
 
 impl Waiting {
+    /// When it happened, on the gateway's clock.
+    fn at(&self) -> UtcMillis {
+        match self {
+            Self::Event(event) => event.at,
+            Self::Cut { to, .. } => *to,
+        }
+    }
+
     /// The event that goes into a batch.
     fn into_event(self) -> Event {
         match self {
@@ -256,8 +264,8 @@ impl Outbox {
             }
         };
         let mut waiting = waiting_in(store)?;
-        if !unsealed.is_empty() {
-            put_before(&mut waiting, unsealed, &mut writes);
+        if begins_again {
+            carry(&mut waiting, None, unsealed, &mut writes);
         }
         let bytes = pending.values().map(|s| s.bytes).sum::<u64>() + waiting.values().map(|i| i.bytes).sum::<u64>();
         let next_waiting = waiting.last_key_value().map_or(0, |(n, _)| n + 1);
@@ -555,12 +563,26 @@ impl Outbox {
     }
 }
 
-/// Puts older events before what waits; every number changes.
-fn put_before(waiting: &mut BTreeMap<u64, Item>, older: Vec<Waiting>, writes: &mut Vec<Write>) {
+/// A record that marks where what a new epoch takes over begins, or ends.
+fn carried(at: UtcMillis, reason: &str) -> Waiting {
+    let kind = EventKind::Refused { what: REFUSED_CARRIED.into(), reason: reason.into() };
+    Waiting::Event(Event { device: None, at, kind })
+}
+
+/// Makes what was sealed for another chain, and what waits, the beginning of a new one, between two marks: it may be older than what the
+/// coordinator holds. The marks of an earlier epoch go.
+fn carry(waiting: &mut BTreeMap<u64, Item>, first: Option<Waiting>, sealed: Vec<Waiting>, writes: &mut Vec<Write>) {
+    let is_mark = |kind: &EventKind| matches!(kind, EventKind::Refused { what, .. } if what == REFUSED_CARRIED);
     writes.extend(waiting.iter().filter(|(_, i)| i.stored).map(|(number, _)| (waiting_key(*number), None)));
-    let first = waiting.last_key_value().map_or(0, |(n, _)| n + 1);
+    let next = waiting.last_key_value().map_or(0, |(n, _)| n + 1);
     let later = std::mem::take(waiting).into_values().map(|item| item.waiting);
-    for (number, waits) in (first..).zip(older.into_iter().chain(later)) {
+    let all = sealed.into_iter().chain(later);
+    let events: Vec<Waiting> = all.filter(|w| !matches!(w, Waiting::Event(e) if is_mark(&e.kind))).collect();
+    let at = events.iter().map(Waiting::at).max().unwrap_or_default();
+    let marks = (!events.is_empty()).then(|| (carried(at, CARRIED_BEGIN), carried(at, CARRIED_END)));
+    let (begin, end) = marks.unzip();
+    let all = first.into_iter().chain(begin).chain(events).chain(end);
+    for (number, waits) in (next..).zip(all) {
         let encoded = wire::encode(&waits);
         let item = Item { waiting: waits, bytes: encoded.len() as u64, stored: true, is_new: false };
         waiting.insert(number, item);
@@ -733,7 +755,7 @@ mod tests {
             events += batches(&store, &mut next, T).iter().map(|(_, b)| b.events.len()).sum::<usize>();
             acknowledged(&mut next, &mut store);
         }
-        assert_eq!(events, left, "what was not acknowledged goes into the new chain");
+        assert_eq!(events, left + 2, "what was not acknowledged goes into the new chain, between two marks");
     }
 
     #[test]
@@ -751,7 +773,7 @@ mod tests {
         let sealed = store.scan("outbox/").expect("reads");
         assert!(!sealed.is_empty() && sealed.iter().all(|(_, bytes)| is_signed_by(bytes, &key)));
         let events: usize = batches(&store, &mut outbox, T).iter().map(|(_, b)| b.events.len()).sum();
-        assert_eq!(events, 2, "what was not acknowledged is reported under the new key");
+        assert_eq!(events, 4, "what was not acknowledged is reported under the new key, behind two marks");
     }
 
     fn fault(severity: Severity, n: u64) -> (Option<DeviceId>, EventKind) {
@@ -821,7 +843,7 @@ mod tests {
             EventKind::Refused { what, reason } if what == "flood" && e.device.is_some() => Some(reason.clone()),
             _ => None,
         });
-        assert!(reason.is_some_and(|r| r.starts_with("1 events")), "counted");
+        assert!(reason.is_some_and(|r| r.starts_with("1 event between")), "counted");
     }
 
     #[test]

@@ -296,8 +296,8 @@ impl Trust {
         let behind_ms = now.since_ms(wall);
         if behind_ms > CLOCK_TOLERANCE_MS {
             let behind = match behind_ms / 60_000 {
-                minutes if minutes < 2 * 1_440 => format!("{minutes} minutes"),
-                minutes => format!("{} days", minutes / 1_440),
+                minutes if minutes < 2 * 1_440 => text::count(minutes, "minute"),
+                minutes => text::count(minutes / 1_440, "day"),
             };
             let text = format!(
                 "the clock says {wall}, {behind} before {now}, which this gateway has already seen; set the clock (timedatectl), or, if it is right, have root accept it (mdfm-agent accept-clock)"

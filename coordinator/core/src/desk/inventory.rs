@@ -29,11 +29,11 @@ pub(super) struct Comparisons {
 
 impl Comparisons {
     /// The devices that are to be compared now: those that changed, and where `is_walk` says so those that wait and the next ones of
-    /// the walk.
-    pub(super) fn due(&mut self, state: &mut State, now: UtcMillis, is_walk: bool) -> Vec<DeviceId> {
+    /// the walk. `steady` never goes back, whatever the clock does.
+    pub(super) fn due(&mut self, state: &mut State, steady: UtcMillis, is_walk: bool) -> Vec<DeviceId> {
         let mut due = std::mem::take(&mut state.inventory.touched);
         if is_walk {
-            due.extend(self.quiet_until.iter().filter(|(_, until)| now >= **until).map(|(id, _)| id.clone()));
+            due.extend(self.quiet_until.iter().filter(|(_, until)| steady >= **until).map(|(id, _)| id.clone()));
             due.extend(self.conflicts.keys().cloned());
             let from = self.walked_to.take().map_or(Bound::Unbounded, Bound::Excluded);
             let next: Vec<DeviceId> =
@@ -46,7 +46,12 @@ impl Comparisons {
     }
 
     /// The records of one device.
-    pub(super) fn records(&mut self, state: &State, now: UtcMillis, id: &DeviceId) -> Vec<Proposal> {
+    pub(super) fn records(
+        &mut self,
+        state: &State,
+        (now, steady): (UtcMillis, UtcMillis),
+        id: &DeviceId,
+    ) -> Vec<Proposal> {
         let Some(device) = state.devices.get(id) else {
             self.conflicts.remove(id);
             self.quiet_until.remove(id);
@@ -54,18 +59,19 @@ impl Comparisons {
         };
         let found = state.differences(now, id, device);
         let since =
-            found.contains_key(&DifferenceKind::Conflict).then(|| *self.conflicts.entry(id.clone()).or_insert(now));
+            found.contains_key(&DifferenceKind::Conflict).then(|| *self.conflicts.entry(id.clone()).or_insert(steady));
         if since.is_none() {
             self.conflicts.remove(id);
         }
-        if self.quiet_until.get(id).is_some_and(|until| now < *until) {
+        if self.quiet_until.get(id).is_some_and(|until| steady < *until) {
             return Vec::new();
         }
-        let stands = |kind| kind != DifferenceKind::Conflict || since.is_some_and(|at| now.since_ms(at) >= CONFLICT_MS);
+        let stands =
+            |kind| kind != DifferenceKind::Conflict || since.is_some_and(|at| steady.since_ms(at) >= CONFLICT_MS);
         let proposals = compare(id, device, &found, &stands);
         match proposals.len() as u64 {
             0 => drop(self.quiet_until.remove(id)),
-            n => drop(self.quiet_until.insert(id.clone(), now.plus_ms(n * RECORD_PAUSE_MS))),
+            n => drop(self.quiet_until.insert(id.clone(), steady.plus_ms(n * RECORD_PAUSE_MS))),
         }
         proposals
     }

@@ -75,13 +75,14 @@ impl Desk {
     }
 
     fn round(&mut self, now: UtcMillis, wishes: Vec<Wish>) -> Committed {
-        let batch = self.engine.handle(&mut self.state, now, &Presence::default(), wishes).expect("applies");
+        let batch = self.engine.handle(&mut self.state, now, &mut Presence::default(), wishes).expect("applies");
         self.engine.commit(&self.state, batch, &mut self.log).expect("the log takes it")
     }
 
     /// Commits a record and a message that is of no use without a proof.
     fn announce(&mut self, now: UtcMillis, n: u8) -> Committed {
-        let mut batch = self.engine.handle(&mut self.state, now, &Presence::default(), Vec::new()).expect("applies");
+        let mut batch =
+            self.engine.handle(&mut self.state, now, &mut Presence::default(), Vec::new()).expect("applies");
         batch.round.entries.push(vec![n]);
         batch.round.outbound.push(Outbound::Release(Digest([n; 32])));
         self.engine.commit(&self.state, batch, &mut self.log).expect("the log takes it")
@@ -106,7 +107,7 @@ fn nothing_leaves_before_the_log_has_taken_it() {
     let mut desk = Desk::new(None);
     desk.log.fails = true;
     let wishes = vec![hospital(1)];
-    let batch = desk.engine.handle(&mut desk.state, NOW, &Presence::default(), wishes).expect("applies");
+    let batch = desk.engine.handle(&mut desk.state, NOW, &mut Presence::default(), wishes).expect("applies");
     assert!(!batch.entries().is_empty());
     assert_eq!(desk.engine.commit(&desk.state, batch, &mut desk.log).err(), Some("no disk"));
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Deployment, FirstFailure, PhaseSpec, PhaseStatus, Tally};
+use mdfm_shared::text::count;
 use mdfm_shared::time::UtcMillis;
 
 /// Confidence of the one-sided upper bound that every gate record shows.
@@ -164,10 +165,11 @@ pub fn evaluate(deployment: &Deployment, phase: u32, now: UtcMillis) -> Option<G
     if tally.critical > 0 {
         unmet.push("a critical error stands".into());
     }
+    let observed_devices = count(observed, "device");
     match max_errors {
-        Some(max) if bad > max => unmet.push(format!("{bad} of {observed} devices failed or fell silent, limit {max}")),
+        Some(max) if bad > max => unmet.push(format!("{bad} of {observed_devices} failed or fell silent, limit {max}")),
         None if rate > limit => {
-            unmet.push(format!("{bad} of {observed} devices failed or fell silent ({rate:.3} %, limit {limit} %)"))
+            unmet.push(format!("{bad} of {observed_devices} failed or fell silent ({rate:.3} %, limit {limit} %)"))
         }
         Some(_) | None => {}
     }
@@ -177,38 +179,43 @@ pub fn evaluate(deployment: &Deployment, phase: u32, now: UtcMillis) -> Option<G
         format!("{}; the phase does not advance", unmet.join("; "))
     } else if let Some(max) = max_errors {
         format!(
-            "{bad} of {observed} devices failed, at most {max} may; the true rate is below {upper:.3} % with 95 % confidence"
+            "{bad} of {observed_devices} failed, at most {max} may; the true rate is below {upper:.3} % with 95 % confidence"
         )
     } else if proved {
         format!("the error rate is below {limit} % with 95 % confidence (upper bound {upper:.3} %)")
     } else {
         let needed = sample_needed(limit / 100.0).map_or_else(
             || "no sample can prove a limit of zero".into(),
-            |n| format!("{n} devices without failure would"),
+            |n| format!("{} without failure would", count(n, "device")),
         );
         let decides = spec
             .validation
             .map_or_else(|| "nobody is asked to sign".to_owned(), |role| format!("the signature of {role} decides"));
         format!(
-            "observed {rate:.3} % of {observed} devices, within {limit} %, but so few devices cannot prove it (upper bound \
+            "observed {rate:.3} % of {observed_devices}, within {limit} %, but so few devices cannot prove it (upper bound \
              {upper:.3} %; {needed}): {decides}"
         )
     };
     let explanation = match tally.left {
         0 => explanation,
-        n => format!("{explanation}; {n} devices were exchanged or flashed by hand and are in no rate"),
+        n => {
+            let (were, are) = if n == 1 { ("was", "is") } else { ("were", "are") };
+            format!("{explanation}; {} {were} exchanged or flashed by hand and {are} in no rate", count(n, "device"))
+        }
     };
     let explanation = match observed.saturating_sub(trials) {
         0 => explanation,
         n => format!(
-            "{explanation}; {n} of the {observed} devices cannot prove that they are without faults (device protocol version 1, or a \
+            "{explanation}; {n} of the {observed_devices} cannot prove that they are without faults (device protocol version 1, or a \
              trial that was not watched whole): the bound does not count them, and their hours count at half"
         ),
     };
     let explanation = match tally.contained {
         0 => explanation,
         n => format!(
-            "{explanation}; {n} devices went back with their hospital and are in no rate, {} of them failed",
+            "{explanation}; {} went back with their hospital and {} in no rate, {} of them failed",
+            count(n, "device"),
+            if n == 1 { "is" } else { "are" },
             tally.contained_failed
         ),
     };

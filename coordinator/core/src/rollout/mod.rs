@@ -551,18 +551,12 @@ impl Deployment {
         });
     }
 
-    /// What is known of a device of which its gateway knows nothing any more: one that had the order to boot the release may run it, on
-    /// trial and unwatched; one that was being prepared has nothing; `None` if it was settled or never begun.
+    /// What is known of a device of which its gateway knows nothing any more: one that was on its way may run the release, on trial and
+    /// unwatched, also one that was being prepared, because the order to boot it may be lost with the gateway's state; `None` if it was
+    /// settled or never begun.
     pub fn state_of_unseen(&self, device: &DeviceId) -> Option<InstallState> {
-        match self.devices.get(device)?.state? {
-            InstallState::Activating | InstallState::Probation | InstallState::RollingBack => {
-                Some(InstallState::RollbackFailed)
-            }
-            InstallState::Fetching | InstallState::Verified | InstallState::Staging | InstallState::Staged => {
-                Some(InstallState::Idle)
-            }
-            _ => None,
-        }
+        let is_under_way = self.devices.get(device)?.state.is_some_and(|state| !state.is_settled());
+        is_under_way.then_some(InstallState::RollbackFailed)
     }
 
     /// What is known of a device that has gone on to other firmware, which its gateway, put back, cannot say more of; `None` if that is

@@ -1,6 +1,7 @@
 //! What a deployment does on its own: opens phases, watches, judges gates, stops, owes reports.
 
 use mdfm_shared::id::{DeploymentId, DeviceId};
+use mdfm_shared::text::count;
 use mdfm_shared::time::UtcMillis;
 
 use super::super::firmware;
@@ -114,7 +115,7 @@ fn advance(deployment: &Deployment, now: UtcMillis) -> Option<Next> {
     let tally = &phase.tally;
     match phase.status {
         PhaseStatus::Pending => {
-            let reason = format!("{name} opens for {} devices", tally.devices);
+            let reason = format!("{name} opens for {}", count(tally.devices, "device"));
             Some(("deployment.phase.open", Change::PhaseOpened { phase: current }, reason))
         }
         PhaseStatus::Deploying { .. } if tally.devices == 0 => {
@@ -131,7 +132,7 @@ fn advance(deployment: &Deployment, now: UtcMillis) -> Option<Next> {
             Some(("deployment.pause", Change::Paused { reason: reason.clone() }, reason))
         }
         PhaseStatus::Deploying { .. } => gate::enough_settled(tally, spec).then(|| {
-            let reason = format!("{name}: {} of {} devices settled", tally.accounted, tally.counted());
+            let reason = format!("{name}: {} of {} settled", tally.accounted, count(tally.counted(), "device"));
             ("deployment.phase.monitor", Change::MonitoringStarted { phase: current }, reason)
         }),
         PhaseStatus::Monitoring { since } => {

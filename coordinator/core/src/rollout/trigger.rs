@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use mdfm_shared::id::{DeviceId, GatewayId, HospitalId};
+use mdfm_shared::text::count;
 
 use super::spec::OnSilence;
 use super::{CriticalReach, Deployment, DeviceProgress, FirstFailure, Origin, Phase, PhaseSpec, PhaseStatus};
@@ -57,12 +58,13 @@ fn over_the_gate(deployment: &Deployment, i: u32, spec: &PhaseSpec, phase: &Phas
         return None;
     }
     let name = format!("phase {} ({})", i + 1, spec.name);
+    let devices_words = count(devices, "device");
     if let Some(max) = spec.max_errors {
-        return Some(format!("{name}: {failed} of {devices} devices failed, at most {max} may"));
+        return Some(format!("{name}: {failed} of {devices_words} failed, at most {max} may"));
     }
     let rate = 100.0 * f64::from(failed) / f64::from(devices.max(1));
     let limit = spec.max_error_rate_percent;
-    Some(format!("{name}: {failed} of {devices} devices failed, {rate:.3} % is over the gate of {limit} %"))
+    Some(format!("{name}: {failed} of {devices_words} failed, {rate:.3} % is over the gate of {limit} %"))
 }
 
 fn is_watched(phase: &Phase) -> bool {
@@ -168,7 +170,7 @@ pub(super) fn next(deployment: &Deployment, origins: Origins<'_>) -> Option<Reac
             })
         }),
         FirstFailure::RollBack => (all > 0).then(|| {
-            let fault = format!("{all} devices failed; the first failure ends this deployment");
+            let fault = format!("{} failed; the first failure ends this deployment", count(all, "device"));
             match worst(deployment, origins, |_| true, |failed, _| failed > 0) {
                 Some((device, seconded)) => react(deployment, origins, device, seconded, fault),
                 None => Reaction::Hold(fault),
@@ -176,8 +178,9 @@ pub(super) fn next(deployment: &Deployment, origins: Origins<'_>) -> Option<Reac
         }),
         FirstFailure::Hold => (all > deployment.accepted_failures).then(|| {
             Reaction::Hold(format!(
-                "{all} devices failed and went back by themselves; the release closes a security hole, so the others wait \
-                 for a decision: resume or roll back"
+                "{} failed and went back automatically; the release closes a security hole, so the others wait for a decision: resume \
+                 or roll back",
+                count(all, "device")
             ))
         }),
     }

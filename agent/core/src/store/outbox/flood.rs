@@ -2,9 +2,15 @@
 
 use std::fmt;
 
-use mdfm_shared::telemetry::{EventKind, REFUSED_FLOOD, REFUSED_QUARANTINE, REFUSED_ROLLBACK, Severity};
+use mdfm_shared::telemetry::{
+    EventKind, REFUSED_CARRIED, REFUSED_FLOOD, REFUSED_QUARANTINE, REFUSED_ROLLBACK, Severity,
+};
+use mdfm_shared::text::count;
 use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
+
+/// Refusals that are acts of the installation, or marks of the chain.
+const NEVER_DROPPED: [&str; 3] = [REFUSED_ROLLBACK, REFUSED_QUARANTINE, REFUSED_CARRIED];
 
 /// Events that may be cut, by kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +30,7 @@ impl Class {
         match kind {
             EventKind::DeviceError { severity: Severity::Critical, .. } => Some(Self::CriticalFault),
             EventKind::DeviceError { .. } => Some(Self::Fault),
-            EventKind::Refused { what, .. } if [REFUSED_ROLLBACK, REFUSED_QUARANTINE].contains(&what.as_str()) => None,
+            EventKind::Refused { what, .. } if NEVER_DROPPED.contains(&what.as_str()) => None,
             EventKind::Refused { what, .. } if what == "device" => Some(Self::Malformed),
             EventKind::Refused { .. } => Some(Self::Refusal),
             // The coordinator asks again for an observation that it lacks.
@@ -89,7 +95,9 @@ impl Counts {
 
     /// The event that says so. It is of a kind that every coordinator knows.
     pub(crate) fn event(&self, from: UtcMillis, to: UtcMillis) -> EventKind {
-        let reason = format!("{} events between {from} and {to} are counted and not kept: {self}", self.total());
+        let total = self.total();
+        let are = if total == 1 { "is" } else { "are" };
+        let reason = format!("{} between {from} and {to} {are} counted and not kept: {self}", count(total, "event"));
         EventKind::Refused { what: REFUSED_FLOOD.into(), reason }
     }
 }

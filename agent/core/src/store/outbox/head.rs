@@ -10,7 +10,7 @@ use mdfm_shared::wire;
 use serde::{Deserialize, Serialize};
 
 use super::super::{Store, StoreError, Write};
-use super::{CHAIN_KEY, Chain, HEAD_KEY, Outbox, RESEND_MS, Waiting, batch_key, events_of, frames, put_before};
+use super::{CHAIN_KEY, Chain, HEAD_KEY, Outbox, RESEND_MS, Waiting, batch_key, carry, events_of, frames};
 
 const DAY_MS: u64 = 86_400_000;
 /// Statements in a row about a smaller log after which the coordinator's log is taken to have become smaller, if they go on for so
@@ -154,13 +154,14 @@ impl Outbox {
             reason.words()
         );
         let kind = EventKind::Refused { what: REFUSED_CHAIN.into(), reason };
-        let mut older = vec![Waiting::Event(Event { device: None, at, kind: super::shorten(kind) })];
+        let first = Waiting::Event(Event { device: None, at, kind: super::shorten(kind) });
+        let mut older = Vec::new();
         for frame in frames(store, self.pending.keys().copied())? {
             older.extend(events_of(&frame));
         }
         writes.extend(self.pending.keys().map(|sequence| (batch_key(*sequence), None)));
         self.pending.clear();
-        put_before(&mut self.waiting, older, writes);
+        carry(&mut self.waiting, Some(first), older, writes);
         self.next_waiting = self.waiting.last_key_value().map_or(0, |(n, _)| n + 1);
         self.bytes = self.waiting.values().map(|item| item.bytes).sum();
         self.chain = Chain { epoch, sequence: 0, last: head.head };

@@ -65,7 +65,7 @@ fn fresh_roster(office: &Office, version: u64, days: u64, withdrawals_version: u
 /// What the desk sends while a command is carried out.
 fn sent(office: &mut Office, actor: &str, command: Command) -> Vec<Outbound> {
     let wish = Wish::new(person(actor), command);
-    let round = office.desk.round(&mut office.state, office.now, &office.presence, &[wish]).expect("applies");
+    let round = office.desk.round(&mut office.state, office.now, &mut office.presence, &[wish]).expect("applies");
     office.entries.extend(round.entries);
     assert_eq!(round.answers, [Ok(())]);
     round.outbound
@@ -546,7 +546,7 @@ fn sec_12_evidence_is_composed_again_where_witnesses_are_named() {
     let refreshed = |office: &mut Office| {
         office.deploy("D-1", &all(22, "")).expect("approved");
         office.now = office.now.plus_ms(13 * HOUR_MS);
-        let round = office.desk.round(&mut office.state, office.now, &office.presence, &[]).expect("applies");
+        let round = office.desk.round(&mut office.state, office.now, &mut office.presence, &[]).expect("applies");
         round.outbound.iter().filter(|o| matches!(o, Outbound::Release(_))).count()
     };
     assert_eq!(refreshed(&mut Office::new()), 0, "without witnesses evidence does not age");
@@ -573,7 +573,7 @@ fn sec_12_records_never_go_back_in_time() {
             credential: Digest([n; 32]),
         };
         let wish = Wish::new(person("admin"), account);
-        let round = office.desk.round(&mut office.state, clock, &office.presence, &[wish]).expect("applies");
+        let round = office.desk.round(&mut office.state, clock, &mut office.presence, &[wish]).expect("applies");
         office.entries.extend(round.entries);
         assert_eq!(round.answers, [Ok(())]);
     };
@@ -605,8 +605,63 @@ fn sec_12_devices_do_not_fall_silent_because_a_clock_was_set_back() {
     office.live(1_000);
     let behind = UtcMillis(office.now.0 - DAY_MS);
     office.state.devices.keys().for_each(|d| office.presence.attach(d.clone(), behind));
-    office.desk.round(&mut office.state, behind, &office.presence, &[]).expect("applies");
+    office.desk.round(&mut office.state, behind, &mut office.presence, &[]).expect("applies");
     assert_eq!(office.deployment("D-1").sum(|t| t.silent), 0);
+}
+
+#[test]
+fn fld_25_a_clock_set_back_calls_nobody_alive() {
+    for set_back_after_ms in [1_000, 40_000] {
+        let mut office = Office::new();
+        office.deploy("D-1", &all(22, "")).expect("approved");
+        office.live(1_000);
+        office.pass(set_back_after_ms);
+        office.now = UtcMillis(office.now.0 - DAY_MS);
+        office.pass(0);
+        let left_ms = 60_000 - set_back_after_ms;
+        office.pass(left_ms);
+        assert_eq!(office.deployment("D-1").sum(|t| t.silent), 0, "not yet");
+        // A device that was away stays away, whatever the clock says; the others are heard of.
+        let here: Vec<_> = office.state.devices.keys().skip(1).cloned().collect();
+        here.into_iter().for_each(|d| office.presence.attach(d, office.now));
+        office.pass(2_000);
+        assert_eq!(office.deployment("D-1").sum(|t| t.silent), 1);
+        office.live(1_000);
+        assert_eq!(office.deployment("D-1").sum(|t| t.silent), 0, "it is back");
+    }
+}
+
+#[test]
+fn fld_25_a_clock_set_back_hides_no_difference() {
+    let mut office = Office::new();
+    let (last, ward) = (office.now, device(1, 1));
+    office.give("operator", Command::RegisterGateway { gateway: id("GW-5"), hospital: id("H-1") });
+    office.enrol(5);
+    let observed = mdfm_shared::observed::ObservedDevice {
+        present: true,
+        model: MODEL.into(),
+        serial: "SN-1-1".into(),
+        hardware: "B".into(),
+        running: FirmwareReport {
+            version: "2.1.0".into(),
+            release_number: 1,
+            security_version: 3,
+            sha256: Digest([1; 32]),
+        },
+        boot_count: 7,
+        unordered_reboots: 0,
+        recent_reboots: 0,
+        last_reboot_at: None,
+        contested: false,
+        since: NOW,
+    };
+    for h in [1, 5] {
+        let kind = EventKind::DeviceObserved { digest: observed.digest(), observed: Box::new(observed.clone()) };
+        office.tell(h, vec![Reported { device: Some(ward.clone()), at: office.now, kind }]);
+    }
+    office.now = UtcMillis(last.0 - DAY_MS);
+    (0..200).for_each(|_| office.pass(1_000));
+    assert!(office.now < last && office.state.devices[&ward].differences.len() == 1, "it is behind two gateways");
 }
 
 #[test]

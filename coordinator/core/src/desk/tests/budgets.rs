@@ -10,7 +10,7 @@ use super::*;
 impl Office {
     /// One round with these wishes; returns the answers.
     pub(super) fn flood(&mut self, wishes: &[Wish]) -> Vec<Result<(), Refusal>> {
-        let round = self.desk.round(&mut self.state, self.now, &self.presence, wishes).expect("applies");
+        let round = self.desk.round(&mut self.state, self.now, &mut self.presence, wishes).expect("applies");
         self.entries.extend(round.entries);
         round.answers
     }
@@ -188,6 +188,6 @@ fn sec_23_a_gateway_enrolled_again_ends_its_old_connections() {
     let enrol =
         Command::Enrol { gateway: id("GW-1"), secret_sha256, telemetry_key, certificate_sha256: Digest([7; 32]) };
     let wish = Wish::new(actor(ActorKind::Anonymous, "GW-1"), enrol);
-    let round = office.desk.round(&mut office.state, office.now, &office.presence, &[wish]).expect("applies");
+    let round = office.desk.round(&mut office.state, office.now, &mut office.presence, &[wish]).expect("applies");
     assert_eq!((round.answers, round.revoked), (vec![Ok(())], 1));
 }

@@ -201,3 +201,69 @@ fn fld_6_a_state_kept_by_an_earlier_version_loads() {
     let loaded = State::from_snapshot(&serde_json::to_vec(&kept).expect("JSON")).expect("loads");
     assert_eq!(loaded.gateways[&self::gateway()], *held(&office));
 }
+
+/// A gateway of a snapshot reports behind the head in a new epoch what its disk still held, and goes on.
+#[test]
+fn fld_6_what_an_older_disk_still_held_sets_no_device_back() {
+    use InstallState as S;
+    use mdfm_shared::telemetry::{CARRIED_BEGIN, CARRIED_END, REFUSED_CARRIED, UNSEEN};
+    let mut office = Office::new();
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    let (manifest, start) = (office.deployment("D-1").plan.manifest, office.now);
+    let running = |n: u64| FirmwareReport {
+        version: format!("2.{n}.0"),
+        release_number: n,
+        security_version: 3,
+        sha256: Digest([n as u8; 32]),
+    };
+    let event = |d, s: u64, kind| Reported { device: Some(device(1, d)), at: start.plus_ms(s * 1_000), kind };
+    let changed = |d, s, state, running: Option<FirmwareReport>| {
+        let (deployment, detail) = (id("D-1"), String::new());
+        event(d, s, EventKind::StateChanged { state, manifest, deployment, running, detail })
+    };
+    let adopted = |d, s, n| {
+        let (model, hardware) = (MODEL.to_owned(), "B".to_owned());
+        event(d, s, EventKind::DeviceAdopted { model, hardware, firmware: running(n) })
+    };
+    let mark = |reason: &str| {
+        let kind = EventKind::Refused { what: REFUSED_CARRIED.into(), reason: reason.into() };
+        Reported { device: None, at: start, kind }
+    };
+    let state = |office: &Office, d| {
+        let installed = office.state.devices[&device(1, d)].install.as_ref().map(|i| i.state);
+        assert_eq!(installed, office.deployment("D-1").devices[&device(1, d)].state);
+        installed
+    };
+    office.tell(1, vec![changed(1, 30, S::Activating, None), changed(2, 40, S::Probation, Some(running(22)))]);
+    let chain = held(&office).chain.clone();
+    let fault = EventKind::DeviceError { severity: Severity::Error, code: "E".into(), message: "m".into() };
+    let mut events = vec![
+        mark(CARRIED_BEGIN),
+        changed(1, 10, S::Fetching, None),
+        changed(1, 20, S::Staging, None),
+        adopted(2, 5, 20),
+        changed(2, 20, S::Failed, None),
+        event(2, 21, fault),
+    ];
+    let batch = |sequence, previous, events: Vec<Reported>| {
+        let signed = signed(&TelemetryBatch { gateway: gateway(), epoch: 2, sequence, previous, events }, &[51]);
+        Command::Telemetry { gateway: gateway(), batch: signed.into() }
+    };
+    office.give("x", batch(1, chain.last(), std::mem::take(&mut events)));
+    assert!(held(&office).healing.carries_older);
+    let errors = |office: &Office, d| office.deployment("D-1").devices[&device(1, d)].errors;
+    assert_eq!((state(&office, 1), state(&office, 2)), (Some(S::Activating), Some(S::Probation)));
+    assert_eq!((errors(&office, 2), &*office.state.devices[&device(1, 2)].firmware_version), (1, "2.22.0"));
+    // What the later life of the older disk did before it learned that is newer, and counts.
+    let last = held(&office).chain.last();
+    office.give("x", batch(2, last, vec![changed(2, 50, S::RollingBack, None), mark(CARRIED_END)]));
+    assert_eq!(state(&office, 2), Some(S::RollingBack));
+    assert!(!held(&office).healing.carries_older);
+    // Behind the mark the gateway is believed, also with a clock that was set back meanwhile.
+    office.tell(1, vec![changed(2, 1, S::RolledBack, Some(running(1)))]);
+    assert_eq!(state(&office, 2), Some(S::RolledBack));
+    let (deployment, detail) = (id("D-1"), UNSEEN.to_owned());
+    let unseen = EventKind::StateChanged { state: S::Idle, manifest, deployment, running: None, detail };
+    office.tell(1, vec![event(1, 700, unseen)]);
+    assert_eq!(state(&office, 1), Some(S::RollbackFailed), "it had the order to boot, and nobody watches it");
+}

@@ -166,8 +166,8 @@ fn fld_6_who_is_not_seen_after_a_set_back_is_not_on_its_way() {
         let kind = EventKind::StateChanged { state, manifest, deployment, running: None, detail };
         office.tell(h, vec![Reported { device: Some(device(h, d)), at: office.now, kind }]);
     }
-    // One that had settled keeps what is known; one with the order to boot may be on trial; one that was being prepared has nothing.
-    let expected = [InstallState::Confirmed, InstallState::RollbackFailed, InstallState::Idle].map(Some);
+    // One that had settled keeps what is known; one that was on its way may be on trial: the order to boot may be lost.
+    let expected = [InstallState::Confirmed, InstallState::RollbackFailed, InstallState::RollbackFailed].map(Some);
     assert_eq!(WHO.map(|who| state(&office, who)), expected);
     office.report(1, 2, "D-1", InstallState::Probation, Some(22));
     assert_eq!(state(&office, (1, 2)), Some(InstallState::Probation), "it is back, and watched");
@@ -420,6 +420,68 @@ fn fld_4_a_device_taken_out_of_a_gateway_is_claimed_no_longer() {
 }
 
 #[test]
+fn fld_5_what_a_gateway_forgets_stays_in_recalls() {
+    let mut office = Office::new();
+    office.second_gateway(1, 5);
+    let change = DeviceChange { gateway: Some(Some(id("GW-1"))), ..DeviceChange::default() };
+    office.give("operator", Command::ChangeDevice { device: device(1, 1), change, reason: "named".into() });
+    let (ward, gateway): (DeviceId, GatewayId) = (device(1, 1), id("GW-5"));
+    // It is plugged in there, runs 2.20.0, and then that gateway's disk is put back or replaced.
+    office.observe(5, &ward, observed("SN-1-1", 20));
+    assert_eq!(office.recalled("R-1", 20), std::slice::from_ref(&ward));
+    let forget = |office: &mut Office, presence: &mut Presence, sequence| {
+        let beat = Heartbeat {
+            gateway: id("GW-5"),
+            epoch: 1,
+            sequence,
+            at: NOW,
+            root_version: 1,
+            roster_version: 1,
+            directive_serial: 0,
+            checkpoint_size: 0,
+            missing_releases: vec![],
+            outbox_depth: 0,
+            devices: vec![DeviceHeartbeat {
+                device: device(1, 1),
+                state: InstallState::Idle,
+                attached: false,
+                in_use: false,
+            }],
+            held_trust: None,
+            observed: Some(vec![ObservationDigest::NONE]),
+        };
+        let checked =
+            heartbeat::check(&office.state, &gateway, &signed(&beat, &[55])).expect("signed").expect("enrolled");
+        let answer = heartbeat::hear(&office.state, presence, office.now, &gateway, &checked).expect("its own");
+        assert!(answer.question.is_none(), "it cannot answer");
+        if let Some(command) = answer.command {
+            office.give("x", command);
+        }
+    };
+    let mut presence = Presence::default();
+    let records = |office: &Office| office.recorded("gateway.observations.end");
+    (1..=3).for_each(|n| forget(&mut office, &mut presence, n));
+    assert_eq!(records(&office), 1, "noted once");
+    assert_eq!(office.recalled("R-2", 20), std::slice::from_ref(&ward), "its last word counts");
+    assert_eq!(office.kinds(&ward), [DifferenceKind::Gateway]);
+    let kept = State::from_snapshot(&office.state.to_snapshot().expect("encodes")).expect("decodes");
+    assert_eq!(kept.observed(&ward).map(|(g, c)| (g.clone(), c.forgotten)), Some((id("GW-5"), true)));
+    // The same state, seen again, must be asked for: nobody knows that it is the same.
+    let unknown = office.state.inventory.digest(&id("GW-5"), &ward);
+    assert_eq!(unknown, ObservationDigest::NONE);
+    // Somebody has it: what was forgotten elsewhere says nothing any more.
+    office.observe(1, &ward, observed("SN-1-1", 1));
+    let left = recall::outstanding(&office.state, &office.state.recalls[&id::<mdfm_shared::id::RecallId>("R-1")]);
+    assert_eq!((left, office.kinds(&ward)), (vec![], vec![]));
+    // A recall of a device that is registered only after it was forgotten.
+    let late = device(1, 9);
+    office.observe(5, &late, observed("SN-1-9", 20));
+    office.give("x", Command::EndObservations { gateway: id("GW-5"), devices: vec![], forgotten: vec![late.clone()] });
+    office.give("operator", Office::registered(1, 9, Some(id("GW-5"))));
+    assert_eq!(office.recalled("R-4", 20), [late]);
+}
+
+#[test]
 fn fld_11_a_crash_loop_after_confirmation_fails_the_gate() {
     let mut office = Office::new();
     office.deploy("D-1", &all(22, "")).expect("approved");
@@ -504,7 +566,9 @@ fn fld_6_an_end_that_was_not_seen_settles_no_trial() {
     }
     assert_eq!(state(&office, (1, 1)), Some(InstallState::Confirmed), "it still has to go back");
     assert_eq!(state(&office, (1, 2)), Some(InstallState::RollbackFailed), "nobody watches the trial");
-    assert_eq!(state(&office, (2, 1)), Some(InstallState::Failed));
+    assert_eq!(state(&office, (2, 1)), Some(InstallState::RollbackFailed), "the order to boot may be lost");
+    office.report(2, 1, "D-1", InstallState::Failed, None);
+    assert_eq!(state(&office, (2, 1)), Some(InstallState::Failed), "it was seen");
 }
 
 #[test]
@@ -559,7 +623,11 @@ fn fld_4_a_gate_counts_no_device_that_runs_something_else() {
     }
     let gate = office.deployment("D-1").phases[0].gate.clone().expect("judged");
     assert_eq!((gate.passed, gate.devices, gate.withdrawn, gate.left), (true, 1, 1, 1), "{}", gate.explanation);
-    assert!(gate.explanation.contains("1 devices were exchanged or flashed by hand"), "{}", gate.explanation);
+    assert!(
+        gate.explanation.contains("1 device was exchanged or flashed by hand and is in no rate"),
+        "{}",
+        gate.explanation
+    );
     // The last one leaves before the signature.
     office.observe(1, &device(1, 2), observed("SN-1-2", 20));
     let manifest = office.deployment("D-1").plan.manifest;

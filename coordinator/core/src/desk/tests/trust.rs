@@ -58,7 +58,7 @@ fn sec_5_a_lost_approval_is_given_again_and_the_rollout_resumes() {
         let approval = Approval { at: office.now, ..approval(manifest, "user-three-roles", Role::Qa) };
         Command::Approve { firmware: id("FW-22"), approval: signed(&approval, &[24]) }
     });
-    let round = office.desk.round(&mut office.state, office.now, &office.presence, &[submission]).expect("applies");
+    let round = office.desk.round(&mut office.state, office.now, &mut office.presence, &[submission]).expect("applies");
     assert_eq!(round.answers, [Ok(())]);
     let manifest = office.deployment("D-1").plan.manifest;
     assert!(round.outbound.contains(&Outbound::Release(manifest)), "gateways need the new evidence");

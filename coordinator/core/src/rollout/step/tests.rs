@@ -630,7 +630,7 @@ fn seed_strat_emergency_the_first_failure_calls_everybody_back() {
     rollout.report(0, 0, InstallState::Probation);
     assert_eq!(rollout.deployment.status, Status::Running);
     rollout.report(0, 0, InstallState::RollingBack);
-    assert!(rollout.is_called_back() && rollout.says("1 devices failed; the first failure ends this deployment"));
+    assert!(rollout.is_called_back() && rollout.says("1 device failed; the first failure ends this deployment"));
 }
 
 /// A release that closes a hole is not undone by its first failure; whoever resumes accepts the failures that stand.

@@ -4,7 +4,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{ChainHead, ChainRefusal, CommitAck, RefusedBatch};
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::sign::{SecretKey, Signed};
-use mdfm_shared::telemetry::{EventKind, TelemetryBatch};
+use mdfm_shared::telemetry::{CARRIED_BEGIN, CARRIED_END, EventKind, REFUSED_CARRIED, TelemetryBatch};
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 use mdfm_shared::wire;
 
@@ -143,7 +143,7 @@ fn fld_6_a_chain_that_was_set_back_begins_behind_the_head() {
     bench.restart();
     let again = bench.sent(T);
     assert_eq!((again[0].1.epoch, again[0].1.sequence, again[0].1.previous), (2, 1, OTHER));
-    assert_eq!(commands(&again), ["chain", "c"], "b is in the log, c was not taken");
+    assert_eq!(commands(&again), ["chain", "carried", "c", "carried"], "b is in the log, c was not taken");
     let EventKind::Refused { reason, .. } = &again[0].1.events[0].kind else { panic!("the first record") };
     assert!(reason.contains("holds batch 1.5"), "{reason}");
     let accepted = ChainHead { epoch: 2, ..bench.head(1, again[0].0) };
@@ -263,4 +263,34 @@ fn fld_6_state_of_earlier_versions_goes_on() {
     let head = bench.head(2, sent[1].0);
     bench.take(&head);
     assert_eq!(bench.outbox.depth(), 0);
+}
+
+#[test]
+fn fld_6_what_a_new_epoch_takes_over_stands_between_marks() {
+    let mut bench = Bench::new();
+    (0..3 * WINDOW_BATCHES).for_each(|n| bench.add(&format!("{n}")));
+    for (n, other) in [Digest([8; 32]), Digest([9; 32])].into_iter().enumerate() {
+        let first = bench.sent(T)[0].0;
+        let refusal = ChainHead { epoch: 1 + n as u64, ..bench.refusal(first, ChainRefusal::Fork, 5, other) };
+        assert!(bench.take(&refusal));
+        bench.add(&format!("after {n}"));
+        bench.restart();
+    }
+    let mut all = Vec::new();
+    for _ in 0..100 {
+        let sent = bench.sent(T);
+        let Some((last, _)) = sent.last().cloned() else { break };
+        all.extend(sent.iter().flat_map(|(_, batch)| batch.events.clone()));
+        let head = ChainHead { epoch: 3, ..bench.head(sent.len() as u64, last) };
+        bench.take(&head);
+    }
+    let marks = |reason: &str| {
+        let is = |k: &EventKind| matches!(k, EventKind::Refused { what, reason: r } if what == REFUSED_CARRIED && r == reason);
+        all.iter().enumerate().filter(|(_, e)| is(&e.kind)).map(|(at, _)| at).collect::<Vec<_>>()
+    };
+    let after = |e: &Event| matches!(&e.kind, EventKind::LocalAction { command, .. } if command == "after 1");
+    let last = all.iter().position(after).expect("nothing is lost");
+    assert_eq!((marks(CARRIED_BEGIN), marks(CARRIED_END)), (vec![1], vec![last - 1]), "one pair, of the newest epoch");
+    let acts = all.iter().filter(|e| matches!(e.kind, EventKind::LocalAction { .. })).count();
+    assert_eq!(acts as u64, 3 * WINDOW_BATCHES + 2);
 }
