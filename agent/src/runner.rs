@@ -16,6 +16,7 @@ use mdfm_shared::device::WRONG_DIGEST;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::telemetry::InstallState;
+use mdfm_shared::text::count;
 use mdfm_shared::time::MonotonicMs;
 use mdfm_shared::tlog::Hash;
 use serde_json::{Value, json};
@@ -41,6 +42,14 @@ const WAKE_MS_MIN: u64 = 10;
 const DEVICE_EVENTS_MAX: usize = 256;
 /// Below this a gateway says that its disk is full.
 const SELF_TEST_FREE_BYTES_MIN: u64 = 64 << 20;
+
+/// The newest directive, in words.
+fn directive_in_words(status: &Value) -> String {
+    match (status["directiveSerial"].as_u64(), status["directiveExpiresAt"].as_str()) {
+        (Some(serial), Some(until)) => format!("serial {serial}, expires {until}"),
+        _ => "none received yet".into(),
+    }
+}
 
 fn hashes(texts: &[String]) -> Option<Vec<Hash>> {
     texts.iter().map(|h| STANDARD.decode(h).ok().and_then(|b| b.try_into().ok())).collect()
@@ -275,11 +284,12 @@ impl Agent {
         let waiting = match (faults.is_empty(), waits.len()) {
             (false, _) => faults.join("; "),
             (true, 0) => "no device waits".into(),
+            (true, 1) => "1 device waits for what is part of an update (mdfm-agent devices)".into(),
             (true, n) => format!("{n} devices wait for what is part of an update (mdfm-agent devices)"),
         };
         let free = self.cache.free_bytes().unwrap_or(0);
         let stale = status["directiveStale"] == true;
-        let directive = format!("serial {}, expires {}", status["directiveSerial"], status["directiveExpiresAt"]);
+        let directive = directive_in_words(&status);
         let (attached, devices) = (&status["devicesAttached"], &status["devices"]);
         let bars: Vec<&str> =
             status["nothingNewBecause"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -291,7 +301,7 @@ impl Agent {
         let authority = if bars.is_empty() { "nothing keeps new releases away".into() } else { bars.join("; ") };
         json!([
             check("clock", clock_ok, clock),
-            check("certificate", days > 0, format!("{days} days left")),
+            check("certificate", days > 0, format!("{} left", count(u64::try_from(days).unwrap_or(0), "day"))),
             check("line", status["connected"] == true, self.gateway.line_in_words()),
             check("telemetry", status["telemetryRefused"] == false, telemetry),
             check("directive", !stale, directive),
@@ -509,5 +519,17 @@ impl Agent {
                 Ok(())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cli_23_a_self_test_shows_times_without_quotes() {
+        let status = json!({ "directiveSerial": 7, "directiveExpiresAt": "2026-12-01T10:00:00Z" });
+        assert_eq!(directive_in_words(&status), "serial 7, expires 2026-12-01T10:00:00Z");
+        assert_eq!(directive_in_words(&json!({ "directiveSerial": null })), "none received yet");
     }
 }
