@@ -109,9 +109,10 @@ packages: tools ## .deb and .rpm of every program, into target/packages (the rel
 test-packages: tools ## installs, upgrades and removes the packages in fresh roots, with systemd where it boots; as root
 	tests/packages/run
 
-trace: tools ## writes docs/validation.md (requirement -> tests) and docs/cli-reference.md, lowers the numbers of tests/tidy/words.txt
+trace: tools ## writes docs/validation.md (requirement -> tests) docs/cli-reference.md and docs/start-record.md, lowers the numbers of tests/tidy/words.txt
 	MDFM_WRITE=1 $(CARGO) test --workspace --locked --test tidy -- validation only_go_down
 	MDFM_WRITE=1 $(CARGO) test --workspace --locked --bin mdfm-pages reference
+	MDFM_WRITE=1 $(CARGO) test --workspace --locked --test e2e -- cli_27_the_real_path
 
 deny: ## licences, sources and forbidden crates among the dependencies
 	$(CARGO) fetch --locked

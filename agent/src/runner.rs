@@ -43,6 +43,14 @@ const DEVICE_EVENTS_MAX: usize = 256;
 /// Below this a gateway says that its disk is full.
 const SELF_TEST_FREE_BYTES_MIN: u64 = 64 << 20;
 
+/// The newest directive, in words.
+fn directive_in_words(status: &Value) -> String {
+    match (status["directiveSerial"].as_u64(), status["directiveExpiresAt"].as_str()) {
+        (Some(serial), Some(until)) => format!("serial {serial}, expires {until}"),
+        _ => "none received yet".into(),
+    }
+}
+
 fn hashes(texts: &[String]) -> Option<Vec<Hash>> {
     texts.iter().map(|h| STANDARD.decode(h).ok().and_then(|b| b.try_into().ok())).collect()
 }
@@ -281,7 +289,7 @@ impl Agent {
         };
         let free = self.cache.free_bytes().unwrap_or(0);
         let stale = status["directiveStale"] == true;
-        let directive = format!("serial {}, expires {}", status["directiveSerial"], status["directiveExpiresAt"]);
+        let directive = directive_in_words(&status);
         let (attached, devices) = (&status["devicesAttached"], &status["devices"]);
         let bars: Vec<&str> =
             status["nothingNewBecause"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -511,5 +519,17 @@ impl Agent {
                 Ok(())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cli_23_a_self_test_shows_times_without_quotes() {
+        let status = json!({ "directiveSerial": 7, "directiveExpiresAt": "2026-12-01T10:00:00Z" });
+        assert_eq!(directive_in_words(&status), "serial 7, expires 2026-12-01T10:00:00Z");
+        assert_eq!(directive_in_words(&json!({ "directiveSerial": null })), "none received yet");
     }
 }

@@ -19,6 +19,7 @@ mod log_v1_tests;
 mod notify;
 mod outward;
 mod pki;
+mod public_files;
 mod quickstart;
 mod report;
 mod runner;

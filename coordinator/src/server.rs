@@ -26,7 +26,7 @@ use crate::outward::Outward;
 use crate::pki::{self, Pem};
 use crate::runner::{self, Outlets, Runner};
 use crate::store::{CredentialStore, ImageKey, ImageStore, ReadModel};
-use crate::{backup, disposal, scrub, witness};
+use crate::{backup, disposal, public_files, scrub, witness};
 use crate::{clock, fleet_link, notify, quickstart, syslog, traces};
 use mdfm_coordinator_core::access::AccessRole;
 use mdfm_coordinator_core::desk::system;
@@ -117,6 +117,16 @@ enum Action {
         #[arg(long = "dns-name", alias = "name", required = true, value_parser = pki::server_name)]
         names: Vec<String>,
     },
+    /// Writes the public files of a data directory for others to read: the server's authority, the coordinator's public key, the audit log's
+    /// verifier key.
+    Public {
+        /// The data directory.
+        #[arg(long)]
+        data: PathBuf,
+        /// The directory to make, or one that is there.
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Makes a trial installation in one directory and runs it: a coordinator, a hospital with a gateway and a simulated device, people with
     /// their keys, and a release to approve. Ctrl-C stops it; called again it starts again. Not for patients.
     Quickstart(quickstart::Options),
@@ -134,6 +144,7 @@ const EXAMPLES: &Examples = &[
     ("backup", "backup --data /var/lib/mdfm-coordinator --out /srv/backup/2026-11-29"),
     ("restore", "restore --backup /srv/backup/2026-11-29 --data /var/lib/mdfm-coordinator"),
     ("renew-certificate", "renew-certificate --data /var/lib/mdfm-coordinator --dns-name coordinator.example"),
+    ("public", "public --data /var/lib/mdfm-coordinator --out /srv/mdfm-public"),
     ("quickstart", "quickstart --dir mdfm-trial"),
     ("default-config", "default-config"),
 ];
@@ -177,6 +188,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             Ok(())
         }
         Action::RenewCertificate { data, names } => renew(&data, &names),
+        Action::Public { data, out } => {
+            for (file, purpose) in public_files::hand_out(&data, &out)? {
+                mdfm_service::output::line(format_args!("{}: {purpose}", file.display()));
+            }
+            Ok(())
+        }
         Action::DefaultConfig => {
             mdfm_service::output::constant(DEFAULT_TOML);
             Ok(())

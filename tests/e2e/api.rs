@@ -366,9 +366,10 @@ fn seed_api_a_deployment_is_watched_by_events_to_its_end() {
     let last = changes.iter().rev().find_map(|event| event["devices"].as_array()?.first());
     assert_eq!(last.map(|device| &device["state"]), Some(&serde_json::json!("confirmed")), "{changes:?}");
     let auditor = session(&world, Role::Auditor);
-    let listed = auditor.get(&format!("/api/v1/deployments/{id}/devices?filter=state=confirmed")).unwrap();
+    let get = |rest: &str| auditor.send("GET", &format!("/api/v1/deployments/{id}/{rest}"), Vec::new()).unwrap().1;
+    let listed = get("devices?filter=state%3Dconfirmed");
     assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
-    let summary = auditor.get(&format!("/api/v1/deployments/{id}/summary")).unwrap();
+    let summary = get("summary");
     assert_eq!(summary["phases"][0]["devices"]["confirmed"], 1, "{summary}");
     let path = format!("/api/v1/deployments/{id}/events");
     let mut heard = 0;

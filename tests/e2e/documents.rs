@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::fresh_dir;
+use crate::record::record;
 
 /// A block of commands, and what the page shows as its output.
 struct Block {
@@ -128,7 +129,9 @@ impl Machine {
         use std::os::unix::fs::PermissionsExt as _;
         let machine = Self { base: fresh_dir(name), port: free_port().unwrap(), device_port: free_port().unwrap() };
         let base = &machine.base;
-        for dir in ["bin", "root", "run", "etc/mdfm", "var/lib/mdfm-agent", "var/lib/mdfm-coordinator", "var/log"] {
+        for dir in
+            ["bin", "root", "run", "srv", "etc/mdfm", "var/lib/mdfm-agent", "var/lib/mdfm-coordinator", "var/log"]
+        {
             std::fs::create_dir_all(base.join(dir)).unwrap();
             std::fs::set_permissions(base.join(dir), std::fs::Permissions::from_mode(0o700)).unwrap();
         }
@@ -162,7 +165,7 @@ impl Machine {
     fn here(&self, script: &str) -> String {
         let base = self.base.display();
         let mut here = script.to_owned();
-        for dir in ["/root/", "/var/lib/", "/etc/", "/run/"] {
+        for dir in ["/root/", "/var/lib/", "/etc/", "/run/", "/srv/"] {
             here = here.replace(dir, &format!("{base}{dir}"));
         }
         let device = format!("127.0.0.1:{}", self.device_port);
@@ -231,6 +234,18 @@ fn cli_27_the_pages_operate_and_install_work_without_root() {
     }
 }
 
+/// Most commands from nothing to the first confirmed device.
+const STEPS_MAX: usize = 20;
+
+/// The owners of keys who act in one command.
+fn owners(line: &str) -> usize {
+    match line.strip_prefix("mdfmctl keys make ") {
+        Some(names) => names.split_whitespace().count(),
+        None if line.starts_with("mdfmctl trust sign ") => line.matches(" --key ").count(),
+        None => 1,
+    }
+}
+
 /// docs/start.md: from nothing to a confirmed device, with everything that it shows, in as many commands as it says.
 #[test]
 fn cli_27_the_real_path_prints_what_its_page_shows() {
@@ -243,9 +258,33 @@ fn cli_27_the_real_path_prints_what_its_page_shows() {
         check_shown(block, printed);
     }
     // The first block is what there is before.
-    let steps: usize = blocks.iter().skip(1).map(|block| count_commands(&block.commands)).sum();
-    assert!(text.contains(&format!("| {steps} commands |")), "the page must say that there are {steps} commands");
+    let counts: Vec<usize> = blocks.iter().skip(1).map(|block| count_commands(&block.commands)).collect();
+    let (running, steps): (usize, usize) = (counts[..3].iter().sum(), counts.iter().sum());
+    let row = format!("| {running} commands | {steps} commands |");
+    assert!(text.contains(&row) && steps <= STEPS_MAX, "the page must say: {row}");
+    // Where owners who stand in one command are apart, each of them types it.
+    let all: String = blocks.iter().map(|block| block.commands.as_str()).collect();
+    let apart = steps + all.lines().map(owners).map(|owners| owners.saturating_sub(1)).sum::<usize>();
+    assert!(text.contains(&format!("it is {apart} commands:")), "the page must say that apart it is {apart} commands");
     assert!(printed.iter().any(|printed| printed.contains("confirmed")));
+    let before = real.split("```sh run\n").map(|text| text.rsplit_once("### ").map_or("", |(_, title)| title));
+    let mut heading = "What there is before".to_owned();
+    let headings = before.map(|title| {
+        if let Some(title) = title.lines().next() {
+            heading = title.to_owned();
+        }
+        heading.clone()
+    });
+    let runs = headings.zip(&blocks).zip(&printed);
+    let record = record(runs.map(|((heading, block), printed)| (heading, block.commands.as_str(), printed.as_str())));
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/start-record.md");
+    if std::env::var_os("MDFM_WRITE").is_some() {
+        std::fs::write(&file, record).unwrap();
+        return;
+    }
+    let held = std::fs::read_to_string(&file).unwrap_or_default();
+    let differing = held.lines().zip(record.lines()).find(|(held, now)| held != now);
+    assert!(held == record, "docs/start-record.md is not what the page prints (`make trace`): {differing:#?}");
 }
 
 fn check_shown(block: &Block, printed: &str) {

@@ -33,6 +33,7 @@ mod on_site;
 mod parts;
 mod quickstart;
 mod recall;
+mod record;
 mod single_sign_on;
 mod slots_and_state;
 mod stolen_coordinator;

@@ -1,8 +1,9 @@
-"""An SMTP server for tests: STARTTLS first, then a login, then it keeps every mail in a mailbox directory.
+"""An SMTP server for tests: STARTTLS first, then a login, then it keeps every mail in a mailbox directory. It never ends a session itself.
 
 usage: server.py PORT USER PASSWORD CERTIFICATE KEY MAILBOX
 """
 
+import asyncio
 import ssl
 import sys
 import threading
@@ -10,6 +11,14 @@ import threading
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Mailbox
 from aiosmtpd.smtp import AuthResult, LoginPassword
+
+
+class Hanging(Mailbox):
+    """Keeps every mail, and never answers to QUIT."""
+
+    async def handle_QUIT(self, server, session, envelope):
+        await asyncio.sleep(3600)
+        return "221 Bye"
 
 
 def main():
@@ -22,7 +31,7 @@ def main():
         return AuthResult(success=good)
 
     controller = Controller(
-        Mailbox(mailbox),
+        Hanging(mailbox),
         hostname="127.0.0.1",
         port=int(port),
         tls_context=context,

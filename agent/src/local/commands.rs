@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use mdfm_service::output as terminal;
+use mdfm_service::terminal::{columns as terminal_columns, wrapped_table};
 use mdfm_shared::id::{DeploymentId, DeviceId};
 use mdfm_shared::text::{count, printable};
 use serde_json::{Value, json};
@@ -117,24 +118,33 @@ impl Output {
     }
 
     pub(crate) fn rows(self, rows: &Value, columns: &[(&str, &str)]) {
-        self.answer(rows, || table(rows, columns));
+        if !self.json && rows.as_array().is_none_or(Vec::is_empty) {
+            terminal::note("nothing found");
+            return;
+        }
+        self.answer(rows, || table(rows, columns, terminal_columns()));
     }
 }
 
-fn table(rows: &Value, columns: &[(&str, &str)]) -> Vec<String> {
-    let rows: Vec<Vec<String>> = rows
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|row| columns.iter().map(|(_, at)| row.pointer(at).map_or("-".into(), word)).collect())
-        .collect();
-    let names: Vec<String> = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let width = |i: usize| rows.iter().chain([&names]).map(|r| r[i].chars().count()).max().unwrap_or(0);
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().enumerate().map(|(i, cell)| format!("{cell:width$}", width = width(i)));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    std::iter::once(&names).chain(&rows).map(line).collect()
+/// The lines of a table at the width of a terminal. Nothing is cut; a column in which nothing stands takes no room.
+fn table(rows: &Value, columns: &[(&str, &str)], width: Option<usize>) -> Vec<String> {
+    let rows = rows.as_array().map_or(&[][..], Vec::as_slice);
+    let cell = |row: &Value, at: &str| row.pointer(at).map_or("-".into(), word);
+    let is_shown = |(i, (_, at)): &(usize, &(&str, &str))| *i == 0 || rows.iter().any(|row| cell(row, at) != "-");
+    let shown: Vec<&(&str, &str)> = columns.iter().enumerate().filter(is_shown).map(|(_, column)| column).collect();
+    let names = shown.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let cells = rows.iter().map(|row| shown.iter().map(|(_, at)| cell(row, at)).collect());
+    let all: Vec<Vec<String>> = std::iter::once(names).chain(cells).collect();
+    wrapped_table(&all, width)
+}
+
+/// What was exported, in words.
+fn exported(batches: usize, file: &Path) -> String {
+    let path = file.display();
+    match batches {
+        0 => format!("no telemetry waits: everything has reached the vendor, and {path} was not made"),
+        n => format!("{} written to {path}; bring it to `mdfmctl bundles deliver`", count(n, "batch")),
+    }
 }
 
 /// What a device waits for, in one line.
@@ -207,11 +217,7 @@ pub(crate) fn run(state_dir: &Path, action: Action, output: Output) -> anyhow::R
         }
         Action::Export { file } => {
             let n = bundle::export(state_dir, &file)?;
-            let path = file.display();
-            output.message(
-                &format!("{} written to {path}; bring it to `mdfmctl bundles deliver`", count(n, "batch")),
-                &json!({ "batches": n }),
-            );
+            output.message(&exported(n, &file), &json!({ "batches": n }));
             Ok(())
         }
         Action::Logs { device, limit } => {
@@ -231,5 +237,31 @@ pub(crate) fn run(state_dir: &Path, action: Action, output: Output) -> anyhow::R
             anyhow::ensure!(bad == 0, "{bad} checks failed");
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cli_26_tables_on_site_fit_the_terminal_and_lose_nothing() {
+        let rows = json!([
+            { "check": "clock", "ok": true, "found": "right" },
+            { "check": "line", "ok": false, "found": "no connection since 2026-11-29T13:00:00Z: the coordinator cannot be reached, and so on" },
+        ]);
+        let columns = [("CHECK", "/check"), ("OK", "/ok"), ("SITE", "/site"), ("FOUND", "/found")];
+        let lines = table(&rows, &columns, Some(60));
+        assert!(lines.iter().all(|line| line.chars().count() <= 60), "{lines:?}");
+        assert!(!lines[0].contains("SITE"), "an empty column takes no room: {lines:?}");
+        assert!(lines.concat().contains("and so on") && lines.len() == 4, "{lines:?}");
+        assert_eq!(table(&rows, &columns, None).len(), 3, "a file gets one line a row");
+    }
+
+    #[test]
+    fn cli_25_an_export_of_nothing_is_said_and_is_no_error() {
+        let file = Path::new("/media/stick/telemetry");
+        assert!(exported(0, file).contains("no telemetry waits") && exported(0, file).contains("was not made"));
+        assert!(exported(1, file).starts_with("1 batch written to") && exported(2, file).starts_with("2 batches"));
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
+use mdfm_service::output;
 use mdfm_shared::id::UserId;
 use mdfm_shared::sign::SecretKey;
 use mdfm_shared::trust::Role;
@@ -21,7 +22,7 @@ use crate::files::{self, Access, NewFile, Overwrite};
 use crate::keys;
 use crate::output::{Output, text};
 use crate::qr;
-use crate::terminal::ask_secret;
+use crate::terminal::{self, ask_secret, ask_secret_or_nothing};
 use crate::times::{self, Toward};
 use crate::trust::confirm::Confirmation;
 
@@ -165,6 +166,10 @@ const STEP_S: u64 = 30;
 const CODES_MAX: u64 = 3;
 
 impl Code {
+    /// Codes made from the secret in a file, if there is one.
+    pub(crate) fn of_file(factor_file: Option<PathBuf>) -> Self {
+        Self { code: None, factor_file }
+    }
     /// Takes the factor's file out if it does not exist: at the first sign-in the factor is set up in it.
     pub(crate) fn take_new_file(&mut self) -> Option<PathBuf> {
         self.factor_file.take_if(|file| matches!(file.try_exists(), Ok(false)))
@@ -337,15 +342,18 @@ pub(crate) async fn factor(out: &Output, client: &Client, action: Factor) -> any
             let target = factor_file.map(|file| overwrite.reserve(&file, Access::Owner)).transpose()?;
             let password = password_of(password_file.as_ref(), "your password", "--password-file FILE")?;
             let Some(target) = target else {
-                let new = client.post("/api/v1/me/second-factor", &json!({ "password": password })).await?;
+                if !out.is_json() && terminal::is_interactive() {
+                    match enrol_on_terminal(client, &password).await? {
+                        Some(view) => out.answer(&view, || recovery_words(&view)),
+                        None => output::note(LATER),
+                    }
+                    return Ok(());
+                }
+                let new = begin(client, &password).await?;
                 out.answer(&new, || {
-                    let url = text(&new["url"]);
-                    // A picture is for whoever looks at a terminal.
-                    let picture = std::io::stdout().is_terminal().then(|| qr::in_half_blocks(&url)).flatten();
+                    let (url, secret) = (text(&new["url"]), text(&new["secret"]));
                     format!(
-                        "put this into your authenticator, then run mdfmctl second-factor confirm CODE:\n{}{url}\nor type {}",
-                        picture.map_or_else(String::new, |picture| picture + "\n"),
-                        text(&new["secret"])
+                        "put this into your authenticator, then run mdfmctl second-factor confirm CODE:\n{url}\nor type {secret}"
                     )
                 });
                 return Ok(());
@@ -367,13 +375,95 @@ pub(crate) async fn factor(out: &Output, client: &Client, action: Factor) -> any
     }
 }
 
+/// What somebody reads who puts the second factor off.
+const LATER: &str =
+    "the second factor is not set up, and nothing is signed without one; set it up with mdfmctl second-factor enrol";
+/// Times that a code, or a new password, is asked for.
+const ASKED_MAX: usize = 3;
+
+async fn begin(client: &Client, password: &str) -> anyhow::Result<Value> {
+    client.post("/api/v1/me/second-factor", &json!({ "password": password })).await
+}
+
+/// Sets up a second factor on the terminal: shows it as a QR code, and asks for the first code. Returns the answer with the recovery codes; `None` if
+/// the person does it later.
+async fn enrol_on_terminal(client: &Client, password: &str) -> anyhow::Result<Option<Value>> {
+    let new = begin(client, password).await?;
+    let url = text(&new["url"]);
+    let picture = qr::in_half_blocks(&url).map_or_else(String::new, |picture| picture + "\n");
+    output::notes(format_args!("put this into your authenticator:\n{picture}{url}\nor type {}", text(&new["secret"])));
+    for asked in 1..=ASKED_MAX {
+        let Some(code) = ask_secret_or_nothing("the six digits that it shows now; nothing puts this off")? else {
+            return Ok(None);
+        };
+        match confirm(client, code.trim()).await {
+            Ok(view) => return Ok(Some(view)),
+            Err(error) if asked < ASKED_MAX && error.is::<Refused>() => output::note(format_args!("{error}")),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// What the first sign-in of an account has to do, asked on the terminal: a password that only its owner knows, where `asks_password` says so, and a
+/// second factor. Returns the answer with the recovery codes; `None` if the person sets up the factor later.
+///
+/// # Errors
+/// The coordinator refuses; the person stays signed in.
+pub(crate) async fn first_steps(
+    client: &Client,
+    password: String,
+    asks_password: bool,
+) -> anyhow::Result<Option<Value>> {
+    output::note("this account has no second factor yet; two steps make it yours");
+    let new = if asks_password { new_password()?.filter(|new| *new != password) } else { None };
+    let password = match new {
+        Some(new) => {
+            let changed = set_password(client, &password, &new, false).await;
+            changed.context("you are signed in, but the password was not changed (mdfmctl change-password)")?;
+            output::note("password changed; remove the file with the first one");
+            new
+        }
+        None => password,
+    };
+    let set_up = enrol_on_terminal(client, &password).await;
+    let set_up =
+        set_up.context("you are signed in, but the second factor is not set up (mdfmctl second-factor enrol)")?;
+    if set_up.is_none() {
+        output::note(LATER);
+    }
+    Ok(set_up)
+}
+
+/// Asks twice for a new password; `None` if the present one is to stay.
+fn new_password() -> anyhow::Result<Option<String>> {
+    for _ in 0..ASKED_MAX {
+        let what = "a password of your own, if somebody else made the present one; nothing keeps it";
+        let Some(new) = ask_secret_or_nothing(what)? else { return Ok(None) };
+        if ask_secret_or_nothing("the new password again")?.as_deref() == Some(&new) {
+            return Ok(Some(new));
+        }
+        output::note("the two are not the same");
+    }
+    bail!("you are signed in, but the password was not changed (mdfmctl change-password)")
+}
+
+/// Changes one's own password.
+pub(crate) async fn set_password(client: &Client, own: &str, new: &str, keep_tokens: bool) -> anyhow::Result<()> {
+    let mut change = json!({ "password": own, "newPassword": new });
+    if keep_tokens {
+        change["keepTokens"] = true.into();
+    }
+    client.put("/api/v1/me/password", &change).await.map(drop)
+}
+
 async fn confirm(client: &Client, code: &str) -> anyhow::Result<Value> {
     client.post("/api/v1/me/second-factor/confirmation", &json!({ "code": code })).await
 }
 
 /// Sets up a second factor whose secret stays in a file, and shows at once that it works. Returns the answer with the recovery codes.
 pub(crate) async fn enrol_in_file(client: &Client, password: &str, file: NewFile) -> anyhow::Result<Value> {
-    let new = client.post("/api/v1/me/second-factor", &json!({ "password": password })).await?;
+    let new = begin(client, password).await?;
     let secret = text(&new["secret"]);
     file.write_made(format!("{secret}\n").as_bytes(), || {
         "the second factor was begun and does not count: its secret cannot be kept; enrol again".to_owned()
@@ -501,11 +591,7 @@ pub(crate) async fn change_password(out: &Output, client: &Client, options: Pass
     if own == new {
         bail!("the new password is the present one");
     }
-    let mut change = json!({ "password": own, "newPassword": new });
-    if options.keep_tokens {
-        change["keepTokens"] = true.into();
-    }
-    client.put("/api/v1/me/password", &change).await?;
+    set_password(client, &own, &new, options.keep_tokens).await?;
     let tokens = if options.keep_tokens {
         "your tokens for machines stay as they are (mdfmctl tokens list)"
     } else {
@@ -515,4 +601,21 @@ pub(crate) async fn change_password(out: &Output, client: &Client, options: Pass
         format!("password changed; other sessions have ended; {tokens}")
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cli_23_permissions_are_those_of_the_coordinator() {
+        let known: BTreeSet<String> = ["read", "readAll", "submitFirmware"].map(str::to_owned).into();
+        for (typed, name) in [("read", "read"), ("READALL", "readAll"), ("submitfirmware", "submitFirmware")] {
+            assert_eq!(permission(&known, typed.to_owned()).expect(typed), name);
+        }
+        let refused = permission(&known, "wrte".to_owned()).expect_err("none of them").to_string();
+        assert!(refused.contains("there are read, readAll, submitFirmware"), "{refused}");
+        let unasked = permission(&BTreeSet::new(), "wrte".to_owned()).expect("the coordinator answers");
+        assert_eq!(unasked, "wrte", "whoever may not ask for the list gets the coordinator's own answer");
+    }
 }

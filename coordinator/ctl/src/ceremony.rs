@@ -20,7 +20,7 @@ use mdfm_shared::wire;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::files::{self, Access, NewFile, write_secret};
 use crate::keys;
 use crate::output::Output;
@@ -278,10 +278,14 @@ impl Ceremony<'_> {
         // Both documents wait for their signatures at the same time.
         let (root, roster) = (self.sign_root()?, self.sign_roster()?);
         let (Some(root), Some(roster)) = (root, roster) else { return Ok(()) };
+        if self.evidence.is_some() {
+            // Only an administrator says what was seen: whoever calls is one.
+            client::sign_in_first(session).await?;
+        }
         let client = match Client::open(session) {
             Ok(client) => client,
             Err(_) => {
-                self.next("the first administrator: mdfmctl login …, and mdfmctl second-factor enrol …");
+                self.next("the first administrator: mdfmctl login, then this command with --evidence");
                 return Ok(());
             }
         };
@@ -536,7 +540,7 @@ async fn open_account(
     write_secret(&file, password.as_bytes())?;
     let body = json!({ "userId": user, "printedName": printed_name, "roles": [role], "password": password });
     client.post("/api/v1/users", &body).await?;
-    Ok(format!("hand {} to {user}, who changes it at once; then remove it", file.display()))
+    Ok(format!("hand {} to {user}, who changes it at the first sign-in; then remove it", file.display()))
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use crate::fault;
 use crate::files::{self, Access, NewFile, write_secret};
 use crate::output::Output;
 use crate::single_sign_on;
-use crate::terminal::ask_secret;
+use crate::terminal::{self, ask_secret};
 use crate::words::at_least_one;
 
 /// Sign in and keep the session.
@@ -53,8 +53,12 @@ pub(crate) struct Login {
     #[arg(long)]
     password_file: Option<PathBuf>,
     /// Sign in with your browser at the OpenID provider of your organisation.
-    #[arg(long, conflicts_with_all = ["user", "password_file", "code", "factor_file", "recovery_code"])]
+    #[arg(long, conflicts_with_all = ["user", "password_file", "new_password_file", "code", "factor_file", "recovery_code"])]
     sso: bool,
+    /// File with a new password in its first line, which takes the place of the present one at once: a first password was handed over by somebody else.
+    /// On a terminal it is asked for at the first sign-in.
+    #[arg(long)]
+    new_password_file: Option<PathBuf>,
     #[command(flatten)]
     code: Code,
     /// One of the recovery codes, where the second factor was lost.
@@ -97,6 +101,10 @@ pub(crate) struct Client {
 
 /// A token for a machine, in place of a session.
 pub(crate) const TOKEN: &str = "MDFMCTL_TOKEN";
+/// Who signs in, and with which files, where a script's command finds no session.
+const USER: &str = "MDFMCTL_USER";
+const PASSWORD_FILE: &str = "MDFMCTL_PASSWORD_FILE";
+const FACTOR_FILE: &str = "MDFMCTL_FACTOR_FILE";
 /// Where the coordinator is, for a machine without a session file.
 const URL: &str = "MDFMCTL_URL";
 const CA: &str = "MDFMCTL_CA";
@@ -440,7 +448,50 @@ async fn sign_in(
     }
 }
 
-pub(crate) async fn login(out: &Output, file: &Path, mut login: Login) -> anyhow::Result<()> {
+pub(crate) async fn login(out: &Output, file: &Path, login: Login) -> anyhow::Result<()> {
+    let (view, words) = open_session(file, login, !out.is_json()).await?;
+    out.answer(&view, || words);
+    Ok(())
+}
+
+/// Signs in before a command that finds nobody signed in: by asking on a terminal, or with the files that the environment names for a script. Where
+/// neither is there, or nothing says which coordinator is meant, the command itself says what is missing.
+///
+/// # Errors
+/// The coordinator refuses, or what was typed is not enough.
+pub(crate) async fn sign_in_first(file: &Path) -> anyhow::Result<()> {
+    let login = Login {
+        url: environment(URL),
+        ca: environment(CA).map(PathBuf::from),
+        user: environment(USER),
+        password_file: environment(PASSWORD_FILE).map(PathBuf::from),
+        sso: false,
+        new_password_file: None,
+        code: Code::of_file(environment(FACTOR_FILE).map(PathBuf::from)),
+        recovery_code: None,
+    };
+    let held = Session::read(file)?;
+    if !is_sign_in_due(&login, held.as_ref(), environment(TOKEN).is_some(), terminal::is_interactive()) {
+        return Ok(());
+    }
+    let (_, words) = open_session(file, login, true).await?;
+    // Standard output is the command's.
+    mdfm_service::output::notes(words);
+    Ok(())
+}
+
+/// Whether a command without a session signs in first.
+fn is_sign_in_due(login: &Login, held: Option<&Session>, has_token: bool, is_interactive: bool) -> bool {
+    let is_signed_in = held.is_some_and(|session| !session.token.is_empty());
+    let has_place = held.is_some() || (login.url.is_some() && login.ca.is_some());
+    let is_script = login.user.is_some() && login.password_file.is_some();
+    !has_token && !is_signed_in && has_place && (is_script || is_interactive)
+}
+
+/// Signs in and keeps the session. Returns the coordinator's answer without the token, and what to tell.
+///
+/// With `may_ask` a terminal is asked at the first sign-in of an account for a new password, and a second factor is set up on it.
+async fn open_session(file: &Path, mut login: Login, may_ask: bool) -> anyhow::Result<(Value, String)> {
     // Only what is not given is taken from the last time; a damaged file is in nobody's way.
     let held = Session::read(file).ok().flatten();
     let ca_pem = match &login.ca {
@@ -453,17 +504,26 @@ pub(crate) async fn login(out: &Output, file: &Path, mut login: Login) -> anyhow
     let new_factor = login.code.take_new_file();
     let held_factor = login.code.factor_file.clone();
     let mut first = None;
+    let mut own_password = None;
     let mut view = if login.sso {
         single_sign_on::sign_in(&http, &url).await?
     } else {
-        login.user = login.user.or_else(|| held.map(|s| s.user_id));
+        login.user = match login.user.take().or_else(|| held.map(|s| s.user_id)) {
+            None if terminal::is_interactive() => Some(terminal::ask_line("your user id", "--user")?),
+            named => named,
+        };
         let user = login.user.as_deref().context("who are you? Give --user the first time")?;
         let what = format!("the password of {user}");
         let password = account::password_of(login.password_file.as_ref(), &what, "--password-file FILE")?;
+        // Nobody is signed in with a new password that cannot be read.
+        let new = login.new_password_file.as_ref();
+        let new = new.map(|file| account::password_of(Some(file), "the new password", "--new-password-file FILE"));
+        let new = new.transpose()?;
         let signed_in = sign_in(&login, new_factor.as_deref(), &http, &url, &password).await?;
         // Nothing is set up without a place for it.
-        let place = |file: PathBuf| anyhow::Ok((NewFile::create(&file, Access::Owner)?, file, password));
+        let place = |file: PathBuf| anyhow::Ok((NewFile::create(&file, Access::Owner)?, file));
         first = new_factor.map(place).transpose()?;
+        own_password = Some((password, new));
         signed_in
     };
     let field = |name: &str| view[name].as_str().unwrap_or_default().to_owned();
@@ -489,16 +549,36 @@ pub(crate) async fn login(out: &Output, file: &Path, mut login: Login) -> anyhow
         object.remove("token");
     }
     let mut words = format!("signed in as {} until {}", session.user_id, crate::output::text(&view["expiresAt"]));
-    if let Some((place, file, password)) = first {
-        let set_up = account::enrol_in_file(&Client::open_session(session)?, &password, place).await;
-        let set_up =
-            set_up.context("you are signed in, but the second factor is not set up (mdfmctl second-factor enrol)")?;
-        words = format!("{words}\n{}\nits secret is in {}", account::recovery_words(&set_up), file.display());
+    let Some((mut password, new)) = own_password else { return Ok((view, words)) };
+    let client = Client::open_session(session)?;
+    if let Some(new) = new {
+        let changed = account::set_password(&client, &password, &new, false).await;
+        changed.context("you are signed in, but the password was not changed (mdfmctl change-password)")?;
+        words.push_str("\npassword changed");
+        password = new;
+    }
+    let is_new = view["secondFactor"] == false;
+    let set_up = match first {
+        Some((place, file)) => {
+            let set_up = account::enrol_in_file(&client, &password, place).await;
+            let set_up = set_up
+                .context("you are signed in, but the second factor is not set up (mdfmctl second-factor enrol)")?;
+            let recovery = account::recovery_words(&set_up);
+            words = format!("{words}\n{recovery}\nits secret is in {}", file.display());
+            Some(set_up)
+        }
+        None if is_new && may_ask && terminal::is_interactive() => {
+            account::first_steps(&client, password, login.new_password_file.is_none()).await?.inspect(|set_up| {
+                words = format!("{words}\n{}", account::recovery_words(set_up));
+            })
+        }
+        None => None,
+    };
+    if let Some(set_up) = set_up {
         view["secondFactor"] = true.into();
         view["recoveryCodes"] = set_up["recoveryCodes"].clone();
     }
-    out.answer(&view, || words);
-    Ok(())
+    Ok((view, words))
 }
 
 pub(crate) async fn logout(out: &Output, file: &Path) -> anyhow::Result<()> {

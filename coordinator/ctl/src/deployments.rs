@@ -588,7 +588,7 @@ impl Screen<'_> {
             return;
         }
         if in_place {
-            let (rows, columns) = terminal::size();
+            let (rows, columns) = mdfm_service::terminal::size();
             let drawing = terminal::fit(&self.out.localised(shown.clone()), rows, columns);
             self.rows = mdfm_service::output::in_place(&drawing, self.rows, columns);
         } else {

@@ -316,6 +316,15 @@ fn differences(view: &Value) -> Vec<String> {
     lines
 }
 
+/// A number of days, as short as it is exact: `14 days`, `1 day`, `0.5 days`.
+fn days_of(value: &Value) -> String {
+    match value.as_f64() {
+        Some(1.0) => "1 day".to_owned(),
+        Some(days) => format!("{days} days"),
+        None => format!("{} days", text(value)),
+    }
+}
+
 /// The release with the manifestation of each signature: name, time, meaning (21 CFR 11.50).
 fn show(out: &Output, view: &Value) {
     out.answer(view, || {
@@ -326,7 +335,7 @@ fn show(out: &Output, view: &Value) {
             text(&view["version"]),
             text(&view["status"]),
             text(&view["imageSha256"]),
-            text(&view["imageBytes"]),
+            view["imageBytes"].as_u64().map_or_else(|| "-".to_owned(), describe::grouped),
             text(&view["manifestDigest"]),
         )];
         if let Ok((manifest, _)) = checked_manifest(view) {
@@ -356,9 +365,9 @@ fn show(out: &Output, view: &Value) {
             ));
         }
         if !view["recallWindowDays"].is_null() {
-            let days = text(&view["recallWindowDays"]);
+            let days = days_of(&view["recallWindowDays"]);
             lines.push(format!(
-                "recall window: until {days} days after its confirmation a directive brings a device back; later it takes a rollback order"
+                "recall window: until {days} after its confirmation a directive brings a device back; later it takes a rollback order"
             ));
         }
         if let Some(standing) = view["withdrawal"].as_str() {

@@ -148,6 +148,12 @@ pub(crate) enum Hospitals {
         /// IANA time zone.
         #[arg(long)]
         timezone: Option<String>,
+        /// Registers this gateway of the hospital too.
+        #[arg(long)]
+        gateway: Option<GatewayId>,
+        /// Where to write a one-time enrolment token for the gateway (gateways add-token).
+        #[arg(long, value_name = "FILE", requires = "gateway")]
+        token_out: Option<PathBuf>,
     },
     /// Corrects what is known of a hospital, or moves it to another cohort.
     Change {
@@ -265,7 +271,7 @@ pub(crate) enum Gateways {
         /// Its hospital.
         #[arg(long)]
         hospital: HospitalId,
-        /// Where to write a one-time enrolment token for it (gateways add-token).
+        /// Where to write a one-time enrolment token for the gateway (gateways add-token).
         #[arg(long, value_name = "FILE")]
         token_out: Option<PathBuf>,
     },
@@ -571,10 +577,19 @@ fn window(text: &str) -> anyhow::Result<Value> {
 
 pub(crate) async fn hospitals(out: &Output, client: &Client, action: Hospitals) -> anyhow::Result<()> {
     match action {
-        Hospitals::Add { hospital, name, cohort, timezone } => {
+        Hospitals::Add { hospital, name, cohort, timezone, gateway, token_out } => {
+            let place = token_out.map(place).transpose()?;
             let body = json!({ "hospitalId": hospital, "name": name, "cohort": cohort, "timezone": timezone });
             client.post("/api/v1/hospitals", &body).await?;
-            done(out, "registered", &hospital);
+            let Some(gateway) = gateway else {
+                done(out, "registered", &hospital);
+                return Ok(());
+            };
+            let added = add_gateway(client, &gateway, &hospital, place).await;
+            let (added, words) =
+                added.with_context(|| format!("{hospital} is registered, but not {gateway} as meant"))?;
+            let answer = json!({ "registered": hospital, "gateway": added });
+            out.answer(&answer, || format!("registered {hospital}\n{words}"));
         }
         Hospitals::Change { hospital, name, cohort, timezone, reason } => {
             let mut body = json!({ "reason": reason });
@@ -646,26 +661,40 @@ fn revocation_question(gateway: &GatewayId, row: &Value, behind: usize) -> Strin
     )
 }
 
+/// A place for a token, which is sure before the token is made.
+fn place(file: PathBuf) -> anyhow::Result<(NewFile, PathBuf)> {
+    Ok((NewFile::create(&file, Access::Owner)?, file))
+}
+
+/// Registers a gateway, and makes its token where there is a place for it. Returns the answer for programs, and in words.
+async fn add_gateway(
+    client: &Client,
+    gateway: &GatewayId,
+    hospital: &HospitalId,
+    place: Option<(NewFile, PathBuf)>,
+) -> anyhow::Result<(Value, String)> {
+    client.post("/api/v1/gateways", &json!({ "gatewayId": gateway, "hospitalId": hospital })).await?;
+    let Some((target, file)) = place else {
+        return Ok((json!({ "registered": gateway }), format!("registered {gateway}")));
+    };
+    let lost = || {
+        format!(
+            "{gateway} is registered, but without a token; make one: mdfmctl gateways add-token {gateway} --out FILE"
+        )
+    };
+    let path = format!("/api/v1/gateways/{gateway}/enrolment-tokens");
+    let view = client.post(&path, &Value::Null).await.with_context(lost)?;
+    target.write_made(text(&view["token"]).as_bytes(), lost)?;
+    let words = format!("registered {gateway}; its one-time token is in {}", file.display());
+    Ok((json!({ "registered": gateway, "token": file }), words))
+}
+
 pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) -> anyhow::Result<()> {
     match action {
         Gateways::Add { gateway, hospital, token_out } => {
-            let place = |file: PathBuf| anyhow::Ok((NewFile::create(&file, Access::Owner)?, file));
-            let target = token_out.map(place).transpose()?;
-            client.post("/api/v1/gateways", &json!({ "gatewayId": gateway, "hospitalId": hospital })).await?;
-            let Some((target, file)) = target else {
-                done(out, "registered", &gateway);
-                return Ok(());
-            };
-            let lost = || {
-                format!(
-                    "{gateway} is registered, but without a token; make one: mdfmctl gateways add-token {gateway} --out FILE"
-                )
-            };
-            let path = format!("/api/v1/gateways/{gateway}/enrolment-tokens");
-            let view = client.post(&path, &Value::Null).await.with_context(lost)?;
-            target.write_made(text(&view["token"]).as_bytes(), lost)?;
-            let answer = json!({ "registered": gateway, "token": file });
-            out.answer(&answer, || format!("registered {gateway}; its one-time token is in {}", file.display()));
+            let place = token_out.map(place).transpose()?;
+            let (answer, words) = add_gateway(client, &gateway, &hospital, place).await?;
+            out.answer(&answer, || words);
         }
         Gateways::AddToken { gateway, out: file, overwrite } => {
             // A token is shown once: its place is sure before it is made.

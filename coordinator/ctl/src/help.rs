@@ -1,15 +1,8 @@
-//! What `--help` shows beside the options: an example of each command, and texts at the width of the terminal. Completions for shells.
+//! What `--help` shows beside the options: an example of each command. Completions for shells.
 
-use clap::{Command, CommandFactory};
+use clap::CommandFactory;
 
-use crate::{Arguments, terminal};
-
-/// Widest text: lines that are longer are hard to read.
-const COLUMNS_MAX: usize = 100;
-/// Narrowest text, whatever the terminal says.
-const COLUMNS_MIN: usize = 40;
-/// Columns before the help of an option that stands on a line of its own.
-const INDENT: usize = 10;
+use crate::Arguments;
 
 /// An example of each command. A test reads each as the program does, and demands one for every command.
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
@@ -191,59 +184,6 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("completions", "completions bash"),
 ];
 
-/// The command line with its texts at a width.
-pub(crate) fn wrapped(command: Command, columns: usize) -> Command {
-    let columns = columns.clamp(COLUMNS_MIN, COLUMNS_MAX);
-    let is_leaf = !command.has_subcommands();
-    // The texts of commands stand beside their names in the list above them.
-    let longest = command.get_subcommands().map(|sub| sub.get_name().len()).max().unwrap_or(0);
-    let beside = columns.saturating_sub(longest + 4).max(COLUMNS_MIN / 2);
-    command
-        .next_line_help(is_leaf)
-        .mut_args(|mut argument| {
-            if let Some(help) = argument.get_help().map(ToString::to_string) {
-                argument = argument.help(wrap(&help, columns - INDENT));
-            }
-            if let Some(help) = argument.get_long_help().map(ToString::to_string) {
-                argument = argument.long_help(wrap(&help, columns - INDENT));
-            }
-            argument
-        })
-        .mut_subcommands(|mut sub| {
-            if let Some(about) = sub.get_about().map(ToString::to_string) {
-                sub = sub.about(wrap(&about, beside));
-            }
-            if let Some(about) = sub.get_long_about().map(ToString::to_string) {
-                sub = sub.long_about(wrap(&about, columns));
-            }
-            wrapped(sub, columns)
-        })
-}
-
-/// A text in lines of a width; a word that is longer stands on a line of its own.
-fn wrap(text: &str, width: usize) -> String {
-    let mut lines = Vec::new();
-    for paragraph in text.lines() {
-        let mut line = String::new();
-        for word in paragraph.split_whitespace() {
-            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-                lines.push(std::mem::take(&mut line));
-            }
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-        lines.push(line);
-    }
-    lines.join("\n")
-}
-
-/// Columns of the terminal, or what fits a page.
-pub(crate) fn columns() -> usize {
-    terminal::width().unwrap_or(COLUMNS_MAX)
-}
-
 /// Prints the completions of a shell.
 pub(crate) fn completions(shell: clap_complete::Shell) {
     let mut script = Vec::new();
@@ -254,7 +194,8 @@ pub(crate) fn completions(shell: clap_complete::Shell) {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use mdfm_service::command_line::example_words;
+    use clap::Command;
+    use mdfm_service::command_line::{HELP_INDENT, example_words, wrapped};
 
     use super::*;
 
@@ -306,8 +247,9 @@ pub(crate) mod tests {
             assert!(own.contains("--filter") && global.contains("--json") && global.contains("--session"), "{help}");
             assert!(help.contains("Example:\n  mdfmctl devices list"), "{help}");
             // Usage, values in brackets and examples are not broken.
-            let is_text =
-                |line: &&str| line.starts_with(&" ".repeat(INDENT)) && !line.trim_start().starts_with(['[', '-', '<']);
+            let is_text = |line: &&str| {
+                line.starts_with(&" ".repeat(HELP_INDENT)) && !line.trim_start().starts_with(['[', '-', '<'])
+            };
             let long = help.lines().filter(is_text).find(|line| line.chars().count() > columns);
             assert!(long.is_none(), "{columns}: {long:?}");
             let top = command.render_long_help().to_string();
@@ -316,8 +258,6 @@ pub(crate) mod tests {
             let long = top.lines().filter(is_own).find(|line| line.chars().count() > columns);
             assert!(long.is_none(), "{columns}: {long:?}");
         }
-        assert_eq!(wrap("one two three\nfour", 8), "one two\nthree\nfour");
-        assert_eq!(wrap("incomprehensibilities are", 5), "incomprehensibilities\nare");
     }
 
     #[test]

@@ -204,7 +204,7 @@ pub fn command() -> clap::Command {
 
 /// Runs the program with the arguments of its process.
 pub fn main() -> std::process::ExitCode {
-    match help::wrapped(command(), help::columns()).try_get_matches().and_then(read) {
+    match command_line::at_terminal(command()).try_get_matches().and_then(read) {
         Ok(arguments) => run(arguments),
         // Help and version are no errors; they go to standard output.
         Err(error) if error.exit_code() == 0 => error.exit(),
@@ -332,6 +332,36 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     }
 }
 
+/// Whether a command does nothing without a session: where nobody is signed in, a terminal is asked before. What also works offline opens a session
+/// itself when it needs one.
+fn needs_session(action: &Action) -> bool {
+    !matches!(
+        action,
+        Action::Login(_)
+            | Action::Logout
+            | Action::Contexts(_)
+            | Action::Init(_)
+            | Action::Keys(_)
+            | Action::Trust(
+                trust::Action::MakeRoot { .. }
+                    | trust::Action::MakeRoster { .. }
+                    | trust::Action::RotateRoot { .. }
+                    | trust::Action::Sign { .. }
+                    | trust::Action::Join { .. }
+                    | trust::Action::Inspect { .. }
+                    | trust::Action::Verify { .. }
+            )
+            | Action::Audit(_)
+            | Action::Reports(_)
+            | Action::Retention(_)
+            | Action::RollbackOrders(_)
+            | Action::Withdrawals(_)
+            | Action::Firmware(firmware::Action::MakeDelta(_))
+            | Action::Broker(_)
+            | Action::Completions { .. }
+    )
+}
+
 async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
     let out = Output::new(arguments.form(), arguments.local)?;
     // Signing in and looking after contexts use no token.
@@ -365,6 +395,9 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         }
         Err(error) => return Err(error),
     };
+    if needs_session(&arguments.command) {
+        client::sign_in_first(&file).await?;
+    }
     match arguments.command {
         Action::Login(login) => client::login(&out, &file, login).await,
         Action::Logout => client::logout(&out, &file).await,

@@ -4,12 +4,13 @@ use anyhow::Context;
 use clap::ValueEnum;
 use jiff::tz::TimeZone;
 use mdfm_service::output;
+use mdfm_service::terminal::{self, table};
 pub(crate) use mdfm_shared::text::count;
 use mdfm_shared::text::{clip, printable, printable_json};
 use serde_json::{Value, json};
 
 use crate::client::Refused;
-use crate::{terminal, times};
+use crate::times;
 
 /// The form of what is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -82,7 +83,7 @@ impl Output {
             output::json(format_args!("{rows:#}"));
             return;
         }
-        let width = terminal::width().filter(|_| self.form != Form::Wide);
+        let width = terminal::columns().filter(|_| self.form != Form::Wide);
         let lines = self.lines(rows, columns, more, width);
         if lines.is_empty() {
             output::note("nothing found");
@@ -118,39 +119,8 @@ impl Output {
             return lines.concat();
         }
         lines.insert(0, columns.iter().map(|(title, _)| (*title).to_owned()).collect());
-        let natural: Vec<usize> = (0..columns.len())
-            .map(|i| lines.iter().map(|line| line[i].chars().count()).max().unwrap_or_default())
-            .collect();
-        let widths = width.map_or(natural.clone(), |width| fitted(natural, width));
-        let line = |cells: Vec<String>| {
-            let cut = |(cell, width): (&String, &usize)| {
-                if cell.chars().count() > *width { terminal::cut(cell, *width) } else { cell.clone() }
-            };
-            let padded: Vec<String> =
-                cells.iter().zip(&widths).map(|pair| format!("{:<w$}", cut(pair), w = *pair.1)).collect();
-            let line = padded.join("  ").trim_end().to_owned();
-            width.map_or(line.clone(), |width| terminal::cut(&line, width))
-        };
-        lines.into_iter().map(line).collect()
+        table(lines, width)
     }
-}
-
-/// Narrowest that a column is made, so that another one is still seen.
-const COLUMN_MIN: usize = 8;
-/// Blanks between two columns.
-const GAP: usize = 2;
-
-/// The widths of columns in a terminal: the widest give way first, the first never does.
-fn fitted(mut widths: Vec<usize>, width: usize) -> Vec<usize> {
-    let taken = |widths: &[usize]| widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
-    let mut over = taken(&widths).saturating_sub(width);
-    while over > 0 {
-        let widest = widths.iter_mut().skip(1).max();
-        let Some(widest) = widest.filter(|widest| **widest > COLUMN_MIN) else { break };
-        *widest -= 1;
-        over -= 1;
-    }
-    widths
 }
 
 /// Characters of an error: values that somebody gave may be of any length.
@@ -260,7 +230,6 @@ mod tests {
             wide[0].contains("SITE") && wide[1].contains("13:00:00.123Z") && wide[1].ends_with("then some"),
             "{wide:?}"
         );
-        assert_eq!(fitted(vec![30, 5], 10), [30, 5], "nothing is left to give way");
     }
 
     #[test]

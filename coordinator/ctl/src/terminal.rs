@@ -1,40 +1,46 @@
-//! What is asked of the terminal itself: its size, and secrets that it does not show. Nothing but a prompt's line break is printed here.
+//! What is asked of the terminal itself: secrets that it does not show, and what fits it. Nothing but a prompt's line break is printed here.
 
 use std::io::IsTerminal;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use mdfm_service::output;
+use mdfm_service::terminal::cut;
 use mdfm_shared::text::printable;
 
 /// Asks for a secret that the terminal does not show while it is typed.
 ///
 /// # Errors
-/// There is no terminal to ask on; `option` is what gives the secret without one.
+/// There is no terminal to ask on; `option` is what gives the secret without one. Or nothing was typed.
 pub(crate) fn ask_secret(what: &str, option: &str) -> anyhow::Result<String> {
-    let terminal = console::Term::stderr();
-    let is_terminal = std::io::stdin().is_terminal() && terminal.is_term();
-    ensure!(is_terminal, "{what} is needed: give {option}; it is asked for only on a terminal");
+    ensure!(is_interactive(), "{what} is needed: give {option}; it is asked for only on a terminal");
+    ask_secret_or_nothing(what)?.with_context(|| format!("nothing was typed for {what}"))
+}
+
+/// Whether somebody types here and reads the questions.
+pub(crate) fn is_interactive() -> bool {
+    std::io::stdin().is_terminal() && console::Term::stderr().is_term()
+}
+
+/// Asks for a secret that may be left out; `None` if nothing was typed.
+///
+/// # Errors
+/// There is no terminal to ask on.
+pub(crate) fn ask_secret_or_nothing(what: &str) -> anyhow::Result<Option<String>> {
+    ensure!(is_interactive(), "{what} is asked for only on a terminal");
     output::note(format_args!("{what} (is not shown):"));
-    let answer = terminal.read_secure_line()?;
+    Ok(Some(console::Term::stderr().read_secure_line()?).filter(|answer| !answer.is_empty()))
+}
+
+/// Asks for a line that is shown while it is typed.
+///
+/// # Errors
+/// There is no terminal to ask on; `option` is what gives it without one. Or nothing was typed.
+pub(crate) fn ask_line(what: &str, option: &str) -> anyhow::Result<String> {
+    ensure!(is_interactive(), "{what} is needed: give {option}; it is asked for only on a terminal");
+    output::note(format_args!("{what}:"));
+    let answer = console::Term::stderr().read_line()?.trim().to_owned();
     ensure!(!answer.is_empty(), "nothing was typed for {what}");
     Ok(answer)
-}
-
-/// Columns of the terminal behind standard output; `None` if there is none.
-pub(crate) fn width() -> Option<usize> {
-    let terminal = console::Term::stdout();
-    terminal.is_term().then(|| usize::from(terminal.size().1).max(1))
-}
-
-/// Rows and columns of the terminal behind standard output.
-pub(crate) fn size() -> (usize, usize) {
-    let (rows, columns) = console::Term::stdout().size();
-    (usize::from(rows).max(1), usize::from(columns).max(1))
-}
-
-/// A line cut to a width.
-pub(crate) fn cut(line: &str, width: usize) -> String {
-    console::truncate_str(line, width, "…").into_owned()
 }
 
 /// A drawing cut to a terminal: no line wraps, and with the line of the cursor below it nothing scrolls.

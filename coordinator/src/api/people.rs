@@ -428,6 +428,12 @@ fn without_factor(has_factor: bool, policy: SecondFactorPolicy) -> Option<&'stat
         .then_some("no signature counts before a second factor is set up (mdfmctl second-factor enrol)")
 }
 
+/// Why somebody without a role that signs signs nothing; what they could set up would not change that. `None` if a role signs.
+fn without_signing_role(roles: &[AccessRole]) -> Option<&'static str> {
+    let signs = |role: &AccessRole| matches!(role, AccessRole::Clinical | AccessRole::Qa | AccessRole::Regulatory);
+    (!roles.iter().any(signs)).then_some("the roles Clinical, QA and Regulatory sign; this account has none of them")
+}
+
 /// Who one is here.
 #[utoipa::path(get, path = "/api/v1/me", responses((status = 200, body = MeView), (status = 401, body = Problem)))]
 pub(super) async fn me(State(api): State<Api>, origin: Origin) -> Result<axum::Json<MeView>, Problem> {
@@ -447,10 +453,11 @@ pub(super) async fn me(State(api): State<Api>, origin: Origin) -> Result<axum::J
         password_set_at: user.password_set_at.to_string(),
         email: user.email.clone(),
         trained_until: user.trained_until.map(|t| t.to_string()),
-        cannot_sign: may_sign(&state, now, id.as_str())
-            .err()
-            .map(|refusal| refusal.detail)
-            .or_else(|| without_factor(user.second_factor.is_some(), api.sessions.second_factor).map(str::to_owned)),
+        cannot_sign: without_signing_role(&user.roles).map(str::to_owned).or_else(|| {
+            let refused = may_sign(&state, now, id.as_str()).err();
+            let factor = || without_factor(user.second_factor.is_some(), api.sessions.second_factor);
+            refused.map(|refusal| refusal.detail).or_else(|| factor().map(str::to_owned))
+        }),
         session: SessionView::of(session, &api.sessions, now),
         trial: state.trial,
     }))
@@ -771,5 +778,15 @@ mod tests {
         assert!(without_factor(false, SecondFactorPolicy::Required).is_some_and(|why| why.contains("enrol")));
         assert!(without_factor(true, SecondFactorPolicy::Required).is_none());
         assert!(without_factor(false, SecondFactorPolicy::Optional).is_none(), "where none is demanded");
+    }
+
+    #[test]
+    fn cli_15_only_roles_that_sign_are_advised_about_signing() {
+        for role in AccessRole::ALL {
+            let signs = role.name().parse::<mdfm_shared::trust::Role>().is_ok();
+            assert_eq!(without_signing_role(&[role]).is_none(), signs, "{}", role.name());
+        }
+        assert!(without_signing_role(&[]).is_some_and(|why| !why.contains("mdfmctl")));
+        assert!(without_signing_role(&[AccessRole::Operator, AccessRole::Qa]).is_none());
     }
 }

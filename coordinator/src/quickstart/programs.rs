@@ -23,12 +23,15 @@ const CALL_INTERVAL: Duration = Duration::from_millis(50);
 /// Lines of a child's log that are shown when it ended.
 const SHOWN_LINES: usize = 6;
 /// What would lead `mdfmctl` to another coordinator than the trial's, or past this machine.
-const FOREIGN: [&str; 9] = [
+const FOREIGN: [&str; 12] = [
     "MDFMCTL_TOKEN",
     "MDFMCTL_URL",
     "MDFMCTL_CA",
     "MDFMCTL_SESSION",
     "MDFMCTL_CONTEXT",
+    "MDFMCTL_USER",
+    "MDFMCTL_PASSWORD_FILE",
+    "MDFMCTL_FACTOR_FILE",
     "HTTPS_PROXY",
     "https_proxy",
     "ALL_PROXY",

@@ -130,6 +130,7 @@ pub(crate) const MEANINGS: &[(&str, &str)] = &[
     ("log-vkey", "the audit log's verifier key, or a file with it"),
     ("model", "the model of a device"),
     ("name", "a name"),
+    ("new-password-file", "the file with a new password in its first line"),
     ("object", "an object of the audit log, `kind/ID`"),
     ("out", "the file or directory to make"),
     ("password-file", "the file with a password in its first line"),

@@ -152,6 +152,42 @@ fn gather_earlier(command: &Command, words: &[String], found: &mut BTreeMap<Stri
     command.get_subcommands().filter(|sub| sub.get_name() != "help").for_each(|sub| gather_earlier(sub, &words, found));
 }
 
+/// Before and after the list of commands in `docs/cli.md`.
+const LIST: (&str, &str) = ("<!-- commands, made by `make trace` -->\n", "<!-- end of the commands -->\n");
+
+/// Every command of every program, a line for each noun.
+fn list() -> String {
+    let mut lines: BTreeMap<(usize, String), Vec<String>> = BTreeMap::new();
+    let programs: Vec<String> = programs().iter().map(|program| program.get_name().to_owned()).collect();
+    for Leaf { words, .. } in leaves() {
+        let program = programs.iter().position(|program| *program == words[0]).unwrap_or_default();
+        let (noun, last) = words.split_at(words.len() - 1);
+        lines.entry((program, noun.join(" "))).or_default().push(format!("`{}`", last[0]));
+    }
+    let mut text = String::from("| | commands |\n|---|---|\n");
+    for ((_, noun), commands) in lines {
+        let _ = writeln!(text, "| `{noun}` | {} |", commands.join(", "));
+    }
+    text
+}
+
+#[test]
+fn cli_28_the_page_names_every_command() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
+    let found = std::fs::read_to_string(&path).expect("the page");
+    let (before, rest) = found.split_once(LIST.0).expect("the beginning of the list");
+    let (_, after) = rest.split_once(LIST.1).expect("the end of the list");
+    let page = [before, LIST.0, &list(), LIST.1, after].concat();
+    if std::env::var_os("MDFM_WRITE").is_some() {
+        std::fs::write(&path, page).expect("written");
+        return;
+    }
+    assert!(found == page, "docs/cli.md does not list what the programs have; run `make trace`");
+    for named in ["| `mdfmctl gateways` |", "| `mdfmctl webhooks` |", "`join`"] {
+        assert!(page.contains(named), "{named}");
+    }
+}
+
 #[test]
 fn cli_28_the_reference_is_up_to_date() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli-reference.md");

@@ -9,12 +9,22 @@ use clap::{Command, FromArgMatches};
 use mdfm_shared::text::{clip, printable};
 
 use crate::output;
+use crate::terminal::{self, wrap};
 
 /// Characters of a value that an error repeats.
 const REPEATED_CHARS_MAX: usize = 200;
 
 /// Characters of a line of an error.
 const LINE_CHARS_MAX: usize = 1_000;
+
+/// Widest text of help: lines that are longer are hard to read.
+const HELP_COLUMNS_MAX: usize = 100;
+
+/// Narrowest text of help, whatever the terminal says.
+const HELP_COLUMNS_MIN: usize = 40;
+
+/// Columns before the help of an option that stands on a line of its own.
+pub const HELP_INDENT: usize = 10;
 
 /// What stands before an example.
 const EXAMPLES_TITLE: &str = "Example:\n  ";
@@ -83,12 +93,46 @@ fn walk(command: Command, program: &str, path: &str, examples: &Examples) -> Com
     })
 }
 
+/// The command line with its texts at a width.
+pub fn wrapped(command: Command, columns: usize) -> Command {
+    let columns = columns.clamp(HELP_COLUMNS_MIN, HELP_COLUMNS_MAX);
+    let is_leaf = !command.has_subcommands();
+    // The texts of commands stand beside their names in the list above them.
+    let longest = command.get_subcommands().map(|sub| sub.get_name().len()).max().unwrap_or(0);
+    let beside = columns.saturating_sub(longest + 4).max(HELP_COLUMNS_MIN / 2);
+    command
+        .next_line_help(is_leaf)
+        .mut_args(|mut argument| {
+            if let Some(help) = argument.get_help().map(ToString::to_string) {
+                argument = argument.help(wrap(&help, columns - HELP_INDENT));
+            }
+            if let Some(help) = argument.get_long_help().map(ToString::to_string) {
+                argument = argument.long_help(wrap(&help, columns - HELP_INDENT));
+            }
+            argument
+        })
+        .mut_subcommands(|mut sub| {
+            if let Some(about) = sub.get_about().map(ToString::to_string) {
+                sub = sub.about(wrap(&about, beside));
+            }
+            if let Some(about) = sub.get_long_about().map(ToString::to_string) {
+                sub = sub.long_about(wrap(&about, columns));
+            }
+            wrapped(sub, columns)
+        })
+}
+
+/// The command line with its texts at the width of the terminal, or at that of a page.
+pub fn at_terminal(command: Command) -> Command {
+    wrapped(command, terminal::columns().unwrap_or(HELP_COLUMNS_MAX))
+}
+
 /// Reads the command line of this process.
 ///
 /// # Errors
 /// It cannot be read, which was printed; what the process ends with. Help and the version are printed, and end the process.
 pub fn read<T: FromArgMatches>(command: Command) -> Result<T, ExitCode> {
-    read_from(command, std::env::args_os()).map_err(|error| {
+    read_from(at_terminal(command), std::env::args_os()).map_err(|error| {
         if error.exit_code() == 0 {
             // Help and version are no errors; they go to standard output.
             error.exit();

@@ -16,6 +16,7 @@ mod logging;
 pub mod output;
 mod pace;
 mod secret;
+pub mod terminal;
 mod watchdog;
 
 pub use admission::{ConnectionLimits, Connections, Held, RateOf, Refused, Stage, Standing, network, site};

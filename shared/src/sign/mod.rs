@@ -80,7 +80,7 @@ pub enum SignError {
         key: KeyId,
     },
     /// Not enough distinct keys of the role signed.
-    #[error("{kind} needs {needed} signatures of authorized keys, found {found}")]
+    #[error("{kind} needs {} by keys of its role, found {found}", crate::text::count(*.needed, "signature"))]
     Threshold {
         /// Kind of document.
         kind: &'static str,

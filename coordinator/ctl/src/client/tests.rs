@@ -62,3 +62,26 @@ fn cli_15_a_machines_token_is_no_signer() {
     let error = client(true).check_signer().expect_err("a machine").to_string();
     assert!(error.contains("nothing was signed") && error.contains("MDFMCTL_TOKEN"), "{error}");
 }
+
+#[test]
+fn cli_15_a_command_signs_in_where_that_can_be_asked() {
+    let login = |place: bool, files: bool| Login {
+        url: place.then(|| "https://a.example:8443".to_owned()),
+        ca: place.then(|| "ca.pem".into()),
+        user: files.then(|| "jdoe".to_owned()),
+        password_file: files.then(|| "password".into()),
+        new_password_file: None,
+        sso: false,
+        code: Code::of_file(None),
+        recovery_code: None,
+    };
+    let signed_in = session("https://a.example:8443");
+    let signed_out = Session { token: String::new(), ..session("https://a.example:8443") };
+    assert!(is_sign_in_due(&login(true, false), None, false, true), "the first time, on a terminal");
+    assert!(is_sign_in_due(&login(false, false), Some(&signed_out), false, true), "again, on a terminal");
+    assert!(is_sign_in_due(&login(true, true), None, false, false), "a script with its files");
+    assert!(!is_sign_in_due(&login(true, false), None, false, false), "nobody can be asked");
+    assert!(!is_sign_in_due(&login(false, false), None, false, true), "which coordinator?");
+    assert!(!is_sign_in_due(&login(true, true), None, true, true), "a machine's token is used");
+    assert!(!is_sign_in_due(&login(true, true), Some(&signed_in), false, true), "somebody is signed in");
+}

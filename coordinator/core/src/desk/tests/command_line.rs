@@ -262,3 +262,29 @@ fn cli_18_a_change_that_changes_nothing_is_no_record() {
     let records = office.entries[before..].iter().filter(|e| String::from_utf8_lossy(e).contains("\"accepted\""));
     assert_eq!(records.count(), 0);
 }
+
+#[test]
+fn cli_9_an_unapproved_release_names_the_missing_roles() {
+    let mut office = Office::new();
+    let manifest = release(40, FirmwareClass::Standard, 3);
+    office.upload(&manifest);
+    let missing = |office: &mut Office, roles: &str| {
+        let words = format!("missing: the approval as {roles}");
+        office.refuses("operator", create("D-1", &all(40, "")), "not-approved", &words);
+    };
+    missing(&mut office, "Clinical, QA, Regulatory");
+    office.approve(&manifest, Role::Qa).expect("approved");
+    missing(&mut office, "Clinical, Regulatory");
+}
+
+/// `GET /api/v1/roles` is where `mdfmctl tokens add` learns the names of permissions: it lists those that some role has.
+#[test]
+fn cli_23_every_permission_is_listed_with_a_role() {
+    use crate::access::{AccessRole, Permission};
+    for permission in Permission::ALL {
+        assert!(AccessRole::ALL.into_iter().any(|role| permission.is_granted_to(role)), "{permission}");
+    }
+    let names: std::collections::BTreeSet<String> =
+        Permission::ALL.iter().map(|p| p.to_string().to_lowercase()).collect();
+    assert_eq!(names.len(), Permission::ALL.len(), "names differ in more than case");
+}
