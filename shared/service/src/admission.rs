@@ -151,11 +151,6 @@ impl<T> Strangers<T> {
     fn most(&self) -> Option<(usize, IpAddr)> {
         self.order.last().map(|(count, _, site)| (*count, *site))
     }
-
-    /// The oldest stranger of a site.
-    fn oldest(&self, site: IpAddr) -> Option<u64> {
-        self.sites.get(&site)?.keys().next().copied()
-    }
 }
 
 /// The open connections of one listener. `T` is what closes a connection.
@@ -184,7 +179,7 @@ impl<T> Connections<T> {
     }
 
     /// Admits a stranger. Returns its place, and what closes another stranger if there are too many. Where its network holds as many as it may, that is
-    /// one of this network: the oldest of the address with the most. Where one site holds more than its share, it is one of that site, whatever they ask
+    /// one of this network: of the address with the most, the oldest of those that have come least far. Where one site holds more than its share, it is one of that site, whatever they ask
     /// for; otherwise one that has come least far, of the site with the most of those. So nobody is kept out by connections that show nothing, and
     /// whoever opens many closes their own.
     ///
@@ -240,7 +235,10 @@ impl<T> Connections<T> {
     /// Takes out the stranger that makes room for another of its network.
     fn evict_of(&mut self, network: IpAddr) -> Option<T> {
         let (_, address) = self.networks.get(&network)?.strangers.most()?;
-        let number = self.networks.get(&network)?.strangers.oldest(address)?;
+        let number = self.strangers.iter().find_map(|stage| {
+            let held = stage.sites.get(&site(address))?;
+            held.iter().find(|(_, (from, _))| *from == address).map(|(number, _)| *number)
+        })?;
         self.remove(address, number)
     }
 
@@ -420,6 +418,21 @@ mod tests {
             held.iter().for_each(|one| connections.leave(one));
             connections.leave(&device);
             assert!(connections.networks.is_empty() && connections.waiting == 0);
+        }
+    }
+
+    #[test]
+    fn sec_20_a_full_network_closes_what_has_come_least_far() {
+        let start = Instant::now();
+        let mut connections = Connections::new(LIMITS);
+        let address = ip("192.0.2.7");
+        let (mut first, _) = connections.enter(start, address, "asking").expect("let in");
+        connections.reached(&mut first, Stage::Asking);
+        for _ in 0..4 {
+            assert_eq!(connections.enter(start, address, "silent").expect("let in").1, None);
+        }
+        for _ in 0..4 {
+            assert_eq!(connections.enter(start, address, "silent").expect("let in").1, Some("silent"));
         }
     }
 
