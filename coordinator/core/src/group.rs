@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::{DeviceId, GroupId};
+use mdfm_shared::id::{DeploymentId, DeviceId, GroupId};
 use mdfm_shared::manifest::is_label;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -185,14 +185,19 @@ fn pieces<'a>(devices: impl Iterator<Item = &'a DeviceId>) -> Vec<Vec<DeviceId>>
     all
 }
 
-/// Removes a group; not while a deployment lets its new devices join.
-pub(super) fn remove(state: &State, id: &GroupId, reason: &str) -> Result<Vec<Proposal>, Refusal> {
-    state.need_group(id)?;
+/// The deployment that new devices of a group join.
+pub fn joined_by<'a>(state: &'a State, id: &GroupId) -> Option<&'a DeploymentId> {
     let asks = state.deployments.iter().find(|(_, d)| {
         let spec = &d.plan.spec;
         d.is_active() && spec.membership == Membership::Dynamic && spec.group.as_ref() == Some(id)
     });
-    if let Some((deployment, _)) = asks {
+    asks.map(|(deployment, _)| deployment)
+}
+
+/// Removes a group; not while a deployment lets its new devices join.
+pub(super) fn remove(state: &State, id: &GroupId, reason: &str) -> Result<Vec<Proposal>, Refusal> {
+    state.need_group(id)?;
+    if let Some(deployment) = joined_by(state, id) {
         let detail = format!("devices of group {id} still join the deployment {deployment}; end that first");
         return Err(Refusal::conflict("in-use", detail));
     }

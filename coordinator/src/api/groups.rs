@@ -12,8 +12,8 @@ use super::gateways::Reason;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, id, parsed, tagged};
 use super::{Api, Problem};
-use mdfm_coordinator_core::access::Permission;
-use mdfm_coordinator_core::group::{Group, Members};
+use mdfm_coordinator_core::access::{By, Permission};
+use mdfm_coordinator_core::group::{self, Group, Members};
 use mdfm_coordinator_core::{self, Command, Refusal};
 
 /// A group: a list of devices, or a query.
@@ -65,7 +65,13 @@ fn answer(state: &mdfm_coordinator_core::State, group: &GroupId) -> Result<Respo
     Ok(tagged(state, &format!("group/{group}"), view(group, state.need_group(group)?)))
 }
 
-/// Makes a group, or replaces what it was. Deployments under way keep their devices.
+/// By what somebody must be known who changes a group: a change of one whose new devices join a running deployment widens that deployment.
+fn by(state: &mdfm_coordinator_core::State, group: &GroupId) -> By {
+    if group::joined_by(state, group).is_some() { By::Factor } else { By::Token }
+}
+
+/// Makes a group, or replaces what it was. Deployments under way keep their devices. Where new devices of the group join one, this needs a person who
+/// has just shown the second factor.
 #[utoipa::path(put, path = "/api/v1/groups/{group}", request_body = NewGroup,
     responses((status = 200, body = GroupView), (status = 412, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn set(
@@ -74,8 +80,10 @@ pub(super) async fn set(
     Path(group): Path<String>,
     Json(new): Json<NewGroup>,
 ) -> Result<Response, Problem> {
-    let caller = origin.need(&api, Permission::ManageFleet, "group.set", &format!("group/{group}")).await?;
+    let object = format!("group/{group}");
     let group: GroupId = id("group", &group)?;
+    let by = by(&api.runner.state(), &group);
+    let caller = origin.need_by(&api, Permission::ManageFleet, by, "group.set", &object).await?;
     let members = new.members()?;
     let set = Group { name: new.name, members };
     origin.submit(&api, &caller, Command::SetGroup { group: group.clone(), set, reason: new.reason }).await?;
@@ -136,4 +144,25 @@ pub(super) async fn remove(
     let group: GroupId = id("group", &group)?;
     origin.submit(&api, &caller, Command::RemoveGroup { group, reason: why.reason }).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mdfm_coordinator_core::fixture::{Office, all, id};
+
+    #[test]
+    fn sec_4_no_token_widens_a_running_deployment_by_its_group() {
+        let mut office = Office::new();
+        let members = Members::Query("hospitalId=H-1".into());
+        let set = Group { name: "Wards".into(), members };
+        for group in ["G-1", "G-2"] {
+            let command = Command::SetGroup { group: id(group), set: set.clone(), reason: "as agreed".into() };
+            office.give("operator", command);
+        }
+        assert_eq!(by(&office.state, &id("G-1")), By::Token);
+        let json = all(22, r#""targetGroup": "G-1", "membership": "dynamic","#);
+        office.deploy("D-1", &json).expect("approved");
+        assert_eq!((by(&office.state, &id("G-1")), by(&office.state, &id("G-2"))), (By::Factor, By::Token));
+    }
 }
