@@ -2,7 +2,7 @@
 //! refused attack the same gateway takes a good document (DESIGN §9.8).
 
 use mdfm_shared::directive::DeviceDirective;
-use mdfm_shared::fixture::page::symptom;
+use mdfm_shared::fixture::page::{symptom, symptoms_of};
 use mdfm_shared::fixture::{
     Log, NOW, SUBMITTER, approvals, key, log_signer, manifest, record, role, root, roster, signed, signed_root,
 };
@@ -399,8 +399,15 @@ impl Gateway {
 
     fn bars(&self, days: u64) -> Vec<Bar> {
         let now = NOW.plus_ms(days * DAY_MS);
-        self.trust.bars(now, now).into_iter().map(|(bar, _)| bar).collect()
+        self.trust.bars(now, now).into_iter().map(shown).collect()
     }
+}
+
+/// A reason for which nothing new is started, whose words people find in docs/on-site.md.
+fn shown((bar, text): (Bar, String)) -> Bar {
+    let page = symptoms_of("on-site.md", "Nothing new is started");
+    assert!(page.iter().any(|words| words.is_in(&text)), "docs/on-site.md does not have {text:?}");
+    bar
 }
 
 #[test]
@@ -515,7 +522,7 @@ fn sec_12_documents_signed_ahead_of_the_clock_bar_new_work() {
     gateway.keep(taken);
     assert_eq!(gateway.bars(0), []);
     let late = NOW.plus_ms(2 * 3_600_000);
-    let bars: Vec<Bar> = gateway.trust.bars(NOW, late).into_iter().map(|(bar, _)| bar).collect();
+    let bars: Vec<Bar> = gateway.trust.bars(NOW, late).into_iter().map(shown).collect();
     assert_eq!(bars, [Bar::ClockBehind]);
     gateway.still_takes_a_good_release();
 }
