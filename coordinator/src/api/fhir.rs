@@ -213,7 +213,8 @@ mod tests {
         let other = resource("SN-77", Some("Pump 9"));
         assert_eq!(other["serialNumber"], "SN-1-1");
         assert_eq!(other["meta"]["tag"][0]["code"], "identity-differs");
-        let notes: Vec<&str> = other["note"].as_array().unwrap().iter().filter_map(|n| n["text"].as_str()).collect();
+        let notes: Vec<&str> =
+            other["note"].as_array().expect("notes").iter().filter_map(|n| n["text"].as_str()).collect();
         assert_eq!(notes.len(), 2, "{notes:?}");
         assert!(notes[0].contains("another model number") && notes[0].contains("Observed: Pump 9."), "{notes:?}");
         assert!(notes[1].contains("another serial number. Registered: SN-1-1. Observed: SN-77."), "{notes:?}");
