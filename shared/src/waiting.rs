@@ -139,6 +139,8 @@ codes! {
         "hospital IT", "mdfm-agent status on the gateway; its power, network and proxy";
     GatewayMissing "gateway-missing" true "no enrolled gateway serves the device",
         "Operator", "mdfmctl gateways add-token GATEWAY, or mdfmctl devices change DEVICE --gateway GATEWAY";
+    TelemetryRefused "telemetry-refused" true "what the gateway reports is not taken into the log",
+        "Operator, hospital IT", "mdfmctl gateways show GATEWAY says why; where it is held: mdfmctl gateways add-token GATEWAY, and mdfm-agent enrol --again on the right machine";
     ClockBehind "clock-behind" true "the gateway's clock is behind",
         "hospital IT", "set the gateway's clock (timedatectl) and see to its time server";
     ClockAhead "clock-ahead" true "the gateway's clock is ahead",

@@ -124,7 +124,7 @@ fn tests_with_a_runtime_are_traced_too() {
 }
 
 /// Codes that the coordinator finds itself. Its tests provoke several of them one after the other.
-const REASONS_OF_THE_COORDINATOR: [WaitCode; 11] = [
+const REASONS_OF_THE_COORDINATOR: [WaitCode; 12] = [
     WaitCode::Consent,
     WaitCode::Decision,
     WaitCode::Signature,
@@ -136,6 +136,7 @@ const REASONS_OF_THE_COORDINATOR: [WaitCode; 11] = [
     WaitCode::TrustNotFresh,
     WaitCode::GatewaySilent,
     WaitCode::GatewayMissing,
+    WaitCode::TelemetryRefused,
 ];
 
 /// Each reason for which something waits is provoked by a test that names the code in what it asserts: those of the gateway each by a test

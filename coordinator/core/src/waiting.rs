@@ -201,11 +201,11 @@ impl<'a> Sight<'a> {
         (!is_open).then(|| spans.first().map(|w| w.opens_at))
     }
 
-    /// The gateway of a device, if nothing is heard of it.
+    /// The gateway of a device, if nothing is heard of it, or nothing that it reports is taken.
     fn unheard(&self, id: &DeviceId) -> Option<Waiting> {
         let gateway = self.state.gateway_of(id);
-        let enrolled = gateway.and_then(|g| self.state.gateways.get(g)).is_some_and(|g| g.credentials.is_some());
-        let Some(gateway) = gateway.filter(|_| enrolled) else {
+        let held = gateway.and_then(|g| self.state.gateways.get(g)).filter(|g| g.credentials.is_some());
+        let Some((gateway, held)) = gateway.zip(held) else {
             let detail = gateway.map_or_else(String::new, |g| format!("{g} is not enrolled"));
             return Some(Waiting::new(WaitCode::GatewayMissing, detail));
         };
@@ -218,7 +218,11 @@ impl<'a> Sight<'a> {
             Standing::Unknown if self.presence.is_long_up(self.now) => {
                 Some(Waiting::new(WaitCode::GatewaySilent, gateway.as_str()))
             }
-            Standing::Unknown | Standing::Online => None,
+            Standing::Unknown | Standing::Online => {
+                let since = held.healing.held_since.or(held.healing.refused.map(|(_, at)| at))?;
+                let detail = format!("{gateway} is {}", held.telemetry_state());
+                Some(Waiting::new(WaitCode::TelemetryRefused, detail).since(Some(since)))
+            }
         }
     }
 

@@ -173,7 +173,52 @@ impl Search {
 
 #[cfg(test)]
 mod tests {
+    use mdfm_coordinator_core::fixture::{Office, device as ward};
+    use mdfm_shared::digest::Digest;
+    use mdfm_shared::observed::ObservedDevice;
+    use mdfm_shared::telemetry::{Event, EventKind, FirmwareReport};
+
     use super::*;
+
+    #[test]
+    fn fld_4_a_resource_says_that_its_identity_is_in_doubt() {
+        let mut office = Office::new();
+        let id = ward(1, 1);
+        let mut resource = |serial: &str, model: Option<&str>| {
+            let registered = &office.state.devices[&id];
+            let observed = ObservedDevice {
+                present: true,
+                model: model.unwrap_or(&registered.model).to_owned(),
+                serial: serial.to_owned(),
+                hardware: "B".into(),
+                running: FirmwareReport {
+                    version: registered.firmware_version.clone(),
+                    release_number: 1,
+                    security_version: 1,
+                    sha256: Digest([1; 32]),
+                },
+                boot_count: 1,
+                unordered_reboots: 0,
+                recent_reboots: 0,
+                last_reboot_at: None,
+                contested: false,
+                since: office.now,
+            };
+            let kind = EventKind::DeviceObserved { digest: observed.digest(), observed: Box::new(observed) };
+            office.tell(1, vec![Event { device: Some(id.clone()), at: office.now, kind }]);
+            device(&office.state, office.now, None, &id, &office.state.devices[&id])
+        };
+        let same = resource("SN-1-1", None);
+        assert!(same.get("note").is_none() && same.get("meta").is_none(), "{same}");
+        let other = resource("SN-77", Some("Pump 9"));
+        assert_eq!(other["serialNumber"], "SN-1-1");
+        assert_eq!(other["meta"]["tag"][0]["code"], "identity-differs");
+        let notes: Vec<&str> =
+            other["note"].as_array().expect("notes").iter().filter_map(|n| n["text"].as_str()).collect();
+        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert!(notes[0].contains("another model number") && notes[0].contains("Observed: Pump 9."), "{notes:?}");
+        assert!(notes[1].contains("another serial number. Registered: SN-1-1. Observed: SN-77."), "{notes:?}");
+    }
 
     #[test]
     fn fda_830_the_device_identifier_is_read_off_a_gs1_label() {

@@ -55,6 +55,7 @@ impl<S: Store> Gateway<S> {
     /// Takes a verified statement of what the coordinator holds of this gateway's telemetry.
     pub(super) fn take_head(&mut self, now: Now, head: &ChainHead) -> Result<(), GatewayError> {
         let at = self.time.stamp(now);
+        self.troubles.head_came = true;
         let followed = self.outbox.take_head(&self.store, (now.mono, at), head)?;
         let mut writes = followed.writes;
         if followed.begins_again {
@@ -111,8 +112,9 @@ impl<S: Store> Gateway<S> {
     pub(super) fn watch_unseen(&mut self, now: Now) -> Result<(), GatewayError> {
         let is_over = |(device, at): (&DeviceId, &MonotonicMs)| (*at <= now.mono).then(|| device.clone());
         for device in self.unseen.iter().filter_map(is_over).collect::<Vec<_>>() {
-            if self.directive_came().is_none() {
-                // What is asked may be older than the disk.
+            // What is asked may be older than the disk. A coordinator that answers has learned from heartbeats which directive is held here,
+            // and sends a newer one if there is one; the known one is not sent again.
+            if self.directive_came().is_none() && !(self.connected && self.troubles.head_came) {
                 self.unseen.insert(device, now.mono.plus_ms(UNSEEN_AFTER_MS));
                 continue;
             }

@@ -74,6 +74,8 @@ pub(super) struct Troubles {
     pub(super) proof: Option<String>,
     /// Serial of the directive that came over the line last, and when.
     pub(super) directive_came: Option<(u64, Now)>,
+    /// Whether the coordinator has answered since the start with a statement about this gateway's telemetry.
+    pub(super) head_came: bool,
 }
 
 impl Waits {

@@ -247,3 +247,27 @@ fn an_order_of_a_person_is_named_as_one_and_ends_a_pause() {
     let deployment = office.deployment("D-1");
     assert_eq!((&deployment.paused, deployment.called_back_at), (&None, Some(office.now)));
 }
+
+#[test]
+fn fld_14_a_chain_that_is_refused_is_a_reason() {
+    let mut office = Office::started(&all(22, ""));
+    office.report(2, 1, "D-1", InstallState::Staging, None);
+    let (gateway, chain) = (id::<GatewayId>("GW-2"), office.state.gateways[&id::<GatewayId>("GW-2")].chain.clone());
+    let kind = EventKind::AgentStarted { version: "1".into() };
+    let events = vec![Reported { device: None, at: office.now, kind }];
+    let (epoch, sequence, previous) = (chain.epoch, chain.sequence, Digest([9; 32]));
+    let batch = TelemetryBatch { gateway: gateway.clone(), epoch, sequence, previous, events };
+    let command = Command::Telemetry { gateway, batch: signed(&batch, &[52]).into() };
+    office.refuses("x", command, crate::telemetry::FORK, "differs");
+    let waiting = office.of(2, 1);
+    assert_eq!(
+        (waiting.code.clone(), waiting.text().as_str(), waiting.since),
+        (
+            WaitCode::TelemetryRefused,
+            "what the gateway reports is not taken into the log: GW-2 is refused",
+            Some(office.now)
+        )
+    );
+    office.report(2, 1, "D-1", InstallState::Staged, None);
+    assert_eq!(office.view().of_device(&device(2, 1)), None, "it goes on");
+}
