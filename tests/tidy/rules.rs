@@ -224,6 +224,26 @@ fn cli_31_no_visible_text_has_the_old_words() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// Crates that a program is built from, on this platform: each is code that a manufacturer answers for (IEC 62304 §8.1.2), and time to
+/// the first success. A number here may only fall, or rise with a reason in `docs/decisions`.
+#[test]
+fn programs_are_built_from_few_crates() {
+    for (program, most) in
+        [("mdfm-agent", 166), ("mdfm-coordinator", 375), ("mdfmctl", 198), ("mdfm-witness", 151), ("mdfm-simulators", 198)]
+    {
+        let told = std::process::Command::new(env!("CARGO"))
+            .args(["tree", "--package", program, "--edges", "normal,build", "--prefix", "none", "--locked", "--offline"])
+            .current_dir(root())
+            .output()
+            .unwrap();
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+        let told = String::from_utf8(told.stdout).unwrap();
+        let crates: std::collections::BTreeSet<&str> =
+            told.lines().filter_map(|line| Some(line.split_once(" (").map_or(line, |(name, _)| name)).filter(|l| !l.is_empty())).collect();
+        assert!(crates.len() <= most, "{program} is built from {} crates, allowed are {most}", crates.len());
+    }
+}
+
 #[test]
 fn duplicate_crates_are_bounded() {
     const DUPLICATES_MAX: usize = 32;

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hyper::{HeaderMap, StatusCode, header};
 use mdfm_agent_core::store::{Store as _, StoreError, owner_write, unacknowledged};
 use mdfm_agent_core::trust::Trust;
 use mdfm_service::{Exit, Stop, atomic_write};
@@ -15,7 +17,9 @@ use mdfm_shared::id::GatewayId;
 use mdfm_shared::sign::SecretKey;
 use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
+use super::https::Https;
 use super::{Road, tls_config};
 use crate::disk::{DiskHandle, Real};
 use crate::store::{LogStore, StateLock};
@@ -26,6 +30,8 @@ const BUSY_TRIES_MAX: u32 = 30;
 const BUSY_PAUSE_S_MAX: u64 = 10;
 
 const FILE: &str = "identity.json";
+/// For the answer, and for its body.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of an answer to an enrolment.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
@@ -104,29 +110,23 @@ pub(crate) async fn enrol(state_dir: &Path, road: &Road, token: &str, again: boo
         csr_pem: csr.pem()?,
         telemetry_key: telemetry.public().to_string(),
     };
-    let http = road
-        .http()?
-        .tls_backend_preconfigured(tls_config(&token.ca_der, None)?)
-        .timeout(std::time::Duration::from_secs(30))
-        .build()?;
-    let url = format!("{}/agent/v1/enrolments", token.url);
+    let https = Https::new(&token.url, road, tls_config(&token.ca_der, None)?)?;
     let mut tries = 1;
-    let answer = loop {
-        let answer = http.post(&url).json(&request).send().await.with_context(|| format!("reaching {url}"))?;
+    let mut answer = loop {
+        let answer = timeout(REQUEST_TIMEOUT, https.post("/agent/v1/enrolments", &request)).await;
+        let answer = answer.map_err(anyhow::Error::from).and_then(|answer| answer);
+        let answer = answer.with_context(|| format!("reaching {}", token.url))?;
         // Many gateways behind one address share its rate; nothing was done with the token then.
-        if answer.status() != reqwest::StatusCode::TOO_MANY_REQUESTS || tries >= BUSY_TRIES_MAX {
+        if answer.status != StatusCode::TOO_MANY_REQUESTS || tries >= BUSY_TRIES_MAX {
             break answer;
         }
-        let pause_s = retry_after_s(answer.headers());
+        let pause_s = retry_after_s(&answer.headers);
         tracing::info!(tries, pause_s, "the coordinator has too many enrolments from this network; trying again");
-        tokio::time::sleep(std::time::Duration::from_secs(pause_s)).await;
+        tokio::time::sleep(Duration::from_secs(pause_s)).await;
         tries += 1;
     };
-    let status = answer.status();
-    let body = answer.bytes().await?;
-    if body.len() > ANSWER_BYTES_MAX {
-        bail!("the coordinator's answer is too large");
-    }
+    let status = answer.status;
+    let body = timeout(REQUEST_TIMEOUT, answer.body(ANSWER_BYTES_MAX)).await??;
     if !status.is_success() {
         let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
         bail!("the coordinator refused ({status}): {}", problem["detail"].as_str().unwrap_or("no reason given"));
@@ -175,7 +175,7 @@ pub(crate) async fn enrol(state_dir: &Path, road: &Road, token: &str, again: boo
 }
 
 /// The pause that an answer asks for, in seconds: 1 to [`BUSY_PAUSE_S_MAX`].
-fn retry_after_s(headers: &reqwest::header::HeaderMap) -> u64 {
-    let seconds = headers.get(reqwest::header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+fn retry_after_s(headers: &HeaderMap) -> u64 {
+    let seconds = headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     seconds.unwrap_or(1).clamp(1, BUSY_PAUSE_S_MAX)
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::limits::PROOF_HASHES_MAX;
 use mdfm_shared::tlog::Hash;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::https::{Answer, Https};
 use super::throttle::Throttle;
 use super::{Identity, Road};
 use crate::image::ImageError;
@@ -39,8 +40,7 @@ fn later(e: impl std::fmt::Display) -> ImageError {
 /// The client, cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Http {
-    client: reqwest::Client,
-    url: String,
+    client: Https,
     throttle: Arc<Throttle>,
 }
 
@@ -59,33 +59,16 @@ impl Http {
     pub(crate) fn new(identity: &Identity, road: &Road, throttle: Arc<Throttle>) -> anyhow::Result<Self> {
         let client = Some((identity.certificate_pem.as_str(), identity.key_pem.as_str()));
         let tls = super::tls_config(&identity.ca_der()?, client)?;
-        let client = road
-            .http()?
-            .tls_backend_preconfigured(tls)
-            .connect_timeout(Duration::from_secs(10))
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        Ok(Self { client, url: identity.url.clone(), throttle })
+        Ok(Self { client: Https::new(&identity.url, road, tls)?, throttle })
     }
 
     /// The proof that the log of size `new` begins with the one of size `old`.
     pub(crate) async fn consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, ImageError> {
-        let url = format!("{}/agent/v1/log/consistency?old={old}&new={new}", self.url);
-        let body = timeout(REQUEST_TIMEOUT, async {
-            let answer = self.client.get(url).send().await.map_err(later)?.error_for_status().map_err(later)?;
-            let mut body = Vec::new();
-            let mut stream = answer.bytes_stream();
-            while let Some(piece) = stream.next().await {
-                body.extend_from_slice(&piece.map_err(later)?);
-                if body.len() > PROOF_BYTES_MAX {
-                    return Err(ImageError::Wrong("the proof is too large".into()));
-                }
-            }
-            Ok(body)
-        })
-        .await
-        .map_err(later)??;
-        let proof: Proof = serde_json::from_slice(&body).map_err(later)?;
+        let path = format!("/agent/v1/log/consistency?old={old}&new={new}");
+        let proof = timeout(REQUEST_TIMEOUT, async {
+            self.client.get(&path, 0).await?.json::<Proof>(PROOF_BYTES_MAX).await
+        });
+        let proof = proof.await.map_err(later)?.map_err(|e| later(format!("{e:#}")))?;
         proof
             .hashes
             .iter()
@@ -98,16 +81,10 @@ impl Http {
     pub(crate) async fn renew(&self) -> anyhow::Result<(String, String)> {
         let key = rcgen::KeyPair::generate()?;
         let csr = rcgen::CertificateParams::default().serialize_request(&key)?.pem()?;
-        let url = format!("{}/agent/v1/certificates", self.url);
+        let request = serde_json::json!({ "csrPem": csr });
         let answer = timeout(REQUEST_TIMEOUT, async {
-            let request = self.client.post(url).json(&serde_json::json!({ "csrPem": csr }));
-            let mut answer = request.send().await?.error_for_status()?;
-            let mut body = Vec::new();
-            while let Some(piece) = answer.chunk().await? {
-                body.extend_from_slice(&piece);
-                anyhow::ensure!(body.len() <= CERTIFICATE_BYTES_MAX, "the coordinator's answer is too large");
-            }
-            Ok::<_, anyhow::Error>(serde_json::from_slice::<Renewed>(&body)?)
+            let mut answer = self.client.post("/agent/v1/certificates", &request).await?;
+            answer.json::<Renewed>(CERTIFICATE_BYTES_MAX).await
         });
         Ok((key.serialize_pem(), answer.await??.certificate_pem))
     }
@@ -115,27 +92,26 @@ impl Http {
     /// An image from byte `from` on.
     pub(crate) async fn image(&self, sha256: Digest, size_bytes: u64, from: u64) -> Result<ImageStream, ImageError> {
         self.throttle.check_hours().map_err(ImageError::Hours)?;
-        let mut request = self.client.get(format!("{}/agent/v1/images/{sha256}", self.url));
-        if from > 0 {
-            request = request.header(reqwest::header::RANGE, format!("bytes={from}-"));
-        }
-        let answer = timeout(PIECE_TIMEOUT, request.send()).await.map_err(later)?.map_err(later)?;
+        let path = format!("/agent/v1/images/{sha256}");
+        let answer = timeout(PIECE_TIMEOUT, self.client.get(&path, from)).await.map_err(later)?;
+        let answer = answer.map_err(|e| later(format!("{e:#}")))?;
         let expected = if from > 0 { 206 } else { 200 };
-        if answer.status().as_u16() != expected {
-            let status = answer.status();
+        if answer.status.as_u16() != expected {
+            let status = answer.status;
             return Err(later(format!("the coordinator answered {status} to the image request{}", said(answer).await)));
         }
-        let stream = answer.bytes_stream().map(|piece| piece.map(Vec::from)).boxed();
+        let pieces = stream::unfold(answer, |mut answer| async move { Some((answer.piece().await?, answer)) });
+        let stream = pieces.map(|piece| piece.map(Vec::from)).boxed();
         Ok(ImageStream::new(stream, Arc::clone(&self.throttle), from, size_bytes))
     }
 }
 
 /// What the coordinator says of a refusal, cut short; empty if it says nothing.
-async fn said(mut answer: reqwest::Response) -> String {
+async fn said(mut answer: Answer) -> String {
     let mut body = Vec::new();
     let read = async {
         while body.len() < REFUSAL_BYTES_MAX
-            && let Ok(Some(piece)) = answer.chunk().await
+            && let Some(Ok(piece)) = answer.piece().await
         {
             body.extend_from_slice(&piece);
         }
@@ -149,7 +125,7 @@ async fn said(mut answer: reqwest::Response) -> String {
 
 /// An image that is coming, piece by piece.
 pub(crate) struct ImageStream {
-    stream: BoxStream<'static, reqwest::Result<Vec<u8>>>,
+    stream: BoxStream<'static, hyper::Result<Vec<u8>>>,
     throttle: Arc<Throttle>,
     have: u64,
     size_bytes: u64,
@@ -158,7 +134,7 @@ pub(crate) struct ImageStream {
 
 impl ImageStream {
     fn new(
-        stream: BoxStream<'static, reqwest::Result<Vec<u8>>>,
+        stream: BoxStream<'static, hyper::Result<Vec<u8>>>,
         throttle: Arc<Throttle>,
         have: u64,
         size_bytes: u64,
@@ -189,8 +165,6 @@ impl ImageStream {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::stream;
-
     use super::*;
 
     /// Pieces of so many bytes, each a second after the one before.

@@ -2,6 +2,7 @@
 
 mod enrol;
 mod http;
+mod https;
 mod mqtt;
 mod road;
 mod throttle;

@@ -11,6 +11,7 @@ use anyhow::{Context, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{SinkExt, StreamExt};
+use hyper::Uri;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use mdfm_shared::wire::mqtt::{CONNACK_OUTDATED, CONNACK_REVOKED};
@@ -82,9 +83,11 @@ impl Road {
         let rest = proxy.get(..SCHEME.len()).filter(|s| s.eq_ignore_ascii_case(SCHEME)).map(|s| &proxy[s.len()..]);
         let rest = rest.ok_or_else(bad)?;
         let (before, host) = rest.rsplit_once('@').map_or((None, rest), |(before, host)| (Some(before), host));
-        let url: reqwest::Url = format!("{SCHEME}{host}").parse().map_err(|_| bad())?;
-        let plain = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
-        let (Some(host), Some(port), true) = (url.host_str(), url.port_or_known_default(), plain) else {
+        let url: Uri = format!("{SCHEME}{host}").parse().map_err(|_| bad())?;
+        let plain = matches!(url.path(), "" | "/") && url.query().is_none() && !host.contains('#');
+        // A port that is none is no reason to take the usual one.
+        let port = if url.port().is_some() { url.port_u16() } else { Some(80) };
+        let (Some(host), Some(port), true) = (url.host().filter(|host| !host.is_empty()), port, plain) else {
             return Err(bad());
         };
         let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
@@ -97,18 +100,6 @@ impl Road {
             return Err("proxy: a user name has no colon".into());
         }
         Ok(Self { via: Some(Via { host: host.to_owned(), port, credentials }), websocket })
-    }
-
-    /// A client for HTTPS that goes this way, and no other that the environment may name.
-    pub(crate) fn http(&self) -> anyhow::Result<reqwest::ClientBuilder> {
-        let client = reqwest::Client::builder().no_proxy();
-        let Some(via) = &self.via else { return Ok(client) };
-        let mut proxy =
-            reqwest::Proxy::all(format!("{SCHEME}{}", authority(&via.host, via.port))).context("the proxy")?;
-        if let Some((user, password)) = &via.credentials {
-            proxy = proxy.basic_auth(user, password);
-        }
-        Ok(client.proxy(proxy))
     }
 
     /// Options for MQTT over TLS that goes this way, and what keeps the way open.
@@ -136,7 +127,7 @@ impl Road {
     }
 
     /// A TCP connection, or what is one behind the proxy.
-    async fn reach(&self, host: &str, port: u16) -> anyhow::Result<Box<dyn Stream>> {
+    pub(super) async fn reach(&self, host: &str, port: u16) -> anyhow::Result<Box<dyn Stream>> {
         let Some(via) = &self.via else {
             return Ok(Box::new(TcpStream::connect((host, port)).await?));
         };
@@ -159,7 +150,7 @@ impl Road {
 }
 
 /// Host and port, an IPv6 address in brackets.
-fn authority(host: &str, port: u16) -> String {
+pub(super) fn authority(host: &str, port: u16) -> String {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
@@ -185,7 +176,7 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 /// Bytes both ways.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 fn text(path: PathBuf) -> anyhow::Result<String> {
@@ -285,6 +276,7 @@ async fn pump<S: AsyncRead + AsyncWrite + Unpin>(near: UnixStream, far: WebSocke
 mod tests {
     use tokio::net::TcpListener;
 
+    use super::super::https::Https;
     use super::*;
 
     #[tokio::test]
@@ -320,7 +312,7 @@ mod tests {
     }
 
     /// The client for HTTPS, which trusts nobody: the proxy refuses before that counts.
-    fn client_of(road: &Road) -> reqwest::Client {
+    fn client_of(road: &Road, url: &str) -> Https {
         use tokio_rustls::rustls::RootCertStore;
         use tokio_rustls::rustls::crypto::ring;
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -328,7 +320,7 @@ mod tests {
             .expect("versions")
             .with_root_certificates(RootCertStore::empty())
             .with_no_client_auth();
-        road.http().expect("builds").tls_backend_preconfigured(tls).build().expect("builds")
+        Https::new(url, road, tls).expect("an address")
     }
 
     /// Listens as a proxy and returns what one client asks of it, as it is written.
@@ -368,8 +360,8 @@ mod tests {
                     Road::new(&format!("http://g%20w%40ward:{written}@127.0.0.1:{port}"), false).expect("a proxy");
                 let asked = tokio::spawn(asked(listener));
                 if by_http {
-                    let client = client_of(&road);
-                    assert!(client.get("https://coordinator.example:8443/").send().await.is_err());
+                    let client = client_of(&road, "https://coordinator.example:8443");
+                    assert!(client.get("/", 0).await.is_err());
                 } else {
                     let answer = road.reach("coordinator.example", 8443).await.err().expect("407");
                     assert!(answer.to_string().contains("407"), "{answer:#}");
@@ -397,8 +389,8 @@ mod tests {
         assert_eq!(road.via.as_ref().map(|via| via.host.as_str()), Some("::1"));
         let first = tokio::spawn(async move { (asked_of(&listener).await, asked_of(&listener).await) });
         assert!(road.reach("2001:db8::1", 8443).await.is_err());
-        let client = client_of(&road);
-        assert!(client.get("https://[2001:db8::1]:8443/").send().await.is_err());
+        let client = client_of(&road, "https://[2001:db8::1]:8443");
+        assert!(client.get("/", 0).await.is_err());
         let (by_mqtt, by_http) = first.await.expect("asked");
         for request in [by_mqtt, by_http] {
             assert!(request.to_lowercase().starts_with("connect [2001:db8::1]:8443 http/1.1\r\n"), "{request}");

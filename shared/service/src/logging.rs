@@ -11,9 +11,10 @@ use mdfm_shared::text::{clip, printable};
 use systemd_journal_logger::JournalLog;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Registry, reload};
+use tracing_subscriber::{Registry, reload};
 
 use crate::output::LogLines;
 
@@ -25,7 +26,7 @@ pub struct LevelError(String);
 /// The level of a running program.
 #[derive(Clone)]
 pub struct LogLevel {
-    handle: reload::Handle<EnvFilter, Registry>,
+    handle: reload::Handle<Targets, Registry>,
     quiet: &'static str,
 }
 
@@ -35,8 +36,8 @@ impl std::fmt::Debug for LogLevel {
     }
 }
 
-fn filter(level: &str, quiet: &str) -> Result<EnvFilter, LevelError> {
-    EnvFilter::try_new(format!("{quiet}{level}")).map_err(|_| LevelError(level.to_owned()))
+fn filter(level: &str, quiet: &str) -> Result<Targets, LevelError> {
+    format!("{quiet}{level}").parse::<Targets>().map_err(|_| LevelError(level.to_owned()))
 }
 
 impl LogLevel {
