@@ -228,18 +228,34 @@ fn cli_31_no_visible_text_has_the_old_words() {
 /// the first success. A number here may only fall, or rise with a reason in `docs/decisions`.
 #[test]
 fn programs_are_built_from_few_crates() {
-    for (program, most) in
-        [("mdfm-agent", 166), ("mdfm-coordinator", 375), ("mdfmctl", 198), ("mdfm-witness", 151), ("mdfm-simulators", 198)]
-    {
+    for (program, most) in [
+        ("mdfm-agent", 166),
+        ("mdfm-coordinator", 375),
+        ("mdfmctl", 198),
+        ("mdfm-witness", 151),
+        ("mdfm-simulators", 198),
+    ] {
         let told = std::process::Command::new(env!("CARGO"))
-            .args(["tree", "--package", program, "--edges", "normal,build", "--prefix", "none", "--locked", "--offline"])
+            .args([
+                "tree",
+                "--package",
+                program,
+                "--edges",
+                "normal,build",
+                "--prefix",
+                "none",
+                "--locked",
+                "--offline",
+            ])
             .current_dir(root())
             .output()
             .unwrap();
         assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
         let told = String::from_utf8(told.stdout).unwrap();
-        let crates: std::collections::BTreeSet<&str> =
-            told.lines().filter_map(|line| Some(line.split_once(" (").map_or(line, |(name, _)| name)).filter(|l| !l.is_empty())).collect();
+        let crates: std::collections::BTreeSet<&str> = told
+            .lines()
+            .filter_map(|line| Some(line.split_once(" (").map_or(line, |(name, _)| name)).filter(|l| !l.is_empty()))
+            .collect();
         assert!(crates.len() <= most, "{program} is built from {} crates, allowed are {most}", crates.len());
     }
 }

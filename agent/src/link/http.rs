@@ -65,9 +65,8 @@ impl Http {
     /// The proof that the log of size `new` begins with the one of size `old`.
     pub(crate) async fn consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, ImageError> {
         let path = format!("/agent/v1/log/consistency?old={old}&new={new}");
-        let proof = timeout(REQUEST_TIMEOUT, async {
-            self.client.get(&path, 0).await?.json::<Proof>(PROOF_BYTES_MAX).await
-        });
+        let proof =
+            timeout(REQUEST_TIMEOUT, async { self.client.get(&path, 0).await?.json::<Proof>(PROOF_BYTES_MAX).await });
         let proof = proof.await.map_err(later)?.map_err(|e| later(format!("{e:#}")))?;
         proof
             .hashes

@@ -38,6 +38,9 @@ impl<S: Store> Gateway<S> {
         let mut report = report;
         let bad_level = remove_bad_level(&mut report);
         let report = bounded(report);
+        if state.installer.is_of_earlier_boot(now, &report) {
+            return Ok(());
+        }
         state.report = Some(report.clone());
         let is_ordered = state.installer.expects_boot();
         let reboots = state.observation.look(now.mono, self.time.trusted(now).utc, &report, is_ordered);

@@ -12,6 +12,8 @@ use super::faults::FaultPace;
 use super::state::{BootId, Journal, Phase, Plan, QUARANTINE_FAILURES, Stamp};
 use super::{Effect, Input, Now, OnSite, Outcome, Wish};
 
+/// Longest time that a device's message is on its way, in milliseconds.
+pub(super) const MESSAGE_AGE_MS_MAX: u64 = 5_000;
 /// An order that the device does not seem to have followed is given again after this time.
 const ORDER_REPEAT_MS: u64 = 2_000;
 /// From the order to go back until hands are called for (the seed's five minutes less the time to detect).
@@ -281,7 +283,19 @@ impl Installer {
         Outcome { journal: step.dirty.then(|| self.journal.clone()), events: step.events, effects: step.effects }
     }
 
+    /// Whether a report is late: a device that has booted since says nothing more of the boot before. A lower count that lasts is taken: the
+    /// device counts anew, or another one stands in its place.
+    pub(crate) fn is_of_earlier_boot(&self, now: Now, report: &Report) -> bool {
+        self.report.as_ref().is_some_and(|(at, newest)| {
+            let is_same = report.serial == newest.serial && report.hardware == newest.hardware;
+            is_same && report.boot_count < newest.boot_count && now.mono.since_ms(*at) < MESSAGE_AGE_MS_MAX
+        })
+    }
+
     fn take_report(&mut self, now: Now, report: Report, step: &mut Step) {
+        if self.is_of_earlier_boot(now, &report) {
+            return;
+        }
         if self.journal.confirmed.is_none() && self.journal.plan.is_none() && report.confirmed {
             self.journal.confirmed = Some(report.running.clone());
             step.dirty = true;

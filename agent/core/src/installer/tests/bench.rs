@@ -6,12 +6,11 @@ use mdfm_shared::fixture::manifest;
 use mdfm_shared::telemetry::{FirmwareReport, InstallState, Severity};
 
 use super::super::state::Phase;
+pub(super) use super::super::step::MESSAGE_AGE_MS_MAX;
 use super::super::*;
 
 pub(super) const START_UTC: UtcMillis = UtcMillis(1_700_000_000_000);
 pub(super) const DAY_MS: u64 = 86_400_000;
-/// A message waits at most so long between device and installer, less than any silence limit.
-pub(super) const MESSAGE_AGE_MS_MAX: u64 = 5_000;
 /// Reports come so often.
 pub(super) const REPORT_MS: u64 = 500;
 

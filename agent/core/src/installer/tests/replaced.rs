@@ -112,3 +112,26 @@ fn fld_8_a_recall_of_what_is_not_known_here_is_answered_once() {
     }
     assert!(bench.reported(9).len() <= 5, "{} in twenty minutes", bench.reported(9).len());
 }
+
+/// A message of two boots ago comes late: it says nothing of what the device runs now.
+#[test]
+fn fld_6_a_report_of_an_earlier_boot_is_passed_over() {
+    let mut bench = Bench::version_2(Flaw::None);
+    bench.streams = true;
+    bench.report();
+    bench.ask(Some(Wish::Install(target(2))));
+    let late = bench.device.report().expect("not silent");
+    bench.report();
+    bench.live(3_000);
+    bench.ask(Some(Wish::Install(target(3))));
+    bench.live(1_500);
+    bench.fault(Severity::Error);
+    assert!(bench.device.boots > late.boot_count, "it has booted since");
+    bench.input(Input::Report(late.clone()));
+    bench.live(20_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(2)));
+    // A device that counts anew, in whose place nothing else reports, is taken at its word after a moment.
+    bench.pass(MESSAGE_AGE_MS_MAX);
+    bench.input(Input::Report(late.clone()));
+    assert_eq!(bench.installer.newest_report(), Some(late));
+}
