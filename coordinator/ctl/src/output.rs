@@ -163,6 +163,7 @@ pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => printable(text).into_owned(),
+        Value::Array(items) if items.is_empty() => "-".to_owned(),
         Value::Array(items) => items.iter().map(self::text).collect::<Vec<_>>().join(", "),
         other => printable_json(&other.to_string()).into_owned(),
     }
@@ -181,6 +182,17 @@ mod tests {
 
     fn form(form: Form) -> Output {
         Output { form, zone: None }
+    }
+
+    #[test]
+    fn cli_26_an_empty_list_is_a_dash_and_a_time_is_whole() {
+        let columns = [("ENTRY", "/index"), ("WHEN", "/at"), ("DIFFERS", "/differs"), ("WHY", "/why")];
+        let why = "because of something that takes very many words to be said in full";
+        let rows = json!([{ "index": 76, "at": "2026-11-30T09:59:07.585Z", "differs": [], "why": why }]);
+        let lines = form(Form::Table).lines(&rows, &columns, &[], Some(60));
+        assert!(lines[1].starts_with("76     2026-11-30T09:59:07Z  because") && lines[1].ends_with('…'), "{lines:?}");
+        assert!(!lines[0].contains("DIFFERS"), "nothing stands in it: {lines:?}");
+        assert_eq!(text(&json!([])), "-");
     }
 
     const COLUMNS: [Column; 2] = [("DEVICE", "/deviceId"), ("HOSPITAL", "/hospitalId")];
