@@ -158,8 +158,8 @@ fn att_1_bad_documents_and_images_are_refused() {
     refused(&world, &operator, ("PUT", path, put(&good)), 422, "digest-mismatch", "expected SHA-256");
     assert_eq!(operator.send("PUT", "/api/v1/firmware/FW-1/image", bytes).unwrap().0, 200, "uploaded again, whole");
     for (signed, code, words) in [
-        (Signed::sign(&manifest, &[]).unwrap(), "manifest-signature", "needs 1 signatures"),
-        (Signed::sign(&manifest, &[&secret("qa")]).unwrap(), "manifest-signature", "needs 1 signatures"),
+        (Signed::sign(&manifest, &[]).unwrap(), "manifest-signature", "needs 1 signature"),
+        (Signed::sign(&manifest, &[&secret("qa")]).unwrap(), "manifest-signature", "needs 1 signature"),
         (
             Signed::sign(&Manifest { model: "InfusionPump-7".into(), ..manifest.clone() }, &[&secret("release")])
                 .unwrap(),

@@ -143,7 +143,7 @@ fn att_1_to_6_and_9_a_stolen_coordinator_moves_no_device() {
 
         // ATT-1: the online key alone, and with a manifest that it signs itself.
         thief.push(&thief.sign(&manifest, &["online"]), &Role::APPROVERS);
-        thief.hears_refusal("release", "manifest needs 1 signatures");
+        thief.hears_refusal("release", "manifest needs 1 signature");
         // ATT-1: the stolen release key as well, and two of three approvers.
         let signed = thief.sign(&Manifest { release_number: 31, ..manifest.clone() }, &["release"]);
         thief.push(&signed, &Role::APPROVERS[..2]);
@@ -160,7 +160,7 @@ fn att_1_to_6_and_9_a_stolen_coordinator_moves_no_device() {
         thief.hears_refusal("directive", "an old directive was replayed");
         let directive = thief.directive(&gateway_id(1), signed.digest());
         impostor.say(&topic, wire::encode(&thief.sign(&directive, &["release", "qa", "root-1"])));
-        thief.hears_refusal("directive", "needs 1 signatures");
+        thief.hears_refusal("directive", "needs 1 signature");
         // ATT-5: a directive for another gateway.
         let directive = thief.directive("GW-999", signed.digest());
         thief.say_directive(&thief.sign(&directive, &["online"]));

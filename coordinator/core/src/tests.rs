@@ -228,7 +228,7 @@ fn seed_appr_three_people_approve_a_release_and_each_step_is_one_record() {
 fn sign_bad_manifests_are_refused_and_a_good_one_is_still_taken() {
     let mut desk = Desk::new();
     for keys in [vec![], vec![11], vec![12], vec![1, 2]] {
-        desk.refuses(SUBMITTER, attach(signed(&manifest(), &keys)), "manifest-signature", "needs 1 signatures");
+        desk.refuses(SUBMITTER, attach(signed(&manifest(), &keys)), "manifest-signature", "needs 1 signature");
     }
     let spoiled = |spoil: fn(&mut Manifest)| {
         let mut manifest = manifest();
@@ -263,9 +263,9 @@ fn p11_70_bad_approvals_are_refused_and_good_ones_still_taken() {
     let given =
         |approval: &Approval, n: u8| Command::Approve { firmware: firmware(), approval: signed(approval, &[n]) };
     let good = approval(digest(), name, role);
-    desk.refuses(name, given(&good, 22), "approval-refused", "needs 1 signatures");
+    desk.refuses(name, given(&good, 22), "approval-refused", "needs 1 signature");
     let unsigned = Command::Approve { firmware: firmware(), approval: signed(&good, &[]) };
-    desk.refuses(name, unsigned, "approval-refused", "needs 1 signatures");
+    desk.refuses(name, unsigned, "approval-refused", "needs 1 signature");
     let other = Approval { manifest: Digest([1; 32]), ..good.clone() };
     desk.refuses(name, given(&other, n), "approval-refused", "is for manifest");
     let role_not_held = Approval { role: Role::Qa, ..good.clone() };
@@ -357,7 +357,7 @@ fn att_11_forged_replayed_forked_and_gapped_telemetry_is_refused() {
     let mut desk = Desk::with_fleet();
     desk.deploy().expect("approved");
     let first = batch(1, Digest([0; 32]), vec![state_changed(InstallState::Fetching)]);
-    desk.refuses("GW-1", telemetry(&first, 51), "telemetry-signature", "needs 1 signatures");
+    desk.refuses("GW-1", telemetry(&first, 51), "telemetry-signature", "needs 1 signature");
     let foreign = TelemetryBatch { gateway: "GW-2".parse().expect("a good id"), ..first.clone() };
     desk.refuses("GW-1", telemetry(&foreign, GATEWAY_KEY), "foreign-gateway", "signed as GW-2");
     let flood = batch(1, Digest([0; 32]), vec![state_changed(InstallState::Fetching); 33]);

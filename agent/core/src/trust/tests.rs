@@ -115,7 +115,7 @@ fn att_1_only_the_online_key_directs_and_it_releases_nothing() {
     let mut gateway = Gateway::enrolled();
     for keys in [vec![], vec![10], vec![11], vec![13], vec![1, 2]] {
         let text = reason(gateway.trust.take_directive(&frame(&directive(1, install(Digest([1; 32]))), &keys)));
-        assert!(text.contains("needs 1 signatures"), "{text}");
+        assert!(text.contains("needs 1 signature"), "{text}");
     }
     // The stolen online key may direct towards a release that nobody approved: nothing comes of it.
     let taken = gateway.trust.take_directive(&frame(&directive(1, install(Digest([1; 32]))), &[COORDINATOR]));
