@@ -74,13 +74,13 @@ mod tests {
         ] {
             assert!(inside(bad).is_some(), "{bad}");
         }
-        for good in [
+        for plain in [
             "the code is wrong (403, wrong-code)",
             "expires at 2026-11-30T10:00:00Z",
             "digest 17644932000001764493200000",
             "200,000 bytes",
         ] {
-            assert!(inside(good).is_none(), "{good}");
+            assert!(inside(plain).is_none(), "{plain}");
         }
     }
 }
