@@ -157,3 +157,48 @@ fn a_trial_makes_every_key_at_once_and_says_what_it_is() {
     );
     assert_eq!(mode & 0o077, 0, "a secret is its owner's alone");
 }
+
+/// Whoever has a first password and nothing else is signed in by the command that they came for: own password, second factor with its first code,
+/// recovery codes, and then what the command does.
+#[test]
+fn cli_27_the_first_sign_in_is_one_command() {
+    let dir = fresh_dir("first-sign-in");
+    let world = World::start(&dir, Layout { hospitals: 0, ..Layout::default() }).unwrap();
+    let first = dir.join("first-password");
+    crate::write_secret(&first, "a password of somebody else");
+    let add = ["users", "add", "jdoe", "--name", "Jane Doe", "--role", "Operator", "--password-file"];
+    world.ctl(Role::Admin, &[&add[..], &[&first.display().to_string()]].concat()).unwrap();
+    let typed = |answers: Value, arguments: &[&str]| {
+        let output = Command::new("python3")
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("terminal/answer.py"))
+            .arg(answers.to_string())
+            .arg(program("mdfmctl").unwrap())
+            .arg("--session")
+            .arg(dir.join("jdoe.session"))
+            .args(arguments)
+            .env("MDFMCTL_URL", format!("https://127.0.0.1:{}", world.port))
+            .env("MDFMCTL_CA", world.data().join("ca.pem"))
+            .output()
+            .unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), format!("{printed}{}", String::from_utf8_lossy(&output.stderr)))
+    };
+    let answers = serde_json::json!([
+        ["your user id", "jdoe"],
+        ["the password of jdoe", "a password of somebody else"],
+        ["a password of your own", "a password that jdoe alone knows"],
+        ["the new password again", "a password that jdoe alone knows"],
+        ["the six digits", "000000"],
+        ["the six digits", "TOTP"],
+    ]);
+    let (status, printed) = typed(answers, &["hospitals", "add", "HOSP-9", "--name", "Nine"]);
+    assert_eq!(status, Some(0), "{printed}");
+    for words in ["password changed", "otpauth://totp/", "signed in as jdoe", "recovery codes", "registered HOSP-9"] {
+        assert!(printed.contains(words), "{words}: {printed}");
+    }
+    assert!(!printed.contains("jdoe alone knows"), "no password is shown: {printed}");
+    // The session is kept: the next command asks nothing.
+    let (status, printed) = typed(serde_json::json!([]), &["whoami"]);
+    assert!(status == Some(0) && printed.contains("second factor: set up"), "{printed}");
+    assert!(printed.contains("the roles Clinical, QA and Regulatory sign"), "{printed}");
+}

@@ -75,8 +75,9 @@ fn steady(printed: &str) -> String {
 /// The record of a page's blocks: each with its heading, its commands, and what they printed.
 pub(crate) fn record<'a>(blocks: impl Iterator<Item = (String, &'a str, &'a str)>) -> String {
     let mut text = String::from(
-        "# Record of the real path\n\nFor whoever wants to see before typing: after this page you know every command of a real installation with what it printed.\n\nA run of the commands of [start](start.md), \"A real installation\", with everything that they printed. Made by the test that carries out \
-         that page\n(`make trace`), and compared with each later run. `…` stands for what differs from run to run: times, keys, digests, recovery codes.\n",
+        "# Record of the real path\n\nFor everybody who wants to see the [real installation](start.md#a-real-installation) before typing \
+         it: after this page you have seen every command with everything that it printed.\n\n\
+         Made by the test that carries out that page (`make trace`), and compared with each later run. `…` stands for what differs from run to run: times, keys, digests, recovery codes.\n",
     );
     let mut last = String::new();
     for (heading, commands, printed) in blocks {

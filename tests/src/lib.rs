@@ -7,6 +7,7 @@ mod api;
 mod impostor;
 mod lossy;
 mod people;
+mod plain;
 mod process;
 mod receiver;
 mod world;

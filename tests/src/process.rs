@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::Context;
 
+use crate::plain;
+
 /// A program of the workspace: beside this one, or one folder up when this is a test.
 ///
 /// # Errors
@@ -35,6 +37,8 @@ pub fn free_port() -> anyhow::Result<u16> {
 pub struct Process {
     child: Child,
     keep: bool,
+    name: String,
+    log: PathBuf,
 }
 
 impl Process {
@@ -79,7 +83,7 @@ impl Process {
             .stderr(output)
             .spawn()
             .with_context(|| format!("starting {name}"))?;
-        Ok(Self { child, keep: false })
+        Ok(Self { child, keep: false, name: name.to_owned(), log: log.to_owned() })
     }
 
     /// The process id.
@@ -135,6 +139,9 @@ impl Drop for Process {
     fn drop(&mut self) {
         if !self.keep {
             self.kill();
+            if self.name.starts_with("mdfm-") {
+                plain::check_log(&self.name, &self.log);
+            }
         }
     }
 }

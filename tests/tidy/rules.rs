@@ -100,8 +100,8 @@ fn sec_17_only_one_module_prints() {
         "shared/service/src/output.rs",    // the one place
         "shared/service/src/logging.rs",   // the journal; its fields are escaped there
         "simulators/src/device/tool.rs",   // a protocol between programs, JSON lines
+        "coordinator/ctl/src/terminal.rs", // asks the terminal for secrets, prints nothing
         "shared/service/src/terminal.rs",  // asks the terminal for its size, prints nothing
-        "coordinator/ctl/src/terminal.rs", // asks the terminal for its width and for secrets, prints nothing
     ];
     let prints = ["println!", "print!(", "eprint!(", "dbg!(", "stdout()", "stderr()", "io::stdout", "io::stderr"];
     for dir in [

@@ -160,14 +160,21 @@ pub(crate) fn wait_in_words(waiting: &Value) -> String {
 /// One field a line.
 fn fields(data: &Value) -> Vec<String> {
     let all = data.as_object().into_iter().flatten();
-    all.flat_map(|(name, value)| match value {
-        Value::Array(waits) if name == "waiting" && !waits.is_empty() => {
-            waits.iter().map(|waiting| format!("{name:20} {}", wait_in_words(waiting))).collect()
-        }
-        Value::Object(_) if name == "waiting" => vec![format!("{name:20} {}", wait_in_words(value))],
-        _ => vec![format!("{name:20} {}", word(value))],
-    })
-    .collect()
+    let pairs: Vec<(String, String)> = all
+        .flat_map(|(name, value)| match value {
+            Value::Array(waits) if name == "waiting" && !waits.is_empty() => {
+                waits.iter().map(|waiting| (name.clone(), wait_in_words(waiting))).collect()
+            }
+            Value::Object(_) if name == "waiting" => vec![(name.clone(), wait_in_words(value))],
+            Value::Object(parts) => parts
+                .iter()
+                .map(|(part, value)| (printable(&format!("{name}.{part}")).into_owned(), word(value)))
+                .collect(),
+            _ => vec![(printable(name).into_owned(), word(value))],
+        })
+        .collect();
+    let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max(20);
+    pairs.into_iter().map(|(name, value)| format!("{name:width$} {value}")).collect()
 }
 
 /// Does what somebody on the gateway wants.
@@ -256,6 +263,14 @@ mod tests {
         assert!(!lines[0].contains("SITE"), "an empty column takes no room: {lines:?}");
         assert!(lines.concat().contains("and so on") && lines.len() == 4, "{lines:?}");
         assert_eq!(table(&rows, &columns, None).len(), 3, "a file gets one line a row");
+    }
+
+    #[test]
+    fn cli_23_one_device_is_shown_without_json() {
+        let device = json!({ "device": "D-1", "running": { "releaseNumber": 1, "version": "2.1.0" }, "waiting": [] });
+        let lines = fields(&device);
+        assert!(lines.iter().any(|line| line == "running.version       2.1.0"), "{lines:?}");
+        assert!(!lines.concat().contains(['{', '"']), "{lines:?}");
     }
 
     #[test]

@@ -103,7 +103,8 @@ impl Output {
             Form::Table | Form::Json => columns.to_vec(),
         };
         let cell = |row: &Value, pointer: &str| {
-            let shown = text(row.pointer(pointer).unwrap_or(&Value::Null));
+            let held = row.pointer(pointer).filter(|held| !held.as_array().is_some_and(Vec::is_empty));
+            let shown = text(held.unwrap_or(&Value::Null));
             self.localised(if self.form == Form::Table { times::without_fraction(&shown) } else { shown })
         };
         let mut lines: Vec<Vec<String>> =
@@ -181,6 +182,16 @@ mod tests {
 
     fn form(form: Form) -> Output {
         Output { form, zone: None }
+    }
+
+    #[test]
+    fn cli_26_an_empty_list_is_a_dash_and_a_time_is_whole() {
+        let columns = [("ENTRY", "/index"), ("WHEN", "/at"), ("DIFFERS", "/differs"), ("WHY", "/why")];
+        let why = "because of something that takes very many words to be said in full";
+        let rows = json!([{ "index": 76, "at": "2026-11-30T09:59:07.585Z", "differs": [], "why": why }]);
+        let lines = form(Form::Table).lines(&rows, &columns, &[], Some(60));
+        assert!(lines[1].starts_with("76     2026-11-30T09:59:07Z  because") && lines[1].ends_with('…'), "{lines:?}");
+        assert!(!lines[0].contains("DIFFERS"), "nothing stands in it: {lines:?}");
     }
 
     const COLUMNS: [Column; 2] = [("DEVICE", "/deviceId"), ("HOSPITAL", "/hospitalId")];

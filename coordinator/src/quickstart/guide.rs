@@ -92,7 +92,7 @@ pub(super) fn commands(guide: &Guide) -> String {
         "{BEGIN}\n\
          # This terminal works in the trial's directory, with its coordinator.\n\
          cd {dir}\n\
-         unset MDFMCTL_TOKEN MDFMCTL_CONTEXT\n\
+         unset MDFMCTL_TOKEN MDFMCTL_CONTEXT MDFMCTL_USER MDFMCTL_PASSWORD_FILE MDFMCTL_FACTOR_FILE\n\
          {tools}export MDFMCTL_URL=https://127.0.0.1:{port} MDFMCTL_CA=coordinator/ca.pem NO_PROXY=127.0.0.1\n\n\
          # Sign in as the operator. Each person has a session file: MDFMCTL_SESSION names the one that is used, or --session.\n\
          {operator}\n\

@@ -93,15 +93,29 @@ fn widths(rows: &[Vec<String>], width: Option<usize>) -> Vec<usize> {
     let longest =
         |i: usize| rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0);
     let natural: Vec<usize> = (0..columns).map(longest).collect();
-    width.map_or(natural.clone(), |width| fitted(natural, width))
+    // A time that is cut says nothing.
+    let is_fixed = |i: usize| rows.iter().skip(1).filter_map(|row| row.get(i)).any(|cell| is_time(cell));
+    let least: Vec<usize> =
+        natural.iter().enumerate().map(|(i, n)| if is_fixed(i) { *n } else { COLUMN_MIN }).collect();
+    width.map_or(natural.clone(), |width| fitted(natural, &least, width))
 }
 
-/// The widths of columns in a terminal.
-fn fitted(mut widths: Vec<usize>, width: usize) -> Vec<usize> {
+/// Whether a cell is a time (RFC 3339) and nothing else.
+fn is_time(cell: &str) -> bool {
+    let bytes = cell.as_bytes();
+    (20..=35).contains(&bytes.len())
+        && bytes[4] == b'-'
+        && bytes[10] == b'T'
+        && bytes[13] == b':'
+        && !cell.contains(' ')
+}
+
+/// The widths of columns in a terminal, none narrower than its least.
+fn fitted(mut widths: Vec<usize>, least: &[usize], width: usize) -> Vec<usize> {
     let taken = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
     for _ in 0..taken.saturating_sub(width) {
-        let widest = widths.iter_mut().skip(1).max();
-        let Some(widest) = widest.filter(|widest| **widest > COLUMN_MIN) else { break };
+        let can_give = widths.iter_mut().zip(least).skip(1).filter(|(width, least)| **width > **least);
+        let Some((widest, _)) = can_give.max() else { break };
         *widest -= 1;
     }
     widths
@@ -113,8 +127,9 @@ mod tests {
 
     #[test]
     fn cli_26_the_widest_columns_give_way() {
-        assert_eq!(fitted(vec![30, 5], 10), [30, 5], "nothing is left to give way");
-        assert_eq!(fitted(vec![10, 30, 20], 44), [10, 15, 15]);
+        assert_eq!(fitted(vec![30, 5], &[8, 8], 10), [30, 5], "nothing is left to give way");
+        assert_eq!(fitted(vec![10, 30, 20], &[8, 8, 8], 44), [10, 15, 15]);
+        assert_eq!(fitted(vec![10, 20, 20], &[8, 20, 8], 44), [10, 20, 10], "a time stays whole");
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
         let long = "a text that takes more room than a terminal of forty columns has";
         let rows = || vec![row(["DEVICE", "STATE", "WAITS FOR"]), row(["DEV-12345", "confirmed", long])];

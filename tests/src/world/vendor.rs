@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::World;
 use crate::people::Role;
 use crate::process::{program, set_clock};
-use crate::wait_for;
+use crate::{plain, wait_for};
 
 /// The SHA-256 of the images that a command line names, one behind the other.
 fn images_digest(images: &[&str]) -> anyhow::Result<String> {
@@ -196,7 +196,9 @@ impl World {
         set_clock(&mut command, &self.layout.clock)?;
         let output = command.args(confirmed(arguments)).output()?;
         if !output.status.success() {
-            bail!("{}", words_of(&String::from_utf8_lossy(&output.stderr)));
+            let words = words_of(&String::from_utf8_lossy(&output.stderr));
+            plain::check("mdfmctl", &words);
+            bail!("{words}");
         }
         Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
     }
