@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::clock;
 use crate::pki;
 use crate::store::{Kept, ReadModel};
-use mdfm_coordinator_core::desk::{Outbound, Wish};
+use mdfm_coordinator_core::desk::{Outbound, Submission};
 use mdfm_coordinator_core::engine::{self, Engine};
 use mdfm_coordinator_core::expiry::ExpiryKind;
 use mdfm_coordinator_core::presence::Presence;
@@ -45,7 +45,7 @@ const KEEP_EVERY_ENTRIES: u64 = 100_000;
 const DISPOSAL_PAUSE_MS: u64 = 20;
 
 enum Job {
-    Wish(Box<Wish>, oneshot::Sender<Result<(), Refusal>>),
+    Submission(Box<Submission>, oneshot::Sender<Result<(), Refusal>>),
     /// A checkpoint with the cosignatures that witnesses gave so far.
     Cosigned(String),
     /// A confirmed disposal, with what it takes away.
@@ -187,32 +187,32 @@ impl Runner {
     /// # Errors
     /// The refusal, or unavailable when too many commands wait.
     pub(crate) async fn submit(&self, actor: Actor, address: Option<String>, command: Command) -> Result<(), Refusal> {
-        self.submit_wish(Wish { address, ..Wish::new(actor, command) }).await
+        self.submit_this(Submission { address, ..Submission::new(actor, command) }).await
     }
 
-    /// As [`Self::submit`], with what the wish depends on.
+    /// As [`Self::submit`], with what the submission depends on.
     ///
     /// # Errors
     /// The same, and that its object has changed.
-    pub(crate) async fn submit_wish(&self, mut wish: Wish) -> Result<(), Refusal> {
+    pub(crate) async fn submit_this(&self, mut submission: Submission) -> Result<(), Refusal> {
         // The one place where limits learn where a command comes from.
-        let address = wish.address.as_deref().and_then(|a| a.parse::<SocketAddr>().ok());
-        wish.network = address.map(|a| network(a.ip()).to_string());
-        let Some(_place) = self.place_of(&wish) else {
-            let Command::Denied { refusal, .. } = wish.command else { return Ok(()) };
+        let address = submission.address.as_deref().and_then(|a| a.parse::<SocketAddr>().ok());
+        submission.network = address.map(|a| network(a.ip()).to_string());
+        let Some(_place) = self.place_of(&submission) else {
+            let Command::Denied { refusal, .. } = submission.command else { return Ok(()) };
             return Err(refusal);
         };
         let unavailable = |detail: &str| Refusal::new(refusal::Class::Unavailable, "busy", detail);
         let (reply, answer) = oneshot::channel();
         self.jobs
-            .try_send(Job::Wish(Box::new(wish), reply))
+            .try_send(Job::Submission(Box::new(submission), reply))
             .map_err(|_| unavailable("too many commands are waiting; try again in a moment"))?;
         answer.await.unwrap_or_else(|_| Err(unavailable("the coordinator is stopping; try again in a moment")))
     }
 
     /// A place for a refusal on its way to its record; `None` if it is counted at once, as too many wait.
-    fn place_of(&self, wish: &Wish) -> Option<RefusalPlace> {
-        if !matches!(wish.command, Command::Denied { .. }) {
+    fn place_of(&self, submission: &Submission) -> Option<RefusalPlace> {
+        if !matches!(submission.command, Command::Denied { .. }) {
             return Some(RefusalPlace(None));
         }
         let place = RefusalPlace(Some(Arc::clone(&self.refusals)));
@@ -233,9 +233,9 @@ impl Runner {
         command: Command,
     ) -> Result<oneshot::Receiver<Result<(), Refusal>>, Refusal> {
         let (reply, answer) = oneshot::channel();
-        let wish = Wish::new(actor, command);
+        let submission = Submission::new(actor, command);
         let stopping = |_| Refusal::new(refusal::Class::Unavailable, "busy", "the coordinator is stopping");
-        self.jobs.send(Job::Wish(Box::new(wish), reply)).map_err(stopping)?;
+        self.jobs.send(Job::Submission(Box::new(submission), reply)).map_err(stopping)?;
         Ok(answer)
     }
 
@@ -294,7 +294,7 @@ struct Worker {
 /// What a round of waiting brought.
 #[derive(Default)]
 struct Waited {
-    wishes: Vec<(Wish, oneshot::Sender<Result<(), Refusal>>)>,
+    submissions: Vec<(Submission, oneshot::Sender<Result<(), Refusal>>)>,
     cosigned: Option<String>,
     stop: Option<oneshot::Sender<()>>,
 }
@@ -317,8 +317,8 @@ impl Worker {
                 0 => {}
                 dropped => self.engine.count_dropped(now, dropped),
             }
-            let (wishes, replies) = waited.wishes.into_iter().unzip();
-            self.round(now, wishes, replies);
+            let (submissions, replies) = waited.submissions.into_iter().unzip();
+            self.round(now, submissions, replies);
             if let Some(note) = waited.cosigned {
                 self.take_cosigned(&note);
             }
@@ -344,12 +344,17 @@ impl Worker {
         self.engine.set_room(room);
     }
 
-    fn round(&mut self, now: UtcMillis, wishes: Vec<Wish>, replies: Vec<oneshot::Sender<Result<(), Refusal>>>) {
+    fn round(
+        &mut self,
+        now: UtcMillis,
+        submissions: Vec<Submission>,
+        replies: Vec<oneshot::Sender<Result<(), Refusal>>>,
+    ) {
         let state = Arc::clone(&self.state);
         let mut state = state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         let decided = {
             let mut presence = self.presence.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            self.engine.handle(&mut state, now, &mut presence, wishes)
+            self.engine.handle(&mut state, now, &mut presence, submissions)
         };
         let batch = decided.unwrap_or_else(|error| die("a round of decisions went wrong", &error));
         let committed = self.engine.commit(&state, batch, &mut self.log);
@@ -396,7 +401,7 @@ impl Worker {
         };
         while let Some(job) = next {
             match job {
-                Job::Wish(wish, reply) => waited.wishes.push((*wish, reply)),
+                Job::Submission(submission, reply) => waited.submissions.push((*submission, reply)),
                 Job::Cosigned(note) => waited.cosigned = Some(note),
                 Job::Dispose(disposal, expired) => self.engine.dispose(disposal, *expired, self.log.reader().size()),
                 Job::Stop(done) => {
@@ -404,7 +409,7 @@ impl Worker {
                     break;
                 }
             }
-            if waited.wishes.len() >= BATCH_COMMANDS_MAX {
+            if waited.submissions.len() >= BATCH_COMMANDS_MAX {
                 break;
             }
             next = queue.try_recv().ok();
@@ -414,19 +419,19 @@ impl Worker {
 
     /// Publishes a checkpoint that witnesses cosigned, when they are enough, and whatever waited for it.
     fn take_cosigned(&mut self, note: &str) {
-        let told = {
+        let messages = {
             let state = self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner);
             self.engine.handle_cosigned(&state, note, &mut self.log)
         };
-        self.tell(told.unwrap_or_else(|error| die("a checkpoint cannot be published", &error)));
+        self.tell(messages.unwrap_or_else(|error| die("a checkpoint cannot be published", &error)));
     }
 
     /// Takes the next payloads of a confirmed disposal away, and records its end.
     fn go_on_disposing(&mut self) {
         let done = self.engine.go_on_disposing(&mut self.log);
         let done = done.unwrap_or_else(|error| die("records cannot be disposed of", &error));
-        if let Some(wish) = done {
-            self.round(clock::now(), vec![wish], Vec::new());
+        if let Some(submission) = done {
+            self.round(clock::now(), vec![submission], Vec::new());
             // What was kept before knows more than a replay would.
             self.keep_state();
         }

@@ -185,6 +185,17 @@ pub fn duration(ms: u64) -> String {
     parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}")).collect::<Vec<_>>().join(" ")
 }
 
+/// A text whose words are at most `chars` characters long: an ellipsis stands for the rest of a longer one. A value that somebody gave, however
+/// long, then leaves room for what is said about it.
+#[must_use]
+pub fn with_short_words(text: &str, chars: usize) -> String {
+    let short = |word: &str| match word.char_indices().nth(chars) {
+        Some((end, _)) => format!("{}…", &word[..end]),
+        None => word.to_owned(),
+    };
+    text.split(' ').map(short).collect::<Vec<_>>().join(" ")
+}
+
 /// Cuts a text after `chars` characters.
 pub fn clip(text: &mut String, chars: usize) {
     // A text of so few bytes has no more characters.
@@ -311,6 +322,15 @@ mod tests {
         ] {
             assert_eq!(csv_cell(text), cell);
         }
+    }
+
+    #[test]
+    fn long_words_leave_room_for_what_is_said_about_them() {
+        let text = format!("reading {}: no such file", "é".repeat(10_000));
+        let short = with_short_words(&text, 3);
+        assert_eq!(short, "rea… ééé… no suc… fil…");
+        assert_eq!(with_short_words(&text, 20), format!("reading {}… no such file", "é".repeat(20)));
+        assert_eq!(with_short_words("", 3), "");
     }
 
     #[test]

@@ -85,8 +85,9 @@ impl Road {
         let (before, host) = rest.rsplit_once('@').map_or((None, rest), |(before, host)| (Some(before), host));
         let url: Uri = format!("{SCHEME}{host}").parse().map_err(|_| bad())?;
         let plain = matches!(url.path(), "" | "/") && url.query().is_none() && !host.contains('#');
-        // A port that is none is no reason to take the usual one.
-        let port = if url.port().is_some() { url.port_u16() } else { Some(80) };
+        // Where what is named as a port cannot be one, the usual one was not meant.
+        let names_port = host.rsplit(']').next().is_some_and(|end| end.contains(':'));
+        let port = if names_port { url.port_u16() } else { Some(80) };
         let (Some(host), Some(port), true) = (url.host().filter(|host| !host.is_empty()), port, plain) else {
             return Err(bad());
         };

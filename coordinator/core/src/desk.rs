@@ -82,9 +82,9 @@ impl Outbound {
     }
 }
 
-/// Who wishes what, and from where.
+/// Who submissions what, and from where.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct Submission {
     pub actor: Actor,
     pub address: Option<String>,
     /// What is known of the request.
@@ -96,7 +96,7 @@ pub struct Wish {
     pub command: Command,
 }
 
-impl Wish {
+impl Submission {
     pub fn new(actor: Actor, command: Command) -> Self {
         Self { actor, address: None, network: None, request: None, expects: None, command }
     }
@@ -109,7 +109,7 @@ pub struct Round {
     pub outbound: Vec<Outbound>,
     /// Gateways whose certificates are no longer the same: revoked, or enrolled again.
     pub revoked: u64,
-    /// One for each wish, in their order.
+    /// One for each submission, in their order.
     pub answers: Vec<Result<(), Refusal>>,
 }
 
@@ -141,7 +141,7 @@ pub struct Desk {
     has_swept: bool,
     /// Whether roster or root may have changed since the approvals were last judged; true after a start.
     trust_changed: bool,
-    /// Gateways whose wishes may have changed.
+    /// Gateways whose submissions may have changed.
     changed: BTreeSet<GatewayId>,
     /// Time without the steps back of the clock: what lasts is measured by it.
     steady: Steady,
@@ -250,12 +250,12 @@ impl Desk {
         Ok(round)
     }
 
-    /// When [`Self::round`] should be called without any wish.
+    /// When [`Self::round`] should be called without any submission.
     pub fn deadline(&self, state: &State) -> UtcMillis {
         rollout::step::deadline(state).map_or(self.next_look, |(at, _)| at.min(self.next_look))
     }
 
-    /// Takes the wishes in order, then lets everything follow that follows by itself.
+    /// Takes the submissions in order, then lets everything follow that follows by itself.
     ///
     /// # Errors
     /// Memory and log would disagree: stop, and replay the log.
@@ -264,7 +264,7 @@ impl Desk {
         state: &mut State,
         now: UtcMillis,
         presence: &mut Presence,
-        wishes: &[Wish],
+        submissions: &[Submission],
     ) -> Result<Round, DeskError> {
         // Timers follow the clock; what is recorded never goes back (DESIGN §10.4); what lasts goes on all the same.
         let (clock, now) = (now, now.max(state.last_record_at));
@@ -272,8 +272,8 @@ impl Desk {
         presence.follow(clock);
         let mut round = Round::default();
         self.watch_clock(state, &mut round, clock)?;
-        for wish in wishes {
-            let answer = self.take(state, &mut round, now, wish)?;
+        for submission in submissions {
+            let answer = self.take(state, &mut round, now, submission)?;
             round.answers.push(answer);
         }
         let is_look = is_due(&mut self.next_look, clock, LOOK_MS);
@@ -345,9 +345,9 @@ impl Desk {
         state: &mut State,
         round: &mut Round,
         now: UtcMillis,
-        wish: &Wish,
+        submission: &Submission,
     ) -> Result<Result<(), Refusal>, DeskError> {
-        let Wish { actor, expects, command, .. } = wish;
+        let Submission { actor, expects, command, .. } = submission;
         let proposals = expects
             .as_ref()
             .map_or(Ok(()), |expected| precondition::check(state, &command.describe().1, expected))
@@ -357,12 +357,12 @@ impl Desk {
         match proposals {
             Ok(proposals) => {
                 for proposal in proposals {
-                    self.record(state, round, now, Some(wish), proposal)?;
+                    self.record(state, round, now, Some(submission), proposal)?;
                 }
                 Ok(Ok(()))
             }
             Err(refusal) => {
-                self.record_refusal(state, round, now, wish, &refusal)?;
+                self.record_refusal(state, round, now, submission, &refusal)?;
                 Ok(Err(refusal))
             }
         }
@@ -385,10 +385,10 @@ impl Desk {
         state: &mut State,
         round: &mut Round,
         now: UtcMillis,
-        wish: Option<&Wish>,
+        submission: Option<&Submission>,
         proposal: Proposal,
     ) -> Result<(), DeskError> {
-        let actor = wish.map_or_else(system, |wish| wish.actor.clone());
+        let actor = submission.map_or_else(system, |submission| submission.actor.clone());
         let shows_change = !matches!(
             proposal.event,
             Event::TelemetryCommitted { .. }
@@ -407,8 +407,8 @@ impl Desk {
         );
         let mut record = AuditRecord {
             site: state.site_of(&proposal.object).or_else(|| site_of_new(&proposal.event)).map(|h| h.to_string()),
-            address: wish.and_then(|wish| wish.address.clone()),
-            request: wish.and_then(|wish| wish.request.clone()),
+            address: submission.and_then(|submission| submission.address.clone()),
+            request: submission.and_then(|submission| submission.request.clone()),
             reason: proposal.reason.clone(),
             before: view(state),
             event: serde_json::to_value(&proposal.event).ok(),
@@ -487,7 +487,7 @@ impl Desk {
                 self.changed.insert(gateway.clone());
             }
             Event::TelemetryCommitted { gateway, .. } => {
-                // Where a wish depends on how far the device is.
+                // Where a submission depends on how far the device is.
                 let depends = |a: &Action| matches!(a, Action::InstallWithin { .. } | Action::Rollback { .. });
                 if state.directive_wishes.get(gateway).is_some_and(|w| w.iter().any(|d| depends(&d.action))) {
                     self.changed.insert(gateway.clone());
@@ -546,10 +546,10 @@ impl Desk {
         state: &mut State,
         round: &mut Round,
         now: UtcMillis,
-        wish: &Wish,
+        submission: &Submission,
         refusal: &Refusal,
     ) -> Result<(), DeskError> {
-        let Wish { actor, address, request, command, .. } = wish;
+        let Submission { actor, address, request, command, .. } = submission;
         if let Command::Telemetry { gateway, batch } = command
             && let Some(found) = self.chains.judge(state, now, gateway, batch, refusal.code)
             && self.allowances.admits_anomaly(now, gateway.as_str())
@@ -563,7 +563,7 @@ impl Desk {
         let (action, object) = command.describe();
         let exists = |id: &str| id.parse::<UserId>().is_ok_and(|id| state.users.contains_key(&id));
         let account = object.strip_prefix("user/").filter(|id| exists(id));
-        if let Some(source) = Source::of(actor, wish.network.as_deref(), account, refusal) {
+        if let Some(source) = Source::of(actor, submission.network.as_deref(), account, refusal) {
             let from = address.as_deref().unwrap_or("this machine");
             let sample = || format!("{action} of {object} as {} from {from} ({})", actor.id, refusal.code);
             if self.room < Room::Near {
@@ -615,7 +615,7 @@ impl Desk {
         Ok(())
     }
 
-    /// Lets the engine do what follows, then signs directives for the gateways whose wishes changed.
+    /// Lets the engine do what follows, then signs directives for the gateways whose submissions changed.
     fn follow(
         &mut self,
         state: &mut State,
@@ -733,7 +733,7 @@ impl Desk {
         }
         for command in commands {
             // A refusal is recorded like any other.
-            let _ = self.take(state, round, now, &Wish::new(system(), command))?;
+            let _ = self.take(state, round, now, &Submission::new(system(), command))?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use mdfm_shared::sign::SecretKey;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::LogWriter;
 
-use crate::desk::{Desk, DeskError, Outbound, Round, Wish};
+use crate::desk::{Desk, DeskError, Outbound, Round, Submission};
 use crate::presence::Presence;
 use crate::refusal;
 use crate::retention::Expired;
@@ -48,7 +48,7 @@ impl Batch {
 /// What follows once the records are durable.
 #[derive(Debug, Default)]
 pub struct Committed {
-    /// One for each wish, in their order.
+    /// One for each submission, in their order.
     pub answers: Vec<Result<(), Refusal>>,
     /// Messages to the fleet, in order.
     pub outbound: Vec<Outbound>,
@@ -93,7 +93,7 @@ impl Engine {
         self.desk.deadline(state)
     }
 
-    /// Decides what waits, in order, and lets everything follow that follows by itself.
+    /// Decides what waits, in order, and lets everything follow that follows automatically.
     ///
     /// # Errors
     /// Memory and log would disagree: stop, and replay the log.
@@ -102,19 +102,24 @@ impl Engine {
         state: &mut State,
         now: UtcMillis,
         presence: &mut Presence,
-        wishes: Vec<Wish>,
+        submissions: Vec<Submission>,
     ) -> Result<Batch, DeskError> {
         let room = self.room;
-        let screened: Vec<Option<Refusal>> = wishes.iter().map(|wish| no_room_for(room, &wish.command)).collect();
+        let screened: Vec<Option<Refusal>> =
+            submissions.iter().map(|submission| no_room_for(room, &submission.command)).collect();
         if room == Room::Gone {
             let answers = screened.into_iter().map(|refused| Err(refused.unwrap_or_else(|| no_room(room))));
             return Ok(Batch { round: Round { answers: answers.collect(), ..Round::default() }, now });
         }
         if screened.iter().all(Option::is_none) {
-            return Ok(Batch { round: self.desk.round(state, now, presence, &wishes)?, now });
+            return Ok(Batch { round: self.desk.round(state, now, presence, &submissions)?, now });
         }
-        let admitted: Vec<Wish> =
-            wishes.into_iter().zip(&screened).filter(|(_, refused)| refused.is_none()).map(|(wish, _)| wish).collect();
+        let admitted: Vec<Submission> = submissions
+            .into_iter()
+            .zip(&screened)
+            .filter(|(_, refused)| refused.is_none())
+            .map(|(submission, _)| submission)
+            .collect();
         let mut round = self.desk.round(state, now, presence, &admitted)?;
         let mut answers = std::mem::take(&mut round.answers).into_iter();
         let answer = |refused: Option<Refusal>| refused.map_or_else(|| answers.next(), |refused| Some(Err(refused)));
@@ -186,7 +191,7 @@ impl Engine {
     ///
     /// # Errors
     /// The log cannot be written.
-    pub fn go_on_disposing<L: LogWriter>(&mut self, log: &mut L) -> Result<Option<Wish>, L::Error> {
+    pub fn go_on_disposing<L: LogWriter>(&mut self, log: &mut L) -> Result<Option<Submission>, L::Error> {
         let published = log.published().map_or(0, |(checkpoint, _)| checkpoint.size);
         if self.room == Room::Gone {
             return Ok(None);

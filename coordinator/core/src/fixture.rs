@@ -19,7 +19,7 @@ use mdfm_shared::telemetry::Severity;
 use mdfm_shared::time::UtcMillis;
 
 use crate::access::AccessRole;
-use crate::desk::{Desk, Wish};
+use crate::desk::{Desk, Submission};
 use crate::firmware::FirmwareStatus;
 use crate::fleet::NewDevice;
 use crate::people::accounts_of;
@@ -140,7 +140,7 @@ impl Office {
 
     pub fn attempt(&mut self, actor: &str, command: Command) -> Result<(), Refusal> {
         let before = trail::Before::of(&self.state, &command);
-        let wish = Wish::new(person(actor), command);
+        let wish = Submission::new(person(actor), command);
         let mut round = self
             .desk
             .round(&mut self.state, self.now, &mut self.presence, std::slice::from_ref(&wish))

@@ -20,7 +20,7 @@ use crate::broker::Peer;
 use crate::clock;
 use crate::runner::anonymous;
 use mdfm_coordinator_core::access::{By, Permission};
-use mdfm_coordinator_core::desk::Wish;
+use mdfm_coordinator_core::desk::Submission;
 use mdfm_coordinator_core::refusal::Class;
 use mdfm_coordinator_core::{Command, Refusal, State, precondition};
 
@@ -222,8 +222,8 @@ impl Origin {
     }
 
     /// What somebody wishes with this request.
-    fn wish(&self, actor: Actor, command: Command) -> Wish {
-        Wish { address: self.address(), request: self.mark.clone(), ..Wish::new(actor, command) }
+    fn wish(&self, actor: Actor, command: Command) -> Submission {
+        Submission { address: self.address(), request: self.mark.clone(), ..Submission::new(actor, command) }
     }
 
     /// Records a refusal and gives it back.
@@ -237,7 +237,7 @@ impl Origin {
     ) -> Problem {
         let command = Command::Denied { action, object: without_tokens(object), refusal: refusal.clone() };
         // The refusal comes back as the answer; recording it was the point.
-        let _ = api.runner.submit_wish(self.wish(actor, command)).await;
+        let _ = api.runner.submit_this(self.wish(actor, command)).await;
         Problem::recorded(refusal)
     }
 
@@ -255,8 +255,8 @@ impl Origin {
             let (action, object) = command.describe();
             return Err(self.deny(api, caller.actor.clone(), action, &object, refusal).await);
         }
-        let wish = Wish { expects: self.expects.clone(), ..self.wish(caller.actor.clone(), command) };
-        api.runner.submit_wish(wish).await.map_err(Problem::recorded)
+        let wish = Submission { expects: self.expects.clone(), ..self.wish(caller.actor.clone(), command) };
+        api.runner.submit_this(wish).await.map_err(Problem::recorded)
     }
 }
 

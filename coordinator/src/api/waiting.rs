@@ -85,7 +85,7 @@ impl From<Wait> for WaitingView {
 }
 
 impl WaitingView {
-    /// With at most so many of the devices, and of those who can end it.
+    /// With at most `max` of the devices, and of those who can end it.
     pub(super) fn brief(wait: Wait, max: usize) -> Self {
         let mut view = Self::from(wait);
         for names in [&mut view.devices, &mut view.who, &mut view.how] {

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use mdfm_shared::text::with_short_words;
+
 use crate::output;
 
 /// The exit status of a coordinator that stops at once because memory and disk could disagree, or without its broker: the next start replays
@@ -62,18 +64,22 @@ impl Stop {
     }
 }
 
+/// Characters of one word of an error: of a value that somebody gave, or of a path.
+const WORD_CHARS_MAX: usize = 500;
+
 /// Says why the program ends, and returns the exit code: to a person at a terminal as other tools do, else in one line of the journal.
 pub fn finish(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            let words = with_short_words(&format!("{error:#}"), WORD_CHARS_MAX);
             let exit = error.chain().find_map(|e| e.downcast_ref::<Stop>()).map_or(Exit::Failure, |s| s.exit);
             if output::is_read_by_a_person() {
                 let program = std::env::args_os().next().map(std::path::PathBuf::from).unwrap_or_default();
                 let program = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                output::note(format_args!("{program}: {error:#}"));
+                output::note(format_args!("{program}: {words}"));
             } else {
-                tracing::error!(event = "exit", code = exit.code(), "{error:#}");
+                tracing::error!(event = "exit", code = exit.code(), "{words}");
             }
             ExitCode::from(exit.code())
         }

@@ -7,7 +7,7 @@ const COLUMN_MIN: usize = 8;
 /// Blanks between two columns.
 const GAP: usize = 2;
 
-/// Columns of the terminal behind standard output; `None` if there is none.
+/// Columns of the terminal behind standard output; `None` if it is not a terminal.
 pub fn columns() -> Option<usize> {
     let terminal = Term::stdout();
     terminal.is_term().then(|| usize::from(terminal.size().1).max(1))

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mdfm_coordinator_core::desk::{DeskError, GATEWAY_BYTES_PER_DAY, Outbound, Wish};
+use mdfm_coordinator_core::desk::{DeskError, GATEWAY_BYTES_PER_DAY, Outbound, Submission};
 use mdfm_coordinator_core::engine::{Committed, Engine, Limits};
 use mdfm_coordinator_core::fleet::Gateway;
 use mdfm_coordinator_core::presence::Presence;
@@ -226,7 +226,7 @@ impl Coordinator {
         self.log.is_off
     }
 
-    /// Dies and starts again from its log; what was in memory alone is gone, and everything is told anew.
+    /// Dies and starts again from its log; what was in memory alone is gone, and everything is said again.
     ///
     /// # Errors
     /// The log does not replay to the same state.
@@ -238,7 +238,7 @@ impl Coordinator {
         }
         let value = |state: &State| serde_json::to_value(state).map_err(|e| Broken(e.to_string()));
         let (replayed, live) = (value(&state)?, value(&self.state)?);
-        // What was in memory before a cut was told to nobody: the disk alone counts.
+        // What was in memory before a cut was said to nobody: the disk alone counts.
         if let Some(at) = difference(&replayed, &live).filter(|_| !self.log.is_off) {
             return Err(Broken(format!("replaying the log gives another state: {at}")));
         }
@@ -258,7 +258,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// The broker forgot everything: everything is told again.
+    /// The broker forgot everything: everything is said again.
     pub(super) fn tell_everything(&mut self) {
         for outbound in dispatch::everything(&self.state, &self.log, self.state.last_record_at) {
             self.tell(&outbound);
@@ -276,12 +276,12 @@ impl Coordinator {
         }
     }
 
-    fn round(&mut self, now: UtcMillis, wishes: Vec<Wish>) -> Result<Vec<Result<(), Refusal>>, Broken> {
-        let nobody_is_answered = wishes.iter().map(|_| Err(unanswered())).collect();
+    fn round(&mut self, now: UtcMillis, submissions: Vec<Submission>) -> Result<Vec<Result<(), Refusal>>, Broken> {
+        let nobody_is_answered = submissions.iter().map(|_| Err(unanswered())).collect();
         if self.log.is_off {
             return Ok(nobody_is_answered);
         }
-        let batch = self.engine.handle(&mut self.state, now, &mut self.presence, wishes)?;
+        let batch = self.engine.handle(&mut self.state, now, &mut self.presence, submissions)?;
         let Committed { answers, outbound, checkpoint, .. } =
             match self.engine.commit(&self.state, batch, &mut self.log) {
                 Ok(committed) => committed,
@@ -334,7 +334,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Somebody wishes something.
+    /// Somebody acts.
     ///
     /// # Errors
     /// The outer error is a defect of the core; the inner one the refusal, in words.
@@ -344,8 +344,8 @@ impl Coordinator {
             Err(refusal) => return Ok(Err(refusal.to_string())),
         };
         for command in commands {
-            let wish = Wish::new(person(actor), command);
-            if let Some(Err(refusal)) = self.round(now, vec![wish])?.pop() {
+            let submission = Submission::new(person(actor), command);
+            if let Some(Err(refusal)) = self.round(now, vec![submission])?.pop() {
                 return Ok(Err(refusal.to_string()));
             }
         }
@@ -362,7 +362,7 @@ impl Coordinator {
                 let Ok(batch) = wire::decode::<Signed<TelemetryBatch>>(payload) else { return Ok(()) };
                 let digest = batch.digest();
                 let command = Command::Telemetry { gateway: gateway.clone(), batch: batch.into() };
-                let answer = self.round(now, vec![Wish::new(gateway_actor(gateway), command)])?.pop();
+                let answer = self.round(now, vec![Submission::new(gateway_actor(gateway), command)])?.pop();
                 let refused = match answer {
                     Some(Ok(())) => None,
                     Some(Err(refusal)) if refusal.code == telemetry::ALREADY_COMMITTED => Some((digest, None)),
@@ -394,7 +394,7 @@ impl Coordinator {
                     self.messages.push(Message { topic, retained: false, payload: wire::encode(&signed) });
                 }
                 if let Some(command) = answer.command {
-                    self.round(now, vec![Wish::new(gateway_actor(gateway), command)])?;
+                    self.round(now, vec![Submission::new(gateway_actor(gateway), command)])?;
                 }
                 Ok(())
             }

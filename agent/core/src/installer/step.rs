@@ -284,7 +284,7 @@ impl Installer {
     }
 
     /// Whether a report is late: a device that has booted since says nothing more of the boot before. A lower count that lasts is taken: the
-    /// device counts anew, or another one stands in its place.
+    /// device counts from the start again, or another one stands in its place.
     pub(crate) fn is_of_earlier_boot(&self, now: Now, report: &Report) -> bool {
         self.report.as_ref().is_some_and(|(at, newest)| {
             let is_same = report.serial == newest.serial && report.hardware == newest.hardware;

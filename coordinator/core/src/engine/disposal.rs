@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::Command;
-use crate::desk::{Wish, system};
+use crate::desk::{Submission, system};
 use crate::retention::Expired;
 
 /// Entries whose payload is taken away in one go.
@@ -13,7 +13,7 @@ const AT_ONCE: usize = 100_000;
 pub(super) struct Disposal {
     id: String,
     expired: Expired,
-    /// A published checkpoint must cover so many records first: the order for it.
+    /// Records that a published checkpoint must cover first: the order for it is among them.
     after: u64,
 }
 
@@ -28,7 +28,7 @@ impl Disposal {
     }
 
     /// The entries whose payload goes now, and either what is left or what is to be recorded at the end.
-    pub(super) fn next(mut self) -> (BTreeSet<u64>, Result<Self, Wish>) {
+    pub(super) fn next(mut self) -> (BTreeSet<u64>, Result<Self, Submission>) {
         let rest = self.expired.entries.iter().nth(AT_ONCE).copied();
         let later = rest.map_or_else(Default::default, |first| self.expired.entries.split_off(&first));
         let now = std::mem::replace(&mut self.expired.entries, later);
@@ -37,6 +37,6 @@ impl Disposal {
             return (now, Ok(self));
         }
         let Self { id: disposal, expired: Expired { devices, deployments, .. }, .. } = self;
-        (now, Err(Wish::new(system(), Command::CarriedOut { disposal, devices, deployments })))
+        (now, Err(Submission::new(system(), Command::CarriedOut { disposal, devices, deployments })))
     }
 }

@@ -69,13 +69,13 @@ impl Desk {
             keys: witness.iter().map(|w| w.key().to_vkey()).collect(),
             threshold: u16::from(witness.is_some()),
         };
-        let answers = desk.round(NOW, vec![wish(Command::AddTrustRoot { root: signed(&root, &[1, 2]) })]).answers;
+        let answers = desk.round(NOW, vec![submission(Command::AddTrustRoot { root: signed(&root, &[1, 2]) })]).answers;
         assert!(answers[0].is_ok(), "{answers:?}");
         desk
     }
 
-    fn round(&mut self, now: UtcMillis, wishes: Vec<Wish>) -> Committed {
-        let batch = self.engine.handle(&mut self.state, now, &mut Presence::default(), wishes).expect("applies");
+    fn round(&mut self, now: UtcMillis, submissions: Vec<Submission>) -> Committed {
+        let batch = self.engine.handle(&mut self.state, now, &mut Presence::default(), submissions).expect("applies");
         self.engine.commit(&self.state, batch, &mut self.log).expect("the log takes it")
     }
 
@@ -89,13 +89,13 @@ impl Desk {
     }
 }
 
-fn wish(command: Command) -> Wish {
-    Wish::new(Actor { kind: ActorKind::User, id: "admin".into(), roles: vec![] }, command)
+fn submission(command: Command) -> Submission {
+    Submission::new(Actor { kind: ActorKind::User, id: "admin".into(), roles: vec![] }, command)
 }
 
-fn hospital(n: usize) -> Wish {
+fn hospital(n: usize) -> Submission {
     let hospital = format!("H-{n}").parse().expect("a good id");
-    wish(Command::RegisterHospital { hospital, name: "Hospital".into(), cohort: None, timezone: None })
+    submission(Command::RegisterHospital { hospital, name: "Hospital".into(), cohort: None, timezone: None })
 }
 
 fn cosigned(witness: &Cosigner, note: &str) -> String {
@@ -106,8 +106,8 @@ fn cosigned(witness: &Cosigner, note: &str) -> String {
 fn nothing_leaves_before_the_log_has_taken_it() {
     let mut desk = Desk::new(None);
     desk.log.fails = true;
-    let wishes = vec![hospital(1)];
-    let batch = desk.engine.handle(&mut desk.state, NOW, &mut Presence::default(), wishes).expect("applies");
+    let submissions = vec![hospital(1)];
+    let batch = desk.engine.handle(&mut desk.state, NOW, &mut Presence::default(), submissions).expect("applies");
     assert!(!batch.entries().is_empty());
     assert_eq!(desk.engine.commit(&desk.state, batch, &mut desk.log).err(), Some("no disk"));
 }
@@ -148,10 +148,10 @@ fn a_release_waits_for_the_checkpoint_that_covers_it() {
     };
     let stranger = Cosigner::new("witness.example/1", key(61)).expect("a good name");
     assert_eq!(cosign(&cosigned(&stranger, &first).replace("witness.example/1", "x")).len(), 2, "others do not matter");
-    let told = cosign(&second);
-    assert!(matches!(told[0], Outbound::Checkpoint(_)));
+    let said = cosign(&second);
+    assert!(matches!(said[0], Outbound::Checkpoint(_)));
     // The second release came while the first checkpoint was with the witness: that one proved nothing of it.
-    assert_eq!(told[1..], [Outbound::Release(Digest([8; 32]))]);
+    assert_eq!(said[1..], [Outbound::Release(Digest([8; 32]))]);
     assert_eq!(cosign(&second), [], "nothing is said twice");
 }
 
@@ -176,19 +176,19 @@ fn sec_1_a_full_disk_still_takes_what_stops_harm_in_order() {
     let refused = Refusal::new(refusal::Class::Forbidden, "permission", "not yours");
     let denied = Command::Denied { action: "x", object: "y".into(), refusal: refused };
     let pause = Command::Pause { deployment: "D-1".parse().expect("a good id"), reason: "an alarm in the ward".into() };
-    let wishes = || vec![hospital(1), wish(pause.clone()), wish(denied.clone()), hospital(2)];
+    let submissions = || vec![hospital(1), submission(pause.clone()), submission(denied.clone()), hospital(2)];
     let codes = |committed: &Committed| -> Vec<&'static str> {
         committed.answers.iter().map(|answer| answer.as_ref().expect_err("nothing is done").code).collect()
     };
-    let last = codes(&desk.round(NOW, wishes()));
+    let last = codes(&desk.round(NOW, submissions()));
     assert_eq!((last[0], last[2], last[3]), ("disk-full", "permission", "disk-full"));
     assert_ne!(last[1], "disk-full", "a pause is decided: {last:?}");
     desk.engine.set_room(Room::Gone);
     desk.log.done.clear();
-    assert_eq!(codes(&desk.round(NOW, wishes())), ["disk-full", "disk-full", "permission", "disk-full"]);
+    assert_eq!(codes(&desk.round(NOW, submissions())), ["disk-full", "disk-full", "permission", "disk-full"]);
     assert!(desk.log.done.is_empty(), "{:?}", desk.log.done);
     desk.engine.set_room(Room::Ample);
-    assert!(desk.round(NOW, vec![hospital(1)]).answers[0].is_ok(), "it goes on by itself");
+    assert!(desk.round(NOW, vec![hospital(1)]).answers[0].is_ok(), "it goes on automatically");
 }
 
 #[test]

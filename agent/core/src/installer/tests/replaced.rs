@@ -130,7 +130,7 @@ fn fld_6_a_report_of_an_earlier_boot_is_passed_over() {
     bench.input(Input::Report(late.clone()));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(2)));
-    // A device that counts anew, in whose place nothing else reports, is taken at its word after a moment.
+    // A device that counts from the start again, in whose place nothing else reports, is taken at its word after a moment.
     bench.pass(MESSAGE_AGE_MS_MAX);
     bench.input(Input::Report(late.clone()));
     assert_eq!(bench.installer.newest_report(), Some(late));

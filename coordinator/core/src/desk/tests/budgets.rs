@@ -9,7 +9,7 @@ use super::*;
 
 impl Office {
     /// One round with these wishes; returns the answers.
-    pub(super) fn flood(&mut self, wishes: &[Wish]) -> Vec<Result<(), Refusal>> {
+    pub(super) fn flood(&mut self, wishes: &[Submission]) -> Vec<Result<(), Refusal>> {
         let round = self.desk.round(&mut self.state, self.now, &mut self.presence, wishes).expect("applies");
         self.entries.extend(round.entries);
         round.answers
@@ -38,10 +38,10 @@ fn denied(code: &'static str) -> Command {
 fn sec_1_strangers_share_a_record_whatever_they_claim() {
     let mut office = Office::new();
     let before = office.entries.len();
-    let wishes: Vec<Wish> = (0..5_000)
-        .map(|n| Wish {
+    let wishes: Vec<Submission> = (0..5_000)
+        .map(|n| Submission {
             network: Some("192.0.2.1".into()),
-            ..Wish::new(actor(ActorKind::Anonymous, &format!("GW-{n}")), denied("enrolment-refused"))
+            ..Submission::new(actor(ActorKind::Anonymous, &format!("GW-{n}")), denied("enrolment-refused"))
         })
         .collect();
     assert!(office.flood(&wishes).iter().all(|a| a.as_ref().is_err_and(|r| r.code == "enrolment-refused")));
@@ -66,8 +66,8 @@ fn sec_1_denials_of_a_nurse_are_counted_and_written_at_the_end() {
     let mut office = Office::new();
     let before = office.entries.len();
     let machine = |n: usize| ["nurse", "nurse/token/1", "nurse", "nurse/token/2"][n % 4];
-    let wishes: Vec<Wish> =
-        (0..500).map(|n| Wish::new(actor(ActorKind::User, machine(n)), denied("permission"))).collect();
+    let wishes: Vec<Submission> =
+        (0..500).map(|n| Submission::new(actor(ActorKind::User, machine(n)), denied("permission"))).collect();
     office.flood(&wishes);
     assert_eq!(office.actions_since(before).len(), 10, "five of hers, and five of all of her machines");
     let round = office.desk.finish(&mut office.state, office.now).expect("applies");
@@ -82,7 +82,10 @@ fn sec_1_with_little_room_refusals_are_only_counted() {
     let mut office = Office::new();
     let before = office.entries.len();
     office.desk.set_room(Room::Last);
-    let wish = Wish { network: Some("192.0.2.1".into()), ..Wish::new(actor(ActorKind::Anonymous, "x"), denied("x")) };
+    let wish = Submission {
+        network: Some("192.0.2.1".into()),
+        ..Submission::new(actor(ActorKind::Anonymous, "x"), denied("x"))
+    };
     office.flood(std::slice::from_ref(&wish));
     office.pass(61_000);
     assert_eq!(office.entries.len(), before);
@@ -107,7 +110,7 @@ fn sec_1_telemetry_beyond_the_allowance_waits_and_is_not_lost() {
             events: vec![Reported { device: Some(device(1, 1)), at: office.now, kind }],
         };
         let command = Command::Telemetry { gateway: id("GW-1"), batch: signed(&batch, &[51]).into() };
-        Wish::new(actor(ActorKind::Gateway, "GW-1"), command)
+        Submission::new(actor(ActorKind::Gateway, "GW-1"), command)
     };
     let mut taken = 0;
     let held_back = loop {
@@ -135,7 +138,7 @@ fn sec_23_a_clone_is_an_anomaly_once_an_hour() {
     let before = office.entries.len();
     let networks = vec!["192.0.2.1".into(), "192.0.2.2".into()];
     let clone = Command::NoteUse { gateway: id("GW-1"), kind: AnomalyKind::Clone, networks };
-    let wish = Wish::new(system(), clone);
+    let wish = Submission::new(system(), clone);
     for _ in 0..10 {
         assert_eq!(office.flood(std::slice::from_ref(&wish)), [Ok(())]);
         office.now = office.now.plus_ms(60_000);
@@ -162,7 +165,7 @@ fn sec_23_a_crowd_is_recorded_hourly_and_two_networks_daily() {
         let mut office = Office::new();
         let before = office.entries.len();
         let networks = vec!["192.0.2.1".into(), "192.0.2.2".into()];
-        let found = [Wish::new(system(), Command::NoteUse { gateway: id("GW-1"), kind, networks })];
+        let found = [Submission::new(system(), Command::NoteUse { gateway: id("GW-1"), kind, networks })];
         for _ in 0..2 * 24 * 12 {
             assert_eq!(office.flood(&found), [Ok(())]);
             office.now = office.now.plus_ms(HOUR_MS / 12);
@@ -187,7 +190,7 @@ fn sec_23_a_gateway_enrolled_again_ends_its_old_connections() {
     let telemetry_key = key(51).public();
     let enrol =
         Command::Enrol { gateway: id("GW-1"), secret_sha256, telemetry_key, certificate_sha256: Digest([7; 32]) };
-    let wish = Wish::new(actor(ActorKind::Anonymous, "GW-1"), enrol);
+    let wish = Submission::new(actor(ActorKind::Anonymous, "GW-1"), enrol);
     let round = office.desk.round(&mut office.state, office.now, &mut office.presence, &[wish]).expect("applies");
     assert_eq!((round.answers, round.revoked), (vec![Ok(())], 1));
 }

@@ -69,7 +69,7 @@ fn fld_6_an_epoch_begins_behind_the_head_and_is_notified() {
     let findings = |office: &Office| office.records().iter().filter(|r| r.action == "telemetry.anomaly").count();
     let found = findings(&office);
     let itself = Actor { kind: ActorKind::Gateway, id: "GW-1".into(), roles: vec![] };
-    let late = |sequence| Wish::new(itself.clone(), batch(1, sequence, before.last(), "E").1);
+    let late = |sequence| Submission::new(itself.clone(), batch(1, sequence, before.last(), "E").1);
     assert!(office.flood(&(4..40).map(late).collect::<Vec<_>>()).iter().all(Result::is_err));
     assert_eq!(findings(&office), found, "one finding");
     grow(&mut office, 1);
@@ -107,8 +107,8 @@ fn fld_6_a_refused_chain_costs_a_bounded_number_of_records() {
     grow(&mut office, 40);
     let before = office.entries.len();
     let gateway_itself = Actor { kind: ActorKind::Gateway, id: "GW-1".into(), roles: vec![] };
-    let again = |sequence| Wish::new(gateway_itself.clone(), batch(1, sequence, Digest([9; 32]), "older").1);
-    let window: Vec<Wish> = (30..46).map(again).collect();
+    let again = |sequence| Submission::new(gateway_itself.clone(), batch(1, sequence, Digest([9; 32]), "older").1);
+    let window: Vec<Submission> = (30..46).map(again).collect();
     for _ in 0..720 {
         // An agent of an earlier version sends its window again every five seconds.
         assert!(office.flood(&window).iter().all(Result::is_err));

@@ -101,7 +101,7 @@ fn an_attacker_cannot_flood_the_administrators() {
         office.pass(10_000);
         let refusal = Refusal::new(refusal::Class::Unauthenticated, "locked", "too many tries");
         let denied = Command::Denied { action: "session.open", object: "user/user-qa".into(), refusal };
-        office.flood(&[Wish::new(person("somebody"), denied)])[0].as_ref().expect_err("it is a refusal");
+        office.flood(&[Submission::new(person("somebody"), denied)])[0].as_ref().expect_err("it is a refusal");
         heard += notices_of(&mut office).iter().filter(|n| quiet.admits(n)).count();
     }
     assert_eq!(heard, 2, "a hundred tries in a quarter of an hour and a little more");

@@ -53,7 +53,7 @@ fn sec_5_a_lost_approval_is_given_again_and_the_rollout_resumes() {
     let reject = Command::Reject { firmware: id("FW-22"), role: Role::Qa, reason: "no".into() };
     office.refuses("user-qa", reject, "not-on-roster", "no authority as QA");
     office.pass(1_000);
-    let submission = Wish::new(person("user-three-roles"), {
+    let submission = Submission::new(person("user-three-roles"), {
         let manifest = office.firmware(22).manifest.as_ref().expect("attached").digest;
         let approval = Approval { at: office.now, ..approval(manifest, "user-three-roles", Role::Qa) };
         Command::Approve { firmware: id("FW-22"), approval: signed(&approval, &[24]) }
