@@ -1,6 +1,6 @@
 //! The program: enrolment and the daemon.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -120,8 +120,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
                     .with_context(|| format!("reading the enrolment token from {}", token_file.display()))?
             };
             let road = config.road().map_err(|e| Stop::new(Exit::Config, e))?;
+            become_owner_of(&config.state_dir)?;
             let gateway = runtime.block_on(link::enrol(&config.state_dir, &road, &text, again))?;
-            tracing::info!(%gateway, "enrolled; start the agent with `mdfm-agent run`");
+            tracing::info!(%gateway, "enrolled; start the agent (systemctl start mdfm-agent, or `mdfm-agent run`)");
             Ok(())
         }
         Action::OnSite(local::Action::Device { change: Some(change), .. }) => {
@@ -160,6 +161,25 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Goes on as the user to whom a directory belongs, where root runs this: what is written there is the service's, which could not read it otherwise,
+/// and nothing that lies there leads root elsewhere.
+///
+/// # Errors
+/// The user cannot be taken on.
+fn become_owner_of(directory: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+
+    use nix::unistd::{Gid, Uid, geteuid, setgid, setgroups, setuid};
+
+    let Ok(metadata) = directory.metadata() else { return Ok(()) };
+    if !geteuid().is_root() || metadata.uid() == 0 {
+        return Ok(());
+    }
+    let (user, group) = (Uid::from_raw(metadata.uid()), Gid::from_raw(metadata.gid()));
+    let taken = setgroups(&[group]).and_then(|()| setgid(group)).and_then(|()| setuid(user));
+    taken.with_context(|| format!("going on as the user of {} (id {user})", directory.display()))
 }
 
 /// Name under which systemd may hand over an enrolment token (LoadCredential=): a gateway without an identity enrols with it.

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -34,7 +34,8 @@ const PUBLIC: [(&str, Check, &str); 3] = [
 fn certificate(text: &str) -> Option<String> {
     let body = text.trim().strip_prefix(PEM_BEGIN)?.strip_suffix(PEM_END)?;
     let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=\r\n".contains(c);
-    (!body.trim().is_empty() && body.chars().all(is_base64)).then(|| format!("{}\n", text.trim()))
+    let is_one = body.chars().all(is_base64) && mdfm_service::validity(text).is_some();
+    is_one.then(|| format!("{}\n", text.trim()))
 }
 
 fn online_key(text: &str) -> Option<String> {
@@ -68,6 +69,7 @@ pub(crate) fn hand_out(data: &Path, out: &Path) -> anyhow::Result<Vec<(PathBuf, 
         }
         files.push((to, text, purpose));
     }
+    check_place(out)?;
     if !out.exists() {
         fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
         fs::set_permissions(out, Permissions::from_mode(0o755))?;
@@ -89,6 +91,27 @@ pub(crate) fn hand_out(data: &Path, out: &Path) -> anyhow::Result<Vec<(PathBuf, 
         made.push((to, purpose));
     }
     Ok(made)
+}
+
+/// Checks that nobody but root and who runs this can put another directory, or a link, in place of `out` or of what it lies in, between two steps.
+///
+/// # Errors
+/// Somebody can.
+fn check_place(out: &Path) -> anyhow::Result<()> {
+    let there = std::path::absolute(out)?;
+    let there = there.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/")).canonicalize()?;
+    let own = nix::unistd::geteuid().as_raw();
+    for directory in there.ancestors() {
+        let metadata = directory.metadata()?;
+        let is_sticky = metadata.mode() & 0o1000 != 0;
+        let is_safe = [0, own].contains(&metadata.uid()) && (metadata.mode() & 0o022 == 0 || is_sticky);
+        ensure!(
+            is_safe,
+            "others can change {}; name a directory in a place of root, such as /srv",
+            directory.display()
+        );
+    }
+    Ok(())
 }
 
 /// A small file's text.
@@ -148,6 +171,13 @@ mod tests {
             }
         }
         assert_eq!(fs::read_dir(&out).expect("there").count(), 3);
+        // Where others may rename and link, nothing is made, nor is a key in the clothes of a certificate handed out.
+        let shared = base.join("shared");
+        fs::create_dir_all(&shared).expect("made");
+        fs::set_permissions(&shared, Permissions::from_mode(0o777)).expect("shared");
+        let refused = hand_out(&data, &shared.join("out")).expect_err("not there").to_string();
+        assert!(refused.contains("others can change") && !shared.join("out").exists(), "{refused}");
+        assert_eq!(certificate(&format!("{PEM_BEGIN}\n{}\n{PEM_END}\n", "QUJDREVG".repeat(8))), None);
         fs::write(out.join("online.pub"), "another").expect("written");
         let refused = hand_out(&data, &out).expect_err("another").to_string();
         assert!(refused.contains("other content"), "{refused}");

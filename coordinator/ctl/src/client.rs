@@ -121,8 +121,24 @@ fn http(ca_pem: &str) -> anyhow::Result<reqwest::Client> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     // A token goes to the coordinator that it is for, and to no place that an answer names.
-    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).https_only(true);
     Ok(builder.tls_backend_preconfigured(tls).connect_timeout(Duration::from_secs(10)).build()?)
+}
+
+/// The address of a coordinator: `https://host[:port]`. Passwords, codes and tokens go nowhere else.
+///
+/// # Errors
+/// It is another one.
+fn coordinator_address(text: &str) -> anyhow::Result<String> {
+    let is_one = reqwest::Url::parse(text).is_ok_and(|url| {
+        let is_plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+        url.scheme() == "https" && url.has_host() && is_plain && url.path() == "/" && url.fragment().is_none()
+    });
+    anyhow::ensure!(
+        is_one,
+        "{text:?} is no address of a coordinator: it is https://HOST:PORT, and nothing is sent elsewhere"
+    );
+    Ok(base(text).to_owned())
 }
 
 /// An address without what makes no difference.
@@ -141,6 +157,22 @@ fn check_coordinator(session: &Session, file: &Path, wanted: Option<&str>) -> an
          or unset {URL}",
         file.display(),
         session.url
+    )
+}
+
+/// Refuses to do in one person's name what the environment means for another.
+///
+/// # Errors
+/// `wanted` is another person's id.
+fn check_user(session: &Session, file: &Path, wanted: Option<&str>) -> anyhow::Result<()> {
+    let Some(wanted) = wanted.filter(|wanted| !session.token.is_empty() && *wanted != session.user_id) else {
+        return Ok(());
+    };
+    bail!(
+        "{USER} is {wanted:?}, but the session in {} is of {:?}; nothing was sent. Sign out first (mdfmctl logout), name another file \
+         (--session FILE), or unset {USER}",
+        file.display(),
+        session.user_id
     )
 }
 
@@ -206,6 +238,7 @@ impl Client {
                 fault::not_signed_in(format!("there is no session in {place}; sign in first (mdfmctl login)"))
             })?;
             check_coordinator(&session, file, environment(URL).as_deref())?;
+            check_user(&session, file, environment(USER).as_deref())?;
             if session.token.is_empty() {
                 return Err(fault::not_signed_in("you are signed out; sign in again (mdfmctl login)"));
             }
@@ -221,7 +254,7 @@ impl Client {
                 held.with_context(|| format!("{TOKEN} is set: {CA} must name the file of the coordinator's authority"))?
             }
         };
-        let url = base(&url).to_owned();
+        let url = coordinator_address(&url)?;
         let session = Session { url, ca_pem, token, user_id: String::new(), printed_name: String::new() };
         Ok(Self { http: http(&session.ca_pem)?, session, is_token: true })
     }
@@ -499,7 +532,7 @@ async fn open_session(file: &Path, mut login: Login, may_ask: bool) -> anyhow::R
         None => held.as_ref().map(|s| s.ca_pem.clone()).context("which coordinator? Give --ca the first time")?,
     };
     let url = login.url.clone().or_else(|| held.as_ref().map(|s| s.url.clone()));
-    let url = base(&url.context("which coordinator? Give --url the first time")?).to_owned();
+    let url = coordinator_address(&url.context("which coordinator? Give --url the first time")?)?;
     let http = http(&ca_pem)?;
     let new_factor = login.code.take_new_file();
     let held_factor = login.code.factor_file.clone();

@@ -142,13 +142,15 @@ impl Search {
         let after = self.after.as_deref().map(|id| parsed::<DeviceId>("after", id)).transpose()?;
         let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
         let (mut entries, mut last, mut next) = (Vec::new(), None, None);
-        for (looked_at, (id, found)) in state.devices.range((begin, Bound::Unbounded)).enumerate() {
+        // What the caller may not see ends no page and names no place.
+        let seen = state.devices.range((begin, Bound::Unbounded)).filter(|(_, found)| sees(found));
+        for (looked_at, (id, found)) in seen.enumerate() {
             if entries.len() == count || looked_at == LOOKED_AT_MAX {
                 next = last;
                 break;
             }
             last = Some(id);
-            if sees(found) && self.fits(found) {
+            if self.fits(found) {
                 let url = format!("{base}/api/v1/fhir/Device/{id}");
                 let resource = device(state, now, own, id, found);
                 entries.push(json!({ "fullUrl": url, "resource": resource, "search": { "mode": "match" } }));

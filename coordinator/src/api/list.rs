@@ -242,18 +242,17 @@ impl ListQuery {
             );
             return Err(Refusal::new(Class::Malformed, "malformed-cursor", format!("cursor: {problem}")).into());
         }
+        // What the caller may not see is as if it were not there: it ends no page, names no place, and counts for no limit.
+        let seen = Seen { items, sees: &sees };
         let shown = |id: &'a K, item: &'a V| -> Result<Option<Value>, Problem> {
-            if !sees(id, item) {
-                return Ok(None);
-            }
             let item =
                 serde_json::to_value(view(id, item)).map_err(|e| Problem::internal("the list cannot be shown", &e))?;
             let holds = filter.holds(|name| Ok(Cow::Borrowed(field(&item, name))))?;
             Ok(holds.then_some(item))
         };
         let (page, next) = match &self.sort {
-            None => by_id(items, limit, cursor.as_ref(), shown)?,
-            Some(sort) => by_field(items, limit, cursor.as_ref(), sort, shown)?,
+            None => by_id(&seen, limit, cursor.as_ref(), shown)?,
+            Some(sort) => by_field(&seen, limit, cursor.as_ref(), sort, shown)?,
         };
         let mut answer = axum::Json(page).into_response();
         if let Some(next) = next {
@@ -279,8 +278,20 @@ impl<K: Ord + Display + FromStr> Id for K {}
 
 type Page = (Vec<Value>, Option<Cursor>);
 
-fn by_id<'a, K: Id, V>(
+/// The items that the caller may see.
+struct Seen<'a, 's, K, V> {
     items: &'a BTreeMap<K, V>,
+    sees: &'s dyn Fn(&K, &V) -> bool,
+}
+
+impl<'a, K: Ord, V> Seen<'a, '_, K, V> {
+    fn from(&self, begin: Bound<K>) -> impl Iterator<Item = (&'a K, &'a V)> {
+        self.items.range((begin, Bound::Unbounded)).filter(|(id, item)| (self.sees)(id, item))
+    }
+}
+
+fn by_id<'a, K: Id, V>(
+    seen: &Seen<'a, '_, K, V>,
     limit: usize,
     cursor: Option<&Cursor>,
     shown: impl Fn(&'a K, &'a V) -> Result<Option<Value>, Problem>,
@@ -293,7 +304,7 @@ fn by_id<'a, K: Id, V>(
     };
     let mut page = Vec::new();
     let mut last: Option<&K> = None;
-    for (looked_at, (id, item)) in items.range((begin, Bound::Unbounded)).enumerate() {
+    for (looked_at, (id, item)) in seen.from(begin).enumerate() {
         if page.len() == limit || looked_at == LOOKED_AT_MAX {
             return Ok((page, last.map(|id| Cursor(None, id.to_string(), None))));
         }
@@ -304,19 +315,19 @@ fn by_id<'a, K: Id, V>(
 }
 
 fn by_field<'a, K: Id, V>(
-    items: &'a BTreeMap<K, V>,
+    seen: &Seen<'a, '_, K, V>,
     limit: usize,
     cursor: Option<&Cursor>,
     sort: &str,
     shown: impl Fn(&'a K, &'a V) -> Result<Option<Value>, Problem>,
 ) -> Result<Page, Problem> {
     let (name, is_down) = sort.strip_prefix('-').map_or((sort, false), |name| (name, true));
-    if items.len() > SORTED_MAX {
+    if seen.from(Bound::Unbounded).nth(SORTED_MAX).is_some() {
         let detail = format!("there are more than {SORTED_MAX} to sort; go through them by id, without `sort`");
         return Err(Refusal::new(Class::Invalid, "too-many-to-sort", detail).into());
     }
     let mut found = Vec::new();
-    for (id, item) in items {
+    for (id, item) in seen.from(Bound::Unbounded) {
         if let Some(item) = shown(id, item)? {
             found.push((field(&item, name).clone(), id, item));
         }
@@ -410,6 +421,27 @@ mod tests {
 
     fn ask(query: &ListQuery) -> Result<(Vec<Value>, Option<ListQuery>), String> {
         ask_of(&items(), query)
+    }
+
+    #[test]
+    fn sec_19_a_page_says_nothing_of_what_is_not_seen() {
+        let number = |n: usize| (format!("DEV-{n:06}"), n);
+        let items: BTreeMap<String, usize> = (0..2 * LOOKED_AT_MAX + 50).map(number).collect();
+        let own = |n: usize| n.is_multiple_of(10_000) && n < 30_000;
+        let page = |query: &ListQuery| {
+            let view = |id: &String, _: &usize| Item(json!({ "deviceId": id }));
+            let answer = query
+                .page("/api/v1/x", &items, |_, n| own(*n), view)
+                .map_err(|e| serde_json::to_string(&e).expect("encodes"))?;
+            Ok::<_, String>(answer.headers().get(header::LINK).map(|link| link.to_str().expect("text").to_owned()))
+        };
+        let first = |limit| ListQuery { limit: Some(limit), ..ListQuery::default() };
+        assert_eq!(page(&first(3)), Ok(None), "nothing of its own follows");
+        assert!(page(&first(2)).is_ok_and(|link| link.is_some()), "one of its own follows");
+        let nothing = ListQuery { filter: Some("model=NOPE".into()), ..ListQuery::default() };
+        assert_eq!(page(&nothing), Ok(None), "no place in a list that is not the caller's");
+        let sorted = ListQuery { sort: Some("-deviceId".into()), ..ListQuery::default() };
+        assert_eq!(page(&sorted), Ok(None), "three are sorted, however many there are of others");
     }
 
     fn ask_of(items: &BTreeMap<String, Value>, query: &ListQuery) -> Result<(Vec<Value>, Option<ListQuery>), String> {

@@ -215,14 +215,17 @@ impl Watch {
         let sight = Sight { state: &state, presence: &presence, now: clock::now() };
         let Ok((held, own)) = find_held(&state, caller, &self.deployment) else { return };
         let named = |event: &str| Event::default().event(event).id(size.to_string());
+        let mut is_news = false;
         if let Ok(text) = serde_json::to_string(&DeploymentSummary::of(sight, (&self.deployment, held), own)) {
             let digest = Digest::of(text.as_bytes());
-            if self.shown.replace(digest) != Some(digest) {
+            is_news = self.shown.replace(digest) != Some(digest);
+            if is_news {
                 self.due.push_back(named("summary").data(text));
             }
         }
         let mut views = Vec::new();
-        let (mut bytes, mut more) = (0, changed.more);
+        // A hospital's people hear of nothing that changes nothing of what they see: it happened elsewhere.
+        let (mut bytes, mut more) = (0, changed.more && (own.is_none() || is_news));
         for device in &changed.devices {
             let Some((device, progress)) = held.devices.get_key_value(device) else { continue };
             let of = state.devices.get(device);

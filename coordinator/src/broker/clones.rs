@@ -14,6 +14,8 @@ const ALIVE: Duration = Duration::from_secs(5);
 const ALIVE_MAX: usize = 5;
 /// Takeovers that go back to the network before: there and back, twice.
 const RETURNS_MAX: usize = 3;
+/// A peer that takes the place and leaves it this soon, for another to come back as soon: two take turns, although neither meets the other alive.
+const SHORT: Duration = Duration::from_secs(10);
 /// Takeovers remembered.
 const TAKEOVERS_MAX: usize = 32;
 
@@ -36,18 +38,42 @@ struct Takeover {
 #[derive(Debug, Default)]
 pub(super) struct Clones {
     takeovers: VecDeque<Takeover>,
+    /// Who took the place over and has it, and since when.
+    taker: Option<(IpAddr, Instant)>,
+    /// Who took the place over and left it soon, and when.
+    left: Option<(IpAddr, Instant)>,
 }
 
 impl Clones {
     /// A new connection took the place of an older one. Returns the networks of two peers at once, if that is what it shows; then it begins to count
     /// from zero.
     pub(super) fn taken_over(&mut self, now: Instant, network: IpAddr, older: Older) -> Option<Vec<IpAddr>> {
-        self.takeovers.retain(|t| now.saturating_duration_since(t.at) < WINDOW);
+        self.taker = Some((network, now));
+        self.left = None;
+        let was_alive = now.saturating_duration_since(older.last_packet) < ALIVE;
+        self.count(Takeover { at: now, from: older.network, to: network, was_alive })
+    }
+
+    /// A connection took the place, which was free. Returns what [`Self::taken_over`] does: whoever took the place over, and left it at once, may have
+    /// had it of the one that is back.
+    pub(super) fn entered(&mut self, now: Instant, network: IpAddr) -> Option<Vec<IpAddr>> {
+        self.taker = None;
+        let (from, _) = self.left.take().filter(|(_, at)| now.saturating_duration_since(*at) < SHORT)?;
+        self.count(Takeover { at: now, from, to: network, was_alive: true })
+    }
+
+    /// The connection that has the place ended, and no other took it.
+    pub(super) fn ended(&mut self, now: Instant) {
+        let taker = self.taker.take().filter(|(_, at)| now.saturating_duration_since(*at) < SHORT);
+        self.left = taker.map(|(network, _)| (network, now));
+    }
+
+    fn count(&mut self, takeover: Takeover) -> Option<Vec<IpAddr>> {
+        self.takeovers.retain(|t| takeover.at.saturating_duration_since(t.at) < WINDOW);
         if self.takeovers.len() >= TAKEOVERS_MAX {
             self.takeovers.pop_front();
         }
-        let was_alive = now.saturating_duration_since(older.last_packet) < ALIVE;
-        self.takeovers.push_back(Takeover { at: now, from: older.network, to: network, was_alive });
+        self.takeovers.push_back(takeover);
         let alive = self.takeovers.iter().filter(|t| t.was_alive).count();
         let pairs = self.takeovers.iter().zip(self.takeovers.iter().skip(1));
         let returns = pairs.filter(|(a, b)| a.from != a.to && a.from == b.to && a.to == b.from).count();
@@ -139,6 +165,30 @@ mod tests {
         assert_eq!(noticed(&alternating), Some(4), "behind one address");
         let apart: Vec<_> = (0..20).map(|n| (n * 60, 1 + (n % 2) as u8, 2 - (n % 2) as u8, 40)).collect();
         assert_eq!(noticed(&apart), Some(3), "in two networks, each silent between heartbeats");
+    }
+
+    /// A peer of this network takes the place while the other is silent, and is gone before it comes back, again and again.
+    fn hit_and_run(thief: u8, silent_s: u64, stays_s: u64, back_after_ms: u64) -> Option<u64> {
+        let mut now = Instant::now() + Duration::from_secs(1_000);
+        let mut clones = Clones::default();
+        (0..50).find(|_| {
+            now += Duration::from_secs(silent_s);
+            let older = Older { network: ip(1), last_packet: now - Duration::from_secs(silent_s) };
+            let first = clones.taken_over(now, ip(thief), older).is_some();
+            now += Duration::from_secs(stays_s);
+            clones.ended(now);
+            now += Duration::from_millis(back_after_ms);
+            clones.entered(now, ip(1)).is_some() || first
+        })
+    }
+
+    #[test]
+    fn sec_23_a_copy_that_is_gone_at_once_is_noticed() {
+        assert_eq!(hit_and_run(1, 6, 0, 500), Some(4), "behind the gateway's own address");
+        assert_eq!(hit_and_run(2, 6, 0, 500), Some(1), "from another network");
+        assert_eq!(hit_and_run(1, 9, 5, 2_000), Some(4), "with a pause");
+        assert_eq!(hit_and_run(1, 20, 60, 500), None, "lines that break and hold for a minute");
+        assert_eq!(hit_and_run(1, 20, 1, 60_000), None, "lines that are away for a minute");
     }
 
     #[test]

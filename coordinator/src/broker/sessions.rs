@@ -165,14 +165,16 @@ impl Sessions {
         let held = inner.gateways.entry(gateway.clone()).or_insert_with(|| self.fresh());
         let subscriptions = Subscriptions::default();
         let current = Current { number, network, last_packet: now, end, outbound: answers.clone(), subscriptions };
-        let mut clone = None;
-        if let Some(older) = held.current.replace(current) {
-            self.counts.replaced.add(1);
-            clone =
-                held.clones.taken_over(now, network, Older { network: older.network, last_packet: older.last_packet });
-            // It may be gone already.
-            let _ = older.end.send(());
-        }
+        let clone = match held.current.replace(current) {
+            Some(older) => {
+                self.counts.replaced.add(1);
+                // It may be gone already.
+                let _ = older.end.send(());
+                let older = Older { network: older.network, last_packet: older.last_packet };
+                held.clones.taken_over(now, network, older)
+            }
+            None => held.clones.entered(now, network),
+        };
         let place = Place { sessions: self.clone(), gateway: gateway.clone(), number };
         Entered { place, replaced, outbound, answers, clone }
     }
@@ -281,6 +283,7 @@ impl Drop for Place {
             && held.current.as_ref().is_some_and(|c| c.number == self.number)
         {
             held.current = None;
+            held.clones.ended(Instant::now());
         }
     }
 }

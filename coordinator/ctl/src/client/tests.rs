@@ -85,3 +85,34 @@ fn cli_15_a_command_signs_in_where_that_can_be_asked() {
     assert!(!is_sign_in_due(&login(true, true), None, true, true), "a machine's token is used");
     assert!(!is_sign_in_due(&login(true, true), Some(&signed_in), false, true), "somebody is signed in");
 }
+
+#[test]
+fn cli_22_no_secret_goes_to_an_address_without_tls() {
+    for good in ["https://fw.vendor.example", "https://127.0.0.1:8443/", "https://[::1]:8443"] {
+        assert_eq!(coordinator_address(good).expect("an address"), good.trim_end_matches('/'));
+    }
+    for bad in [
+        "http://127.0.0.1:8443",
+        "ftp://fw.vendor.example",
+        "https://127.0.0.1:8443@thief.example",
+        "https://user:secret@fw.vendor.example",
+        "https://fw.vendor.example/path",
+        "https://fw.vendor.example/?x=1",
+        "fw.vendor.example:8443",
+        "",
+    ] {
+        let error = coordinator_address(bad).expect_err("no address").to_string();
+        assert!(error.contains("https://HOST:PORT") && error.contains("nothing is sent"), "{error}");
+    }
+}
+
+#[test]
+fn cli_15_a_session_of_another_person_is_not_used() {
+    let (file, held) = (Path::new("session.json"), session("https://a.example:8443"));
+    check_user(&held, file, None).expect("nobody is named");
+    check_user(&held, file, Some(&held.user_id)).expect("the same");
+    let error = check_user(&held, file, Some("somebody-else")).expect_err("another").to_string();
+    assert!(error.contains("MDFMCTL_USER") && error.contains("nothing was sent"), "{error}");
+    let out = Session { token: String::new(), ..held };
+    check_user(&out, file, Some("somebody-else")).expect("nobody is signed in");
+}
