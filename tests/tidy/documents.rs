@@ -74,7 +74,7 @@ fn cli_27_every_page_says_the_same_number_of_commands() {
     let steps = row.split('|').nth(3).unwrap().trim().trim_end_matches(" commands");
     let rows: Vec<&str> =
         cli.lines().filter(|line| line.starts_with("| ") && line.contains("real installation")).collect();
-    let table = rows.iter().find(|line| line.contains("at one table |")).unwrap();
+    let table = rows.iter().find(|line| line.starts_with("| real installation, key ceremony")).unwrap();
     assert_eq!(table.split('|').nth(2).unwrap().trim(), steps);
     let first = rows.iter().find(|line| line.contains("until the first device")).unwrap();
     assert!(first.contains(&format!("| {steps}, ")), "{first}");
