@@ -91,7 +91,7 @@ fn sec_5_an_approver_is_revoked_in_the_middle_of_a_rollout() {
     // The revoked person signs the next release: refused; the other one may.
     world.upload("FW-2.3.0", "2.3.0", 23, &image(&dir, 32, 200_000), 0.5).unwrap();
     let refused = world.approve("FW-2.3.0", Role::Qa).unwrap_err().to_string();
-    assert!(refused.contains("approval-refused"), "{refused}");
+    assert!(refused.contains("not on the roster as QA today"), "{refused}");
     let digest = world.manifest_digest("FW-2.3.0").unwrap();
     let by_second = |id: &str, digest: &str| {
         let signer = ["--role", "QA", "--key", &world.key("qa-2"), "--reason", "tested", "--yes", "--digest", digest];
@@ -119,7 +119,7 @@ fn sec_5_an_approver_is_revoked_in_the_middle_of_a_rollout() {
     let resume = ["resume", &id, "--reason", "approved again"];
     assert!(world.ctl(Role::Operator, &resume).unwrap_err().to_string().contains("approval-lost"));
     let refused = world.approve("FW-2.3.0", Role::Clinical).unwrap_err().to_string();
-    assert!(refused.contains("approval-refused"), "the stolen key: {refused}");
+    assert!(refused.contains("not on the roster as Clinical today"), "the stolen key: {refused}");
 
     // The same person with another key approves again; the gateways take the new proof, and the deployment goes on.
     world.offline(&["keys", "new", &world.key("clinical-2")]).unwrap();

@@ -168,6 +168,11 @@ fn p11_10b_an_inspector_finds_copies_and_verifies_everything_without_us() {
     let output = verify(&firmware);
     let words = said(&output);
     assert!(words.contains("signed as QA") && words.contains(&Role::Qa.printed_name()), "{words}");
+    let nothing = dir.join("nothing.json");
+    let nothing_name = nothing.display().to_string();
+    let unknown = ["audit", "evidence", "--deployment", "dep-unknown", "--out", &nothing_name];
+    let error = world.ctl(Role::Operator, &unknown).unwrap_err().to_string();
+    assert!(error.contains("nothing was written") && !nothing.exists(), "{error}");
     for (from, to, what) in [
         ("\"outcome\\\":\\\"accepted", "\"outcome\\\":\\\"refused", "a record's word"),
         ("\"index\": ", "\"index\": 1", "a position"),

@@ -58,7 +58,9 @@ impl Api {
     /// The file cannot be read.
     pub fn with_session(file: &Path) -> anyhow::Result<Self> {
         let Session { url, token, tls } = Session::read(file)?;
+        // The server closes an idle connection after a quarter of a minute: none is kept as long.
         let http = reqwest::Client::builder().tls_backend_preconfigured(tls.clone()).timeout(Duration::from_secs(20));
+        let http = http.pool_idle_timeout(Duration::from_secs(5));
         let runtime = Arc::new(tokio::runtime::Builder::new_current_thread().enable_all().build()?);
         Ok(Self { runtime, http: http.build()?, tls: Arc::new(tls), url, token: Some(token) })
     }

@@ -64,3 +64,27 @@ fn every_command_in_a_document_is_run_or_marked_illustrative() {
         }
     }
 }
+
+/// What several pages say of the real installation is one number.
+#[test]
+fn cli_27_every_page_says_the_same_number_of_commands() {
+    let page = |name: &str| std::fs::read_to_string(root().join("docs").join(name)).unwrap();
+    let (start, cli) = (page("start.md"), page("cli.md"));
+    let row = start.lines().find(|line| line.starts_with("| [real installation]")).unwrap();
+    let steps = row.split('|').nth(3).unwrap().trim().trim_end_matches(" commands");
+    let rows: Vec<&str> =
+        cli.lines().filter(|line| line.starts_with("| ") && line.contains("real installation")).collect();
+    let table = rows.iter().find(|line| line.starts_with("| real installation, key ceremony")).unwrap();
+    assert_eq!(table.split('|').nth(2).unwrap().trim(), steps);
+    let first = rows.iter().find(|line| line.contains("until the first device")).unwrap();
+    assert!(first.contains(&format!("| {steps}, ")), "{first}");
+}
+
+#[test]
+fn cli_14_pages_use_the_spellings_of_today() {
+    for (path, text) in files("docs", ".md").into_iter().filter(|(path, _)| path != "docs/cli-reference.md") {
+        for old in ["firmware sbom RELEASE --file", "firmware sbom RELEASE --save"] {
+            assert!(!text.contains(old), "{path}: {old}");
+        }
+    }
+}

@@ -92,6 +92,9 @@ pub enum EvidenceError {
         /// What is wrong.
         cause: String,
     },
+    /// Nothing stands in it that could be verified.
+    #[error("the file holds no records: it proves nothing")]
+    Empty,
     /// The checkpoint does not count.
     #[error("checkpoint: {0}")]
     Checkpoint(#[from] mdfm_shared::tlog::NoteError),
@@ -162,6 +165,9 @@ impl Evidence {
         let checkpoint = policy.open(self.checkpoint.as_bytes(), &own_key)?;
         let (roots, first_root) = self.roots()?;
         let roster = self.roster(&roots)?;
+        if self.records.is_empty() {
+            return Err(EvidenceError::Empty);
+        }
         let mut signers = Signers {
             roots,
             roster,

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::address::{Object, encode};
 use crate::client::{Client, checked};
-use crate::copy::{Keys, Offline, read_evidence};
+use crate::copy::{Keys, Offline, read_evidence, verify_evidence};
 use crate::fault;
 use crate::files::{self, Access, Overwrite};
 use crate::output::{Output, count, text};
@@ -351,11 +351,15 @@ fn state_words(object: &str, at: &str, size: u64, state: &Value) -> String {
     }
     let last =
         size.checked_sub(1).map_or_else(|| "before the first record".to_owned(), |n| format!("as of record {n}"));
-    let reported = match state["reported"].is_object() {
-        true => "; what gateways reported since stands under `reported`",
-        false => "",
-    };
-    format!("{object} at {at}, {last}{reported}:\n{:#}", with_times(state))
+    let mut registered = with_times(state);
+    // Of a copy: what gateways reported is newer than what was registered, and is what the coordinator answers from.
+    match registered.as_object_mut().and_then(|fields| fields.remove("reported")) {
+        Some(reported) => format!(
+            "{object} at {at}, {last}\nreported, by gateway, up to then:\n{reported:#}\n\
+             registered, as the last record of {object} shows it; what was reported since is not in it:\n{registered:#}"
+        ),
+        None => format!("{object} at {at}, {last}:\n{registered:#}"),
+    }
 }
 
 /// The warning about a coordinator's clock that stands before its newest record; empty if it does not.
@@ -458,6 +462,9 @@ fn verify(out: &Output, copy: &Path, keys: &Keys) -> anyhow::Result<()> {
     let (key, policy) = (keys.log()?, keys.policy()?);
     if copy.is_dir() {
         let found = verify_copy(copy, &keys.log_needed()?, &policy)?;
+        if found.entries == 0 {
+            return Err(fault::not_found("the copy holds no entries: it proves nothing"));
+        }
         out.answer(&Verdict::Verified.on(&found)?, || copy_words(&found));
         return Ok(());
     }
@@ -479,7 +486,7 @@ fn verify(out: &Output, copy: &Path, keys: &Keys) -> anyhow::Result<()> {
     }
     let what = || format!("{} is neither evidence, nor a proof, nor a copy of a log", copy.display());
     let evidence = Evidence::parse(&bytes).with_context(what)?;
-    let found = evidence.verify(key.as_ref(), (!keys.witness.is_empty()).then_some(&policy))?;
+    let found = verify_evidence(&evidence, keys)?;
     let verdict = if key.is_some() { Verdict::Verified } else { Verdict::Consistent };
     out.answer(&verdict.on(&found)?, || {
         let mut words = format!(
@@ -575,6 +582,16 @@ async fn proof(out: &Output, client: &Client, index: u64, file: &Path, overwrite
     Ok(())
 }
 
+/// Evidence without a record is of something that the log does not know.
+fn need_records(evidence: &Evidence) -> anyhow::Result<()> {
+    match evidence.records.is_empty() {
+        true => Err(fault::not_found(
+            "nothing was written: up to the newest published checkpoint no record of the log is about that",
+        )),
+        false => Ok(()),
+    }
+}
+
 async fn evidence(
     out: &Output,
     client: &Client,
@@ -588,6 +605,7 @@ async fn evidence(
     let request = client.request(Method::GET, &format!("/api/v1/compliance/evidence?{}", query.join("&")));
     let bytes = checked(request.send().await?).await?.bytes().await?;
     let evidence = Evidence::parse(&bytes)?;
+    need_records(&evidence)?;
     target.write(&bytes)?;
     if let Some(page_target) = page_target {
         let data = json_for_html(std::str::from_utf8(&bytes)?);
@@ -692,12 +710,36 @@ mod tests {
         });
         let words = state_words("device/D-1", "2026-11-30T00:00:00Z", 12, &state);
         assert!(
-            words.starts_with("device/D-1 at 2026-11-30T00:00:00Z, as of record 11; what gateways reported"),
+            words.starts_with("device/D-1 at 2026-11-30T00:00:00Z, as of record 11\nreported, by gateway"),
             "{words}"
         );
         assert_eq!(words.matches("2026-11-18T").count(), 2, "{words}");
         assert_eq!(words.matches("1795000000000").count(), 2, "a duration and a size stay numbers: {words}");
         assert!(state_words("device/D-1", "x", 0, &Value::Null).contains("no such object"));
+    }
+
+    #[test]
+    fn cli_13_what_is_registered_stands_below_what_is_reported() {
+        let state =
+            json!({ "firmware_version": "2.1.0", "install": null, "reported": { "GW-1": { "running": "2.2.0" } } });
+        let words = state_words("device/D-1", "2026-11-30T00:00:00Z", 12, &state);
+        let at = |part: &str| words.find(part).expect(part);
+        assert!(at("\nreported, by gateway") < at("2.2.0") && at("2.2.0") < at("\nregistered, as"), "{words}");
+        assert!(at("\nregistered, as") < at("2.1.0") && words.matches("GW-1").count() == 1, "{words}");
+    }
+
+    #[test]
+    fn cli_13_nothing_found_is_no_evidence() {
+        let empty = json!({
+            "format": "mdfm-evidence/1", "about": "deployment=dep-WRONG", "madeAt": "x", "logKey": "x", "witnessKeys": [],
+            "witnessThreshold": 0, "checkpoint": "x", "trustRoots": [], "roster": null, "records": [],
+        });
+        let mut evidence = Evidence::parse(empty.to_string().as_bytes()).expect("of the form");
+        let error = need_records(&evidence).expect_err("no records");
+        assert_eq!(error.downcast_ref::<fault::Fault>().map(fault::Fault::exit), Some(4));
+        evidence.records.push(mdfm_audit::EvidenceRecord { index: 0, entry: "{}".into(), proof: vec![] });
+        assert!(need_records(&evidence).is_ok());
+        assert!(PAGE.contains("if (!records.length) fail("), "nor is it on the page");
     }
 
     /// The page escapes every character that the programs escape.

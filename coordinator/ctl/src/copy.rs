@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use mdfm_audit::{EVIDENCE_BYTES_MAX, Evidence, Matcher, Order, Query, read_copy};
+use mdfm_audit::{EVIDENCE_BYTES_MAX, Evidence, EvidenceError, EvidenceFindings, Matcher, Order, Query, read_copy};
 use mdfm_service::output::note;
 use mdfm_shared::time::UtcMillis;
-use mdfm_shared::tlog::{NoteKey, WitnessPolicy};
+use mdfm_shared::tlog::{NoteError, NoteKey, WitnessKey, WitnessPolicy};
 use serde_json::{Map, Value, json};
 
 use crate::address::Object;
@@ -33,14 +33,19 @@ pub(crate) struct Keys {
 }
 
 /// A key given as text, or as a file with it.
-fn read_key(text: &str) -> anyhow::Result<String> {
-    if Path::new(text).exists() { crate::files::read_text(Path::new(text)) } else { Ok(text.to_owned()) }
+fn read_key<K>(option: &str, given: &str, parse: impl Fn(&str) -> Result<K, NoteError>) -> anyhow::Result<K> {
+    if !Path::new(given).exists() {
+        let refused = |_| fault::value(format!("{option} {given}: neither a verifier key nor a file that exists"));
+        return parse(given.trim()).map_err(refused);
+    }
+    let refused =
+        |error| fault::value(format!("{option} {given}: the file holds no verifier key of this kind: {error}"));
+    parse(crate::files::read_text(Path::new(given))?.trim()).map_err(refused)
 }
 
 impl Keys {
     pub(crate) fn log(&self) -> anyhow::Result<Option<NoteKey>> {
-        let parse = |key: &String| NoteKey::parse(read_key(key)?.trim()).context("--log-vkey, the log's verifier key");
-        self.key.as_ref().map(parse).transpose()
+        self.key.as_ref().map(|key| read_key("--log-vkey", key, NoteKey::parse)).transpose()
     }
 
     /// The log's key, without which a copy of the log proves nothing.
@@ -49,10 +54,11 @@ impl Keys {
     }
 
     pub(crate) fn policy(&self) -> anyhow::Result<WitnessPolicy> {
-        let witnesses = self.witness.iter().map(|w| read_key(w)).collect::<anyhow::Result<Vec<_>>>()?;
+        let read = |w: &String| Ok(read_key("--witness", w, WitnessKey::parse)?.to_vkey());
+        let witnesses = self.witness.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
         let threshold = self.witness_threshold.unwrap_or(witnesses.len());
-        WitnessPolicy::new(witnesses.iter().map(|w| w.trim()), threshold)
-            .context("--witness: a witness's key cannot be read, or more are demanded than there are")
+        WitnessPolicy::new(witnesses.iter().map(String::as_str), threshold)
+            .map_err(|_| fault::value("--witness: a witness is named twice, or more are demanded than there are"))
     }
 
     fn is_given(&self) -> bool {
@@ -92,6 +98,19 @@ pub(crate) fn read_evidence(path: &Path) -> anyhow::Result<Vec<u8>> {
     crate::files::read_within(path, EVIDENCE_BYTES_MAX as u64)
 }
 
+/// Verifies evidence by the keys that are given. Without a record nothing was found: that is no verdict.
+///
+/// # Errors
+/// The first thing that is wrong, or there are no records.
+pub(crate) fn verify_evidence(evidence: &Evidence, keys: &Keys) -> anyhow::Result<EvidenceFindings> {
+    let (key, policy) = (keys.log()?, keys.policy()?);
+    let found = evidence.verify(key.as_ref(), (!keys.witness.is_empty()).then_some(&policy));
+    found.map_err(|error| match error {
+        EvidenceError::Empty => fault::not_found(error),
+        other => other.into(),
+    })
+}
+
 /// A copy of the log, or evidence from it.
 pub(crate) struct Copy {
     path: PathBuf,
@@ -104,8 +123,8 @@ impl Copy {
     /// # Errors
     /// The first thing that is wrong with the copy.
     fn each(&self, mut each: impl FnMut(u64, &[u8])) -> anyhow::Result<()> {
-        let policy = self.keys.policy()?;
         if self.path.is_dir() {
+            let policy = self.keys.policy()?;
             let found = read_copy(&self.path, &self.keys.log_needed()?, &policy, &mut each)?;
             if found.beyond > 0 || found.torn_end {
                 note(format_args!(
@@ -116,9 +135,8 @@ impl Copy {
             return Ok(());
         }
         let evidence = Evidence::parse(&read_evidence(&self.path)?)?;
-        let key = self.keys.log()?;
-        evidence.verify(key.as_ref(), (!self.keys.witness.is_empty()).then_some(&policy))?;
-        if key.is_none() {
+        verify_evidence(&evidence, &self.keys)?;
+        if self.keys.key.is_none() {
             note("CONSISTENT, but whose log this is was not checked: give the log's verifier key with --log-vkey");
         }
         let mut records: Vec<_> = evidence.records.iter().collect();
@@ -306,6 +324,27 @@ mod tests {
         let none: Object = "device/D-2".parse().expect("an object");
         assert!(copy.state(&none, 5_999).expect("a good copy")["state"].is_null());
         let _ = std::fs::remove_dir_all(&copy.path);
+    }
+
+    #[test]
+    fn cli_13_a_key_that_is_no_file_is_named_as_that() {
+        let exit = |error: &anyhow::Error| error.downcast_ref::<fault::Fault>().map(fault::Fault::exit);
+        let missing = Keys { key: Some("nothere.vkey".into()), witness: vec!["w1.vkey".into()], ..Keys::default() };
+        for (error, option) in [
+            (missing.log().expect_err("no such file"), "--log-vkey nothere.vkey"),
+            (missing.policy().expect_err("no such file"), "--witness w1.vkey"),
+        ] {
+            let words = format!("{option}: neither a verifier key nor a file that exists");
+            assert_eq!((error.to_string(), exit(&error)), (words, Some(6)));
+        }
+        // The log's key is no witness's.
+        let signer = NoteSigner::new("test.example/log", SecretKey::from_seed([3; 32])).expect("a name");
+        let file = std::env::temp_dir().join(format!("mdfmctl-key-{}", std::process::id()));
+        std::fs::write(&file, signer.key().to_vkey()).expect("written");
+        let given = Keys { witness: vec![file.display().to_string()], ..Keys::default() };
+        let words = given.policy().expect_err("a log's key").to_string();
+        assert!(words.contains("the file holds no verifier key of this kind"), "{words}");
+        let _ = std::fs::remove_file(&file);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::clock;
 use mdfm_coordinator_core::access::{AccessRole, Permission, User};
 use mdfm_coordinator_core::people::{PersonChange, Token, may_sign};
 use mdfm_coordinator_core::state::Session;
-use mdfm_coordinator_core::{Command, Refusal};
+use mdfm_coordinator_core::{Command, Refusal, State as Domain};
 
 /// The account's own password, asked for again.
 #[derive(Deserialize, ToSchema)]
@@ -430,8 +430,25 @@ fn without_factor(has_factor: bool, policy: SecondFactorPolicy) -> Option<&'stat
 
 /// Why somebody without a role that signs signs nothing; what they could set up would not change that. `None` if a role signs.
 fn without_signing_role(roles: &[AccessRole]) -> Option<&'static str> {
-    let signs = |role: &AccessRole| matches!(role, AccessRole::Clinical | AccessRole::Qa | AccessRole::Regulatory);
     (!roles.iter().any(signs)).then_some("the roles Clinical, QA and Regulatory sign; this account has none of them")
+}
+
+/// Roles of an account that sign.
+fn signs(role: &AccessRole) -> bool {
+    matches!(role, AccessRole::Clinical | AccessRole::Qa | AccessRole::Regulatory)
+}
+
+/// Why somebody signs nothing of whom no entry of the roster is valid now; `None` if one is. It names their key: without one nobody is on it.
+fn not_on_roster(state: &Domain, now: UtcMillis, id: &UserId, roles: &[AccessRole]) -> Option<String> {
+    let mut entries = state.roster.iter().flat_map(|roster| roster.entries_of(id));
+    if entries.any(|entry| entry.is_valid(now, state.log_size)) {
+        return None;
+    }
+    let roles: Vec<&str> = roles.iter().filter(|role| signs(role)).map(|role| role.name()).collect();
+    let roles = roles.join(" or ");
+    Some(format!(
+        "{id} is not on the roster as {roles} today; the registrar signs the next one (mdfmctl trust make-roster)"
+    ))
 }
 
 /// Who one is here.
@@ -456,7 +473,8 @@ pub(super) async fn me(State(api): State<Api>, origin: Origin) -> Result<axum::J
         cannot_sign: without_signing_role(&user.roles).map(str::to_owned).or_else(|| {
             let refused = may_sign(&state, now, id.as_str()).err();
             let factor = || without_factor(user.second_factor.is_some(), api.sessions.second_factor);
-            refused.map(|refusal| refusal.detail).or_else(|| factor().map(str::to_owned))
+            let refused = refused.map(|refusal| refusal.detail).or_else(|| factor().map(str::to_owned));
+            refused.or_else(|| not_on_roster(&state, now, &id, &user.roles))
         }),
         session: SessionView::of(session, &api.sessions, now),
         trial: state.trial,
@@ -778,6 +796,22 @@ mod tests {
         assert!(without_factor(false, SecondFactorPolicy::Required).is_some_and(|why| why.contains("enrol")));
         assert!(without_factor(true, SecondFactorPolicy::Required).is_none());
         assert!(without_factor(false, SecondFactorPolicy::Optional).is_none(), "where none is demanded");
+    }
+
+    #[test]
+    fn cli_15_whoever_is_on_no_roster_reads_that_they_cannot_sign() {
+        let roster = mdfm_shared::fixture::roster();
+        let entry = roster.entries.iter().find(|e| e.user.as_str() == "user-qa").expect("QA").clone();
+        let why = |state: &Domain, now: UtcMillis| not_on_roster(state, now, &entry.user, &[AccessRole::Qa]);
+        let mut state = Domain::default();
+        let missing = why(&state, entry.valid_from).expect("no roster");
+        assert!(missing.starts_with("user-qa is not on the roster as QA today"), "{missing}");
+        state.roster = Some(roster.clone());
+        assert_eq!(why(&state, entry.valid_from), None);
+        assert!(why(&state, entry.valid_until).is_some(), "its authority has ended");
+        let stranger = "qa-2".parse().expect("an id");
+        let words = not_on_roster(&state, entry.valid_from, &stranger, &[AccessRole::Operator, AccessRole::Qa]);
+        assert!(words.is_some_and(|words| words.contains("as QA today")));
     }
 
     #[test]

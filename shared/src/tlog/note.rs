@@ -27,6 +27,9 @@ pub enum NoteError {
     /// The known key has not signed.
     #[error("the note is not signed by {0}")]
     Unsigned(String),
+    /// Another key that has the known key's name has signed, the known one has not.
+    #[error("the note is not signed by the key given for {0}, but by another key of that name")]
+    OtherKey(String),
     /// Too few witnesses have seen it.
     #[error("the checkpoint is cosigned by {found} of the witnesses that the trust root names, {needed} are needed")]
     Witnesses {
@@ -120,7 +123,11 @@ impl NoteKey {
             }
             signed = true;
         }
-        if signed { Ok(text) } else { Err(NoteError::Unsigned(self.name.clone())) }
+        match signed {
+            true => Ok(text),
+            false if signatures.iter().any(|s| s.name == self.name) => Err(NoteError::OtherKey(self.name.clone())),
+            false => Err(NoteError::Unsigned(self.name.clone())),
+        }
     }
 }
 
@@ -276,6 +283,15 @@ mod tests {
         assert_eq!(peter().open(altered.as_bytes()), Err(NoteError::BadSignature("PeterNeumann".into())));
         let only_enoch = format!("{TEXT}\n{ENOCH_LINE}");
         assert_eq!(peter().open(only_enoch.as_bytes()), Err(NoteError::Unsigned("PeterNeumann".into())));
+    }
+
+    #[test]
+    fn cli_13_another_key_of_the_same_name_is_named_as_that() {
+        let signer = |seed| NoteSigner::new("log.example", SecretKey::from_seed([seed; 32])).expect("a name");
+        let note = signer(1).sign(TEXT).expect("a text");
+        let refused = signer(2).key().open(note.as_bytes());
+        assert_eq!(refused, Err(NoteError::OtherKey("log.example".into())));
+        assert!(refused.is_err_and(|e| e.to_string().contains("not signed by the key given")));
     }
 
     #[test]

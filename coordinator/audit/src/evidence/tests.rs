@@ -115,3 +115,12 @@ fn p11_10b_evidence_with_a_changed_record_position_proof_or_key_proves_nothing()
         assert!(matches!(Evidence::parse(bad.as_bytes()), Err(EvidenceError::Malformed(_))), "{bad}");
     }
 }
+
+#[test]
+fn cli_13_evidence_of_no_records_is_not_verified() {
+    let mut empty = evidence(&[record("firmware.approve", document_text(&signed(&approval(), &[22])))]);
+    let key = NoteKey::parse(&empty.log_key).expect("a key");
+    assert!(empty.verify(Some(&key), None).is_ok());
+    empty.records.clear();
+    assert!(matches!(empty.verify(Some(&key), None), Err(EvidenceError::Empty)));
+}

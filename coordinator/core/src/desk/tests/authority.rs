@@ -95,6 +95,18 @@ fn complete(office: &mut Office, name: &str) {
     office.live(1_000);
 }
 
+#[test]
+fn cli_14_a_gates_signature_in_a_role_not_held_is_refused() {
+    let mut office = Office::new();
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    let manifest = office.deployment("D-1").plan.manifest;
+    let Approval { role, user, printed_name, meaning, reason, .. } = approval(manifest, "user-qa", Role::Clinical);
+    let (deployment, at) = (id("D-1"), office.now);
+    let validation = Validation { deployment, phase: 0, manifest, role, user, printed_name, meaning, reason, at };
+    let command = Command::Validate { deployment: id("D-1"), validation: signed(&validation, &[22]) };
+    office.refuses("user-qa", command, "validation-refused", "user-qa is not on the roster as Clinical");
+}
+
 fn open_recall(name: &str) -> Command {
     let criteria = Criteria { model: MODEL.into(), versions: vec!["2.22.0".into()], ..Criteria::default() };
     Command::OpenRecall { recall: id(name), criteria, action: RecallAction::RollBack, reason: "defect".into() }
