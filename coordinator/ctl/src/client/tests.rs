@@ -88,8 +88,8 @@ fn cli_15_a_command_signs_in_where_that_can_be_asked() {
 
 #[test]
 fn cli_22_no_secret_goes_to_an_address_without_tls() {
-    for good in ["https://fw.vendor.example", "https://127.0.0.1:8443/", "https://[::1]:8443"] {
-        assert_eq!(coordinator_address(good).expect("an address"), good.trim_end_matches('/'));
+    for one in ["https://fw.vendor.example", "https://127.0.0.1:8443/", "https://[::1]:8443"] {
+        assert_eq!(coordinator_address(one).expect("an address"), one.trim_end_matches('/'));
     }
     for bad in [
         "http://127.0.0.1:8443",
