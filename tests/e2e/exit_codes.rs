@@ -109,3 +109,38 @@ fn every_cause_has_its_exit_status_and_one_clear_line() {
     world.start_coordinator().unwrap();
     world.start_agent(1).unwrap();
 }
+
+/// Root types `enrol` beside a state directory that belongs to the service's user: what is written there must be the service's. Nobody answers
+/// at the coordinator's address; the state directory is opened before that.
+#[test]
+fn cli_22_root_enrols_as_the_user_of_the_service() {
+    use std::os::unix::fs::{MetadataExt, chown};
+
+    const SERVICE: u32 = 65_534;
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        // Without root there is nobody to become.
+        return;
+    }
+    let dir = std::env::temp_dir().join(format!("mdfm-enrol-{}", std::process::id()));
+    let state = dir.join("state");
+    std::fs::create_dir_all(&state).unwrap();
+    chown(&state, Some(SERVICE), Some(SERVICE)).unwrap();
+    let authority = rcgen::CertificateParams::default().self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+    let token = mdfm_shared::enrol::EnrolmentToken {
+        gateway: "GW-001".parse().unwrap(),
+        url: "https://127.0.0.1:1".into(),
+        secret: [7; 32],
+        trust_root: mdfm_shared::digest::Digest([1; 32]),
+        ca_der: authority.der().to_vec(),
+    };
+    let (file, config) = (dir.join("token"), dir.join("agent.toml"));
+    std::fs::write(&file, token.to_text()).unwrap();
+    set_mode(&file, 0o600);
+    std::fs::write(&config, format!("state_dir = {state:?}\n")).unwrap();
+    let text = |path: &Path| path.display().to_string();
+    let (status, said) = ends("mdfm-agent", &["--config", &text(&config), "enrol", "--token-file", &text(&file)]);
+    assert!(status == 1 && said.contains("reaching https://127.0.0.1:1"), "{status}: {said}");
+    let lock = std::fs::metadata(state.join("state/lock")).unwrap();
+    assert_eq!((lock.uid(), lock.gid()), (SERVICE, SERVICE));
+    std::fs::remove_dir_all(&dir).unwrap();
+}

@@ -39,12 +39,15 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     body: Incoming,
-    connection: JoinHandle<()>,
+    _connection: Connection,
 }
 
-impl Drop for Answer {
+/// What carries a request and its answer; it ends with this, also where nobody waits for the answer any more.
+struct Connection(JoinHandle<()>);
+
+impl Drop for Connection {
     fn drop(&mut self) {
-        self.connection.abort();
+        self.0.abort();
     }
 }
 
@@ -85,20 +88,12 @@ impl Https {
         });
         let stream = stream.await.context("connecting took too long")??;
         let (mut sender, connection) = http1::handshake::<_, String>(TokioIo::new(stream)).await?;
-        let connection = tokio::spawn(async move {
+        let connection = Connection(tokio::spawn(async move {
             // How it ends is seen by who reads the answer.
             let _ = connection.await;
-        });
-        match sender.send_request(request).await {
-            Ok(answer) => {
-                let (parts, body) = answer.into_parts();
-                Ok(Answer { status: parts.status, headers: parts.headers, body, connection })
-            }
-            Err(error) => {
-                connection.abort();
-                Err(error.into())
-            }
-        }
+        }));
+        let (parts, body) = sender.send_request(request).await?.into_parts();
+        Ok(Answer { status: parts.status, headers: parts.headers, body, _connection: connection })
     }
 }
 

@@ -82,7 +82,7 @@ impl Outbound {
     }
 }
 
-/// Who submissions what, and from where.
+/// Who submits what, and from where.
 #[derive(Debug, Clone)]
 pub struct Submission {
     pub actor: Actor,
@@ -141,7 +141,7 @@ pub struct Desk {
     has_swept: bool,
     /// Whether roster or root may have changed since the approvals were last judged; true after a start.
     trust_changed: bool,
-    /// Gateways whose submissions may have changed.
+    /// Gateways whose directives may have to change.
     changed: BTreeSet<GatewayId>,
     /// Time without the steps back of the clock: what lasts is measured by it.
     steady: Steady,
@@ -615,7 +615,7 @@ impl Desk {
         Ok(())
     }
 
-    /// Lets the engine do what follows, then signs directives for the gateways whose submissions changed.
+    /// Lets the engine do what follows, then signs directives for the gateways of which something else is asked now.
     fn follow(
         &mut self,
         state: &mut State,

@@ -18,7 +18,7 @@ use crate::retention::Expired;
 use crate::urgency::Room;
 use crate::{Command, Refusal, State};
 
-use disposal::Disposal;
+use disposal::{Disposal, Step};
 use publication::Publication;
 
 /// What the engine keeps to.
@@ -36,13 +36,6 @@ pub struct Limits {
 pub struct Batch {
     round: Round,
     now: UtcMillis,
-}
-
-impl Batch {
-    /// The records, as entries of the log.
-    pub fn entries(&self) -> &[Vec<u8>] {
-        &self.round.entries
-    }
 }
 
 /// What follows once the records are durable.
@@ -197,14 +190,14 @@ impl Engine {
             return Ok(None);
         }
         let Some(disposal) = self.disposal.take_if(|disposal| disposal.may_begin(published)) else { return Ok(None) };
-        let (now, later) = disposal.next();
-        log.dispose(&now)?;
-        Ok(match later {
-            Ok(rest) => {
+        let (entries, step) = disposal.next();
+        log.dispose(&entries)?;
+        Ok(match step {
+            Step::GoesOn(rest) => {
                 self.disposal = Some(rest);
                 None
             }
-            Err(done) => Some(done),
+            Step::Done(submission) => Some(submission),
         })
     }
 

@@ -140,12 +140,12 @@ impl Office {
 
     pub fn attempt(&mut self, actor: &str, command: Command) -> Result<(), Refusal> {
         let before = trail::Before::of(&self.state, &command);
-        let wish = Submission::new(person(actor), command);
+        let submission = Submission::new(person(actor), command);
         let mut round = self
             .desk
-            .round(&mut self.state, self.now, &mut self.presence, std::slice::from_ref(&wish))
+            .round(&mut self.state, self.now, &mut self.presence, std::slice::from_ref(&submission))
             .expect("applies");
-        before.check(&self.state, self.now, &wish, &round);
+        before.check(&self.state, self.now, &submission, &round);
         self.entries.extend(round.entries);
         round.answers.pop().expect("one answer")
     }

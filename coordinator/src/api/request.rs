@@ -221,8 +221,8 @@ impl Origin {
         self.mark = Some(mark);
     }
 
-    /// What somebody wishes with this request.
-    fn wish(&self, actor: Actor, command: Command) -> Submission {
+    /// What somebody submits with this request.
+    fn submission(&self, actor: Actor, command: Command) -> Submission {
         Submission { address: self.address(), request: self.mark.clone(), ..Submission::new(actor, command) }
     }
 
@@ -237,7 +237,7 @@ impl Origin {
     ) -> Problem {
         let command = Command::Denied { action, object: without_tokens(object), refusal: refusal.clone() };
         // The refusal comes back as the answer; recording it was the point.
-        let _ = api.runner.submit_this(self.wish(actor, command)).await;
+        let _ = api.runner.submit_this(self.submission(actor, command)).await;
         Problem::recorded(refusal)
     }
 
@@ -255,8 +255,9 @@ impl Origin {
             let (action, object) = command.describe();
             return Err(self.deny(api, caller.actor.clone(), action, &object, refusal).await);
         }
-        let wish = Submission { expects: self.expects.clone(), ..self.wish(caller.actor.clone(), command) };
-        api.runner.submit_this(wish).await.map_err(Problem::recorded)
+        let submission = self.submission(caller.actor.clone(), command);
+        let submission = Submission { expects: self.expects.clone(), ..submission };
+        api.runner.submit_this(submission).await.map_err(Problem::recorded)
     }
 }
 

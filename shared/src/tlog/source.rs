@@ -28,7 +28,7 @@ pub trait LogWriter {
     /// # Errors
     /// The key or the disk.
     fn sign(&mut self) -> Result<(Checkpoint, String), Self::Error>;
-    /// Makes a signed checkpoint the one that is shown.
+    /// Makes a signed checkpoint the one that is shown, unless a newer one is shown already.
     ///
     /// # Errors
     /// It is not of this log, or the disk.

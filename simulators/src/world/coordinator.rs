@@ -140,7 +140,9 @@ impl LogWriter for Log {
         if self.tree.root_at(checkpoint.size) != Some(checkpoint.root) {
             return Err(LogError::Defect("a published checkpoint is of another log".into()));
         }
-        self.published = Some((checkpoint, note.to_owned()));
+        if self.published.as_ref().is_none_or(|(held, _)| held.size <= checkpoint.size) {
+            self.published = Some((checkpoint, note.to_owned()));
+        }
         Ok(())
     }
     fn published(&self) -> Option<(Checkpoint, String)> {

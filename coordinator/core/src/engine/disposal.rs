@@ -17,6 +17,14 @@ pub(super) struct Disposal {
     after: u64,
 }
 
+/// What comes behind a piece.
+pub(super) enum Step {
+    /// The next pieces.
+    GoesOn(Disposal),
+    /// Nothing; this is to be recorded.
+    Done(Submission),
+}
+
 impl Disposal {
     pub(super) fn new(id: String, expired: Expired, after: u64) -> Self {
         Self { id, expired, after }
@@ -27,16 +35,16 @@ impl Disposal {
         self.after <= published
     }
 
-    /// The entries whose payload goes now, and either what is left or what is to be recorded at the end.
-    pub(super) fn next(mut self) -> (BTreeSet<u64>, Result<Self, Submission>) {
+    /// The entries whose payload goes now, and what comes behind them.
+    pub(super) fn next(mut self) -> (BTreeSet<u64>, Step) {
         let rest = self.expired.entries.iter().nth(AT_ONCE).copied();
         let later = rest.map_or_else(Default::default, |first| self.expired.entries.split_off(&first));
         let now = std::mem::replace(&mut self.expired.entries, later);
         if !self.expired.entries.is_empty() {
             tracing::info!(disposal = %self.id, left = self.expired.entries.len(), "disposing of expired records");
-            return (now, Ok(self));
+            return (now, Step::GoesOn(self));
         }
         let Self { id: disposal, expired: Expired { devices, deployments, .. }, .. } = self;
-        (now, Err(Submission::new(system(), Command::CarriedOut { disposal, devices, deployments })))
+        (now, Step::Done(Submission::new(system(), Command::CarriedOut { disposal, devices, deployments })))
     }
 }

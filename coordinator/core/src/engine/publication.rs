@@ -1,7 +1,7 @@
 //! When checkpoints are signed, and when they may be shown: at once, or when enough witnesses have seen them.
 
 use mdfm_shared::time::UtcMillis;
-use mdfm_shared::tlog::{LogWriter, WitnessPolicy};
+use mdfm_shared::tlog::{Checkpoint, LogWriter, WitnessPolicy};
 
 use super::Committed;
 use crate::State;
@@ -78,7 +78,10 @@ impl Publication {
             return Ok(Vec::new());
         }
         log.publish(note)?;
-        let covered = log.published().map_or(0, |(checkpoint, _)| checkpoint.size);
+        // A note that comes late, behind a newer one, is not shown: whatever it covers went out with that one.
+        let Some((Checkpoint { size: covered, .. }, _)) = log.published().filter(|(_, held)| held == note) else {
+            return Ok(Vec::new());
+        };
         let mut messages = vec![Outbound::Checkpoint(note.to_owned())];
         for (_, outbound) in self.unproved.extract_if(.., |(size, _)| *size <= covered) {
             if !messages.contains(&outbound) {

@@ -64,8 +64,8 @@ fn fresh_roster(office: &Office, version: u64, days: u64, withdrawals_version: u
 
 /// What the desk sends while a command is carried out.
 fn sent(office: &mut Office, actor: &str, command: Command) -> Vec<Outbound> {
-    let wish = Submission::new(person(actor), command);
-    let round = office.desk.round(&mut office.state, office.now, &mut office.presence, &[wish]).expect("applies");
+    let submission = Submission::new(person(actor), command);
+    let round = office.desk.round(&mut office.state, office.now, &mut office.presence, &[submission]).expect("applies");
     office.entries.extend(round.entries);
     assert_eq!(round.answers, [Ok(())]);
     round.outbound
@@ -584,8 +584,8 @@ fn sec_12_records_never_go_back_in_time() {
             hospital: None,
             credential: Digest([n; 32]),
         };
-        let wish = Submission::new(person("admin"), account);
-        let round = office.desk.round(&mut office.state, clock, &mut office.presence, &[wish]).expect("applies");
+        let submission = Submission::new(person("admin"), account);
+        let round = office.desk.round(&mut office.state, clock, &mut office.presence, &[submission]).expect("applies");
         office.entries.extend(round.entries);
         assert_eq!(round.answers, [Ok(())]);
     };

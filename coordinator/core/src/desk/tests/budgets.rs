@@ -8,9 +8,9 @@ use super::super::super::notice;
 use super::*;
 
 impl Office {
-    /// One round with these wishes; returns the answers.
-    pub(super) fn flood(&mut self, wishes: &[Submission]) -> Vec<Result<(), Refusal>> {
-        let round = self.desk.round(&mut self.state, self.now, &mut self.presence, wishes).expect("applies");
+    /// One round with these submissions; returns the answers.
+    pub(super) fn flood(&mut self, submissions: &[Submission]) -> Vec<Result<(), Refusal>> {
+        let round = self.desk.round(&mut self.state, self.now, &mut self.presence, submissions).expect("applies");
         self.entries.extend(round.entries);
         round.answers
     }
@@ -38,13 +38,13 @@ fn denied(code: &'static str) -> Command {
 fn sec_1_strangers_share_a_record_whatever_they_claim() {
     let mut office = Office::new();
     let before = office.entries.len();
-    let wishes: Vec<Submission> = (0..5_000)
+    let submissions: Vec<Submission> = (0..5_000)
         .map(|n| Submission {
             network: Some("192.0.2.1".into()),
             ..Submission::new(actor(ActorKind::Anonymous, &format!("GW-{n}")), denied("enrolment-refused"))
         })
         .collect();
-    assert!(office.flood(&wishes).iter().all(|a| a.as_ref().is_err_and(|r| r.code == "enrolment-refused")));
+    assert!(office.flood(&submissions).iter().all(|a| a.as_ref().is_err_and(|r| r.code == "enrolment-refused")));
     assert_eq!(office.actions_since(before).len(), 1, "whatever ids they claim");
     office.pass(61_000);
     let actions = office.actions_since(before);
@@ -66,9 +66,9 @@ fn sec_1_denials_of_a_nurse_are_counted_and_written_at_the_end() {
     let mut office = Office::new();
     let before = office.entries.len();
     let machine = |n: usize| ["nurse", "nurse/token/1", "nurse", "nurse/token/2"][n % 4];
-    let wishes: Vec<Submission> =
+    let submissions: Vec<Submission> =
         (0..500).map(|n| Submission::new(actor(ActorKind::User, machine(n)), denied("permission"))).collect();
-    office.flood(&wishes);
+    office.flood(&submissions);
     assert_eq!(office.actions_since(before).len(), 10, "five of hers, and five of all of her machines");
     let round = office.desk.finish(&mut office.state, office.now).expect("applies");
     let records: Vec<_> = round.entries.iter().map(|e| AuditRecord::from_bytes(e).expect("own record")).collect();
@@ -82,11 +82,11 @@ fn sec_1_with_little_room_refusals_are_only_counted() {
     let mut office = Office::new();
     let before = office.entries.len();
     office.desk.set_room(Room::Last);
-    let wish = Submission {
+    let submission = Submission {
         network: Some("192.0.2.1".into()),
         ..Submission::new(actor(ActorKind::Anonymous, "x"), denied("x"))
     };
-    office.flood(std::slice::from_ref(&wish));
+    office.flood(std::slice::from_ref(&submission));
     office.pass(61_000);
     assert_eq!(office.entries.len(), before);
     office.desk.set_room(Room::Ample);
@@ -114,10 +114,10 @@ fn sec_1_telemetry_beyond_the_allowance_waits_and_is_not_lost() {
     };
     let mut taken = 0;
     let held_back = loop {
-        let wish = next(&office);
-        match office.flood(std::slice::from_ref(&wish)).remove(0) {
+        let submission = next(&office);
+        match office.flood(std::slice::from_ref(&submission)).remove(0) {
             Ok(()) => taken += 1,
-            Err(refusal) => break (wish, refusal),
+            Err(refusal) => break (submission, refusal),
         }
     };
     assert!((30..80).contains(&taken), "{taken} batches");
@@ -138,9 +138,9 @@ fn sec_23_a_clone_is_an_anomaly_once_an_hour() {
     let before = office.entries.len();
     let networks = vec!["192.0.2.1".into(), "192.0.2.2".into()];
     let clone = Command::NoteUse { gateway: id("GW-1"), kind: AnomalyKind::Clone, networks };
-    let wish = Submission::new(system(), clone);
+    let submission = Submission::new(system(), clone);
     for _ in 0..10 {
-        assert_eq!(office.flood(std::slice::from_ref(&wish)), [Ok(())]);
+        assert_eq!(office.flood(std::slice::from_ref(&submission)), [Ok(())]);
         office.now = office.now.plus_ms(60_000);
     }
     let shown = symptom("A gateway does not connect", "gateway.clone");
@@ -149,7 +149,7 @@ fn sec_23_a_clone_is_an_anomaly_once_an_hour() {
     let anomalies = &office.state.gateways[&id::<GatewayId>("GW-1")].anomalies;
     assert_eq!(anomalies.iter().map(|a| a.kind).collect::<Vec<_>>(), [AnomalyKind::Clone]);
     office.now = office.now.plus_ms(HOUR_MS);
-    office.flood(std::slice::from_ref(&wish));
+    office.flood(std::slice::from_ref(&submission));
     assert_eq!(office.actions_since(before).len(), 2);
     office.tell(1, vec![Reported { device: Some(device(1, 1)), at: office.now, kind: boot() }]);
 }
@@ -190,7 +190,7 @@ fn sec_23_a_gateway_enrolled_again_ends_its_old_connections() {
     let telemetry_key = key(51).public();
     let enrol =
         Command::Enrol { gateway: id("GW-1"), secret_sha256, telemetry_key, certificate_sha256: Digest([7; 32]) };
-    let wish = Submission::new(actor(ActorKind::Anonymous, "GW-1"), enrol);
-    let round = office.desk.round(&mut office.state, office.now, &mut office.presence, &[wish]).expect("applies");
+    let submission = Submission::new(actor(ActorKind::Anonymous, "GW-1"), enrol);
+    let round = office.desk.round(&mut office.state, office.now, &mut office.presence, &[submission]).expect("applies");
     assert_eq!((round.answers, round.revoked), (vec![Ok(())], 1));
 }

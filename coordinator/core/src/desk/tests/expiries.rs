@@ -100,8 +100,8 @@ fn fld_25_a_clock_set_back_is_said_and_dates_no_record_back() {
     let last = office.state.last_record_at;
     let (behind, before) = (UtcMillis(last.0 - 2 * HOUR_MS), office.entries.len());
     office.restart();
-    let wish = Submission::new(person("operator"), create("D-1", &all(22, "")));
-    let round = office.desk.round(&mut office.state, behind, &mut office.presence, &[wish]).expect("applies");
+    let submission = Submission::new(person("operator"), create("D-1", &all(22, "")));
+    let round = office.desk.round(&mut office.state, behind, &mut office.presence, &[submission]).expect("applies");
     assert_eq!(round.answers, [Ok(())]);
     office.entries.extend(round.entries);
     let new: Vec<AuditRecord> = office.records().split_off(before);

@@ -105,8 +105,9 @@ fn a_change_that_depends_on_what_its_changer_saw_is_refused_once_it_is_another()
         let settings = Settings { password_days: days, ..Settings::default() };
         let expects = Some(expects.iter().map(|e| (*e).to_owned()).collect());
         let command = Command::SetSettings { settings, reason: "x".into() };
-        let wish = Submission { expects, ..Submission::new(person("admin"), command) };
-        let round = office.desk.round(&mut office.state, office.now, &mut office.presence, &[wish]).expect("applies");
+        let submission = Submission { expects, ..Submission::new(person("admin"), command) };
+        let round =
+            office.desk.round(&mut office.state, office.now, &mut office.presence, &[submission]).expect("applies");
         assert_eq!(round.entries.len(), 1, "accepted or refused, it has its record");
         round.answers.into_iter().next().expect("one answer").map_err(|refusal| refusal.code)
     };
