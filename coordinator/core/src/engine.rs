@@ -197,7 +197,7 @@ impl Engine {
                 self.disposal = Some(rest);
                 None
             }
-            Step::Done(submission) => Some(submission),
+            Step::Done(submission) => Some(*submission),
         })
     }
 

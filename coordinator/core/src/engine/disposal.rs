@@ -22,7 +22,7 @@ pub(super) enum Step {
     /// The next pieces.
     GoesOn(Disposal),
     /// Nothing; this is to be recorded.
-    Done(Submission),
+    Done(Box<Submission>),
 }
 
 impl Disposal {
@@ -45,6 +45,7 @@ impl Disposal {
             return (now, Step::GoesOn(self));
         }
         let Self { id: disposal, expired: Expired { devices, deployments, .. }, .. } = self;
-        (now, Step::Done(Submission::new(system(), Command::CarriedOut { disposal, devices, deployments })))
+        let command = Command::CarriedOut { disposal, devices, deployments };
+        (now, Step::Done(Box::new(Submission::new(system(), command))))
     }
 }
