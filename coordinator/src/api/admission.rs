@@ -44,6 +44,8 @@ pub(super) enum Class {
     Gateway,
     /// For people and their machines.
     Person,
+    /// Pages of the console. What they ask the API for is counted there too.
+    Console,
     /// The same, where a request stops harm or is needed for that: taken while the disk is nearly full.
     Safety,
     /// A path without a row.
@@ -62,7 +64,7 @@ pub(super) enum Side {
 impl Class {
     pub(super) fn side(self) -> Side {
         match self {
-            Self::Public | Self::SignIn | Self::Password | Self::Person | Self::Safety => Side::People,
+            Self::Public | Self::SignIn | Self::Password | Self::Person | Self::Console | Self::Safety => Side::People,
             Self::Enrolment | Self::Gateway | Self::Unknown => Side::Gateways,
         }
     }
@@ -73,13 +75,13 @@ impl Class {
             Self::Public | Self::SignIn | Self::Password | Self::Enrolment | Self::Unknown => {
                 Some(STRANGERS_BODY_BYTES_MAX)
             }
-            Self::Gateway | Self::Person | Self::Safety => None,
+            Self::Gateway | Self::Person | Self::Console | Self::Safety => None,
         }
     }
 
     /// Whether requests that change something are taken while the disk is nearly full.
     pub(super) fn is_taken_without_room(self) -> bool {
-        matches!(self, Self::SignIn | Self::Password | Self::Safety | Self::Gateway)
+        matches!(self, Self::SignIn | Self::Password | Self::Safety | Self::Console | Self::Gateway)
     }
 
     fn name(self) -> &'static str {
@@ -90,6 +92,7 @@ impl Class {
             Self::Gateway => "gateway",
             Self::Person => "person",
             Self::Safety => "safety",
+            Self::Console => "console",
             Self::Unknown => "unknown",
         }
     }
@@ -148,6 +151,12 @@ const ROWS: &[(Class, &[Row])] = &[
         ("PUT", "/api/v1/users/{user}/password"),
         ("POST", "/api/v1/users/{user}/sign-out"),
         ("DELETE", "/api/v1/users/{user}/tokens/{token}"),
+    ]),
+    // What a page then asks of the API has the class of that route: also whether it is taken while the disk is nearly full.
+    (Class::Console, &[
+        ("GET", "/console"),
+        ("GET", "/console/{*path}"),
+        ("POST", "/console/{*path}"),
     ]),
     (Class::Person, PERSON),
 ];
@@ -282,8 +291,11 @@ const LARGE: &[(Row, Option<u64>)] = &[
     (("PUT", "/api/v1/firmware/{firmware}/sbom"), Some(sbom::DOCUMENT_BYTES_MAX)),
 ];
 
-/// Bytes of the body of a request at most; `None` if its handler bounds it.
-pub(super) fn body_bytes_max(class: Class, method: &str, path: Option<&str>) -> Option<u64> {
+/// Bytes of the body of a request at most; `None` if its handler bounds it. `is_known` says whether a session came with it.
+pub(super) fn body_bytes_max(class: Class, method: &str, path: Option<&str>, is_known: bool) -> Option<u64> {
+    if class == Class::Console && !is_known {
+        return Some(STRANGERS_BODY_BYTES_MAX);
+    }
     if let Some(max) = class.body_bytes_max() {
         return Some(max);
     }
@@ -337,12 +349,13 @@ pub(super) fn count(api: &Api, origin: &Origin, class: Class) -> Result<(), TooM
             Some(gateway) => api.rates.count_gateway(class.name(), gateway, peer.address.ip(), GATEWAY_PART, now),
             None => stranger(STRICT_PART),
         },
-        Class::Person | Class::Safety => match origin.peek(api) {
+        Class::Person | Class::Console | Class::Safety => match origin.peek(api) {
             Some(caller) => {
                 peer.show();
                 let who = counted_as(caller.actor.kind, &caller.actor.id);
                 match class {
                     Class::Safety => api.rates.count_part(&format!("safety/{who}"), FEW_PART, now),
+                    Class::Console => api.rates.count(&format!("console/{who}"), now),
                     _ => api.rates.count(&who, now),
                 }
             }
@@ -395,7 +408,7 @@ mod tests {
     fn fld_2_large_bodies_are_for_their_routes_alone() {
         let sbom = "/api/v1/firmware/{firmware}/sbom";
         for (class, (method, path)) in all() {
-            let max = body_bytes_max(class, method, Some(path));
+            let max = body_bytes_max(class, method, Some(path), true);
             match (method, path) {
                 ("PUT", path) if path == sbom => assert_eq!(max, Some(64 << 20)),
                 ("POST", "/api/v1/devices/import") => assert_eq!(max, Some(16 << 20)),
@@ -404,9 +417,11 @@ mod tests {
             }
         }
         for class in [Class::Unknown, Class::Public, Class::SignIn, Class::Enrolment] {
-            assert_eq!(body_bytes_max(class, "PUT", Some(sbom)), Some(STRANGERS_BODY_BYTES_MAX));
+            assert_eq!(body_bytes_max(class, "PUT", Some(sbom), false), Some(STRANGERS_BODY_BYTES_MAX));
         }
-        assert_eq!(body_bytes_max(Class::Person, "GET", Some(sbom)), Some(BODY_BYTES_MAX));
+        assert_eq!(body_bytes_max(Class::Person, "GET", Some(sbom), true), Some(BODY_BYTES_MAX));
+        let console = |is_known| body_bytes_max(Class::Console, "POST", Some("/console/{*path}"), is_known);
+        assert_eq!((console(true), console(false)), (Some(BODY_BYTES_MAX), Some(STRANGERS_BODY_BYTES_MAX)));
     }
 
     #[test]

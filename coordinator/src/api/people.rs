@@ -381,6 +381,8 @@ pub(crate) struct MeView {
     user_id: String,
     printed_name: String,
     roles: Vec<AccessRole>,
+    /// What the roles permit.
+    permissions: Vec<Permission>,
     hospital_id: Option<String>,
     second_factor: bool,
     recovery_codes_left: usize,
@@ -463,6 +465,10 @@ pub(super) async fn me(State(api): State<Api>, origin: Origin) -> Result<axum::J
         user_id: id.to_string(),
         printed_name: user.printed_name.clone(),
         roles: user.roles.clone(),
+        permissions: Permission::ALL
+            .into_iter()
+            .filter(|p| user.roles.iter().any(|role| p.is_granted_to(*role)))
+            .collect(),
         hospital_id: user.hospital.as_ref().map(ToString::to_string),
         second_factor: user.second_factor.is_some(),
         recovery_codes_left: user.second_factor.as_ref().map_or(0, |f| f.recovery.len()),

@@ -76,6 +76,8 @@ pub(super) struct Origin {
     mark: Option<RequestMark>,
     /// Tags of what the caller means to change (`If-Match`).
     expects: Option<Vec<String>>,
+    /// Whether a page of the console asks automatically: that is no use of the session.
+    is_look: bool,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Origin {
@@ -85,8 +87,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
             Problem::from(Refusal::new(Class::Unavailable, "no-peer", "the connection's peer is not known"))
         })?;
         let mark = parts.extensions.get::<RequestMark>().cloned();
-        Ok(Self { peer, token: bearer(&parts.headers), mark, expects: if_match(&parts.headers) })
+        // The console's cookie counts for its pages alone; the API takes what no browser sends automatically.
+        let token = match is_console(parts.uri.path()) {
+            true => mdfm_console::token(&parts.headers),
+            false => bearer(&parts.headers),
+        };
+        let is_look = parts.extensions.get::<mdfm_console::Look>().is_some();
+        Ok(Self { peer, token, mark, expects: if_match(&parts.headers), is_look })
     }
+}
+
+/// Whether a path is one of the web console.
+pub(super) fn is_console(path: &str) -> bool {
+    path.strip_prefix(mdfm_console::ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<String> {
@@ -153,6 +166,9 @@ impl Origin {
 
     /// The caller, if there is a valid session that was used lately, or a valid token.
     fn caller(&self, api: &Api, now: UtcMillis) -> Option<Caller> {
+        if self.is_look {
+            return self.peek(api);
+        }
         let state = api.runner.state();
         let caller = Caller::of(&state, self.token.as_ref()?, now)?;
         let is_live = match state.sessions.get(&caller.token_sha256) {

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Bytes, HttpBody as _};
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{Extensions, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use mdfm_service::network;
 use mdfm_shared::record::{ActorKind, RequestMark};
 use serde_json::{Value, json};
+use tower::ServiceExt;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -29,6 +30,7 @@ use super::{
     recalls, reports, retention, rollback_orders, sessions, settings, single_sign_on, trust, users, watch, webhooks,
 };
 use crate::access::TooMany;
+use crate::broker::Peer;
 use crate::runner::{anonymous, gateway_actor};
 use crate::traces::{Answered, Call};
 use mdfm_coordinator_core::Refusal;
@@ -278,6 +280,7 @@ pub(crate) fn router(api: Api) -> Router {
     let page = ([policy, (header::CONTENT_TYPE, "text/html; charset=utf-8")], Bytes::from(shown));
     // Whether it is a trial was decided by the first record of the log and never changes.
     let trial = api.runner.state().trial;
+    let guarded = api.clone();
     let router = router
         .route(PAGE, get(move || std::future::ready(page.clone())))
         .route(DOCUMENT, get(move || std::future::ready(document.clone())))
@@ -290,7 +293,41 @@ pub(crate) fn router(api: Api) -> Router {
         })
         .layer(middleware::from_fn_with_state(api.clone(), guard))
         .with_state(api);
+    let router = match mdfm_console::router(router.clone(), carry, env!("CARGO_PKG_VERSION")) {
+        Ok(console) => router.merge(console_routes(guarded, console)),
+        Err(error) => {
+            tracing::error!(%error, "the console cannot be made");
+            router
+        }
+    };
     if trial { router.layer(middleware::map_response(mark_trial)) } else { router }
+}
+
+/// What a page of the console passes on of a request to its own requests: who is connected.
+fn carry(outer: &Extensions, inner: &mut Extensions) {
+    outer.get::<Peer>().map(|peer| inner.insert(peer.clone()));
+}
+
+/// The console behind the same guard as the API.
+fn console_routes(api: Api, console: Router) -> Router {
+    let show = move |request: Request| {
+        let console = console.clone();
+        async move {
+            // The routes of the console are matched anew: what was matched here would count as a part of them.
+            let (mut parts, body) = request.into_parts();
+            let outer = std::mem::take(&mut parts.extensions);
+            carry(&outer, &mut parts.extensions);
+            let Ok(mut response) = console.oneshot(Request::from_parts(parts, body)).await;
+            if let Some(mdfm_console::Rejected { code, detail }) = response.extensions_mut().remove() {
+                response.extensions_mut().insert(Unrecorded(Refusal::forbidden(code, detail)));
+            }
+            response
+        }
+    };
+    Router::new()
+        .route(mdfm_console::ROOT, any(show.clone()))
+        .route(&format!("{}/{{*path}}", mdfm_console::ROOT), any(show))
+        .layer(middleware::from_fn_with_state(api, guard))
 }
 
 async fn mark_trial(mut response: Response) -> Response {
@@ -389,7 +426,8 @@ async fn let_in(
     if !reads && room < Room::Ample && !class.is_taken_without_room() {
         return Err(Problem::recorded(no_room(room)));
     }
-    let limit = admission::body_bytes_max(class, request.method().as_str(), matched.as_deref());
+    let is_known = class == Admission::Console && origin.peek(api).is_some();
+    let limit = admission::body_bytes_max(class, request.method().as_str(), matched.as_deref(), is_known);
     let request = if request.body().is_end_stream() { request } else { request.map(|body| paced(body, limit)) };
     if let Some(path) = matched.filter(|path| path != DOCUMENT && path != PAGE) {
         admit(api, origin, request.method(), &path, object).await?;
@@ -510,6 +548,7 @@ mod tests {
     fn sec_1_every_route_has_its_class_of_limits() {
         let mut routes: Vec<_> = rights::all().map(|(_, (m, p, _))| (m, p)).collect();
         routes.extend([("GET", DOCUMENT), ("GET", PAGE), ("GET", admission::SOCKET_PATH)]);
+        routes.extend([("GET", "/console"), ("GET", "/console/{*path}"), ("POST", "/console/{*path}")]);
         let mut rows: Vec<_> = admission::all().map(|(_, row)| row).collect();
         routes.sort_unstable();
         rows.sort_unstable();
@@ -517,6 +556,8 @@ mod tests {
         for (class, (method, path)) in admission::all() {
             let right = rights::of(method, path).map(|(right, _)| right);
             let is_open = matches!(right, None | Some(Right::Anybody)) && path != admission::SOCKET_PATH;
+            // Strangers send little there too; whoever has a session sends forms.
+            let is_open = is_open && class != Admission::Console;
             assert_eq!(class.body_bytes_max().is_some(), is_open, "{method} {path}: strangers send little");
         }
     }

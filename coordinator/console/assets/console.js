@@ -1,0 +1,151 @@
+// What pages do beyond HTML: follow a running deployment, warn before the session ends. Everything else works without this file.
+"use strict";
+
+const policy = window.trustedTypes?.createPolicy("console", { createHTML: (text) => text }) ?? { createHTML: (text) => text };
+const root = "/console";
+
+// Pages that change by themselves. The stream says only that something changed; the page is fetched again and its parts are replaced.
+function follow(main) {
+  const line = document.createElement("p");
+  line.className = "live";
+  const text = document.createElement("span");
+  text.setAttribute("role", "status");
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "quiet";
+  line.append(text, button);
+  main.prepend(line);
+
+  let source = null;
+  let paused = false;
+  let timer = 0;
+  let last = Date.now();
+
+  async function refresh() {
+    timer = 0;
+    let answer;
+    try {
+      answer = await fetch(location.href, { headers: { "mdfm-look": "1" }, redirect: "manual" });
+    } catch {
+      return say("No connection to the coordinator; trying again.");
+    }
+    if (answer.type === "opaqueredirect") return stop("The session has ended. What is shown is old.");
+    if (!answer.ok) return say("The page cannot be refreshed; what is shown is old.");
+    const fresh = new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
+    for (const part of document.querySelectorAll("[data-part]")) {
+      const other = fresh.getElementById(part.id);
+      // What somebody works in is left alone.
+      if (!other || part.contains(document.activeElement)) continue;
+      if (part.outerHTML !== other.outerHTML) part.replaceWith(document.adoptNode(other));
+    }
+    last = Date.now();
+    say("Live.");
+  }
+
+  function say(words) {
+    if (text.textContent !== words) text.textContent = words;
+    button.textContent = paused ? "Follow again" : "Stop following";
+  }
+
+  function changed() {
+    // At most one look a second, however much happens.
+    if (!timer) timer = setTimeout(refresh, Math.max(100, 1000 - (Date.now() - last)));
+  }
+
+  function start() {
+    if (source || paused || document.hidden) return;
+    source = new EventSource(main.dataset.live);
+    source.onopen = () => { say("Live."); changed(); };
+    source.onmessage = changed;
+    for (const kind of ["change", "changes", "summary", "state", "deployment", "devices", "end"]) source.addEventListener(kind, changed);
+    source.onerror = () => say("No connection to the coordinator; trying again.");
+  }
+
+  function stop(words) {
+    source?.close();
+    source = null;
+    clearTimeout(timer);
+    timer = 0;
+    say(words);
+  }
+
+  button.addEventListener("click", () => {
+    paused = !paused;
+    if (paused) stop("Not following.");
+    else start();
+  });
+  document.addEventListener("visibilitychange", () => (document.hidden ? stop("Not following while hidden.") : start()));
+  say("Connecting.");
+  start();
+}
+
+// The server decides when a session ends. Two minutes before, people are asked; what they typed stays where it is.
+function watchSession(body) {
+  let idleEnds = Date.parse(body.dataset.idleEnds);
+  const ends = Date.parse(body.dataset.ends);
+  const title = document.title;
+  const channel = "BroadcastChannel" in window ? new BroadcastChannel("mdfm-session") : null;
+  const dialog = document.createElement("dialog");
+  dialog.setAttribute("role", "alertdialog");
+  dialog.setAttribute("aria-labelledby", "session-heading");
+  const heading = document.createElement("h2");
+  heading.id = "session-heading";
+  const words = document.createElement("p");
+  const stay = document.createElement("button");
+  stay.className = "primary";
+  stay.textContent = "Stay signed in";
+  const again = document.createElement("a");
+  again.className = "button";
+  again.target = "_blank";
+  again.rel = "noopener";
+  again.href = `${root}/sign-in`;
+  again.textContent = "Sign in in another tab";
+  dialog.append(heading, words, stay, again);
+  body.append(dialog);
+
+  function show(first, second, isOver) {
+    heading.textContent = first;
+    words.textContent = second;
+    stay.hidden = isOver;
+    again.hidden = !isOver;
+    document.title = `${first} · ${title}`;
+    if (!dialog.open) dialog.showModal();
+  }
+
+  async function extend() {
+    const answer = await fetch(`${root}/session`, { redirect: "manual" }).catch(() => null);
+    if (!answer?.ok) return;
+    idleEnds = Date.parse((await answer.json()).idleEndsAt);
+    channel?.postMessage(idleEnds);
+    close();
+  }
+
+  function close() {
+    document.title = title;
+    if (dialog.open) dialog.close();
+  }
+
+  stay.addEventListener("click", extend);
+  dialog.addEventListener("cancel", (event) => event.preventDefault());
+  channel?.addEventListener("message", (event) => { idleEnds = Math.max(idleEnds, event.data); close(); });
+  channel?.postMessage(idleEnds);
+  setInterval(() => {
+    const now = Date.now();
+    if (now >= Math.min(idleEnds, ends)) {
+      for (const secret of document.querySelectorAll("input[type=password], input[autocomplete=one-time-code]")) secret.value = "";
+      show("Your session has ended", "Sign in again in another tab; what you typed here is kept, except passwords and codes.", true);
+    } else if (now >= idleEnds - 120000) {
+      show("Your session is about to end", `You did nothing for a while. You will be signed out in ${Math.ceil((idleEnds - now) / 1000)} seconds.`, false);
+    } else if (now >= ends - 600000 && now < ends - 599000) {
+      show("Sign in again soon", "Sessions last for a limited time. You will be signed out in ten minutes.", false);
+    }
+  }, 1000);
+}
+
+// Narrow screens begin with a closed menu.
+const menu = document.querySelector("details.menu");
+if (menu && window.matchMedia("(max-width: 48rem)").matches) menu.open = false;
+
+const main = document.querySelector("main[data-live]");
+if (main) follow(main);
+if (document.body.dataset.idleEnds) watchSession(document.body);

@@ -1,0 +1,213 @@
+//! How values of the API are shown: times, durations, digests, sizes, names.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use minijinja::value::{Kwargs, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, Value};
+
+use crate::api::segment;
+
+/// Adds all filters and functions to the templates.
+pub(crate) fn add(environment: &mut Environment<'static>) {
+    environment.add_filter("time", time);
+    environment.add_filter("ago", |value: &Value| ago(value, Timestamp::now()));
+    environment.add_filter("duration", duration);
+    environment.add_filter("digest", digest);
+    environment.add_filter("bytes", bytes);
+    environment.add_filter("words", words);
+    environment.add_filter("segment", |text: &str| segment(text));
+    environment.add_filter("number", number);
+    environment.add_filter("pretty", pretty);
+    environment.add_filter("query", query);
+    environment.add_function("plural", plural);
+}
+
+fn invalid(detail: String) -> Error {
+    Error::new(ErrorKind::InvalidOperation, detail)
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// A time of the API: RFC 3339 text, or milliseconds since 1970; `None` for nothing.
+fn timestamp(value: &Value) -> Result<Option<Timestamp>, Error> {
+    if value.is_none() || value.is_undefined() {
+        return Ok(None);
+    }
+    let parsed = match value.kind() {
+        ValueKind::Number => i64::try_from(value.clone()).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+        _ => value.as_str().and_then(|text| text.parse().ok()),
+    };
+    parsed.map(Some).ok_or_else(|| invalid(format!("{value} is not a time")))
+}
+
+/// `2027-03-01 14:02:11 UTC`, or in the zone that is given (IANA name); a dash for nothing.
+fn time(value: &Value, zone: Option<&str>) -> Result<Value, Error> {
+    let Some(at) = timestamp(value)? else { return Ok(Value::from("\u{2013}")) };
+    let zoned = match zone.filter(|zone| !zone.is_empty()).and_then(|zone| TimeZone::get(zone).ok()) {
+        Some(zone) => at.to_zoned(zone),
+        None => at.to_zoned(TimeZone::UTC),
+    };
+    let shown = zoned.strftime("%Y-%m-%d %H:%M:%S %Z");
+    Ok(Value::from_safe_string(format!("<time datetime=\"{at:.0}\">{}</time>", escaped(&shown.to_string()))))
+}
+
+/// `14 s ago`, `in 3 h 20 min`; a dash for nothing.
+fn ago(value: &Value, now: Timestamp) -> Result<Value, Error> {
+    let Some(at) = timestamp(value)? else { return Ok(Value::from("\u{2013}")) };
+    let since = now.duration_since(at);
+    let words = match since {
+        since if since.abs() < SignedDuration::from_secs(1) => "now".to_owned(),
+        since if since.is_negative() => format!("in {}", span(since.abs())),
+        since => format!("{} ago", span(since)),
+    };
+    Ok(Value::from_safe_string(format!("<time datetime=\"{at:.0}\" title=\"{at:.0}\">{words}</time>")))
+}
+
+/// The two largest units of a duration.
+fn span(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs();
+    let units = [(86_400 * 365, "y"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let Some(first) = units.iter().position(|(unit, _)| seconds >= *unit) else {
+        return format!("{} ms", duration.as_millis());
+    };
+    let (unit, name) = units[first];
+    let whole = format!("{} {name}", seconds / unit);
+    match units.get(first + 1).map(|(next, name)| ((seconds % unit) / next, name)) {
+        Some((rest, name)) if rest > 0 => format!("{whole} {rest} {name}"),
+        _ => whole,
+    }
+}
+
+/// Milliseconds as `3 d 4 h`; a dash for nothing.
+fn duration(value: &Value) -> Result<String, Error> {
+    if value.is_none() || value.is_undefined() {
+        return Ok("\u{2013}".into());
+    }
+    let ms = f64::try_from(value.clone()).map_err(|_| invalid(format!("{value} is not a duration")))?;
+    Ok(span(SignedDuration::from_millis(ms as i64)))
+}
+
+/// The first sixteen digits of a digest in four groups, the whole on demand; all of it with `whole=true`.
+fn digest(value: &Value, options: Kwargs) -> Result<Value, Error> {
+    let is_whole = options.get::<Option<bool>>("whole")?.unwrap_or(false);
+    options.assert_all_used()?;
+    let Some(text) = value.as_str() else { return Ok(Value::from("\u{2013}")) };
+    let shown: Vec<char> = text.chars().take(if is_whole { usize::MAX } else { 16 }).collect();
+    let groups: Vec<String> = shown.chunks(4).map(|group| group.iter().collect()).collect();
+    let (text, groups) = (escaped(text), escaped(&groups.join(" ")));
+    Ok(Value::from_safe_string(format!("<code class=\"digest\" title=\"{text}\">{groups}</code>")))
+}
+
+/// `34,603,008 bytes (33.0 MiB)`.
+fn bytes(value: &Value) -> Result<String, Error> {
+    let Ok(bytes) = u64::try_from(value.clone()) else { return Ok("\u{2013}".into()) };
+    let large = bytes as f64;
+    Ok(match bytes {
+        0..1_024 => format!("{bytes} bytes"),
+        1_024..1_048_576 => format!("{} bytes ({:.1} KiB)", grouped(bytes), large / 1_024.0),
+        1_048_576..1_073_741_824 => format!("{} bytes ({:.1} MiB)", grouped(bytes), large / 1_048_576.0),
+        _ => format!("{} bytes ({:.1} GiB)", grouped(bytes), large / 1_073_741_824.0),
+    })
+}
+
+/// A whole number with groups of three digits; other numbers as they are.
+fn number(value: &Value) -> String {
+    u64::try_from(value.clone()).map_or_else(|_| value.to_string(), grouped)
+}
+
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut shown = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
+/// A name of the API as words: `rolledBack` is `rolled back`.
+fn words(name: &str) -> String {
+    let mut shown = String::new();
+    for letter in name.chars() {
+        match letter {
+            '-' | '_' => shown.push(' '),
+            upper
+                if upper.is_ascii_uppercase() && shown.chars().last().is_some_and(|last| last.is_ascii_lowercase()) =>
+            {
+                shown.push(' ');
+                shown.push(upper.to_ascii_lowercase());
+            }
+            other => shown.push(other),
+        }
+    }
+    shown
+}
+
+/// JSON for people.
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// A query with pairs changed: `query | query(cursor=none, sort="x")` starts with `?`; pairs with `none` are left out.
+fn query(pairs: &Value, changes: Kwargs) -> Result<String, Error> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for key in pairs.try_iter()? {
+        let name = key.to_string();
+        if !changes.has(&name) && name != "done" {
+            all.push((name, pairs.get_item(&key)?.to_string()));
+        }
+    }
+    let names: Vec<String> = changes.args().map(str::to_owned).collect();
+    for name in names {
+        let value = changes.get::<Value>(&name)?;
+        if !value.is_none() {
+            all.push((name, value.to_string()));
+        }
+    }
+    let encoded = serde_urlencoded::to_string(&all).map_err(|error| invalid(error.to_string()))?;
+    Ok(format!("?{encoded}"))
+}
+
+/// `1 device`, `2 devices`.
+fn plural(count: &Value, one: &str, many: Option<String>) -> String {
+    let word = if u64::try_from(count.clone()).is_ok_and(|count| count == 1) {
+        one.to_owned()
+    } else {
+        many.unwrap_or_else(|| format!("{one}s"))
+    };
+    format!("{} {word}", number(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn console_times_say_their_zone() {
+        let at = Value::from(1_796_045_049_537_i64);
+        let shown = time(&at, None).expect("a time").to_string();
+        assert_eq!(shown, "<time datetime=\"2026-11-30T13:24:09Z\">2026-11-30 13:24:09 UTC</time>");
+        let there = time(&at, Some("America/New_York")).expect("a time").to_string();
+        assert!(there.contains("2026-11-30 08:24:09 EST"), "{there}");
+        assert_eq!(time(&Value::from(()), None).expect("a dash").to_string(), "\u{2013}");
+        assert!(time(&Value::from("<b>"), None).is_err());
+        let now = Timestamp::from_millisecond(1_796_045_063_537).expect("a time");
+        assert!(ago(&at, now).expect("an age").to_string().contains(">14 s ago<"));
+    }
+
+    #[test]
+    fn console_values_are_for_people() {
+        assert_eq!(duration(&Value::from(259_200_000 + 4 * 3_600_000)).expect("a duration"), "3 d 4 h");
+        assert_eq!(duration(&Value::from(16_028)).expect("a duration"), "16 s");
+        assert_eq!(duration(&Value::from(596)).expect("a duration"), "596 ms");
+        assert_eq!(bytes(&Value::from(34_603_008)).expect("a size"), "34,603,008 bytes (33.0 MiB)");
+        assert_eq!(words("rolledBack"), "rolled back");
+        assert_eq!(words("correctionDecision"), "correction decision");
+        assert_eq!(plural(&Value::from(1), "device", None), "1 device");
+        assert_eq!(plural(&Value::from(12_345), "device", None), "12,345 devices");
+    }
+}

@@ -1,0 +1,187 @@
+//! What every page has: the reader, what they may do, the form token; and how pages are made.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use minijinja::value::Serde;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::api::{self, Answer, Api, Precondition};
+use crate::failure::Failure;
+use crate::form::{self, Form};
+use crate::session::form_token;
+use crate::{Console, assets};
+
+/// Where pages may load things from and send forms to: this host alone. Nothing inline, nothing evaluated.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
+    base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types console";
+
+/// Set on a request that a page makes automatically.
+pub(crate) const LOOK: HeaderName = HeaderName::from_static("mdfm-look");
+
+/// One page for one reader.
+pub(crate) struct Page {
+    pub(crate) api: Api,
+    /// The reader's account, as `GET /api/v1/me` answers.
+    pub(crate) me: Value,
+    console: Console,
+    session: String,
+    path: String,
+    query: Vec<(String, String)>,
+}
+
+fn pairs(parts: &Parts) -> Vec<(String, String)> {
+    parts.uri.query().and_then(|query| serde_urlencoded::from_str(query).ok()).unwrap_or_default()
+}
+
+impl FromRequestParts<Console> for Page {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Failure> {
+        let Some(session) = crate::token(&parts.headers) else { return Err(Failure::SignedOut) };
+        let is_look = parts.headers.contains_key(LOOK) && parts.method.is_safe();
+        let api = Api::new(console, &parts.extensions, Some(session.clone()), is_look);
+        let me = api.get("/api/v1/me").await?.body;
+        Ok(Self { api, me, console: console.clone(), session, path: parts.uri.path().to_owned(), query: pairs(parts) })
+    }
+}
+
+impl Page {
+    /// A parameter of the query; empty if it is missing.
+    pub(crate) fn query(&self, name: &str) -> &str {
+        self.query.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value.as_str())
+    }
+
+    /// Whether the reader's roles include a permission of the API.
+    pub(crate) fn may(&self, permission: &str) -> bool {
+        self.me["permissions"].as_array().is_some_and(|all| all.iter().any(|one| one == permission))
+    }
+
+    /// Makes the page.
+    ///
+    /// # Errors
+    /// A defect of the template.
+    pub(crate) fn render(&self, template: &str, context: Value) -> Result<Response, Failure> {
+        self.render_as(StatusCode::OK, template, context)
+    }
+
+    /// Makes the page with another status.
+    ///
+    /// # Errors
+    /// A defect of the template.
+    pub(crate) fn render_as(&self, status: StatusCode, template: &str, context: Value) -> Result<Response, Failure> {
+        let permissions = self.me["permissions"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let may: Map<String, Value> = permissions.map(|permission| (permission.to_owned(), true.into())).collect();
+        let query: Map<String, Value> = self.query.iter().map(|(n, v)| (n.clone(), v.as_str().into())).collect();
+        let mut all = json!({
+            "me": self.me,
+            "may": may,
+            "here": self.path.split('/').nth(2).unwrap_or_default(),
+            "path": self.path,
+            "query": query,
+            "here_url": api::with_query(&self.path, &self.query.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect::<Vec<_>>()),
+            "form_token": form_token(&self.session),
+            "input": {},
+            "problem": null,
+        });
+        merge(&mut all, context);
+        Ok(make(&self.console, status, template, all)?)
+    }
+
+    /// Carries out an act of the API that a form asks for. Where the second factor must be shown again first, the form's own field brings it, or a
+    /// page asks for it and keeps the form.
+    ///
+    /// # Errors
+    /// As [`Api::send`]; [`Failure::StepUp`] if the second factor is needed.
+    pub(crate) async fn act(
+        &self,
+        form: &Form,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer, Failure> {
+        if let Some(code) = form.secret(form::STEP_UP) {
+            let (path, body) = ("/api/v1/sessions/current/second-factor", json!({ "code": code.trim() }));
+            match self.api.send(Method::POST, path, Some(&body), &Precondition::default()).await {
+                Ok(_) => {}
+                Err(Failure::Refused(wrong)) => return Err(Failure::StepUp { form: form.clone(), wrong: Some(wrong) }),
+                Err(other) => return Err(other),
+            }
+        }
+        let text = |name| Some(form.text(name)).filter(|text| !text.is_empty()).map(str::to_owned);
+        let precondition = Precondition { key: text(form::KEY), tag: text(form::TAG) };
+        match self.api.send(method, path, Some(body), &precondition).await {
+            Err(Failure::Refused(refusal)) if refusal.code == "step-up" => {
+                Err(Failure::StepUp { form: form.clone(), wrong: None })
+            }
+            answered => answered,
+        }
+    }
+}
+
+/// Adds the fields of one object to another.
+fn merge(all: &mut Value, more: Value) {
+    if let (Value::Object(all), Value::Object(more)) = (all, more) {
+        all.extend(more);
+    }
+}
+
+/// A page for whoever it is, also for nobody.
+pub(crate) fn plain(
+    console: &Console,
+    status: StatusCode,
+    template: &str,
+    context: Value,
+    session: Option<&str>,
+) -> Result<Response, minijinja::Error> {
+    let mut all = json!({
+        "me": null, "may": {}, "here": "", "path": "", "query": {}, "here_url": crate::ROOT, "input": {}, "problem": null,
+        "form_token": session.map(form_token).unwrap_or_default(),
+    });
+    merge(&mut all, context);
+    make(console, status, template, all)
+}
+
+fn make(
+    console: &Console,
+    status: StatusCode,
+    template: &str,
+    mut context: Value,
+) -> Result<Response, minijinja::Error> {
+    context["form_key"] = fresh_key().into();
+    context["version"] = console.version.into();
+    let shown = console.templates.get_template(template)?.render(minijinja::Value::from(Serde(&context)))?;
+    Ok((status, Html(shown)).into_response())
+}
+
+/// 128 random bits as text.
+fn fresh_key() -> String {
+    let mut bytes = [0; 16];
+    // Without randomness there is no key, and a repeated form is not recognised: that alone.
+    getrandom::fill(&mut bytes).map(|()| hex::encode(bytes)).unwrap_or_default()
+}
+
+/// Leads on after an act; the page says what was done.
+pub(crate) fn done(path: &str, what: &str) -> Response {
+    let to = api::with_query(path, &[("done", what)]);
+    (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
+}
+
+/// What every answer of the console says to the browser.
+pub(crate) async fn protect(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=(), payment=(), usb=()"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if !headers.get(header::CACHE_CONTROL).is_some_and(|value| value == assets::FOR_EVER) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}
