@@ -16,6 +16,7 @@ mod bad_input;
 mod ceremony;
 mod chains;
 mod command_line;
+mod console;
 mod delta;
 mod device_door;
 mod documents;

@@ -120,6 +120,45 @@ impl Api {
         })
     }
 
+    /// Sends a request to the console as a browser would: with the session's cookie if there is one, and with the headers that are given. Redirects are
+    /// not followed.
+    ///
+    /// # Errors
+    /// No answer came.
+    pub fn console(
+        &self,
+        method: &str,
+        path: &str,
+        form: &[(&str, &str)],
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<(u16, reqwest::header::HeaderMap, String)> {
+        let http = reqwest::Client::builder().tls_backend_preconfigured((*self.tls).clone());
+        let http = http.redirect(reqwest::redirect::Policy::none()).timeout(Duration::from_secs(20)).build()?;
+        let mut request = http.request(Method::from_bytes(method.as_bytes())?, format!("{}{path}", self.url));
+        if let Some(token) = &self.token {
+            request = request.header("cookie", format!("__Host-mdfm={token}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if method == "POST" {
+            let mut url = reqwest::Url::parse("https://x/")?;
+            url.query_pairs_mut().extend_pairs(form);
+            let body = url.query().unwrap_or_default().to_owned();
+            request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
+        }
+        self.runtime.block_on(async {
+            let answer = request.send().await?;
+            Ok((answer.status().as_u16(), answer.headers().clone(), answer.text().await?))
+        })
+    }
+
+    /// The token of the session, if there is one.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        self.token.as_deref().unwrap_or_default()
+    }
+
     /// Reads an answer with its headers.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! are handed over, roles sign in and sign.
 
 mod api;
+mod browser;
 mod impostor;
 mod lossy;
 mod people;
@@ -13,6 +14,7 @@ mod receiver;
 mod world;
 
 pub use api::{Api, Session};
+pub use browser::Browser;
 pub use impostor::{Consistency, Impostor};
 pub use lossy::Losses;
 pub use people::Role;

@@ -1,0 +1,322 @@
+//! The web console: attacks on its cookie and forms, journeys in a real browser, and every page of every role.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use mdfm_tests::{Api, Browser, Layout, Role, World, device_id, gateway_id, hospital_id, wait_for};
+use serde_json::{Value, json};
+
+use crate::access::{PASSWORD, one_time_code};
+use crate::{fresh_dir, image};
+
+/// More requests a second than anybody makes by hand: a crawl does.
+const FAST: &str = "requests_per_second = 10000\n";
+/// What a page of the console itself sends with a form.
+const OURS: (&str, &str) = ("sec-fetch-site", "same-origin");
+/// Text that is a script wherever it is not escaped.
+const HOSTILE: &str = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>";
+
+fn api(world: &World, user: &str) -> Api {
+    Api::with_session(world.dir.join("sessions").join(user).as_ref()).unwrap()
+}
+
+fn url(world: &World) -> String {
+    format!("https://127.0.0.1:{}", world.port)
+}
+
+/// The token of the forms of a session, as its pages carry it.
+fn form_token(api: &Api) -> String {
+    let (status, _, page) = api.console("GET", "/console", &[], &[]).unwrap();
+    assert_eq!(status, 200, "{page}");
+    let rest = page.split_once("name=\"form_token\" value=\"").expect("a form").1;
+    rest.split_once('"').unwrap().0.to_owned()
+}
+
+/// Everybody at once, with an hour of monitoring: it runs until somebody stops it.
+fn plan() -> Value {
+    json!({ "strategy": "Progressive", "phases": [
+        { "hospitalCohort": "all", "percentage": 100, "maxErrorRatePercent": 50, "monitoringDuration": "PT1H" } ] })
+}
+
+/// A deployment that monitors.
+fn running(world: &World, dir: &std::path::Path) -> String {
+    wait_for("the devices to be known", Duration::from_secs(60), || {
+        Ok(world.device_list()?.iter().all(|d| !d["runningSha256"].is_null()).then_some(()))
+    })
+    .unwrap();
+    world.release("FW-2.3.0", "2.3.0", 23, &image(dir, 41, 100_000), 0.5).unwrap();
+    world.deploy("FW-2.3.0", &plan()).unwrap()
+}
+
+fn status_of(world: &World, deployment: &str) -> String {
+    world.deployment(deployment).unwrap()["status"]["name"].as_str().unwrap_or_default().to_owned()
+}
+
+fn records(world: &World, arguments: &[&str]) -> Vec<Value> {
+    let found = world.ctl(Role::Auditor, &[&["audit", "search", "--limit", "50"], arguments].concat()).unwrap();
+    found["records"].as_array().unwrap().clone()
+}
+
+#[test]
+fn sec_console_what_another_site_sends_changes_nothing() {
+    let dir = fresh_dir("console-forged");
+    let layout = Layout { hospitals: 1, devices: 1, more_config: FAST.into(), ..Layout::default() };
+    let world = World::start(&dir, layout).unwrap();
+    let deployment = running(&world, &dir);
+    let (operator, stranger) = (api(&world, "operator"), api(&world, "operator").anonymous());
+    let pause = format!("/console/deployments/{deployment}/pause");
+    let token = form_token(&operator);
+    let form = [("form_token", token.as_str()), ("reason", "a test")];
+
+    // Each lacks one thing that a page of the console has.
+    let other = form_token(&api(&world, "admin"));
+    let foreign = [("form_token", other.as_str()), ("reason", "a test")];
+    let host = url(&world);
+    for (what, form, headers) in [
+        ("another site", &form[..], &[("sec-fetch-site", "cross-site")][..]),
+        ("another host of the site", &form, &[("sec-fetch-site", "same-site"), ("origin", host.as_str())]),
+        ("nobody says from where", &form, &[]),
+        ("an old browser, another origin", &form, &[("origin", "https://evil.example")]),
+        ("no token", &form[1..], &[OURS]),
+        ("the token of somebody else", &foreign, &[OURS]),
+    ] {
+        let (status, headers, page) = operator.console("POST", &pause, form, headers).unwrap();
+        assert_eq!(status, 403, "{what}: {page}");
+        assert!(page.contains("Nothing was changed") && !headers.contains_key("location"), "{what}: {page}");
+    }
+    assert_ne!(status_of(&world, &deployment), "paused");
+    let refused = records(&world, &["--outcome", "refused"]);
+    let of = |code: &str| refused.iter().filter(|r| r.to_string().contains(code)).count();
+    assert!(of("cross-site") + of("sent by a page of this console") >= 1, "it is in the audit log: {refused:?}");
+
+    // The cookie opens pages alone; what the API takes opens the API alone.
+    let cookie = format!("__Host-mdfm={}", operator.token());
+    let (status, _) = stranger.send_with("GET", "/api/v1/me", vec![], &[("cookie", &cookie)]).unwrap();
+    assert_eq!(status, 401);
+    let bearer = format!("Bearer {}", operator.token());
+    let (status, headers, _) = stranger.console("GET", "/console", &[], &[("authorization", &bearer)]).unwrap();
+    assert_eq!((status, headers["location"].to_str().unwrap()), (303, "/console/sign-in?next=%2Fconsole"));
+
+    // A sign-in leads to this console, wherever the link says.
+    let credentials = |next| {
+        let code = world.dir.join("sessions/auditor.recovery");
+        let mut codes: Vec<String> = std::fs::read_to_string(&code).unwrap().lines().map(str::to_owned).collect();
+        let one = codes.pop().unwrap();
+        std::fs::write(&code, codes.join("\n")).unwrap();
+        [("user_id", "auditor".to_owned()), ("password", PASSWORD.to_owned()), ("code", one), ("next", next)]
+    };
+    let given = credentials("https://evil.example/console".to_owned());
+    let given: Vec<(&str, &str)> = given.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    let (status, _, _) =
+        stranger.console("POST", "/console/sign-in", &given, &[("sec-fetch-site", "cross-site")]).unwrap();
+    assert_eq!(status, 403, "nobody is signed in by another site");
+    let (status, headers, page) = stranger.console("POST", "/console/sign-in", &given, &[OURS]).unwrap();
+    assert_eq!((status, headers["location"].to_str().unwrap()), (303, "/console"), "{page}");
+    let set = headers["set-cookie"].to_str().unwrap();
+    for part in ["__Host-mdfm=", "; Path=/", "; Secure", "; HttpOnly", "; SameSite=Strict"] {
+        assert!(set.contains(part), "{set}");
+    }
+    assert!(!set.contains("Domain"), "{set}");
+
+    // Every page says what it may load, and that nobody keeps it.
+    let (_, headers, _) = operator.console("GET", "/console/devices", &[], &[]).unwrap();
+    let policy = headers["content-security-policy"].to_str().unwrap();
+    assert!(
+        policy.contains("default-src 'none'")
+            && policy.contains("require-trusted-types-for")
+            && !policy.contains("unsafe"),
+        "{policy}"
+    );
+    assert_eq!(
+        (&headers["cache-control"], &headers["x-frame-options"]),
+        (&"no-store".parse().unwrap(), &"DENY".parse().unwrap())
+    );
+
+    // The good form works still, on the same coordinator; and a session that has ended opens nothing.
+    let (status, headers, page) = operator.console("POST", &pause, &form, &[OURS]).unwrap();
+    assert_eq!((status, headers.get("location").is_some()), (303, true), "{page}");
+    assert_eq!(status_of(&world, &deployment), "paused");
+    let out = operator.console("POST", "/console/sign-out", &form[..1], &[OURS]).unwrap();
+    assert_eq!(out.0, 303, "{}", out.2);
+    assert_eq!(operator.console("GET", "/console/devices", &[], &[]).unwrap().0, 303);
+    assert_eq!(
+        operator.console("POST", &pause, &form, &[OURS]).unwrap().0,
+        303,
+        "the act is not repeated after signing in"
+    );
+}
+
+#[test]
+fn sec_console_limits_of_the_port_hold_for_pages_too() {
+    let dir = fresh_dir("console-limits");
+    let config = "requests_per_second = 5\napi_networks = [\"127.0.0.1/32\"]\n";
+    let world = World::start(&dir, Layout { hospitals: 0, more_config: config.into(), ..Layout::default() }).unwrap();
+    let operator = api(&world, "operator");
+    let elsewhere = operator.from_address([127, 0, 0, 9].into()).unwrap();
+    let (status, body) = elsewhere.send("GET", "/console/sign-in", vec![]).unwrap();
+    assert_eq!(status, 403, "{body}");
+    assert!(body.to_string().contains("api_networks"), "{body}");
+    let statuses: Vec<u16> =
+        (0..60).map(|_| operator.anonymous().console("GET", "/console/sign-in", &[], &[]).unwrap().0).collect();
+    assert!(statuses.contains(&200) && statuses.contains(&429), "{statuses:?}");
+    // A stranger sends no large form.
+    std::thread::sleep(Duration::from_secs(2));
+    let large = "x".repeat(100_000);
+    let sent = operator.anonymous().console("POST", "/console/sign-in", &[("user_id", &large)], &[OURS]);
+    assert!(sent.is_err() || [403, 413, 400, 429].contains(&sent.as_ref().unwrap().0), "{sent:?}");
+}
+
+/// Signs in with the form, as a person does.
+fn sign_in(browser: &Browser, world: &World, user: &str) {
+    browser.open(&format!("{}/console/devices", url(world))).unwrap();
+    assert!(browser.url().unwrap().contains("/console/sign-in?next="), "{}", browser.url().unwrap());
+    // A code opens once: the next one comes within half a minute.
+    wait_for("a sign-in", Duration::from_secs(100), || {
+        browser.fill("#user_id", user)?;
+        browser.fill("#password", PASSWORD)?;
+        browser.fill("#code", &one_time_code(world, user, 0))?;
+        browser.click("button.primary")?;
+        let is_in = browser.has("nav[aria-label=Main]");
+        if !is_in {
+            assert!(browser.has("[role=alert]"), "{}", browser.source()?);
+            std::thread::sleep(Duration::from_secs(5));
+        }
+        Ok(is_in.then_some(()))
+    })
+    .unwrap();
+}
+
+#[test]
+fn console_an_operator_signs_in_and_pauses_with_and_without_scripts() {
+    let dir = fresh_dir("console-operator");
+    let layout = Layout { hospitals: 2, devices: 1, more_config: FAST.into(), ..Layout::default() };
+    let world = World::start(&dir, layout).unwrap();
+    let hospital = json!({ "hospitalId": "HOSP-X", "name": HOSTILE, "cohort": "general" });
+    assert_eq!(api(&world, "operator").json("POST", "/api/v1/hospitals", &hospital).unwrap().0, 201);
+    let deployment = running(&world, &dir);
+    let browser = Browser::start(&dir).unwrap();
+
+    sign_in(&browser, &world, "operator");
+    assert_eq!(browser.text("h1").unwrap(), "Devices");
+    let _ = browser.complaints().unwrap();
+    browser.fill("#filter", &format!("hospitalId={}", hospital_id(2))).unwrap();
+    browser.click("form.filter button").unwrap();
+    let listed = browser.text("table").unwrap();
+    assert!(listed.contains(&device_id(2, 1)) && !listed.contains(&device_id(1, 1)), "{listed}");
+    browser.fill("#filter", "no filter").unwrap();
+    browser.click("form.filter button").unwrap();
+    assert!(browser.has("[role=alert]") && browser.has("#filter"), "the page stays and says what is wrong");
+
+    // The page of a running deployment follows it.
+    browser.open(&format!("{}/console/deployments/{deployment}", url(&world))).unwrap();
+    wait_for("the page to follow", Duration::from_secs(30), || {
+        Ok(browser.text(".live")?.contains("Live.").then_some(()))
+    })
+    .unwrap();
+    wait_for("the confirmed devices to appear without a reload", Duration::from_secs(60), || {
+        Ok(browser.text("#phases")?.contains('2').then_some(()))
+    })
+    .unwrap();
+    browser.fill("form[action$='/pause'] [name=reason]", HOSTILE).unwrap();
+    browser.click("form[action$='/pause'] button").unwrap();
+    assert_eq!(status_of(&world, &deployment), "paused");
+    assert!(browser.text("main").unwrap().contains("paused"));
+    assert_ne!(browser.script("return document.title").unwrap(), "owned");
+
+    // The same without scripts.
+    browser.scripts(false).unwrap();
+    browser.open(&format!("{}/console/deployments/{deployment}", url(&world))).unwrap();
+    browser.fill("form[action$='/resume'] [name=reason]", "it was a test").unwrap();
+    browser.click("form[action$='/resume'] button").unwrap();
+    if browser.has("#code") {
+        browser.fill("#code", &one_time_code(&world, "operator", 1)).unwrap();
+        browser.click("button.primary").unwrap();
+    }
+    assert_ne!(status_of(&world, &deployment), "paused");
+    browser.open(&format!("{}/console/hospitals/HOSP-X", url(&world))).unwrap();
+    let complaints = browser.complaints().unwrap();
+    let ours: Vec<&String> = complaints.iter().filter(|line| !line.contains("favicon")).collect();
+    assert!(ours.is_empty(), "{ours:?}");
+}
+
+/// Links of the console on a page.
+fn links(page: &str) -> Vec<String> {
+    let hrefs = page.split("href=\"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(href, _)| href);
+    let ours = hrefs.filter(|href| href.starts_with("/console") || href.starts_with('?'));
+    ours.map(|href| href.split('#').next().unwrap_or_default().replace("&#x2f;", "/").replace("&amp;", "&")).collect()
+}
+
+/// Opens every page that somebody reaches by links; returns address and text of each.
+fn crawl(user: &Api, name: &str) -> Vec<(String, String)> {
+    let mut waiting = VecDeque::from(["/console".to_owned()]);
+    let mut known = BTreeSet::from(["/console".to_owned()]);
+    let mut pages = Vec::new();
+    while let Some(path) = waiting.pop_front() {
+        let (status, headers, text) = user.console("GET", &path, &[], &[]).unwrap();
+        assert!([200, 303].contains(&status), "{name}: {path}: {status}: {}", &text[..text.len().min(3_000)]);
+        let is_page = headers.get("content-type").is_some_and(|kind| kind.to_str().unwrap().starts_with("text/html"));
+        if is_page {
+            assert!(text.contains("<h1") && !text.contains("style=\""), "{name}: {path}");
+            assert!(!text.contains("<img src=x"), "{name}: {path}: hostile text is not escaped");
+            for link in links(&text) {
+                let link = if link.starts_with('?') {
+                    format!("{}{link}", path.split('?').next().unwrap_or_default())
+                } else {
+                    link
+                };
+                if known.len() < 600 && !link.contains("/assets/") && known.insert(link.clone()) {
+                    waiting.push_back(link);
+                }
+            }
+        }
+        pages.push((path, text));
+    }
+    pages
+}
+
+#[test]
+fn console_every_page_of_every_role_opens() {
+    let dir = fresh_dir("console-crawl");
+    let layout = Layout { hospitals: 2, devices: 1, more_config: FAST.into(), ..Layout::default() };
+    let world = World::start(&dir, layout).unwrap();
+    world.add_staff("nurse", &hospital_id(1)).unwrap();
+    let operator = api(&world, "operator");
+    let hospital = json!({ "hospitalId": "HOSP-X", "name": HOSTILE, "cohort": "general" });
+    assert_eq!(operator.json("POST", "/api/v1/hospitals", &hospital).unwrap().0, 201);
+    let device =
+        json!({ "deviceId": "DEV-X", "modelNumber": HOSTILE, "serialNumber": HOSTILE, "hospitalId": "HOSP-X" });
+    let _ = operator.json("POST", "/api/v1/devices", &device).unwrap();
+    let incident = json!({ "deviceId": device_id(1, 1), "severity": "minor", "description": HOSTILE });
+    let _ = operator.json("POST", "/api/v1/incidents", &incident).unwrap();
+    let deployment = running(&world, &dir);
+    wait_for("the devices to take the release", Duration::from_secs(60), || {
+        let view = world.deployment(&deployment)?;
+        Ok(view["devices"].as_array().is_some_and(|d| d.iter().all(|d| d["state"] == "confirmed")).then_some(()))
+    })
+    .unwrap();
+    for user in ["admin", "operator", "auditor", "clinical", "qa", "regulatory"] {
+        let pages = crawl(&api(&world, user), user);
+        assert!(pages.len() >= 20, "{user}: {} pages", pages.len());
+    }
+    // Hospital staff find nothing of another hospital, however they go.
+    let foreign = [hospital_id(2), device_id(2, 1), gateway_id(2), "HOSP-X".to_owned(), "DEV-X".to_owned()];
+    let pages = crawl(&api(&world, "nurse"), "nurse");
+    assert!(pages.iter().any(|(_, text)| text.contains(&device_id(1, 1))), "their own devices are there");
+    for (path, text) in pages {
+        for id in &foreign {
+            assert!(!text.contains(id.as_str()), "nurse: {path} names {id}");
+        }
+    }
+    for id in &foreign[..2] {
+        for section in ["devices", "hospitals", "gateways", "search?q="] {
+            let path = if section.ends_with('=') {
+                format!("/console/{section}{id}")
+            } else {
+                format!("/console/{section}/{id}")
+            };
+            let (status, _, text) = api(&world, "nurse").console("GET", &path, &[], &[]).unwrap();
+            let body = text.split_once("<main").map_or("", |(_, main)| main).replace(&format!("value=\"{id}\""), "");
+            assert!(status != 200 || !body.contains(&device_id(2, 1)), "{path}: {status}");
+        }
+    }
+}
