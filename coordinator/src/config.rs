@@ -63,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) gateway_log_bytes_per_day: u64,
     /// Balancers that must say by the PROXY protocol whose connection they pass on.
     pub(crate) proxy_protocol_from: Vec<IpAddr>,
+    /// A port of its own for people's browsers; `None` if they use the one port.
+    pub(crate) console: Option<ConsoleConfig>,
     /// A broker of the operator's own; none for the embedded one.
     pub(crate) broker: Option<ExternalBroker>,
     /// Directory that gets the log as static files (C2SP tlog-tiles), records included; none for none.
@@ -87,6 +89,17 @@ pub(crate) struct Config {
     pub(crate) webhook_networks: Vec<IpNet>,
     /// Who is asked to cosign the log's checkpoints.
     pub(crate) witnesses: Vec<Witness>,
+}
+
+/// A port for browsers, with a certificate that they trust. No client certificate is asked for there, and gateways do not use it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConsoleConfig {
+    pub(crate) listen: SocketAddr,
+    /// Its certificate and the chain behind it, as PEM; read again on SIGHUP.
+    pub(crate) certificate_file: PathBuf,
+    /// The key of that certificate, as PEM; readable by the service's user alone.
+    pub(crate) key_file: PathBuf,
 }
 
 /// A witness of the audit log (C2SP tlog-witness).
@@ -137,6 +150,7 @@ impl Default for Config {
             gateway_bytes_per_second: 1 << 20,
             gateway_log_bytes_per_day: GATEWAY_BYTES_PER_DAY,
             proxy_protocol_from: Vec::new(),
+            console: None,
             broker: None,
             publish_dir: None,
             disk_reserve_bytes: 64 << 20,
@@ -194,6 +208,12 @@ impl Config {
                 return Err("witnesses.url must start with https://, or be on this machine".into());
             }
         }
+        if config.console.as_ref().is_some_and(|console| console.listen == config.listen) {
+            return Err(
+                "console.listen must be another port than listen; without [console] the one port serves browsers too"
+                    .into(),
+            );
+        }
         for (key, value) in [
             ("silence_limit_seconds", config.silence_limit_seconds),
             ("image_bytes_max", config.image_bytes_max),
@@ -238,6 +258,11 @@ mod tests {
             ("public_url = \"http://x\"", "public_url"),
             ("data_dir = 7", "data_dir"),
             ("webhook_networks = [\"here\"]", "webhook_networks"),
+            (
+                "listen = \"0.0.0.0:443\"\n[console]\nlisten = \"0.0.0.0:443\"\ncertificate_file = \"c\"\nkey_file = \"k\"",
+                "console.listen",
+            ),
+            ("[console]\nlisten = \"0.0.0.0:443\"", "certificate_file"),
         ] {
             let error = Config::parse(text).expect_err(text);
             assert!(error.contains(names), "{error}");

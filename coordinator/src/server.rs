@@ -1,6 +1,7 @@
 //! Puts the parts together: `init` makes a data directory, `serve` runs on one.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 use crate::access::{Breached, Idle, LoginGuard, MarkKey, Oidc, OidcConfig, RequestRates, hash_password};
 use crate::api::{self, Api, Requests};
 use crate::broker::{self, BrokerAccess, DoorCounts, DoorLimits, FrontDoor, GatewayLimits, Login, Tls};
-use crate::config::{Config, DEFAULT_TOML, ExternalBroker};
+use crate::config::{Config, ConsoleConfig, DEFAULT_TOML, ExternalBroker};
 use crate::outward::Outward;
 use crate::pki::{self, Pem};
 use crate::runner::{self, Outlets, Runner};
@@ -34,6 +35,8 @@ use mdfm_coordinator_core::engine;
 use mdfm_coordinator_core::expiry::{Expiry, ExpiryKind};
 use mdfm_coordinator_core::{Command, State};
 
+/// The certificate of the port of browsers, as notices name it.
+const CONSOLE_CERTIFICATE: &str = "certificate/console";
 /// Longest time between looks at the deciding thread's progress.
 const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -359,6 +362,44 @@ fn note_certificates(runner: &Runner, authority: &str, server: &str) {
     runner.presence().certificates = ends.into_iter().flatten().collect();
 }
 
+/// Listens on an address.
+fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener, Stop> {
+    mdfm_service::listen(address).map_err(|e| {
+        let hint = "is another program there? (ss -ltnp)";
+        Stop::new(Exit::Address, format!("cannot listen on {address}; {hint}")).because(e)
+    })
+}
+
+/// The port of people's browsers, with its certificate.
+fn people(console: &ConsoleConfig, runner: &Runner) -> anyhow::Result<(tokio::net::TcpListener, Tls)> {
+    let certificate = console_certificate(console)?;
+    let tls = Tls::for_people(&certificate).with_context(|| {
+        let (certificate, key) = (console.certificate_file.display(), console.key_file.display());
+        format!("console: {certificate} and {key} are not a certificate and its key")
+    })?;
+    note_console_certificate(runner, &certificate);
+    Ok((listen(console.listen)?, tls))
+}
+
+/// Certificate and key of that port.
+fn console_certificate(console: &ConsoleConfig) -> Result<Pem, Stop> {
+    let file = &console.certificate_file;
+    let certificate = fs::read_to_string(file).map_err(|e| {
+        Stop::new(Exit::NoState, format!("console.certificate_file {} cannot be read", file.display())).because(e)
+    })?;
+    Ok(Pem { certificate, key: mdfm_service::read_secret(&console.key_file)? })
+}
+
+/// Notes when that certificate ends.
+fn note_console_certificate(runner: &Runner, pem: &Pem) {
+    let end = mdfm_service::validity(&pem.certificate).and_then(|v| u64::try_from(v.not_after_s).ok());
+    let mut presence = runner.presence();
+    presence.certificates.retain(|expiry| expiry.object != CONSOLE_CERTIFICATE);
+    presence.certificates.extend(end.map(|end| {
+        Expiry::new(ExpiryKind::ServerCertificate, CONSOLE_CERTIFICATE, "", UtcMillis(end.saturating_mul(1_000)))
+    }));
+}
+
 /// The server certificate must hold already: before its time every client would turn away.
 fn check_clock(certificate: &str) -> Result<(), Stop> {
     let now_s = i64::try_from(clock::now().0 / 1_000).unwrap_or(i64::MAX);
@@ -472,13 +513,12 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         link,
         door: Arc::clone(&door),
     });
-    let listener = mdfm_service::listen(config.listen).map_err(|e| {
-        let hint = "is another program there? (ss -ltnp)";
-        Stop::new(Exit::Address, format!("cannot listen on {}; {hint}", config.listen)).because(e)
-    })?;
-    tracing::info!(listen = %listener.local_addr()?, "serving");
+    let listener = listen(config.listen)?;
+    let people = config.console.as_ref().map(|console| people(console, &runner)).transpose()?;
+    tracing::info!(listen = %listener.local_addr()?, console = ?config.console.as_ref().map(|c| c.listen), "serving");
     mdfm_service::ready();
-    tokio::spawn(watch(runner.clone(), path, level, tls.clone(), data.clone()));
+    let theirs = config.console.clone().zip(people.as_ref().map(|(_, tls)| tls.clone()));
+    tokio::spawn(watch(runner.clone(), path, level, (tls.clone(), theirs), data.clone()));
     let door = FrontDoor {
         runner: runner.clone(),
         broker,
@@ -502,7 +542,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
     };
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
-        served = door.serve(listener) => served?,
+        served = door.serve(listener, people) => served?,
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
@@ -574,7 +614,13 @@ fn publish(runner: Runner, dir: PathBuf) -> std::io::Result<()> {
 }
 
 /// Feeds systemd's watchdog from the progress of the deciding thread, and takes up log level and server certificate on SIGHUP.
-async fn watch(runner: Runner, path: Option<PathBuf>, level: LogLevel, tls: Tls, data: PathBuf) {
+async fn watch(
+    runner: Runner,
+    path: Option<PathBuf>,
+    level: LogLevel,
+    (tls, people): (Tls, Option<(ConsoleConfig, Tls)>),
+    data: PathBuf,
+) {
     let mut watchdog = Watchdog::new();
     let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else { return };
     let mut tick = tokio::time::interval(watchdog.every().unwrap_or(WATCH_INTERVAL).min(WATCH_INTERVAL));
@@ -592,7 +638,12 @@ async fn watch(runner: Runner, path: Option<PathBuf>, level: LogLevel, tls: Tls,
                 let taken = server_certificate(&data).map_err(anyhow::Error::from).and_then(|server| {
                     tls.replace(&server)?;
                     note_certificates(&runner, &read(&data, "ca.pem")?, &server.certificate);
-                    Ok(())
+                    people.as_ref().map_or(Ok(()), |(console, tls)| {
+                        let theirs = console_certificate(console)?;
+                        tls.replace(&theirs)?;
+                        note_console_certificate(&runner, &theirs);
+                        Ok(())
+                    })
                 });
                 match taken {
                     Ok(()) => tracing::info!("new connections get the server certificate that is on disk now"),

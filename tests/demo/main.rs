@@ -292,6 +292,14 @@ fn look_around(world: &World) {
         gateway_id(1)
     ));
     output::line(format_args!("  touch {}/in-use     (a patient is connected)", world.device_dir(3, 1).display()));
+    output::line(format_args!("The console for people is at https://127.0.0.1:{}/console", world.port));
+    output::line("  The browser warns, because the certificate is of the demonstration's own authority.");
+    output::line("  Sign in as operator, clinical, qa, regulatory, auditor or admin.");
+    output::line(format_args!("  The password is in {}/password.", world.dir.display()));
+    output::line(format_args!(
+        "  In place of a code enter a line of {}/sessions/USER.recovery; each opens once.",
+        world.dir.display()
+    ));
     output::line("End it with:");
     let demo = std::env::current_exe().map_or_else(|_| "mdfm-demo".to_owned(), |path| path.display().to_string());
     output::line(format_args!("  {demo} stop {}", world.dir.display()));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use mdfm_tests::{Api, Browser, Layout, Role, World, device_id, gateway_id, hospital_id, wait_for};
+use mdfm_tests::{Api, Browser, Layout, Role, World, device_id, free_port, gateway_id, hospital_id, wait_for};
 use serde_json::{Value, json};
 
 use crate::access::{PASSWORD, one_time_code};
@@ -187,7 +187,7 @@ fn sign_in(browser: &Browser, world: &World, user: &str) {
 }
 
 #[test]
-fn console_an_operator_signs_in_and_pauses_with_and_without_scripts() {
+fn console_an_operator_pauses_with_and_without_scripts() {
     let dir = fresh_dir("console-operator");
     let layout = Layout { hospitals: 2, devices: 1, more_config: FAST.into(), ..Layout::default() };
     let world = World::start(&dir, layout).unwrap();
@@ -319,4 +319,56 @@ fn console_every_page_of_every_role_opens() {
             assert!(status != 200 || !body.contains(&device_id(2, 1)), "{path}: {status}");
         }
     }
+}
+
+#[test]
+fn console_browsers_have_a_port_of_their_own() {
+    let dir = fresh_dir("console-port");
+    let port = free_port().unwrap();
+    let write = |dir: &std::path::Path, name: &str| {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(dir.join("console.pem"), made.cert.pem()).unwrap();
+        mdfm_tests::write_private(&dir.join("console.key"), &made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(dir.join(format!("{name}.pem")), made.cert.pem()).unwrap();
+    };
+    let files = (dir.join("console.pem").display().to_string(), dir.join("console.key").display().to_string());
+    let more_config = format!(
+        "[console]\nlisten = \"127.0.0.1:{port}\"\ncertificate_file = \"{}\"\nkey_file = \"{}\"\n",
+        files.0, files.1
+    );
+    let layout = Layout { hospitals: 0, more_config, ..Layout::default() };
+    let world = World::start_with(&dir, layout, |dir| write(dir, "first")).unwrap();
+
+    let browser = Browser::start(&dir).unwrap();
+    browser.open(&format!("https://localhost:{port}/console")).unwrap();
+    assert_eq!(browser.text("h1").unwrap(), "Sign in");
+    // The same connection limits, rights and pages as on the one port; MQTT is not spoken there, and no certificate is asked for.
+    let shown = |name: &str| {
+        let ca = dir.join(format!("{name}.pem")).display().to_string();
+        let output = std::process::Command::new("curl")
+            .args(["-sv", "--cacert", &ca, &format!("https://localhost:{port}/console/sign-in")])
+            .output()
+            .unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (is_good, said) = shown("first");
+    assert!(is_good && !said.contains("Request CERT"), "{said}");
+    let (_, said) = {
+        let ca = world.data().join("ca.pem").display().to_string();
+        let address = format!("https://127.0.0.1:{}/console/sign-in", world.port);
+        let output = std::process::Command::new("curl").args(["-sv", "--cacert", &ca, &address]).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert!(said.contains("Request CERT"), "the one port asks for it: {said}");
+
+    // A renewed certificate is taken up without a restart.
+    write(&dir, "second");
+    let coordinator = world.process_ids()[0];
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(i32::try_from(coordinator).unwrap()),
+        nix::sys::signal::Signal::SIGHUP,
+    )
+    .unwrap();
+    wait_for("the new certificate", Duration::from_secs(20), || Ok(shown("second").0.then_some(()))).unwrap();
+    assert!(!shown("first").0);
 }

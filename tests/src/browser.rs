@@ -46,7 +46,8 @@ impl Browser {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(RootCertStore::empty())
             .with_no_client_auth();
-        let http = reqwest::Client::builder().tls_backend_preconfigured(tls).timeout(Duration::from_secs(60)).build()?;
+        let http =
+            reqwest::Client::builder().tls_backend_preconfigured(tls).timeout(Duration::from_secs(60)).build()?;
         let base = format!("http://127.0.0.1:{port}");
         let mut browser = Self { runtime, http, driver, base, session: String::new(), profile };
         wait_for("chromedriver", Duration::from_secs(30), || Ok(browser.call("GET", "/status", None).ok()))?;

@@ -124,6 +124,8 @@ pub(super) struct Entry {
     evicted: Arc<Notify>,
     /// Whose connection it is, and its number there.
     gateway: Mutex<Option<(GatewayId, u64)>>,
+    /// What the listener that accepted it speaks.
+    tls: Tls,
     _place: OwnedSemaphorePermit,
 }
 
@@ -201,8 +203,9 @@ struct Door {
 }
 
 impl FrontDoor {
-    /// Serves until the process ends.
-    pub(crate) async fn serve(self, listener: TcpListener) -> io::Result<()> {
+    /// Serves until the process ends: everybody on `listener`, and people's browsers on a port of their own if there is one. Both share all
+    /// limits.
+    pub(crate) async fn serve(self, listener: TcpListener, people: Option<(TcpListener, Tls)>) -> io::Result<()> {
         let limits = ConnectionLimits {
             open_max: self.limits.connections_per_address_max,
             strangers_max: self.limits.connections_per_address_max.min(STRANGERS_PER_NETWORK_MAX),
@@ -225,6 +228,21 @@ impl FrontDoor {
             headerless: Mutex::default(),
             crowded: Mutex::default(),
         });
+        let tls = door.front.tls.clone();
+        match people {
+            Some((port, theirs)) => {
+                let others = Arc::clone(&door).accept(port, theirs, Arc::clone(&places));
+                tokio::try_join!(door.accept(listener, tls, places), others).map(drop)
+            }
+            None => door.accept(listener, tls, places).await,
+        }
+    }
+}
+
+impl Door {
+    /// Accepts connections of one port for ever.
+    async fn accept(self: Arc<Self>, listener: TcpListener, tls: Tls, places: Arc<Semaphore>) -> io::Result<()> {
+        let door = self;
         let (mut full, mut unaccepted) = (Lines::default(), Lines::default());
         loop {
             let (stream, address) = match listener.accept().await {
@@ -249,9 +267,9 @@ impl FrontDoor {
             };
             let is_proxy = door.front.limits.proxies.contains(&address.ip().to_canonical());
             if is_proxy {
-                let door = Arc::clone(&door);
-                tokio::spawn(async move { door.behind_a_proxy(stream, address, place).await });
-            } else if let Some(entry) = door.enter(address, place) {
+                let (door, tls) = (Arc::clone(&door), tls.clone());
+                tokio::spawn(async move { door.behind_a_proxy(stream, address, place, tls).await });
+            } else if let Some(entry) = door.enter(address, place, &tls) {
                 tokio::spawn(entry.serve(stream, address));
             }
         }
@@ -267,7 +285,7 @@ impl Door {
         self.gateways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(self: &Arc<Self>, address: SocketAddr, place: OwnedSemaphorePermit) -> Option<Entry> {
+    fn enter(self: &Arc<Self>, address: SocketAddr, place: OwnedSemaphorePermit, tls: &Tls) -> Option<Entry> {
         let DoorLimits { api_networks, gateway_networks, .. } = &self.front.limits;
         if !is_near(api_networks, address.ip()) && !is_near(gateway_networks, address.ip()) {
             self.front.counts.refused_network.add(1);
@@ -284,7 +302,8 @@ impl Door {
                 }
                 self.front.counts.open.add(1);
                 let door = Arc::clone(self);
-                return Some(Entry { door, held: Mutex::new(held), evicted, gateway: Mutex::default(), _place: place });
+                let (held, gateway) = (Mutex::new(held), Mutex::default());
+                return Some(Entry { door, held, evicted, gateway, tls: tls.clone(), _place: place });
             }
             Err(Refused::Full) => (&self.front.counts.refused_full, "too many connections of its network"),
             Err(Refused::TooFast) => (&self.front.counts.refused_rate, "its network connects too fast"),
@@ -294,11 +313,17 @@ impl Door {
         None
     }
 
-    async fn behind_a_proxy(self: Arc<Self>, mut stream: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit) {
+    async fn behind_a_proxy(
+        self: Arc<Self>,
+        mut stream: TcpStream,
+        address: SocketAddr,
+        place: OwnedSemaphorePermit,
+        tls: Tls,
+    ) {
         let read = timeout(PROXY_TIMEOUT, proxy::read(&mut stream)).await;
         match read.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(Some(client)) => {
-                if let Some(entry) = self.enter(client, place) {
+                if let Some(entry) = self.enter(client, place, &tls) {
                     entry.serve(stream, client).await;
                 }
             }
@@ -333,7 +358,7 @@ impl Entry {
         let shaken = timeout(HANDSHAKE_TIMEOUT, async {
             stream.peek(&mut [0]).await?;
             self.reached(Stage::Shaking);
-            TlsAcceptor::from(front.tls.current()).accept(stream).await
+            TlsAcceptor::from(self.tls.current()).accept(stream).await
         })
         .await;
         let mut stream = match shaken {

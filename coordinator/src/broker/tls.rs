@@ -19,7 +19,8 @@ const ALPN_HTTP: &[u8] = b"http/1.1";
 /// The configuration that new connections get; it can be replaced while others go on.
 #[derive(Clone)]
 pub(crate) struct Tls {
-    authority: Arc<str>,
+    /// Certificate of the authority of gateways; `None` where no client certificate is asked for.
+    authority: Option<Arc<str>>,
     tickets: Arc<dyn ProducesTickets>,
     current: watch::Sender<Arc<ServerConfig>>,
 }
@@ -32,8 +33,18 @@ impl Tls {
     /// Certificate or key cannot be read, or do not belong together.
     pub(crate) fn new(authority: &str, server: &Pem) -> anyhow::Result<Self> {
         let tickets = ring::Ticketer::new()?;
-        let config = config(authority, server, &tickets)?;
-        Ok(Self { authority: authority.into(), tickets, current: watch::Sender::new(Arc::new(config)) })
+        let config = config(Some(authority), server, &tickets)?;
+        Ok(Self { authority: Some(authority.into()), tickets, current: watch::Sender::new(Arc::new(config)) })
+    }
+
+    /// TLS 1.3 for people's browsers alone: no client certificate is asked for, and nothing but HTTP is spoken.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn for_people(server: &Pem) -> anyhow::Result<Self> {
+        let tickets = ring::Ticketer::new()?;
+        let config = config(None, server, &tickets)?;
+        Ok(Self { authority: None, tickets, current: watch::Sender::new(Arc::new(config)) })
     }
 
     /// Uses another server certificate for connections from now on.
@@ -41,7 +52,7 @@ impl Tls {
     /// # Errors
     /// As [`Self::new`]; then nothing changes.
     pub(crate) fn replace(&self, server: &Pem) -> anyhow::Result<()> {
-        let config = config(&self.authority, server, &self.tickets)?;
+        let config = config(self.authority.as_deref(), server, &self.tickets)?;
         self.current.send_replace(Arc::new(config));
         Ok(())
     }
@@ -51,20 +62,24 @@ impl Tls {
     }
 }
 
-fn config(authority: &str, server: &Pem, tickets: &Arc<dyn ProducesTickets>) -> anyhow::Result<ServerConfig> {
+fn config(authority: Option<&str>, server: &Pem, tickets: &Arc<dyn ProducesTickets>) -> anyhow::Result<ServerConfig> {
     let provider = Arc::new(ring::default_provider());
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-        .allow_unauthenticated()
-        .build()?;
     let chain = CertificateDer::pem_slice_iter(server.certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_slice(server.key.as_bytes())?;
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13])?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![ALPN_MQTT.to_vec(), ALPN_HTTP.to_vec()];
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&[&TLS13])?;
+    let mut config = match authority {
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(verifier.allow_unauthenticated().build()?).with_single_cert(chain, key)?
+        }
+        None => builder.with_no_client_auth().with_single_cert(chain, key)?,
+    };
+    config.alpn_protocols = vec![ALPN_HTTP.to_vec()];
+    if authority.is_some() {
+        config.alpn_protocols.insert(0, ALPN_MQTT.to_vec());
+    }
     config.ticketer = Arc::clone(tickets);
     config.send_tls13_tickets = 1;
     Ok(config)
