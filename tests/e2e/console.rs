@@ -321,6 +321,72 @@ fn console_every_page_of_every_role_opens() {
     }
 }
 
+/// The shape of an address: one page of a kind is enough.
+fn shape(path: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default();
+    let part = |part: &str| {
+        let is_id = part.chars().any(|c| c.is_ascii_digit()) || part.contains("HOSP") || part.contains("DEV");
+        if is_id { "{id}".to_owned() } else { part.to_owned() }
+    };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+/// What axe finds on the page that is open: rules of WCAG 2.0 to 2.2, levels A and AA, and best practices.
+fn accessibility(browser: &Browser, axe: &str) -> Vec<String> {
+    browser.script(axe).unwrap();
+    let run = "return axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })\
+        .then((found) => found.violations.map((v) => v.id + ': ' + v.help + ': ' + v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200)).join(' | ')))";
+    let found = browser.script(run).unwrap();
+    found.as_array().unwrap().iter().map(|v| v.as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// Fetched by `packaging/scripts/tools test`.
+fn axe() -> String {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/axe/axe.min.js");
+    std::fs::read_to_string(&file)
+        .unwrap_or_else(|e| panic!("{}: {e}; run `packaging/scripts/tools test`", file.display()))
+}
+
+#[test]
+fn console_pages_have_no_accessibility_faults() {
+    let dir = fresh_dir("console-axe");
+    let layout = Layout { hospitals: 2, devices: 1, more_config: FAST.into(), ..Layout::default() };
+    let world = World::start(&dir, layout).unwrap();
+    world.add_staff("nurse", &hospital_id(1)).unwrap();
+    let incident = json!({ "deviceId": device_id(1, 1), "severity": "minor", "description": "a display stays dark" });
+    let _ = api(&world, "operator").json("POST", "/api/v1/incidents", &incident).unwrap();
+    running(&world, &dir);
+    let (browser, axe) = (Browser::start(&dir).unwrap(), axe());
+    let mut seen = BTreeSet::new();
+    let mut faults = Vec::new();
+    for user in ["operator", "admin", "clinical", "nurse"] {
+        let user_api = api(&world, user);
+        browser.sign_in_as(&url(&world), user_api.token()).unwrap();
+        for (path, text) in crawl(&user_api, user) {
+            let is_new = text.contains("<h1") && seen.insert((shape(&path), user == "nurse"));
+            if !is_new {
+                continue;
+            }
+            for (width, theme) in [(1280, "light"), (320, "dark")] {
+                browser.resize(width, theme).unwrap();
+                browser.open(&format!("{}{path}", url(&world))).unwrap();
+                let found =
+                    accessibility(&browser, &axe).into_iter().map(|f| format!("{user} {path} {width} {theme}: {f}"));
+                faults.extend(found);
+                let wide = browser.script("return document.documentElement.scrollWidth - window.innerWidth").unwrap();
+                if wide.as_i64().unwrap_or(0) > 1 {
+                    faults.push(format!("{user} {path} {width}: {wide} pixels wider than the window"));
+                }
+            }
+            // What axe itself is refused by the policy of the page is not the page's.
+            let complaints = browser.complaints().unwrap();
+            faults.extend(complaints.into_iter().filter(|c| !c.contains("axe")).map(|c| format!("{user} {path}: {c}")));
+        }
+    }
+    assert!(seen.len() >= 15, "{seen:?}");
+    assert!(faults.is_empty(), "{} faults on {} pages:\n{}", faults.len(), seen.len(), faults.join("\n"));
+}
+
 #[test]
 fn console_browsers_have_a_port_of_their_own() {
     let dir = fresh_dir("console-port");

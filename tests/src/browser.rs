@@ -204,6 +204,17 @@ impl Browser {
         Ok(lines.map(|line| format!("{}: {}", line["level"], line["message"])).collect())
     }
 
+    /// Sets the width of the window in pixels, and the theme that the page should prefer (`light` or `dark`).
+    ///
+    /// # Errors
+    /// The browser refuses it.
+    pub fn resize(&self, width: u32, theme: &str) -> anyhow::Result<()> {
+        let sized = json!({ "width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", &sized)?;
+        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": theme }] });
+        self.devtools("Emulation.setEmulatedMedia", &media).map(drop)
+    }
+
     /// A picture of the whole page at a width, as PNG.
     ///
     /// # Errors
