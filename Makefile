@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test lint unit e2e test-api test-hostile sim sim-soak bench-rollout bench-audit bench-link bench-agent bench-api bench-hostile fuzz kill-soak mutants packages test-packages trace deny doc tools test-tools bench-tools hostile-tools clean
+.PHONY: help demo test lint unit e2e test-api test-hostile sim sim-soak bench-rollout bench-audit bench-link bench-agent bench-api bench-console bench-hostile fuzz kill-soak mutants packages test-packages trace deny doc tools test-tools bench-tools hostile-tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,10 @@ bench-agent: bench-tools ## the agent beside its floor: an image into a slot, id
 bench-api: tools ## the API with a hundred thousand devices: writes, reads, an upload beside dd (DEVICES=n SECONDS=n MIB=n)
 	$(CARGO) build --release --locked --workspace --bins
 	target/release/mdfm-bench-api
+
+bench-console: test-tools ## the console with a hundred thousand devices and twenty readers: pages, bytes, first paint (DEVICES=n SECONDS=n BROWSER=0)
+	$(CARGO) build --release --locked --workspace --bins
+	target/release/mdfm-bench-console
 
 bench-hostile: tools ## heartbeats, sign-ins and pauses beside each flood, and what it leaves (SECONDS=n ONLY=name CHECK=1)
 	$(CARGO) build --release --locked --workspace --bins
