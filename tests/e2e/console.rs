@@ -186,6 +186,32 @@ fn sign_in(browser: &Browser, world: &World, user: &str) {
     .unwrap();
 }
 
+/// Filters by fields that are known without the whole view find what the view shows.
+fn filters_know_what_views_show(world: &World) {
+    let operator = api(world, "operator");
+    let id = device_id(1, 1);
+    let shown = operator.send("GET", &format!("/api/v1/devices/{id}"), vec![]).unwrap().1;
+    for field in [
+        "deviceId",
+        "modelNumber",
+        "serialNumber",
+        "udi",
+        "hospitalId",
+        "currentFirmwareVersion",
+        "hardwareRevision",
+        "deploymentId",
+    ] {
+        let value = shown[field].as_str().map_or("null".to_owned(), str::to_owned);
+        let found = |condition: &str| {
+            let path = format!("/api/v1/devices?limit=1000&filter={field}{condition}{value}");
+            let (status, list) = operator.send("GET", &path, vec![]).unwrap();
+            assert_eq!(status, 200, "{path}: {list}");
+            list.as_array().unwrap().iter().any(|d| d["deviceId"] == id.as_str())
+        };
+        assert!(found("=") && !found("!="), "{field} {value}");
+    }
+}
+
 #[test]
 fn console_an_operator_pauses_with_and_without_scripts() {
     let dir = fresh_dir("console-operator");
@@ -194,6 +220,7 @@ fn console_an_operator_pauses_with_and_without_scripts() {
     let hospital = json!({ "hospitalId": "HOSP-X", "name": HOSTILE, "cohort": "general" });
     assert_eq!(api(&world, "operator").json("POST", "/api/v1/hospitals", &hospital).unwrap().0, 201);
     let deployment = running(&world, &dir);
+    filters_know_what_views_show(&world);
     let browser = Browser::start(&dir).unwrap();
 
     sign_in(&browser, &world, "operator");

@@ -85,6 +85,11 @@ impl Filter {
         Ok(true)
     }
 
+    /// Whether a condition fails already on a field that `field` knows without the whole item; other fields are `None`.
+    pub fn fails_on(&self, field: impl Fn(&str) -> Option<Value>) -> bool {
+        self.0.iter().any(|condition| field(&condition.field).is_some_and(|value| !condition.holds(&value)))
+    }
+
     /// Checks that every field that is named is there.
     ///
     /// # Errors

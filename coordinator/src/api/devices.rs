@@ -10,6 +10,7 @@ use mdfm_audit::Field;
 use mdfm_shared::id::{DeviceId, GatewayId, HospitalId};
 use mdfm_shared::telemetry::InstallState;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::Whole;
@@ -513,7 +514,23 @@ pub(super) fn page(
     sees: impl Fn(&DeviceId, &Device) -> bool,
 ) -> Result<Response, Problem> {
     let sight = Sight::new(api, state, caller);
-    query.page(path, &state.devices, sees, |id, d| view(&sight, id, d))
+    query.page_knowing(path, &state.devices, sees, known, |id, d| view(&sight, id, d))
+}
+
+/// The fields of a device's view that need nothing but the device.
+fn known(id: &DeviceId, device: &Device, field: &str) -> Option<Value> {
+    Some(match field {
+        "deviceId" => Value::from(id.as_str()),
+        "modelNumber" => Value::from(device.model.as_str()),
+        "serialNumber" => Value::from(device.serial.as_str()),
+        "udi" => device.udi.as_deref().map_or(Value::Null, Value::from),
+        "hospitalId" => Value::from(device.hospital.as_str()),
+        "currentFirmwareVersion" => Value::from(device.firmware_version.as_str()),
+        "hardwareRevision" => device.hardware.as_deref().map_or(Value::Null, Value::from),
+        "deploymentId" => device.deployment.as_ref().map_or(Value::Null, |id| Value::from(id.as_str())),
+        "installState" => device.install.as_ref().map_or(Value::Null, |i| serde_json::json!(i.state)),
+        _ => return None,
+    })
 }
 
 /// Shows one device.
