@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test lint unit e2e test-api test-hostile sim sim-soak bench-rollout bench-audit bench-link bench-agent bench-api bench-console bench-hostile fuzz kill-soak mutants packages test-packages trace deny doc tools test-tools bench-tools hostile-tools clean
+.PHONY: help demo test lint unit e2e test-api test-hostile sim sim-soak bench-rollout bench-audit bench-link bench-agent bench-api bench-console bench-hostile fuzz kill-soak mutants packages test-packages screenshots trace deny doc tools test-tools bench-tools hostile-tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -112,6 +112,10 @@ packages: tools ## .deb and .rpm of every program, into target/packages (the rel
 
 test-packages: tools ## installs, upgrades and removes the packages in fresh roots, with systemd where it boots; as root
 	tests/packages/run
+
+screenshots: test-tools ## takes the pictures of the console for the documents, in a real browser (docs/pictures)
+	$(CARGO) build --workspace --bins --locked
+	target/debug/mdfm-screenshots
 
 trace: tools ## writes docs/validation.md (requirement -> tests) docs/cli-reference.md and docs/start-record.md, lowers the numbers of tests/tidy/words.txt
 	MDFM_WRITE=1 $(CARGO) test --workspace --locked --test tidy -- validation only_go_down
