@@ -191,7 +191,7 @@ impl Inventory {
         self.claims.get(gateway)?.get(device)
     }
 
-    fn claims_on<'a>(&'a self, device: &DeviceId) -> impl Iterator<Item = (&'a GatewayId, &'a Claim)> {
+    pub(super) fn claims_on<'a>(&'a self, device: &DeviceId) -> impl Iterator<Item = (&'a GatewayId, &'a Claim)> {
         let device = device.clone();
         let claimants = self.claimants.get(&device).into_iter().flatten();
         claimants.filter_map(move |gateway| Some((gateway, self.claim(gateway, &device)?)))

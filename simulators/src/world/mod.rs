@@ -294,10 +294,6 @@ mod tests {
                 What::EnrolledAgain { gateway, new_disk: false },
                 What::EnrolledAgain { gateway, new_disk: true },
             ] {
-                // A machine that takes over in the middle of a later trial leaves its deployment waiting: not healed yet.
-                if at_s == 95 && matches!(what, What::EnrolledAgain { new_disk: true, .. }) {
-                    continue;
-                }
                 let event = vec![Happening { at_s, what: what.clone() }];
                 let outcome = run::run(&Scenario { event, ..base.clone() });
                 assert_eq!(outcome.broken, None, "{what:?} at {at_s} s\n{}", outcome.transcript.join("\n"));

@@ -675,6 +675,7 @@ mod budgets;
 mod chains;
 mod command_line;
 mod expiries;
+mod forgotten;
 mod groups;
 mod incidents;
 mod inventory;
