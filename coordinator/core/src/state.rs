@@ -399,7 +399,7 @@ impl State {
                 if let Some(gateways) = self.hospital_gateways.get_mut(&of) {
                     gateways.remove(&gateway);
                 }
-                self.inventory.end_all(&gateway);
+                self.inventory.revoke(&gateway, &self.devices);
                 self.take_claims_of(at, &of);
             }
             Event::DeviceRegistered { device, model, serial, udi, hospital, gateway, firmware_version, hardware } => {

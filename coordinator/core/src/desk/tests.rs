@@ -502,12 +502,13 @@ fn fda_806_a_recall_finds_its_devices_and_follows_them_to_the_last() {
     office.give("user-regulatory", open("R-1", by_part, RecallAction::Replace));
     let left =
         |office: &Office, name: &str| recall::outstanding(&office.state, &office.state.recalls[&id::<RecallId>(name)]);
-    assert_eq!(left(&office, "R-1").len(), 7, "six run it, one is installing it, one has not begun");
+    assert_eq!(left(&office, "R-1").len(), 8, "six run it, one is installing it, one was asked and may begin");
     assert_eq!(office.state.firmware[&id::<FirmwareId>("FW-22")].status, FirmwareStatus::Withdrawn);
     assert!(matches!(office.deployment("D-1").status, Status::Aborting { .. }));
     assert_eq!(office.actions(4)[0], "rollback");
     office.refuses("operator", create("D-2", &all(22, "")), "not-approved", "withdrawn");
     office.report(4, 1, "D-1", InstallState::Idle, None);
+    office.report(4, 2, "D-1", InstallState::Idle, Some(1));
     assert_eq!(left(&office, "R-1").len(), 6);
     let close = Command::CloseRecall { recall: id("R-1") };
     office.refuses("user-regulatory", close.clone(), "recall-outstanding", "6 devices");
@@ -686,6 +687,7 @@ mod pages;
 mod parts;
 mod reach;
 mod retention;
+mod revoked;
 mod signers;
 mod standing;
 mod steps;
