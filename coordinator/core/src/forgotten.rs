@@ -11,7 +11,7 @@ use mdfm_shared::time::UtcMillis;
 
 use super::State;
 use super::fleet::{Device, Install};
-use super::rollout::Asked;
+use super::rollout::{Asked, Deployment};
 
 impl State {
     /// A directive was issued. What it asks to install may begin from now on; a device that was asked by another gateway before may have begun
@@ -83,8 +83,18 @@ impl Install {
 }
 
 impl Device {
-    /// Whether the device may run another release than this on trial.
-    pub(super) fn is_stuck_on_another(&self, manifest: &Digest) -> bool {
-        self.install.as_ref().is_some_and(|install| install.manifest != *manifest && install.is_stuck())
+    /// The manifest of another release than this that the device may run on trial.
+    pub(super) fn stuck_on_another(&self, manifest: &Digest) -> Option<Digest> {
+        let install = self.install.as_ref().filter(|install| install.manifest != *manifest && install.is_stuck())?;
+        Some(install.manifest)
+    }
+}
+
+impl Deployment {
+    /// A device that was on its way in this deployment is lost: nobody watches it.
+    pub(super) fn lose(&mut self, at: UtcMillis, device: &DeviceId, detail: &str) {
+        if self.devices.get(device).is_some_and(|p| p.state.is_some_and(|state| !state.is_settled())) {
+            self.report_state(at, device, InstallState::RollbackFailed, detail);
+        }
     }
 }

@@ -764,17 +764,20 @@ impl State {
                 });
                 // One that was never begun here takes nothing from what is known of another.
                 let is_of_another = |i: &Install| i.manifest != *manifest && i.state.is_settled();
-                let keeps = *state == InstallState::Idle && device.install.as_ref().is_some_and(is_of_another)
-                    || unseen.is_some() && detail.contains(UNSEEN) && device.is_stuck_on_another(manifest);
+                let keeps = *state == InstallState::Idle && device.install.as_ref().is_some_and(is_of_another);
+                let stuck_on = device.stuck_on_another(manifest).filter(|_| unseen.is_some() && detail.contains(UNSEEN));
                 let install = Install {
                     state: *state,
-                    manifest: *manifest,
+                    // It may run the release of before.
+                    manifest: stuck_on.unwrap_or(*manifest),
                     detail: detail.clone(),
                     since: event.at,
                     rollback_ms,
                     confirmed_at,
                 };
                 device.install = device.install.take().filter(|_| keeps).or(Some(install));
+                let before = self.deployments.values_mut().filter(|d| stuck_on == Some(d.plan.manifest));
+                before.for_each(|held| held.lose(at, id, detail));
                 if let Some(held) = self.deployments.get_mut(deployment) {
                     held.report_state(at, id, *state, detail);
                     if !held.is_active() && held.devices.get(id).is_some_and(|p| !p.is_moved()) {

@@ -108,3 +108,20 @@ fn fld_8_who_needs_hands_needs_them_in_the_next_deployment_too() {
     let now = office.state.devices[&device(1, 1)].install.clone().expect("reported");
     assert_eq!(now.manifest, held.manifest, "it may run the release of before");
 }
+
+#[test]
+fn fld_8_lost_under_the_next_deployment_in_its_own_too() {
+    let mut office = Office::new();
+    office.release(23, FirmwareClass::Standard, 3);
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    office.live(1_000);
+    office.report(1, 1, "D-1", InstallState::Activating, None);
+    let next = r#""supersedes": ["D-1"],"#;
+    office.deploy("D-2", &all(23, next)).expect("approved");
+    office.live(1_000);
+    office.unseen(1, (1, 1), "D-2");
+    let alarmed = Some(InstallState::RollbackFailed);
+    assert_eq!([office.progress("D-1", (1, 1)).0, office.progress("D-2", (1, 1)).0], [alarmed; 2]);
+    let held = office.state.devices[&device(1, 1)].install.clone().expect("reported");
+    assert_eq!((Some(held.state), held.manifest), (alarmed, office.deployment("D-1").plan.manifest));
+}
