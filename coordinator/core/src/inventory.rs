@@ -191,7 +191,7 @@ impl Inventory {
         self.claims.get(gateway)?.get(device)
     }
 
-    fn claims_on<'a>(&'a self, device: &DeviceId) -> impl Iterator<Item = (&'a GatewayId, &'a Claim)> {
+    pub(super) fn claims_on<'a>(&'a self, device: &DeviceId) -> impl Iterator<Item = (&'a GatewayId, &'a Claim)> {
         let device = device.clone();
         let claimants = self.claimants.get(&device).into_iter().flatten();
         claimants.filter_map(move |gateway| Some((gateway, self.claim(gateway, &device)?)))
@@ -242,10 +242,17 @@ impl Inventory {
         }
     }
 
-    /// A gateway claims nothing any more.
-    pub(super) fn end_all(&mut self, gateway: &GatewayId) {
-        let devices: Vec<DeviceId> = self.of_gateway(gateway).map(|(id, _)| id.clone()).collect();
-        self.end(gateway, &devices);
+    /// A gateway was revoked. Its last word on registered devices stays until somebody sees them, unless a person has dismissed it; it
+    /// claims nothing else any more.
+    pub(super) fn revoke(&mut self, gateway: &GatewayId, devices: &BTreeMap<DeviceId, Device>) {
+        let is_kept = |id: &DeviceId, claim: &Claim| {
+            devices.get(id).is_some_and(|device| device.dismissed.get(gateway) != Some(&claim.digest))
+        };
+        let (kept, ended): (Vec<_>, Vec<_>) = self.of_gateway(gateway).partition(|(id, claim)| is_kept(id, claim));
+        let ids = |claims: Vec<(&DeviceId, &Claim)>| claims.into_iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
+        let (kept, ended) = (ids(kept), ids(ended));
+        self.forget(gateway, &kept);
+        self.end(gateway, &ended);
     }
 
     /// A batch says what a device runs; the claim follows until the next answer replaces it whole.
@@ -499,6 +506,25 @@ impl State {
         claims.max_by_key(|(gateway, claim)| (claim.is_present(), Some(*gateway) == at_home, claim.reported_at))
     }
 
+    /// What a device that is retired runs all the same, where a gateway has it and nobody has said that this is expected.
+    pub fn runs_although_retired(&self, id: &DeviceId, device: &Device) -> Option<&FirmwareReport> {
+        let noted = device.differences.get(&DifferenceKind::Retired);
+        if noted.is_some_and(|noted| noted.expected.is_some()) {
+            return None;
+        }
+        let present = self.inventory.claims_on(id).filter(|(_, claim)| claim.is_present());
+        present.max_by_key(|(_, claim)| claim.reported_at).map(|(_, claim)| &claim.observed.running)
+    }
+
+    /// Whether a claim says where a device is, or something else than is known of it. A revoked gateway has no device any more.
+    fn is_news(&self, gateway: &GatewayId, claim: &Claim, device: &Device) -> bool {
+        let Claim { observed, .. } = claim;
+        self.gateways.get(gateway).is_some_and(|held| !held.revoked)
+            || observed.model != device.model
+            || observed.serial != device.serial
+            || device.running_sha256.is_some_and(|known| known != observed.running.sha256)
+    }
+
     fn is_gateway_of(&self, gateway: &GatewayId, hospital: &HospitalId) -> bool {
         self.gateways.get(gateway).is_some_and(|held| held.hospital == *hospital)
     }
@@ -547,7 +573,9 @@ impl State {
         if has_it.len() > 1 {
             let all: Vec<String> = has_it.iter().take(CLAIMS_SHOWN).map(|claim| place(**claim)).collect();
             add(DifferenceKind::Conflict, registered_at, all.join(" and "));
-        } else if let Some(only) = last.filter(|(gateway, _)| Some(*gateway) != own) {
+        } else if let Some(only) =
+            last.filter(|(gateway, claim)| Some(*gateway) != own && self.is_news(gateway, claim, device))
+        {
             add(DifferenceKind::Gateway, registered_at, place(*only));
         }
         let Some((_, Claim { observed, .. })) = own_claim else { return found };
@@ -595,8 +623,9 @@ fn take_observed(state: &State, id: &DeviceId, device: &Device) -> Result<Regist
             return Err(Refusal::conflict("observed-unusable", detail));
         }
     }
-    let hospital = state.need_gateway(gateway)?.hospital.clone();
-    let moves = state.gateway_for(device) != Some(gateway);
+    let held = state.need_gateway(gateway)?;
+    let hospital = held.hospital.clone();
+    let moves = !held.revoked && state.gateway_for(device) != Some(gateway);
     if let Some((deployment, _)) =
         state.latest_deployment(id).filter(|(_, d)| d.is_active() && (moves || device.model != observed.model))
     {

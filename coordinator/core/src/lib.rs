@@ -24,6 +24,7 @@ pub mod firmware;
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixture;
 pub mod fleet;
+mod forgotten;
 pub mod group;
 pub mod heartbeat;
 pub mod incident;

@@ -7,7 +7,7 @@ use mdfm_shared::id::{DeviceId, FirmwareId, RecallId};
 use mdfm_shared::manifest::is_label;
 use mdfm_shared::record::Actor;
 use mdfm_shared::sbom::{Part, PartQuery};
-use mdfm_shared::telemetry::FirmwareReport;
+use mdfm_shared::telemetry::{FirmwareReport, InstallState, UNSEEN};
 use mdfm_shared::text::count;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::version::{self, VersionRange};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::firmware::Firmware;
 use super::fleet::Device;
-use super::rollout::{Change, Status};
+use super::rollout::{Asked, Change, Status};
 use super::{Event, Proposal, Refusal, State, authority};
 
 /// Version labels in one recall.
@@ -54,6 +54,11 @@ impl Criteria {
     /// Whether firmware is named by its version label.
     fn names_versions(&self) -> bool {
         !self.versions.is_empty() || self.version_range.is_some()
+    }
+
+    /// Whether the firmware itself is not narrowed: every version on the devices that fit is concerned.
+    fn is_for_every_version(&self) -> bool {
+        !self.names_versions() && self.releases.is_none() && self.part().is_none()
     }
 
     /// Whether a version label is one of those that are named; all are if none is.
@@ -129,6 +134,8 @@ fn is_of_model(state: &State, id: &DeviceId, device: &Device, model: &str) -> bo
 
 struct Concerned {
     digests: BTreeSet<Digest>,
+    /// Manifests of its releases.
+    manifests: BTreeSet<Digest>,
     /// Whether labels alone name firmware that nobody released from here.
     by_label: bool,
     /// Images of releases that the recall is not about: who runs one has left it.
@@ -139,6 +146,8 @@ impl Concerned {
     fn of(state: &State, recall: &Recall) -> Self {
         let known = |id: &FirmwareId| state.firmware.get(id);
         let digests = recall.firmware.iter().filter_map(known).filter_map(|f| f.image.map(|(d, _)| d)).collect();
+        let manifests = recall.firmware.iter().filter_map(known).filter_map(|f| f.manifest.as_ref());
+        let manifests = manifests.map(|m| m.digest).collect();
         let criteria = &recall.criteria;
         // A part or a release number is not known of such firmware.
         let by_label = criteria.releases.is_none() && criteria.part().is_none() && criteria.names_versions();
@@ -148,14 +157,13 @@ impl Concerned {
             .filter(|(id, f)| f.model == recall.criteria.model && !recall.firmware.contains(*id))
             .filter_map(|(_, f)| f.image.map(|(d, _)| d))
             .collect();
-        Self { digests, by_label, others }
+        Self { digests, manifests, by_label, others }
     }
 
     /// Before a device's first report only its registered version is known.
     fn has(&self, state: &State, criteria: &Criteria, id: &DeviceId, device: &Device) -> bool {
         let left = device.running_sha256.is_some_and(|sha256| self.others.contains(&sha256));
-        let every_version =
-            !criteria.names_versions() && criteria.releases.is_none() && criteria.part().is_none() && !left;
+        let every_version = criteria.is_for_every_version() && !left;
         let is_labelled = || self.by_label && criteria.has_version(&device.firmware_version);
         let running = match device.running_sha256 {
             Some(sha256) => self.digests.contains(&sha256) || is_labelled(),
@@ -168,27 +176,49 @@ impl Concerned {
                     })
             }
         };
-        // A device that has begun to install it counts until it is shown to run something else.
-        let installing = device.install.as_ref().is_some_and(|i| !i.state.is_settled())
-            && state.latest_deployment(id).is_some_and(|(_, d)| {
-                state
-                    .firmware
-                    .get(&d.plan.firmware)
-                    .and_then(|f| f.image)
-                    .is_some_and(|(d, _)| self.digests.contains(&d))
-            });
-        device.retired_at.is_none()
-            && is_of_model(state, id, device, &criteria.model)
-            && criteria.udi_prefix.as_ref().is_none_or(|p| device.udi.as_ref().is_some_and(|u| u.starts_with(p)))
-            && (every_version || running || installing || self.is_claimed(state, criteria, id, device))
+        let is_of_udi =
+            || criteria.udi_prefix.as_ref().is_none_or(|p| device.udi.as_ref().is_some_and(|u| u.starts_with(p)));
+        if device.retired_at.is_some() {
+            let is_concerned = |found: &FirmwareReport| {
+                let is_left = self.others.contains(&found.sha256);
+                self.is_named(criteria, found) || (criteria.is_for_every_version() && !is_left)
+            };
+            return state.runs_although_retired(id, device).is_some_and(is_concerned)
+                && is_of_model(state, id, device, &criteria.model)
+                && is_of_udi();
+        }
+        is_of_model(state, id, device, &criteria.model)
+            && is_of_udi()
+            && (every_version
+                || running
+                || self.may_install(state, id, device)
+                || self.is_claimed(state, criteria, id, device))
+    }
+
+    /// Whether a device has begun to install it, or may have: it counts until it is shown to run something else. One that was asked and
+    /// has not answered may do so behind a line that is down, and one that its gateway has lost sight of may be on trial.
+    fn may_install(&self, state: &State, id: &DeviceId, device: &Device) -> bool {
+        let is_release = |firmware: &FirmwareId| {
+            state.firmware.get(firmware).and_then(|f| f.image).is_some_and(|(d, _)| self.digests.contains(&d))
+        };
+        let latest = state.latest_deployment(id).filter(|(_, d)| is_release(&d.plan.firmware));
+        let progress = latest.and_then(|(_, d)| d.devices.get(id));
+        let is_asked = progress.is_some_and(|p| p.state.is_none() && p.asked != Asked::No);
+        device.install.as_ref().map_or(is_asked, |install| {
+            let is_lost = install.state == InstallState::RollbackFailed && install.detail.contains(UNSEEN);
+            let is_open = !install.state.is_settled() || is_lost;
+            is_asked || (is_open && (latest.is_some() || self.manifests.contains(&install.manifest)))
+        })
     }
 
     /// Whether another gateway than its own has the device, with such firmware: nobody has said yet where it is.
     fn is_claimed(&self, state: &State, criteria: &Criteria, id: &DeviceId, device: &Device) -> bool {
-        let is_concerned = |running: &FirmwareReport| {
-            self.digests.contains(&running.sha256) || (self.by_label && criteria.has_version(&running.version))
-        };
-        state.claimed_elsewhere(id, device).any(is_concerned)
+        state.claimed_elsewhere(id, device).any(|running| self.is_named(criteria, running))
+    }
+
+    /// Whether firmware that a gateway observes is of the recall.
+    fn is_named(&self, criteria: &Criteria, running: &FirmwareReport) -> bool {
+        self.digests.contains(&running.sha256) || (self.by_label && criteria.has_version(&running.version))
     }
 }
 

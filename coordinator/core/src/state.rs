@@ -376,6 +376,7 @@ impl State {
                 held.healing = Healing::default();
                 let of = held.hospital.clone();
                 self.forget_waits(&gateway);
+                self.note_lost(at, &gateway);
                 self.hospital_gateways.entry(of.clone()).or_default().insert(gateway, Some(first));
                 self.take_claims_of(at, &of);
             }
@@ -398,7 +399,7 @@ impl State {
                 if let Some(gateways) = self.hospital_gateways.get_mut(&of) {
                     gateways.remove(&gateway);
                 }
-                self.inventory.end_all(&gateway);
+                self.inventory.revoke(&gateway, &self.devices);
                 self.take_claims_of(at, &of);
             }
             Event::DeviceRegistered { device, model, serial, udi, hospital, gateway, firmware_version, hardware } => {
@@ -595,6 +596,7 @@ impl State {
                 held.healing.begin(at);
                 held.note(Anomaly { kind: AnomalyKind::SetBack, at, epoch, sequence: 1, expected });
                 self.forget_waits(&gateway);
+                self.note_lost(at, &gateway);
             }
             Event::DirectiveSerialSeen { gateway, serial } => {
                 known(&mut self.gateways, &gateway)?.serial_seen = serial;
@@ -603,7 +605,8 @@ impl State {
                 let wishes = record.document::<Directive>()?.decode_unverified()?.devices;
                 known(&mut self.gateways, &gateway)?.directive =
                     Some(IssuedDirective { serial, issued_at, expires_at, document: document() });
-                self.directive_wishes.insert(gateway, wishes);
+                let before = self.directive_wishes.insert(gateway.clone(), wishes).unwrap_or_default();
+                self.note_asked(at, &before, &gateway);
             }
         }
         Ok(())
@@ -697,6 +700,10 @@ impl State {
         {
             self.inventory.runs(gateway, id, event.at, running);
         }
+        let unseen = match &event.kind {
+            EventKind::StateChanged { deployment, .. } => self.state_of_unseen(id, deployment),
+            _ => None,
+        };
         let Some(device) = self.devices.get_mut(id) else { return };
         if device.retired_at.is_some() || reached_through(&self.hospital_gateways, device) != Some(gateway) {
             return;
@@ -731,7 +738,7 @@ impl State {
                         }
                     }
                     (InstallState::Idle | InstallState::Failed, None) if detail.contains(UNSEEN) => {
-                        match self.deployments.get(deployment).and_then(|d| d.state_of_unseen(id)) {
+                        match unseen {
                             Some(state) => &{ state },
                             None => return,
                         }
@@ -758,15 +765,19 @@ impl State {
                 // One that was never begun here takes nothing from what is known of another.
                 let is_of_another = |i: &Install| i.manifest != *manifest && i.state.is_settled();
                 let keeps = *state == InstallState::Idle && device.install.as_ref().is_some_and(is_of_another);
+                let stuck_on = device.stuck_on_another(manifest).filter(|_| unseen.is_some() && detail.contains(UNSEEN));
                 let install = Install {
                     state: *state,
-                    manifest: *manifest,
+                    // It may run the release of before.
+                    manifest: stuck_on.unwrap_or(*manifest),
                     detail: detail.clone(),
                     since: event.at,
                     rollback_ms,
                     confirmed_at,
                 };
                 device.install = device.install.take().filter(|_| keeps).or(Some(install));
+                let before = self.deployments.values_mut().filter(|d| stuck_on == Some(d.plan.manifest));
+                before.for_each(|held| held.lose(at, id, detail));
                 if let Some(held) = self.deployments.get_mut(deployment) {
                     held.report_state(at, id, *state, detail);
                     if !held.is_active() && held.devices.get(id).is_some_and(|p| !p.is_moved()) {

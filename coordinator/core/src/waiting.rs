@@ -206,7 +206,10 @@ impl<'a> Sight<'a> {
         let gateway = self.state.gateway_of(id);
         let held = gateway.and_then(|g| self.state.gateways.get(g)).filter(|g| g.credentials.is_some());
         let Some((gateway, held)) = gateway.zip(held) else {
-            let detail = gateway.map_or_else(String::new, |g| format!("{g} is not enrolled"));
+            let detail = gateway.map_or_else(String::new, |g| {
+                let is_revoked = self.state.gateways.get(g).is_some_and(|held| held.revoked);
+                format!("{g} is {}", if is_revoked { "revoked" } else { "not enrolled" })
+            });
             return Some(Waiting::new(WaitCode::GatewayMissing, detail));
         };
         let seen = self.presence.gateway(self.now, gateway);
@@ -224,6 +227,11 @@ impl<'a> Sight<'a> {
                 Some(Waiting::new(WaitCode::TelemetryRefused, detail).since(Some(since)))
             }
         }
+    }
+
+    /// Why nothing reaches a device, whatever is asked of it; `None` if its gateway has it.
+    pub fn unreachable(&self, id: &DeviceId) -> Option<Waiting> {
+        self.unheard(id).or_else(|| self.absent(id))
     }
 
     /// The device, if its gateway does not have it.

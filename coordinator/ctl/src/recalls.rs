@@ -165,11 +165,15 @@ fn render(view: &Value) -> String {
     }
     for device in left {
         lines.push_str(&format!(
-            "\n  {} in {} runs {}, last seen {}{}",
+            "\n  {} in {} runs {}, last seen {}{}{}",
             text(&device["deviceId"]),
             text(&device["hospitalId"]),
             text(&device["firmwareVersion"]),
             device["lastSeen"].as_str().unwrap_or("not since the coordinator started"),
+            match device["unreachable"]["code"].as_str() {
+                Some(code) => format!("; not reachable ({code}): {}", text(&device["unreachable"]["text"])),
+                None => String::new(),
+            },
             match (view["needs"].is_null(), device["orderId"].as_str()) {
                 (true, _) => String::new(),
                 (false, Some(order)) => format!("; has rollback order {}", text(&order.into())),

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::deployments::DryRunQuery;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, fresh_id, id};
+use super::waiting::WaitView;
 use super::{Api, Problem};
 use crate::clock;
 use mdfm_coordinator_core::access::Permission;
@@ -20,6 +21,7 @@ use mdfm_coordinator_core::authority::{self, ReturnNeed};
 use mdfm_coordinator_core::firmware::FirmwareStatus;
 use mdfm_coordinator_core::recall::{self, Criteria, Recall, RecallAction};
 use mdfm_coordinator_core::rollout::Change;
+use mdfm_coordinator_core::waiting::Sight;
 use mdfm_coordinator_core::{self, Command, Event, Proposal, Refusal};
 
 /// A device that nothing was heard of for so long is shown as away.
@@ -178,6 +180,8 @@ pub(crate) struct OutstandingView {
     /// When its gateway last reported it; none since the coordinator started.
     last_seen: Option<String>,
     away: bool,
+    /// Why nothing reaches it: its gateway is revoked or silent, or does not have it; `null` if it can be reached.
+    unreachable: Option<WaitView>,
     /// What it needs to go back: nothing while on trial or within the recall window, else a rollback order.
     #[schema(value_type = Object)]
     need: ReturnNeed,
@@ -226,6 +230,7 @@ fn view(api: &Api, id: &RecallId, recall: &Recall) -> RecallView {
     let state = api.runner.state();
     let now = state.not_before(clock::now());
     let presence = api.runner.presence();
+    let sight = Sight { state: &state, presence: &presence, now: clock::now() };
     let left = if recall.closed.is_some() { Vec::new() } else { recall::outstanding(&state, recall) };
     let mut needs = NeedsView::default();
     let mut outstanding = Vec::new();
@@ -247,6 +252,7 @@ fn view(api: &Api, id: &RecallId, recall: &Recall) -> RecallView {
             firmware_version: held.firmware_version.clone(),
             last_seen: last.map(|at| at.to_string()),
             away: last.is_none_or(|at| now.since_ms(at) > AWAY_MS),
+            unreachable: sight.unreachable(&device).map(WaitView::from),
             device_id: device.to_string(),
             need,
             need_words: need.words(),

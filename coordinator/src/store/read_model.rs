@@ -13,7 +13,7 @@ use super::open_or_anew;
 /// Bytes of one value in the store.
 const CHUNK_BYTES: usize = 1 << 20;
 /// Grows with every change of the state's form.
-const FORMAT: u32 = 9;
+const FORMAT: u32 = 10;
 const HEAD: &[u8] = b"head";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -202,6 +202,10 @@ impl Oracle {
                     return Err(Broken::new("a committed batch does not decode"));
                 };
                 let none = (0, 0, Digest([0; 32]));
+                if !self.committed.contains_key(&batch.gateway) {
+                    // It was enrolled again before it had reported anything: that is its first chain.
+                    self.enrolled_again.remove(&batch.gateway);
+                }
                 let (epoch, sequence, head) = self.committed.get(&batch.gateway).copied().unwrap_or(none);
                 let (expected, previous) = match () {
                     () if batch.epoch == epoch || epoch == 0 => (sequence + 1, head),

@@ -541,21 +541,33 @@ impl Scenario {
         let mut scenario = Self::random(seed);
         let mut rng = Rng::new(seed, 5);
         scenario.about = format!("made up from seed {seed}, with hands in the ward");
-        let (devices, gateways) = (scenario.devices() as u64, scenario.gateways() as u64);
-        for _ in 0..rng.between(1, 5) {
-            let device = rng.between(1, devices) as usize;
-            let what = match rng.between(1, 5) {
-                1 | 2 => What::DeviceExchanged { device },
-                3 => What::DeviceFlashed { device },
-                4 => {
-                    What::CableMoved { device, gateway: rng.between(1, gateways) as usize, for_s: rng.between(5, 300) }
-                }
-                _ => What::CrashLoop { device, boots: rng.between(2, 8) as u32 },
-            };
-            scenario.event.push(Happening { at_s: rng.between(1, scenario.stormy_s - 60), what });
-        }
+        hands(&mut scenario, &mut rng);
         scenario.event.sort_by_key(|e| e.at_s);
         scenario
+    }
+
+    /// A made-up world with hands in the ward, in which gateways are set back, copied, enrolled again or replaced too.
+    pub(super) fn mixed(seed: u64) -> Self {
+        let mut scenario = Self::set_back(seed);
+        scenario.about = format!("made up from seed {seed}, with hands in the ward and gateways set back");
+        hands(&mut scenario, &mut Rng::new(seed, 9));
+        scenario.event.sort_by_key(|e| e.at_s);
+        scenario
+    }
+}
+
+/// People exchange devices, flash them by hand and move cables; devices boot again and again.
+fn hands(scenario: &mut Scenario, rng: &mut Rng) {
+    let (devices, gateways) = (scenario.devices() as u64, scenario.gateways() as u64);
+    for _ in 0..rng.between(1, 5) {
+        let device = rng.between(1, devices) as usize;
+        let what = match rng.between(1, 5) {
+            1 | 2 => What::DeviceExchanged { device },
+            3 => What::DeviceFlashed { device },
+            4 => What::CableMoved { device, gateway: rng.between(1, gateways) as usize, for_s: rng.between(5, 300) },
+            _ => What::CrashLoop { device, boots: rng.between(2, 8) as u32 },
+        };
+        scenario.event.push(Happening { at_s: rng.between(1, scenario.stormy_s - 60), what });
     }
 }
 
@@ -638,6 +650,8 @@ mod tests {
             assert_eq!(Scenario::random(seed), scenario);
             let ward = Scenario::ward(seed);
             assert_eq!(Scenario::parse(&ward.to_toml()).expect("reads"), ward, "seed {seed}");
+            let mixed = Scenario::mixed(seed);
+            assert_eq!(Scenario::parse(&mixed.to_toml()).expect("reads"), mixed, "seed {seed}");
             let witnessed = Scenario::witnessed(seed);
             assert_eq!(Scenario::parse(&witnessed.to_toml()).expect("reads"), witnessed, "seed {seed}");
             let hostile = Scenario::hostile(seed);

@@ -186,6 +186,30 @@ pub struct DeviceProgress {
     /// It ran the release, and somebody has exchanged it or given it other firmware since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub left_by_hand: bool,
+    /// Whether it may have begun, while no state of it has reached the log.
+    #[serde(default, skip_serializing_if = "Asked::is_no")]
+    pub asked: Asked,
+}
+
+/// What is known of a device of which no state for a deployment has reached the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Asked {
+    /// No directive has asked for the release: it has not begun. Also of a device whose state is known.
+    #[default]
+    No,
+    /// A directive asks for the release: its gateway reports how far it is.
+    Yes,
+    /// A directive asked, and the gateway of then has lost its state or serves the device no more: it may run the release, on trial.
+    Lost,
+}
+
+impl Asked {
+    /// Whether nothing was asked, so that records of most devices leave it out.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    fn is_no(&self) -> bool {
+        *self == Self::No
+    }
 }
 
 impl DeviceProgress {
@@ -207,6 +231,7 @@ impl DeviceProgress {
             counts_faults: false,
             has_run: false,
             left_by_hand: false,
+            asked: Asked::No,
         }
     }
 
@@ -547,16 +572,14 @@ impl Deployment {
                 _ => false,
             };
             progress.state = Some(state);
+            progress.asked = Asked::No;
             progress.silent = false;
         });
     }
 
-    /// What is known of a device of which its gateway knows nothing any more: one that was on its way may run the release, on trial and
-    /// unwatched, also one that was being prepared, because the order to boot it may be lost with the gateway's state; `None` if it was
-    /// settled or never begun.
-    pub fn state_of_unseen(&self, device: &DeviceId) -> Option<InstallState> {
-        let is_under_way = self.devices.get(device)?.state.is_some_and(|state| !state.is_settled());
-        is_under_way.then_some(InstallState::RollbackFailed)
+    /// Whether the device may have begun without a state in the log.
+    pub(super) fn set_asked(&mut self, at: UtcMillis, device: &DeviceId, asked: Asked) {
+        self.change(at, device, |progress| progress.asked = asked);
     }
 
     /// What is known of a device that has gone on to other firmware, which its gateway, put back, cannot say more of; `None` if that is

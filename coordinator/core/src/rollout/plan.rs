@@ -163,6 +163,8 @@ fn targets(state: &State, request: &DeploymentRequest, model: &str) -> Result<Ve
         Targets::Recall(id) => recall::outstanding(state, state.need_recall(id)?)
             .into_iter()
             .filter(|d| state.devices.get(d).is_some_and(|d| d.model == model && d.retired_at.is_none()))
+            // One that no gateway serves stays in the recall, and keeps the correction from no other device.
+            .filter(|d| state.gateway_of(d).is_some())
             .collect(),
     };
     if devices.is_empty() {

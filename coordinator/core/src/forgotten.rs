@@ -1,0 +1,100 @@
+//! Installations of which no state reached the log before their gateway lost its own (FLD-6, FLD-8): the machine was replaced, its disk was
+//! put back, or another gateway serves the device now. Such a device may have booted the release, on trial and unwatched.
+
+use std::collections::BTreeSet;
+
+use mdfm_shared::digest::Digest;
+use mdfm_shared::directive::{Action, DeviceDirective};
+use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId};
+use mdfm_shared::telemetry::InstallState;
+use mdfm_shared::time::UtcMillis;
+
+use super::State;
+use super::fleet::{Device, Install};
+use super::rollout::{Asked, Deployment};
+
+impl State {
+    /// A directive was issued. What it asks to install may begin from now on; a device that was asked by another gateway before may have begun
+    /// there.
+    pub(super) fn note_asked(&mut self, at: UtcMillis, before: &[DeviceDirective], gateway: &GatewayId) {
+        let known: BTreeSet<(&DeviceId, &DeploymentId)> = before.iter().map(|d| (&d.device, &d.deployment)).collect();
+        let mut changed = Vec::new();
+        for wish in self.directive_wishes.get(gateway).into_iter().flatten() {
+            let Some(asked) = self.asked(wish) else { continue };
+            let is_known = known.contains(&(&wish.device, &wish.deployment));
+            let installs = matches!(wish.action, Action::Install { .. } | Action::InstallWithin { .. });
+            let next = match asked {
+                Asked::Yes if !is_known && !self.is_away(&wish.device) => Asked::Lost,
+                Asked::No if installs => Asked::Yes,
+                Asked::No | Asked::Yes | Asked::Lost => continue,
+            };
+            changed.push((wish.deployment.clone(), wish.device.clone(), next));
+        }
+        self.set_asked(at, changed);
+    }
+
+    /// A gateway begins again without what it had not reported: its devices may be further than the log says.
+    pub(super) fn note_lost(&mut self, at: UtcMillis, gateway: &GatewayId) {
+        let wishes = self.directive_wishes.get(gateway).into_iter().flatten();
+        let lost = wishes.filter(|wish| self.asked(wish) == Some(Asked::Yes) && !self.is_away(&wish.device));
+        let lost = lost.map(|wish| (wish.deployment.clone(), wish.device.clone(), Asked::Lost)).collect();
+        self.set_asked(at, lost);
+    }
+
+    fn asked(&self, wish: &DeviceDirective) -> Option<Asked> {
+        let progress = self.deployments.get(&wish.deployment)?.devices.get(&wish.device)?;
+        progress.state.is_none().then_some(progress.asked)
+    }
+
+    fn set_asked(&mut self, at: UtcMillis, changed: Vec<(DeploymentId, DeviceId, Asked)>) {
+        for (deployment, device, asked) in changed {
+            if let Some(held) = self.deployments.get_mut(&deployment) {
+                held.set_asked(at, &device, asked);
+            }
+        }
+    }
+
+    /// Whether every gateway that knows the device said last that it is switched off or gone: it has begun nothing.
+    fn is_away(&self, device: &DeviceId) -> bool {
+        let mut claims = self.inventory.claims_on(device).peekable();
+        claims.peek().is_some() && claims.all(|(_, claim)| !claim.observed.present)
+    }
+
+    /// What is known of a device of which its gateway knows nothing any more; `None` if that is known better, or if it never began. One that
+    /// needs manual intervention since an earlier deployment needs it still.
+    pub(super) fn state_of_unseen(&self, device: &DeviceId, deployment: &DeploymentId) -> Option<InstallState> {
+        let progress = self.deployments.get(deployment)?.devices.get(device)?;
+        let may_run = match progress.state {
+            Some(state) => !state.is_settled(),
+            None => {
+                let held = self.devices.get(device);
+                progress.asked == Asked::Lost || held.is_some_and(|d| d.install.as_ref().is_some_and(Install::is_stuck))
+            }
+        };
+        may_run.then_some(InstallState::RollbackFailed)
+    }
+}
+
+impl Install {
+    /// Whether the device may run the release on trial: it is under way, or needs manual intervention.
+    fn is_stuck(&self) -> bool {
+        !self.state.is_settled() || self.state == InstallState::RollbackFailed
+    }
+}
+
+impl Device {
+    /// The manifest of another release than this that the device may run on trial.
+    pub(super) fn stuck_on_another(&self, manifest: &Digest) -> Option<Digest> {
+        let install = self.install.as_ref().filter(|install| install.manifest != *manifest && install.is_stuck())?;
+        Some(install.manifest)
+    }
+}
+
+impl Deployment {
+    /// A device that was on its way in this deployment is lost: nobody watches it.
+    pub(super) fn lose(&mut self, at: UtcMillis, device: &DeviceId, detail: &str) {
+        if self.devices.get(device).is_some_and(|p| p.state.is_some_and(|state| !state.is_settled())) {
+            self.report_state(at, device, InstallState::RollbackFailed, detail);
+        }
+    }
+}
