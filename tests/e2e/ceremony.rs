@@ -192,10 +192,10 @@ fn cli_27_the_first_sign_in_is_one_command() {
     let answers = serde_json::json!([
         ["your user id", "jdoe"],
         ["the password of jdoe", "a password of somebody else"],
-        ["a password of your own", "a password that jdoe alone knows"],
+        ["Enter alone keeps the present one", "a password that jdoe alone knows"],
         ["the new password again", "a password that jdoe alone knows"],
-        ["the six digits", "000000"],
-        ["the six digits", "TOTP"],
+        ["Enter alone sets up the second factor later", "000000"],
+        ["Enter alone sets up the second factor later", "TOTP"],
     ]);
     let (status, printed) = typed(answers, &["hospitals", "add", "HOSP-9", "--name", "Nine"]);
     assert_eq!(status, Some(0), "{printed}");
