@@ -113,6 +113,14 @@ fn is_marked(dir: &Path) {
         // The title of a PDF stands uncompressed in its metadata.
         let mark = if format == "csv" { ",TRIAL\r\n" } else { "TRIAL INSTALLATION, not for patients" };
         assert!(made.contains(mark), "{kind}: {}", made.chars().take(2_000).collect::<String>());
+        if format == "pdf" {
+            // A PDF is verified by what is attached to it, and that has a digest of its own.
+            let (key, saved) = (dir.join("coordinator/online.pub").display().to_string(), format!("{out}.json"));
+            let verified = ctl(dir, "auditor", &["reports", "verify", &out, "--coordinator", &key, "--out", &saved]);
+            let again = ctl(dir, "auditor", &["reports", "verify", &saved, "--coordinator", &key]);
+            assert!(verified["factsSha256"].as_str().is_some_and(|digest| digest.len() == 64), "{verified}");
+            assert_eq!(verified, again);
+        }
     }
     let log = std::fs::read_to_string(dir.join("logs/coordinator.log")).unwrap();
     assert!(log.contains("this is a TRIAL installation"), "{log}");
