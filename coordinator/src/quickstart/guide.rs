@@ -31,7 +31,7 @@ pub(super) struct Progress {
 /// How far the newest deployment is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 enum Deployment {
-    /// There is none, or the newest one was rolled back or aborted: a new one can be made.
+    /// No deployment, or the newest one was rolled back or aborted: a new one can be made.
     #[default]
     None,
     Running(String),

@@ -1,4 +1,4 @@
-//! The transitions. Level-triggered: each looks at the phase, the newest wish and the newest report, never at which message
+//! The transitions. Level-triggered: each looks at the phase, the newest desired state and the newest report, never at which message
 //! came last, so lost, repeated and late messages end in the same place.
 
 use mdfm_shared::device::Order;
