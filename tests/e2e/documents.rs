@@ -129,9 +129,17 @@ impl Machine {
         use std::os::unix::fs::PermissionsExt as _;
         let machine = Self { base: fresh_dir(name), port: free_port().unwrap(), device_port: free_port().unwrap() };
         let base = &machine.base;
-        for dir in
-            ["bin", "root", "run", "srv", "etc/mdfm", "var/lib/mdfm-agent", "var/lib/mdfm-coordinator", "var/log"]
-        {
+        for dir in [
+            "bin",
+            "media",
+            "root",
+            "run",
+            "srv",
+            "etc/mdfm",
+            "var/lib/mdfm-agent",
+            "var/lib/mdfm-coordinator",
+            "var/log",
+        ] {
             std::fs::create_dir_all(base.join(dir)).unwrap();
             std::fs::set_permissions(base.join(dir), std::fs::Permissions::from_mode(0o700)).unwrap();
         }
@@ -165,7 +173,7 @@ impl Machine {
     fn here(&self, script: &str) -> String {
         let base = self.base.display();
         let mut here = script.to_owned();
-        for dir in ["/root/", "/var/lib/", "/etc/", "/run/", "/srv/"] {
+        for dir in ["/root/", "/var/lib/", "/etc/", "/run/", "/srv/", "/media/"] {
             here = here.replace(dir, &format!("{base}{dir}"));
         }
         let device = format!("127.0.0.1:{}", self.device_port);
@@ -250,25 +258,27 @@ fn owners(line: &str) -> usize {
 #[test]
 fn cli_27_the_real_path_prints_what_its_page_shows() {
     let text = page("start.md");
-    let real = text.split("## A real installation").nth(1).unwrap();
+    let real = text.split("## A real installation\n").nth(1).unwrap();
     let blocks = blocks(real);
     let machine = Machine::new("real-path");
     let printed = machine.run(&blocks);
     for (block, printed) in blocks.iter().zip(&printed) {
         check_shown(block, printed);
     }
-    // The first block is what there is before.
-    let counts: Vec<usize> = blocks.iter().skip(1).map(|block| count_commands(&block.commands)).collect();
+    // The first block is what there is before; behind the one that waits for the device stands what comes after.
+    let last = blocks.iter().position(|block| block.commands.contains("installState=confirmed")).unwrap();
+    let path = &blocks[1..=last];
+    let counts: Vec<usize> = path.iter().map(|block| count_commands(&block.commands)).collect();
     let (running, steps): (usize, usize) = (counts[..3].iter().sum(), counts.iter().sum());
     let row = format!("| {running} commands | {steps} commands |");
     assert!(text.contains(&row) && steps <= STEPS_MAX, "the page must say: {row}");
     // Where owners who stand in one command are apart, each of them types it.
-    let all: String = blocks.iter().map(|block| block.commands.as_str()).collect();
+    let all: String = path.iter().map(|block| block.commands.replace("\\\n", " ")).collect();
     let apart = steps + all.lines().map(owners).map(|owners| owners.saturating_sub(1)).sum::<usize>();
     assert!(text.contains(&format!("it is {apart} commands:")), "the page must say that apart it is {apart} commands");
-    assert!(printed.iter().any(|printed| printed.contains("confirmed")));
+    assert!(printed[last].contains("confirmed"), "{}", printed[last]);
     let before = real.split("```sh run\n").map(|text| text.rsplit_once("### ").map_or("", |(_, title)| title));
-    let mut heading = "What there is before".to_owned();
+    let mut heading = String::new();
     let headings = before.map(|title| {
         if let Some(title) = title.lines().next() {
             heading = title.to_owned();

@@ -113,6 +113,14 @@ fn is_marked(dir: &Path) {
         // The title of a PDF stands uncompressed in its metadata.
         let mark = if format == "csv" { ",TRIAL\r\n" } else { "TRIAL INSTALLATION, not for patients" };
         assert!(made.contains(mark), "{kind}: {}", made.chars().take(2_000).collect::<String>());
+        if format == "pdf" {
+            // A PDF is verified by what is attached to it, and that has a digest of its own.
+            let (key, saved) = (dir.join("coordinator/online.pub").display().to_string(), format!("{out}.json"));
+            let verified = ctl(dir, "auditor", &["reports", "verify", &out, "--coordinator", &key, "--out", &saved]);
+            let again = ctl(dir, "auditor", &["reports", "verify", &saved, "--coordinator", &key]);
+            assert!(verified["factsSha256"].as_str().is_some_and(|digest| digest.len() == 64), "{verified}");
+            assert_eq!(verified, again);
+        }
     }
     let log = std::fs::read_to_string(dir.join("logs/coordinator.log")).unwrap();
     assert!(log.contains("this is a TRIAL installation"), "{log}");
@@ -180,7 +188,26 @@ fn cli_27_quickstart_leads_to_a_device_and_back() {
     // The same command starts it again, with everything that was done.
     let mut again = Quickstart::start(&dir, &base.join("again.log"));
     let printed = again.prints(END);
-    assert!(printed.starts_with("starting the trial in ") && printed.contains(commands), "{printed}");
+    assert!(printed.starts_with("starting the trial in "), "{printed}");
+    // What is done is not advised again, and what is advised works as pasted, a second copy of the log too.
+    let commands = printed.split(BEGIN).nth(1).unwrap().split(END).next().unwrap();
+    assert!(
+        commands.contains("# Done: Clinical, QA, Regulatory approved it.") && !commands.contains(" approve "),
+        "{commands}"
+    );
+    assert_eq!(
+        std::fs::read_to_string(dir.join("next-steps.sh"))
+            .unwrap()
+            .split(BEGIN)
+            .nth(1)
+            .unwrap()
+            .split(END)
+            .next()
+            .unwrap(),
+        commands
+    );
+    let (out, _) = sh(commands, &base);
+    assert!(out.contains("installation rolled back") && out.contains("VERIFIED"), "{out}");
     let device = ctl(&dir, "operator", &["devices", "show", "DEV-001"]);
     assert_eq!(device["currentFirmwareVersion"], "2.1.0", "{device}");
     assert!(again.interrupt(), "{}", again.text());

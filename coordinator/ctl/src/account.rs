@@ -393,9 +393,8 @@ async fn enrol_on_terminal(client: &Client, password: &str) -> anyhow::Result<Op
     let picture = qr::in_half_blocks(&url).map_or_else(String::new, |picture| picture + "\n");
     output::notes(format_args!("put this into your authenticator:\n{picture}{url}\nor type {}", text(&new["secret"])));
     for asked in 1..=ASKED_MAX {
-        let Some(code) = ask_secret_or_nothing("the six digits that it shows now; nothing puts this off")? else {
-            return Ok(None);
-        };
+        let what = "the six digits that it shows now";
+        let Some(code) = ask_secret_or_nothing(what, "sets up the second factor later")? else { return Ok(None) };
         match confirm(client, code.trim()).await {
             Ok(view) => return Ok(Some(view)),
             Err(error) if asked < ASKED_MAX && error.is::<Refused>() => output::note(format_args!("{error}")),
@@ -438,9 +437,9 @@ pub(crate) async fn first_steps(
 /// Asks twice for a new password; `None` if the present one is to stay.
 fn new_password() -> anyhow::Result<Option<String>> {
     for _ in 0..ASKED_MAX {
-        let what = "a password of your own, if somebody else made the present one; nothing keeps it";
-        let Some(new) = ask_secret_or_nothing(what)? else { return Ok(None) };
-        if ask_secret_or_nothing("the new password again")?.as_deref() == Some(&new) {
+        let what = "a new password, which you need if somebody else made the present one";
+        let Some(new) = ask_secret_or_nothing(what, "keeps the present one")? else { return Ok(None) };
+        if ask_secret_or_nothing("the new password again", "starts over")?.as_deref() == Some(&new) {
             return Ok(Some(new));
         }
         output::note("the two are not the same");

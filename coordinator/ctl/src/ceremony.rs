@@ -1,6 +1,7 @@
 //! The first installation, guided: a key ceremony in a folder of public things. Each call does what can be done by now and says who does what
 //! next; called again it goes on from there. Secret keys stay with their owners; nothing of the folder is a secret but the first passwords.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -59,9 +60,10 @@ pub(crate) struct Init {
     /// An operator, as `user-id|Printed Name`; once for each. Gets an account and signs nothing. For the first call.
     #[arg(long = "operator")]
     operators: Vec<String>,
-    /// Folder with the owners' public keys, `OWNER.pub` each; those that are there are copied into the ceremony's folder.
-    #[arg(long, value_name = "FOLDER", conflicts_with = "trial")]
-    keys: Option<PathBuf>,
+    /// Folder with public keys, `OWNER.pub` each, for example an owner's stick; once for each. `OWNER=FOLDER` takes from it the key of that owner
+    /// alone, which must be there. Each key that is found is copied into the ceremony's folder.
+    #[arg(long, value_name = "[OWNER=]FOLDER", conflicts_with = "trial")]
+    keys: Vec<String>,
     /// What you, an administrator, saw of each approver yourself, for example `passport, in person`: records with it that you verified the identity
     /// of everybody whose account has no such record.
     #[arg(long, conflicts_with = "trial")]
@@ -188,9 +190,7 @@ fn now() -> UtcMillis {
 pub(crate) async fn run(out: &Output, session: &Path, options: Init) -> anyhow::Result<()> {
     let dir = options.dir.clone();
     let mut ceremony = Ceremony { dir: &dir, plan: begin(&options)?, steps: Steps::default(), evidence: None };
-    if let Some(folder) = &options.keys {
-        ceremony.take_keys(folder)?;
-    }
+    ceremony.take_keys(&options.keys)?;
     ceremony.evidence = options.evidence.clone();
     ceremony.carry_on(session).await?;
     let steps = &ceremony.steps;
@@ -241,6 +241,32 @@ fn begin(options: &Init) -> anyhow::Result<Plan> {
     }
     files::replace(&file, &serde_json::to_vec_pretty(&plan)?)?;
     Ok(plan)
+}
+
+/// Where an owner's public key may be.
+#[derive(Debug, PartialEq, Eq)]
+struct KeyFile {
+    owner: String,
+    file: PathBuf,
+    /// Somebody named the owner: the key must be there.
+    needed: bool,
+}
+
+/// The files that `--keys` names, in its order.
+fn key_files(folders: &[String], owners: &[String]) -> anyhow::Result<Vec<KeyFile>> {
+    let mut files = Vec::new();
+    for text in folders {
+        let named = text.split_once('=').filter(|(owner, _)| owners.iter().any(|known| known == owner));
+        let folder = PathBuf::from(named.map_or(text.as_str(), |(_, folder)| folder));
+        let hint = if named.is_none() && text.contains('=') { "; OWNER=FOLDER takes one of " } else { "" };
+        let known = if hint.is_empty() { String::new() } else { owners.join(", ") };
+        ensure!(folder.is_dir(), "--keys {text}: {} is not a folder{hint}{known}", folder.display());
+        for owner in owners.iter().filter(|owner| named.is_none_or(|(name, _)| name == owner.as_str())) {
+            let file = folder.join(format!("{owner}.pub"));
+            files.push(KeyFile { owner: owner.clone(), file, needed: named.is_some() });
+        }
+    }
+    Ok(files)
 }
 
 /// Makes a secret key in a new file.
@@ -300,14 +326,28 @@ impl Ceremony<'_> {
         self.open_accounts(&client).await
     }
 
-    /// Copies the owners' public keys from a folder, where they are; a key that the ceremony has stays as it is.
-    fn take_keys(&self, folder: &Path) -> anyhow::Result<()> {
-        for owner in self.plan.owners() {
-            let (from, to) = (folder.join(format!("{owner}.pub")), self.public(&owner));
-            if from.is_file() && !to.exists() {
-                let key = keys::public(&from.display().to_string())?;
-                NewFile::create(&to, Access::Mask)?.write(format!("{key}\n").as_bytes())?;
+    /// Copies the owners' public keys out of the folders of `--keys`. Reads all of them first: one that is refused leaves nothing behind.
+    fn take_keys(&self, folders: &[String]) -> anyhow::Result<()> {
+        let mut found = BTreeMap::new();
+        for file in key_files(folders, &self.plan.owners())? {
+            let KeyFile { owner, file, needed } = file;
+            if !needed && !file.is_file() {
+                continue;
             }
+            let key = keys::read_public(&file)?;
+            let held = Some(self.public(&owner)).filter(|held| held.exists());
+            for other in held.iter().chain(found.get(&owner).map(|(other, _)| other)) {
+                ensure!(
+                    keys::read_public(other)? == key,
+                    "{} and {} are two different keys of {owner}; nothing was copied: compare both with their owner",
+                    other.display(),
+                    file.display()
+                );
+            }
+            found.entry(owner).or_insert((file, key));
+        }
+        for (owner, (_, key)) in found.iter().filter(|(owner, _)| !self.public(owner).exists()) {
+            NewFile::create(&self.public(owner), Access::Mask)?.write(format!("{key}\n").as_bytes())?;
         }
         Ok(())
     }
@@ -476,15 +516,13 @@ impl Ceremony<'_> {
         let users = client.list("/api/v1/users").await?;
         let held = |user: &UserId| users.as_array().into_iter().flatten().find(|u| u["userId"] == user.as_str());
         for operator in self.plan.operators.iter().filter(|operator| held(&operator.user).is_none()) {
-            let step = open_account(self.dir, client, &operator.user, &operator.printed_name, "Operator").await?;
-            self.steps.next.push(step);
+            open_account(self.dir, client, &operator.user, &operator.printed_name, "Operator").await?;
         }
         for approver in &self.plan.approvers {
             let held = held(&approver.user);
             if held.is_none() {
                 let role = approver.role.to_string();
-                let step = open_account(self.dir, client, &approver.user, &approver.printed_name, &role).await?;
-                self.steps.next.push(step);
+                open_account(self.dir, client, &approver.user, &approver.printed_name, &role).await?;
             }
             let is_verified = held.is_some_and(|user| user["identity"] != Value::Null);
             if let Some(evidence) = self.evidence.as_ref().filter(|_| !is_verified) {
@@ -501,8 +539,22 @@ impl Ceremony<'_> {
                 self.steps.done.push(format!("{} has an account and may sign", approver.user));
             }
         }
+        let users = self.plan.operators.iter().map(|o| &o.user).chain(self.plan.approvers.iter().map(|a| &a.user));
+        self.steps.next.extend(users.filter_map(|user| first_password_step(self.dir, user)));
         Ok(())
     }
+}
+
+/// Where somebody's first password is.
+fn first_password(dir: &Path, user: &UserId) -> PathBuf {
+    dir.join(format!("first-password-of-{user}"))
+}
+
+/// What is to be done with somebody's first password; `None` once its file is removed.
+fn first_password_step(dir: &Path, user: &UserId) -> Option<String> {
+    let file = first_password(dir, user);
+    let step = format!("hand {} to {user}, who changes it at the first sign-in; then remove it", file.display());
+    file.exists().then_some(step)
 }
 
 /// What the owners of root keys do next: those who have not signed yet, one after the other in the same file.
@@ -525,22 +577,21 @@ fn root_step(owners: &[(String, bool)], threshold: u16, file: &str, error: &str)
     )
 }
 
-/// Opens an account with a random first password in a file of the folder; returns what is to be done with that.
+/// Opens an account with a random first password in a file of the folder.
 async fn open_account(
     dir: &Path,
     client: &Client,
     user: &UserId,
     printed_name: &str,
     role: &str,
-) -> anyhow::Result<String> {
-    let file = dir.join(format!("first-password-of-{user}"));
+) -> anyhow::Result<()> {
+    let file = first_password(dir, user);
     let mut bytes = [0; PASSWORD_BYTES];
     getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
     let password = URL_SAFE_NO_PAD.encode(bytes);
     write_secret(&file, password.as_bytes())?;
     let body = json!({ "userId": user, "printedName": printed_name, "roles": [role], "password": password });
-    client.post("/api/v1/users", &body).await?;
-    Ok(format!("hand {} to {user}, who changes it at the first sign-in; then remove it", file.display()))
+    client.post("/api/v1/users", &body).await.map(drop)
 }
 
 #[cfg(test)]
@@ -557,7 +608,7 @@ mod tests {
             root_threshold: 2,
             approvers: texts(approvers),
             operators: texts(operators),
-            keys: None,
+            keys: Vec::new(),
             evidence: None,
             trial: false,
         })
@@ -591,6 +642,59 @@ mod tests {
         let one = step([false, true, false]);
         assert!(one.starts_with("1 more of root-1, root-3 (root-2 signed already): look at it with"), "{one}");
         assert!(one.contains("one after the other in the same file") && one.contains("trust join"), "{one}");
+    }
+
+    #[test]
+    fn cli_27_each_owners_key_comes_from_a_stick_of_its_own() {
+        let base = std::env::temp_dir().join(format!("mdfmctl-ceremony-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&base);
+        let dir = base.join("ceremony");
+        std::fs::create_dir_all(dir.join("public")).expect("made");
+        let stick = |name: &str, owner: &str, seed: u8| {
+            std::fs::create_dir_all(base.join(name)).expect("made");
+            let key = SecretKey::from_seed([seed; 32]).public().to_string();
+            std::fs::write(base.join(name).join(format!("{owner}.pub")), &key).expect("written");
+            key
+        };
+        let key = stick("a", "root-1", 1);
+        stick("a", "root-2", 2);
+        let other = stick("b", "root-2", 3);
+        let plan = planned(&APPROVERS, &[]).expect("a plan");
+        let ceremony = Ceremony { dir: &dir, plan, steps: Steps::default(), evidence: None };
+        let take = |texts: &[&str]| {
+            let place = |text: &&str| text.replace('@', &base.display().to_string());
+            ceremony.take_keys(&texts.iter().map(place).collect::<Vec<_>>())
+        };
+        for (texts, words) in [
+            (&["@/a", "@/b"][..], "are two different keys of root-2; nothing was copied"),
+            (&["root-1=@/a", "root-3=@/b"], "root-3.pub"),
+            (&["root-1=@/a", "@/c"], "/c is not a folder"),
+            (&["root-1=@/a", "root-9=@/b"], "OWNER=FOLDER takes one of root-1, root-2, root-3, release"),
+        ] {
+            let refused = format!("{:#}", take(texts).expect_err(words));
+            assert!(refused.contains(words), "{refused}");
+            assert_eq!(std::fs::read_dir(dir.join("public")).expect("reads").count(), 0, "{texts:?}");
+        }
+        // A stick gives the key of its owner, whatever else lies on it.
+        for _ in 0..2 {
+            take(&["root-1=@/a", "root-2=@/b"]).expect("taken, and the second time the same");
+            let held = |owner: &str| std::fs::read_to_string(dir.join("public").join(owner)).expect("reads");
+            assert_eq!((held("root-1.pub").trim(), held("root-2.pub").trim()), (key.as_str(), other.as_str()));
+        }
+        assert!(take(&["@/a"]).is_err(), "another key than the one that the ceremony has");
+        std::fs::remove_dir_all(&base).expect("removed");
+    }
+
+    #[test]
+    fn cli_27_a_first_password_is_a_step_until_its_file_is_gone() {
+        let dir = std::env::temp_dir().join(format!("mdfmctl-first-password-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("made");
+        let user: UserId = "olivia".parse().expect("an id");
+        assert_eq!(first_password_step(&dir, &user), None);
+        write_secret(&first_password(&dir, &user), b"x").expect("written");
+        let step = first_password_step(&dir, &user).expect("a step");
+        assert!(step.contains("first-password-of-olivia to olivia, who changes it"), "{step}");
+        std::fs::remove_dir_all(&dir).expect("removed");
     }
 
     #[test]

@@ -320,13 +320,13 @@ fn has_ended(view: &Value) -> bool {
 /// A plan in words: each phase with its gate, its hospitals, their windows and devices.
 fn render_plan(view: &Value) -> String {
     let mut lines = format!(
-        "plan {}\n  {} of {} for {}; the first failure: {}; a fault on one gateway reaches: {}",
+        "plan {}\n  {} of {} for {}; the first failure {}\n  a critical fault {}",
         text(&view["planDigest"]),
         text(&view["strategy"]),
         text(&view["firmwareId"]),
         count_of(&view["devices"], "device"),
         first_failure(&view["firstFailure"]),
-        text(&view["criticalReach"])
+        critical_reach(&view["criticalReach"])
     );
     render_doubts(view, &mut lines);
     if view["raisesSecurity"] == true {
@@ -385,6 +385,18 @@ fn first_failure(value: &Value) -> String {
         Some("byGate") => "is judged by the phase's gate".to_owned(),
         Some("rollBack") => "rolls back every device".to_owned(),
         Some("hold") => "holds everything until a person decides".to_owned(),
+        _ => text(value),
+    }
+}
+
+/// What a critical fault on one gateway does, in words.
+fn critical_reach(value: &Value) -> String {
+    match value.as_str() {
+        Some("hospital") => "rolls back its hospital and holds the others; only a person rolls back more".to_owned(),
+        Some("sources") => {
+            "rolls back its hospital and holds the others; one in a second hospital rolls back every device".to_owned()
+        }
+        Some("deployment") => "rolls back every device".to_owned(),
         _ => text(value),
     }
 }
@@ -781,6 +793,19 @@ pub(crate) async fn duty(out: &Output, client: &Client, options: Duty) -> anyhow
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cli_27_a_plan_says_what_a_critical_fault_does() {
+        for (reach, words) in [
+            ("hospital", "only a person rolls back more"),
+            ("sources", "one in a second hospital rolls back every device"),
+            ("deployment", "a critical fault rolls back every device"),
+        ] {
+            let plan = render_plan(&json!({ "firstFailure": "byGate", "criticalReach": reach }));
+            assert!(plan.contains("the first failure is judged by the phase's gate\n  a critical fault"), "{plan}");
+            assert!(plan.contains(words) && !plan.contains("reaches"), "{plan}");
+        }
+    }
 
     #[test]
     fn cli_2_a_dry_run_says_so_in_its_body() {

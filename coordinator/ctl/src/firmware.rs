@@ -280,7 +280,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
 
 /// What is said where a release cannot be compared: that is no change of it.
 const NOTHING_TO_COMPARE: &str =
-    "what devices of this model run is no release on record here: there is nothing to compare it with";
+    "devices of this model run firmware that is not on record here, so there is nothing to compare with";
 
 /// What a release changes, one line for each field and part.
 fn differences(view: &Value) -> Vec<String> {

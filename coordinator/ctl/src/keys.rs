@@ -100,8 +100,13 @@ pub(crate) fn public(text: &str) -> anyhow::Result<PublicKey> {
     if text.starts_with("ed25519:") {
         return Ok(text.parse()?);
     }
-    let content = files::read_text(Path::new(text)).context("the public key")?;
-    content.trim().parse().with_context(|| format!("{text} is no public key file"))
+    read_public(Path::new(text))
+}
+
+/// Reads a file with a public key.
+pub(crate) fn read_public(file: &Path) -> anyhow::Result<PublicKey> {
+    let content = files::read_text(file).context("the public key")?;
+    content.trim().parse().with_context(|| format!("{} is not a public key file", file.display()))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use mdfm_shared::text::printable;
 /// There is no terminal to ask on; `option` is what gives the secret without one. Or nothing was typed.
 pub(crate) fn ask_secret(what: &str, option: &str) -> anyhow::Result<String> {
     ensure!(is_interactive(), "{what} is needed: give {option}; it is asked for only on a terminal");
-    ask_secret_or_nothing(what)?.with_context(|| format!("nothing was typed for {what}"))
+    read_secret(what, "")?.with_context(|| format!("nothing was typed for {what}"))
 }
 
 /// Whether somebody types here and reads the questions.
@@ -21,13 +21,17 @@ pub(crate) fn is_interactive() -> bool {
     std::io::stdin().is_terminal() && console::Term::stderr().is_term()
 }
 
-/// Asks for a secret that may be left out; `None` if nothing was typed.
+/// Asks for a secret that may be left out; `None` if nothing was typed. `enter_alone` says what happens then, as `keeps the present one`.
 ///
 /// # Errors
 /// There is no terminal to ask on.
-pub(crate) fn ask_secret_or_nothing(what: &str) -> anyhow::Result<Option<String>> {
+pub(crate) fn ask_secret_or_nothing(what: &str, enter_alone: &str) -> anyhow::Result<Option<String>> {
     ensure!(is_interactive(), "{what} is asked for only on a terminal");
-    output::note(format_args!("{what} (is not shown):"));
+    read_secret(what, &format!("; Enter alone {enter_alone}"))
+}
+
+fn read_secret(what: &str, hint: &str) -> anyhow::Result<Option<String>> {
+    output::note(format_args!("{what} (not shown while you type{hint}):"));
     Ok(Some(console::Term::stderr().read_secure_line()?).filter(|answer| !answer.is_empty()))
 }
 

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::{APPROVERS, DEVICE, GATEWAY, HOSPITAL, PEOPLE, RELEASE};
 
 /// What the words depend on.
@@ -15,6 +17,42 @@ pub(super) struct Guide {
     pub(super) port: u16,
     /// The digest of the release's manifest, in hexadecimal digits.
     pub(super) manifest_digest: String,
+    pub(super) progress: Progress,
+}
+
+/// Which of the steps are done already, in an earlier run of the trial.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// Roles that have approved the release.
+    approved: Vec<String>,
+    deployment: Deployment,
+}
+
+/// How far the newest deployment is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum Deployment {
+    /// No deployment, or the newest one was rolled back or aborted: a new one can be made.
+    #[default]
+    None,
+    Running(String),
+    Completed(String),
+}
+
+impl Progress {
+    /// Reads the progress out of the views of the release and of all deployments.
+    pub(super) fn new(release: &Value, deployments: &Value) -> Self {
+        let approvals = release["approvals"].as_array().into_iter().flatten();
+        let approved = approvals.filter_map(|approval| approval["role"].as_str()).map(str::to_owned).collect();
+        let made = |view: &&Value| view["createdAt"].as_str().unwrap_or_default().to_owned();
+        let newest = deployments.as_array().into_iter().flatten().max_by_key(made).unwrap_or(&Value::Null);
+        let id = newest["deploymentId"].as_str().unwrap_or_default().to_owned();
+        let deployment = match newest["status"]["name"].as_str() {
+            None | Some("rolledBack" | "aborted" | "superseded") => Deployment::None,
+            Some("completed") => Deployment::Completed(id),
+            Some(_) => Deployment::Running(id),
+        };
+        Self { approved, deployment }
+    }
 }
 
 /// Before and after the commands, so that they can be found in the output.
@@ -62,13 +100,17 @@ pub(super) fn summary(guide: &Guide, took: Duration) -> String {
          whoever has this folder is everybody at once\n\
          people       {}\n\
          fleet        hospital {HOSPITAL}, gateway {GATEWAY}, device {DEVICE} (simulated) with firmware 2.1.0\n\
-         release      {RELEASE} (2.2.0), uploaded and signed, waits for its approvals\n\
+         release      {RELEASE} (2.2.0), uploaded and signed, {approvals}\n\
          logs         {dir}/logs\n\n\
          Ctrl-C stops everything; the same command starts it again. What to do next, in another terminal, in this order\n\
          (the commands can be pasted, and stand in {dir}/next-steps.sh):\n\n",
         took.as_secs_f64(),
         guide.port,
         people.join(", "),
+        approvals = match guide.progress.approved.as_slice() {
+            [] => "waits for its approvals".to_owned(),
+            roles => format!("approved by {}", roles.join(", ")),
+        },
     );
     out + &commands(guide)
 }
@@ -77,7 +119,10 @@ pub(super) fn summary(guide: &Guide, took: Duration) -> String {
 pub(super) fn commands(guide: &Guide) -> String {
     let (digest, operator) = (&guide.manifest_digest, "export MDFMCTL_SESSION=people/operator.session");
     let path_line = guide.tools.as_deref().map(|tools| format!("export PATH={}:\"$PATH\"\n", path(tools)));
-    let approvals: Vec<String> = APPROVERS
+    let progress = &guide.progress;
+    let (missing, signed): (Vec<&str>, Vec<&str>) =
+        APPROVERS.iter().partition(|user| !progress.approved.iter().any(|approved| approved == role(user)));
+    let approvals: Vec<String> = missing
         .iter()
         .map(|user| {
             format!(
@@ -101,40 +146,85 @@ pub(super) fn commands(guide: &Guide) -> String {
          # Look at devices and at the release.\n\
          mdfmctl devices list\n\
          mdfmctl firmware show {RELEASE}\n\n\
-         # Approve it: Clinical, QA and Regulatory, each with a key of their own. Without --yes and --digest the tool shows what is\n\
-         # signed and asks.\n\
          {approvals}\n\
-         # Deploy it: look at the plan first.\n\
-         mdfmctl deploy --firmware {RELEASE} plan.json --dry-run\n\
-         mdfmctl deploy --firmware {RELEASE} plan.json --yes\n\
-         DEPLOYMENT=$(mdfmctl deployments list --active --limit 1 --output name)\n\n\
-         # Watch it until the device has confirmed the firmware and the phase waits for its validation (mdfmctl watch \"$DEPLOYMENT\"\n\
-         # --follow shows each change), then sign the validation.\n\
-         until mdfmctl --json watch \"$DEPLOYMENT\" | grep -q awaitingValidation; do sleep 1; done\n\
-         mdfmctl watch \"$DEPLOYMENT\"\n\
-         mdfmctl --session people/regulatory.session validate \"$DEPLOYMENT\" --role Regulatory --key people/trial-secret-keys/regulatory \
-         --reason 'the phase went well' --yes --digest {digest}\n\
-         mdfmctl devices list\n\n\
+         {deploy}\n\
+         {watch}\n\
          # Roll it back, and wait until the device runs 2.1.0 again.\n\
          mdfmctl rollback \"$DEPLOYMENT\" --reason 'trying a rollback' --yes\n\
          until mdfmctl devices list --filter currentFirmwareVersion=2.1.0 --output name | grep -q {DEVICE}; do sleep 1; done\n\
          mdfmctl devices history {DEVICE}\n\n\
          # Verify a copy of the audit log, offline.\n\
          {auditor}\n\
-         mdfmctl --session people/auditor.session audit export copy\n\
-         mdfmctl audit verify copy --log-vkey coordinator/log.vkey\n\
+         COPY=copy-$(date -u +%Y%m%dT%H%M%SZ)\n\
+         mdfmctl --session people/auditor.session audit export \"$COPY\"\n\
+         mdfmctl audit verify \"$COPY\" --log-vkey coordinator/log.vkey\n\
          {END}\n",
         dir = path(&guide.dir),
         tools = path_line.unwrap_or_default(),
         port = guide.port,
         login = login("operator"),
-        approvals = approvals.concat(),
+        approvals = approvals_words(&signed, &approvals),
+        deploy = deploy(&progress.deployment),
+        watch = watch(&progress.deployment, digest),
         auditor = login("auditor"),
+    )
+}
+
+/// The commands that approve the release, those who have not done it yet.
+fn approvals_words(signed: &[&str], commands: &[String]) -> String {
+    let roles: Vec<&str> = signed.iter().map(|user| role(user)).collect();
+    let done = if roles.is_empty() { String::new() } else { format!("# Done: {} approved it.\n", roles.join(", ")) };
+    if commands.is_empty() {
+        return done;
+    }
+    format!(
+        "# Approve it: Clinical, QA and Regulatory, each with a key of their own. Without --yes and --digest the tool shows what is\n\
+         # signed and asks.\n\
+         {done}{}",
+        commands.concat()
+    )
+}
+
+/// The commands that deploy the release, or name the deployment that there is.
+fn deploy(deployment: &Deployment) -> String {
+    match deployment {
+        Deployment::None => format!(
+            "# Deploy it: look at the plan first.\n\
+             mdfmctl deploy --firmware {RELEASE} plan.json --dry-run\n\
+             mdfmctl deploy --firmware {RELEASE} plan.json --yes\n\
+             DEPLOYMENT=$(mdfmctl deployments list --active --limit 1 --output name)\n"
+        ),
+        Deployment::Running(id) | Deployment::Completed(id) => {
+            format!("# Done: it is deployed.\nDEPLOYMENT={}\n", quoted(id))
+        }
+    }
+}
+
+/// The commands that watch the deployment to its end.
+fn watch(deployment: &Deployment, digest: &str) -> String {
+    if matches!(deployment, Deployment::Completed(_)) {
+        return "# Done: the device has confirmed the firmware, and the phase is validated.\n\
+                mdfmctl watch \"$DEPLOYMENT\"\n\
+                mdfmctl devices list\n"
+            .to_owned();
+    }
+    format!(
+        "# Watch it until the device has confirmed the firmware and the phase waits for its validation (mdfmctl watch \"$DEPLOYMENT\"\n\
+         # --follow shows each change), then sign the validation.\n\
+         until mdfmctl --json watch \"$DEPLOYMENT\" | grep -q awaitingValidation; do sleep 1; done\n\
+         mdfmctl watch \"$DEPLOYMENT\"\n\
+         {login}\n\
+         mdfmctl --session people/regulatory.session validate \"$DEPLOYMENT\" --role Regulatory --key people/trial-secret-keys/regulatory \
+         --reason 'the phase went well' --yes --digest {digest}\n\
+         mdfmctl devices list\n",
+        login = login("regulatory"),
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -149,7 +239,13 @@ mod tests {
 
     #[test]
     fn cli_27_the_guide_says_trial_and_names_everybody() {
-        let guide = Guide { dir: "/x y".into(), tools: None, port: 8_443, manifest_digest: "ab".repeat(32) };
+        let guide = Guide {
+            dir: "/x y".into(),
+            tools: None,
+            port: 8_443,
+            manifest_digest: "ab".repeat(32),
+            progress: Progress::default(),
+        };
         let words = summary(&guide, Duration::from_millis(4_321));
         assert!(words.starts_with("TRIAL INSTALLATION, not for patients: ready after 4.3 s"), "{words}");
         for (user, _, role) in PEOPLE {
@@ -157,5 +253,33 @@ mod tests {
         }
         assert!(words.contains("cd '/x y'\n") && words.contains("(0600)"));
         assert!(words.ends_with(&format!("{END}\n")) && words.contains(&format!("{BEGIN}\n")));
+        assert!(!words.contains("# Done"), "{words}");
+    }
+
+    #[test]
+    fn cli_27_the_guide_leaves_out_what_is_done() {
+        let shown = |roles: &[&str], deployments: Value| {
+            let approvals: Vec<Value> = roles.iter().map(|role| json!({ "role": role })).collect();
+            let progress = Progress::new(&json!({ "approvals": approvals }), &deployments);
+            let guide =
+                Guide { dir: "/x".into(), tools: None, port: 8_443, manifest_digest: "ab".repeat(32), progress };
+            let words = summary(&guide, Duration::from_secs(1));
+            let count = |part: &str| words.matches(part).count();
+            let counts = [count(" approve "), count(" --yes\n"), count(" validate "), count(" rollback ")];
+            (counts, words)
+        };
+        let deployment = |status: &str, at: &str| json!({ "deploymentId": format!("dep-{status}"), "status": { "name": status }, "createdAt": at });
+        let all = ["Clinical", "QA", "Regulatory"];
+        assert_eq!(shown(&[], json!([])).0, [3, 2, 1, 1]);
+        let (counts, words) = shown(&["QA"], json!([]));
+        assert!(counts == [2, 2, 1, 1] && words.contains("# Done: QA approved it."), "{words}");
+        assert!(words.contains("release      FW-2.2.0 (2.2.0), uploaded and signed, approved by QA"), "{words}");
+        let (counts, words) = shown(&all, json!([deployment("running", "1")]));
+        assert!(counts == [0, 1, 1, 1] && words.contains("DEPLOYMENT=dep-running\n"), "{words}");
+        let (counts, words) = shown(&all, json!([deployment("completed", "2"), deployment("rolledBack", "1")]));
+        assert!(counts == [0, 1, 0, 1] && words.contains("DEPLOYMENT=dep-completed\n"), "{words}");
+        let (counts, words) = shown(&all, json!([deployment("completed", "1"), deployment("rolledBack", "2")]));
+        assert!(counts == [0, 2, 1, 1] && words.contains("plan.json --dry-run"), "{words}");
+        assert!(!words.contains("waits for its approvals"), "{words}");
     }
 }

@@ -70,7 +70,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let programs = Programs::find()?;
     let signals = programs::Signals::listen()?;
     let folder = Folder::open(&options.dir)?;
-    let mut trial = Trial { folder, programs, children: Children::new(signals) };
+    let mut trial = Trial { folder, programs, children: Children::new(signals), progress: guide::Progress::default() };
     let ready = trial.bring_up(options.port);
     let ended = match ready {
         Ok(mark) => {
@@ -116,6 +116,7 @@ struct Trial {
     folder: Folder,
     programs: Programs,
     children: Children,
+    progress: guide::Progress,
 }
 
 impl Trial {
@@ -132,7 +133,26 @@ impl Trial {
             tools: self.programs.not_in_path(),
             port: mark.port,
             manifest_digest: mark.manifest_digest.clone(),
+            progress: self.progress.clone(),
         }
+    }
+
+    /// Reads which steps of the guide are done.
+    fn read_progress(&mut self, port: u16) -> anyhow::Result<guide::Progress> {
+        // The session of the run before may have ended. A sign-in can take half a minute: each code counts once.
+        let has_session = match self.ctl("operator", &["whoami"]) {
+            Err(error) if error.is::<Stopped>() => return Err(error),
+            answer => answer.is_ok(),
+        };
+        if !has_session {
+            let (url, ca) = (format!("https://127.0.0.1:{port}"), self.text("coordinator/ca.pem"));
+            let (password, factor) = (self.of("operator", "password"), self.of("operator", "factor"));
+            let login = ["login", "--url", &url, "--ca", &ca, "--user", "operator", "--password-file", &password];
+            self.ctl("operator", &[&login[..], &["--factor-file", &factor]].concat())?;
+        }
+        let release = self.ctl("operator", &["firmware", "show", RELEASE])?;
+        let deployments = self.ctl("operator", &["deployments", "list"])?;
+        Ok(guide::Progress::new(&release, &deployments))
     }
 
     /// Starts everything; makes it before if it is not there.
@@ -169,10 +189,19 @@ impl Trial {
             mark.manifest_digest = self.make_release()?;
             self.wait_for_device()?;
             mark.ready = true;
-            let guide = guide::commands(&self.guide(&mark));
-            fs::write(self.folder.path("next-steps.sh"), guide).context("writing next-steps.sh")?;
             self.keep(&mark)?;
+        } else {
+            // A trial that runs is worth more than its advice.
+            match self.read_progress(mark.port) {
+                Ok(progress) => self.progress = progress,
+                Err(error) if error.is::<Stopped>() => return Err(error),
+                Err(error) => {
+                    output::note(format_args!("which of the steps below are done already is not known: {error:#}"))
+                }
+            }
         }
+        let guide = guide::commands(&self.guide(&mark));
+        atomic_write(&self.folder.path("next-steps.sh"), guide.as_bytes()).context("writing next-steps.sh")?;
         Ok(mark)
     }
 

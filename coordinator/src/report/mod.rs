@@ -181,6 +181,15 @@ impl Report {
         std::iter::once(&self.facts["table"]["columns"]).chain(rows).map(line).collect::<String>().into_bytes()
     }
 
+    /// What stands at the foot of every page: what the report is, and the digest by which it is checked.
+    fn footer(&self) -> String {
+        let ReportStatement { facts_sha256, log, log_size, made_at, .. } = &self.statement;
+        format!(
+            "{} · audit log {log} at {log_size} records · {made_at} · facts (attached) SHA-256 {facts_sha256}; how to check: last page",
+            self.facts["title"].as_str().unwrap_or("")
+        )
+    }
+
     /// The report for people.
     pub(crate) fn to_pdf(&self) -> Result<Vec<u8>, ReportError> {
         let text = blocks::render(self.kind.template(), &self.facts).map_err(ReportError::Setting)?;
@@ -189,22 +198,20 @@ impl Report {
         all.push(blocks::Block::Section("What this report was made from".into()));
         all.push(blocks::Block::Paragraph(format!(
             "This report shows the facts as they stood after the first {log_size} records of the audit log {log}, whose root is \
-             {root}. The facts, as the same report in JSON gives them, have SHA-256 {facts_sha256}. The coordinator signed this \
+             {root}. The facts, in the attached report.json, have SHA-256 {facts_sha256}. The coordinator signed this \
              statement at {made_at} with the key {}:",
             self.key
         )));
         let signature = self.signed.signatures().first().map(|s| STANDARD.encode(&s.bytes)).unwrap_or_default();
         all.push(blocks::Block::Paragraph(signature));
         all.push(blocks::Block::Paragraph(
-            "To check it: mdfmctl reports verify on the JSON report with the coordinator's public key; and mdfmctl audit verify \
-             on a copy of the log, which shows the same root at the same number of records."
+            "To check it: mdfmctl reports verify on this file, with the coordinator's public key. It verifies the attached \
+             report.json and shows the SHA-256 that stands above and at the foot of every page; what the pages say is not signed, the \
+             attached facts are. mdfmctl audit verify on a copy of the log shows the same root at the same number of records."
                 .into(),
         ));
-        let footer = format!(
-            "{} · audit log {log} at {log_size} records · {made_at}",
-            self.facts["title"].as_str().unwrap_or("")
-        );
-        pdf::set(&all, self.facts["title"].as_str().unwrap_or("Report"), &footer, *made_at)
+        let footer = self.footer();
+        pdf::set(&all, self.facts["title"].as_str().unwrap_or("Report"), &footer, *made_at, &self.to_json())
             .map_err(ReportError::Setting)
     }
 }

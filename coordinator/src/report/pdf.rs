@@ -1,10 +1,11 @@
 //! Blocks onto pages: A4, upright or across where a table is wide, page numbers, tables that go over pages with their head repeated, two kinds
-//! of chart. PDF/A-2b, so that it can still be read when the records' retention ends.
+//! of chart. PDF/A-3b, so that it can still be read when the records' retention ends, with the report's JSON attached: the part that is signed.
 
 use krilla::Document;
 use krilla::SerializeSettings;
 use krilla::color::rgb;
 use krilla::configure::{Archival, ConfigurationBuilder};
+use krilla::embed::{AssociationKind, EmbeddedFile, MimeType};
 use krilla::geom::{PathBuilder, Point, Rect};
 use krilla::metadata::{DateTime, Metadata};
 use krilla::num::NormalizedF32;
@@ -17,6 +18,8 @@ use ttf_parser::Face;
 
 use super::blocks::{Bar, Block, Span};
 
+/// Name of the attached JSON.
+const ATTACHED: &str = "report.json";
 const REGULAR: &[u8] = include_bytes!("fonts/DejaVuSans.ttf");
 const BOLD: &[u8] = include_bytes!("fonts/DejaVuSans-Bold.ttf");
 /// A4 in points.
@@ -497,12 +500,28 @@ fn foot(setter: &Setter, footer: &str, number: &str) -> Vec<Ink> {
     lines.iter().take(LINES_MAX).enumerate().map(|(n, text)| line(MARGIN, n, text)).chain([number]).collect()
 }
 
-/// Sets blocks as a PDF document.
-pub(super) fn set(blocks: &[Block], title: &str, footer: &str, made_at: UtcMillis) -> Result<Vec<u8>, String> {
+/// Whether all of a foot fits on an upright page of the largest number.
+#[cfg(test)]
+pub(super) fn foot_is_whole(footer: &str) -> Result<bool, String> {
+    let setter = lay_out(&[Block::Paragraph(String::new())])?;
+    let number = format!("page {PAGES_MAX} of {PAGES_MAX}");
+    let text = |ink: &Ink| if let Ink::Text { text, .. } = ink { text.replace(' ', "") } else { String::new() };
+    let set: String = foot(&setter, footer, &number).iter().map(text).collect();
+    Ok(set == setter.fonts.shown(footer).replace(' ', "") + &number.replace(' ', ""))
+}
+
+/// Sets blocks as a PDF document, with the report's JSON attached as it is: uncompressed, so that it can be read without a PDF library.
+pub(super) fn set(
+    blocks: &[Block],
+    title: &str,
+    footer: &str,
+    made_at: UtcMillis,
+    json: &str,
+) -> Result<Vec<u8>, String> {
     let setter = lay_out(blocks)?;
     let (width, height) = (setter.width, setter.height);
     let configuration = ConfigurationBuilder::new()
-        .with_archival_validator(Archival::A2_B)
+        .with_archival_validator(Archival::A3_B)
         .finish()
         .map_err(|_| "PDF/A is not known")?;
     let mut document = Document::new_with(SerializeSettings { configuration, ..SerializeSettings::default() });
@@ -513,6 +532,17 @@ pub(super) fn set(blocks: &[Block], title: &str, footer: &str, made_at: UtcMilli
             .creator("Medical Device Firmware Manager".into())
             .creation_date(date(made_at)),
     );
+    let attached = document.embed_file(EmbeddedFile {
+        path: ATTACHED.to_owned(),
+        mime_type: MimeType::new("application/json"),
+        description: Some("the facts of this report with the coordinator's signed statement".to_owned()),
+        association_kind: AssociationKind::Source,
+        data: json.as_bytes().to_vec().into(),
+        modification_date: Some(date(made_at)),
+        compress: Some(false),
+        location: None,
+    });
+    attached.ok_or("the JSON cannot be attached")?;
     let count = setter.pages.len();
     for (i, page) in setter.pages.iter().enumerate() {
         let mut sheet = document.start_page_with(PageSettings::from_wh(width, height).ok_or("page size")?);

@@ -135,9 +135,18 @@ fn p11_10b_every_report_comes_as_pdf_json_and_csv_with_a_statement_that_holds() 
         let csv = String::from_utf8(report.to_csv()).expect("UTF-8");
         let rows = json["report"]["table"]["rows"].as_array().expect("rows").len();
         assert!(rows > 0, "{kind:?} has rows");
+        let foot = report.footer();
+        assert!(
+            foot.ends_with(&format!("facts (attached) SHA-256 {}; how to check: last page", statement.facts_sha256)),
+            "{foot}"
+        );
+        assert!(pdf::foot_is_whole(&foot).expect("sets"), "the digest is not cut off: {foot}");
         assert_eq!(csv::Reader::from_reader(csv.as_bytes()).records().count(), rows, "{kind:?}");
         let pdf = report.to_pdf().unwrap_or_else(|e| panic!("{kind:?}: {e}"));
         assert!(pdf.starts_with(b"%PDF-1.7") && pdf.len() > 5_000, "{kind:?}");
+        let attached = ["stream\n", &report.to_json(), "\nendstream"].concat();
+        let count = pdf.windows(attached.len()).filter(|bytes| *bytes == attached.as_bytes()).count();
+        assert_eq!(count, 1, "{kind:?}: the JSON is attached as it is");
         if let Ok(dir) = std::env::var("MDFM_REPORTS") {
             std::fs::write(format!("{dir}/{}.pdf", kind.name()), &pdf).expect("writes");
         }

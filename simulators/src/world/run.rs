@@ -6,7 +6,9 @@
 //! carry patients and run flawed firmware. What must hold all the same stands in `oracle.rs`.
 
 mod adversary;
+mod devices;
 mod faults;
+mod gateways;
 mod line;
 mod papers;
 mod people;
@@ -18,23 +20,23 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use self::set_back::Snapshot;
-use mdfm_agent_core::gateway::{Fetched, GatewayError, Output};
+use mdfm_agent_core::gateway::Fetched;
 use mdfm_agent_core::installer::Now;
 use mdfm_agent_core::store::memory::Memory;
-use mdfm_shared::device::{Command, Fault, FaultMessage, Order, PROTOCOL_VERSION, Report};
+use mdfm_shared::device::{Command, FaultMessage, PROTOCOL_VERSION, Report};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId, HospitalId};
 use mdfm_shared::sign::Signed;
-use mdfm_shared::telemetry::{FirmwareReport, InstallState};
+use mdfm_shared::telemetry::FirmwareReport;
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 use mdfm_shared::tlog::Hash;
 use mdfm_shared::trust::{Role, TrustRoot, Withdrawals};
 use mdfm_shared::wire::Topic;
 
 use super::act::Act;
-use super::agent::{Agent, Enrolment, enrolled_disk, link};
+use super::agent::{Agent, Enrolment, enrolled_disk};
 use super::coordinator::Coordinator;
-use super::device::{Device, Obeyed};
+use super::device::Device;
 use super::oracle::{Broken, Oracle};
 use super::rng::Rng;
 use super::scenario::{Flaw, Scenario};
@@ -563,303 +565,6 @@ impl<'a> World<'a> {
                 });
             }
         }
-        Ok(())
-    }
-
-    // ---- gateways
-
-    /// Gives the agent something and does what it puts out. An agent whose power was cut is gone.
-    fn with_agent(
-        &mut self,
-        gateway: usize,
-        give: impl FnOnce(&mut Agent, Now) -> Result<(), GatewayError>,
-    ) -> Result<(), Broken> {
-        let now = self.clocks(gateway);
-        let Some(agent) = self.gateways[gateway].agent.as_mut() else { return Ok(()) };
-        if give(agent, now).and_then(|()| agent.work(now)).is_err() {
-            self.power_cut(gateway, 2_000);
-            return Ok(());
-        }
-        self.put_out(gateway)
-    }
-
-    fn put_out(&mut self, gateway: usize) -> Result<(), Broken> {
-        let life = self.gateways[gateway].life;
-        while let Some(output) = self.gateways[gateway].agent.as_mut().and_then(Agent::next_output) {
-            match output {
-                Output::Publish(topic, payload) => self.send_up(gateway, &topic, &payload),
-                Output::Hello => self.deliver_retained(gateway),
-                Output::WantRelease(digest) => {
-                    if self.gateways[gateway].wanted.insert(digest) {
-                        let topic = Topic::Release(digest).to_string();
-                        if let Some(payload) = self.retained.get(&topic).cloned() {
-                            self.send_down(gateway, &topic, &payload);
-                        }
-                    }
-                }
-                Output::AskConsistency { old, new } => {
-                    let there = self.gateways[gateway].connection.is_some();
-                    let hashes = if there { self.coordinator.consistency(old, new) } else { None };
-                    let delay = self.delay();
-                    self.after(delay, Event::Proof { gateway, life, hashes });
-                }
-                Output::Fetch(image) => {
-                    let sha256 = image.firmware.sha256;
-                    let held = self.gateways[gateway].cache.contains(&sha256);
-                    let delay = if held { 1 } else { self.rng.between(2_000, 15_000) };
-                    self.after(delay, Event::Fetched { gateway, life, sha256 });
-                }
-                Output::Stage { device, image } => {
-                    let device = self.gateways[gateway].devices[&device];
-                    let delay = self.rng.between(3_000, 20_000);
-                    self.after(delay, Event::Staged { device, firmware: image.firmware });
-                }
-                Output::StopStaging(_) => {}
-                Output::Order(device, command) => {
-                    let n = self.gateways[gateway].devices[&device];
-                    self.check_order(gateway, &device, &command)?;
-                    let delay = self.rng.between(5, 50);
-                    if self.sites[n].plugged && self.sites[n].gateway == gateway {
-                        self.after(delay, Event::Order { device: n, command });
-                    }
-                }
-            }
-        }
-        self.note_states(gateway)?;
-        let now = self.clocks(gateway);
-        let wake = self.gateways[gateway].agent.as_ref().and_then(Agent::next_wake);
-        if let Some(at) = wake {
-            let at_ms = self.now_ms + at.since_ms(now.mono).max(10);
-            if self.gateways[gateway].wakes_at_ms.is_none_or(|known| at_ms < known || known <= self.now_ms) {
-                self.gateways[gateway].wakes_at_ms = Some(at_ms);
-                self.after(at_ms - self.now_ms, Event::GatewayWake { gateway, life });
-            }
-        }
-        Ok(())
-    }
-
-    fn check_order(&mut self, gateway: usize, device: &DeviceId, command: &Command) -> Result<(), Broken> {
-        let g = &self.gateways[gateway];
-        let reported_in_use = g.heard.get(device).is_some_and(|r| r.in_use);
-        // A clock set back opens no window again: the agent judges by trusted time, which never falls below what was proved.
-        let now = self.clocks(gateway);
-        let clock = g.agent.as_ref().map_or(now.utc, |agent| agent.trusted_time(now));
-        match &command.what {
-            Order::Activate { sha256 } => {
-                self.check_witnesses(device, *sha256)?;
-                let open = self
-                    .deployments
-                    .iter()
-                    .flatten()
-                    .filter_map(|d| self.coordinator.deployment(d))
-                    .any(|d| d.devices.get(device).is_some_and(|p| p.open));
-                if let Some(agent) = &g.agent {
-                    let (id, held) = (g.id.clone(), agent.held());
-                    self.oracle.authority.activation(&id, device, *sha256, &held, (now, clock))?;
-                }
-                let hospital = self.gateways[gateway].hospital.clone();
-                self.oracle.activation(device, &hospital, *sha256, open, reported_in_use, clock)
-            }
-            Order::Rollback { .. } => {
-                let hospital = g.hospital.clone();
-                self.oracle.way_back(device, &hospital, reported_in_use)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// With witnesses, nothing is activated whose approvals too few of them have seen.
-    fn check_witnesses(&self, device: &DeviceId, sha256: Digest) -> Result<(), Broken> {
-        let releases = 1..=self.scenario.release.len();
-        let object = releases.zip(&self.scenario.release).map(|(n, release)| setup::manifest(n, release));
-        let object = object.into_iter().find(|m| m.sha256 == sha256).map(|m| format!("firmware/{}", m.firmware_id));
-        match object.and_then(|object| self.approved_at.get(&object)) {
-            Some(index) if !self.panel.have_seen(*index) => Err(Broken::new(&format!(
-                "witnesses: {device} is activated on a release whose approvals too few witnesses have seen"
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    /// Writes down how the installations moved, and lets the oracle see it.
-    fn note_states(&mut self, gateway: usize) -> Result<(), Broken> {
-        let Some(agent) = &self.gateways[gateway].agent else { return Ok(()) };
-        let (now, boot) = (self.clocks(gateway), self.gateways[gateway].boot);
-        let (held, trusted) = (agent.held(), agent.trusted_time(now));
-        let id = &self.gateways[gateway].id;
-        self.oracle.authority.after(id, &held, |manifest| agent.is_withdrawn(manifest), (now, trusted), boot)?;
-        let states: Vec<(DeviceId, InstallState)> = agent.states().map(|(id, s)| (id.clone(), s)).collect();
-        for (device, state) in states {
-            let site = &self.sites[self.gateways[gateway].devices[&device]];
-            if site.home != gateway {
-                continue;
-            }
-            let free = !site.device.in_use && site.plugged && site.gateway == gateway;
-            if let Some(before) = self.oracle.state(&device, state, self.now_ms, free)? {
-                let running = {
-                    let flaws = Self::flaw_of(&self.flaws, self.gateways[gateway].devices[&device]);
-                    site.device.running(&flaws).sha256
-                };
-                self.oracle.authority.moved(&device, (before, state), running, &held, trusted)?;
-                self.rollbacks += u64::from(state == InstallState::RolledBack);
-                self.say(device.as_str(), &format!("{before:?} -> {state:?}"));
-            }
-        }
-        Ok(())
-    }
-
-    fn start_agent(&mut self, gateway: usize) -> Result<(), Broken> {
-        let now = self.clocks(gateway);
-        let g = &self.gateways[gateway];
-        if g.agent.is_some() || self.hostile() == Some(gateway) {
-            return Ok(());
-        }
-        let g = &mut self.gateways[gateway];
-        g.life += 1;
-        g.heard.clear();
-        g.wanted.clear();
-        g.wakes_at_ms = None;
-        let disk = std::mem::take(&mut g.disk).powered();
-        let devices: Vec<DeviceId> = g.devices.keys().cloned().collect();
-        let started = g.enrolment.start(disk, devices, g.boot, now);
-        g.agent = Some(started.map_err(|e| Broken::new(&format!("{} does not start: {e}", g.id)))?);
-        let name = self.gateways[gateway].id.to_string();
-        self.say(&name, "agent starts");
-        self.connect(gateway)?;
-        self.with_agent(gateway, |agent, now| agent.work(now))
-    }
-
-    fn stop_agent(&mut self, gateway: usize) {
-        let g = &mut self.gateways[gateway];
-        if let Some(agent) = g.agent.take() {
-            g.disk = agent.store().clone();
-        }
-        g.connection = None;
-        g.life += 1;
-    }
-
-    fn power_cut(&mut self, gateway: usize, back_after_ms: u64) {
-        let name = self.gateways[gateway].id.to_string();
-        self.say(&name, "loses power");
-        self.stop_agent(gateway);
-        self.gateways[gateway].boot += 1;
-        self.gateways[gateway].booted_at_ms = self.now_ms + back_after_ms;
-        self.after(back_after_ms, Event::GatewayStart { gateway });
-    }
-
-    fn connect(&mut self, gateway: usize) -> Result<(), Broken> {
-        let displaced = self.is_displaced(gateway);
-        let g = &mut self.gateways[gateway];
-        if !g.line || !self.coordinator_up || g.agent.is_none() || g.connection.is_some() || displaced {
-            return Ok(());
-        }
-        g.connections += 1;
-        g.connection = Some(g.connections);
-        let id = g.id.clone();
-        self.coordinator.connection(START.plus_ms(self.now_ms), &id, true);
-        let g = &mut self.gateways[gateway];
-        g.wanted.clear();
-        self.with_agent(gateway, |agent, now| {
-            link(agent, now, true);
-            Ok(())
-        })
-    }
-
-    fn disconnect(&mut self, gateway: usize) -> Result<(), Broken> {
-        if self.gateways[gateway].connection.take().is_none() {
-            return Ok(());
-        }
-        self.with_agent(gateway, |agent, now| {
-            link(agent, now, false);
-            Ok(())
-        })
-    }
-
-    // ---- devices
-
-    fn flaw_of(flaws: &BTreeMap<(Digest, usize), Flaw>, device: usize) -> impl Fn(Digest) -> Option<Flaw> + '_ {
-        move |digest| flaws.get(&(digest, device + 1)).copied()
-    }
-
-    fn device_tick(&mut self, device: usize) {
-        self.send_report(device);
-        let fault = self.sites[device].device.fault(self.now_ms, &Self::flaw_of(&self.flaws, device));
-        if let Some(fault) = fault {
-            let name = self.sites[device].id.to_string();
-            self.say(&name, &format!("reports {:?} {}", fault.severity, fault.code));
-            self.find_fault(device, fault);
-        }
-        self.after(REPORT_MS, Event::DeviceTick { device });
-    }
-
-    fn send_report(&mut self, device: usize) {
-        let site = &self.sites[device];
-        let gateway = &self.gateways[site.gateway];
-        if !site.plugged || gateway.agent.is_none() {
-            return;
-        }
-        let life = gateway.life;
-        let report = site.device.report(self.now_ms, &Self::flaw_of(&self.flaws, device));
-        if let Some(report) = report {
-            // The gateway's own broker keeps the order of one device's messages.
-            self.after(20, Event::Report { device, life, report: Box::new(report) });
-        }
-    }
-
-    /// A device finds a fault: it sends the event, once, and a report, as on every change.
-    fn find_fault(&mut self, device: usize, fault: Fault) {
-        let fault = self.sites[device].device.note(self.now_ms, fault);
-        let site = &self.sites[device];
-        let gateway = &self.gateways[site.gateway];
-        if site.plugged && gateway.agent.is_some() {
-            let life = gateway.life;
-            self.after(20, Event::Fault { device, life, fault });
-        } else {
-            self.miss_fault(device);
-        }
-        if self.sites[device].device.fault_level().is_some() {
-            self.send_report(device);
-        }
-    }
-
-    /// The gateway was away when the device sent its event. Of version 2 the next report says it again; of version 1 it is lost.
-    fn miss_fault(&mut self, device: usize) {
-        let site = &mut self.sites[device];
-        if site.device.fault_level().is_none() {
-            let running = site.device.running(&Self::flaw_of(&self.flaws, device)).sha256;
-            site.missed_fault = Some(running);
-            let name = site.id.to_string();
-            self.say(&name, "speaks version 1 and its gateway is away: the fault is lost");
-        }
-    }
-
-    fn staged(&mut self, device: usize, firmware: FirmwareReport) {
-        let site = &mut self.sites[device];
-        let gateway = &self.gateways[site.home];
-        let staging = gateway.agent.as_ref().is_some_and(|a| a.is_staging(&site.id));
-        if staging && site.plugged && site.gateway == site.home {
-            site.device.staged(firmware);
-            self.send_report(device);
-        } else if staging {
-            // It goes on where it stopped, once the device is back.
-            self.after(5_000, Event::Staged { device, firmware });
-        }
-    }
-
-    fn obey(&mut self, device: usize, command: &Command) -> Result<(), Broken> {
-        let site = &mut self.sites[device];
-        let obeyed = site.device.obey(self.now_ms, command, &Self::flaw_of(&self.flaws, device));
-        let (name, permanent) = (site.id.clone(), site.device.permanent.sha256);
-        match obeyed {
-            Obeyed::Activated(_) => {
-                self.activations += 1;
-                self.say(name.as_str(), "boots the new slot on trial");
-            }
-            Obeyed::WentBack => self.say(name.as_str(), "boots the last good firmware"),
-            Obeyed::Stayed => {}
-        }
-        self.oracle.device(&name, permanent, self.sites[device].device.reboots_in_use)?;
-        self.send_report(device);
         Ok(())
     }
 

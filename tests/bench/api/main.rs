@@ -64,10 +64,8 @@ fn main() -> anyhow::Result<()> {
         "| {devices} devices registered by {WRITERS} writers, each durable in the log, writes a second | ≥ 2,000 | {:.0} | |",
         devices as f64 / seconds
     );
-    for (what, path) in [
-        ("a device", "/api/v1/devices/DEV-0012345?"),
-        ("a page of a hundred devices", "/api/v1/devices?cursor=W251bGwsIkRFVi0wMDUwMDAwIl0&"),
-    ] {
+    let one = format!("/api/v1/devices/{}?", id(devices.saturating_sub(1).min(12_345)));
+    for (what, path) in [("a device", one.as_str()), ("a page of a hundred devices", "/api/v1/devices?limit=100")] {
         let mut took = runtime.block_on(read(&api, path, number("SECONDS", 20)?))?;
         took.sort_unstable();
         let at = |share: f64| took[((took.len() as f64 * share) as usize).min(took.len() - 1)] as f64 / 1e3;
@@ -78,7 +76,7 @@ fn main() -> anyhow::Result<()> {
             at(0.999)
         );
     }
-    let (checked, mut took) = runtime.block_on(check_list(&api))?;
+    let (checked, mut took) = runtime.block_on(check_list(&api, one.clone()))?;
     took.sort_unstable();
     println!(
         "| {LIST_ROWS} rows of a list checked against that fleet (dry run), ms; longest of a thousand reads a second meanwhile | | {checked:.0}; {:.0} | |",
@@ -87,14 +85,19 @@ fn main() -> anyhow::Result<()> {
     upload(&world, &api, &runtime, number("MIB", 1_024)?)
 }
 
+/// The id of a device.
+fn id(n: u64) -> String {
+    format!("DEV-{n:07}")
+}
+
 /// Has a long list checked while others read; gives the milliseconds that the check took, and what each read took.
-async fn check_list(api: &Arc<Api>) -> anyhow::Result<(f64, Vec<u64>)> {
+async fn check_list(api: &Arc<Api>, one: String) -> anyhow::Result<(f64, Vec<u64>)> {
     let mut list = "deviceId,modelNumber,serialNumber,hospitalId,currentFirmwareVersion,udi\n".to_owned();
     for n in 0..LIST_ROWS {
         list.push_str(&format!("NEW-{n:07},Pump,SN-{n},HOSP-1,1.0,(01)09506000134352(21)SN-{n}\n"));
     }
     let reader = Arc::clone(api);
-    let reads = tokio::spawn(async move { read(&reader, "/api/v1/devices/DEV-0012345?", 4).await });
+    let reads = tokio::spawn(async move { read(&reader, &one, 4).await });
     tokio::time::sleep(Duration::from_secs(2)).await;
     let url = format!("{}/api/v1/devices/import?dryRun=true", api.url);
     let began = Instant::now();
@@ -117,7 +120,7 @@ async fn write(api: &Arc<Api>, devices: u64) -> anyhow::Result<f64> {
                     return anyhow::Ok(());
                 }
                 let body = json!({
-                    "deviceId": format!("DEV-{n:07}"), "modelNumber": "CardiacMonitor-X200", "serialNumber": format!("SN-{n:07}"),
+                    "deviceId": id(n), "modelNumber": "CardiacMonitor-X200", "serialNumber": format!("SN-{n:07}"),
                     "hospitalId": "HOSP-1", "currentFirmwareVersion": "2.1.0",
                 });
                 let request = api.http.post(format!("{}/api/v1/devices", api.url)).bearer_auth(&api.token).json(&body);
@@ -132,15 +135,16 @@ async fn write(api: &Arc<Api>, devices: u64) -> anyhow::Result<f64> {
 }
 
 /// Begins so many reads a second, whether the ones before are answered or not; gives what each took, in microseconds, from the moment at which it was due.
-async fn read(api: &Arc<Api>, path: &'static str, seconds: u64) -> anyhow::Result<Vec<u64>> {
+async fn read(api: &Arc<Api>, path: &str, seconds: u64) -> anyhow::Result<Vec<u64>> {
+    let path: Arc<str> = path.trim_end_matches(['?', '&']).into();
     let mut reads = tokio::task::JoinSet::new();
     let began = tokio::time::Instant::now();
     for n in 0..seconds * READS_PER_SECOND {
         let due = began + Duration::from_micros(n * 1_000_000 / READS_PER_SECOND);
         tokio::time::sleep_until(due).await;
-        let api = Arc::clone(api);
+        let (api, path) = (Arc::clone(api), Arc::clone(&path));
         reads.spawn(async move {
-            api.get(path.trim_end_matches(['?', '&'])).await?;
+            api.get(&path).await?;
             anyhow::Ok(u64::try_from(due.elapsed().as_micros())?)
         });
     }
