@@ -109,6 +109,25 @@ fn bounded(from: impl Read, max: u64) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Bytes that stay free where an answer is written that has no length of its own.
+const RESERVE_BYTES: u64 = 64 << 20;
+
+/// Checks before the next piece of a long answer that the disk does not become full.
+///
+/// # Errors
+/// Less than 64 MiB are free there.
+pub(crate) fn check_room(path: &Path) -> anyhow::Result<()> {
+    let free = mdfm_service::free_bytes(directory(path))
+        .with_context(|| format!("looking how much is free below {}", directory(path).display()))?;
+    ensure!(
+        free >= RESERVE_BYTES || is_stream(path),
+        "only {free} bytes are free below {}, and {RESERVE_BYTES} are left for everything else; make room there, or name \
+         another disk",
+        directory(path).display()
+    );
+    Ok(())
+}
+
 /// Whether bytes that are written to a path only pass through it: a pipe, a terminal, `/dev/null`.
 fn is_stream(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| found.file_type().is_fifo() || found.file_type().is_char_device())

@@ -326,16 +326,12 @@ impl Oidc {
     }
 
     async fn answer<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> anyhow::Result<T> {
-        let mut answer = request.send().await.context("the provider cannot be reached")?;
+        let answer = https::send(request).await.context("the provider cannot be reached")?;
         if let (Some(shown), Some(der)) = (&self.shown, https::certificate(&answer)) {
             shown(der);
         }
         let status = answer.status();
-        let mut body = Vec::new();
-        while let Some(piece) = answer.chunk().await? {
-            body.extend_from_slice(&piece);
-            ensure!(body.len() <= ANSWER_BYTES_MAX, "the provider's answer has more than {ANSWER_BYTES_MAX} bytes");
-        }
+        let body = https::body(answer, ANSWER_BYTES_MAX).await.context("reading the provider's answer")?;
         if !status.is_success() {
             let ProviderError { error, error_description } = serde_json::from_slice(&body).unwrap_or_default();
             let said = [error, error_description].map(|text| words(&text));
