@@ -479,6 +479,10 @@ impl Ceremony<'_> {
             let step = open_account(self.dir, client, &operator.user, &operator.printed_name, "Operator").await?;
             self.steps.next.push(step);
         }
+        for user in self.plan.operators.iter().map(|o| &o.user).chain(self.plan.approvers.iter().map(|a| &a.user)) {
+            let left = held(user).and_then(|_| first_password_left(self.dir, user));
+            self.steps.next.extend(left);
+        }
         for approver in &self.plan.approvers {
             let held = held(&approver.user);
             if held.is_none() {
@@ -525,6 +529,22 @@ fn root_step(owners: &[(String, bool)], threshold: u16, file: &str, error: &str)
     )
 }
 
+/// Where somebody's first password lies.
+fn first_password(dir: &Path, user: &UserId) -> PathBuf {
+    dir.join(format!("first-password-of-{user}"))
+}
+
+/// What is to be done with a first password whose file is still there; `None` if it was removed.
+fn first_password_left(dir: &Path, user: &UserId) -> Option<String> {
+    let file = first_password(dir, user);
+    file.symlink_metadata().is_ok().then(|| {
+        format!(
+            "{} is still there: whoever reads it signs in as {user} until {user} has changed it; remove it after that",
+            file.display()
+        )
+    })
+}
+
 /// Opens an account with a random first password in a file of the folder; returns what is to be done with that.
 async fn open_account(
     dir: &Path,
@@ -533,7 +553,7 @@ async fn open_account(
     printed_name: &str,
     role: &str,
 ) -> anyhow::Result<String> {
-    let file = dir.join(format!("first-password-of-{user}"));
+    let file = first_password(dir, user);
     let mut bytes = [0; PASSWORD_BYTES];
     getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
     let password = URL_SAFE_NO_PAD.encode(bytes);
@@ -561,6 +581,18 @@ mod tests {
             evidence: None,
             trial: false,
         })
+    }
+
+    #[test]
+    fn cli_27_a_first_password_that_lies_there_is_a_next_step() {
+        let dir = std::env::temp_dir().join(format!("mdfmctl-first-password-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a folder");
+        let user: UserId = "clinical".parse().expect("an id");
+        assert_eq!(first_password_left(&dir, &user), None);
+        std::fs::write(first_password(&dir, &user), "secret").expect("written");
+        let step = first_password_left(&dir, &user).expect("a step");
+        assert!(step.contains("first-password-of-clinical is still there"), "{step}");
+        std::fs::remove_dir_all(&dir).expect("removed");
     }
 
     const APPROVERS: [&str; 3] = ["c|Clara|Clinical", "q|Quentin|QA", "r|Rita|Regulatory"];
