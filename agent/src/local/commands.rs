@@ -36,7 +36,7 @@ pub(crate) enum Action {
         /// Who wants it and why.
         #[arg(long)]
         reason: String,
-        /// Does not ask on the terminal.
+        /// Do it without asking; for scripts.
         #[arg(long)]
         yes: bool,
     },
