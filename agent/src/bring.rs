@@ -1,14 +1,16 @@
 //! Brings images: into the cache, where one serves all devices, or straight into a slot of this gateway. An image comes from the cache, out of
 //! a patch and an image that is here, or over the network; the hospital's policy says which.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use mdfm_agent_core::image::Image;
 use mdfm_shared::delta;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::manifest::DeltaVariant;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use crate::device::{LocalDevice, SlotsConfig, slot_base};
 use crate::disk::{DiskHandle, read_exact_at};
@@ -17,6 +19,8 @@ use crate::link::{Http, ImageStream};
 
 /// Bytes read from the cache at once.
 const FEED_BYTES: u64 = 256 << 10;
+/// Pause after the line brought other bytes than the signed ones: whoever changes them does not fill the hospital's line.
+const LINE_PAUSE: Duration = Duration::from_secs(600);
 
 /// Whether images are made out of patches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
@@ -36,6 +40,29 @@ pub(crate) enum Deltas {
 struct Failed {
     known: BTreeSet<Digest>,
     untold: Vec<String>,
+    /// Images that were not what a slot should hold when they came straight into it.
+    streamed: BTreeSet<Digest>,
+    lines: Lines,
+}
+
+/// When the line brought other bytes than the signed ones, and what was wrong.
+#[derive(Default)]
+struct Lines(BTreeMap<Digest, (Instant, String)>);
+
+impl Lines {
+    /// Notes what was wrong with an image; returns the words for it.
+    fn note(&mut self, sha256: Digest, error: &str, now: Instant) -> String {
+        self.0.retain(|_, (at, _)| now.saturating_duration_since(*at) < LINE_PAUSE);
+        let words = format!("{error}; it is asked for again after {} minutes", LINE_PAUSE.as_secs() / 60);
+        self.0.insert(sha256, (now, words.clone()));
+        words
+    }
+
+    /// Why an image is not asked for now; `None` if it may be.
+    fn why_not(&self, sha256: Digest, now: Instant) -> Option<String> {
+        let (at, words) = self.0.get(&sha256)?;
+        (now.saturating_duration_since(*at) < LINE_PAUSE).then(|| words.clone())
+    }
 }
 
 /// What brings images; cheap to clone.
@@ -86,8 +113,10 @@ impl Bringer {
         std::mem::take(&mut self.failed.lock().unwrap_or_else(PoisonError::into_inner).untold)
     }
 
-    /// A slot was found wrong after it was written: the patches of its image, which may be to blame, are not used again.
+    /// A slot was found wrong after it was written: the patches of its image, which may be to blame, are not used again, and the image goes
+    /// through the cache, where it is verified.
     pub(crate) fn doubt(&self, image: &Image) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).streamed.insert(image.firmware.sha256);
         for delta in self.usable(image) {
             self.give_up(delta.sha256, "the slot written with its help was found wrong");
         }
@@ -125,6 +154,10 @@ impl Bringer {
                     tracing::info!(image = %sha256, base = %delta.base_sha256, bytes = delta.size_bytes, "making the image out of a patch");
                     return Ok(Source::Patch(delta.sha256, Making::start(patch, base, sha256, size_bytes, from)));
                 }
+                // What the line brought says nothing about the patch, and there is no other way.
+                Err(ImageError::Wrong(error)) if self.deltas == Deltas::Only => {
+                    return Err(self.blame_line(delta.sha256, &error));
+                }
                 Err(ImageError::Wrong(error)) => self.give_up(delta.sha256, &error),
                 Err(ImageError::Patch(error)) => tracing::info!(%error, image = %sha256, "the patch cannot be had"),
                 Err(later) => return Err(later),
@@ -135,7 +168,23 @@ impl Bringer {
                           download (download.deltas = \"only\")";
             return Err(ImageError::Wrong(reason.into()));
         }
-        self.http.image(sha256, size_bytes, from).await.map(Source::Network)
+        self.over_network(sha256, size_bytes, from).await.map(Source::Network)
+    }
+
+    /// An image or a patch over the network, unless the line has just brought other bytes in its place.
+    async fn over_network(&self, sha256: Digest, size_bytes: u64, from: u64) -> Result<ImageStream, ImageError> {
+        let spoilt = self.failed.lock().unwrap_or_else(PoisonError::into_inner).lines.why_not(sha256, Instant::now());
+        match spoilt {
+            Some(words) => Err(ImageError::Later(words)),
+            None => self.http.image(sha256, size_bytes, from).await,
+        }
+    }
+
+    /// The line, or the coordinator, brought other bytes than the signed ones: that is no failure of a device. They are asked for again later.
+    fn blame_line(&self, sha256: Digest, error: &str) -> ImageError {
+        tracing::warn!(%sha256, error, "the line brought other bytes than the signed ones");
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        ImageError::Later(failed.lines.note(sha256, error, Instant::now()))
     }
 
     /// The patch itself, whole and verified.
@@ -151,7 +200,7 @@ impl Bringer {
         let have = self.cache.have(sha256);
         let missing = size_bytes.saturating_sub(have);
         self.cache.make_room(needed, missing).map_err(|e| ImageError::Patch(e.to_string()))?;
-        let stream = if have < size_bytes { Some(self.http.image(sha256, size_bytes, have).await?) } else { None };
+        let stream = if have < size_bytes { Some(self.over_network(sha256, size_bytes, have).await?) } else { None };
         self.take_in(sha256, size_bytes, have, stream.map(Source::Network)).await?;
         self.cache.get(sha256, size_bytes)?.ok_or_else(|| ImageError::Later("the patch left the cache".into()))
     }
@@ -169,7 +218,9 @@ impl Bringer {
             if download.have() != have {
                 return Err(ImageError::Later("the half of the image has changed meanwhile".into()));
             }
-            while let Some(piece) = source.next().await.inspect_err(|error| download.forget_if_spoilt(error))? {
+            loop {
+                let next = source.next().await.inspect_err(|error| download.forget_if_spoilt(error));
+                let Some(piece) = next.map_err(|error| download.of_this_try(error))? else { break };
                 download.write(&piece)?;
             }
         }
@@ -197,6 +248,7 @@ impl Bringer {
                 self.give_up(patch, &error);
                 Err(ImageError::Patch(error))
             }
+            (Err(ImageError::Wrong(error)), None) => Err(self.blame_line(sha256, &error)),
             (taken, _) => taken,
         }
     }
@@ -216,6 +268,10 @@ impl Bringer {
     ) -> Result<(), ImageError> {
         let (sha256, size_bytes) = (image.firmware.sha256, image.size_bytes);
         let mut at = from;
+        if self.failed.lock().unwrap_or_else(PoisonError::into_inner).streamed.contains(&sha256) {
+            // Verified in the cache first: what a slot then finds wrong is not the line's.
+            self.to_cache(image, needed).await?;
+        }
         if let Some(file) = self.cache.get(sha256, size_bytes)? {
             while at < size_bytes {
                 let mut piece = vec![0; usize::try_from(FEED_BYTES.min(size_bytes - at)).unwrap_or(0)];
@@ -245,8 +301,30 @@ impl Bringer {
                     }
                     return Err(ImageError::Patch(error));
                 }
+                Err(ImageError::Wrong(error)) => {
+                    self.failed.lock().unwrap_or_else(PoisonError::into_inner).streamed.insert(sha256);
+                    return Err(ImageError::Later(error));
+                }
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn att_6_what_the_line_spoils_is_asked_for_later() {
+        let (mut lines, start) = (Lines::default(), Instant::now());
+        let [spoilt, other] = [b"a", b"b"].map(|bytes| Digest::of(bytes));
+        let words = lines.note(spoilt, "the image has SHA-256 00", start);
+        assert_eq!(words, "the image has SHA-256 00; it is asked for again after 10 minutes");
+        assert_eq!(lines.why_not(spoilt, start + LINE_PAUSE / 2), Some(words));
+        assert_eq!(lines.why_not(other, start), None);
+        assert_eq!(lines.why_not(spoilt, start + LINE_PAUSE), None);
+        lines.note(other, "it is too long", start + LINE_PAUSE);
+        assert_eq!(lines.0.len(), 1, "what is over is forgotten");
     }
 }

@@ -19,7 +19,7 @@ use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::NoteSigner;
 use tokio::sync::{mpsc, watch};
 
-use crate::access::{Breached, Idle, LoginGuard, MarkKey, Oidc, OidcConfig, RequestRates, hash_password};
+use crate::access::{Breached, Idle, LoginGuard, MarkKey, Moment, Oidc, OidcConfig, RequestRates, hash_password};
 use crate::api::{self, Api, Requests};
 use crate::broker::{self, BrokerAccess, DoorCounts, DoorLimits, FrontDoor, GatewayLimits, Login, Tls};
 use crate::config::{Config, ConsoleConfig, DEFAULT_TOML, ExternalBroker};
@@ -497,7 +497,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         pending: Arc::default(),
         answers: Arc::default(),
         requests: Requests::default(),
-        idle: Arc::new(Idle::new(runner.now())),
+        idle: Arc::new(Idle::new(Moment { now: runner.now(), steady: clock::steady() })),
         sessions: config.sessions(),
         oidc: config.oidc.as_ref().map(|oidc| provider(oidc, &runner)).transpose()?.map(Arc::new),
         traces,

@@ -96,15 +96,10 @@ impl Asked {
             };
             debug_assert!(proof.len() <= PROOF_HASHES_MAX);
             let hashes: String = proof.iter().map(|hash| format!("{}\n", STANDARD.encode(hash))).collect();
-            let mut answer = self.client.post(&self.url).body(format!("old {old}\n{hashes}\n{note}")).send().await?;
+            let asked = self.client.post(&self.url).body(format!("old {old}\n{hashes}\n{note}"));
+            let answer = https::send(asked).await?;
             let status = answer.status();
-            let mut body = Vec::new();
-            while let Some(piece) = answer.chunk().await? {
-                body.extend_from_slice(&piece);
-                if body.len() > ANSWER_BYTES_MAX {
-                    bail!("its answer has more than {ANSWER_BYTES_MAX} bytes");
-                }
-            }
+            let body = https::body(answer, ANSWER_BYTES_MAX).await?;
             let text = String::from_utf8_lossy(&body).into_owned();
             match status {
                 StatusCode::OK => {

@@ -49,7 +49,9 @@ fn staff_look_hold_release_and_roll_back_and_all_of_it_is_in_the_log() {
     assert_eq!((&status["gateway"], &status["connected"]), (&gateway_id(1).into(), &true.into()));
     assert!(agent(&dir, 1, &["hold", &held, "--reason", " "]).unwrap_err().contains("--reason"));
     assert!(agent(&dir, 1, &["hold", "DEV-999", "--reason", "x"]).unwrap_err().contains("no device DEV-999"));
-    assert!(agent(&dir, 1, &["rollback", &held, "--reason", "x"]).unwrap_err().contains("not rolled back"));
+    let unasked = agent(&dir, 1, &["rollback", &held, "--reason", "x"]).unwrap_err();
+    assert!(unasked.contains(&held) && unasked.contains("with --yes"), "{unasked}");
+    assert!(agent(&dir, 1, &["rollback", &held, "--reason", "x", "--yes"]).unwrap_err().contains("not rolled back"));
     agent(&dir, 1, &["hold", &held, "--reason", "ward 3: therapy until noon"]).unwrap();
 
     let image = image(&dir, 1, 1_000_001);
@@ -67,11 +69,11 @@ fn staff_look_hold_release_and_roll_back_and_all_of_it_is_in_the_log() {
         Ok(agent(&dir, 1, &["device", &other]).is_ok_and(|d| d["inUse"] == true).then_some(()))
     })
     .unwrap();
-    let refused = agent(&dir, 1, &["rollback", &other, "--reason", "wrong alarms"]).unwrap_err();
+    let refused = agent(&dir, 1, &["rollback", &other, "--reason", "wrong alarms", "--yes"]).unwrap_err();
     assert!(refused.contains("is in use"), "{refused}");
     std::fs::remove_file(world.device_dir(1, 2).join("in-use")).unwrap();
     wait_for("the rollback to be taken", Duration::from_secs(20), || {
-        Ok(agent(&dir, 1, &["rollback", &other, "--reason", "wrong alarms"]).is_ok().then_some(()))
+        Ok(agent(&dir, 1, &["rollback", &other, "--reason", "wrong alarms", "--yes"]).is_ok().then_some(()))
     })
     .unwrap();
     wait_state(&dir, &other, "rolledBack");

@@ -140,6 +140,24 @@ fn sec_24_cells_of_spreadsheets_are_made_in_one_place() {
     }
 }
 
+/// What others answer has a bound in bytes, in time and in informational answers; each program has one place that reads it.
+#[test]
+fn sec_9_answers_are_read_in_one_place() {
+    let allowed = ["coordinator/ctl/src/answer.rs", "coordinator/src/https.rs"];
+    let reads = [".send().await", ".chunk()", ".bytes().await", ".text().await", ".bytes_stream()", ".send_request("];
+    for dir in ["agent/src", "coordinator", "shared"] {
+        for (path, text) in files(dir, ".rs") {
+            if allowed.contains(&path.as_str()) || path.ends_with("tests.rs") || path.contains("/tests/") {
+                continue;
+            }
+            for (line, words) in code(without_tests(&text)) {
+                let found = reads.iter().find(|read| words.contains(**read) && !words.contains("answered("));
+                assert!(found.is_none(), "{path}:{line} reads an answer past {allowed:?}: {words}");
+            }
+        }
+    }
+}
+
 #[test]
 fn adapters_never_touch_the_journal() {
     for (path, text) in files("agent/src/device", ".rs").into_iter().chain(files("agent/src/link", ".rs")) {

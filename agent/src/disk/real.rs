@@ -153,8 +153,7 @@ impl Disk for Real {
     }
 
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
-        let stat = nix::sys::statvfs::statvfs(dir)?;
-        Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
+        mdfm_service::free_bytes(dir)
     }
 }
 

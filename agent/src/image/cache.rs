@@ -29,7 +29,7 @@ pub(crate) enum ImageError {
     /// The configuration allows no download at this hour; try again.
     #[error("{0}")]
     Hours(String),
-    /// The bytes are not what the manifest names; trying again brings the same.
+    /// The bytes are not what the manifest names, and all of them came now; or the configuration allows no way.
     #[error("{0}")]
     Wrong(String),
     /// A patch failed; trying again goes another way.
@@ -230,9 +230,8 @@ impl Download {
     /// Takes the next piece.
     pub(crate) fn write(&mut self, piece: &[u8]) -> Result<(), ImageError> {
         if self.have + piece.len() as u64 > self.size_bytes {
-            let size = self.size_bytes;
             self.forget();
-            return Err(ImageError::Wrong(format!("the image is longer than the {size} bytes signed")));
+            return Err(self.too_long());
         }
         self.file.write_at(piece, self.have)?;
         self.hash.update(piece);
@@ -254,12 +253,25 @@ impl Download {
         if found != self.sha256 {
             let message = format!("the image has SHA-256 {found}, the manifest names {}", self.sha256);
             self.forget();
-            return Err(if self.resumed { ImageError::Later(message) } else { ImageError::Wrong(message) });
+            return Err(self.of_this_try(ImageError::Wrong(message)));
         }
         self.file.sync()?;
         self.cache.disk.rename(&self.cache.part(self.sha256), &self.cache.whole(self.sha256))?;
         self.cache.disk.sync_dir(&self.cache.dir)?;
         Ok(())
+    }
+
+    /// What an image is that does not end where it should.
+    fn too_long(&self) -> ImageError {
+        self.of_this_try(ImageError::Wrong(format!("the image is longer than the {} bytes signed", self.size_bytes)))
+    }
+
+    /// An error in what came: where an earlier try left the beginning, that may be to blame, and the next try begins at byte 0.
+    pub(crate) fn of_this_try(&self, error: ImageError) -> ImageError {
+        match error {
+            ImageError::Wrong(words) if self.resumed => ImageError::Later(words),
+            error => error,
+        }
     }
 
     /// Leaves nothing of an image that was found to be wrong, or that a damaged patch may have spoilt.
@@ -340,6 +352,29 @@ mod tests {
         assert_eq!(download.have(), 0);
         download.write(&image(2, 10_000).1).expect("fits");
         assert!(matches!(download.finish(), Err(ImageError::Wrong(_))));
+        bring(&cache, 1, 10_000);
+    }
+
+    /// The sample: a download that went on where an earlier one stopped, and came too long, failed the device.
+    #[test]
+    fn att_6_a_resumed_image_that_is_too_long_begins_again() {
+        let disk = Model::default();
+        let cache = cache(&disk, 0);
+        let (sha256, bytes) = image(1, 10_000);
+        cache.download(sha256, 10_000).expect("begins").write(&bytes[..6_000]).expect("fits");
+        let mut download = cache.download(sha256, 10_000).expect("goes on");
+        assert_eq!(download.have(), 6_000);
+        assert!(matches!(download.write(&bytes), Err(ImageError::Later(_))), "the whole in place of the rest");
+        drop(download);
+        // The same where the stream itself counts the bytes.
+        assert_eq!(cache.have(sha256), 0, "the next try begins at byte 0");
+        cache.download(sha256, 10_000).expect("begins").write(&bytes[..6_000]).expect("fits");
+        let download = cache.download(sha256, 10_000).expect("goes on");
+        let error = ImageError::Wrong("the image is longer than the 10000 bytes signed".into());
+        download.forget_if_spoilt(&error);
+        assert!(matches!(download.of_this_try(error), ImageError::Later(_)));
+        drop(download);
+        assert_eq!(cache.have(sha256), 0);
         bring(&cache, 1, 10_000);
     }
 

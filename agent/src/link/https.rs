@@ -20,6 +20,7 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::Road;
+use super::answered::answered;
 use super::road::authority;
 
 /// For reaching the coordinator, TLS with it included.
@@ -92,7 +93,8 @@ impl Https {
             // How it ends is seen by who reads the answer.
             let _ = connection.await;
         }));
-        let (parts, body) = sender.send_request(request).await?.into_parts();
+        let answer = answered(request, |request| sender.send_request(request)).await??;
+        let (parts, body) = answer.into_parts();
         Ok(Answer { status: parts.status, headers: parts.headers, body, _connection: connection })
     }
 }

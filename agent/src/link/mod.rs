@@ -1,5 +1,6 @@
 //! The way to the coordinator: enrolment, MQTT, HTTPS; always TLS 1.3, always against the pinned authority.
 
+mod answered;
 mod enrol;
 mod http;
 mod https;

@@ -29,6 +29,8 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 
+use super::answered::answered;
+
 /// Path of MQTT over WebSocket at the coordinator, and the subprotocol's name (OASIS MQTT 3.1.1 §6).
 const WEBSOCKET_PATH: &str = "/mqtt";
 const SUBPROTOCOL: &str = "mqtt";
@@ -144,7 +146,8 @@ impl Road {
             let credentials = STANDARD.encode(format!("{user}:{password}"));
             request = request.header("proxy-authorization", format!("Basic {credentials}"));
         }
-        let answer = sender.send_request(request.body(String::new())?).await.context("asking the proxy")?;
+        let answer = answered(request.body(String::new())?, |request| sender.send_request(request)).await;
+        let answer = answer.context("asking the proxy")?.context("asking the proxy")?;
         ensure!(answer.status().is_success(), "the proxy answered {} to CONNECT {to}", answer.status());
         Ok(Box::new(TokioIo::new(hyper::upgrade::on(answer).await.context("the proxy")?)))
     }
@@ -377,6 +380,29 @@ mod tests {
             Road::new("http://a:%ff@proxy:3128", false).is_err()
                 && Road::new("http://a:%0d%0a@proxy:3128", false).is_err()
         );
+    }
+
+    /// The sample: a server that sent informational answers without end cost a core until the request's time was over.
+    #[tokio::test]
+    async fn sec_9_informational_answers_without_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+        let port = listener.local_addr().expect("bound").port();
+        let proxy = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            stream.read_buf(&mut Vec::with_capacity(PIECE_BYTES)).await.expect("a request");
+            let mut sent = 0_u64;
+            // It ends when the client has closed the connection.
+            while stream.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").await.is_ok() {
+                sent += 1;
+            }
+            sent
+        });
+        let road = Road::new(&format!("http://127.0.0.1:{port}"), false).expect("a proxy");
+        let reached = timeout(Duration::from_secs(5), road.reach("coordinator.example", 8443)).await.expect("at once");
+        let words = format!("{:#}", reached.err().expect("no answer"));
+        assert!(words.contains("informational answers"), "{words}");
+        let closed = timeout(Duration::from_secs(5), proxy).await.expect("the connection is closed");
+        assert!(closed.expect("it ran") > 16);
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use mdfm_shared::text::{count, printable};
 use serde_json::{Value, json};
 
 use super::bundle::{self, word};
-use super::{Request, request};
+use super::{Request, confirm, request};
 use crate::device_files::Change;
 
 /// What somebody on the gateway wants. Each needs root or the agent's own user.
@@ -36,6 +36,9 @@ pub(crate) enum Action {
         /// Who wants it and why.
         #[arg(long)]
         reason: String,
+        /// Do it without asking; for scripts.
+        #[arg(long)]
+        yes: bool,
     },
     /// Leaves a device as it is: nothing is activated on it until it is released.
     Hold {
@@ -211,7 +214,13 @@ pub(crate) fn run(state_dir: &Path, action: Action, output: Output) -> anyhow::R
             output.answer(&data[0], || fields(&data[0]));
             Ok(())
         }
-        Action::Rollback { device, reason } => done(&Request::Rollback { device, reason }),
+        Action::Rollback { device, reason, yes } => {
+            if !yes {
+                let (_, data) = ask(&Request::Devices { device: Some(device.clone()) })?;
+                confirm::ask(&way_back(&data[0]), device.as_str())?;
+            }
+            done(&Request::Rollback { device, reason })
+        }
         Action::Hold { device, reason } => done(&Request::Hold { device, reason }),
         Action::Release { device, reason } => done(&Request::Release { device, reason }),
         Action::Consent { deployment, reason, withdraw } => {
@@ -247,9 +256,36 @@ pub(crate) fn run(state_dir: &Path, action: Action, output: Output) -> anyhow::R
     }
 }
 
+/// What a rollback does to a device, in words.
+fn way_back(device: &Value) -> String {
+    let of = |place: &str| device.pointer(place).filter(|value| !value.is_null()).map_or("unknown".into(), word);
+    format!(
+        "device       {} (model {}, serial {})\nruns         {}\ngoes back to {}\nin use       {}",
+        of("/device"),
+        of("/model"),
+        of("/serial"),
+        of("/running/version"),
+        of("/goesBackTo/version"),
+        of("/inUse")
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sec_13_a_rollback_is_asked_for_with_its_versions() {
+        let device = json!({
+            "device": "D-1", "model": "M", "serial": "S-7", "running": { "version": "2.1.0" }, "inUse": true,
+            "goesBackTo": { "version": "2.0.3" },
+        });
+        let words = way_back(&device);
+        for part in ["D-1", "S-7", "runs         2.1.0", "goes back to 2.0.3", "in use       true"] {
+            assert!(words.contains(part), "{words}");
+        }
+        assert!(way_back(&json!({ "device": "D-1" })).contains("goes back to unknown"));
+    }
 
     #[test]
     fn cli_26_tables_on_site_fit_the_terminal_and_lose_nothing() {

@@ -5,6 +5,7 @@
 mod bundle;
 mod clock;
 mod commands;
+mod confirm;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, Read, Write};

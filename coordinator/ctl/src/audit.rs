@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
-use futures_util::StreamExt;
+use mdfm_audit::EVIDENCE_BYTES_MAX;
 use mdfm_audit::{Evidence, Field, Order, Query, Verified, verify_copy};
 use mdfm_service::output::note;
+use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
 use mdfm_shared::text::json_for_html;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::{ProofFile, TILE_WIDTH, TilePath, entries_of_bundle, tiles_between};
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::address::{Object, encode};
-use crate::client::{Client, checked};
+use crate::client::Client;
 use crate::copy::{Keys, Offline, read_evidence, verify_evidence};
 use crate::fault;
 use crate::files::{self, Access, Overwrite};
@@ -25,6 +25,16 @@ use crate::records::{self, First};
 use crate::times::{self, Toward};
 use crate::words::{EVENTS, OUTCOMES, ROLES, at_least_one, one_of, some_text};
 
+/// Where the newest checkpoint is.
+const CHECKPOINT: &str = "/api/v1/compliance/log/checkpoint";
+/// Bytes of a checkpoint, or of a proof with its checkpoint: a hundred signatures of some 150 bytes, and 63 hashes.
+const NOTE_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a tile: a full bundle of the longest entries.
+const TILE_BYTES_MAX: usize = TILE_WIDTH as usize * (LOG_ENTRY_BYTES_MAX + 2);
+/// Entries of a log: a thousand a second for a century have fewer. The list of its tiles fits into memory.
+const ENTRIES_MAX: u64 = 1 << 32;
+/// Bytes of a page of records: the coordinator's has at most 500, each as long as an entry of the log may be.
+const PAGE_BYTES_MAX: usize = 64 << 20;
 /// The page that verifies evidence in a browser, without a network.
 const PAGE: &str = include_str!("../verifier.html");
 /// Where a page takes evidence that it is made with.
@@ -252,7 +262,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
                     query.extend(from.map(|from| format!("from={from}")));
                     query.push(format!("order={}", if newest { "newest" } else { "oldest" }));
                     let path = format!("/api/v1/compliance/audit-logs?{}", query.join("&"));
-                    Client::open(session)?.get(&path).await?
+                    Client::open(session)?.get_within(&path, PAGE_BYTES_MAX).await?
                 }
             };
             show_page(out, page, device.as_deref(), newest);
@@ -544,6 +554,16 @@ fn show_page(out: &Output, mut page: Value, device: Option<&str>, is_newest_firs
     }
 }
 
+/// The size that a checkpoint names.
+///
+/// # Errors
+/// It names none, or one that no log has.
+fn size_of(note: &str) -> anyhow::Result<u64> {
+    let size = note.lines().nth(1).and_then(|line| line.parse().ok()).context("the checkpoint has no size")?;
+    ensure!(size <= ENTRIES_MAX, "the checkpoint names {size} entries; a log has at most {ENTRIES_MAX}");
+    Ok(size)
+}
+
 /// One record of the coordinator's log.
 async fn record(client: &Client, index: u64) -> anyhow::Result<Value> {
     let page = client.get(&format!("/api/v1/compliance/audit-logs?from={index}&limit=1")).await?;
@@ -564,14 +584,12 @@ async fn proof(out: &Output, client: &Client, index: u64, file: &Path, overwrite
     let entry_file = PathBuf::from(format!("{}.json", file.display()));
     let (proof_target, entry_target) =
         (overwrite.reserve(file, Access::Mask)?, overwrite.reserve(&entry_file, Access::Mask)?);
-    let request = client.request(Method::GET, &format!("/api/v1/compliance/log/proofs/{index}"));
-    let proof = checked(request.send().await?).await?.bytes().await?;
+    let proof = client.bytes(&format!("/api/v1/compliance/log/proofs/{index}"), NOTE_BYTES_MAX).await?;
     let note = ProofFile::parse(std::str::from_utf8(&proof)?)?.checkpoint;
-    let size: u64 = note.lines().nth(1).and_then(|line| line.parse().ok()).context("the checkpoint has no size")?;
+    let size = size_of(&note)?;
     let bundle = index / TILE_WIDTH;
     let tile = TilePath::Entries { index: bundle, width: (size - bundle * TILE_WIDTH).min(TILE_WIDTH) };
-    let request = client.request(Method::GET, &format!("/api/v1/compliance/log/{tile}"));
-    let bundle = checked(request.send().await?).await?.bytes().await?;
+    let bundle = client.bytes(&format!("/api/v1/compliance/log/{tile}"), TILE_BYTES_MAX).await?;
     let entries = entries_of_bundle(&bundle).context("the bundle is not whole")?;
     let entry = *entries.get((index % TILE_WIDTH) as usize).context("the bundle does not reach that far")?;
     proof_target.write(&proof)?;
@@ -602,8 +620,8 @@ async fn evidence(
 ) -> anyhow::Result<()> {
     let target = overwrite.reserve(file, Access::Mask)?;
     let page_target = page.map(|page| overwrite.reserve(page, Access::Mask)).transpose()?;
-    let request = client.request(Method::GET, &format!("/api/v1/compliance/evidence?{}", query.join("&")));
-    let bytes = checked(request.send().await?).await?.bytes().await?;
+    let path = format!("/api/v1/compliance/evidence?{}", query.join("&"));
+    let bytes = client.computed(&path, EVIDENCE_BYTES_MAX).await?;
     let evidence = Evidence::parse(&bytes)?;
     need_records(&evidence)?;
     target.write(&bytes)?;
@@ -629,20 +647,16 @@ fn check_no_copy(dir: &Path) -> anyhow::Result<()> {
 
 async fn export_tiles(out: &Output, client: &Client, dir: &Path) -> anyhow::Result<()> {
     check_no_copy(dir)?;
-    let bytes = async |path: String| -> anyhow::Result<Vec<u8>> {
-        let request = client.request(Method::GET, &format!("/api/v1/compliance/log/{path}"));
-        Ok(checked(request.send().await?).await?.bytes().await?.to_vec())
-    };
-    let note = bytes("checkpoint".into()).await?;
-    let size = String::from_utf8_lossy(&note).lines().nth(1).and_then(|line| line.parse().ok());
-    let size: u64 = size.context("the checkpoint has no size")?;
+    let note = client.bytes(CHECKPOINT, NOTE_BYTES_MAX).await?;
+    let size = size_of(&String::from_utf8_lossy(&note))?;
     let tiles = tiles_between(0, size);
     let bar = indicatif::ProgressBar::new(tiles.len() as u64);
     for tile in &tiles {
         let file = dir.join(tile.to_string());
         let written = || format!("writing {}", file.display());
         std::fs::create_dir_all(file.parent().context("a tile has a directory")?).with_context(written)?;
-        std::fs::write(&file, bytes(tile.to_string()).await?).with_context(written)?;
+        let bytes = client.bytes(&format!("/api/v1/compliance/log/{tile}"), TILE_BYTES_MAX).await?;
+        std::fs::write(&file, bytes).with_context(written)?;
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -654,26 +668,33 @@ async fn export_tiles(out: &Output, client: &Client, dir: &Path) -> anyhow::Resu
     Ok(())
 }
 
+/// Writes the entries of the coordinator's log into a new file.
+async fn export_entries(client: &Client, place: &Path) -> anyhow::Result<()> {
+    let mut answer = client.stream("/api/v1/compliance/log/export").await?;
+    let written = || format!("writing {}", place.display());
+    let mut file = std::fs::File::create(place).with_context(written)?;
+    while let Some(piece) = answer.piece().await? {
+        files::check_room(place)?;
+        file.write_all(&piece).with_context(written)?;
+    }
+    file.sync_all().with_context(written)
+}
+
 async fn export(out: &Output, client: &Client, dir: &Path) -> anyhow::Result<()> {
     check_no_copy(dir)?;
     std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
     // The checkpoint first: the log may grow meanwhile, never shrink, so the entries that follow always reach its size.
-    let request = client.request(Method::GET, "/api/v1/compliance/log/checkpoint");
-    let note = checked(request.send().await?).await?.bytes().await?;
-    let request = client.request(Method::GET, "/api/v1/compliance/log/export");
-    let mut stream = checked(request.send().await?).await?.bytes_stream();
+    let note = client.bytes(CHECKPOINT, NOTE_BYTES_MAX).await?;
     let place = dir.join(format!("{:020}.log", 0));
-    let written = || format!("writing {}", place.display());
-    let mut file = std::fs::File::create(&place).with_context(written)?;
-    while let Some(piece) = stream.next().await {
-        file.write_all(&piece?).with_context(written)?;
+    if let Err(error) = export_entries(client, &place).await {
+        // A part of a log is no copy, and what has no end would keep the disk full.
+        let _ = std::fs::remove_file(&place);
+        return Err(error.context("nothing of the log was kept"));
     }
-    file.sync_all().with_context(written)?;
     std::fs::write(dir.join("checkpoint"), &note)
         .with_context(|| format!("writing the checkpoint into {}", dir.display()))?;
     let note = String::from_utf8_lossy(&note).into_owned();
-    let (origin, size) = (note.lines().next().unwrap_or_default(), note.lines().nth(1));
-    let size: u64 = size.and_then(|size| size.parse().ok()).context("the checkpoint has no size")?;
+    let (origin, size) = (note.lines().next().unwrap_or_default(), size_of(&note)?);
     // How many records are newer is for people; a coordinator that does not say it has exported all the same.
     let status = client.get("/api/v1/compliance/log/status").await.unwrap_or_default();
     let newer = status["logSize"].as_u64().map(|all| all.saturating_sub(size));
@@ -701,6 +722,15 @@ mod tests {
     use mdfm_shared::text::is_unsafe;
 
     use super::*;
+
+    #[test]
+    fn sec_9_no_checkpoint_names_a_log_that_fills_the_memory() {
+        let of = |size: &str| size_of(&format!("origin\n{size}\nhash\n"));
+        assert_eq!(of("4294967296").expect("a size"), ENTRIES_MAX);
+        for bad in ["4294967297", "18446744073709551615", "-1", ""] {
+            assert!(of(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn cli_24_the_past_has_no_milliseconds() {

@@ -6,19 +6,21 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Subcommand;
-use mdfm_shared::bundle::{Document, Header, PREFIX_BYTES, header_len};
+use mdfm_shared::bundle::{Document, HEADER_BYTES_MAX, Header, PREFIX_BYTES, header_len};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
-use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::client::{Client, checked};
-use crate::files::{Access, NewFile, Overwrite};
+use crate::client::Client;
+use crate::files::{self, Access, NewFile, Overwrite};
 use crate::output::{Output, count, text};
 
 /// Batches in one request: together they stay below what the coordinator takes.
 const BATCHES_AT_ONCE: usize = 8;
+
+/// Bytes of a bundle's header as the coordinator shows it, in base64.
+const VIEW_BYTES_MAX: usize = HEADER_BYTES_MAX * 2;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
@@ -68,7 +70,7 @@ async fn export(
     from: Option<u64>,
 ) -> anyhow::Result<()> {
     let from = from.map_or(String::new(), |from| format!("?from={from}"));
-    let view = client.get(&format!("/api/v1/gateways/{gateway}/bundle{from}")).await?;
+    let view = client.get_within(&format!("/api/v1/gateways/{gateway}/bundle{from}"), VIEW_BYTES_MAX).await?;
     let header: Header = serde_json::from_value(view).context("the coordinator's answer is no bundle")?;
     let releases = client.list("/api/v1/firmware").await?;
     let written = || format!("writing {}; nothing of it was kept", path.display());
@@ -77,10 +79,10 @@ async fn export(
         let sha256 = image.sha256.to_string();
         let release = releases.as_array().into_iter().flatten().find(|r| r["imageSha256"] == sha256.as_str());
         let firmware = text(&release.with_context(|| format!("no firmware has image {sha256}"))?["firmwareId"]);
-        let request = client.request(Method::GET, &format!("/api/v1/firmware/{firmware}/image"));
-        let mut answer = checked(request.send().await?).await?;
+        let mut answer = client.stream(&format!("/api/v1/firmware/{firmware}/image")).await?;
         let (mut hash, mut size) = (Sha256::new(), 0);
-        while let Some(piece) = answer.chunk().await? {
+        while let Some(piece) = answer.piece().await? {
+            files::check_room(path)?;
             hash.update(&piece);
             size += piece.len() as u64;
             ensure!(size <= image.size_bytes, "the image of {firmware} is longer than {} bytes", image.size_bytes);

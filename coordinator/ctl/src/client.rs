@@ -19,8 +19,10 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// Longest time for which events are heard; the coordinator ends a watch after an hour.
 const EVENTS_PATIENCE: Duration = Duration::from_secs(2 * 3_600);
-/// Bytes of one event.
-const EVENT_BYTES_MAX: usize = 256 << 20;
+/// Bytes of all answers of one list: a hundred thousand devices have some 150 MB.
+const LIST_BYTES_MAX: u64 = 512 << 20;
+/// Answers of one list.
+const LIST_ANSWERS_MAX: usize = 100_000;
 /// Times that a request is sent which comes too soon after others.
 const TRIES_MAX: u32 = 5;
 /// Longest wait between them, in seconds.
@@ -30,6 +32,7 @@ const PAGE_MAX: usize = 1_000;
 
 use crate::account::{self, Code};
 use crate::address::encode;
+use crate::answer::{self, Answer, JSON_BYTES_MAX, Stalled, Taken, check_size};
 use crate::fault;
 use crate::files::{self, Access, NewFile, write_secret};
 use crate::output::Output;
@@ -290,9 +293,27 @@ impl Client {
 
     /// Sends a request and gives the JSON of its answer (null for none).
     pub(crate) async fn send(&self, request: RequestBuilder) -> anyhow::Result<Value> {
-        let answer = answer(request).await?;
-        let body = answer.bytes().await?;
-        if body.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&body)?) }
+        answer(request).await?.json().await
+    }
+    /// [`Self::send`] for a request whose body is a stream, which notes in `taken` what goes out.
+    pub(crate) async fn send_stream(&self, request: RequestBuilder, taken: &Taken) -> anyhow::Result<Value> {
+        checked(answer::send_stream(request, taken).await?).await?.json().await
+    }
+    /// What is at `path`, of at most `max` bytes.
+    pub(crate) async fn bytes(&self, path: &str, max: usize) -> anyhow::Result<Vec<u8>> {
+        answer(self.request(Method::GET, path)).await?.bytes(max).await
+    }
+    /// [`Self::bytes`] for what the coordinator computes over its whole log.
+    pub(crate) async fn computed(&self, path: &str, max: usize) -> anyhow::Result<Vec<u8>> {
+        checked(answer::send_for_work(self.request(Method::GET, path)).await?).await?.bytes(max).await
+    }
+    /// What is at `path`, piece by piece.
+    pub(crate) async fn stream(&self, path: &str) -> anyhow::Result<Answer> {
+        answer(self.request(Method::GET, path)).await
+    }
+    /// [`Self::get`] of an answer of at most `max` bytes.
+    pub(crate) async fn get_within(&self, path: &str, max: usize) -> anyhow::Result<Value> {
+        answer(self.request(Method::GET, path)).await?.json_within(max).await
     }
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.send(self.request(Method::GET, path)).await
@@ -300,26 +321,27 @@ impl Client {
     /// An object with its tag.
     pub(crate) async fn tagged(&self, path: &str) -> anyhow::Result<(Value, String)> {
         let answer = answer(self.request(Method::GET, path)).await?;
-        let tag = answer.headers().get("etag").and_then(|t| t.to_str().ok()).map(str::to_owned);
+        let tag = answer.header("etag").map(str::to_owned);
         Ok((answer.json().await?, tag.context("the coordinator's answer has no tag")?))
     }
     /// Hears server-sent events until `take` says that it is enough, or the other side ends.
     pub(crate) async fn events(&self, path: &str, mut take: impl FnMut(Value) -> bool) -> anyhow::Result<()> {
         let request = self.request(Method::GET, path).timeout(EVENTS_PATIENCE);
-        let mut answer = answer(request).await?;
-        let mut buffer: Vec<u8> = Vec::new();
-        while let Some(piece) = answer.chunk().await? {
-            buffer.extend_from_slice(&piece);
-            if buffer.len() > EVENT_BYTES_MAX {
-                bail!("an event of the coordinator has more than {EVENT_BYTES_MAX} bytes");
-            }
-            while let Some(end) = buffer.iter().position(|b| *b == b'\n') {
-                let line: Vec<u8> = buffer.drain(..=end).collect();
+        let mut answer = answer(request).await?.of_events();
+        let mut line: Vec<u8> = Vec::new();
+        while let Some(piece) = answer.piece().await? {
+            for part in piece.split_inclusive(|b| *b == b'\n') {
+                check_size(line.len() + part.len(), JSON_BYTES_MAX)?;
+                line.extend_from_slice(part);
+                if line.last() != Some(&b'\n') {
+                    continue;
+                }
                 if let Some(data) = line.strip_prefix(b"data: ")
-                    && take(serde_json::from_slice(data)?)
+                    && take(answer::json_of(data)?)
                 {
                     return Ok(());
                 }
+                line.clear();
             }
         }
         Ok(())
@@ -333,13 +355,20 @@ impl Client {
         let limit = which.limit.map_or(usize::MAX, NonZeroUsize::get);
         let mut items = Vec::new();
         let mut next = Some(which.first(path));
+        let (mut bytes, mut answers) = (0, 0);
         while let Some(path) = next.filter(|_| items.len() < limit) {
             // The token goes with it: an answer names the rest of its list, and no other place.
             ensure!(path.starts_with("/api/v1/"), "the coordinator's answer names {path:?} as the rest of a list");
             let answer = answer(self.request(Method::GET, &path)).await?;
-            let link = answer.headers().get("link").and_then(|l| l.to_str().ok()).map(str::to_owned);
+            let link = answer.header("link").map(str::to_owned);
             next = link.and_then(|l| Some(l.strip_prefix('<')?.split_once('>')?.0.to_owned()));
-            match answer.json().await? {
+            let page = answer.bytes(JSON_BYTES_MAX).await?;
+            (bytes, answers) = (bytes + page.len() as u64, answers + 1);
+            ensure!(
+                bytes <= LIST_BYTES_MAX && answers <= LIST_ANSWERS_MAX,
+                fault::answer("the list does not end; narrow it with --filter or --limit")
+            );
+            match answer::json_of(&page)? {
                 Value::Array(more) => items.extend(more),
                 _ => bail!("the coordinator's answer is no list"),
             }
@@ -369,20 +398,20 @@ impl Client {
 
 /// Whether an error is of the line, and no answer of the coordinator's.
 pub(crate) fn is_broken_line(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.is::<reqwest::Error>())
+    error.chain().any(|cause| cause.is::<reqwest::Error>() || cause.is::<Stalled>())
 }
 
 /// Seconds after which a request may be sent again (429 with `Retry-After`); `None` for any other answer, and for a longer wait.
-fn wait_s(answer: &reqwest::Response) -> Option<u64> {
-    let asked = answer.headers().get("retry-after").filter(|_| answer.status() == StatusCode::TOO_MANY_REQUESTS)?;
-    asked.to_str().ok()?.parse().ok().filter(|s| *s <= WAIT_S_MAX)
+fn wait_s(answer: &Answer) -> Option<u64> {
+    let asked = answer.header("retry-after").filter(|_| answer.status() == StatusCode::TOO_MANY_REQUESTS)?;
+    asked.parse().ok().filter(|s| *s <= WAIT_S_MAX)
 }
 
 /// Sends a request, again after the wait that the coordinator asks for.
-async fn answer(mut request: RequestBuilder) -> anyhow::Result<reqwest::Response> {
+async fn answer(mut request: RequestBuilder) -> anyhow::Result<Answer> {
     for _ in 1..TRIES_MAX {
         let again = request.try_clone();
-        let answer = request.send().await.context("the coordinator cannot be reached")?;
+        let answer = answer::send(request).await?;
         match (wait_s(&answer), again) {
             (Some(seconds), Some(again)) => {
                 tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -391,7 +420,7 @@ async fn answer(mut request: RequestBuilder) -> anyhow::Result<reqwest::Response
             _ => return checked(answer).await,
         }
     }
-    checked(request.send().await.context("the coordinator cannot be reached")?).await
+    checked(answer::send(request).await?).await
 }
 
 /// The header by which a trial installation marks each of its answers.
@@ -405,7 +434,7 @@ pub(crate) fn without_trial_notice() {
 }
 
 /// Turns problem details into an error with their words.
-pub(crate) async fn checked(answer: reqwest::Response) -> anyhow::Result<reqwest::Response> {
+pub(crate) async fn checked(answer: Answer) -> anyhow::Result<Answer> {
     if answer.headers().contains_key(TRIAL) && !TRIAL_SAID.swap(true, Ordering::Relaxed) {
         mdfm_service::output::note("TRIAL installation: every key lies in one folder; not for patients");
     }
@@ -413,8 +442,7 @@ pub(crate) async fn checked(answer: reqwest::Response) -> anyhow::Result<reqwest
     if status.is_success() {
         return Ok(answer);
     }
-    let body = answer.bytes().await.unwrap_or_default();
-    let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let problem = answer.problem().await;
     let code = problem["type"].as_str().unwrap_or("").trim_start_matches("urn:mdfm:problem:").to_owned();
     let detail = match problem["detail"].as_str() {
         Some(detail) => format!("{} ({}, {code})", detail, status.as_u16()),
@@ -463,8 +491,8 @@ async fn sign_in(
             "userId": login.user, "password": password, "code": code, "recoveryCode": login.recovery_code,
         });
         let request = http.post(format!("{url}/api/v1/sessions")).json(&body);
-        match checked(request.send().await.context("the coordinator cannot be reached")?).await {
-            Ok(answer) => return Ok(answer.json().await?),
+        match checked(answer::send(request).await?).await {
+            Ok(answer) => return answer.json().await,
             Err(error) if account::is_used(&error) => code = Some(codes.next().await.ok_or(error)?),
             Err(error) if is_code_needed(&error) && new_factor.is_some() => {
                 let file = new_factor.map(|file| file.display().to_string()).unwrap_or_default();

@@ -8,6 +8,7 @@ enum Kind {
     NotSignedIn,
     NotFound,
     Value,
+    Answer,
 }
 
 /// A failure with its words.
@@ -25,6 +26,7 @@ impl Fault {
             Kind::NotSignedIn => 3,
             Kind::NotFound => 4,
             Kind::Value => 6,
+            Kind::Answer => 7,
         }
     }
 }
@@ -42,4 +44,9 @@ pub(crate) fn not_found(words: impl fmt::Display) -> anyhow::Error {
 /// A value is refused here, before anything was sent.
 pub(crate) fn value(words: impl fmt::Display) -> anyhow::Error {
     Fault { kind: Kind::Value, words: words.to_string() }.into()
+}
+
+/// The coordinator's answer cannot be used.
+pub(crate) fn answer(why: impl fmt::Display) -> anyhow::Error {
+    Fault { kind: Kind::Answer, words: format!("the coordinator's answer cannot be used: {why}") }.into()
 }

@@ -11,6 +11,8 @@ use clap::Args;
 
 use crate::trust::confirm::ask_word;
 
+/// Opening a FIFO does not wait for its writer (`open(2)`); Linux has one value on all platforms that the packages are built for.
+const O_NONBLOCK: i32 = 0o4000;
 /// Bytes of the random part of a temporary file's name.
 const NAME_BYTES: usize = 8;
 
@@ -94,10 +96,13 @@ pub(crate) fn read_input() -> anyhow::Result<String> {
 /// It cannot be read, is larger, or is neither a file nor a pipe.
 pub(crate) fn read_within(path: &Path, max: u64) -> anyhow::Result<Vec<u8>> {
     let context = || format!("reading {}", path.display());
-    // A shell gives a pipe for `<(…)`. A device may have no end, and opening one may already do something.
-    let is_fit = |kind: std::fs::FileType| kind.is_file() || kind.is_fifo();
+    // A shell gives a pipe for `<(…)`, below /dev/fd. A FIFO elsewhere may have no writer for ever. A device may have no end, and opening one may
+    // already do something.
+    let is_pipe = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd") || path == Path::new("/dev/stdin");
+    let is_fit = |kind: std::fs::FileType| kind.is_file() || (is_pipe && kind.is_fifo());
     ensure!(is_fit(path.metadata().with_context(context)?.file_type()), "{} is not a file", path.display());
-    let file = File::open(path).with_context(context)?;
+    let flags = if is_pipe { 0 } else { O_NONBLOCK };
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).with_context(context)?;
     ensure!(is_fit(file.metadata().with_context(context)?.file_type()), "{} is not a file", path.display());
     bounded(file, max).with_context(context)
 }
@@ -107,6 +112,25 @@ fn bounded(from: impl Read, max: u64) -> anyhow::Result<Vec<u8>> {
     from.take(max + 1).read_to_end(&mut bytes)?;
     ensure!(bytes.len() as u64 <= max, "it has more than {max} bytes");
     Ok(bytes)
+}
+
+/// Bytes that stay free where an answer is written that has no length of its own.
+const RESERVE_BYTES: u64 = 64 << 20;
+
+/// Checks before the next piece of a long answer that the disk does not become full.
+///
+/// # Errors
+/// Less than 64 MiB are free there.
+pub(crate) fn check_room(path: &Path) -> anyhow::Result<()> {
+    let free = mdfm_service::free_bytes(directory(path))
+        .with_context(|| format!("looking how much is free below {}", directory(path).display()))?;
+    ensure!(
+        free >= RESERVE_BYTES || is_stream(path),
+        "only {free} bytes are free below {}, and {RESERVE_BYTES} are left for everything else; make room there, or name \
+         another disk",
+        directory(path).display()
+    );
+    Ok(())
 }
 
 /// Whether bytes that are written to a path only pass through it: a pipe, a terminal, `/dev/null`.
@@ -354,7 +378,9 @@ mod tests {
         assert!(refused.contains("more than 1048576 bytes"), "{refused}");
         std::fs::write(&file, [0xff]).expect("written");
         assert!(read_text(&file).expect_err("no text").to_string().contains("not text"));
-        for other in [Path::new("/dev/zero"), Path::new("/dev/null"), &dir] {
+        let fifo = dir.join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().expect("coreutils").success());
+        for other in [Path::new("/dev/zero"), Path::new("/dev/null"), &dir, &fifo] {
             let refused = read(other).expect_err("no file").to_string();
             assert!(refused.contains("is not a file"), "{refused}");
         }

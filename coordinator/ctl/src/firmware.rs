@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::account::{Signing, check_may_sign};
+use crate::answer::Taken;
 use crate::client::{Client, Refused, Which, is_broken_line};
 use crate::delta::{self, Delta};
 use crate::fault;
@@ -427,12 +428,12 @@ impl Images {
     }
 }
 
-/// Files as one body, one behind the other, a piece at a time.
-fn pieces(files: &[PathBuf], bar: ProgressBar) -> anyhow::Result<reqwest::Body> {
+/// Files as one body, one behind the other, a piece at a time; `taken` gets to know of each.
+fn pieces(files: &[PathBuf], bar: ProgressBar, taken: Taken) -> anyhow::Result<reqwest::Body> {
     let open = |path: &PathBuf| std::fs::File::open(path).with_context(|| format!("opening {}", path.display()));
     let files = files.iter().map(open).collect::<Result<VecDeque<_>, _>>()?;
     Ok(reqwest::Body::wrap_stream(stream::unfold(files, move |mut files| {
-        let bar = bar.clone();
+        let (bar, taken) = (bar.clone(), taken.clone());
         async move {
             let mut piece = vec![0; CHUNK_BYTES];
             loop {
@@ -441,6 +442,7 @@ fn pieces(files: &[PathBuf], bar: ProgressBar) -> anyhow::Result<reqwest::Body> 
                     Ok(n) => {
                         piece.truncate(n);
                         bar.inc(n as u64);
+                        taken.note();
                         return Some((Ok::<_, std::io::Error>(piece), files));
                     }
                     Err(error) => return Some((Err(error), files)),
@@ -639,8 +641,9 @@ impl Sent<'_> {
         bar.set_style(ProgressStyle::with_template("{bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}")?);
         let path = format!("/api/v1/firmware/{firmware}/image");
         let request = client.request(Method::PUT, &path).header("content-type", "application/octet-stream");
-        let request = request.body(pieces(self.files, bar.clone())?);
-        let stored = client.send(request).await?;
+        let taken = Taken::new();
+        let request = request.body(pieces(self.files, bar.clone(), taken.clone())?);
+        let stored = client.send_stream(request, &taken).await?;
         bar.finish_and_clear();
         if stored["imageSha256"].as_str() != Some(&sha256.to_string()) {
             bail!("the image changed while it was uploaded: {sha256} here, {} there", text(&stored["imageSha256"]));
@@ -654,7 +657,9 @@ impl Sent<'_> {
         for (file, variant) in &self.deltas {
             let path = format!("/api/v1/firmware/{firmware}/deltas/{}", variant.sha256);
             let request = client.request(Method::PUT, &path).header("content-type", "application/octet-stream");
-            client.send(request.body(pieces(std::slice::from_ref(*file), ProgressBar::hidden())?)).await?;
+            let taken = Taken::new();
+            let body = pieces(std::slice::from_ref(*file), ProgressBar::hidden(), taken.clone())?;
+            client.send_stream(request.body(body), &taken).await?;
         }
 
         let path = format!("/api/v1/firmware/{firmware}/manifest");

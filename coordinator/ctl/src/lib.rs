@@ -2,6 +2,7 @@
 
 mod account;
 mod address;
+mod answer;
 mod audit;
 mod broker;
 mod bundle;

@@ -10,14 +10,13 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::report::ReportStatement;
 use mdfm_shared::sign::{KeySet, Signed};
 use mdfm_shared::wire;
-use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::address::Part;
 use crate::audit::Wanted;
-use crate::client::{Client, checked};
+use crate::client::Client;
 use crate::files::{self, Access, NewFile, Overwrite};
 use crate::keys;
 use crate::output::{Output, count};
@@ -127,8 +126,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
             let path = format!("/api/v1/compliance/reports/{}{subject}?{}", name(kind), query.join("&"));
             let client = Client::open(session)?;
             let target = overwrite.reserve(&file, Access::Mask)?;
-            let request = client.request(Method::GET, &path);
-            let bytes = checked(request.send().await?).await?.bytes().await?;
+            let bytes = client.computed(&path, REPORT_BYTES_MAX as usize).await?;
             target.write(&bytes)?;
             out.answer(&json!({ "file": file, "bytes": bytes.len() }), || format!("report in {}", file.display()));
             Ok(())

@@ -8,11 +8,10 @@ use anyhow::{Context, ensure};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::FirmwareId;
 use mdfm_shared::sbom::{self, Sbom};
-use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::client::{Client, checked};
+use crate::client::Client;
 use crate::files::{self, Access, Overwrite};
 use crate::output::{Output, count, count_of};
 
@@ -76,11 +75,10 @@ pub(crate) async fn save(
     file: &Path,
     overwrite: Overwrite,
 ) -> anyhow::Result<()> {
-    let request = client.request(Method::GET, &format!("/api/v1/firmware/{firmware}/sbom"));
-    let mut answer = checked(request.send().await.context("the coordinator cannot be reached")?).await?;
+    let mut answer = client.stream(&format!("/api/v1/firmware/{firmware}/sbom")).await?;
     let mut target = overwrite.reserve(file, Access::Mask)?;
     let (mut hash, mut bytes) = (Sha256::new(), 0_u64);
-    while let Some(piece) = answer.chunk().await? {
+    while let Some(piece) = answer.piece().await? {
         bytes += piece.len() as u64;
         ensure!(
             bytes <= sbom::DOCUMENT_BYTES_MAX,

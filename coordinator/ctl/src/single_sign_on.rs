@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::answer;
 use crate::client::checked;
 
 /// Longest wait for the person.
@@ -24,8 +25,7 @@ pub(crate) async fn sign_in(http: &Client, url: &str) -> anyhow::Result<Value> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("listening on this machine")?;
     let redirect_uri = format!("http://127.0.0.1:{}/callback", listener.local_addr()?.port());
     let beginning = http.post(format!("{url}/api/v1/sessions/oidc")).json(&json!({ "redirectUri": redirect_uri }));
-    let begun: Value =
-        checked(beginning.send().await.context("the coordinator cannot be reached")?).await?.json().await?;
+    let begun = checked(answer::send(beginning).await?).await?.json().await?;
     let address = begun["authorizationUrl"].as_str().context("the coordinator gave no address to go to")?;
     mdfm_service::output::note("sign in with your browser at");
     mdfm_service::output::note(address);
@@ -33,7 +33,7 @@ pub(crate) async fn sign_in(http: &Client, url: &str) -> anyhow::Result<Value> {
     let (state, code) = back.context("nobody came back from the provider within five minutes")??;
     let body = json!({ "flow": begun["flow"], "state": state, "code": code });
     let completion = http.post(format!("{url}/api/v1/sessions/oidc/completion")).json(&body);
-    Ok(checked(completion.send().await.context("the coordinator cannot be reached")?).await?.json().await?)
+    checked(answer::send(completion).await?).await?.json().await
 }
 
 /// Waits for the browser; gives state and code.

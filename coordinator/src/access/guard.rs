@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mdfm_service::{Bucket, network, site};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
-use mdfm_shared::time::UtcMillis;
+use mdfm_shared::time::{MonotonicMs, UtcMillis};
+
+use super::SessionPolicy;
 
 /// Sign-ins tried from one network: so many at once, and one more each second. What was refused counts for nothing.
 const TRIES_AT_ONCE: u64 = 60;
@@ -215,44 +217,112 @@ impl RequestRates {
     }
 }
 
-/// When each session was last used; volatile, a restart counts as use.
+/// What is known of a session that was opened or used since this process started.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// When it was last used, by the clock of records.
+    used_at: UtcMillis,
+    /// The same by a clock that nobody sets back.
+    used: MonotonicMs,
+    /// When it was opened, or this process started, by that clock.
+    opened: MonotonicMs,
+    /// When its second factor was shown, by that clock; `None` if that was when it was opened.
+    shown: Option<MonotonicMs>,
+}
+
+/// When each session was opened and last used; volatile, a restart counts as use. A session ends by the clock of records or by one that nobody sets
+/// back, whichever is first: the clock of records stands still while somebody has set the machine's clock back.
 pub(crate) struct Idle {
-    last: Mutex<BTreeMap<Digest, UtcMillis>>,
-    started: UtcMillis,
+    seen: Mutex<BTreeMap<Digest, Seen>>,
+    started: Moment,
+}
+
+/// One moment by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// The clock of records.
+    pub(crate) now: UtcMillis,
+    /// Time since the machine started.
+    pub(crate) steady: MonotonicMs,
 }
 
 /// Sessions remembered before those that are over are forgotten.
 const SESSIONS_MAX: usize = 10_000;
 
 impl Idle {
-    pub(crate) fn new(started: UtcMillis) -> Self {
-        Self { last: Mutex::default(), started }
+    pub(crate) fn new(started: Moment) -> Self {
+        Self { seen: Mutex::default(), started }
     }
 
-    /// Whether a session is used often enough still; that it is asked about is no use of it.
-    pub(crate) fn is_live(&self, session: Digest, opened: UtcMillis, now: UtcMillis, idle_ms: u64) -> bool {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        now.since_ms(last.get(&session).copied().unwrap_or(opened.max(self.started))) < idle_ms
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Digest, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a session opened at `opened` is used; false if it was not for longer than `idle_ms`.
-    pub(crate) fn touch(&self, session: Digest, opened: UtcMillis, now: UtcMillis, idle_ms: u64) -> bool {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = last.get(&session).copied().unwrap_or(opened.max(self.started));
-        if now.since_ms(before) >= idle_ms {
-            last.remove(&session);
-            return false;
+    /// A session was opened.
+    pub(crate) fn opened(&self, session: Digest, at: Moment, policy: &SessionPolicy) {
+        let mut all = self.lock();
+        forget(&mut all, at, policy);
+        all.insert(session, Seen { used_at: at.now, used: at.steady, opened: at.steady, shown: None });
+    }
+
+    /// The second factor was shown in a session.
+    pub(crate) fn shown(&self, session: Digest, steady: MonotonicMs) {
+        if let Some(seen) = self.lock().get_mut(&session) {
+            seen.shown = Some(steady);
         }
-        if last.len() >= SESSIONS_MAX {
-            last.retain(|_, at| now.since_ms(*at) < idle_ms);
-        }
-        last.insert(session, now);
-        true
+    }
+
+    /// What is known of a session that was opened at `opened`.
+    fn known(&self, seen: Option<&Seen>, opened: UtcMillis) -> Seen {
+        let Moment { now, steady } = self.started;
+        seen.copied().unwrap_or(Seen { used_at: opened.max(now), used: steady, opened: steady, shown: None })
+    }
+
+    /// Whether a session is used often enough still; that it is asked about is no use of it. Returns how long ago its second factor was shown, in
+    /// milliseconds of the clock that nobody sets back; `None` if the session is over.
+    pub(crate) fn is_live(
+        &self,
+        session: Digest,
+        opened: UtcMillis,
+        at: Moment,
+        policy: &SessionPolicy,
+    ) -> Option<u64> {
+        self.known(self.lock().get(&session), opened).live(at, policy)
+    }
+
+    /// Notes that a session opened at `opened` is used. Returns what [`Self::is_live`] does.
+    pub(crate) fn touch(&self, session: Digest, opened: UtcMillis, at: Moment, policy: &SessionPolicy) -> Option<u64> {
+        let mut all = self.lock();
+        let seen = self.known(all.get(&session), opened);
+        let Some(shown_ms) = seen.live(at, policy) else {
+            // Kept, so that it stays over.
+            all.insert(session, seen);
+            return None;
+        };
+        forget(&mut all, at, policy);
+        all.insert(session, Seen { used_at: at.now, used: at.steady, ..seen });
+        Some(shown_ms)
+    }
+}
+
+/// Makes room in a full table.
+fn forget(all: &mut BTreeMap<Digest, Seen>, at: Moment, policy: &SessionPolicy) {
+    if all.len() >= SESSIONS_MAX {
+        all.retain(|_, seen| seen.live(at, policy).is_some());
+    }
+}
+
+impl Seen {
+    fn live(&self, Moment { now, steady }: Moment, policy: &SessionPolicy) -> Option<u64> {
+        let unused_ms = now.since_ms(self.used_at).max(steady.since_ms(self.used));
+        let is_live = unused_ms < policy.idle_ms && steady.since_ms(self.opened) < policy.session_ms;
+        is_live.then(|| steady.since_ms(self.shown.unwrap_or(self.opened)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::SecondFactorPolicy;
     use super::*;
 
     #[test]
@@ -370,10 +440,38 @@ mod tests {
     #[test]
     fn p11_10d_a_session_that_nobody_uses_is_over() {
         let (t, session) = (UtcMillis(1_000_000), Digest::of(b"a session"));
-        let idle = Idle::new(t);
-        assert!(idle.touch(session, t, t.plus_ms(999), 1_000));
-        assert!(idle.touch(session, t, t.plus_ms(1_998), 1_000));
-        assert!(!idle.touch(session, t, t.plus_ms(2_998), 1_000));
-        assert!(!idle.touch(session, t, t.plus_ms(2_999), 1_000), "and stays so");
+        let at = |ms| Moment { now: t.plus_ms(ms), steady: MonotonicMs(7).plus_ms(ms) };
+        let (idle, policy) = (Idle::new(at(0)), policy(10_000));
+        assert!(idle.touch(session, t, at(999), &policy).is_some());
+        assert!(idle.touch(session, t, at(1_998), &policy).is_some());
+        assert!(idle.touch(session, t, at(2_998), &policy).is_none());
+        assert!(idle.touch(session, t, at(2_999), &policy).is_none(), "and stays so");
+    }
+
+    fn policy(session_ms: u64) -> SessionPolicy {
+        SessionPolicy { second_factor: SecondFactorPolicy::Required, session_ms, idle_ms: 1_000, step_up_ms: 500 }
+    }
+
+    /// The sample: while the clock of the machine stood behind the newest record, no session and no second factor that was shown ended.
+    #[test]
+    fn sec_11_sessions_end_while_the_clock_stands_behind() {
+        let (t, policy) = (UtcMillis(1_000_000), policy(10_000));
+        // The clock of records stands still all the time.
+        let at = |ms| Moment { now: t, steady: MonotonicMs(7).plus_ms(ms) };
+        let idle = Idle::new(at(0));
+        let [unused, used, old] = [b"unused", b"used  ", b"old   "].map(|name| Digest::of(name));
+        idle.opened(unused, at(5_000), &policy);
+        idle.opened(used, at(5_000), &policy);
+        assert!(idle.is_live(old, UtcMillis(1), at(999), &policy).is_some(), "a restart counts as use");
+        assert!(idle.is_live(old, UtcMillis(1), at(1_000), &policy).is_none());
+        assert!(idle.is_live(unused, t, at(5_999), &policy).is_some());
+        assert!(idle.touch(unused, t, at(6_000), &policy).is_none(), "nobody used it");
+        for ms in (5_900..14_900).step_by(900) {
+            assert_eq!(idle.touch(used, t, at(ms), &policy), Some(ms - 5_000), "since it was opened with a code");
+        }
+        assert!(idle.touch(used, t, at(15_000), &policy).is_none(), "it ends, however much it is used");
+        idle.opened(used, at(20_000), &policy);
+        idle.shown(used, MonotonicMs(7).plus_ms(20_700));
+        assert_eq!(idle.touch(used, t, at(20_800), &policy), Some(100));
     }
 }

@@ -16,7 +16,7 @@ use mdfm_shared::time::UtcMillis;
 use serde::Deserialize;
 
 pub(crate) use breached::Breached;
-pub(crate) use guard::{Idle, LoginGuard, RequestRates, TooMany};
+pub(crate) use guard::{Idle, LoginGuard, Moment, RequestRates, TooMany};
 pub(crate) use hashing::{Busy, Hashing, Lane, Place};
 pub(crate) use marks::MarkKey;
 pub(crate) use oidc::{Oidc, OidcConfig, is_loopback};
@@ -64,6 +64,8 @@ pub(crate) struct Caller {
     pub(crate) roles: Vec<AccessRole>,
     pub(crate) token_sha256: Digest,
     right: Right,
+    /// Time since the second factor was shown, by a clock that nobody sets back.
+    shown_ms: u64,
 }
 
 /// Why somebody may not.
@@ -98,7 +100,12 @@ impl Caller {
             None => id.to_string(),
         };
         let actor = Actor { kind: ActorKind::User, id, roles };
-        Some(Self { actor, roles: user.roles.clone(), token_sha256, right })
+        Some(Self { actor, roles: user.roles.clone(), token_sha256, right, shown_ms: 0 })
+    }
+
+    /// The same caller, whose second factor was shown `shown_ms` ago by a clock that nobody sets back.
+    pub(crate) fn shown_before(self, shown_ms: u64) -> Self {
+        Self { shown_ms, ..self }
     }
 
     /// Whether this is a person in a session.
@@ -123,7 +130,8 @@ impl Caller {
 
     /// Whether the second factor was shown in this session within the last minutes.
     pub(crate) fn has_shown_factor(&self, policy: &SessionPolicy, now: UtcMillis) -> bool {
-        matches!(self.right, Right::Session { shown_at: Some(at), .. } if now.since_ms(at) < policy.step_up_ms)
+        let is_new = |at: UtcMillis| now.since_ms(at).max(self.shown_ms) < policy.step_up_ms;
+        matches!(self.right, Right::Session { shown_at: Some(at), .. } if is_new(at))
     }
 
     /// Whether the caller may do what needs `permission`, now, and is known by what that permission or the route (`by`) demands.
@@ -153,6 +161,8 @@ impl Caller {
 
 #[cfg(test)]
 mod tests {
+    use mdfm_shared::time::MonotonicMs;
+
     use super::*;
 
     const NOW: UtcMillis = UtcMillis(10_000_000);
@@ -163,7 +173,7 @@ mod tests {
 
     fn caller(right: Right) -> Caller {
         let actor = Actor { kind: ActorKind::User, id: "op".into(), roles: vec![] };
-        Caller { actor, roles: vec![AccessRole::Operator], token_sha256: Digest::of(b"x"), right }
+        Caller { actor, roles: vec![AccessRole::Operator], token_sha256: Digest::of(b"x"), right, shown_ms: 0 }
     }
 
     #[test]
@@ -206,13 +216,18 @@ mod tests {
         state.last_record_at = NOW;
         let shown = caller(Right::Session { shown_at: Some(UtcMillis(NOW.0 - minutes(16))), has_factor: true });
         let (policy, token) = (policy(SecondFactorPolicy::Required), Digest::of(b"a session"));
-        let idle = Idle::new(UtcMillis(0));
+        let idle = Idle::new(Moment { now: UtcMillis(0), steady: MonotonicMs(0) });
         for behind in [0, 20, 25, 120] {
             let clock = UtcMillis(NOW.0.saturating_sub(minutes(behind)));
             let now = state.not_before(clock);
             assert_eq!(now, NOW, "{behind} minutes behind");
             assert!(shown.shows_factor(&policy, now).is_err() && !shown.has_shown_factor(&policy, now));
-            assert!(!idle.is_live(token, UtcMillis(NOW.0 - minutes(16)), now, minutes(15)));
+            let new = caller(Right::Session { shown_at: Some(NOW), has_factor: true });
+            assert!(new.clone().shown_before(policy.step_up_ms - 1).has_shown_factor(&policy, now));
+            assert!(!new.shown_before(policy.step_up_ms).has_shown_factor(&policy, now), "the other clock goes on");
+            let (at, quarter) =
+                (Moment { now, steady: MonotonicMs(0) }, SessionPolicy { idle_ms: minutes(15), ..policy });
+            assert!(idle.is_live(token, UtcMillis(NOW.0 - minutes(16)), at, &quarter).is_none());
         }
         assert_eq!(state.not_before(NOW.plus_ms(1)), NOW.plus_ms(1), "a clock that goes on counts");
     }

@@ -14,7 +14,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::text::printable;
-use mdfm_shared::time::UtcMillis;
+use mdfm_shared::time::MonotonicMs;
 use reqwest::Client;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use serde::de::DeserializeOwned;
@@ -190,7 +190,7 @@ fn is_of(key: &Jwk, algorithm: Algorithm) -> bool {
 /// A sign-in on its way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Flow {
-    began: UtcMillis,
+    began: MonotonicMs,
     state: String,
     nonce: String,
     verifier: String,
@@ -209,7 +209,7 @@ pub(crate) struct Begun {
 /// crowd out anybody's.
 struct Flows {
     key: LessSafeKey,
-    used: Mutex<BTreeMap<Digest, UtcMillis>>,
+    used: Mutex<BTreeMap<Digest, MonotonicMs>>,
 }
 
 impl Flows {
@@ -231,7 +231,7 @@ impl Flows {
     }
 
     /// Opens a flow of this process that is not over; each once.
-    fn take(&self, text: &str, now: UtcMillis) -> Option<Flow> {
+    fn take(&self, text: &str, now: MonotonicMs) -> Option<Flow> {
         if text.len() > FLOW_BYTES_MAX {
             return None;
         }
@@ -326,16 +326,12 @@ impl Oidc {
     }
 
     async fn answer<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> anyhow::Result<T> {
-        let mut answer = request.send().await.context("the provider cannot be reached")?;
+        let answer = https::send(request).await.context("the provider cannot be reached")?;
         if let (Some(shown), Some(der)) = (&self.shown, https::certificate(&answer)) {
             shown(der);
         }
         let status = answer.status();
-        let mut body = Vec::new();
-        while let Some(piece) = answer.chunk().await? {
-            body.extend_from_slice(&piece);
-            ensure!(body.len() <= ANSWER_BYTES_MAX, "the provider's answer has more than {ANSWER_BYTES_MAX} bytes");
-        }
+        let body = https::body(answer, ANSWER_BYTES_MAX).await.context("reading the provider's answer")?;
         if !status.is_success() {
             let ProviderError { error, error_description } = serde_json::from_slice(&body).unwrap_or_default();
             let said = [error, error_description].map(|text| words(&text));
@@ -356,7 +352,7 @@ impl Oidc {
     ///
     /// # Errors
     /// The provider cannot be asked.
-    pub(crate) async fn begin(&self, redirect_uri: &str, now: UtcMillis) -> anyhow::Result<Begun> {
+    pub(crate) async fn begin(&self, redirect_uri: &str, now: MonotonicMs) -> anyhow::Result<Begun> {
         let provider = self.provider().await?;
         let (state, nonce, verifier) = (random()?, random()?, random()?);
         let challenge = URL_SAFE_NO_PAD.encode(Digest::of(verifier.as_bytes()).0);
@@ -381,7 +377,7 @@ impl Oidc {
     ///
     /// # Errors
     /// Why it does not count.
-    pub(crate) async fn finish(&self, flow: &str, state: &str, code: &str, now: UtcMillis) -> anyhow::Result<String> {
+    pub(crate) async fn finish(&self, flow: &str, state: &str, code: &str, now: MonotonicMs) -> anyhow::Result<String> {
         let flow = self.flows.take(flow, now).context("the sign-in is over, or unknown")?;
         ensure!(flow.state == state, "the sign-in came back with a state that is not its own");
         let provider = self.provider().await?;
@@ -475,7 +471,7 @@ mod tests {
     /// Nothing is kept of a flow that was begun, so there is nothing that a crowd could push out.
     #[test]
     fn sec_20_no_crowd_of_sign_ins_ends_the_one_of_another() {
-        let (flows, began) = (Flows::new().expect("randomness"), UtcMillis(1_000_000));
+        let (flows, began) = (Flows::new().expect("randomness"), MonotonicMs(1_000_000));
         let flow = |state: &str| Flow {
             began,
             state: state.into(),
@@ -693,10 +689,10 @@ mod tests {
                 ..oidc().config
             };
             let oidc = Oidc::new(&config).expect("builds");
-            let begun = oidc.begin("http://127.0.0.1:1/", UtcMillis(0)).await.expect("begins");
+            let begun = oidc.begin("http://127.0.0.1:1/", MonotonicMs(0)).await.expect("begins");
             let state =
                 begun.authorization_url.split("state=").nth(1).and_then(|t| t.split('&').next()).expect("state");
-            let error = oidc.finish(&begun.flow, state, "code", UtcMillis(1)).await.expect_err("refused").to_string();
+            let error = oidc.finish(&begun.flow, state, "code", MonotonicMs(1)).await.expect_err("refused").to_string();
             assert!(error.contains("400") && error.contains("invalid_client: AADSTS7000215: the secret"), "{error}");
             assert!(error.len() < 1_000 && !error.contains('\u{1b}'), "short and printable: {error}");
             let request = serving.await.expect("a request");
@@ -706,9 +702,9 @@ mod tests {
         let (issuer, serving) = refusing_provider(json!(["private_key_jwt"])).await;
         let config = OidcConfig { issuer, client_secret_file: Some(secret_file.clone()), ..oidc().config };
         let oidc = Oidc::new(&config).expect("builds");
-        let begun = oidc.begin("http://127.0.0.1:1/", UtcMillis(0)).await.expect("begins");
+        let begun = oidc.begin("http://127.0.0.1:1/", MonotonicMs(0)).await.expect("begins");
         let state = begun.authorization_url.split("state=").nth(1).and_then(|t| t.split('&').next()).expect("state");
-        let error = oidc.finish(&begun.flow, state, "code", UtcMillis(1)).await.expect_err("no common method");
+        let error = oidc.finish(&begun.flow, state, "code", MonotonicMs(1)).await.expect_err("no common method");
         assert!(error.to_string().contains("private_key_jwt alone"), "{error}");
         serving.abort();
         let _ = std::fs::remove_file(secret_file);

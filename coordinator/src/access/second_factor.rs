@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::UserId;
-use mdfm_shared::time::UtcMillis;
+use mdfm_shared::time::{MonotonicMs, UtcMillis};
 use totp_rs::{Builder, Secret};
 
 use mdfm_coordinator_core::people::RECOVERY_CODES;
@@ -51,11 +51,11 @@ pub(crate) fn recovery_digest(code: &str) -> Digest {
 
 /// Second factors that were handed out and not shown yet.
 #[derive(Default)]
-pub(crate) struct Pending(Mutex<BTreeMap<UserId, (String, UtcMillis)>>);
+pub(crate) struct Pending(Mutex<BTreeMap<UserId, (String, MonotonicMs)>>);
 
 impl Pending {
     /// A fresh secret for somebody, in base32.
-    pub(crate) fn begin(&self, user: &UserId, now: UtcMillis) -> Result<String, getrandom::Error> {
+    pub(crate) fn begin(&self, user: &UserId, now: MonotonicMs) -> Result<String, getrandom::Error> {
         let secret = Secret::from(random::<SECRET_BYTES>()?).to_base32();
         let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         pending.retain(|_, (_, at)| now.since_ms(*at) < PENDING_MS);
@@ -66,7 +66,7 @@ impl Pending {
     }
 
     /// The secret that was handed out to somebody a short while ago.
-    pub(crate) fn get(&self, user: &UserId, now: UtcMillis) -> Option<String> {
+    pub(crate) fn get(&self, user: &UserId, now: MonotonicMs) -> Option<String> {
         let pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         pending.get(user).filter(|(_, at)| now.since_ms(*at) < PENDING_MS).map(|(secret, _)| secret.clone())
     }

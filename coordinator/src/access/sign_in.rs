@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use mdfm_shared::digest::Digest;
-use mdfm_shared::time::UtcMillis;
+use mdfm_shared::time::MonotonicMs;
 
 /// Wrong ones in a row before a row is locked.
 const FAILURES_MAX: u32 = 5;
@@ -89,7 +89,7 @@ enum Row {
 #[derive(Debug, Clone, Copy)]
 struct Count {
     failures: u32,
-    at: UtcMillis,
+    at: MonotonicMs,
 }
 
 impl Count {
@@ -100,7 +100,7 @@ impl Count {
         }
     }
 
-    fn is_locked(self, now: UtcMillis) -> bool {
+    fn is_locked(self, now: MonotonicMs) -> bool {
         now.since_ms(self.at) < self.lock_ms()
     }
 }
@@ -109,11 +109,11 @@ impl Count {
 #[derive(Debug, Clone, Copy)]
 struct Budget {
     left: u32,
-    at: UtcMillis,
+    at: MonotonicMs,
 }
 
 impl Budget {
-    fn now(self, now: UtcMillis) -> Self {
+    fn now(self, now: MonotonicMs) -> Self {
         let more = now.since_ms(self.at) / STRANGERS_REFILL_MS;
         if u64::from(self.left) + more >= u64::from(STRANGERS_MAX) {
             return Self { left: STRANGERS_MAX, at: now };
@@ -129,12 +129,12 @@ struct Counts {
 }
 
 impl Counts {
-    fn is_locked(&self, row: &Row, now: UtcMillis) -> bool {
+    fn is_locked(&self, row: &Row, now: MonotonicMs) -> bool {
         self.rows.get(row).is_some_and(|count| count.is_locked(now))
     }
 
     /// Counts one more in a row; returns whether the row is locked because of it.
-    fn note(&mut self, row: Row, now: UtcMillis) -> bool {
+    fn note(&mut self, row: Row, now: MonotonicMs) -> bool {
         if self.rows.len() >= ROWS_MAX && !self.rows.contains_key(&row) {
             // What is locked stays so: otherwise a crowd of invented names would set free the one.
             self.rows.retain(|_, count| count.is_locked(now));
@@ -152,12 +152,12 @@ impl Counts {
         count.is_locked(now)
     }
 
-    fn strangers_left(&self, name: &str, now: UtcMillis) -> u32 {
+    fn strangers_left(&self, name: &str, now: MonotonicMs) -> u32 {
         self.strangers.get(name).map_or(STRANGERS_MAX, |budget| budget.now(now).left)
     }
 
     /// Takes one guess of strangers; returns whether it was the last.
-    fn take_stranger(&mut self, name: &str, now: UtcMillis) -> bool {
+    fn take_stranger(&mut self, name: &str, now: MonotonicMs) -> bool {
         if self.strangers.len() >= ROWS_MAX && !self.strangers.contains_key(name) {
             self.strangers.retain(|_, budget| budget.now(now).left < STRANGERS_MAX);
             if self.strangers.len() >= ROWS_MAX
@@ -174,7 +174,7 @@ impl Counts {
         was_last
     }
 
-    fn sign_in(&mut self, now: UtcMillis, attempt: &Attempt<'_>) -> SignIn {
+    fn sign_in(&mut self, now: MonotonicMs, attempt: &Attempt<'_>) -> SignIn {
         let Attempt { name, network, is_familiar, is_password, factor } = *attempt;
         let row = Row::Password(name.to_owned(), network.to_owned());
         let codes = Row::Code(name.to_owned(), is_familiar.then(|| network.to_owned()));
@@ -208,7 +208,7 @@ impl Counts {
         if locks || was_last { SignIn::Locks } else { SignIn::Wrong }
     }
 
-    fn in_session(&mut self, now: UtcMillis, who: InSession<'_>, shown: Factor) -> SignIn {
+    fn in_session(&mut self, now: MonotonicMs, who: InSession<'_>, shown: Factor) -> SignIn {
         let row = match who {
             InSession::Proven(session) => Row::Proven(session),
             InSession::Unproven(user) => Row::Unproven(user.to_owned()),
@@ -237,12 +237,12 @@ pub(crate) struct SignIns(Mutex<Counts>);
 
 impl SignIns {
     /// Decides about one attempt to sign in, and counts it.
-    pub(crate) fn sign_in(&self, now: UtcMillis, attempt: &Attempt<'_>) -> SignIn {
+    pub(crate) fn sign_in(&self, now: MonotonicMs, attempt: &Attempt<'_>) -> SignIn {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).sign_in(now, attempt)
     }
 
     /// Decides about a password or code that was asked for within a session, and counts it. A right password alone is [`Factor::NotSetUp`].
-    pub(crate) fn in_session(&self, now: UtcMillis, who: InSession<'_>, shown: Factor) -> SignIn {
+    pub(crate) fn in_session(&self, now: MonotonicMs, who: InSession<'_>, shown: Factor) -> SignIn {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).in_session(now, who, shown)
     }
 }
@@ -251,7 +251,7 @@ impl SignIns {
 mod tests {
     use super::*;
 
-    const T: UtcMillis = UtcMillis(1_000_000);
+    const T: MonotonicMs = MonotonicMs(1_000_000);
 
     fn attempt<'a>(network: &'a str, is_familiar: bool, is_password: bool, factor: Factor) -> Attempt<'a> {
         Attempt { name: "qa", network, is_familiar, is_password, factor }

@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::record::RequestMark;
-use mdfm_shared::time::UtcMillis;
+use mdfm_shared::time::{MonotonicMs, UtcMillis};
 use serde_json::Value;
 
 use super::body::unreadable;
@@ -41,7 +41,7 @@ enum Became {
 struct Entry {
     /// Method, path and body.
     request: Digest,
-    at: UtcMillis,
+    at: MonotonicMs,
     became: Became,
 }
 
@@ -67,7 +67,7 @@ impl Answers {
     }
 
     /// Begins a request; gives the answer that it had already, if it had.
-    fn begin(&self, id: Digest, request: Digest, now: UtcMillis) -> Result<Option<Response>, Refusal> {
+    fn begin(&self, id: Digest, request: Digest, now: MonotonicMs) -> Result<Option<Response>, Refusal> {
         let mut answers = self.lock();
         match answers.get(&id).filter(|e| now.since_ms(e.at) < KEPT_MS) {
             Some(held) if held.request != request => Err(reused()),
@@ -203,7 +203,7 @@ pub(super) async fn once(
     let target = format!("{} {}", parts.method, parts.uri);
     let marks = Marks::new(&api.marks, &caller.actor.id, &key, &target, &body);
     let (id, now) = (marks.id, clock::now());
-    if let Some(answer) = api.answers.begin(id, marks.request, now)? {
+    if let Some(answer) = api.answers.begin(id, marks.request, clock::steady())? {
         return Ok(answer);
     }
     let under_way = UnderWay(Arc::clone(&api.answers), id);
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn an_answer_is_given_again_to_the_same_request_of_the_same_caller_alone() {
         let answers = Answers::default();
-        let (id, request, now) = (Digest::of(b"operator\n1"), Digest::of(b"POST /x {}"), UtcMillis(1_000));
+        let (id, request, now) = (Digest::of(b"operator\n1"), Digest::of(b"POST /x {}"), MonotonicMs(1_000));
         assert!(answers.begin(id, request, now).expect("new").is_none());
         assert_eq!(answers.begin(id, request, now).expect_err("under way").code, "under-way");
         answers.keep(id, StatusCode::CREATED, None, Bytes::from_static(b"{}"));
@@ -303,12 +303,12 @@ mod tests {
     fn what_nobody_answered_may_be_tried_again_and_the_store_is_bounded() {
         let answers = Arc::<Answers>::default();
         let (id, request) = (Digest::of(b"1"), Digest::of(b"POST /x {}"));
-        assert!(answers.begin(id, request, UtcMillis(0)).expect("new").is_none());
+        assert!(answers.begin(id, request, MonotonicMs(0)).expect("new").is_none());
         drop(UnderWay(Arc::clone(&answers), id));
-        assert!(answers.begin(id, request, UtcMillis(0)).expect("new again").is_none());
+        assert!(answers.begin(id, request, MonotonicMs(0)).expect("new again").is_none());
         for n in 1..=ANSWERS_MAX as u64 + 10 {
             let id = Digest::of(&n.to_le_bytes());
-            assert!(answers.begin(id, request, UtcMillis(n)).expect("new").is_none());
+            assert!(answers.begin(id, request, MonotonicMs(n)).expect("new").is_none());
         }
         assert_eq!(answers.lock().len(), ANSWERS_MAX);
     }

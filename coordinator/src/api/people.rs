@@ -71,7 +71,7 @@ impl Origin {
             Err(busy) => return Err(self.deny(api, caller.actor, action, &format!("user/{id}"), busy).await),
         };
         let given = if right { ShownFactor::NotSetUp } else { ShownFactor::Wrong };
-        let verdict = api.sign_ins.in_session(api.runner.now(), counted_in(&caller, &id), given);
+        let verdict = api.sign_ins.in_session(clock::steady(), counted_in(&caller, &id), given);
         match user.filter(|_| verdict == SignIn::Opened) {
             Some(user) => Ok((caller, id, user)),
             None => {
@@ -173,7 +173,7 @@ pub(super) async fn begin_factor(
         let refusal = Refusal::forbidden("step-up", "show the present second factor first, then replace it");
         return Err(origin.deny(&api, caller.actor, action, &format!("user/{id}"), refusal).await);
     }
-    let secret = api.pending.begin(&id, api.runner.now()).map_err(internal)?;
+    let secret = api.pending.begin(&id, clock::steady()).map_err(internal)?;
     let url = format!("otpauth://totp/MDFM:{id}?secret={secret}&issuer=MDFM");
     Ok((StatusCode::CREATED, axum::Json(NewFactorView { secret, url })))
 }
@@ -196,7 +196,7 @@ pub(super) async fn confirm_factor(
 ) -> Result<(StatusCode, axum::Json<RecoveryView>), Problem> {
     let action = "user.second-factor.set";
     let (caller, id) = origin.need_self(&api, action).await?;
-    let now = api.runner.now();
+    let now = clock::steady();
     let Some(secret) = api.pending.get(&id, now) else {
         return Err(Refusal::conflict("nothing-pending", "begin with POST /api/v1/me/second-factor").into());
     };
@@ -213,6 +213,7 @@ pub(super) async fn confirm_factor(
     let before = api.runner.state().users.get(&id).and_then(|u| u.second_factor.clone());
     origin.change(&api, &caller, id.clone(), change, None).await?;
     before.iter().for_each(|factor| api.credentials.forget(factor.secret));
+    api.idle.shown(caller.token_sha256, now);
     api.pending.end(&id);
     Ok((StatusCode::CREATED, axum::Json(RecoveryView { recovery_codes })))
 }

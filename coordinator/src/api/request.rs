@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::body::Whole;
 use super::{Api, Problem};
-use crate::access::{Caller, Denied};
+use crate::access::{Caller, Denied, Moment};
 use crate::broker::Peer;
 use crate::clock;
 use crate::runner::anonymous;
@@ -171,11 +171,12 @@ impl Origin {
         }
         let state = api.runner.state();
         let caller = Caller::of(&state, self.token.as_ref()?, now)?;
-        let is_live = match state.sessions.get(&caller.token_sha256) {
-            Some(session) => api.idle.touch(caller.token_sha256, session.opened_at, now, api.sessions.idle_ms),
-            None => true,
+        let at = Moment { now, steady: clock::steady() };
+        let shown_ms = match state.sessions.get(&caller.token_sha256) {
+            Some(session) => api.idle.touch(caller.token_sha256, session.opened_at, at, &api.sessions)?,
+            None => 0,
         };
-        is_live.then_some(caller)
+        Some(caller.shown_before(shown_ms))
     }
 
     /// The caller, without that being a use of the session: none once that is over.
@@ -183,11 +184,12 @@ impl Origin {
         let state = api.runner.state();
         let now = state.not_before(clock::now());
         let caller = Caller::of(&state, self.token.as_ref()?, now)?;
-        let is_live = match state.sessions.get(&caller.token_sha256) {
-            Some(session) => api.idle.is_live(caller.token_sha256, session.opened_at, now, api.sessions.idle_ms),
-            None => true,
+        let at = Moment { now, steady: clock::steady() };
+        let shown_ms = match state.sessions.get(&caller.token_sha256) {
+            Some(session) => api.idle.is_live(caller.token_sha256, session.opened_at, at, &api.sessions)?,
+            None => 0,
         };
-        is_live.then_some(caller)
+        Some(caller.shown_before(shown_ms))
     }
 
     /// A person in a session, for what they do with their own account.

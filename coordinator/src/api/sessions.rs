@@ -16,7 +16,7 @@ use super::problem::TOO_BUSY;
 use super::request::{Json, Origin};
 use super::{Api, Problem};
 use crate::access::{
-    Attempt, Busy, Caller, InSession, Lane, PASSWORD_CHARS_MAX, ShownFactor, SignIn, recovery_digest, step_of,
+    Attempt, Busy, Caller, InSession, Lane, Moment, PASSWORD_CHARS_MAX, ShownFactor, SignIn, recovery_digest, step_of,
     verify_password,
 };
 use crate::clock;
@@ -165,7 +165,6 @@ pub(super) async fn open(
     too_many: Option<Extension<TooManySignIns>>,
     Json(credentials): Json<Credentials>,
 ) -> Result<(StatusCode, axum::Json<SessionView>), Problem> {
-    let now = api.runner.now();
     let claimed = credentials.user_id.clone();
     let user =
         claimed.parse::<UserId>().ok().and_then(|id| Some((id.clone(), api.runner.state().users.get(&id)?.clone())));
@@ -200,7 +199,7 @@ pub(super) async fn open(
     };
     let (found, proof) = shown(&api, account, &factor);
     let attempt = Attempt { name: &claimed, network: &network, is_familiar, is_password, factor: found };
-    let verdict = api.sign_ins.sign_in(now, &attempt);
+    let verdict = api.sign_ins.sign_in(clock::steady(), &attempt);
     if is_over && (verdict, found) != (SignIn::Opened, ShownFactor::Right) {
         let _ = denied(recorded_beyond(verdict)).await;
         return Err(Problem::recorded(too_many_tries()));
@@ -254,6 +253,8 @@ pub(super) async fn let_in(
     let actor = Actor { kind: ActorKind::User, id: id.to_string(), roles };
     let command = Command::OpenSession { user: id.clone(), token_sha256, expires_at, proof, issuer };
     api.runner.submit(actor, origin.address(), command).await.map_err(Problem::recorded)?;
+    let at = Moment { now: api.runner.now(), steady: clock::steady() };
+    api.idle.opened(token_sha256, at, &api.sessions);
     let view = SessionView {
         token,
         expires_at: expires_at.to_string(),
@@ -278,6 +279,7 @@ pub(super) async fn step_up(
     let proof = show(&api, &origin, &caller, &id, &factor, "session.step-up").await?;
     let change = PersonChange::SecondFactorShown { session: caller.token_sha256, proof };
     origin.submit(&api, &caller, Command::ChangePerson { user: id, change, reason: None }).await?;
+    api.idle.shown(caller.token_sha256, clock::steady());
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -298,7 +300,7 @@ pub(super) async fn show(
     let user = api.runner.state().users.get(id).cloned();
     let (found, proof) = shown(api, user.as_ref(), factor);
     let found = if found == ShownFactor::NotSetUp { ShownFactor::Missing } else { found };
-    let verdict = api.sign_ins.in_session(api.runner.now(), counted_in(caller, id), found);
+    let verdict = api.sign_ins.in_session(clock::steady(), counted_in(caller, id), found);
     match proof.filter(|_| matches!(verdict, SignIn::Opened | SignIn::UsedCode)) {
         // That a code was used already is for the core to say.
         Some(proof) => Ok(proof),

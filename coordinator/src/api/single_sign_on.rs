@@ -65,7 +65,7 @@ pub(super) async fn begin(
         let detail = "must be http://127.0.0.1:PORT/… or one that the configuration names (oidc.redirect_uris)";
         return Err(Refusal::invalid("redirectUri", detail).into());
     }
-    let begun = oidc.begin(&beginning.redirect_uri, clock::now()).await.map_err(|error| {
+    let begun = oidc.begin(&beginning.redirect_uri, clock::steady()).await.map_err(|error| {
         tracing::warn!(error = format!("{error:#}"), "the OpenID provider");
         Refusal::new(
             Class::Unavailable,
@@ -100,10 +100,9 @@ pub(super) async fn complete(
 ) -> Result<(StatusCode, axum::Json<SessionView>), Problem> {
     let oidc = need_provider(&api)?;
     need_turn(&api, &origin).await?;
-    let now = clock::now();
     let address = origin.peer.address.ip().to_string();
     let refused = |cause: String| Refusal::new(Class::Unauthenticated, "single-sign-on", cause);
-    let subject = match oidc.finish(&back.flow, &back.state, &back.code, now).await {
+    let subject = match oidc.finish(&back.flow, &back.state, &back.code, clock::steady()).await {
         Ok(subject) => subject,
         Err(error) => {
             let refusal = refused(format!("the sign-in does not count: {error}; begin again"));

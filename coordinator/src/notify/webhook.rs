@@ -96,7 +96,7 @@ impl Caller {
             .header("webhook-id", id)
             .header("webhook-timestamp", seconds)
             .header("webhook-signature", signature(secret, id, seconds, &body)?);
-        let answer = request.body(body).send().await.context("the receiver cannot be reached")?;
+        let answer = https::send(request.body(body)).await.context("the receiver cannot be reached")?;
         let status = answer.status();
         if let Some(der) = https::certificate(&answer) {
             shown(der);

@@ -137,7 +137,8 @@ impl Receiver {
         if let Some(authorization) = &self.authorization {
             call = call.header("authorization", authorization);
         }
-        let mut answer = call.body(request(spans).encode_to_vec()).send().await.context("it cannot be reached")?;
+        let call = call.body(request(spans).encode_to_vec());
+        let answer = https::send(call).await.context("it cannot be reached")?;
         match answer.status() {
             status if status.is_success() => {}
             // What it cannot read today it cannot read tomorrow (OTLP, "Failures").
@@ -147,13 +148,8 @@ impl Receiver {
             }
             status => bail!("it answered {status}"),
         }
-        let mut body = Vec::new();
-        while let Some(piece) = answer.chunk().await? {
-            body.extend_from_slice(&piece);
-            if body.len() > ANSWER_BYTES_MAX {
-                return Ok(0);
-            }
-        }
+        // What its status says counts, whatever its words are.
+        let body = https::body(answer, ANSWER_BYTES_MAX).await.unwrap_or_default();
         // Receivers that answer in another form have taken everything, as their status says.
         let partial = ExportTraceServiceResponse::decode(&*body).ok().and_then(|a| a.partial_success);
         let Some(partial) = partial.filter(|p| p.rejected_spans > 0) else { return Ok(0) };

@@ -54,6 +54,15 @@ pub fn check_directory(setting: &str, path: &Path) -> Result<(), Stop> {
     }
 }
 
+/// Bytes that an ordinary user may still write below `path`.
+///
+/// # Errors
+/// The file system cannot be asked.
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let status = nix::sys::statvfs::statvfs(path)?;
+    Ok(status.blocks_available().saturating_mul(status.fragment_size()))
+}
+
 /// What is wrong with a directory that cannot be written to, and what to do.
 fn not_writable(setting: &str, error: Errno) -> (Exit, String, String) {
     if error == Errno::EROFS {

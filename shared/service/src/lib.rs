@@ -24,7 +24,7 @@ pub use bucket::Bucket;
 pub use certificate::{Validity, common_name, validity};
 pub use config::{load_config, load_config_with, with_hint};
 pub use descriptors::raise_descriptors;
-pub use directory::check_directory;
+pub use directory::{check_directory, free_bytes};
 pub use exit::{Exit, STOPPED_AT_ONCE, Stop, finish};
 pub use file::{atomic_write, atomic_write_like, make_directory_like, remove_durably, write_new_secret};
 pub use lines::Lines;

@@ -1,15 +1,19 @@
 //! Secrets in files: readable by their owner alone, or handed over by systemd.
 
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::{Exit, Stop};
 
+/// Bytes of a secret file: passwords, tokens and keys have a few thousand at most.
+const SECRET_BYTES_MAX: u64 = 1 << 20;
+
 /// Reads a secret file that nobody else may read.
 ///
 /// # Errors
-/// It is missing ([`Exit::NoState`]), or others may read or write it, or this program may not ([`Exit::Permission`], with the
+/// It is missing ([`Exit::NoState`]), is not a regular file or too long ([`Exit::Config`]), or others may read or write it, or this program may not ([`Exit::Permission`], with the
 /// command that mends it).
 pub fn read_secret(path: &Path) -> Result<String, Stop> {
     let shown = path.display();
@@ -21,14 +25,26 @@ pub fn read_secret(path: &Path) -> Result<String, Stop> {
         }
         _ => Stop::new(Exit::Failure, format!("{shown} cannot be read")).because(e),
     };
-    let mode = std::fs::metadata(path).map_err(failed)?.mode() & 0o777;
+    // A FIFO would keep the program waiting at its opening; what was opened is what is looked at.
+    let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(Stop::new(Exit::Config, format!("{shown} is not a regular file; name a file with the secret")));
+    }
+    let mode = metadata.mode() & 0o777;
     // Credentials of systemd belong to root and are readable to the service alone, whatever their bits say.
     if mode & 0o077 != 0 && !in_credentials(path) {
         let message =
             format!("{shown} holds a secret and can be reached by others (mode {mode:04o}); run: chmod 600 {shown}");
         return Err(Stop::new(Exit::Permission, message));
     }
-    std::fs::read_to_string(path).map_err(failed)
+    let mut text = String::new();
+    file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > SECRET_BYTES_MAX {
+        let message = format!("{shown} has more than {SECRET_BYTES_MAX} bytes, which no secret has; name another file");
+        return Err(Stop::new(Exit::Config, message));
+    }
+    Ok(text)
 }
 
 /// Checks that nobody but its owner, and for reading its group, can reach a file that holds secrets beside other things: packages install
@@ -102,6 +118,20 @@ mod tests {
         }
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("sets");
         assert_eq!(read_secret(&path).expect("private"), "secret");
+        std::fs::write(&path, vec![b'x'; (1 << 20) + 1]).expect("writes");
+        assert!(read_secret(&path).expect_err("too long").to_string().contains("more than 1048576 bytes"));
+        std::fs::remove_file(&path).expect("removes");
+    }
+
+    /// The sample: a FIFO where a secret should be kept the program waiting for ever.
+    #[test]
+    fn cli_22_a_secret_is_a_regular_file() {
+        let path = std::env::temp_dir().join(format!("mdfm-secret-fifo-{}", std::process::id()));
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+        for other in [path.as_path(), Path::new("/dev/zero"), &std::env::temp_dir()] {
+            let stop = read_secret(other).expect_err("no file");
+            assert!(stop.to_string().contains("is not a regular file"), "{stop}");
+        }
         std::fs::remove_file(&path).expect("removes");
     }
 }

@@ -37,6 +37,7 @@ impl DeviceState {
             "running": report.map(|r| &r.running),
             "onTrial": report.map(|r| !r.confirmed),
             "lastGood": journal.confirmed,
+            "goesBackTo": journal.plan.as_ref().filter(|p| p.knows_fallback()).map(|p| &p.fallback),
             "target": image.map(|i| &i.firmware),
             "writtenBytes": report.and_then(|r| r.staged.as_ref()).map(|s| s.written_bytes),
             "sizeBytes": image.map(|i| i.size_bytes),

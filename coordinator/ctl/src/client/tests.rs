@@ -1,6 +1,7 @@
 //! Which coordinator a session is sent to, how lists are asked for, and who signs.
 
 use super::*;
+use crate::answer::tests::{Hostile, hostile};
 
 /// A certificate of nobody, for clients that reach nobody.
 pub(crate) const CA_PEM: &str = "\
@@ -32,6 +33,14 @@ fn cli_15_a_session_goes_to_its_own_coordinator_alone() {
         let error = check_coordinator(&held, file, Some(other)).expect_err(other).to_string();
         assert!(error.contains(other) && error.contains("nothing was sent"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn sec_9_an_event_without_end_is_cut() {
+    let (url, http) = hostile(Hostile::Flood).await;
+    let client = Client { http, session: session(&url), is_token: false };
+    let error = client.events("/events", |_| panic!("no event is whole")).await.expect_err("it has no end");
+    assert!(error.to_string().contains("more than 16777216 bytes"), "{error:#}");
 }
 
 #[test]

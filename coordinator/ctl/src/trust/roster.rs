@@ -10,20 +10,21 @@ use mdfm_shared::manifest::is_label;
 use mdfm_shared::sign::PublicKey;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{Freshness, Revocation, Role, Roster, RosterEntry};
-use reqwest::Method;
 use serde_json::json;
 
 use super::confirm::{self, Confirmation};
 use super::describe::{escape, marked, span};
 use super::files::{self, Before, Kind, Trusted, weighed};
 use super::{DAY_MS, now};
-use crate::client::{Client, checked};
+use crate::client::Client;
 use crate::keys;
 use crate::output::Output;
 use crate::times::{self, Toward};
 
 /// Entries that end within this time are named when a roster is made.
 const ENDS_SOON_MS: u64 = 30 * DAY_MS;
+/// Bytes of a checkpoint.
+const CHECKPOINT_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a file of people.
 const PEOPLE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -173,8 +174,8 @@ impl Options {
             (None, Some(file)) => size_of(&crate::files::read_text(file)?)?,
             (None, None) => {
                 let asked = async {
-                    let request = Client::open(session)?.request(Method::GET, "/api/v1/compliance/log/checkpoint");
-                    size_of(&checked(request.send().await?).await?.text().await?)
+                    let path = "/api/v1/compliance/log/checkpoint";
+                    size_of(&String::from_utf8(Client::open(session)?.bytes(path, CHECKPOINT_BYTES_MAX).await?)?)
                 };
                 asked.await.context(
                     "the size of the audit log is needed, and the coordinator did not return it: name --log-size or --checkpoint",

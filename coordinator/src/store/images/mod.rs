@@ -158,11 +158,8 @@ impl Upload {
     }
 
     fn seal(&mut self, is_last: bool) -> io::Result<()> {
-        if self.blocks.is_multiple_of(BLOCKS_A_LOOK) {
-            let status = nix::sys::statvfs::statvfs(&self.dir)?;
-            if status.blocks_available() * status.fragment_size() < self.free_bytes_min {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
+        if self.blocks.is_multiple_of(BLOCKS_A_LOOK) && mdfm_service::free_bytes(&self.dir)? < self.free_bytes_min {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         self.key.seal(self.blocks, is_last, &mut self.block).map_err(io::Error::other)?;
         self.file.write_all(&self.block)?;
