@@ -18,6 +18,7 @@ pub(crate) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("segment", |text: &str| segment(text));
     environment.add_filter("number", number);
     environment.add_filter("pretty", pretty);
+    environment.add_filter("shell", |text: &str| shell(text));
     environment.add_filter("query", query);
     environment.add_function("plural", plural);
 }
@@ -147,6 +148,16 @@ fn words(name: &str) -> String {
     shown
 }
 
+/// A text as one word of a command line, whatever is in it.
+fn shell(text: &str) -> String {
+    let is_plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | '=' | ':' | '@' | ',' | '+');
+    match !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
 /// JSON for people.
 fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
@@ -197,6 +208,15 @@ mod tests {
         assert!(time(&Value::from("<b>"), None).is_err());
         let now = Timestamp::from_millisecond(1_796_045_063_537).expect("a time");
         assert!(ago(&at, now).expect("an age").to_string().contains(">14 s ago<"));
+    }
+
+    #[test]
+    fn sec_console_a_command_holds_its_words_together() {
+        assert_eq!(shell("FW-2.4.0"), "FW-2.4.0");
+        assert_eq!(shell("x; rm -rf ~"), "'x; rm -rf ~'");
+        assert_eq!(shell("it's $(id) `id`"), "'it'\\''s $(id) `id`'");
+        assert_eq!(shell("--yes"), "'--yes'");
+        assert_eq!(shell(""), "''");
     }
 
     #[test]

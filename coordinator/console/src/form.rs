@@ -1,14 +1,17 @@
 //! Forms: what a browser posts, checked to come from a page of this console.
 
-use axum::body::to_bytes;
-use axum::extract::{FromRequest, Request};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use crate::failure::{Failure, Rejected};
 use crate::session;
 
-/// Bytes of a form at most; files go other ways.
+/// Bytes of a form at most, with the signed documents in it; images go other ways ([`crate::upload`]).
 const BYTES_MAX: usize = 256 * 1024;
 /// Fields of a form at most.
 const FIELDS_MAX: usize = 2_048;
@@ -38,8 +41,39 @@ pub(crate) fn is_from_here(headers: &HeaderMap) -> bool {
     }
 }
 
-fn rejected(code: &'static str, detail: &'static str) -> Failure {
+pub(crate) fn rejected(code: &'static str, detail: &'static str) -> Failure {
     Failure::Rejected(Rejected { code, detail })
+}
+
+fn malformed() -> Failure {
+    rejected("malformed-form", "The form cannot be read. Nothing was changed.")
+}
+
+/// The media type without its parameters.
+pub(crate) fn media_type(headers: &HeaderMap) -> &str {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim()
+}
+
+/// The fields of a form with files in it. A file is its bytes in base64, as the API takes signed documents; one that was not chosen is left out.
+async fn parts_of(parts: Parts, bytes: Bytes) -> Result<Vec<(String, String)>, Failure> {
+    let request = Request::from_parts(parts, Body::from(bytes));
+    let mut form = Multipart::from_request(request, &()).await.map_err(|_| malformed())?;
+    let mut fields = Vec::new();
+    while let Some(field) = form.next_field().await.map_err(|_| malformed())? {
+        if fields.len() > FIELDS_MAX {
+            break;
+        }
+        let name = field.name().unwrap_or_default().to_owned();
+        let is_file = field.file_name().is_some();
+        let value = field.bytes().await.map_err(|_| malformed())?;
+        match is_file {
+            true if value.is_empty() => {}
+            true => fields.push((name, STANDARD.encode(&value))),
+            false => fields.push((name, String::from_utf8(value.to_vec()).map_err(|_| malformed())?)),
+        }
+    }
+    Ok(fields)
 }
 
 impl<S: Send + Sync> FromRequest<S> for Form {
@@ -49,16 +83,16 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         if !is_from_here(request.headers()) {
             return Err(rejected("cross-site", "This was not sent by a page of this console. Nothing was changed."));
         }
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        if !kind.starts_with("application/x-www-form-urlencoded") {
-            return Err(rejected("media-type", "This is not a form of this console. Nothing was changed."));
-        }
-        let session = session::token(request.headers());
-        let bytes = to_bytes(request.into_body(), BYTES_MAX).await;
+        let (parts, body) = request.into_parts();
+        let session = session::token(&parts.headers);
+        let bytes = to_bytes(body, BYTES_MAX).await;
         let bytes =
             bytes.map_err(|_| rejected("too-large", "The form is too large, or ended early. Nothing was changed."))?;
-        let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(&bytes)
-            .map_err(|_| rejected("malformed-form", "The form cannot be read. Nothing was changed."))?;
+        let fields = match media_type(&parts.headers) {
+            "application/x-www-form-urlencoded" => serde_urlencoded::from_bytes(&bytes).map_err(|_| malformed())?,
+            "multipart/form-data" => parts_of(parts, bytes).await?,
+            _ => return Err(rejected("media-type", "This is not a form of this console. Nothing was changed.")),
+        };
         if fields.len() > FIELDS_MAX {
             return Err(rejected("too-many-fields", "The form has too many fields. Nothing was changed."));
         }
@@ -76,6 +110,18 @@ impl<S: Send + Sync> FromRequest<S> for Form {
 }
 
 impl Form {
+    /// Of fields that were read and checked elsewhere.
+    pub(crate) fn of(fields: Vec<(String, String)>) -> Self {
+        Self(fields)
+    }
+
+    /// A signed document: the chosen file, or the text that was pasted. The text of a document may be broken into lines.
+    pub(crate) fn document(&self) -> String {
+        let given = [self.text("file"), self.text("document")];
+        let given = given.into_iter().find(|given| !given.is_empty()).unwrap_or_default();
+        given.chars().filter(|c| !c.is_whitespace()).collect()
+    }
+
     /// A field without blanks around it; empty if it is missing.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.0.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value.trim())
@@ -163,6 +209,45 @@ mod tests {
         ] {
             assert_eq!(is_from_here(&headers(&given)), is_ours, "{given:?}");
         }
+    }
+
+    /// A request as a browser sends a form with a file in it.
+    fn with_file(session: &str, file: &[u8], origin: &str) -> Request {
+        let mut body = Vec::new();
+        for (head, value) in [
+            ("name=\"form_token\"", session::form_token(session).as_bytes()),
+            ("name=\"reason\"", b"renewed"),
+            ("name=\"file\"; filename=\"x.mdfm\"\r\nContent-Type: application/octet-stream", file),
+        ] {
+            body.extend_from_slice(format!("--b\r\nContent-Disposition: form-data; {head}\r\n\r\n").as_bytes());
+            body.extend_from_slice(value);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(b"--b--\r\n");
+        let request = Request::builder().header("host", "c").header("sec-fetch-site", origin);
+        let request =
+            request.header("cookie", "__Host-mdfm=s").header("content-type", "multipart/form-data; boundary=b");
+        request.body(Body::from(body)).expect("a request")
+    }
+
+    #[tokio::test]
+    async fn console_a_signed_file_becomes_the_text_of_the_api() {
+        let form = Form::from_request(with_file("s", &[1, 0xeb, 0, b'\r', b'\n'], "same-origin"), &()).await;
+        let form = form.expect("a form");
+        assert_eq!((form.text("reason"), form.document().as_str()), ("renewed", "AesADQo="));
+        let none = Form::from_request(with_file("s", &[], "same-origin"), &()).await.expect("a form");
+        assert_eq!(none.document(), "");
+        assert_eq!(Form::of(vec![("document".into(), " AesA\n DQo= ".into())]).document(), "AesADQo=");
+    }
+
+    #[tokio::test]
+    async fn sec_console_files_need_the_token_of_the_session_too() {
+        for (session, origin) in [("other", "same-origin"), ("s", "cross-site")] {
+            let form = Form::from_request(with_file(session, b"x", origin), &()).await;
+            assert!(matches!(form, Err(Failure::Rejected(_))), "{session} {origin}");
+        }
+        let large = Form::from_request(with_file("s", &vec![7; BYTES_MAX], "same-origin"), &()).await;
+        assert!(matches!(large, Err(Failure::Rejected(Rejected { code: "too-large", .. }))));
     }
 
     #[test]

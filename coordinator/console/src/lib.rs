@@ -12,6 +12,9 @@ mod form;
 mod page;
 mod pages;
 mod session;
+#[cfg(test)]
+mod testing;
+mod upload;
 
 use std::sync::Arc;
 

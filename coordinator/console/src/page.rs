@@ -7,6 +7,7 @@ use axum::response::{Html, IntoResponse, Response};
 use minijinja::value::Serde;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::api::{self, Answer, Api, Precondition};
 use crate::failure::Failure;
@@ -111,7 +112,8 @@ impl Page {
             }
         }
         let text = |name| Some(form.text(name)).filter(|text| !text.is_empty()).map(str::to_owned);
-        let precondition = Precondition { key: text(form::KEY), tag: text(form::TAG) };
+        let key = text(form::KEY).map(|key| key_of(&key, &method, path, body));
+        let precondition = Precondition { key, tag: text(form::TAG) };
         match self.api.send(method, path, Some(body), &precondition).await {
             Err(Failure::Refused(refusal)) if refusal.code == "step-up" => {
                 Err(Failure::StepUp { form: form.clone(), wrong: None })
@@ -119,6 +121,17 @@ impl Page {
             answered => answered,
         }
     }
+}
+
+/// The key of one act: the same form sent twice is one act. Another form of the page, or the same one with other input after a step back in the
+/// browser, is another act.
+fn key_of(form_key: &str, method: &Method, path: &str, body: &impl Serialize) -> String {
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    let parts = [form_key.as_bytes(), method.as_str().as_bytes(), path.as_bytes(), &body];
+    let digest = parts
+        .iter()
+        .fold(Sha256::new(), |digest, part| digest.chain_update((part.len() as u64).to_be_bytes()).chain_update(part));
+    hex::encode(&digest.finalize()[..16])
 }
 
 /// Adds the fields of one object to another.
@@ -184,4 +197,24 @@ pub(crate) async fn protect(mut response: Response) -> Response {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn console_a_form_sent_twice_is_one_act_and_others_are_not() {
+        let key = |form_key, method, path, reason: &str| key_of(form_key, &method, path, &json!({ "reason": reason }));
+        let first = key("k", Method::POST, "/api/v1/a", "x");
+        assert_eq!(first, key("k", Method::POST, "/api/v1/a", "x"));
+        for other in [
+            key("l", Method::POST, "/api/v1/a", "x"),
+            key("k", Method::PUT, "/api/v1/a", "x"),
+            key("k", Method::POST, "/api/v1/b", "x"),
+            key("k", Method::POST, "/api/v1/a", "y"),
+        ] {
+            assert_ne!(first, other);
+        }
+    }
 }

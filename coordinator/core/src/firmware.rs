@@ -10,7 +10,7 @@ use mdfm_shared::record::{Actor, document_text, person};
 use mdfm_shared::sbom::{PARTS_BYTES_MAX, PARTS_MAX, Part};
 use mdfm_shared::sign::{Signature, Signed, Verified};
 use mdfm_shared::time::UtcMillis;
-use mdfm_shared::trust::{Approval, Role, Roster, RosterEntry, check_approval, missing_roles, start_by};
+use mdfm_shared::trust::{Approval, Role, Roster, RosterEntry, TrustRoot, check_approval, missing_roles, start_by};
 use serde::{Deserialize, Serialize};
 
 use super::refusal::Class;
@@ -291,6 +291,53 @@ pub(super) fn attach_manifest(
     Ok(vec![Proposal::new("firmware.manifest", format!("firmware/{id}"), event).with(document_text(signed))])
 }
 
+/// The roles whose approvals are missing, if `role` is one of them and `user` may give it.
+fn need_open_role(
+    firmware: &Firmware,
+    root: &TrustRoot,
+    manifest: &Manifest,
+    user: &UserId,
+    role: Role,
+) -> Result<Vec<Role>, Refusal> {
+    let refuse = |detail: String| Err(Refusal::document("approval-refused", detail));
+    if let Some(given) = firmware.approvals.get(&role) {
+        let detail = format!("{role} has been given by {} already", given.user);
+        return Err(Refusal::conflict("already-approved", detail));
+    }
+    if firmware.approvals.values().any(|a| a.user == *user) {
+        return refuse(format!("{user} signed in another role; each approval needs a different person"));
+    }
+    let missing = missing_roles(&root.approvals, manifest, []).into_iter();
+    let missing: Vec<Role> = missing.filter(|r| !firmware.approvals.contains_key(r)).collect();
+    if !missing.contains(&role) {
+        return refuse(format!("this release does not need the role {role}"));
+    }
+    Ok(missing)
+}
+
+/// Whether an approval by `user` as `role`, signed now with their own key, would be accepted. What depends on the signature itself is not
+/// checked.
+///
+/// # Errors
+/// Why it would be refused.
+pub fn may_approve(state: &State, now: UtcMillis, id: &FirmwareId, user: &UserId, role: Role) -> Result<(), Refusal> {
+    let firmware = state.need_firmware(id)?;
+    need_status(firmware, id, FirmwareStatus::PendingApproval)?;
+    need_sbom(firmware, id)?;
+    let (root, roster) = (state.need_root()?, state.need_roster()?);
+    let attached = firmware.manifest.as_ref().ok_or_else(|| Refusal::conflict("wrong-step", "no manifest"))?;
+    if !roster.entries_of(user).any(|e| e.roles.contains(&role) && e.is_valid(now, state.log_size)) {
+        let detail = format!("{user} has no authority as {role} on the roster of today");
+        return Err(Refusal::forbidden("not-on-roster", detail));
+    }
+    people::may_sign(state, now, user.as_str())?;
+    if [&firmware.submitter, &attached.submitter].iter().any(|submitter| person(submitter) == user.as_str()) {
+        let detail = format!("{user} submitted this firmware and may not approve it");
+        return Err(Refusal::document("approval-refused", detail));
+    }
+    need_open_role(firmware, root, &attached.manifest, user, role).map(drop)
+}
+
 pub(super) fn approve(
     state: &State,
     now: UtcMillis,
@@ -325,23 +372,7 @@ pub(super) fn approve(
     if approval.at > now.plus_ms(CLOCK_AHEAD_MS_MAX) {
         return Err(refuse(&format!("the approval is dated {} in the future; check the signing clock", approval.at)));
     }
-    if let Some(given) = firmware.approvals.get(&approval.role) {
-        let detail = format!("{} has been given by {} already", approval.role, given.user);
-        return Err(Refusal::conflict("already-approved", detail));
-    }
-    if firmware.approvals.values().any(|a| a.user == approval.user) {
-        return Err(refuse(&format!(
-            "{} signed in another role; each approval needs a different person",
-            approval.user
-        )));
-    }
-    let missing: Vec<Role> = missing_roles(&root.approvals, &attached.manifest, [])
-        .into_iter()
-        .filter(|r| !firmware.approvals.contains_key(r))
-        .collect();
-    if !missing.contains(&approval.role) {
-        return Err(refuse(&format!("this release does not need the role {}", approval.role)));
-    }
+    let missing = need_open_role(firmware, root, &attached.manifest, &approval.user, approval.role)?;
     if attached.manifest.class == FirmwareClass::Emergency {
         let window_ms = root.approvals.emergency_window_ms;
         let apart = |a: UtcMillis, b: UtcMillis| a.since_ms(b).max(b.since_ms(a));

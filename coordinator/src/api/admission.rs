@@ -18,6 +18,8 @@ use crate::broker::Peer;
 const STRANGERS_BODY_BYTES_MAX: u64 = 16 * 1024;
 /// Bytes of the body of a request of somebody known.
 pub(super) const BODY_BYTES_MAX: u64 = 1 << 20;
+/// Bytes that a form has besides its file: its other fields, and what stands between fields.
+const FORM_BYTES_MAX: u64 = 64 * 1024;
 /// Bytes of a list of devices.
 pub(super) const LIST_BYTES_MAX: u64 = 16 << 20;
 /// Of requests_per_second, the part of one network for enrolments and where nothing is known of the path: one in 25.
@@ -157,6 +159,10 @@ const ROWS: &[(Class, &[Row])] = &[
         ("GET", "/console"),
         ("GET", "/console/{*path}"),
         ("POST", "/console/{*path}"),
+        ("POST", "/console/releases/{release}/delta"),
+        ("POST", "/console/releases/{release}/image"),
+        ("GET", "/console/releases/{release}/sbom"),
+        ("POST", "/console/releases/{release}/sbom"),
     ]),
     (Class::Person, PERSON),
 ];
@@ -168,6 +174,7 @@ pub(super) const SOCKET_PATH: &str = "/mqtt";
 const PERSON: &[Row] = &[
     ("GET", "/api/v1/approvals"),
     ("POST", "/api/v1/approvals"),
+    ("GET", "/api/v1/approvals/{firmware}/preview"),
     ("POST", "/api/v1/approvals/signature"),
     ("GET", "/api/v1/cohorts"),
     ("GET", "/api/v1/compliance/audit-logs"),
@@ -289,6 +296,10 @@ const LARGE: &[(Row, Option<u64>)] = &[
     (("PUT", "/api/v1/firmware/{firmware}/deltas/{sha256}"), None),
     (("PUT", "/api/v1/firmware/{firmware}/image"), None),
     (("PUT", "/api/v1/firmware/{firmware}/sbom"), Some(sbom::DOCUMENT_BYTES_MAX)),
+    // Forms with a file, which the console streams on to the routes above.
+    (("POST", "/console/releases/{release}/delta"), None),
+    (("POST", "/console/releases/{release}/image"), None),
+    (("POST", "/console/releases/{release}/sbom"), Some(sbom::DOCUMENT_BYTES_MAX + FORM_BYTES_MAX)),
 ];
 
 /// Bytes of the body of a request at most; `None` if its handler bounds it. `is_known` says whether a session came with it.
@@ -413,6 +424,11 @@ mod tests {
                 ("PUT", path) if path == sbom => assert_eq!(max, Some(64 << 20)),
                 ("POST", "/api/v1/devices/import") => assert_eq!(max, Some(16 << 20)),
                 ("PUT", path) if path.ends_with("/image") || path.contains("/deltas/") => assert_eq!(max, None),
+                ("POST", "/console/releases/{release}/image" | "/console/releases/{release}/delta") => {
+                    assert_eq!(max, None);
+                    assert_eq!(body_bytes_max(class, method, Some(path), false), Some(STRANGERS_BODY_BYTES_MAX));
+                }
+                ("POST", "/console/releases/{release}/sbom") => assert_eq!(max, Some((64 << 20) + (64 << 10))),
                 _ => assert!(max.is_some_and(|max| max <= BODY_BYTES_MAX), "{method} {path}: {max:?}"),
             }
         }

@@ -7,7 +7,7 @@ use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, FirmwareId, UserId};
 use mdfm_shared::sign::{SecretKey, Signed};
 use mdfm_shared::trust::{Approval, Role, Validation};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::deployments::{DeploymentView, find};
@@ -19,8 +19,16 @@ use super::{Api, Problem};
 use crate::access::Caller;
 use crate::clock;
 use mdfm_coordinator_core::access::Permission;
-use mdfm_coordinator_core::firmware::{Firmware, FirmwareStatus};
+use mdfm_coordinator_core::firmware::{Firmware, FirmwareStatus, may_approve};
 use mdfm_coordinator_core::{Command, Refusal};
+
+/// Why nobody signs here without a key that the coordinator keeps for them.
+const WITHOUT_KEY: &str =
+    "no signing key; make one (mdfmctl signing-key add) and have the registrar put it on the roster";
+
+/// Why the key that the coordinator keeps signs nothing for somebody who is on the roster with another one.
+const OTHER_KEY: &str = "the roster names another key of yours than the one that the coordinator keeps; sign with that key in its file, or have the \
+    registrar put the kept key on the roster";
 
 /// An approval signed with the approver's own key.
 #[derive(Deserialize, ToSchema)]
@@ -43,6 +51,85 @@ pub(super) async fn inbox(
     let state = api.runner.state();
     let waits = |f: &Firmware| f.status == FirmwareStatus::PendingApproval;
     query.page("/api/v1/approvals", &state.firmware, |_, f| waits(f), |id, f| view(&state, id, f))
+}
+
+/// What somebody would sign as an approval, before they sign it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SigningPreview {
+    firmware_id: String,
+    /// To be given back with the signature.
+    manifest_digest: Option<String>,
+    user_id: String,
+    printed_name: String,
+    /// The time of the coordinator now; a signature takes the time at which it is made.
+    at: String,
+    /// Why the key that the coordinator keeps for the caller signs nothing now; `null` if it does. A key in a file is not concerned.
+    key_problem: Option<String>,
+    /// One for each of the caller's roles that sign.
+    statements: Vec<StatementView>,
+}
+
+/// What an approval in one role says.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StatementView {
+    /// `Clinical`, `QA` or `Regulatory`.
+    role: String,
+    /// Word for word what is signed.
+    meaning: String,
+    /// Why the caller cannot sign this now; `null` if they can.
+    cannot_sign: Option<String>,
+}
+
+/// What an approval says: part of what is signed (21 CFR 11.50(a)(3)).
+fn meaning(id: &FirmwareId, firmware: &Firmware, role: Role) -> String {
+    format!("I approve {id} {} for {} as {role}", firmware.version, firmware.model)
+}
+
+/// Shows what the caller would sign as an approval in each of their roles, word for word, and why they could not; nothing is signed.
+#[utoipa::path(get, path = "/api/v1/approvals/{firmware}/preview",
+    responses((status = 200, body = SigningPreview), (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn preview(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(firmware): Path<String>,
+) -> Result<axum::Json<SigningPreview>, Problem> {
+    const ACTION: &str = "firmware.approve.preview";
+    let object = format!("firmware/{}", firmware.chars().take(64).collect::<String>());
+    let (caller, user) = origin.need_self(&api, ACTION).await?;
+    let firmware: FirmwareId = id("firmware", &firmware)?;
+    let account = api.runner.state().users.get(&user).cloned().ok_or_else(|| Refusal::not_found("user", &user))?;
+    let signs = |role: &Role| account.roles.iter().any(|held| held.name() == role.to_string());
+    let roles: Vec<Role> = Role::ALL.into_iter().filter(signs).collect();
+    if roles.is_empty() {
+        let detail = format!("{user} has no role that signs; Clinical, QA and Regulatory do");
+        return Err(origin.deny(&api, caller.actor, ACTION, &object, Refusal::forbidden("permission", detail)).await);
+    }
+    let state = api.runner.state();
+    let now = state.not_before(clock::now());
+    let release = state.need_firmware(&firmware)?;
+    let statement = |role: Role| StatementView {
+        role: role.to_string(),
+        meaning: meaning(&firmware, release, role),
+        cannot_sign: may_approve(&state, now, &firmware, &user, role).err().map(|refusal| refusal.detail),
+    };
+    let entries = || state.roster.iter().flat_map(|roster| roster.entries_of(&user));
+    let is_named = |key: &str| entries().any(|e| e.is_valid(now, state.log_size) && e.key.to_string() == key);
+    let key_problem = match &account.signing_key {
+        None => Some(WITHOUT_KEY.to_owned()),
+        Some(key) if !is_named(&key.public_key) => Some(OTHER_KEY.to_owned()),
+        Some(_) => None,
+    };
+    Ok(axum::Json(SigningPreview {
+        key_problem,
+        firmware_id: firmware.to_string(),
+        manifest_digest: release.manifest.as_ref().map(|m| m.digest.to_string()),
+        statements: roles.into_iter().map(statement).collect(),
+        user_id: user.to_string(),
+        printed_name: account.printed_name.clone(),
+        at: now.to_string(),
+    }))
 }
 
 /// Gives an approval.
@@ -113,8 +200,8 @@ pub(super) async fn signer(
     let (_, user, account) = origin.need_both(api, action, &both).await?;
     let caller = origin.need(api, Permission::Approve, action, object).await?;
     let Some(held) = &account.signing_key else {
-        let detail = "no signing key; make one (mdfmctl signing-key add) and have the registrar put it on the roster";
-        return Err(origin.deny(api, caller.actor, action, object, Refusal::conflict("signing-key", detail)).await);
+        let refusal = Refusal::conflict("signing-key", WITHOUT_KEY);
+        return Err(origin.deny(api, caller.actor, action, object, refusal).await);
     };
     let key = open_key(api, &user, held.sealed, both.password).await?;
     Ok(Signer { caller, user, printed_name: account.printed_name, key })
@@ -148,7 +235,7 @@ pub(super) async fn sign(
         role,
         user,
         printed_name,
-        meaning: format!("I approve {firmware} {} for {} as {role}", release.version, release.model),
+        meaning: meaning(&firmware, &release, role),
         reason: wish.reason,
         at: clock::now(),
     };

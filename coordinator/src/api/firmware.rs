@@ -22,7 +22,7 @@ use super::body::unreadable;
 use super::compliance::{AuditPage, Paging, about};
 use super::gateways::Reason;
 use super::list::ListQuery;
-use super::request::{Json, Origin, Path, Query, document, fresh_id, id};
+use super::request::{Json, Origin, Path, Query, document, fresh_id, id, tagged};
 use super::{Api, Problem};
 use crate::store::Upload;
 use mdfm_coordinator_core::access::Permission;
@@ -511,9 +511,11 @@ pub(super) async fn show(
     State(api): State<Api>,
     origin: Origin,
     Path(firmware): Path<String>,
-) -> Result<axum::Json<FirmwareView>, Problem> {
+) -> Result<Response, Problem> {
     origin.need(&api, Permission::Read, "firmware.show", &format!("firmware/{firmware}")).await?;
-    find(&api, &id("firmware", &firmware)?)
+    let (firmware, state): (FirmwareId, _) = (id("firmware", &firmware)?, api.runner.state());
+    let shown = view(&state, &firmware, state.need_firmware(&firmware)?);
+    Ok(tagged(&state, &format!("firmware/{firmware}"), shown))
 }
 
 /// Takes a release back: no new deployment may use it. What runs it keeps it until a recall or a newer release.

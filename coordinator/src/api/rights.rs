@@ -65,6 +65,7 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("GET", "/agent/v1/log/consistency", "log.consistency"),
     ]),
     (Right::Own, &[
+        ("GET", "/api/v1/approvals/{firmware}/preview", "firmware.approve.preview"),
         ("POST", "/api/v1/approvals/signature", "firmware.approve"),
         ("POST", "/api/v1/deployments/{deployment}/validations/signature", "deployment.validate"),
         ("POST", "/api/v1/rollback-orders/signature", "rollback-order.add"),

@@ -140,6 +140,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(firmware::reject))
         .routes(routes!(firmware::withdraw))
         .routes(routes!(approvals::inbox, approvals::approve))
+        .routes(routes!(approvals::preview))
         .routes(routes!(approvals::sign))
         .routes(routes!(approvals::sign_validation))
         .routes(routes!(deployments::create, deployments::list))
@@ -326,7 +327,11 @@ fn console_routes(api: Api, console: Router) -> Router {
     };
     Router::new()
         .route(mdfm_console::ROOT, any(show.clone()))
-        .route(&format!("{}/{{*path}}", mdfm_console::ROOT), any(show))
+        .route(&format!("{}/{{*path}}", mdfm_console::ROOT), any(show.clone()))
+        // Files come this way; `admission` has rows of their own for them.
+        .route(&format!("{}/releases/{{release}}/image", mdfm_console::ROOT), any(show.clone()))
+        .route(&format!("{}/releases/{{release}}/delta", mdfm_console::ROOT), any(show.clone()))
+        .route(&format!("{}/releases/{{release}}/sbom", mdfm_console::ROOT), any(show))
         .layer(middleware::from_fn_with_state(api, guard))
 }
 
@@ -549,6 +554,10 @@ mod tests {
         let mut routes: Vec<_> = rights::all().map(|(_, (m, p, _))| (m, p)).collect();
         routes.extend([("GET", DOCUMENT), ("GET", PAGE), ("GET", admission::SOCKET_PATH)]);
         routes.extend([("GET", "/console"), ("GET", "/console/{*path}"), ("POST", "/console/{*path}")]);
+        routes.push(("POST", "/console/releases/{release}/image"));
+        routes.push(("POST", "/console/releases/{release}/delta"));
+        routes.push(("POST", "/console/releases/{release}/sbom"));
+        routes.push(("GET", "/console/releases/{release}/sbom"));
         let mut rows: Vec<_> = admission::all().map(|(_, row)| row).collect();
         routes.sort_unstable();
         rows.sort_unstable();

@@ -4,7 +4,13 @@ mod deployments;
 mod devices;
 mod home;
 mod list;
+mod releases;
+mod review;
+mod rollback_orders;
 mod sign_in;
+mod signing;
+mod submission;
+mod trust;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -22,7 +28,12 @@ pub(crate) fn add_templates(environment: &mut Environment<'static>) -> Result<()
     home::add_templates(environment)?;
     sign_in::add_templates(environment)?;
     deployments::add_templates(environment)?;
-    devices::add_templates(environment)
+    devices::add_templates(environment)?;
+    releases::add_templates(environment)?;
+    signing::add_templates(environment)?;
+    submission::add_templates(environment)?;
+    trust::add_templates(environment)?;
+    rollback_orders::add_templates(environment)
 }
 
 async fn not_found(_page: Page) -> Failure {
@@ -38,6 +49,11 @@ pub(crate) fn routes(console: Console) -> Router {
         .merge(sign_in::routes())
         .merge(deployments::routes())
         .merge(devices::routes())
+        .merge(releases::routes())
+        .merge(signing::routes())
+        .merge(submission::routes())
+        .merge(trust::routes())
+        .merge(rollback_orders::routes())
         .fallback(not_found)
         .layer(from_fn_with_state(console.clone(), failure::show))
         .layer(map_response(page::protect))

@@ -2,7 +2,7 @@
 
 use mdfm_shared::directive::Finish;
 use mdfm_shared::fixture::{NOW, SUBMITTER, approval, key, roster, signed};
-use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, HospitalId, RecallId};
+use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, HospitalId, RecallId, UserId};
 use mdfm_shared::manifest::{FirmwareClass, Manifest};
 use mdfm_shared::sbom::Part;
 use mdfm_shared::telemetry::{Event as Reported, EventKind, FirmwareReport, InstallState, TelemetryBatch};

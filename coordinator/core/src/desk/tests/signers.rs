@@ -1,5 +1,6 @@
 //! Who may sign today, and changes that depend on what their changer saw.
 
+use super::super::super::firmware::{Firmware, may_approve};
 use super::super::super::people::PersonChange;
 use super::super::super::precondition;
 use super::super::super::settings::Settings;
@@ -115,4 +116,36 @@ fn a_change_that_depends_on_what_its_changer_saw_is_refused_once_it_is_another()
     assert_eq!(set(&mut office, 40, &[&seen]), Err("changed-meanwhile"));
     assert_eq!(office.state.settings.password_days, 30);
     assert_eq!(set(&mut office, 40, &["0123", "*"]), Ok(()), "whatever it is");
+}
+
+/// What is foreseen of an approval of QA, and what then comes of it.
+fn foreseen_and_given(office: &mut Office, manifest: &Manifest) -> (Option<String>, Option<String>) {
+    let foreseen = may_approve(&office.state, office.now, &manifest.firmware_id, &id("user-qa"), Role::Qa);
+    let given = office.approve(manifest, Role::Qa);
+    (foreseen.err().map(|r| r.code.to_string()), given.err().map(|r| r.code.to_string()))
+}
+
+#[test]
+fn p11_50_the_preview_of_an_approval_foresees_its_refusal() {
+    let mut office = Office::new();
+    let manifest = pending(&mut office);
+    let refused = |code: &str| (Some(code.to_owned()), Some(code.to_owned()));
+    let (name, firmware) = (id::<UserId>("user-qa"), manifest.firmware_id.clone());
+    let identity = office.state.users.get_mut(&name).expect("known").identity.take();
+    assert_eq!(foreseen_and_given(&mut office, &manifest), refused("identity"));
+    office.state.users.get_mut(&name).expect("known").identity = identity;
+    let held = |office: &mut Office, change: &dyn Fn(&mut Firmware)| {
+        change(office.state.firmware.get_mut(&firmware).expect("known"));
+    };
+    let submitter = office.state.firmware[&firmware].submitter.clone();
+    held(&mut office, &|held| held.submitter = "user-qa/token/ci".into());
+    assert_eq!(foreseen_and_given(&mut office, &manifest), refused("approval-refused"));
+    held(&mut office, &|held| held.submitter = submitter.clone());
+    held(&mut office, &|held| held.status = FirmwareStatus::Rejected);
+    assert_eq!(foreseen_and_given(&mut office, &manifest), refused("wrong-step"));
+    held(&mut office, &|held| held.status = FirmwareStatus::PendingApproval);
+    assert_eq!(foreseen_and_given(&mut office, &manifest), (None, None));
+    assert_eq!(foreseen_and_given(&mut office, &manifest), refused("already-approved"));
+    let other = may_approve(&office.state, office.now, &manifest.firmware_id, &id("user-qa"), Role::Clinical);
+    assert_eq!(other.expect_err("no such authority").code, "not-on-roster");
 }
