@@ -21,7 +21,7 @@ pub(crate) const TAG: &str = "form_tag";
 /// The field with the second factor of the page that asks for it.
 pub(crate) const STEP_UP: &str = "step_up_code";
 /// Fields that no page gets back.
-const SECRETS: [&str; 5] = ["password", "code", "recovery_code", "new_password", STEP_UP];
+const SECRETS: [&str; 6] = ["password", "code", "recovery_code", "new_password", "new_password_again", STEP_UP];
 
 /// The fields of a form, in order. Names may repeat.
 #[derive(Debug, Clone, Default)]
@@ -76,6 +76,12 @@ impl<S: Send + Sync> FromRequest<S> for Form {
 }
 
 impl Form {
+    /// Of fields, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(fields: &[(&str, &str)]) -> Self {
+        Self(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
     /// A field without blanks around it; empty if it is missing.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.0.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value.trim())
