@@ -149,3 +149,8 @@ if (menu && window.matchMedia("(max-width: 48rem)").matches) menu.open = false;
 const main = document.querySelector("main[data-live]");
 if (main) follow(main);
 if (document.body.dataset.idleEnds) watchSession(document.body);
+
+// What is shown once does not come back with the browser's own memory of pages.
+window.addEventListener("pagehide", () => {
+  for (const secret of document.querySelectorAll("[data-once]")) secret.replaceChildren("Shown once; it is gone from this page.");
+});

@@ -10,9 +10,11 @@ use sha2::{Digest, Sha256};
 pub(crate) const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// Name, media type, bytes.
-const ASSETS: [(&str, &str, &str); 3] = [
+const ASSETS: [(&str, &str, &str); 5] = [
     ("console.css", "text/css; charset=utf-8", include_str!("../assets/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_str!("../assets/console.js")),
+    ("verify.js", "text/javascript; charset=utf-8", include_str!("../assets/verify.js")),
+    ("wall.js", "text/javascript; charset=utf-8", include_str!("../assets/wall.js")),
     ("mark.svg", "image/svg+xml", include_str!("../assets/mark.svg")),
 ];
 
@@ -36,5 +38,26 @@ pub(crate) async fn show(Path((given, name)): Path<(String, String)>) -> Respons
             ([(header::CONTENT_TYPE, *kind), (header::CACHE_CONTROL, FOR_EVER)], *bytes).into_response()
         }
         None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// The part of a text between two marks.
+    fn between<'a>(text: &'a str, first: &str, last: &str) -> &'a str {
+        text.split_once(first).and_then(|(_, rest)| rest.split_once(last)).expect("both marks").0
+    }
+
+    #[test]
+    fn sec_console_verifies_as_the_verifier_page_does() {
+        let page = include_str!("../../ctl/verifier.html");
+        let module = include_str!("../assets/verify.js");
+        let core = between(page, "'use strict';\n", "const STATES = [");
+        let shown = between(page, "// What would be invisible", "const line = (parent");
+        let own = between(module, "// --- as in verifier.html\n", "// --- as in verifier.html, end");
+        assert_eq!(own, format!("{core}// What would be invisible{shown}"));
+        for sink in ["innerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"] {
+            assert!(!module.contains(sink), "{sink}");
+        }
     }
 }

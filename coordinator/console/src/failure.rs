@@ -29,6 +29,12 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// What a page of the console itself finds wrong with an input.
+    pub(crate) fn input(detail: impl Into<String>) -> Self {
+        let status = StatusCode::UNPROCESSABLE_ENTITY.as_u16();
+        Self { status, code: "invalid-input".into(), detail: detail.into() }
+    }
+
     /// From an answer with problem details (RFC 9457).
     pub(crate) fn of(status: StatusCode, body: &Value) -> Self {
         let kind = body["type"].as_str().unwrap_or_default();
@@ -76,6 +82,7 @@ pub(crate) async fn show(State(console): State<Console>, request: Request, next:
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let path = uri.path_and_query().map_or(crate::ROOT, |path| path.as_str()).to_owned();
     let session = crate::token(request.headers());
+    let console = console.seen_by(request.headers());
     let mut response = next.run(request).await;
     let Some(failure) = response.extensions_mut().remove::<Failure>() else { return response };
     let (status, template, context) = match failure {
@@ -85,6 +92,13 @@ pub(crate) async fn show(State(console): State<Console>, request: Request, next:
             let query = serde_urlencoded::to_string([("next", next.as_str())]).unwrap_or_default();
             let to = format!("{}/sign-in?{query}", crate::ROOT);
             return (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response();
+        }
+        // What is read only shortly after the second factor was shown: the page asks for it, and leads back.
+        Failure::Refused(refusal) if refusal.code == "step-up" && method.is_safe() => {
+            let fields = [("next", path.as_str())];
+            let action = format!("{}/step-up", crate::ROOT);
+            let context = json!({ "fields": fields, "wrong": null, "action": action });
+            (StatusCode::FORBIDDEN, "step-up.html", context)
         }
         Failure::Refused(refusal) => {
             let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::FORBIDDEN);

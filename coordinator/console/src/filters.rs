@@ -1,5 +1,7 @@
 //! How values of the API are shown: times, durations, digests, sizes, names.
 
+use std::cell::RefCell;
+
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use minijinja::value::{Kwargs, ValueKind};
@@ -7,9 +9,40 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 
 use crate::api::segment;
 
+thread_local! {
+    /// The zone of the page that this thread makes now: macros of other templates do not see the page's own values.
+    static ZONE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Makes a page in which times without a zone of their own are of this zone; empty for UTC.
+pub(crate) fn in_zone<T>(zone: &str, make: impl FnOnce() -> T) -> T {
+    ZONE.set(zone.to_owned());
+    let made = make();
+    ZONE.set(String::new());
+    made
+}
+
+/// The page of this console about an object of the audit log such as `device/DEV-1`; nothing if it has none.
+fn place(object: &str) -> Value {
+    let Some((kind, id)) = object.split_once('/') else { return Value::from(()) };
+    let section = match kind {
+        "firmware" => "releases",
+        "user" => "people",
+        "device" | "deployment" | "hospital" | "gateway" | "group" | "recall" | "incident" => &format!("{kind}s"),
+        "hold" | "disposal" | "retention" => return Value::from(format!("{}/retention", crate::ROOT)),
+        "settings" => return Value::from(format!("{}/settings", crate::ROOT)),
+        "webhook" => return Value::from(format!("{}/webhooks", crate::ROOT)),
+        _ => return Value::from(()),
+    };
+    Value::from(format!("{}/{section}/{}", crate::ROOT, segment(id)))
+}
+
 /// Adds all filters and functions to the templates.
 pub(crate) fn add(environment: &mut Environment<'static>) {
-    environment.add_filter("time", time);
+    environment.add_filter("time", |value: &Value, zone: Option<&str>| match zone {
+        Some(zone) => time(value, Some(zone)),
+        None => ZONE.with_borrow(|zone| time(value, Some(zone))),
+    });
     environment.add_filter("ago", |value: &Value| ago(value, Timestamp::now()));
     environment.add_filter("duration", duration);
     environment.add_filter("digest", digest);
@@ -20,6 +53,7 @@ pub(crate) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("pretty", pretty);
     environment.add_filter("shell", |text: &str| shell(text));
     environment.add_filter("query", query);
+    environment.add_filter("place", place);
     environment.add_function("plural", plural);
 }
 
@@ -122,7 +156,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut shown = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             shown.push(',');
         }
         shown.push(digit);
@@ -217,6 +251,25 @@ mod tests {
         assert_eq!(shell("it's $(id) `id`"), "'it'\\''s $(id) `id`'");
         assert_eq!(shell("--yes"), "'--yes'");
         assert_eq!(shell(""), "''");
+    }
+
+    #[test]
+    fn console_times_follow_the_readers_zone() {
+        let mut environment = Environment::new();
+        add(&mut environment);
+        let shown = |zone| in_zone(zone, || environment.render_str("{{ 1796045049537 | time }}", ()).expect("a time"));
+        assert!(shown("America/New_York").contains("08:24:09 EST"));
+        assert!(shown("").contains("13:24:09 UTC"), "the zone is of one page alone");
+        assert!(shown("No/Where").contains("13:24:09 UTC"));
+    }
+
+    #[test]
+    fn console_objects_of_the_log_have_pages() {
+        let of = |object: &str| place(object).to_string();
+        assert_eq!(of("firmware/FW-1"), "/console/releases/FW-1");
+        assert_eq!(of("device/../users"), "/console/devices/..%2Fusers");
+        assert_eq!(of("settings/all"), "/console/settings");
+        assert!(place("log").is_none() && place("session/current").is_none());
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) const TAG: &str = "form_tag";
 /// The field with the second factor of the page that asks for it.
 pub(crate) const STEP_UP: &str = "step_up_code";
 /// Fields that no page gets back.
-const SECRETS: [&str; 5] = ["password", "code", "recovery_code", "new_password", STEP_UP];
+const SECRETS: [&str; 6] = ["password", "code", "recovery_code", "new_password", "new_password_again", STEP_UP];
 
 /// The fields of a form, in order. Names may repeat.
 #[derive(Debug, Clone, Default)]
@@ -120,6 +120,12 @@ impl Form {
         let given = [self.text("file"), self.text("document")];
         let given = given.into_iter().find(|given| !given.is_empty()).unwrap_or_default();
         given.chars().filter(|c| !c.is_whitespace()).collect()
+    }
+
+    /// Of fields, for tests.
+    #[cfg(test)]
+    pub(crate) fn of_texts(fields: &[(&str, &str)]) -> Self {
+        Self(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 
     /// A field without blanks around it; empty if it is missing.

@@ -15,11 +15,12 @@ mod session;
 #[cfg(test)]
 mod testing;
 mod upload;
+mod view;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::Extensions;
+use axum::http::{Extensions, HeaderMap};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 pub use failure::Rejected;
@@ -43,6 +44,15 @@ pub(crate) struct Console {
     carry: Carry,
     templates: Arc<Environment<'static>>,
     version: &'static str,
+    /// How whoever asks looks at pages.
+    view: view::View,
+}
+
+impl Console {
+    /// The same for one reader, whose browser says how pages are looked at.
+    pub(crate) fn seen_by(&self, headers: &HeaderMap) -> Self {
+        Self { view: view::View::of(headers), ..self.clone() }
+    }
 }
 
 /// All templates, by name; the name's ending makes every value escaped.
@@ -67,7 +77,7 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
 /// # Errors
 /// A template is not valid; a defect.
 pub fn router(api: Router, carry: Carry, version: &'static str) -> Result<Router, minijinja::Error> {
-    let console = Console { api, carry, templates: Arc::new(environment()?), version };
+    let console = Console { api, carry, templates: Arc::new(environment()?), version, view: view::View::default() };
     Ok(pages::routes(console))
 }
 

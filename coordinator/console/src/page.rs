@@ -10,10 +10,11 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::api::{self, Answer, Api, Precondition};
-use crate::failure::Failure;
+use crate::failure::{Failure, Refusal};
 use crate::form::{self, Form};
 use crate::session::form_token;
-use crate::{Console, assets};
+use crate::view::View;
+use crate::{Console, assets, filters};
 
 /// Where pages may load things from and send forms to: this host alone. Nothing inline, nothing evaluated.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
@@ -45,7 +46,8 @@ impl FromRequestParts<Console> for Page {
         let is_look = parts.headers.contains_key(LOOK) && parts.method.is_safe();
         let api = Api::new(console, &parts.extensions, Some(session.clone()), is_look);
         let me = api.get("/api/v1/me").await?.body;
-        Ok(Self { api, me, console: console.clone(), session, path: parts.uri.path().to_owned(), query: pairs(parts) })
+        let console = console.seen_by(&parts.headers);
+        Ok(Self { api, me, console, session, path: parts.uri.path().to_owned(), query: pairs(parts) })
     }
 }
 
@@ -58,6 +60,20 @@ impl Page {
     /// Whether the reader's roles include a permission of the API.
     pub(crate) fn may(&self, permission: &str) -> bool {
         self.me["permissions"].as_array().is_some_and(|all| all.iter().any(|one| one == permission))
+    }
+
+    /// Reads what may be absent, if the reader has the permission that it needs: a page that asked without it would leave a refusal in the audit log
+    /// at every look. `null` otherwise.
+    ///
+    /// # Errors
+    /// As [`Api::find`].
+    pub(crate) async fn find_if(&self, permission: &str, path: &str) -> Result<Value, Failure> {
+        if self.may(permission) { self.api.find(path).await } else { Ok(Value::Null) }
+    }
+
+    /// How the reader looks at pages.
+    pub(crate) fn view(&self) -> &View {
+        &self.console.view
     }
 
     /// Makes the page.
@@ -89,6 +105,23 @@ impl Page {
         });
         merge(&mut all, context);
         Ok(make(&self.console, status, template, all)?)
+    }
+
+    /// Makes the page again after an act that was refused, with the reason and what was typed.
+    ///
+    /// # Errors
+    /// A defect of the template.
+    pub(crate) fn render_refused(
+        &self,
+        template: &str,
+        mut context: Value,
+        form: &Form,
+        refusal: &Refusal,
+    ) -> Result<Response, Failure> {
+        context["problem"] = json!(refusal);
+        context["input"] = form.input();
+        let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::CONFLICT);
+        self.render_as(status, template, context)
     }
 
     /// Carries out an act of the API that a form asks for. Where the second factor must be shown again first, the form's own field brings it, or a
@@ -165,7 +198,9 @@ fn make(
 ) -> Result<Response, minijinja::Error> {
     context["form_key"] = fresh_key().into();
     context["version"] = console.version.into();
-    let shown = console.templates.get_template(template)?.render(minijinja::Value::from(Serde(&context)))?;
+    context["view"] = json!(console.view);
+    let template = console.templates.get_template(template)?;
+    let shown = filters::in_zone(&console.view.zone, || template.render(minijinja::Value::from(Serde(&context))))?;
     Ok((status, Html(shown)).into_response())
 }
 
@@ -193,7 +228,7 @@ pub(crate) async fn protect(mut response: Response) -> Response {
     ] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    if !headers.get(header::CACHE_CONTROL).is_some_and(|value| value == assets::FOR_EVER) {
+    if headers.get(header::CACHE_CONTROL).is_none_or(|value| value != assets::FOR_EVER) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response

@@ -11,7 +11,7 @@ use crate::api::Api;
 
 fn console(api: Router) -> Console {
     let templates = Arc::new(crate::environment().expect("valid templates"));
-    Console { api, carry: |_, _| {}, templates, version: "0" }
+    Console { api, carry: |_, _| {}, templates, version: "0", view: crate::view::View::default() }
 }
 
 /// An API that this router answers.

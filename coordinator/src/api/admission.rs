@@ -182,6 +182,7 @@ const PERSON: &[Row] = &[
     ("POST", "/api/v1/compliance/disposals"),
     ("POST", "/api/v1/compliance/disposals/{disposal}/confirmation"),
     ("GET", "/api/v1/compliance/evidence"),
+    ("GET", "/api/v1/compliance/evidence/{index}"),
     ("POST", "/api/v1/compliance/holds"),
     ("POST", "/api/v1/compliance/holds/{hold}/release"),
     ("GET", "/api/v1/compliance/log/export"),

@@ -13,7 +13,7 @@ use mdfm_audit::{
 use mdfm_shared::record::AuditRecord;
 
 use super::compliance::{Search, beside};
-use super::request::{Origin, Query};
+use super::request::{Origin, Path, Query};
 use super::{Api, Problem};
 use crate::clock;
 use mdfm_coordinator_core::access::Permission;
@@ -41,16 +41,15 @@ pub(super) async fn evidence(
         let detail = format!("more than {RECORDS_MAX} records are meant; name fewer, or export the whole log");
         return Err(Refusal::new(mdfm_coordinator_core::refusal::Class::TooLarge, "too-many-records", detail).into());
     };
-    let bytes = serde_json::to_vec_pretty(&evidence).map_err(|e| Problem::internal("evidence does not encode", &e))?;
-    let disposition = (header::CONTENT_DISPOSITION, "attachment; filename=\"evidence.json\"");
-    Ok(([(header::CONTENT_TYPE, "application/json"), disposition], bytes).into_response())
+    answer(&evidence, "evidence.json")
 }
 
-/// An evidence file without records: checkpoint and keys.
-pub(super) fn frame(state: &Domain, log: &LogReader) -> Result<Evidence, Problem> {
+/// An evidence file without records (checkpoint and keys), and the number of entries that its checkpoint covers: proofs are made for that number
+/// and no other, though newer checkpoints are published meanwhile.
+fn frame(state: &Domain, log: &LogReader) -> Result<(Evidence, u64), Problem> {
     let root = state.need_root()?;
-    let (_, checkpoint) = log.published().ok_or_else(|| Refusal::not_found("checkpoint", "yet"))?;
-    Ok(Evidence {
+    let (covers, checkpoint) = log.published().ok_or_else(|| Refusal::not_found("checkpoint", "yet"))?;
+    let evidence = Evidence {
         format: EVIDENCE_FORMAT.into(),
         about: String::new(),
         made_at: clock::now().to_string(),
@@ -61,7 +60,55 @@ pub(super) fn frame(state: &Domain, log: &LogReader) -> Result<Evidence, Problem
         trust_roots: state.roots.clone(),
         roster: state.roster_document.clone(),
         records: Vec::new(),
-    })
+    };
+    Ok((evidence, covers.size))
+}
+
+/// An evidence file of one record, under the newest published checkpoint.
+#[utoipa::path(get, path = "/api/v1/compliance/evidence/{index}", params(("index" = String, Path)),
+    responses((status = 200, content_type = "application/json"), (status = 404, body = Problem)))]
+pub(super) async fn of_record(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(index): Path<String>,
+) -> Result<Response, Problem> {
+    origin.need(&api, Permission::ReadAudit, "audit.export", "log").await?;
+    let entry: u64 = super::request::id("index", &index)?;
+    let frame = frame(&api.runner.state(), &api.runner.log)?;
+    let (index, log) = (api.search.clone(), api.runner.log.clone());
+    let made = beside(move || gather_one(&index, &log, entry, frame)).await?;
+    let missing = || Refusal::not_found("readable log entry under the newest checkpoint:", entry);
+    answer(&made.ok_or_else(missing)?, &format!("evidence-{entry}.json"))
+}
+
+/// An evidence file as a download.
+fn answer(evidence: &Evidence, name: &str) -> Result<Response, Problem> {
+    let bytes = serde_json::to_vec_pretty(evidence).map_err(|e| Problem::internal("evidence does not encode", &e))?;
+    let disposition = (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\""));
+    Ok(([(header::CONTENT_TYPE, "application/json".to_owned()), disposition], bytes).into_response())
+}
+
+/// The gateway whose batch a record carries.
+fn batch_gateway(bytes: &[u8]) -> Option<String> {
+    let record = AuditRecord::from_bytes(bytes).ok().filter(|record| record.action == "telemetry.commit")?;
+    record.object.strip_prefix("gateway/").map(str::to_owned)
+}
+
+/// Fills a file with one record; `None` if no checkpoint covers it, or if it was disposed of.
+fn gather_one(
+    index: &SearchIndex,
+    log: &LogReader,
+    entry: u64,
+    (mut evidence, size): (Evidence, u64),
+) -> Result<Option<Evidence>, LogError> {
+    if entry >= size {
+        return Ok(None);
+    }
+    let Some(Entry::Bytes(bytes)) = log.entry(entry)? else { return Ok(None) };
+    let gateways = batch_gateway(&bytes).into_iter().collect();
+    fill(index, log, size, &mut evidence, [entry].into(), gateways)?;
+    evidence.about = format!("entry {entry}");
+    Ok(Some(evidence))
 }
 
 /// Fills a file with the records meant, and those that hold the keys of the gateways in them. None for too many.
@@ -70,25 +117,34 @@ fn gather(
     log: &LogReader,
     wanted: &Wanted,
     about: String,
-    mut evidence: Evidence,
+    (mut evidence, size): (Evidence, u64),
 ) -> Result<Option<Evidence>, LogError> {
-    let size = log.published().map_or(0, |(c, _)| c.size);
     let mut found: BTreeSet<u64> = BTreeSet::new();
     let mut gateways: BTreeSet<String> = BTreeSet::new();
     index.each(wanted, size, |i, bytes| {
         if found.len() <= RECORDS_MAX {
             found.insert(i);
         }
-        if let Ok(record) = AuditRecord::from_bytes(bytes)
-            && record.action == "telemetry.commit"
-        {
-            gateways.extend(record.object.strip_prefix("gateway/").map(str::to_owned));
-        }
+        gateways.extend(batch_gateway(bytes));
         Ok::<(), LogError>(())
     })?;
     if found.len() > RECORDS_MAX {
         return Ok(None);
     }
+    fill(index, log, size, &mut evidence, found, gateways)?;
+    evidence.about = about;
+    Ok(Some(evidence))
+}
+
+/// Adds records with their proofs, and the records that hold the keys of gateways.
+fn fill(
+    index: &SearchIndex,
+    log: &LogReader,
+    size: u64,
+    evidence: &mut Evidence,
+    mut found: BTreeSet<u64>,
+    gateways: BTreeSet<String>,
+) -> Result<(), LogError> {
     for gateway in gateways {
         let fields = vec![(Field::Action, "gateway.enrol".to_owned()), (Field::Gateway, gateway)];
         index.each(&Wanted { fields, ..Wanted::default() }, size, |i, _| {
@@ -103,6 +159,5 @@ fn gather(
         let proof = proof.iter().map(|hash| STANDARD.encode(hash)).collect();
         evidence.records.push(EvidenceRecord { index: i, entry, proof });
     }
-    evidence.about = about;
-    Ok(Some(evidence))
+    Ok(())
 }

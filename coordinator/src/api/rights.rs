@@ -139,6 +139,7 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("GET", "/api/v1/compliance/log/export", "audit.export"),
         ("GET", "/api/v1/compliance/log/status", "audit.status"),
         ("GET", "/api/v1/compliance/evidence", "audit.export"),
+        ("GET", "/api/v1/compliance/evidence/{index}", "audit.export"),
         ("GET", "/api/v1/compliance/reports/{kind}", "report.make"),
         ("GET", "/api/v1/compliance/retention", "retention.show"),
         ("GET", "/api/v1/users", "user.list"),

@@ -188,6 +188,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(compliance::tile))
         .routes(routes!(compliance::export))
         .routes(routes!(evidence::evidence))
+        .routes(routes!(evidence::of_record))
         .routes(routes!(reports::whole))
         .routes(routes!(reports::about))
         .routes(routes!(compliance::status))

@@ -1,16 +1,31 @@
 //! All pages: one file a subject, each with its routes and its templates.
 
+mod audit;
 mod deployments;
 mod devices;
+mod help;
 mod home;
+#[cfg(test)]
+mod hostile_tests;
+mod input;
 mod list;
+mod me;
+mod notices;
+mod people;
+mod proof;
+mod qr;
 mod releases;
+mod reports;
+mod retention;
 mod review;
 mod rollback_orders;
+mod settings;
 mod sign_in;
 mod signing;
 mod submission;
+mod system;
 mod trust;
+mod wall;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -25,6 +40,16 @@ use crate::{Console, ROOT, assets, templates};
 /// Adds the templates of all pages.
 pub(crate) fn add_templates(environment: &mut Environment<'static>) -> Result<(), minijinja::Error> {
     templates!(environment, "base.html", "components.html", "refused.html", "step-up.html", "arriving.html");
+    audit::add_templates(environment)?;
+    help::add_templates(environment)?;
+    me::add_templates(environment)?;
+    notices::add_templates(environment)?;
+    people::add_templates(environment)?;
+    reports::add_templates(environment)?;
+    retention::add_templates(environment)?;
+    settings::add_templates(environment)?;
+    system::add_templates(environment)?;
+    wall::add_templates(environment)?;
     home::add_templates(environment)?;
     sign_in::add_templates(environment)?;
     deployments::add_templates(environment)?;
@@ -45,6 +70,16 @@ async fn not_found(_page: Page) -> Failure {
 pub(crate) fn routes(console: Console) -> Router {
     Router::new()
         .route(&format!("{ROOT}/assets/{{digest}}/{{name}}"), get(assets::show))
+        .merge(audit::routes())
+        .merge(help::routes())
+        .merge(me::routes())
+        .merge(notices::routes())
+        .merge(people::routes())
+        .merge(reports::routes())
+        .merge(retention::routes())
+        .merge(settings::routes())
+        .merge(system::routes())
+        .merge(wall::routes())
         .merge(home::routes())
         .merge(sign_in::routes())
         .merge(deployments::routes())

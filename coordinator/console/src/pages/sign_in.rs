@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Api, Precondition};
 use crate::failure::Failure;
-use crate::form::Form;
+use crate::form::{self, Form};
 use crate::page::{Page, plain};
 use crate::{Console, ROOT, session, templates};
 
@@ -19,6 +19,7 @@ pub(crate) fn routes() -> Router<Console> {
         .route(&format!("{ROOT}/sign-in"), get(show).post(sign_in))
         .route(&format!("{ROOT}/sign-out"), post(sign_out))
         .route(&format!("{ROOT}/session"), get(extend))
+        .route(&format!("{ROOT}/step-up"), post(step_up))
 }
 
 pub(crate) fn add_templates(environment: &mut Environment<'static>) -> Result<(), minijinja::Error> {
@@ -33,7 +34,13 @@ fn destination(next: &str) -> &str {
     if is_here && is_plain { next } else { ROOT }
 }
 
-fn form(console: &Console, status: StatusCode, next: &str, user: &str, problem: Value) -> Result<Response, Failure> {
+fn show_form(
+    console: &Console,
+    status: StatusCode,
+    next: &str,
+    user: &str,
+    problem: Value,
+) -> Result<Response, Failure> {
     let context = json!({ "next": destination(next), "user": user, "problem": problem });
     Ok(plain(console, status, "sign-in.html", context, None)?)
 }
@@ -47,7 +54,7 @@ async fn show(State(console): State<Console>, request: Request) -> Result<Respon
     if is_from_elsewhere {
         return Ok(plain(&console, StatusCode::OK, "arriving.html", json!({ "next": destination(next) }), None)?);
     }
-    form(&console, StatusCode::OK, next, "", Value::Null)
+    show_form(&console, StatusCode::OK, next, "", Value::Null)
 }
 
 async fn sign_in(State(console): State<Console>, request: Request) -> Result<Response, Failure> {
@@ -74,9 +81,21 @@ async fn sign_in(State(console): State<Console>, request: Request) -> Result<Res
         }
         Err(Failure::Refused(refusal)) => {
             let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::FORBIDDEN);
-            form(&console, status, next, user, json!(refusal))
+            show_form(&console, status, next, user, json!(refusal))
         }
         Err(Failure::SignedOut) => Err(Failure::Broken("signing in needs no session".into())),
+        Err(other) => Err(other),
+    }
+}
+
+/// Shows the second factor again for a page that is read only shortly after that, and leads back to it.
+async fn step_up(page: Page, given: Form) -> Result<Response, Failure> {
+    let to = destination(given.text("next")).to_owned();
+    let body = json!({ "code": given.secret(form::STEP_UP).unwrap_or_default().trim() });
+    let path = "/api/v1/sessions/current/second-factor";
+    match page.api.send(Method::POST, path, Some(&body), &Precondition::default()).await {
+        Ok(_) => Ok((StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()),
+        Err(Failure::Refused(wrong)) => Err(Failure::StepUp { form: given, wrong: Some(wrong) }),
         Err(other) => Err(other),
     }
 }
