@@ -50,6 +50,7 @@ pub(crate) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("words", words);
     environment.add_filter("segment", |text: &str| segment(text));
     environment.add_filter("number", number);
+    environment.add_filter("percent", percent);
     environment.add_filter("pretty", pretty);
     environment.add_filter("shell", |text: &str| shell(text));
     environment.add_filter("query", query);
@@ -147,9 +148,19 @@ fn bytes(value: &Value) -> Result<String, Error> {
     })
 }
 
-/// A whole number with groups of three digits; other numbers as they are.
+/// A whole number with groups of three digits; other numbers without zeros at their end.
 fn number(value: &Value) -> String {
-    u64::try_from(value.clone()).map_or_else(|_| value.to_string(), grouped)
+    match (u64::try_from(value.clone()), f64::try_from(value.clone())) {
+        (Ok(whole), _) => grouped(whole),
+        (_, Ok(other)) => other.to_string(),
+        _ => value.to_string(),
+    }
+}
+
+/// A share in percent with three decimals: `0.099 %`; a dash for nothing.
+fn percent(value: &Value) -> String {
+    let share = f64::try_from(value.clone()).ok().filter(|share| share.is_finite());
+    share.map_or_else(|| "\u{2013}".to_owned(), |share| format!("{share:.3} %"))
 }
 
 fn grouped(number: u64) -> String {
@@ -278,6 +289,11 @@ mod tests {
         assert_eq!(duration(&Value::from(16_028)).expect("a duration"), "16 s");
         assert_eq!(duration(&Value::from(596)).expect("a duration"), "596 ms");
         assert_eq!(bytes(&Value::from(34_603_008)).expect("a size"), "34,603,008 bytes (33.0 MiB)");
+        assert_eq!(
+            (number(&Value::from(1_234)), number(&Value::from(10.0)), number(&Value::from(0.5))),
+            ("1,234".into(), "10".into(), "0.5".into())
+        );
+        assert_eq!((percent(&Value::from(0.0987)), percent(&Value::from(()))), ("0.099 %".into(), "\u{2013}".into()));
         assert_eq!(words("rolledBack"), "rolled back");
         assert_eq!(words("correctionDecision"), "correction decision");
         assert_eq!(plural(&Value::from(1), "device", None), "1 device");

@@ -184,6 +184,29 @@ impl Form {
         Value::Object(input)
     }
 
+    /// The form without the code of the second factor, once that was shown: a code counts once.
+    pub(crate) fn proven(&self) -> Self {
+        Self(self.0.iter().filter(|(name, _)| name != STEP_UP).cloned().collect())
+    }
+
+    /// A form of the fields of a link, to begin with.
+    pub(crate) fn from_link(pairs: &[(String, String)]) -> Self {
+        Self(pairs.iter().take(FIELDS_MAX).cloned().collect())
+    }
+
+    /// The form with one field set to another value.
+    pub(crate) fn with(mut self, name: &str, value: String) -> Self {
+        self.0.retain(|(field, _)| field != name);
+        self.0.push((name.to_owned(), value));
+        self
+    }
+
+    /// A form of these fields.
+    #[cfg(test)]
+    pub(crate) fn of(fields: &[(&str, &str)]) -> Self {
+        Self(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
     /// The same as pairs in order, for hidden fields.
     pub(crate) fn kept(&self) -> Vec<&(String, String)> {
         self.0.iter().filter(|(name, _)| !SECRETS.contains(&name.as_str()) && name != TOKEN).collect()

@@ -6,6 +6,7 @@
 
 mod api;
 mod assets;
+mod chart;
 mod failure;
 mod filters;
 mod form;

@@ -57,6 +57,11 @@ impl Page {
         self.query.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value.as_str())
     }
 
+    /// The query as the fields of a form that a link fills in.
+    pub(crate) fn linked_form(&self) -> Form {
+        Form::from_link(&self.query)
+    }
+
     /// Whether the reader's roles include a permission of the API.
     pub(crate) fn may(&self, permission: &str) -> bool {
         self.me["permissions"].as_array().is_some_and(|all| all.iter().any(|one| one == permission))
@@ -136,6 +141,30 @@ impl Page {
         path: &str,
         body: &impl Serialize,
     ) -> Result<Answer, Failure> {
+        self.step_up(form).await?;
+        let text = |name| Some(form.text(name)).filter(|text| !text.is_empty()).map(str::to_owned);
+        let key = text(form::KEY).map(|key| key_of(&key, &method, path, body));
+        let precondition = Precondition { key, tag: text(form::TAG) };
+        self.send(form, method, path, body, &precondition).await
+    }
+
+    /// Asks the API what an act would lead to: like [`Page::act`], but without the key and the tag, which belong to the act itself.
+    ///
+    /// # Errors
+    /// As [`Page::act`].
+    pub(crate) async fn rehearse(
+        &self,
+        form: &Form,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer, Failure> {
+        self.step_up(form).await?;
+        self.send(form, method, path, body, &Precondition::default()).await
+    }
+
+    /// Shows the second factor that a form brings, if it brings one.
+    async fn step_up(&self, form: &Form) -> Result<(), Failure> {
         if let Some(code) = form.secret(form::STEP_UP) {
             let (path, body) = ("/api/v1/sessions/current/second-factor", json!({ "code": code.trim() }));
             match self.api.send(Method::POST, path, Some(&body), &Precondition::default()).await {
@@ -144,10 +173,18 @@ impl Page {
                 Err(other) => return Err(other),
             }
         }
-        let text = |name| Some(form.text(name)).filter(|text| !text.is_empty()).map(str::to_owned);
-        let key = text(form::KEY).map(|key| key_of(&key, &method, path, body));
-        let precondition = Precondition { key, tag: text(form::TAG) };
-        match self.api.send(method, path, Some(body), &precondition).await {
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        form: &Form,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+        precondition: &Precondition,
+    ) -> Result<Answer, Failure> {
+        match self.api.send(method, path, Some(body), precondition).await {
             Err(Failure::Refused(refusal)) if refusal.code == "step-up" => {
                 Err(Failure::StepUp { form: form.clone(), wrong: None })
             }

@@ -155,6 +155,8 @@ pub(super) struct Paging {
     from: Option<u64>,
     /// Records in the answer, at most 500.
     limit: Option<u64>,
+    /// Only what was done so, for example `deployment.gate` or `deployment.*`.
+    action: Option<String>,
 }
 
 /// The records that name an object, the newest first; to the staff of a hospital what concerns no other one.
@@ -165,7 +167,8 @@ pub(super) async fn about(
     id: &impl std::fmt::Display,
     paging: &Paging,
 ) -> Result<axum::Json<AuditPage>, Problem> {
-    let fields = vec![(field, id.to_string())];
+    let mut fields = vec![(field, id.to_string())];
+    fields.extend(paging.action.as_ref().map(|action| (Field::Action, action.clone())));
     let wanted = Wanted { fields, text: None, since_ms: None, until_ms: None };
     let order = Order::Newest { before: paging.from.unwrap_or(u64::MAX) };
     let axum::Json(page) = found(api, wanted, order, paging.limit).await?;

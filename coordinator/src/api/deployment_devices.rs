@@ -11,16 +11,17 @@ use utoipa::ToSchema;
 
 use super::deployments::find_held;
 use super::list::ListQuery;
-use super::request::{Origin, Path, Query, id};
+use super::request::{Origin, Path, Query, id, tagged};
 use super::waiting::{WaitView, WaitingView};
 use super::{Api, Problem};
 use crate::clock;
 use mdfm_coordinator_core::access::Permission;
 use mdfm_coordinator_core::authority;
 use mdfm_coordinator_core::fleet::Device;
+use mdfm_coordinator_core::rollout::gate::{Standing, standing};
 use mdfm_coordinator_core::rollout::sight::{status_for, tally_for, validation_for};
 use mdfm_coordinator_core::rollout::{
-    Deployment, DeviceProgress, GateRecord, GivenValidation, OrderedBack, PhaseStatus, Status, Tally,
+    Deployment, DeviceProgress, GateRecord, GivenValidation, OrderedBack, PhaseStatus, Status, Strategy, Tally,
 };
 use mdfm_coordinator_core::waiting::{Sight, consent_needed};
 
@@ -97,14 +98,22 @@ impl DeviceProgressView {
 pub(crate) struct PhaseSummary {
     name: String,
     hospitals: u32,
+    hospital_cohort: String,
+    percentage: f64,
     max_error_rate_percent: f64,
+    max_errors: Option<u32>,
     monitoring_duration_ms: u64,
+    min_reporting_percent: f64,
+    min_device_hours: f64,
     validation_role: Option<String>,
     #[schema(value_type = Object)]
     status: PhaseStatus,
     /// How many of its devices are what.
     #[schema(value_type = Object)]
     devices: Tally,
+    /// What its figures show so far, with the upper bound of the error rate; to a hospital's people `null`.
+    #[schema(value_type = Option<Object>)]
+    standing: Option<Standing>,
     #[schema(value_type = Option<Object>)]
     gate: Option<GateRecord>,
     #[schema(value_type = Option<Object>)]
@@ -117,6 +126,8 @@ pub(crate) struct PhaseSummary {
 pub(crate) struct DeploymentSummary {
     deployment_id: String,
     firmware_id: String,
+    manifest_digest: String,
+    strategy: Strategy,
     created_by: String,
     created_at: String,
     #[schema(value_type = Object)]
@@ -162,11 +173,17 @@ impl DeploymentSummary {
         let phases = phases.map(|((i, (spec, phase)), hospitals)| PhaseSummary {
             name: spec.name.clone(),
             hospitals: number(hospitals.len()),
+            hospital_cohort: spec.cohort.clone(),
+            percentage: spec.percentage,
             max_error_rate_percent: spec.max_error_rate_percent,
+            max_errors: spec.max_errors,
             monitoring_duration_ms: spec.monitoring_ms,
+            min_reporting_percent: spec.min_reporting_percent,
+            min_device_hours: spec.min_device_hours,
             validation_role: spec.validation.map(|r| r.to_string()),
             status: phase.status.clone(),
             devices: tally_for(state, deployment, i, own),
+            standing: own.is_none().then(|| standing(&phase.tally, spec)),
             // Its figures are those of the whole fleet.
             gate: phase.gate.clone().filter(|_| own.is_none()),
             validation: phase.validation.as_ref().map(|given| validation_for(given, own)),
@@ -181,6 +198,8 @@ impl DeploymentSummary {
         Self {
             deployment_id: id.to_string(),
             firmware_id: deployment.plan.firmware.to_string(),
+            manifest_digest: deployment.plan.manifest.to_string(),
+            strategy: spec.strategy,
             created_by: deployment.plan.created_by.clone(),
             created_at: deployment.created_at.to_string(),
             status: status_for(state, deployment, own),
@@ -196,14 +215,15 @@ impl DeploymentSummary {
     }
 }
 
-/// Shows one deployment in numbers: in a size that does not grow with its devices and hospitals.
+/// Shows one deployment in numbers: in a size that does not grow with its devices and hospitals. Its tag changes with the states of the
+/// deployment and of its phases.
 #[utoipa::path(get, path = "/api/v1/deployments/{deployment}/summary",
     responses((status = 200, body = DeploymentSummary), (status = 404, body = Problem)))]
 pub(super) async fn summary(
     State(api): State<Api>,
     origin: Origin,
     Path(deployment): Path<String>,
-) -> Result<axum::Json<DeploymentSummary>, Problem> {
+) -> Result<Response, Problem> {
     let object = format!("deployment/{deployment}");
     let caller = origin.need(&api, Permission::Read, "deployment.show", &object).await?;
     let deployment: DeploymentId = id("deployment", &deployment)?;
@@ -211,7 +231,7 @@ pub(super) async fn summary(
     let presence = api.runner.presence();
     let sight = Sight { state: &state, presence: &presence, now: clock::now() };
     let (held, own) = find_held(&state, &caller, &deployment)?;
-    Ok(axum::Json(DeploymentSummary::of(sight, (&deployment, held), own)))
+    Ok(tagged(&state, &format!("deployment/{deployment}"), DeploymentSummary::of(sight, (&deployment, held), own)))
 }
 
 /// Lists the devices of one deployment; to a hospital's people only their own.

@@ -12,14 +12,14 @@ use mdfm_shared::limits::WINDOWS_MAX;
 use mdfm_shared::text::{count, period};
 use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::compliance::{AuditPage, Paging, about};
 use super::deployment_devices::DeviceProgressView;
 use super::firmware::SignedDocument;
 use super::gateways::Reason;
 use super::list::ListQuery;
-use super::request::{Json, Origin, Path, Query, document, fresh_id, id};
+use super::request::{Json, Origin, Path, Query, document, fresh_id, id, tagged};
 use super::waiting::WaitingView;
 use super::{Api, Problem};
 use crate::access::Caller;
@@ -27,6 +27,7 @@ use crate::clock;
 use mdfm_coordinator_core::access::Permission;
 use mdfm_coordinator_core::rollout::fitness;
 use mdfm_coordinator_core::rollout::foresight::{self, Foreseen};
+use mdfm_coordinator_core::rollout::gate::{Standing, standing};
 use mdfm_coordinator_core::rollout::plan::{self, Draft};
 use mdfm_coordinator_core::rollout::request::{DeploymentJson, window_text};
 use mdfm_coordinator_core::rollout::sight::{is_seen_by, status_for, tally_for, validation_for};
@@ -60,6 +61,9 @@ pub(crate) struct PhaseView {
     /// How many of its devices are what.
     #[schema(value_type = Object)]
     devices: Tally,
+    /// What its figures show so far, with the upper bound of the error rate; to a hospital's people `null`.
+    #[schema(value_type = Option<Object>)]
+    standing: Option<Standing>,
     #[schema(value_type = Option<Object>)]
     gate: Option<GateRecord>,
     #[schema(value_type = Option<Object>)]
@@ -358,6 +362,7 @@ fn view(
         hospitals: hospitals.remove(&i).unwrap_or_default().into_iter().collect(),
         status: phase.status.clone(),
         devices: tally_for(state, deployment, i, own),
+        standing: own.is_none().then(|| standing(&phase.tally, spec)),
         // Its figures are those of the whole fleet.
         gate: phase.gate.clone().filter(|_| own.is_none()),
         validation: phase.validation.as_ref().map(|given| validation_for(given, own)),
@@ -472,16 +477,38 @@ pub(super) async fn list(
     )
 }
 
-/// Shows one deployment with every device; to a hospital's people only their own.
-#[utoipa::path(get, path = "/api/v1/deployments/{deployment}",
+/// Whether a deployment is shown with its devices.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ShowQuery {
+    /// `false` leaves its devices out: they are listed apart. They are shown by default.
+    #[serde(default = "with_devices")]
+    devices: bool,
+}
+
+fn with_devices() -> bool {
+    true
+}
+
+/// Shows one deployment with every device; to a hospital's people only their own. Its tag changes with the states of the deployment and of its
+/// phases.
+#[utoipa::path(get, path = "/api/v1/deployments/{deployment}", params(ShowQuery),
     responses((status = 200, body = DeploymentView), (status = 404, body = Problem)))]
 pub(super) async fn show(
     State(api): State<Api>,
     origin: Origin,
     Path(deployment): Path<String>,
-) -> Result<axum::Json<DeploymentView>, Problem> {
-    let caller = origin.need(&api, Permission::Read, "deployment.show", &format!("deployment/{deployment}")).await?;
-    find(&api, &caller, &id("deployment", &deployment)?)
+    Query(query): Query<ShowQuery>,
+) -> Result<Response, Problem> {
+    let object = format!("deployment/{deployment}");
+    let caller = origin.need(&api, Permission::Read, "deployment.show", &object).await?;
+    let deployment: DeploymentId = id("deployment", &deployment)?;
+    let state = api.runner.state();
+    let presence = api.runner.presence();
+    let sight = Sight { state: &state, presence: &presence, now: clock::now() };
+    let (held, own) = find_held(&state, &caller, &deployment)?;
+    Ok(tagged(&state, &object, view(sight, &deployment, held, own, query.devices)))
 }
 
 /// What has happened to a deployment, newest first: who started, paused and changed it, what its devices reported.

@@ -121,6 +121,43 @@ fn sample_needed(limit: f64) -> Option<u64> {
     (limit > 0.0).then(|| ((1.0 - CONFIDENCE).ln() / (-limit).ln_1p()).ceil() as u64)
 }
 
+/// What a phase's figures show at any time, also before its gate is evaluated.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Standing {
+    /// Devices that settled or fell silent: those of the rate.
+    pub observed: u32,
+    /// Of them, those that failed or fell silent.
+    pub failed: u32,
+    /// Failed or silent devices, and those that proved to be clean: the trials of the upper bound.
+    pub trials: u32,
+    /// `failed / observed`, in percent; `None` before any device is observed.
+    pub error_rate_percent: Option<f64>,
+    /// Upper 95 % confidence bound of the error rate (Clopper and Pearson 1934), in percent.
+    pub upper_bound_percent: f64,
+    /// Whether the bound is within the phase's limit; a limit in devices is never proved.
+    pub proved: bool,
+    /// Devices that would prove the limit without a failure; `None` if no number would.
+    pub needed: Option<u64>,
+}
+
+/// What the figures of a phase show so far.
+pub fn standing(tally: &Tally, spec: &PhaseSpec) -> Standing {
+    let (observed, failed) = (tally.accounted, tally.failed + tally.silent);
+    // A device of protocol version 1 that seems clean may have said its fault to a gateway that was away: it proves nothing.
+    let trials = failed + tally.proved_clean;
+    let upper = 100.0 * clopper_pearson_upper(failed, trials, CONFIDENCE);
+    Standing {
+        observed,
+        failed,
+        trials,
+        error_rate_percent: (observed > 0).then(|| 100.0 * f64::from(failed) / f64::from(observed)),
+        upper_bound_percent: upper,
+        proved: spec.max_errors.is_none() && upper <= spec.max_error_rate_percent,
+        needed: sample_needed(spec.max_error_rate_percent / 100.0),
+    }
+}
+
 /// Whether no device of a phase runs its release, and none tried and failed: then nothing was shown.
 pub(super) fn runs_nowhere(tally: &Tally) -> bool {
     tally.confirmed == 0 && tally.failed == 0
@@ -133,12 +170,9 @@ pub fn evaluate(deployment: &Deployment, phase: u32, now: UtcMillis) -> Option<G
     let PhaseStatus::Monitoring { since } = held.status else { return None };
     let tally = &held.tally;
     let devices = tally.counted();
-    let observed = tally.accounted;
-    let bad = tally.failed + tally.silent;
-    let rate = if observed == 0 { 100.0 } else { 100.0 * f64::from(bad) / f64::from(observed) };
-    // A device of protocol version 1 that seems clean may have said its fault to a gateway that was away: it proves nothing.
-    let trials = bad + tally.proved_clean;
-    let upper = 100.0 * clopper_pearson_upper(bad, trials, CONFIDENCE);
+    let shown = standing(tally, spec);
+    let Standing { observed, failed: bad, trials, upper_bound_percent: upper, .. } = shown;
+    let rate = shown.error_rate_percent.unwrap_or(100.0);
     let max_errors = match deployment.plan.first_failure {
         // Failures that somebody accepted when they let the deployment go on are not held against it again.
         FirstFailure::Hold => spec.max_errors.map(|max| max.max(deployment.accepted_failures)),
