@@ -200,13 +200,6 @@ impl Form {
         self.0.push((name.to_owned(), value));
         self
     }
-
-    /// A form of these fields.
-    #[cfg(test)]
-    pub(crate) fn of(fields: &[(&str, &str)]) -> Self {
-        Self(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
-    }
-
     /// The same as pairs in order, for hidden fields.
     pub(crate) fn kept(&self) -> Vec<&(String, String)> {
         self.0.iter().filter(|(name, _)| !SECRETS.contains(&name.as_str()) && name != TOKEN).collect()

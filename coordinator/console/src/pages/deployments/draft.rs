@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn console_a_draft_of_usual_phases_is_a_short_plan() {
-        let form = Form::of(&[
+        let form = Form::of_texts(&[
             ("firmware", "FW-1"),
             ("targets", "all"),
             ("strategy", "Progressive"),
@@ -344,7 +344,7 @@ mod tests {
 
     #[test]
     fn console_a_full_draft_becomes_its_plan() {
-        let form = Form::of(&[
+        let form = Form::of_texts(&[
             ("firmware", "FW-1"),
             ("targets", "list"),
             ("devices", "D-1, D-2\n D-3;D-4"),
@@ -416,7 +416,7 @@ mod tests {
             let names: Vec<_> = more.iter().map(|(name, _)| *name).collect();
             let mut fields: Vec<_> = base.into_iter().filter(|(name, _)| !names.contains(name)).collect();
             fields.extend(more);
-            let problem = plan(&Form::of(&fields)).expect_err(said);
+            let problem = plan(&Form::of_texts(&fields)).expect_err(said);
             assert!(problem.contains(said), "{problem}");
         }
     }
@@ -441,7 +441,7 @@ mod tests {
 
     #[test]
     fn console_rows_of_a_draft_are_bounded() {
-        let form = Form::of(&[("phase_rows", "1000000"), ("window_rows", "-1")]);
+        let form = Form::of_texts(&[("phase_rows", "1000000"), ("window_rows", "-1")]);
         assert_eq!(phase_rows(&form, true).len(), PHASES_MAX);
         assert_eq!((window_rows(&form, false).len(), window_rows(&form, true).len()), (0, 1));
         let preset = phase_rows(&Form::default(), true);

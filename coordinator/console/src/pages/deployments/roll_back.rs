@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn console_a_rollback_names_one_thing_and_its_cause() {
-        let of = |fields: &[(&str, &str)]| body(&Form::of(fields));
+        let of = |fields: &[(&str, &str)]| body(&Form::of_texts(fields));
         let all = of(&[("scope", "all"), ("reason", " alarms fail "), ("cause", "operational")]).expect("an order");
         assert_eq!(all, json!({ "reason": "alarms fail", "cause": "safety" }), "everything goes back for safety alone");
         let one = of(&[("scope", "device"), ("device", "D-1"), ("hospital", "H-1"), ("cause", "operational")]);

@@ -108,18 +108,18 @@ mod tests {
             ("code", "123 456"),
             ("manifest_digest", "ab"),
         ];
-        let signed = body(&Form::of(&full)).expect("complete");
+        let signed = body(&Form::of_texts(&full)).expect("complete");
         assert_eq!((&signed["password"], &signed["code"]), (&json!(" a pass phrase "), &json!("123456")));
         for missing in ["role", "reason", "password", "code"] {
             let part: Vec<_> = full.into_iter().filter(|(name, _)| *name != missing).collect();
-            assert!(body(&Form::of(&part)).is_err(), "{missing}");
+            assert!(body(&Form::of_texts(&part)).is_err(), "{missing}");
         }
         let mut other = full;
         other[0].1 = "Operator";
-        assert!(body(&Form::of(&other)).is_err());
+        assert!(body(&Form::of_texts(&other)).is_err());
         other = full;
         other[1].1 = "  short    ";
-        assert!(body(&Form::of(&other)).is_err());
+        assert!(body(&Form::of_texts(&other)).is_err());
     }
 
     #[test]
