@@ -78,7 +78,9 @@ fn rendered(template: &str, context: &Value) -> String {
     let environment = environment().expect("valid templates");
     let name = format!("deployments/{template}.html");
     let template = environment.get_template(&name).expect("a template");
-    let shown = template.render(minijinja::Value::from(minijinja::value::Serde(context)));
+    let mut context = context.clone();
+    context["view"] = json!(crate::view::View::default());
+    let shown = template.render(minijinja::Value::from(minijinja::value::Serde(&context)));
     shown.unwrap_or_else(|error| panic!("{name}: {error:#}")).replace("&#x2f;", "/")
 }
 
