@@ -99,6 +99,7 @@ pub(super) async fn preview(
     let object = format!("firmware/{}", firmware.chars().take(64).collect::<String>());
     let (caller, user) = origin.need_self(&api, ACTION).await?;
     let firmware: FirmwareId = id("firmware", &firmware)?;
+    api.runner.state().need_firmware(&firmware)?;
     let account = api.runner.state().users.get(&user).cloned().ok_or_else(|| Refusal::not_found("user", &user))?;
     let signs = |role: &Role| account.roles.iter().any(|held| held.name() == role.to_string());
     let roles: Vec<Role> = Role::ALL.into_iter().filter(signs).collect();
