@@ -193,7 +193,7 @@ pub(crate) async fn protect(mut response: Response) -> Response {
     ] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    if !headers.get(header::CACHE_CONTROL).is_some_and(|value| value == assets::FOR_EVER) {
+    if headers.get(header::CACHE_CONTROL).is_none_or(|value| value != assets::FOR_EVER) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
