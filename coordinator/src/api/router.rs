@@ -314,7 +314,7 @@ fn console_routes(api: Api, console: Router) -> Router {
     let show = move |request: Request| {
         let console = console.clone();
         async move {
-            // The routes of the console are matched anew: what was matched here would count as a part of them.
+            // The routes of the console are matched again: what was matched here would count as a part of them.
             let (mut parts, body) = request.into_parts();
             let outer = std::mem::take(&mut parts.extensions);
             carry(&outer, &mut parts.extensions);
