@@ -315,7 +315,7 @@ fn console_routes(api: Api, console: Router) -> Router {
     let show = move |request: Request| {
         let console = console.clone();
         async move {
-            // The routes of the console are matched again, apart: what was matched here would count as a part of them.
+            // The routes of the console are matched again: what was matched here would count as a part of them.
             let (mut parts, body) = request.into_parts();
             let outer = std::mem::take(&mut parts.extensions);
             carry(&outer, &mut parts.extensions);
@@ -555,10 +555,13 @@ mod tests {
         let mut routes: Vec<_> = rights::all().map(|(_, (m, p, _))| (m, p)).collect();
         routes.extend([("GET", DOCUMENT), ("GET", PAGE), ("GET", admission::SOCKET_PATH)]);
         routes.extend([("GET", "/console"), ("GET", "/console/{*path}"), ("POST", "/console/{*path}")]);
-        routes.push(("POST", "/console/releases/{release}/image"));
-        routes.push(("POST", "/console/releases/{release}/delta"));
-        routes.push(("POST", "/console/releases/{release}/sbom"));
-        routes.push(("GET", "/console/releases/{release}/sbom"));
+        for file in [
+            "/console/releases/{release}/image",
+            "/console/releases/{release}/delta",
+            "/console/releases/{release}/sbom",
+        ] {
+            routes.extend([("GET", file), ("POST", file)]);
+        }
         let mut rows: Vec<_> = admission::all().map(|(_, row)| row).collect();
         routes.sort_unstable();
         rows.sort_unstable();

@@ -175,16 +175,21 @@ async fn reject(page: Page, Path(release): Path<String>, form: Form) -> Result<R
 }
 
 /// What the page after a signature shows: the block under it, from the release or, for a rejection, from the log.
-fn block(release: &Value, history: &Value, of: &str) -> Option<Value> {
+fn block(release: &Value, history: &Value, trust: &Value, of: &str) -> Option<Value> {
     if of != "rejection" {
         return release["approvals"].as_array()?.iter().find(|approval| approval["role"] == of).cloned();
     }
     let records = history["records"].as_array()?;
     let record = records.iter().find(|r| r["action"] == "firmware.reject" && r["outcome"] == "accepted")?;
+    // The record names the account; the roster has the printed name.
+    let user = &record["actor"]["id"];
+    let entries = trust["rosterEntries"].as_array().into_iter().flatten();
+    let name = entries.filter(|entry| entry["userId"] == *user).map(|entry| &entry["printedName"]).next_back();
+    let role = text(&record["event"]["role"]);
     Some(json!({
-        "printedName": record["actor"]["id"], "userId": record["actor"]["id"], "signedAt": record["at"],
-        "meaning": format!("I reject {} {}", text(&release["firmwareId"]), text(&release["version"])),
-        "role": record["event"]["role"], "reason": record["reason"], "logIndex": record["index"],
+        "printedName": name.unwrap_or(user), "userId": user, "signedAt": record["at"],
+        "meaning": format!("I reject {} {} for {} as {role}", text(&release["firmwareId"]), text(&release["version"]), text(&release["deviceModel"])),
+        "role": role, "reason": record["reason"], "logIndex": record["index"],
     }))
 }
 
@@ -206,7 +211,8 @@ async fn receipt(page: Page, Path(release): Path<String>) -> Result<Response, Fa
     let answer = page.api.get(&path(&["firmware", &release])).await?;
     let history = page.api.find(&path(&["firmware", &release, "history"])).await?;
     let of = page.query("of").to_owned();
-    let Some(block) = block(&answer.body, &history, &of) else {
+    let trust = page.api.find("/api/v1/trust").await?;
+    let Some(block) = block(&answer.body, &history, &trust, &of) else {
         let detail = "This release has no such signature now. Its page says which it has, and which no longer count.";
         return Err(Failure::Refused(Refusal { status: 404, code: "not-found".into(), detail: detail.into() }));
     };
@@ -281,11 +287,14 @@ mod tests {
             { "action": "firmware.reject", "outcome": "accepted", "actor": { "id": "ann" }, "index": 8, "reason": "test 7 fails",
               "at": "2026-11-30T00:00:00Z", "event": { "role": "QA" } },
         ] });
-        assert_eq!(block(&release, &records, "QA").expect("a block")["logIndex"], 4);
-        assert_eq!(block(&release, &records, "Clinical"), None);
-        let rejected = block(&release, &records, "rejection").expect("a block");
-        assert_eq!((&rejected["printedName"], &rejected["logIndex"]), (&json!("ann"), &json!(8)));
-        assert_eq!(block(&release, &json!(null), "rejection"), None);
+        let trust = json!({ "rosterEntries": [{ "userId": "ann", "printedName": "Ann Example" }] });
+        assert_eq!(block(&release, &records, &trust, "QA").expect("a block")["logIndex"], 4);
+        assert_eq!(block(&release, &records, &trust, "Clinical"), None);
+        let nobody = block(&release, &records, &json!(null), "rejection").expect("a block");
+        assert_eq!(nobody["printedName"], "ann", "who left the roster is named by the account");
+        let rejected = block(&release, &records, &trust, "rejection").expect("a block");
+        assert_eq!((&rejected["printedName"], &rejected["logIndex"]), (&json!("Ann Example"), &json!(8)));
+        assert_eq!(block(&release, &json!(null), &trust, "rejection"), None);
     }
 
     #[test]
