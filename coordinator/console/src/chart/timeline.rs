@@ -12,12 +12,13 @@ const TICKS: i64 = 4;
 /// Characters of a phase's name in the picture; the table has all.
 const NAME_CHARS: usize = 16;
 
-const LEGEND: [(&str, &str); 5] = [
-    ("plan", "monitoring as planned"),
-    ("s1", "installing"),
-    ("s3", "monitoring"),
-    ("s2", "waits for signature"),
-    ("band", "paused"),
+/// Class, words and place of each entry.
+const LEGEND: [(&str, &str, f64); 5] = [
+    ("plan", "monitoring as planned", 0.0),
+    ("s1", "installing", 185.0),
+    ("s3", "monitoring", 295.0),
+    ("s2", "waits for the signature", 405.0),
+    ("band", "paused", 590.0),
 ];
 
 /// One phase. Times are milliseconds since 1970; `None` for what has not happened.
@@ -104,11 +105,15 @@ pub(crate) fn draw(story: &Story, title: &str) -> Chart {
     for n in 0..=TICKS {
         let at = story.began.saturating_add(end.saturating_sub(story.began) / TICKS * n);
         drawing.line("grid", (x(at), TOP), (x(at), floor));
-        let anchor = if n == TICKS { "end" } else { "middle" };
+        let anchor = match n {
+            0 => "start",
+            TICKS => "end",
+            _ => "middle",
+        };
         drawing.text("soft", anchor, (x(at), floor + 16.0), &tick(at, end.saturating_sub(story.began)));
     }
-    for (index, (class, words)) in LEGEND.into_iter().enumerate() {
-        let x = LEFT + 150.0 * index as f64;
+    for (class, words, at) in LEGEND {
+        let x = LEFT + at;
         drawing.rect(class, (x, height - 17.0), (22.0, 10.0), words);
         drawing.text("soft", "start", (x + 28.0, height - 8.0), words);
     }
@@ -178,7 +183,7 @@ mod tests {
 
     #[test]
     fn console_timelines_stay_inside_and_equal_their_table() {
-        let moments = [None, Some(0), Some(T), Some(T + 5_000), Some(T + 400_000_000), Some(250_000_000_000_000)];
+        let moments = [None, Some(0), Some(T + 5_000), Some(250_000_000_000_000)];
         for opened in moments {
             for monitored in moments {
                 for held in moments {
