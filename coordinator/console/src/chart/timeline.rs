@@ -89,7 +89,8 @@ impl Story {
 /// Draws it. `title` says whose it is.
 pub(crate) fn draw(story: &Story, title: &str) -> Chart {
     let planned = story.planned();
-    let is_planned = |phase: &Phase| phase.opened.is_some() || !story.is_over;
+    let is_coming = |phase: &Phase| !story.is_over && phase.passed.is_none() && phase.ordered_back.is_none();
+    let is_planned = |phase: &Phase| phase.monitored.is_some() || is_coming(phase);
     let latest = story.phases.iter().zip(&planned).filter(|(phase, _)| is_planned(phase)).map(|(_, (_, ends))| *ends);
     let end = latest.chain([story.until, story.began.saturating_add(1_000)]).max().unwrap_or(story.until);
     let height = TOP + ROW * story.phases.len() as f64 + AXIS;
@@ -227,6 +228,14 @@ mod tests {
         assert_eq!(planned[0], (T + day, T + 4 * day), "from when it really began");
         assert_eq!(planned[1].0, T + 4 * day, "not before now");
         assert_eq!(planned[2].0, planned[1].1, "after the phase before it");
+        let mut ended = story.clone();
+        (ended.is_over, ended.phases[1].passed) = (true, Some(T + 3 * day));
+        let chart = draw(&ended, "");
+        assert_eq!(
+            chart.rows.iter().filter(|row| !row[7].is_empty()).count(),
+            1,
+            "what was never monitored has no plan left"
+        );
         let spans = story.phases[0].spans(story.until);
         let kinds: Vec<_> = spans.iter().map(|(kind, _, from, until)| (*kind, (until - from) / day)).collect();
         assert_eq!(kinds, [("installing", 1), ("monitoring", 1), ("waiting for the signature", 1)]);

@@ -255,7 +255,7 @@ async fn show_duties(page: &Page, id: &str, refused: Option<(&Form, &Refusal)>) 
 
 async fn history(page: Page, Path(deployment): Path<String>) -> Result<Response, Failure> {
     let frame = Frame::of(&page, &deployment).await?;
-    // What devices report and what gateways are told is the largest part by far: shown on demand.
+    // Telemetry and directives are the largest part by far: shown on demand.
     let action = if page.query("all").is_empty() { "deployment.*" } else { "" };
     let query = [("action", action), ("from", page.query("from")), ("limit", RECORDS)];
     let history = page.api.get(&with_query(&path(&["deployments", &deployment, "history"]), &query)).await?.body;
