@@ -371,6 +371,17 @@ fn seed_api_a_deployment_is_watched_by_events_to_its_end() {
     assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
     let summary = get("summary");
     assert_eq!(summary["phases"][0]["devices"]["confirmed"], 1, "{summary}");
+    assert_eq!(summary["phases"][0]["standing"]["observed"], 1, "{summary}");
+    let (tag, whole) = auditor.tagged(&format!("/api/v1/deployments/{id}?devices=false")).unwrap();
+    assert_eq!((&whole["deploymentId"], &whole["devices"]), (&id.as_str().into(), &serde_json::json!([])));
+    assert_eq!(auditor.tagged(&format!("/api/v1/deployments/{id}/summary")).unwrap().0, tag);
+    let reason = serde_json::json!({ "reason": "seen in another state" });
+    let pause = format!("/api/v1/deployments/{id}/pause");
+    let stale = session(&world, Role::Operator).json_if_match("POST", &pause, &reason, "\"00\"").unwrap();
+    assert_eq!(stale.0, 412, "{}", stale.1);
+    let decisions = get("history?action=deployment.*");
+    let actions: Vec<_> = decisions["records"].as_array().unwrap().iter().map(|r| r["action"].as_str()).collect();
+    assert!(actions.len() >= 3 && actions.iter().flatten().all(|a| a.starts_with("deployment.")), "{actions:?}");
     let path = format!("/api/v1/deployments/{id}/events");
     let mut heard = 0;
     let left = auditor.events(&path, |_| {

@@ -35,7 +35,10 @@ function follow(main) {
     for (const part of document.querySelectorAll("[data-part]")) {
       const other = fresh.getElementById(part.id);
       // What somebody works in is left alone.
-      if (!other || part.contains(document.activeElement)) continue;
+      const isTyped = [...part.querySelectorAll("input, textarea")].some((field) => field.value !== field.defaultValue);
+      if (!other || isTyped || part.contains(document.activeElement)) continue;
+      // What somebody opened stays open.
+      for (const details of part.querySelectorAll("details[id]")) other.querySelector(`#${CSS.escape(details.id)}`)?.toggleAttribute("open", details.open);
       if (part.outerHTML !== other.outerHTML) part.replaceWith(document.adoptNode(other));
     }
     last = Date.now();
@@ -57,7 +60,7 @@ function follow(main) {
     source = new EventSource(main.dataset.live);
     source.onopen = () => { say("Live."); changed(); };
     source.onmessage = changed;
-    for (const kind of ["change", "changes", "summary", "state", "deployment", "devices", "end"]) source.addEventListener(kind, changed);
+    for (const kind of ["summary", "devices", "deployment"]) source.addEventListener(kind, changed);
     source.onerror = () => say("No connection to the coordinator; trying again.");
   }
 

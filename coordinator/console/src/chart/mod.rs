@@ -155,7 +155,7 @@ fn share(value: i64, from: i64, to: i64) -> f64 {
 pub(crate) mod tests {
     use super::*;
 
-    /// Every number of an attribute of a picture; fails where one is none.
+    /// Every number of an attribute of a picture; fails where one is not a number.
     pub(crate) fn numbers(svg: &str, attribute: &str) -> Vec<f64> {
         let name = format!(" {attribute}=\"");
         let parts = svg.split(&name).skip(1);

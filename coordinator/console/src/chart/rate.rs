@@ -141,7 +141,7 @@ mod tests {
             for bound in values {
                 let points = [point("<img onerror=x>", rate, bound, 1.0), point("<img onerror=x>", rate, 0.5, bound)];
                 let chart = draw(&points, "<b>").expect("points");
-                // A number that is none stands in words alone, and is drawn at the top.
+                // What is not a number stands in words alone, and is drawn at the top.
                 check(&chart.svg.replace("NaN %", "").replace("inf %", ""), (WIDTH, HEIGHT));
                 let circles = numbers(&chart.svg, "cx").len() - 1;
                 assert_eq!(circles, chart.rows.iter().filter(|row| !row[5].is_empty()).count());

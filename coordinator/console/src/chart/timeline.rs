@@ -12,12 +12,13 @@ const TICKS: i64 = 4;
 /// Characters of a phase's name in the picture; the table has all.
 const NAME_CHARS: usize = 16;
 
-const LEGEND: [(&str, &str); 5] = [
-    ("plan", "monitoring as planned"),
-    ("s1", "installing"),
-    ("s3", "monitoring"),
-    ("s2", "waits for signature"),
-    ("band", "paused"),
+/// Class, words and place of each entry.
+const LEGEND: [(&str, &str, f64); 5] = [
+    ("plan", "monitoring as planned", 0.0),
+    ("s1", "installing", 185.0),
+    ("s3", "monitoring", 295.0),
+    ("s2", "waits for the signature", 405.0),
+    ("band", "paused", 590.0),
 ];
 
 /// One phase. Times are milliseconds since 1970; `None` for what has not happened.
@@ -88,7 +89,8 @@ impl Story {
 /// Draws it. `title` says whose it is.
 pub(crate) fn draw(story: &Story, title: &str) -> Chart {
     let planned = story.planned();
-    let is_planned = |phase: &Phase| phase.opened.is_some() || !story.is_over;
+    let is_coming = |phase: &Phase| !story.is_over && phase.passed.is_none() && phase.ordered_back.is_none();
+    let is_planned = |phase: &Phase| phase.monitored.is_some() || is_coming(phase);
     let latest = story.phases.iter().zip(&planned).filter(|(phase, _)| is_planned(phase)).map(|(_, (_, ends))| *ends);
     let end = latest.chain([story.until, story.began.saturating_add(1_000)]).max().unwrap_or(story.until);
     let height = TOP + ROW * story.phases.len() as f64 + AXIS;
@@ -104,11 +106,15 @@ pub(crate) fn draw(story: &Story, title: &str) -> Chart {
     for n in 0..=TICKS {
         let at = story.began.saturating_add(end.saturating_sub(story.began) / TICKS * n);
         drawing.line("grid", (x(at), TOP), (x(at), floor));
-        let anchor = if n == TICKS { "end" } else { "middle" };
+        let anchor = match n {
+            0 => "start",
+            TICKS => "end",
+            _ => "middle",
+        };
         drawing.text("soft", anchor, (x(at), floor + 16.0), &tick(at, end.saturating_sub(story.began)));
     }
-    for (index, (class, words)) in LEGEND.into_iter().enumerate() {
-        let x = LEFT + 150.0 * index as f64;
+    for (class, words, at) in LEGEND {
+        let x = LEFT + at;
         drawing.rect(class, (x, height - 17.0), (22.0, 10.0), words);
         drawing.text("soft", "start", (x + 28.0, height - 8.0), words);
     }
@@ -178,7 +184,7 @@ mod tests {
 
     #[test]
     fn console_timelines_stay_inside_and_equal_their_table() {
-        let moments = [None, Some(0), Some(T), Some(T + 5_000), Some(T + 400_000_000), Some(250_000_000_000_000)];
+        let moments = [None, Some(0), Some(T + 5_000), Some(250_000_000_000_000)];
         for opened in moments {
             for monitored in moments {
                 for held in moments {
@@ -222,6 +228,14 @@ mod tests {
         assert_eq!(planned[0], (T + day, T + 4 * day), "from when it really began");
         assert_eq!(planned[1].0, T + 4 * day, "not before now");
         assert_eq!(planned[2].0, planned[1].1, "after the phase before it");
+        let mut ended = story.clone();
+        (ended.is_over, ended.phases[1].passed) = (true, Some(T + 3 * day));
+        let chart = draw(&ended, "");
+        assert_eq!(
+            chart.rows.iter().filter(|row| !row[7].is_empty()).count(),
+            1,
+            "what was never monitored has no plan left"
+        );
         let spans = story.phases[0].spans(story.until);
         let kinds: Vec<_> = spans.iter().map(|(kind, _, from, until)| (*kind, (until - from) / day)).collect();
         assert_eq!(kinds, [("installing", 1), ("monitoring", 1), ("waiting for the signature", 1)]);

@@ -307,4 +307,39 @@ mod tests {
         assert!(clopper_pearson_upper(0, 2994, 0.95) > 0.001);
         assert_eq!(sample_needed(0.0), None);
     }
+
+    #[test]
+    fn console_figures_so_far_say_what_they_prove() {
+        let spec = |limit: f64, max_errors: Option<u32>| PhaseSpec {
+            name: "Pilot".into(),
+            cohort: "all".into(),
+            percentage: 100.0,
+            target_hospitals: Vec::new(),
+            reach: super::super::Reach::Hospitals,
+            max_error_rate_percent: limit,
+            max_errors,
+            monitoring_ms: 0,
+            min_reporting_percent: 100.0,
+            min_device_hours: 0.0,
+            validation: None,
+        };
+        let tally = |accounted: u32, proved_clean: u32, failed: u32, silent: u32| {
+            let mut tally = Tally::default();
+            (tally.devices, tally.accounted, tally.proved_clean) = (400, accounted, proved_clean);
+            (tally.failed, tally.silent) = (failed, silent);
+            tally
+        };
+        let none = standing(&tally(0, 0, 0, 0), &spec(1.0, None));
+        assert_eq!((none.error_rate_percent, none.proved, none.needed), (None, false, Some(299)));
+        let clean = tally(300, 299, 0, 0);
+        let found = standing(&clean, &spec(1.0, None));
+        assert_eq!((found.observed, found.trials, found.error_rate_percent, found.proved), (300, 299, Some(0.0), true));
+        assert!(!standing(&clean, &spec(1.0, Some(0))).proved, "a number of devices is no proof of a rate");
+        assert_eq!(standing(&clean, &spec(0.0, None)).needed, None);
+        let failed = standing(&tally(300, 297, 1, 2), &spec(1.0, None));
+        assert_eq!(
+            (failed.failed, failed.trials, failed.error_rate_percent, failed.proved),
+            (3, 300, Some(1.0), false)
+        );
+    }
 }

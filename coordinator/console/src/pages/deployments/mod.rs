@@ -28,6 +28,8 @@ use crate::{Console, ROOT, templates};
 const OVER: [&str; 4] = ["completed", "rolledBack", "aborted", "superseded"];
 /// Records of one page of the history.
 const RECORDS: &str = "100";
+/// Hospitals of one page.
+const HOSPITALS: usize = 200;
 
 pub(crate) fn routes() -> Router<Console> {
     let of = |rest: &str| format!("{ROOT}/deployments/{{deployment}}{rest}");
@@ -237,8 +239,16 @@ async fn gates(page: Page, Path(deployment): Path<String>) -> Result<Response, F
 async fn hospitals(page: Page, Path(deployment): Path<String>) -> Result<Response, Failure> {
     let frame = Frame::of(&page, &deployment).await?;
     let whole = page.api.get(&(path(&["deployments", &deployment]) + "?devices=false")).await?.body;
-    let rows = story::hospitals(&whole);
-    frame.render(&page, "deployments/hospitals.html", "hospitals", json!({ "rows": rows, "whole": whole }), None)
+    let all = story::hospitals(&whole);
+    let waits = |row: &Value| row["consent"].is_object() && row["consent"]["givenBy"].is_null();
+    let waiting = all.iter().filter(|row| waits(row)).count();
+    let is_only_waiting = !page.query("waiting").is_empty();
+    let from: usize = page.query("from").parse().unwrap_or(0);
+    let mut found = all.into_iter().filter(|row| !is_only_waiting || waits(row)).skip(from);
+    let rows: Vec<Value> = found.by_ref().take(HOSPITALS).collect();
+    let next = found.next().map(|_| from + HOSPITALS);
+    let context = json!({ "rows": rows, "next": next, "waiting": waiting });
+    frame.render(&page, "deployments/hospitals.html", "hospitals", context, None)
 }
 
 async fn duties(page: Page, Path(deployment): Path<String>) -> Result<Response, Failure> {
@@ -255,7 +265,7 @@ async fn show_duties(page: &Page, id: &str, refused: Option<(&Form, &Refusal)>) 
 
 async fn history(page: Page, Path(deployment): Path<String>) -> Result<Response, Failure> {
     let frame = Frame::of(&page, &deployment).await?;
-    // What devices report and what gateways are told is the largest part by far: shown on demand.
+    // Telemetry and directives are the largest part by far: shown on demand.
     let action = if page.query("all").is_empty() { "deployment.*" } else { "" };
     let query = [("action", action), ("from", page.query("from")), ("limit", RECORDS)];
     let history = page.api.get(&with_query(&path(&["deployments", &deployment, "history"]), &query)).await?.body;

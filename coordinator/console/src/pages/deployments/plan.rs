@@ -1,5 +1,7 @@
 //! The way to a new deployment: release, devices, strategy, rules, then the API's dry run, and the start of exactly the plan that it showed.
 
+use std::collections::BTreeSet;
+
 use axum::Router;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
@@ -113,7 +115,9 @@ fn seen(mut plan: Value) -> Value {
     let is_ignoring = !plan["windowsIgnoredBecause"].is_null();
     plan["confirm"] = (plan["strategy"] == "Emergency" || is_ignoring).into();
     let phases = plan["phases"].as_array().into_iter().flatten();
-    let hospitals = phases.filter_map(|phase| phase["hospitals"].as_array().map(Vec::len)).sum::<usize>();
+    let hospitals = phases.flat_map(|phase| phase["hospitals"].as_array().into_iter().flatten());
+    let hospitals: BTreeSet<&str> = hospitals.filter_map(|hospital| hospital["hospitalId"].as_str()).collect();
+    let hospitals = hospitals.len();
     plan["hospitalCount"] = hospitals.into();
     for phase in plan["phases"].as_array_mut().into_iter().flatten() {
         let devices = phase["hospitals"].as_array().into_iter().flatten();
@@ -212,7 +216,8 @@ mod tests {
     #[test]
     fn console_a_plan_is_counted_and_asks_for_confirmation() {
         let plan = json!({ "strategy": "Progressive", "windowsIgnoredBecause": null, "phases": [
-            { "hospitals": [{ "devices": ["a", "b"] }, { "devices": ["c"] }] }, { "hospitals": [] }] });
+            { "hospitals": [{ "hospitalId": "H-1", "devices": ["a", "b"] }, { "hospitalId": "H-2", "devices": ["c"] }] },
+            { "hospitals": [{ "hospitalId": "H-1", "devices": ["d"] }] }] });
         let shown = seen(plan.clone());
         assert_eq!(
             (&shown["hospitalCount"], &shown["phases"][0]["deviceCount"], &shown["confirm"]),

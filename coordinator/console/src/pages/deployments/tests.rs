@@ -164,3 +164,26 @@ fn console_a_rate_is_never_shown_without_its_bound() {
         assert!(html.contains("299 devices without a failure would prove it; 2 so far"), "{template}");
     }
 }
+
+#[test]
+fn console_staff_see_pages_without_the_fleets_figures() {
+    for status in ["running", "paused", "completed"] {
+        let mut staff =
+            context(&["read", "rollBack", "consent", "reportIncident"], json!({ "name": status, "reason": "r" }));
+        staff["me"]["hospitalId"] = "HOSP-001".into();
+        for phase in staff["deployment"]["phases"].as_array_mut().expect("phases") {
+            for hidden in ["standing", "gate"] {
+                phase[hidden] = Value::Null;
+            }
+        }
+        staff["phase"] = staff["deployment"]["phases"][0].clone();
+        staff["whole"]["groupId"] = Value::Null;
+        (staff["hospital"], staff["entry"], staff["release"]) = (Value::Null, Value::Null, Value::Null);
+        for template in TABS {
+            let html = rendered(template, &staff);
+            assert!(!html.contains("/gates\"") && !html.contains("/report\""), "{template}");
+        }
+        let order = rendered("roll-back", &staff);
+        assert!(order.contains("value=\"HOSP-001\"") && !order.contains("value=\"all\""), "their own hospital alone");
+    }
+}
