@@ -76,6 +76,12 @@ impl<S: Send + Sync> FromRequest<S> for Form {
 }
 
 impl Form {
+    /// A form with these fields, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(fields: &[(&str, &str)]) -> Self {
+        Self(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
     /// A field without blanks around it; empty if it is missing.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.0.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value.trim())
@@ -102,6 +108,11 @@ impl Form {
             .filter(|(field, value)| field == name && !value.trim().is_empty())
             .map(|(_, value)| value.trim())
             .collect()
+    }
+
+    /// The same form without some fields.
+    pub(crate) fn without(&self, names: &[&str]) -> Self {
+        Self(self.0.iter().filter(|(name, _)| !names.contains(&name.as_str())).cloned().collect())
     }
 
     /// Whether a box is ticked.

@@ -6,6 +6,8 @@
 
 mod api;
 mod assets;
+mod builder;
+mod chart;
 mod failure;
 mod filters;
 mod form;

@@ -54,6 +54,11 @@ impl Page {
         self.query.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value.as_str())
     }
 
+    /// Every value of a parameter that repeats.
+    pub(crate) fn queries(&self, name: &str) -> Vec<&str> {
+        self.query.iter().filter(|(given, _)| given == name).map(|(_, value)| value.as_str()).collect()
+    }
+
     /// Whether the reader's roles include a permission of the API.
     pub(crate) fn may(&self, permission: &str) -> bool {
         self.me["permissions"].as_array().is_some_and(|all| all.iter().any(|one| one == permission))
@@ -102,6 +107,24 @@ impl Page {
         path: &str,
         body: &impl Serialize,
     ) -> Result<Answer, Failure> {
+        self.send_act(form, method, path, Some(body)).await
+    }
+
+    /// The same for an act of the API that takes no body.
+    ///
+    /// # Errors
+    /// Those of [`Page::act`].
+    pub(crate) async fn act_without_body(&self, form: &Form, method: Method, path: &str) -> Result<Answer, Failure> {
+        self.send_act(form, method, path, None::<&()>).await
+    }
+
+    async fn send_act(
+        &self,
+        form: &Form,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Answer, Failure> {
         if let Some(code) = form.secret(form::STEP_UP) {
             let (path, body) = ("/api/v1/sessions/current/second-factor", json!({ "code": code.trim() }));
             match self.api.send(Method::POST, path, Some(&body), &Precondition::default()).await {
@@ -112,7 +135,7 @@ impl Page {
         }
         let text = |name| Some(form.text(name)).filter(|text| !text.is_empty()).map(str::to_owned);
         let precondition = Precondition { key: text(form::KEY), tag: text(form::TAG) };
-        match self.api.send(method, path, Some(body), &precondition).await {
+        match self.api.send(method, path, body, &precondition).await {
             Err(Failure::Refused(refusal)) if refusal.code == "step-up" => {
                 Err(Failure::StepUp { form: form.clone(), wrong: None })
             }
@@ -180,7 +203,7 @@ pub(crate) async fn protect(mut response: Response) -> Response {
     ] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    if !headers.get(header::CACHE_CONTROL).is_some_and(|value| value == assets::FOR_EVER) {
+    if headers.get(header::CACHE_CONTROL).is_none_or(|value| value != assets::FOR_EVER) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response

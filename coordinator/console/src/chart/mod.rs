@@ -1,0 +1,3 @@
+//! Geometry of pictures. Templates draw them, so that every text in them is escaped like any other.
+
+pub(crate) mod timeline;
