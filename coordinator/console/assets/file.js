@@ -1,4 +1,5 @@
-// Fields for text that stands in a file: a chooser beside them reads it. Without this file the text is pasted.
+// Fields for text that stands in a file: a chooser beside them reads it. Without this file the text
+// is pasted.
 "use strict";
 
 for (const area of document.querySelectorAll("textarea[data-file]")) {

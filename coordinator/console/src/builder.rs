@@ -1,8 +1,10 @@
-//! Filters of lists, taken apart and put together: a form has a field, an operator and a value; the API has an expression.
+//! Filters of lists, taken apart and put together: a form has a field, an operator and a value; the
+//! API has an expression.
 
 use serde_json::{Value, json};
 
-/// Operators of a condition, as the form names them, with the sign of the expression and words for people.
+/// Operators of a condition, as the form names them, with the sign of the expression and words for
+/// people.
 pub(crate) const OPERATORS: [(&str, &str); 7] = [
     ("=", "is"),
     ("!=", "is not"),
@@ -22,7 +24,8 @@ fn written(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// One condition as an expression; `None` if its operator is unknown or it cannot be written: only plain values have a beginning.
+/// One condition as an expression; `None` if its operator is unknown or it cannot be written: only
+/// plain values have a beginning.
 pub(crate) fn condition(field: &str, operator: &str, value: &str) -> Option<String> {
     let known = OPERATORS.iter().any(|(sign, _)| *sign == operator);
     let plain = field.chars().all(|c| c.is_ascii_alphanumeric() || c == '.') && !field.is_empty();

@@ -64,6 +64,16 @@ impl Page {
         self.me["permissions"].as_array().is_some_and(|all| all.iter().any(|one| one == permission))
     }
 
+    /// Reads what belongs to a page only for readers with a permission; `null` for others. The API
+    /// would record a refusal of something that nobody
+    /// asked for.
+    ///
+    /// # Errors
+    /// As [`Api::find`].
+    pub(crate) async fn find_if(&self, permission: &str, path: &str) -> Result<Value, Failure> {
+        if self.may(permission) { self.api.find(path).await } else { Ok(Value::Null) }
+    }
+
     /// Makes the page.
     ///
     /// # Errors

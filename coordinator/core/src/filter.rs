@@ -101,7 +101,8 @@ impl Filter {
         })
     }
 
-    /// What the values of a field must be, or begin with, for the filter to hold; `None` if no condition says so of that field.
+    /// What the values of a field must be, or begin with, for the filter to hold; `None` if no
+    /// condition says so of that field.
     pub fn demanded(&self, field: &str) -> Option<(&str, bool)> {
         let is_it = |condition: &&Condition| condition.field == field && condition.is == Is::Equal;
         let condition = self.0.iter().find(is_it)?;

@@ -1,4 +1,5 @@
-//! How many devices run what, where, and how their last installation ended: figures for the whole fleet in one pass over its devices.
+//! How many devices run what, where, and how their last installation ended: figures for the whole
+//! fleet in one pass over its devices.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use super::{Api, Problem};
 use crate::clock;
 use mdfm_coordinator_core::access::Permission;
 use mdfm_coordinator_core::group::{Group, Members};
+use mdfm_coordinator_core::inventory::DifferenceKind;
 use mdfm_coordinator_core::presence::{Presence, Reach};
 use mdfm_coordinator_core::{Command, State as Fleet};
 
@@ -26,7 +28,10 @@ pub(crate) struct FleetCountsView {
     retired: u64,
     /// Devices of which something observed differs from what is registered.
     differing: u64,
-    /// Devices whose gateway does not report them now: unreachable, or not yet mentioned since this coordinator started.
+    /// The same by kind; a device may differ in several.
+    differences: BTreeMap<DifferenceKind, u64>,
+    /// Devices whose gateway does not report them now: unreachable, or not yet mentioned since this
+    /// coordinator started.
     silent: u64,
     presence: PresenceCounts,
     /// One row for each combination that there is, in the order of its fields.
@@ -76,6 +81,7 @@ fn counts(state: &Fleet, presence: &Presence, now: UtcMillis) -> FleetCountsView
         devices: 0,
         retired: 0,
         differing: 0,
+        differences: BTreeMap::new(),
         silent: 0,
         presence: PresenceCounts::default(),
         counts: Vec::new(),
@@ -88,6 +94,9 @@ fn counts(state: &Fleet, presence: &Presence, now: UtcMillis) -> FleetCountsView
         }
         view.devices += 1;
         view.differing += u64::from(!device.differences.is_empty());
+        for kind in device.differences.keys() {
+            *view.differences.entry(*kind).or_default() += 1;
+        }
         let (reach, _) = presence.device(now, state.gateway_of(id), id);
         *match reach {
             Reach::Attached => &mut view.presence.attached,

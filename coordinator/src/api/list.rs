@@ -198,7 +198,8 @@ fn words_of<T: serde::de::DeserializeOwned>(other: &Value) -> Vec<String> {
     known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// Lists in the order of their ids, and the field with the id: a filter by it leads to its place, however long the list is.
+/// Lists in the order of their ids, and the field with the id: a filter by it leads to its place,
+/// however long the list is.
 const ID_FIELDS: [(&str, &str); 9] = [
     ("/api/v1/deployments", "deploymentId"),
     ("/api/v1/devices", "deviceId"),
@@ -211,7 +212,8 @@ const ID_FIELDS: [(&str, &str); 9] = [
     ("/api/v1/users", "userId"),
 ];
 
-/// The beginning that the ids of all items of the list at `path` have which the filter lets through; empty if it does not say.
+/// The beginning that the ids of all items of the list at `path` have which the filter lets
+/// through; empty if it does not say.
 fn beginning<'f>(filter: &'f Filter, path: &str) -> &'f str {
     let field = ID_FIELDS.iter().find(|(list, _)| *list == path).map(|(_, field)| *field);
     field.and_then(|field| filter.demanded(field)).filter(|(value, _)| *value != "null").map_or("", |(value, _)| value)

@@ -13,7 +13,8 @@ const TOP: f64 = 16.0;
 /// Marks of one lane in a picture: more of them would be one blot.
 const MARKS_MAX: usize = 400;
 
-/// Lanes in their order: name, and the beginnings of the actions that belong there; the last one takes the rest.
+/// Lanes in their order: name, and the beginnings of the actions that belong there; the last one
+/// takes the rest.
 const LANES: [(&str, &[&str]); 5] = [
     ("Refused", &[]),
     ("People", &["device.", "incident.", "recall.", "rollback-order.", "firmware."]),
@@ -41,7 +42,8 @@ fn label(ms: i64, is_short: bool) -> String {
     at.to_zoned(TimeZone::UTC).strftime(if is_short { "%H:%M:%S" } else { "%m-%d %H:%M" }).to_string()
 }
 
-/// The geometry of a timeline from `since` to `until` (milliseconds since 1970); `null` if no record lies there.
+/// The geometry of a timeline from `since` to `until` (milliseconds since 1970); `null` if no
+/// record lies there.
 pub(crate) fn of(records: &[Value], since: i64, until: i64) -> Value {
     let length = (until - since).max(1) as f64;
     let mut marks: Vec<Vec<Value>> = vec![Vec::new(); LANES.len()];

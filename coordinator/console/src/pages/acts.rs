@@ -1,4 +1,5 @@
-//! What all forms have: after an act either the next page, or the same one with the reason and what was typed.
+//! What all forms have: after an act either the next page, or the same one with the reason and what
+//! was typed.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -62,7 +63,8 @@ pub(crate) fn body(form: &Form, fields: &[(&str, &str)]) -> Map<String, Value> {
     given.filter(|(_, value)| !value.is_null()).collect()
 }
 
-/// The fields of a merge patch (RFC 7396): what differs from what was shown; `null` takes away what may be absent.
+/// The fields of a merge patch (RFC 7396): what differs from what was shown; `null` takes away what
+/// may be absent.
 pub(crate) fn patch(form: &Form, shown: &Value, fields: &[(&str, &str)]) -> Map<String, Value> {
     let given = fields.iter().map(|(name, field)| ((*name).to_owned(), form.optional(field)));
     given.filter(|(name, value)| shown[name] != *value).collect()

@@ -1,4 +1,5 @@
-//! Consents: what is to be done to the devices of a hospital, for the people there who agree or do not.
+//! Consents: what is to be done to the devices of a hospital, for the people there who agree or do
+//! not.
 
 use axum::Router;
 use axum::extract::Path;
@@ -35,7 +36,8 @@ pub(crate) fn add_templates(environment: &mut Environment<'static>) -> Result<()
     Ok(())
 }
 
-/// One question to one hospital: the deployment, its release, the devices and windows. `null` if there is no such question.
+/// One question to one hospital: the deployment, its release, the devices and windows. `null` if
+/// there is no such question.
 async fn card(page: &Page, deployment: &Value, hospital: &str) -> Result<Value, Failure> {
     let consents = deployment["consents"].as_array().into_iter().flatten();
     let Some(consent) = consents.into_iter().find(|consent| consent["hospitalId"] == hospital) else {

@@ -1,4 +1,5 @@
-//! What people do with devices, each on a page of its own: register, import a list, correct, take out of service.
+//! What people do with devices, each on a page of its own: register, import a list, correct, take
+//! out of service.
 
 use axum::Router;
 use axum::body::Body;
@@ -169,7 +170,8 @@ async fn send(page: &Page, list: &str, dry: bool) -> Result<Result<Value, Refusa
     }
 }
 
-/// Checks a list, and registers its devices once somebody who saw the result says so. A list that was changed meanwhile is only checked.
+/// Checks a list, and registers its devices once somebody who saw the result says so. A list that
+/// was changed meanwhile is only checked.
 async fn import(page: Page, form: Form) -> Result<Response, Failure> {
     let list = form.text("list");
     let is_confirmed = form.is_set("register") && form.text("checked_list") == list;

@@ -9,9 +9,10 @@ use futures_util::stream;
 use minijinja::Environment;
 use serde_json::{Value, json};
 
+use super::acts;
 use super::list::page_of;
 use crate::api::with_query;
-use crate::failure::Failure;
+use crate::failure::{Failure, Refusal};
 use crate::page::Page;
 use crate::{Console, ROOT, builder, templates};
 
@@ -76,19 +77,30 @@ pub(crate) fn add_templates(environment: &mut Environment<'static>) -> Result<()
     Ok(())
 }
 
-/// Where a form of the builder leads: the same list with the condition in its expression, and the columns in one parameter. `None` if the address
+/// Where a form of the builder leads: the same list with the condition in its expression, and the
+/// columns in one parameter. `None` if the address
 /// is already so.
-fn canonical(page: &Page, path: &str) -> Option<String> {
+///
+/// # Errors
+/// The condition cannot be written.
+fn canonical(page: &Page, path: &str) -> Result<Option<String>, Refusal> {
     let (field, chosen) = (page.query("field"), page.queries("column"));
     if field.is_empty() && chosen.is_empty() {
-        return None;
+        return Ok(None);
     }
     let mut filter = page.query("filter").to_owned();
-    if let Some(more) = builder::condition(field, page.query("operator"), page.query("value").trim()) {
+    if !field.is_empty() {
+        let value = page.query("value").trim();
+        let more = builder::condition(field, page.query("operator"), value).ok_or_else(|| {
+            let detail = format!(
+                "No condition can be made of \u{201c}{value}\u{201d}: a beginning has no comma, quote or star."
+            );
+            acts::refusal("condition", detail)
+        })?;
         filter = builder::with(&filter, &more);
     }
     let columns = if chosen.is_empty() { page.query("columns").to_owned() } else { chosen.join(",") };
-    Some(with_query(path, &[("filter", &filter), ("sort", page.query("sort")), ("columns", &columns)]))
+    Ok(Some(with_query(path, &[("filter", &filter), ("sort", page.query("sort")), ("columns", &columns)])))
 }
 
 /// The columns of a page, in the order of [`COLUMNS`].
@@ -100,9 +112,11 @@ fn chosen_columns(columns: &str) -> Vec<Value> {
 }
 
 async fn list(page: Page) -> Result<Response, Failure> {
-    if let Some(to) = canonical(&page, &format!("{ROOT}/devices")) {
-        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response());
-    }
+    let problem = match canonical(&page, &format!("{ROOT}/devices")) {
+        Ok(Some(to)) => return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()),
+        Ok(None) => Value::Null,
+        Err(refusal) => json!(refusal),
+    };
     let list = page_of(&page, "/api/v1/devices").await?;
     let mut fields: Vec<(&str, &str)> = COLUMNS.iter().filter(|(name, _)| *name != "waiting").copied().collect();
     fields.extend(MORE_FIELDS);
@@ -113,6 +127,7 @@ async fn list(page: Page) -> Result<Response, Failure> {
         "fields": fields,
         "operators": builder::OPERATORS,
         "columns": chosen_columns(page.query("columns")),
+        "problem": problem,
     });
     page.render("devices/list.html", context)
 }
@@ -139,7 +154,8 @@ fn rows(devices: &Value, with_header: bool) -> Result<Bytes, csv::Error> {
     Ok(writer.into_inner().map_err(|error| error.into_error())?.into())
 }
 
-/// All pages of the list as one file. Where the API refuses one of them, the download ends as a failed one.
+/// All pages of the list as one file. Where the API refuses one of them, the download ends as a
+/// failed one.
 async fn download(page: Page) -> Result<Response, Failure> {
     let query = |cursor: &str| {
         let query =

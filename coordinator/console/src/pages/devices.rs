@@ -1,4 +1,5 @@
-//! One device: what is registered beside what is observed, its timeline, its history; and which side is right.
+//! One device: what is registered beside what is observed, its timeline, its history; and which
+//! side is right.
 
 use axum::Router;
 use axum::extract::Path;
@@ -20,7 +21,7 @@ use crate::{Console, ROOT, builder, chart, templates};
 const SPANS: [(&str, i64); 5] =
     [("all", i64::MAX), ("month", 30 * 86_400_000), ("week", 7 * 86_400_000), ("day", 86_400_000), ("hour", 3_600_000)];
 /// Records of the timeline.
-const RECORDS: &str = "500";
+const RECORDS: &str = "200";
 
 pub(crate) fn routes() -> Router<Console> {
     Router::new()
@@ -33,7 +34,8 @@ pub(crate) fn add_templates(environment: &mut Environment<'static>) -> Result<()
     Ok(())
 }
 
-/// From when to when a timeline goes: the chosen length until now, or from the oldest record to the newest.
+/// From when to when a timeline goes: the chosen length until now, or from the oldest record to the
+/// newest.
 fn span(records: &[Value], chosen: &str, now: i64) -> (i64, i64) {
     let length = SPANS.iter().find(|(name, _)| *name == chosen).map_or(i64::MAX, |(_, length)| *length);
     if length != i64::MAX {

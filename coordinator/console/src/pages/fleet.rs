@@ -1,4 +1,5 @@
-//! The fleet in figures: what runs where, what is silent, which security floors there are. Every number leads to its devices.
+//! The fleet in figures: what runs where, what is silent, which security floors there are. Every
+//! number leads to its devices.
 
 use std::collections::BTreeMap;
 
@@ -138,6 +139,12 @@ async fn show(page: Page) -> Result<Response, Failure> {
             json!({ "model": row["modelNumber"], "floor": row["securityFloor"], "devices": row["devices"], "link": link })
         })
         .collect();
+    let differences: Vec<Value> = counts["differences"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(kind, devices)| json!({ "kind": kind, "devices": devices, "link": devices_with(&[("differs", "=", kind)]) }))
+        .collect();
     let presence =
         |name: &str| json!({ "devices": counts["presence"][name], "link": devices_with(&[("presence", "=", name)]) });
     let context = json!({
@@ -146,6 +153,7 @@ async fn show(page: Page) -> Result<Response, Failure> {
         "tiles": tiles(&rows),
         "states": states(&rows),
         "floors": floors,
+        "differences": differences,
         "gateways": link["gateways"],
         "presence": { "attached": presence("attached"), "detached": presence("detached"), "unreachable": presence("unreachable"), "unknown": presence("unknown") },
         "all": devices_with(&[]),

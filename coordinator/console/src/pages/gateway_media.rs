@@ -1,4 +1,5 @@
-//! Gateways that no line reaches: a bundle for removable media, and the telemetry that comes back on it.
+//! Gateways that no line reaches: a bundle for removable media, and the telemetry that comes back
+//! on it.
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -39,7 +40,8 @@ async fn media_page(page: &Page, gateway: &str, refused: Refused<'_>) -> Result<
     acts::show(page, "gateways/media.html", json!({ "gateway": found, "delivered": null, "answer": null }), refused)
 }
 
-/// Sends the bundle as the file that `mdfm-agent` imports: the header, then the images as the API has them.
+/// Sends the bundle as the file that `mdfm-agent` imports: the header, then the images as the API
+/// has them.
 async fn bundle(page: Page, Path(gateway): Path<String>) -> Result<Response, Failure> {
     let answer = page.api.get(&path(&["gateways", &gateway, "bundle"])).await?;
     let header: Header = serde_json::from_value(answer.body).map_err(|error| Failure::Broken(error.to_string()))?;

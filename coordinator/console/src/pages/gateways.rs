@@ -65,10 +65,7 @@ async fn show(page: Page, Path(gateway): Path<String>) -> Result<Response, Failu
     let behind = builder::condition("gatewayId", "=", &gateway).unwrap_or_default();
     let devices = page.api.find(&with_query("/api/v1/devices", &[("filter", &behind), ("limit", "100")])).await?;
     let query = [("gateway", gateway.as_str()), ("order", "newest"), ("limit", "30")];
-    let history = match page.may("readAudit") {
-        true => page.api.find(&with_query("/api/v1/compliance/audit-logs", &query)).await?,
-        false => Value::Null,
-    };
+    let history = page.find_if("readAudit", &with_query("/api/v1/compliance/audit-logs", &query)).await?;
     page.render(
         "gateways/show.html",
         json!({ "gateway": found, "devices": devices, "history": history, "behind": behind }),
@@ -100,7 +97,8 @@ async fn token_form(page: Page, Path(gateway): Path<String>) -> Result<Response,
     gateway_page(&page, &gateway, "gateways/token.html", None).await
 }
 
-/// A text as a QR code: the side in modules, and the path of its dark modules; `null` if it is too long for one.
+/// A text as a QR code: the side in modules, and the path of its dark modules; `null` if it is too
+/// long for one.
 pub(crate) fn qr(text: &str) -> Value {
     let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::L) else { return Value::Null };
     let (width, colors) = (code.width(), code.to_colors());
@@ -109,7 +107,8 @@ pub(crate) fn qr(text: &str) -> Value {
     json!({ "side": width + 2 * QUIET, "path": path })
 }
 
-/// Makes a token and shows it in the answer to the form, never behind an address: it cannot be opened again.
+/// Makes a token and shows it in the answer to the form, never behind an address: it cannot be
+/// opened again.
 async fn token(page: Page, Path(gateway): Path<String>, form: Form) -> Result<Response, Failure> {
     let found = find(&page, &gateway).await?;
     if found["enrolled"] == true

@@ -28,10 +28,10 @@ async fn show(page: Page) -> Result<Response, Failure> {
     let running: Vec<&Value> = deployments.as_array().into_iter().flatten().filter(is_running).collect();
     let context = json!({
         "running": running,
-        "approvals": page.api.find("/api/v1/approvals?limit=50").await?,
+        "approvals": page.find_if("readAll", "/api/v1/approvals?limit=50").await?,
         "notices": page.api.find("/api/v1/me/notices?limit=20").await?,
         "incidents": page.api.find("/api/v1/incidents?limit=20").await?,
-        "recalls": page.api.find("/api/v1/recalls?limit=20").await?,
+        "recalls": page.find_if("readAll", "/api/v1/recalls?limit=20").await?,
     });
     page.render("home.html", context)
 }

@@ -1,4 +1,5 @@
-//! Hospitals and cohorts: the lists, one hospital with its devices and windows, registration, correction, policy.
+//! Hospitals and cohorts: the lists, one hospital with its devices and windows, registration,
+//! correction, policy.
 
 use axum::Router;
 use axum::extract::Path;
@@ -75,15 +76,11 @@ async fn show(page: Page, Path(hospital): Path<String>) -> Result<Response, Fail
     // Devices that are out of service stay in the list of devices.
     let in_service = builder::with(&of, "retiredAt=null");
     let devices = page.api.find(&find("/api/v1/devices", &in_service, "100")).await?;
-    let gateways = page.api.find(&find("/api/v1/gateways", &of, "100")).await?;
+    let gateways = page.find_if("readAll", &find("/api/v1/gateways", &of, "100")).await?;
     let is_reader = page.may("readAudit");
     let object = format!("hospital/{hospital}");
-    let history = if is_reader {
-        let query = [("object", object.as_str()), ("order", "newest"), ("limit", "50")];
-        page.api.find(&with_query("/api/v1/compliance/audit-logs", &query)).await?
-    } else {
-        Value::Null
-    };
+    let query = [("object", object.as_str()), ("order", "newest"), ("limit", "50")];
+    let history = page.find_if("readAudit", &with_query("/api/v1/compliance/audit-logs", &query)).await?;
     let context = json!({
         "tag": answer.tag(), "hospital": answer.body, "devices": devices, "gateways": gateways,
         "history": history, "is_reader": is_reader, "of": in_service,
@@ -93,7 +90,7 @@ async fn show(page: Page, Path(hospital): Path<String>) -> Result<Response, Fail
 
 async fn form_page(page: &Page, hospital: &str, template: &str, refused: Refused<'_>) -> Result<Response, Failure> {
     let answer = page.api.get(&path(&["hospitals", hospital])).await?;
-    let cohorts = page.api.find("/api/v1/cohorts?limit=1000").await?;
+    let cohorts = page.find_if("readAll", "/api/v1/cohorts?limit=1000").await?;
     let registered = answer.body["maintenanceWindows"].as_array().cloned().unwrap_or_default();
     let mut windows = match refused {
         Some((form, _)) => windows_of(form),

@@ -1,4 +1,5 @@
-//! Every page of devices, hospitals, gateways, groups, recalls, incidents and the fleet, made from an API whose every text is hostile.
+//! Every page of devices, hospitals, gateways, groups, recalls, incidents and the fleet, made from
+//! an API whose every text is hostile.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -77,7 +78,7 @@ fn answer(method: &Method, path: &str) -> Value {
             "permissions": ["manageFleet", "consent", "recall", "reportIncident", "read", "readAll", "readAudit"], "session": { "idleEndsAt": AT, "endsAt": AT } })
         }
         ["fleet", "counts"] => {
-            json!({ "devices": 1, "retired": 0, "differing": 1, "silent": 1, "presence": { "attached": 0, "detached": 0, "unreachable": 0, "unknown": 1 },
+            json!({ "devices": 1, "retired": 0, "differing": 1, "differences": { (EVIL): 1 }, "silent": 1, "presence": { "attached": 0, "detached": 0, "unreachable": 0, "unknown": 1 },
             "counts": [{ "modelNumber": EVIL, "currentFirmwareVersion": EVIL, "hospitalId": EVIL, "installState": EVIL, "devices": 1, "silent": 1 }],
             "floors": [{ "modelNumber": EVIL, "securityFloor": 1, "devices": 1 }] })
         }
@@ -275,7 +276,8 @@ async fn sec_console_what_was_typed_is_not_markup_either() {
         assert!(!shown.contains("<img src=x") && !shown.contains("\"'&"), "{path} has markup of somebody else");
         assert!(shown.contains("id=\"problem\""), "{path} does not say why: {shown}");
     }
-    // Pages that an act itself answers: a preview, a token, a count, what was delivered, a list that was checked.
+    // Pages that an act itself answers: a preview, a token, a count, what was delivered, a list
+    // that was checked.
     let document = "{\"documents\": [{}]}";
     for (path, more) in [
         ("recalls/new", ("versions", "1")),
@@ -324,4 +326,62 @@ async fn console_a_list_is_registered_as_it_was_checked() {
         page(&console, "/console/devices/import", Some(&[("list", "a"), ("register", "yes"), ("checked_list", "a")]))
             .await;
     assert_eq!(status, StatusCode::SEE_OTHER);
+}
+
+/// What the API refuses is recorded: no page may ask for it on its own.
+#[tokio::test]
+async fn sec_console_no_page_asks_for_what_is_refused() {
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = std::sync::Arc::clone(&asked);
+    let api = Router::new().fallback(move |request: Request| {
+        let seen = std::sync::Arc::clone(&seen);
+        async move {
+            let path = request.uri().path().to_owned();
+            let mut body = answer(request.method(), &path);
+            if path == "/api/v1/me" {
+                body["permissions"] = json!(["consent", "rollBack", "reportIncident", "read"]);
+                body["hospitalId"] = json!("H-1");
+            }
+            seen.lock().expect("the paths").push(path);
+            axum::Json(body)
+        }
+    });
+    let console = crate::router(api, |_, _| {}, "1.0").expect("the templates are valid");
+    let evil = evil();
+    for path in [
+        "",
+        "/devices",
+        "/devices/ID",
+        "/devices/ID/change",
+        "/hospitals",
+        "/hospitals/ID",
+        "/hospitals/ID/change",
+        "/hospitals/ID/policy",
+        "/consents",
+        "/consents/D-1/ID",
+        "/incidents",
+        "/incidents/ID",
+        "/incidents/new",
+        "/search?q=D",
+    ] {
+        let (status, shown) = page(&console, &format!("/console{}", path.replace("ID", &evil)), None).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {shown}");
+    }
+    let asked = asked.lock().expect("the paths");
+    assert!(asked.iter().any(|path| path == "/api/v1/devices"), "the pages asked for something");
+    for of_others in [
+        "approvals",
+        "gateways",
+        "groups",
+        "cohorts",
+        "recalls",
+        "users",
+        "compliance",
+        "fleet",
+        "fleet-link",
+        "settings",
+    ] {
+        let refused: Vec<_> = asked.iter().filter(|path| path.split('/').nth(3) == Some(of_others)).collect();
+        assert!(refused.is_empty(), "{refused:?}");
+    }
 }

@@ -1,4 +1,5 @@
-//! Incidents: the list, one incident, reporting one, notes, the decision, the report to the authority, closing.
+//! Incidents: the list, one incident, reporting one, notes, the decision, the report to the
+//! authority, closing.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! Recalls: the list, one recall with the devices that still run its firmware, opening after a dry run, closing.
+//! Recalls: the list, one recall with the devices that still run its firmware, opening after a dry
+//! run, closing.
 
 use axum::Router;
 use axum::extract::Path;
@@ -95,13 +96,15 @@ fn body(form: &Form) -> Result<Map<String, Value>, Refusal> {
     Ok(body)
 }
 
-/// First shows what the recall would do. Opens it once the number of devices that it concerns *now* is typed.
+/// First shows what the recall would do. Opens it once the number of devices that it concerns *now*
+/// is typed.
 async fn open(page: Page, form: Form) -> Result<Response, Failure> {
     let body = match body(&form) {
         Ok(body) => body,
         Err(refusal) => return new_page(&page, Value::Null, Value::Null, Some((&form, &refusal))),
     };
-    // The dry run is a request of its own: with the key of the form, the API would take the other one for its repetition.
+    // The dry run is a request of its own: with the key of the form, the API would take the other
+    // one for its repetition.
     let dry = page.act(&form.without(&[KEY]), Method::POST, "/api/v1/recalls?dryRun=true", &body).await;
     let dry = match dry {
         Err(Failure::StepUp { wrong, .. }) => return Err(Failure::StepUp { form, wrong }),

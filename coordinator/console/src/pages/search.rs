@@ -12,13 +12,17 @@ use crate::failure::Failure;
 use crate::page::Page;
 use crate::{Console, ROOT, builder, templates};
 
-/// A kind: its heading, the list of the API, the field with the id, fields to show beside it, and where its pages are.
+/// A kind: its heading, the list of the API, the field with the id, fields to show beside it, and
+/// where its pages are.
 struct Kind {
     heading: &'static str,
     list: &'static str,
     id: &'static str,
     beside: [&'static str; 2],
     pages: &'static str,
+    /// The permission that the list needs: what is refused is recorded, and nobody asked for it
+    /// here.
+    needs: &'static str,
 }
 
 const KINDS: [Kind; 9] = [
@@ -28,6 +32,7 @@ const KINDS: [Kind; 9] = [
         id: "deviceId",
         beside: ["modelNumber", "hospitalId"],
         pages: "devices",
+        needs: "read",
     },
     Kind {
         heading: "Releases",
@@ -35,6 +40,7 @@ const KINDS: [Kind; 9] = [
         id: "firmwareId",
         beside: ["version", "deviceModel"],
         pages: "releases",
+        needs: "read",
     },
     Kind {
         heading: "Deployments",
@@ -42,25 +48,56 @@ const KINDS: [Kind; 9] = [
         id: "deploymentId",
         beside: ["firmwareId", "createdBy"],
         pages: "deployments",
+        needs: "read",
     },
-    Kind { heading: "Hospitals", list: "hospitals", id: "hospitalId", beside: ["name", "cohort"], pages: "hospitals" },
+    Kind {
+        heading: "Hospitals",
+        list: "hospitals",
+        id: "hospitalId",
+        beside: ["name", "cohort"],
+        pages: "hospitals",
+        needs: "read",
+    },
     Kind {
         heading: "Gateways",
         list: "gateways",
         id: "gatewayId",
         beside: ["hospitalId", "presence"],
         pages: "gateways",
+        needs: "readAll",
     },
-    Kind { heading: "Groups", list: "groups", id: "groupId", beside: ["name", "query"], pages: "groups" },
-    Kind { heading: "Recalls", list: "recalls", id: "recallId", beside: ["action", "reason"], pages: "recalls" },
+    Kind {
+        heading: "Groups",
+        list: "groups",
+        id: "groupId",
+        beside: ["name", "query"],
+        pages: "groups",
+        needs: "readAll",
+    },
+    Kind {
+        heading: "Recalls",
+        list: "recalls",
+        id: "recallId",
+        beside: ["action", "reason"],
+        pages: "recalls",
+        needs: "readAll",
+    },
     Kind {
         heading: "Incidents",
         list: "incidents",
         id: "incidentId",
         beside: ["title", "outcome"],
         pages: "incidents",
+        needs: "read",
     },
-    Kind { heading: "People", list: "users", id: "userId", beside: ["printedName", "email"], pages: "people" },
+    Kind {
+        heading: "People",
+        list: "users",
+        id: "userId",
+        beside: ["printedName", "email"],
+        pages: "people",
+        needs: "readAudit",
+    },
 ];
 /// Rows of one kind.
 const ROWS: &str = "20";
@@ -83,7 +120,7 @@ async fn found(page: &Page, kind: &Kind, text: &str) -> Result<(Vec<Value>, bool
     let answer = match page.api.get(&query).await {
         Ok(answer) => answer,
         // Not for this reader, or no text that an id of this kind could begin with.
-        Err(Failure::Refused(refusal)) if [400, 403, 404, 422].contains(&refusal.status) => {
+        Err(Failure::Refused(refusal)) if [400, 422].contains(&refusal.status) => {
             return Ok((Vec::new(), false));
         }
         Err(other) => return Err(other),
@@ -102,7 +139,7 @@ async fn search(page: Page) -> Result<Response, Failure> {
     let mut kinds = Vec::new();
     let mut exact = None;
     if !text.is_empty() {
-        for kind in &KINDS {
+        for kind in KINDS.iter().filter(|kind| page.may(kind.needs)) {
             let (rows, is_more) = found(&page, kind, &text).await?;
             let same = rows.iter().find(|row| row["id"] == text).and_then(|row| row["link"].as_str());
             exact = exact.or(same.map(str::to_owned));
