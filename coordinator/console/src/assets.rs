@@ -10,11 +10,12 @@ use sha2::{Digest, Sha256};
 pub(crate) const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// Name, media type, bytes.
-const ASSETS: [(&str, &str, &str); 5] = [
+const ASSETS: [(&str, &str, &str); 6] = [
     ("console.css", "text/css; charset=utf-8", include_str!("../assets/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_str!("../assets/console.js")),
     ("verify.js", "text/javascript; charset=utf-8", include_str!("../assets/verify.js")),
     ("wall.js", "text/javascript; charset=utf-8", include_str!("../assets/wall.js")),
+    ("file.js", "text/javascript; charset=utf-8", include_str!("../assets/file.js")),
     ("mark.svg", "image/svg+xml", include_str!("../assets/mark.svg")),
 ];
 

@@ -6,6 +6,7 @@
 
 mod api;
 mod assets;
+mod builder;
 mod chart;
 mod failure;
 mod filters;

@@ -62,6 +62,11 @@ impl Page {
         Form::from_link(&self.query)
     }
 
+    /// Every value of a parameter that repeats.
+    pub(crate) fn queries(&self, name: &str) -> Vec<&str> {
+        self.query.iter().filter(|(given, _)| given == name).map(|(_, value)| value.as_str()).collect()
+    }
+
     /// Whether the reader's roles include a permission of the API.
     pub(crate) fn may(&self, permission: &str) -> bool {
         self.me["permissions"].as_array().is_some_and(|all| all.iter().any(|one| one == permission))
@@ -142,10 +147,18 @@ impl Page {
         body: &impl Serialize,
     ) -> Result<Answer, Failure> {
         self.step_up(form).await?;
-        let text = |name| Some(form.text(name)).filter(|text| !text.is_empty()).map(str::to_owned);
-        let key = text(form::KEY).map(|key| key_of(&key, &method, path, body));
-        let precondition = Precondition { key, tag: text(form::TAG) };
-        self.send(form, method, path, body, &precondition).await
+        let precondition = precondition(form, &method, path, body);
+        self.send(form, method, path, Some(body), &precondition).await
+    }
+
+    /// The same for an act of the API that takes no body.
+    ///
+    /// # Errors
+    /// As [`Page::act`].
+    pub(crate) async fn act_without_body(&self, form: &Form, method: Method, path: &str) -> Result<Answer, Failure> {
+        self.step_up(form).await?;
+        let precondition = precondition(form, &method, path, &());
+        self.send(form, method, path, None::<&()>, &precondition).await
     }
 
     /// Asks the API what an act would lead to: like [`Page::act`], but without the key and the tag, which belong to the act itself.
@@ -160,7 +173,7 @@ impl Page {
         body: &impl Serialize,
     ) -> Result<Answer, Failure> {
         self.step_up(form).await?;
-        self.send(form, method, path, body, &Precondition::default()).await
+        self.send(form, method, path, Some(body), &Precondition::default()).await
     }
 
     /// Shows the second factor that a form brings, if it brings one.
@@ -181,16 +194,23 @@ impl Page {
         form: &Form,
         method: Method,
         path: &str,
-        body: &impl Serialize,
+        body: Option<&impl Serialize>,
         precondition: &Precondition,
     ) -> Result<Answer, Failure> {
-        match self.api.send(method, path, Some(body), precondition).await {
+        match self.api.send(method, path, body, precondition).await {
             Err(Failure::Refused(refusal)) if refusal.code == "step-up" => {
                 Err(Failure::StepUp { form: form.clone(), wrong: None })
             }
             answered => answered,
         }
     }
+}
+
+/// What an act carries of its form: the key by which it is recognised again, and the tag of what was shown.
+fn precondition(form: &Form, method: &Method, path: &str, body: &impl Serialize) -> Precondition {
+    let text = |name| Some(form.text(name)).filter(|text| !text.is_empty()).map(str::to_owned);
+    let key = text(form::KEY).map(|key| key_of(&key, method, path, body));
+    Precondition { key, tag: text(form::TAG) }
 }
 
 /// The key of one act: the same form sent twice is one act. Another form of the page, or the same one with other input after a step back in the

@@ -106,6 +106,17 @@ impl Filter {
         })
     }
 
+    /// What the values of a field must be, or begin with, for the filter to hold; `None` if no
+    /// condition says so of that field.
+    pub fn demanded(&self, field: &str) -> Option<(&str, bool)> {
+        let is_it = |condition: &&Condition| condition.field == field && condition.is == Is::Equal;
+        let condition = self.0.iter().find(is_it)?;
+        match condition.value.strip_suffix('*').filter(|_| !condition.is_quoted) {
+            Some(begin) => Some((begin, true)),
+            None => Some((condition.value.as_str(), false)),
+        }
+    }
+
     /// Whether there is no condition.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

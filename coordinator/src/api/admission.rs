@@ -231,6 +231,8 @@ const PERSON: &[Row] = &[
     ("GET", "/api/v1/firmware/{firmware}/parts"),
     ("GET", "/api/v1/firmware/{firmware}/sbom"),
     ("PUT", "/api/v1/firmware/{firmware}/sbom"),
+    ("GET", "/api/v1/fleet/counts"),
+    ("GET", "/api/v1/fleet/selection"),
     ("GET", "/api/v1/fleet-link"),
     ("GET", "/api/v1/gateways"),
     ("POST", "/api/v1/gateways"),

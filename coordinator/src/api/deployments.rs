@@ -176,7 +176,7 @@ pub(crate) struct WindowTime {
 }
 
 impl WindowTime {
-    fn of(window: &Window, timezone: &str) -> Self {
+    pub(super) fn of(window: &Window, timezone: &str) -> Self {
         Self {
             opens_at: window.opens_at.to_string(),
             closes_at: window.closes_at.to_string(),

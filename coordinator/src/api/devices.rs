@@ -92,6 +92,8 @@ pub(crate) struct DeviceView {
     last_attached_at: Option<String>,
     /// Whether a patient was connected or therapy ran when its gateway last spoke of it.
     in_use: Option<bool>,
+    /// Security version below which it accepts nothing.
+    security_floor: u32,
     /// State of the last installation.
     #[schema(value_type = Option<String>)]
     install_state: Option<InstallState>,
@@ -195,6 +197,7 @@ fn view(sight: &Sight<'_>, id: &DeviceId, device: &Device) -> DeviceView {
         gateway_id: state.gateway_of(id).map(ToString::to_string),
         current_firmware_version: device.firmware_version.clone(),
         running_sha256: device.running_sha256.map(|d| d.to_string()),
+        security_floor: device.security_floor,
         install_state: device.install.as_ref().map(|i| i.state),
         detail: device.install.as_ref().map(|i| i.detail.clone()),
         rollback_ms: device.install.as_ref().and_then(|i| i.rollback_ms),

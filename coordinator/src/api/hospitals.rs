@@ -6,16 +6,19 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use mdfm_shared::id::HospitalId;
+use mdfm_shared::limits::WINDOWS_MAX;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::deployments::WindowTime;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, given, id, tagged};
 use super::{Api, Problem};
+use crate::clock;
 use mdfm_coordinator_core::access::Permission;
 use mdfm_coordinator_core::fleet::{Hospital, HospitalChange, PolicyChange};
 use mdfm_coordinator_core::rollout::request::{WindowJson, window_text};
-use mdfm_coordinator_core::rollout::window::Weekly;
+use mdfm_coordinator_core::rollout::window::{self, Weekly};
 use mdfm_coordinator_core::{Command, Refusal};
 
 /// A hospital to register.
@@ -45,7 +48,12 @@ pub(crate) struct HospitalView {
     /// When its devices may be changed by deployments that keep to windows.
     #[schema(value_type = Vec<Object>)]
     maintenance_windows: Vec<serde_json::Value>,
+    /// When those open in the next 14 days, on the hospital's wall clock and in universal time.
+    next_windows: Vec<WindowTime>,
 }
+
+/// How far ahead the windows of a hospital are shown.
+const AHEAD_MS: u64 = 14 * 86_400_000;
 
 /// When a hospital's devices may be changed, and whether its staff want to be asked.
 #[derive(Deserialize, ToSchema)]
@@ -79,7 +87,12 @@ fn parsed_windows(field: &str, windows: &[WindowJson]) -> Result<Vec<Weekly>, Re
 }
 
 fn view(id: &HospitalId, hospital: &Hospital) -> HospitalView {
+    let now = clock::now();
+    let own_zone = hospital.windows.first().map(|window| window.timezone.as_str());
+    let zone = hospital.timezone.as_deref().or(own_zone).unwrap_or("UTC");
+    let next = window::spans(&hospital.windows, now, now.plus_ms(AHEAD_MS), WINDOWS_MAX);
     HospitalView {
+        next_windows: next.iter().map(|window| WindowTime::of(window, zone)).collect(),
         hospital_id: id.to_string(),
         name: hospital.name.clone(),
         cohort: hospital.cohort.clone(),

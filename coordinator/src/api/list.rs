@@ -200,6 +200,27 @@ fn words_of<T: serde::de::DeserializeOwned>(other: &Value) -> Vec<String> {
     known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
+/// Lists in the order of their ids, and the field with the id: a filter by it leads to its place,
+/// however long the list is.
+const ID_FIELDS: [(&str, &str); 9] = [
+    ("/api/v1/deployments", "deploymentId"),
+    ("/api/v1/devices", "deviceId"),
+    ("/api/v1/firmware", "firmwareId"),
+    ("/api/v1/gateways", "gatewayId"),
+    ("/api/v1/groups", "groupId"),
+    ("/api/v1/hospitals", "hospitalId"),
+    ("/api/v1/incidents", "incidentId"),
+    ("/api/v1/recalls", "recallId"),
+    ("/api/v1/users", "userId"),
+];
+
+/// The beginning that the ids of all items of the list at `path` have which the filter lets
+/// through; empty if it does not say.
+fn beginning<'f>(filter: &'f Filter, path: &str) -> &'f str {
+    let field = ID_FIELDS.iter().find(|(list, _)| *list == path).map(|(_, field)| *field);
+    field.and_then(|field| filter.demanded(field)).filter(|(value, _)| *value != "null").map_or("", |(value, _)| value)
+}
+
 /// A place in a list: the value that it is sorted by, the id, and the sort for which it holds.
 #[derive(Serialize, Deserialize)]
 struct Cursor(Option<Value>, String, Option<String>);
@@ -270,7 +291,7 @@ impl ListQuery {
             Ok(holds.then_some(item))
         };
         let (page, next) = match &self.sort {
-            None => by_id(&seen, limit, cursor.as_ref(), shown)?,
+            None => by_id(&seen, limit, cursor.as_ref(), beginning(&filter, path), shown)?,
             Some(sort) => by_field(&seen, limit, cursor.as_ref(), sort, shown)?,
         };
         let mut answer = axum::Json(page).into_response();
@@ -315,10 +336,14 @@ fn by_id<'a, K: Id, V>(
     seen: &Seen<'a, '_, K, V>,
     limit: usize,
     cursor: Option<&Cursor>,
+    beginning: &str,
     shown: impl Fn(&'a K, &'a V) -> Result<Option<Value>, Problem>,
 ) -> Result<Page, Problem> {
+    // A beginning that is not itself an id is looked for from the first one.
+    let first = beginning.parse::<K>().ok().filter(|first| first.to_string() == beginning);
+    let is_placed = first.is_some();
     let begin = match cursor {
-        None => Bound::Unbounded,
+        None => first.map_or(Bound::Unbounded, Bound::Included),
         Some(Cursor(_, last, _)) => {
             Bound::Excluded(last.parse::<K>().map_err(|_| wrong("cursor", "is not one of ours"))?)
         }
@@ -327,6 +352,9 @@ fn by_id<'a, K: Id, V>(
     let mut last: Option<&K> = None;
     let (mut looked_at, mut passed) = (0, 0);
     for (id, item) in seen.from(begin) {
+        if is_placed && !id.to_string().starts_with(beginning) {
+            break;
+        }
         let fails = (seen.fails)(id, item);
         if !fails && page.len() == limit || looked_at == LOOKED_AT_MAX || passed == PASSED_MAX {
             return Ok((page, last.map(|id| Cursor(None, id.to_string(), None))));
@@ -467,6 +495,32 @@ mod tests {
 
     fn ask(query: &ListQuery) -> Result<(Vec<Value>, Option<ListQuery>), String> {
         ask_of(&items(), query)
+    }
+
+    #[test]
+    fn console_a_filter_by_id_finds_it_in_a_long_list() {
+        let number = |n: usize| (format!("DEV-{n:06}"), n);
+        let items: BTreeMap<String, usize> = (0..3 * LOOKED_AT_MAX).map(number).collect();
+        let looked_at = std::cell::Cell::new(0);
+        let ids = |filter: &str| {
+            let view = |id: &String, _: &usize| {
+                looked_at.set(looked_at.get() + 1);
+                Item(json!({ "deviceId": id, "gatewayId": id }))
+            };
+            let query = ListQuery { filter: Some(filter.into()), ..ListQuery::default() };
+            let answer = query.page("/api/v1/devices", &items, |_, _| true, view).expect("a good question");
+            let is_more = answer.headers().contains_key(header::LINK);
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+            let body = runtime.block_on(axum::body::to_bytes(answer.into_body(), 1 << 22)).expect("body");
+            let page: Vec<Value> = serde_json::from_slice(&body).expect("JSON");
+            (page.len(), page.first().map(|item| item["deviceId"].clone()), is_more, looked_at.replace(0))
+        };
+        assert_eq!(ids("deviceId=DEV-059999"), (1, Some(json!("DEV-059999")), false, 1));
+        assert_eq!(ids("deviceId=DEV-05999*"), (10, Some(json!("DEV-059990")), false, 10));
+        assert_eq!(ids("deviceId=DEV-0*").0, LIMIT);
+        assert_eq!(ids("deviceId=DEV-1*"), (0, None, false, 0), "nothing begins so");
+        assert_eq!(ids("deviceId!=DEV-000000").1, Some(json!("DEV-000001")), "what is not demanded excludes nothing");
+        assert_eq!(ids("deviceId>=DEV-000001").1, Some(json!("DEV-000001")));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod differences;
 mod evidence;
 mod fhir;
 mod firmware;
+mod fleet_counts;
 mod fleet_link;
 mod gateways;
 mod groups;

@@ -120,6 +120,8 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("GET", "/api/v1/firmware/{firmware}/image", "firmware.image.get"),
         ("GET", "/api/v1/firmware/{firmware}/parts", "firmware.parts"),
         ("GET", "/api/v1/firmware/{firmware}/sbom", "firmware.sbom.get"),
+        ("GET", "/api/v1/fleet/counts", "fleet.counts"),
+        ("GET", "/api/v1/fleet/selection", "fleet.select"),
         ("GET", "/api/v1/fleet-link", "fleet-link.read"),
         ("GET", "/api/v1/metrics", "metrics.read"),
         ("GET", "/api/v1/gateways", "gateway.list"),

@@ -26,8 +26,9 @@ use super::request::{Origin, without_tokens};
 use super::rights::{self, Right};
 use super::{
     Api, Problem, agent, approvals, bundles, compliance, deployment_devices, deployments, devices, differences,
-    evidence, firmware, fleet_link, gateways, groups, history, hospitals, incidents, metrics, notices, page, people,
-    recalls, reports, retention, rollback_orders, sessions, settings, single_sign_on, trust, users, watch, webhooks,
+    evidence, firmware, fleet_counts, fleet_link, gateways, groups, history, hospitals, incidents, metrics, notices,
+    page, people, recalls, reports, retention, rollback_orders, sessions, settings, single_sign_on, trust, users,
+    watch, webhooks,
 };
 use crate::access::TooMany;
 use crate::broker::Peer;
@@ -124,6 +125,8 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(gateways::revoke))
         .routes(routes!(bundles::compose))
         .routes(routes!(bundles::deliver))
+        .routes(routes!(fleet_counts::show))
+        .routes(routes!(fleet_counts::select))
         .routes(routes!(fleet_link::show))
         .routes(routes!(devices::register, devices::list))
         .routes(routes!(devices::show, devices::change))

@@ -2,6 +2,7 @@
 //! classes of the style sheet, so that the content security policy holds; what a colour says is also said by a form or in words.
 
 pub(crate) mod bar;
+pub(crate) mod device_timeline;
 pub(crate) mod rate;
 pub(crate) mod timeline;
 
