@@ -248,7 +248,7 @@ fn cli_31_no_visible_text_has_the_old_words() {
 fn programs_are_built_from_few_crates() {
     for (program, most) in [
         ("mdfm-agent", 166),
-        ("mdfm-coordinator", 377),
+        ("mdfm-coordinator", 380),
         ("mdfmctl", 198),
         ("mdfm-witness", 151),
         ("mdfm-simulators", 198),

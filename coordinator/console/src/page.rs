@@ -72,6 +72,19 @@ impl Page {
         self.me["permissions"].as_array().is_some_and(|all| all.iter().any(|one| one == permission))
     }
 
+    /// What is read only shortly after the second factor was shown: the page asks for it first, instead of being refused and recorded for that.
+    ///
+    /// # Errors
+    /// The factor does not count any more.
+    pub(crate) fn need_factor(&self) -> Result<(), Failure> {
+        if !self.me["session"]["factorCountsUntil"].is_null() || self.me["secondFactor"] != true {
+            return Ok(());
+        }
+        let detail = "Show the second factor; it counts for some minutes.".to_owned();
+        let status = StatusCode::FORBIDDEN.as_u16();
+        Err(Failure::Refused(Refusal { status, code: "step-up".into(), detail }))
+    }
+
     /// Reads what may be absent, if the reader has the permission that it needs: a page that asked without it would leave a refusal in the audit log
     /// at every look. `null` otherwise.
     ///

@@ -161,3 +161,45 @@ fn fill(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use mdfm_audit::{AuditLog, Options};
+    use mdfm_coordinator_core::fixture::example;
+    use mdfm_shared::fixture::key;
+    use mdfm_shared::tlog::{Hash, NoteSigner, leaf_hash, verify_inclusion};
+
+    use super::*;
+
+    #[test]
+    fn sec_console_proofs_fit_the_checkpoint_of_the_file() {
+        let dir = std::env::temp_dir().join(format!("mdfm-evidence-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        let (state, entries) = example();
+        let signer = NoteSigner::new("log.example", key(9)).expect("good name");
+        let mut log = AuditLog::open(&dir, signer, Options::default()).expect("opens");
+        let (first, rest) = entries.split_at(entries.len() / 2);
+        log.append(first).expect("appends");
+        let publish = |log: &mut AuditLog| {
+            let (_, note) = log.sign_checkpoint().expect("signs");
+            log.publish(&note).expect("publishes");
+        };
+        publish(&mut log);
+        let reader = log.reader();
+        let framed = frame(&state, &reader).expect("a checkpoint");
+        let size = framed.1;
+        let root = reader.root_at(size).expect("reads").expect("a root");
+        // A newer checkpoint is published before the records are read.
+        log.append(rest).expect("appends");
+        publish(&mut log);
+        let search = SearchIndex::open(log.reader()).expect("opens");
+        let made = gather_one(&search, &reader, 3, framed.clone()).expect("reads").expect("it is covered");
+        let record = made.records.iter().find(|record| record.index == 3).expect("the record");
+        let hash = |text: &String| STANDARD.decode(text).ok()?.try_into().ok();
+        let path: Vec<Hash> = record.proof.iter().map(|text| hash(text).expect("a hash")).collect();
+        verify_inclusion(3, size, &leaf_hash(record.entry.as_bytes()), &path, &root).expect("it fits");
+        assert_eq!(made.about, "entry 3");
+        assert!(gather_one(&search, &reader, size, framed).expect("reads").is_none(), "not under this checkpoint");
+        let _ = std::fs::remove_dir_all(&dir);
+    }
+}

@@ -77,6 +77,14 @@ pub(super) fn asked(path: &str, query: &[(&'static str, String)]) -> String {
 
 /// What differs between two values, field by field (RFC 6901 pointers).
 pub(super) fn changes(before: &Value, after: &Value) -> Vec<Value> {
+    // An object that was made or removed differs in each of its fields.
+    let none = json!({});
+    let fields_of = |one: &'_ Value, other: &Value| one.is_null() && other.is_object();
+    let (before, after) = match (fields_of(before, after), fields_of(after, before)) {
+        (true, _) => (&none, after),
+        (_, true) => (before, &none),
+        _ => (before, after),
+    };
     let mut found = Vec::new();
     compare("", before, after, &mut found);
     found
@@ -199,8 +207,7 @@ async fn show(page: Page, Path(index): Path<u64>) -> Result<Response, Failure> {
     let evidence = page.api.find(&path(&["compliance", "evidence", &text])).await?;
     let exact = evidence["records"].as_array().into_iter().flatten().find(|one| one["index"] == index);
     let exact = exact.and_then(|one| one["entry"].as_str()).unwrap_or_default().to_owned();
-    let is_changed = !record["before"].is_null() && !record["after"].is_null();
-    let changes = if is_changed { changes(&record["before"], &record["after"]) } else { Vec::new() };
+    let changes = changes(&record["before"], &record["after"]);
     page.render(
         "audit/show.html",
         json!({
@@ -232,11 +239,7 @@ async fn past(page: Page) -> Result<Response, Failure> {
     match found.await {
         Ok((true, state)) => context["state"] = state,
         Ok((false, difference)) => {
-            let worded = |change: &Value| {
-                let (before, after) = (in_words(&change["before"]), in_words(&change["after"]));
-                json!({ "path": change["path"], "before": before, "after": after })
-            };
-            context["changes"] = difference["changes"].as_array().into_iter().flatten().map(worded).collect();
+            context["changes"] = changes(&difference["from"]["state"], &difference["to"]["state"]).into();
             context["difference"] = difference;
         }
         Err(Failure::Refused(refusal)) if [400, 404, 422].contains(&refusal.status) => {
@@ -263,5 +266,7 @@ mod tests {
         assert_eq!((of("/gone")["before"].as_str(), &of("/gone")["after"]), (Some("true"), &Value::Null));
         assert_eq!(of("/new")["after"], "x");
         assert!(changes(&before, &before).is_empty());
+        let made = changes(&Value::Null, &json!({ "id": "x", "name": "A" }));
+        assert_eq!((made.len(), &made[0]["path"], &made[0]["before"]), (2, &json!("/id"), &Value::Null));
     }
 }

@@ -133,6 +133,13 @@ fn answer(path: &str) -> Value {
 
 async fn api(method: Method, uri: Uri) -> Response {
     let refusal = json!({ "type": "urn:mdfm:problem:not-found", "title": X, "detail": X });
+    if uri.path() == "/api/v1/notices/dead-letters" && uri.query().is_some_and(|query| query.contains("again")) {
+        let refusal = json!({ "type": "urn:mdfm:problem:step-up", "detail": "show it" });
+        return (StatusCode::FORBIDDEN, axum::Json(refusal)).into_response();
+    }
+    if uri.path() == "/api/v1/sessions/current/second-factor" {
+        return StatusCode::NO_CONTENT.into_response();
+    }
     match (method, answer(uri.path())) {
         (Method::GET, Value::Null) => (StatusCode::NOT_FOUND, axum::Json(refusal)).into_response(),
         (Method::GET, Value::String(text)) => text.into_response(),
@@ -162,7 +169,18 @@ fn check(path: &str, html: &str) {
     for hostile in ["<img src=x", "onerror=alert(1)>&lt;{{", "{49}", "style=\"", "javascript:"] {
         assert!(!html.contains(hostile), "{path} holds {hostile}");
     }
-    assert!(!html.contains("<img src=") || !html.contains("<img src=x"), "{path}");
+    // Labels and descriptions find their fields: every id is there once.
+    let after = |mark: &str| -> Vec<String> {
+        html.split(mark).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+    };
+    let ids = after(" id=\"");
+    let unique: std::collections::BTreeSet<&String> = ids.iter().collect();
+    assert_eq!(ids.len(), unique.len(), "{path} has an id twice: {ids:?}");
+    for mark in [" for=\"", " aria-labelledby=\"", " aria-describedby=\""] {
+        for name in after(mark).iter().flat_map(|names| names.split(' ')) {
+            assert!(ids.iter().any(|id| id == name), "{path}: nothing has the id {name}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -211,7 +229,7 @@ async fn sec_console_markup_in_fields_stays_text() {
         "/console/wall?deployment=d",
     ] {
         let (status, html) = page(get(path)).await;
-        let is_missing = path == "/console/audit/4";
+        let is_missing = path == "/console/audit/4" || path.starts_with("/console/reports/make");
         assert!(status == StatusCode::OK || (is_missing && status.is_client_error()), "{path}: {status}: {html}");
         check(path, &html);
         with_text += usize::from(html.contains("&lt;img src&#x3d;x") || html.contains("&lt;img src=x"));
@@ -296,5 +314,27 @@ async fn sec_console_refused_forms_come_back_as_text() {
         assert!(status.is_client_error(), "{path}: {status}: {html}");
         assert!(html.contains("Not done."), "{path} says that nothing was done");
         check(path, &html);
+    }
+}
+
+#[tokio::test]
+async fn sec_console_step_up_for_reading_leads_back() {
+    let (status, html) = page(get("/console/dead-letters?sort=again")).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert!(html.contains("action=\"&#x2f;console&#x2f;step-up\"") && html.contains("name=\"next\""), "{html}");
+    for (next, to) in [
+        ("%2Fconsole%2Fdead-letters%3Fsort%3Dagain", "/console/dead-letters?sort=again"),
+        ("https%3A%2F%2Fevil.example%2F", "/console"),
+    ] {
+        let token = crate::session::form_token("session");
+        let request = Request::post("/console/step-up")
+            .header(header::COOKIE, "__Host-mdfm=session")
+            .header("sec-fetch-site", "same-origin")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let body = format!("form_token={token}&next={next}&step_up_code=123456");
+        let console = crate::router(Router::new().fallback(api), |_, _| {}, "1.2.3").expect("templates");
+        let Ok(answered) = console.oneshot(request.body(Body::from(body)).expect("a request")).await;
+        assert_eq!(answered.status(), StatusCode::SEE_OTHER);
+        assert_eq!(answered.headers().get(header::LOCATION).and_then(|to| to.to_str().ok()), Some(to));
     }
 }

@@ -10,7 +10,7 @@ use crate::page::Page;
 /// A time that somebody typed, as the API takes it: RFC 3339, a date with or without a time in the reader's zone, or how long ago (`14d`, `3h`).
 ///
 /// # Errors
-/// It is none of these; the refusal names the field.
+/// The text is in no such form; the refusal names the field.
 pub(super) fn moment(page: &Page, label: &str, text: &str) -> Result<String, Refusal> {
     let read = parse(text, &page.view().zone, Timestamp::now());
     read.ok_or_else(|| {

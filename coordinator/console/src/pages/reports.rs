@@ -1,6 +1,7 @@
 //! Reports: every kind, as PDF, CSV or JSON.
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 use minijinja::Environment;
@@ -40,7 +41,9 @@ fn render(page: &Page, problem: Option<&Refusal>) -> Result<Response, Failure> {
         .iter()
         .map(|(name, title, about, id)| json!({ "name": name, "title": title, "about": about, "id": id }))
         .collect();
-    page.render("reports/show.html", json!({ "kinds": kinds, "formats": FORMATS, "report_problem": problem }))
+    let refused = problem.and_then(|refusal| StatusCode::from_u16(refusal.status).ok());
+    let context = json!({ "kinds": kinds, "formats": FORMATS, "report_problem": problem });
+    page.render_as(refused.unwrap_or(StatusCode::OK), "reports/show.html", context)
 }
 
 async fn show(page: Page) -> Result<Response, Failure> {

@@ -183,6 +183,7 @@ async fn remove_rule(page: Page, Path(rule): Path<String>, form: Form) -> Result
 }
 
 async fn webhooks(page: Page) -> Result<Response, Failure> {
+    page.need_factor()?;
     let list = page_of(&page, "/api/v1/webhooks").await?;
     page.render("settings/webhooks.html", json!({ "list": list }))
 }
@@ -198,6 +199,7 @@ async fn webhook_context(page: &Page, webhook: &str) -> Result<Value, Failure> {
 }
 
 async fn show_webhook(page: Page, Path(webhook): Path<String>) -> Result<Response, Failure> {
+    page.need_factor()?;
     let context = webhook_context(&page, &webhook).await?;
     page.render("settings/webhook.html", context)
 }
@@ -233,6 +235,7 @@ async fn remove_webhook(page: Page, Path(webhook): Path<String>, form: Form) -> 
 }
 
 async fn dead_letters(page: Page) -> Result<Response, Failure> {
+    page.need_factor()?;
     let list = page_of(&page, "/api/v1/notices/dead-letters").await?;
     page.render("settings/dead-letters.html", json!({ "list": list }))
 }

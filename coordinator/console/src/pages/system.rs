@@ -53,7 +53,7 @@ fn ends(metrics: &str, now: Timestamp) -> Vec<Value> {
     found.into_iter().map(shown).collect()
 }
 
-/// Origin, size and signers of a checkpoint; `null` for a text that is none.
+/// Origin, size and signers of a checkpoint; `null` for another text.
 fn checkpoint(note: &str) -> Value {
     let read = || {
         let (text, signatures) = note.split_once("\n\n")?;
