@@ -46,6 +46,8 @@ impl Session {
 pub struct Api {
     runtime: Arc<tokio::runtime::Runtime>,
     http: reqwest::Client,
+    /// The same without following redirects.
+    straight: reqwest::Client,
     tls: Arc<ClientConfig>,
     url: String,
     token: Option<String>,
@@ -61,8 +63,11 @@ impl Api {
         // The server closes an idle connection after a quarter of a minute: none is kept as long.
         let http = reqwest::Client::builder().tls_backend_preconfigured(tls.clone()).timeout(Duration::from_secs(20));
         let http = http.pool_idle_timeout(Duration::from_secs(5));
+        let straight = reqwest::Client::builder().tls_backend_preconfigured(tls.clone());
+        let straight = straight.redirect(reqwest::redirect::Policy::none()).timeout(Duration::from_secs(20));
+        let straight = straight.pool_idle_timeout(Duration::from_secs(5)).build()?;
         let runtime = Arc::new(tokio::runtime::Builder::new_current_thread().enable_all().build()?);
-        Ok(Self { runtime, http: http.build()?, tls: Arc::new(tls), url, token: Some(token) })
+        Ok(Self { runtime, http: http.build()?, straight, tls: Arc::new(tls), url, token: Some(token) })
     }
 
     /// The same client without a session.
@@ -132,9 +137,7 @@ impl Api {
         form: &[(&str, &str)],
         headers: &[(&str, &str)],
     ) -> anyhow::Result<(u16, reqwest::header::HeaderMap, String)> {
-        let http = reqwest::Client::builder().tls_backend_preconfigured((*self.tls).clone());
-        let http = http.redirect(reqwest::redirect::Policy::none()).timeout(Duration::from_secs(20)).build()?;
-        let mut request = http.request(Method::from_bytes(method.as_bytes())?, format!("{}{path}", self.url));
+        let mut request = self.straight.request(Method::from_bytes(method.as_bytes())?, format!("{}{path}", self.url));
         if let Some(token) = &self.token {
             request = request.header("cookie", format!("__Host-mdfm={token}"));
         }
