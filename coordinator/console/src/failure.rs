@@ -93,7 +93,8 @@ pub(crate) async fn show(State(console): State<Console>, request: Request, next:
             let to = format!("{}/sign-in?{query}", crate::ROOT);
             return (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response();
         }
-        // What is read only shortly after the second factor was shown: the page asks for it, and leads back.
+        // What is read only shortly after the second factor was shown: the page asks for it, and
+        // leads back.
         Failure::Refused(refusal) if refusal.code == "step-up" && method.is_safe() => {
             let fields = [("next", path.as_str())];
             let action = format!("{}/step-up", crate::ROOT);

@@ -10,7 +10,8 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 use crate::api::segment;
 
 thread_local! {
-    /// The zone of the page that this thread makes now: macros of other templates do not see the page's own values.
+    /// The zone of the page that this thread makes now: macros of other templates do not see the
+    /// page's own values.
     static ZONE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
@@ -22,7 +23,8 @@ pub(crate) fn in_zone<T>(zone: &str, make: impl FnOnce() -> T) -> T {
     made
 }
 
-/// The page of this console about an object of the audit log such as `device/DEV-1`; nothing if it has none.
+/// The page of this console about an object of the audit log such as `device/DEV-1`; nothing if it
+/// has none.
 fn place(object: &str) -> Value {
     let Some((kind, id)) = object.split_once('/') else { return Value::from(()) };
     let section = match kind {

@@ -72,7 +72,8 @@ impl Page {
         self.me["permissions"].as_array().is_some_and(|all| all.iter().any(|one| one == permission))
     }
 
-    /// What is read only shortly after the second factor was shown: the page asks for it first, instead of being refused and recorded for that.
+    /// What is read only shortly after the second factor was shown: the page asks for it first,
+    /// instead of being refused and recorded for that.
     ///
     /// # Errors
     /// The factor does not count any more.
@@ -85,7 +86,8 @@ impl Page {
         Err(Failure::Refused(Refusal { status, code: "step-up".into(), detail }))
     }
 
-    /// Reads what may be absent, if the reader has the permission that it needs: a page that asked without it would leave a refusal in the audit log
+    /// Reads what may be absent, if the reader has the permission that it needs: a page that asked
+    /// without it would leave a refusal in the audit log
     /// at every look. `null` otherwise.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! How a reader looks at pages: colours, density and the zone of times. A cookie without a secret keeps it in the browser.
+//! How a reader looks at pages: colours, density and the zone of times. A cookie without a secret
+//! keeps it in the browser.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use jiff::tz::TimeZone;

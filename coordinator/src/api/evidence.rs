@@ -44,7 +44,8 @@ pub(super) async fn evidence(
     answer(&evidence, "evidence.json")
 }
 
-/// An evidence file without records (checkpoint and keys), and the number of entries that its checkpoint covers: proofs are made for that number
+/// An evidence file without records (checkpoint and keys), and the number of entries that its
+/// checkpoint covers: proofs are made for that number
 /// and no other, though newer checkpoints are published meanwhile.
 fn frame(state: &Domain, log: &LogReader) -> Result<(Evidence, u64), Problem> {
     let root = state.need_root()?;

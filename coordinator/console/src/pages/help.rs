@@ -1,4 +1,5 @@
-//! Help: the pages of the book that people of the console need, as they were when this program was built.
+//! Help: the pages of the book that people of the console need, as they were when this program was
+//! built.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -63,7 +64,8 @@ pub(crate) fn add_templates(environment: &mut Environment<'static>) -> Result<()
     Ok(())
 }
 
-/// A heading's name in addresses, as GitHub and mdBook make it, so that links of the book lead here too.
+/// A heading's name in addresses, as GitHub and mdBook make it, so that links of the book lead here
+/// too.
 fn slug(text: &str) -> String {
     let kept = text.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
     kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
@@ -98,7 +100,8 @@ fn text_of<'a>(events: impl Iterator<Item = &'a Event<'a>>) -> String {
     text
 }
 
-/// Renders one page. Markup in the text is shown as text, pictures as their words, and links lead within the book alone.
+/// Renders one page. Markup in the text is shown as text, pictures as their words, and links lead
+/// within the book alone.
 fn chapter(name: &'static str, text: &'static str) -> Chapter {
     let events: Vec<Event<'_>> = Parser::new_ext(text, Options::ENABLE_TABLES).collect();
     let first = |wanted: fn(&Event<'_>) -> bool| {

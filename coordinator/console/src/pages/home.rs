@@ -101,7 +101,8 @@ async fn show(page: Page) -> Result<Response, Failure> {
     let open: Vec<&Value> = rows(&incidents).filter(|incident| incident["closed"].is_null()).collect();
     let open_recalls: Vec<&Value> = rows(&recalls).filter(|recall| recall["closedAt"].is_null()).collect();
     let manages = page.may("manageUsers");
-    // Letters are for administrators who have shown the second factor; others would leave a refusal in the log.
+    // Letters are for administrators who have shown the second factor; others would leave a refusal
+    // in the log.
     let is_shown = manages && !page.me["session"]["factorCountsUntil"].is_null();
     let dead = if is_shown { page.api.find("/api/v1/notices/dead-letters?limit=100").await? } else { Value::Null };
     let trust = if manages { page.api.find("/api/v1/trust").await? } else { Value::Null };

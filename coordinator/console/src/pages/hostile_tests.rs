@@ -163,7 +163,8 @@ fn get(path: &str) -> Request<Body> {
     request.body(Body::empty()).expect("a request")
 }
 
-/// No markup came through: not as an element, not as an attribute, and not as a second look at a template.
+/// No markup came through: not as an element, not as an attribute, and not as a second look at a
+/// template.
 fn check(path: &str, html: &str) {
     assert!(html.contains("<h1"), "{path} is a page");
     for hostile in ["<img src=x", "onerror=alert(1)>&lt;{{", "{49}", "style=\"", "javascript:"] {

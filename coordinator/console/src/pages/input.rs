@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::failure::Refusal;
 use crate::page::Page;
 
-/// A time that somebody typed, as the API takes it: RFC 3339, a date with or without a time in the reader's zone, or how long ago (`14d`, `3h`).
+/// A time that somebody typed, as the API takes it: RFC 3339, a date with or without a time in the
+/// reader's zone, or how long ago (`14d`, `3h`).
 ///
 /// # Errors
 /// The text is in no such form; the refusal names the field.

@@ -1,4 +1,5 @@
-//! One's own account: password, second factor, signing key, tokens, mail address, and how pages look.
+//! One's own account: password, second factor, signing key, tokens, mail address, and how pages
+//! look.
 
 use axum::Router;
 use axum::extract::Path;
@@ -98,7 +99,8 @@ async fn set_address(page: Page, form: Form) -> Result<Response, Failure> {
     }
 }
 
-/// The page again with what was refused. A form with secrets cannot be kept for a page that asks for the second factor: it has the field itself.
+/// The page again with what was refused. A form with secrets cannot be kept for a page that asks
+/// for the second factor: it has the field itself.
 fn refused(page: &Page, template: &str, form: &Form, failure: Failure) -> Result<Response, Failure> {
     let refusal = match failure {
         Failure::Refused(refusal) => refusal,
@@ -168,7 +170,8 @@ async fn begin_factor(page: Page, form: Form) -> Result<Response, Failure> {
     }
 }
 
-/// Confirms the new factor by its first code. A wrong code leaves the picture where it was: the page is made again with what the form carries.
+/// Confirms the new factor by its first code. A wrong code leaves the picture where it was: the
+/// page is made again with what the form carries.
 async fn confirm_factor(page: Page, form: Form) -> Result<Response, Failure> {
     let code: String = form.text("code").chars().filter(|c| !c.is_whitespace()).collect();
     let body = json!({ "code": code });

@@ -1,4 +1,5 @@
-//! People: accounts, roles, identity, training, what ends their access, and the tokens of everybody.
+//! People: accounts, roles, identity, training, what ends their access, and the tokens of
+//! everybody.
 
 use axum::Router;
 use axum::extract::Path;
@@ -18,7 +19,8 @@ use crate::{Console, ROOT, templates};
 
 /// Characters of a first password: 100 bits of randomness.
 const PASSWORD_CHARS: usize = 20;
-/// Letters and digits that nobody takes for one another; 32, so that every byte is as likely as every other.
+/// Letters and digits that nobody takes for one another; 32, so that every byte is as likely as
+/// every other.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 pub(crate) fn routes() -> Router<Console> {
@@ -89,7 +91,8 @@ async fn show_new(page: Page) -> Result<Response, Failure> {
     page.render("people/new.html", json!({ "roles": roles }))
 }
 
-/// Makes an account. Its first password is made here and shown on the answer alone: no address leads to it.
+/// Makes an account. Its first password is made here and shown on the answer alone: no address
+/// leads to it.
 async fn create(page: Page, form: Form) -> Result<Response, Failure> {
     let (user, password) = (form.text("user_id"), fresh_password()?);
     let body = json!({

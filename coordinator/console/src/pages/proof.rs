@@ -1,4 +1,5 @@
-//! The proof of a record as a picture of its path: from the record's hash up to the root that the checkpoint signs (RFC 9162, 2.1.3).
+//! The proof of a record as a picture of its path: from the record's hash up to the root that the
+//! checkpoint signs (RFC 9162, 2.1.3).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -47,9 +48,11 @@ fn path_of(index: u64, size: u64, leaf: Hash, proof: &[Hash]) -> Option<Vec<Step
     (last == 0).then_some(steps)
 }
 
-/// Parts of an evidence file for the page: path, checkpoint, signatures. `null` if it does not hold the entry.
+/// Parts of an evidence file for the page: path, checkpoint, signatures. `null` if it does not hold
+/// the entry.
 ///
-/// What is computed here is for looking at. It proves nothing to somebody who does not trust this coordinator.
+/// What is computed here is for looking at. It proves nothing to somebody who does not trust this
+/// coordinator.
 pub(super) fn proof_of(index: u64, evidence: &Value) -> Value {
     let shown = || {
         let record = evidence["records"].as_array()?.iter().find(|one| one["index"] == index)?;

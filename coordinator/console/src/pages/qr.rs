@@ -7,7 +7,8 @@ use qrcode::{Color, EcLevel, QrCode};
 /// Modules of the quiet zone on each side; the standard demands four.
 const QUIET: usize = 4;
 
-/// The dark modules of a text as one SVG path, and the width of the picture in modules; `None` if the text is too long for a code.
+/// The dark modules of a text as one SVG path, and the width of the picture in modules; `None` if
+/// the text is too long for a code.
 pub(super) fn path_of(text: &str) -> Option<(String, usize)> {
     let code = QrCode::with_error_correction_level(text, EcLevel::M).ok()?;
     let (width, colors) = (code.width(), code.to_colors());

@@ -13,7 +13,8 @@ use crate::failure::{Failure, Refusal};
 use crate::page::Page;
 use crate::{Console, ROOT, templates};
 
-/// Name, title, what it is for, and what the id is of that it needs; without one it is about the whole installation.
+/// Name, title, what it is for, and what the id is of that it needs; without one it is about the
+/// whole installation.
 const KINDS: [(&str, &str, &str, Option<&str>); 9] = [
     ("firmware", "Release", "Who approved what, by which signatures, and where it ran.", Some("Release id")),
     ("deployment", "Deployment", "Phases, gates, signatures, every device.", Some("Deployment id")),

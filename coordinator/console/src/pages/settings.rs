@@ -59,7 +59,8 @@ async fn show(page: Page) -> Result<Response, Failure> {
     page.render("settings/show.html", context)
 }
 
-/// Replaces the settings by what `change` makes of those that the page showed; somebody else's change meanwhile is found by the tag.
+/// Replaces the settings by what `change` makes of those that the page showed; somebody else's
+/// change meanwhile is found by the tag.
 async fn replace(
     page: &Page,
     form: &Form,

@@ -88,7 +88,8 @@ async fn sign_in(State(console): State<Console>, request: Request) -> Result<Res
     }
 }
 
-/// Shows the second factor again for a page that is read only shortly after that, and leads back to it.
+/// Shows the second factor again for a page that is read only shortly after that, and leads back to
+/// it.
 async fn step_up(page: Page, given: Form) -> Result<Response, Failure> {
     let to = destination(given.text("next")).to_owned();
     let body = json!({ "code": given.secret(form::STEP_UP).unwrap_or_default().trim() });

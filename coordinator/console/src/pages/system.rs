@@ -1,4 +1,5 @@
-//! The state of this installation: log, disk, clock, scrub, witnesses, what expires, the link to the fleet.
+//! The state of this installation: log, disk, clock, scrub, witnesses, what expires, the link to
+//! the fleet.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
