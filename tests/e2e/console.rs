@@ -226,12 +226,16 @@ fn console_an_operator_pauses_with_and_without_scripts() {
     sign_in(&browser, &world, "operator");
     assert_eq!(browser.text("h1").unwrap(), "Devices");
     let _ = browser.complaints().unwrap();
+    browser.click("details.more > summary").unwrap();
     browser.fill("#filter", &format!("hospitalId={}", hospital_id(2))).unwrap();
-    browser.click("form.filter button").unwrap();
+    browser.click("details.more form.filter button").unwrap();
     let listed = browser.text("table").unwrap();
     assert!(listed.contains(&device_id(2, 1)) && !listed.contains(&device_id(1, 1)), "{listed}");
+    if !browser.has("details.more[open]") {
+        browser.click("details.more > summary").unwrap();
+    }
     browser.fill("#filter", "no filter").unwrap();
-    browser.click("form.filter button").unwrap();
+    browser.click("details.more form.filter button").unwrap();
     assert!(browser.has("[role=alert]") && browser.has("#filter"), "the page stays and says what is wrong");
 
     // The page of a running deployment follows it.
@@ -241,7 +245,7 @@ fn console_an_operator_pauses_with_and_without_scripts() {
     })
     .unwrap();
     wait_for("the confirmed devices to appear without a reload", Duration::from_secs(60), || {
-        Ok(browser.text("#phases")?.contains('2').then_some(()))
+        Ok(browser.text("main")?.contains("2 confirmed").then_some(()))
     })
     .unwrap();
     browser.fill("form[action$='/pause'] [name=reason]", HOSTILE).unwrap();
@@ -273,31 +277,42 @@ fn links(page: &str) -> Vec<String> {
     ours.map(|href| href.split('#').next().unwrap_or_default().replace("&#x2f;", "/").replace("&amp;", "&")).collect()
 }
 
-/// Opens every page that somebody reaches by links; returns address and text of each.
+/// Opens every page that somebody reaches by links; returns address and text of each. Every one must open, or ask for the second factor.
 fn crawl(user: &Api, name: &str) -> Vec<(String, String)> {
-    let mut waiting = VecDeque::from(["/console".to_owned()]);
+    let mut waiting = VecDeque::from([("/console".to_owned(), "the beginning".to_owned())]);
     let mut known = BTreeSet::from(["/console".to_owned()]);
-    let mut pages = Vec::new();
-    while let Some(path) = waiting.pop_front() {
+    let (mut pages, mut faults) = (Vec::new(), Vec::new());
+    while let Some((path, from)) = waiting.pop_front() {
         let (status, headers, text) = user.console("GET", &path, &[], &[]).unwrap();
-        assert!([200, 303].contains(&status), "{name}: {path}: {status}: {}", &text[..text.len().min(3_000)]);
+        let asks = status == 403 && text.contains("name=\"step_up_code\"");
+        if ![200, 303].contains(&status) && !asks {
+            let said = text.split_once("<main").map_or(text.as_str(), |(_, main)| main);
+            let said: String = said.chars().take(300).collect();
+            faults.push(format!("{name}: {path} (on {from}): {status}: {}", said.replace('\n', " ")));
+            continue;
+        }
         let is_page = headers.get("content-type").is_some_and(|kind| kind.to_str().unwrap().starts_with("text/html"));
-        if is_page {
-            assert!(text.contains("<h1") && !text.contains("style=\""), "{name}: {path}");
-            assert!(!text.contains("<img src=x"), "{name}: {path}: hostile text is not escaped");
+        if is_page && status != 303 {
+            if !text.contains("<h1") || text.contains("style=\"") {
+                faults.push(format!("{name}: {path}: no heading, or a style that the policy forbids"));
+            }
+            if text.contains("<img src=x") {
+                faults.push(format!("{name}: {path}: hostile text is not escaped"));
+            }
             for link in links(&text) {
                 let link = if link.starts_with('?') {
                     format!("{}{link}", path.split('?').next().unwrap_or_default())
                 } else {
                     link
                 };
-                if known.len() < 600 && !link.contains("/assets/") && known.insert(link.clone()) {
-                    waiting.push_back(link);
+                if known.len() < 500 && !link.contains("/assets/") && known.insert(link.clone()) {
+                    waiting.push_back((link, path.clone()));
                 }
             }
         }
         pages.push((path, text));
     }
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
     pages
 }
 
@@ -329,7 +344,8 @@ fn console_every_page_of_every_role_opens() {
     let foreign = [hospital_id(2), device_id(2, 1), gateway_id(2), "HOSP-X".to_owned(), "DEV-X".to_owned()];
     let pages = crawl(&api(&world, "nurse"), "nurse");
     assert!(pages.iter().any(|(_, text)| text.contains(&device_id(1, 1))), "their own devices are there");
-    for (path, text) in pages {
+    // The help is the same for everybody; its examples are of nobody.
+    for (path, text) in pages.into_iter().filter(|(path, _)| !path.starts_with("/console/help")) {
         for id in &foreign {
             assert!(!text.contains(id.as_str()), "nurse: {path} names {id}");
         }
@@ -342,8 +358,8 @@ fn console_every_page_of_every_role_opens() {
                 format!("/console/{section}/{id}")
             };
             let (status, _, text) = api(&world, "nurse").console("GET", &path, &[], &[]).unwrap();
-            let body = text.split_once("<main").map_or("", |(_, main)| main).replace(&format!("value=\"{id}\""), "");
-            assert!(status != 200 || !body.contains(&device_id(2, 1)), "{path}: {status}");
+            let shows = text.contains(&format!("/console/devices/{}\"", device_id(2, 1)));
+            assert!(status != 200 || !shows && section.ends_with('='), "{path}: {status}");
         }
     }
 }

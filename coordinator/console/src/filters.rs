@@ -13,6 +13,33 @@ thread_local! {
     /// The zone of the page that this thread makes now: macros of other templates do not see the
     /// page's own values.
     static ZONE: RefCell<String> = const { RefCell::new(String::new()) };
+    /// What the reader of the page that is made may do; `None` where that is not known, as in tests of one template.
+    static PERMISSIONS: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+/// Makes a page for a reader: no link leads to a page that they may not open.
+pub(crate) fn for_reader<T>(zone: &str, permissions: Vec<String>, make: impl FnOnce() -> T) -> T {
+    PERMISSIONS.set(Some(permissions));
+    let made = in_zone(zone, make);
+    PERMISSIONS.set(None);
+    made
+}
+
+/// Whether the reader has one of the permissions.
+fn may_one_of(wanted: &[&str]) -> bool {
+    PERMISSIONS
+        .with_borrow(|held| held.as_ref().is_none_or(|held| wanted.iter().any(|one| held.iter().any(|h| h == one))))
+}
+
+/// An entry of the audit log: a link for who may read the log, words for others.
+fn entry(index: &Value, words: &str) -> Value {
+    let shown = format!("{}{}{}", escaped(words), if words.is_empty() { "" } else { " " }, escaped(&number(index)));
+    match u64::try_from(index.clone()) {
+        Ok(index) if may_one_of(&["readAudit"]) => {
+            Value::from_safe_string(format!("<a href=\"{}/audit/{index}\">{shown}</a>", crate::ROOT))
+        }
+        _ => Value::from_safe_string(shown),
+    }
 }
 
 /// Makes a page in which times without a zone of their own are of this zone; empty for UTC.
@@ -27,6 +54,16 @@ pub(crate) fn in_zone<T>(zone: &str, make: impl FnOnce() -> T) -> T {
 /// has none.
 fn place(object: &str) -> Value {
     let Some((kind, id)) = object.split_once('/') else { return Value::from(()) };
+    let needed: &[&str] = match kind {
+        "firmware" | "device" | "deployment" | "hospital" | "incident" => &["read"],
+        "user" => &["manageUsers", "readAudit"],
+        "webhook" => &["manageUsers"],
+        "settings" | "hold" | "disposal" | "retention" => &["readAudit"],
+        _ => &["readAll"],
+    };
+    if !may_one_of(needed) {
+        return Value::from(());
+    }
     let section = match kind {
         "firmware" => "releases",
         "user" => "people",
@@ -57,6 +94,7 @@ pub(crate) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("shell", |text: &str| shell(text));
     environment.add_filter("query", query);
     environment.add_filter("place", place);
+    environment.add_filter("entry", entry);
     environment.add_function("plural", plural);
 }
 

@@ -272,7 +272,10 @@ fn make(
     context["version"] = console.version.into();
     context["view"] = json!(console.view);
     let template = console.templates.get_template(template)?;
-    let shown = filters::in_zone(&console.view.zone, || template.render(minijinja::Value::from(Serde(&context))))?;
+    let permissions =
+        context["may"].as_object().into_iter().flatten().map(|(permission, _)| permission.clone()).collect();
+    let render = || template.render(minijinja::Value::from(Serde(&context)));
+    let shown = filters::for_reader(&console.view.zone, permissions, render)?;
     Ok((status, Html(shown)).into_response())
 }
 

@@ -112,6 +112,7 @@ fn chapter(name: &'static str, text: &'static str) -> Chapter {
     let aim = first(|event| matches!(event, Event::Start(Tag::Paragraph)));
     let mut used: BTreeMap<String, u32> = BTreeMap::new();
     let (mut open_links, mut shown) = (Vec::new(), Vec::new());
+    let mut tables = 0;
     for (at, event) in events.iter().enumerate() {
         let raw = |html: &str| Event::Html(CowStr::from(html.to_owned()));
         let made = match event {
@@ -137,7 +138,10 @@ fn chapter(name: &'static str, text: &'static str) -> Chapter {
             Event::Start(Tag::CodeBlock(_)) => raw("<pre tabindex=\"0\"><code>"),
             Event::End(TagEnd::CodeBlock) => raw("</code></pre>\n"),
             Event::Start(Tag::Table(_)) => {
-                shown.push(raw("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table\">"));
+                tables += 1;
+                let named =
+                    format!("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table {tables}\">");
+                shown.push(raw(&named));
                 event.clone()
             }
             Event::End(TagEnd::Table) => {
