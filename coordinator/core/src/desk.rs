@@ -489,7 +489,7 @@ impl Desk {
             Event::TelemetryCommitted { gateway, .. } => {
                 // Where a submission depends on how far the device is.
                 let depends = |a: &Action| matches!(a, Action::InstallWithin { .. } | Action::Rollback { .. });
-                if state.directive_wishes.get(gateway).is_some_and(|w| w.iter().any(|d| depends(&d.action))) {
+                if state.directed(gateway).iter().any(|d| depends(&d.action)) {
                     self.changed.insert(gateway.clone());
                 }
             }

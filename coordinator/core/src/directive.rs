@@ -93,7 +93,7 @@ pub fn names(state: &State, gateway: &GatewayId, manifest: Digest) -> bool {
 /// Whether the gateway's newest directive leads to these bytes: the image of a release that it is to install, or a patch to it.
 pub fn leads_to(state: &State, gateway: &GatewayId, sha256: Digest) -> bool {
     let is_wanted = |a: &Action| !matches!(a, Action::Rollback { .. });
-    let wishes = state.directive_wishes.get(gateway).into_iter().flatten();
+    let wishes = state.directed(gateway).iter();
     let mut manifests = wishes.filter(|d| is_wanted(&d.action)).map(|d| manifest_of(&d.action));
     manifests.any(|digest| {
         let mut attached = state.firmware.values().filter_map(|f| f.manifest.as_ref()).filter(|m| m.digest == digest);
@@ -125,6 +125,13 @@ fn spread_ms(id: &GatewayId) -> u64 {
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     hash % SPREAD_MS
+}
+
+impl State {
+    /// What the newest directive of a gateway says of its devices; empty without one.
+    pub(crate) fn directed(&self, gateway: &GatewayId) -> &[DeviceDirective] {
+        self.directive_wishes.get(gateway).map_or(&[], Vec::as_slice)
+    }
 }
 
 #[cfg(test)]

@@ -176,7 +176,7 @@ impl Office {
         &self.state.deployments[&id::<DeploymentId>(name)]
     }
     pub fn wishes(&self, h: usize) -> Vec<DeviceDirective> {
-        self.state.directive_wishes.get(&id::<GatewayId>(&format!("GW-{h}"))).cloned().unwrap_or_default()
+        self.state.directed(&id::<GatewayId>(&format!("GW-{h}"))).to_vec()
     }
     pub fn actions(&self, h: usize) -> Vec<&'static str> {
         let name = |a: &Action| match a {

@@ -19,30 +19,32 @@ impl State {
     pub(super) fn note_asked(&mut self, at: UtcMillis, before: &[DeviceDirective], gateway: &GatewayId) {
         let known: BTreeSet<(&DeviceId, &DeploymentId)> = before.iter().map(|d| (&d.device, &d.deployment)).collect();
         let mut changed = Vec::new();
-        for wish in self.directive_wishes.get(gateway).into_iter().flatten() {
-            let Some(asked) = self.asked(wish) else { continue };
-            let is_known = known.contains(&(&wish.device, &wish.deployment));
-            let installs = matches!(wish.action, Action::Install { .. } | Action::InstallWithin { .. });
+        for directive in self.directed(gateway) {
+            let Some(asked) = self.asked(directive) else { continue };
+            let is_known = known.contains(&(&directive.device, &directive.deployment));
+            let installs = matches!(directive.action, Action::Install { .. } | Action::InstallWithin { .. });
             let next = match asked {
-                Asked::Yes if !is_known && !self.is_away(&wish.device) => Asked::Lost,
+                Asked::Yes if !is_known && !self.is_away(&directive.device) => Asked::Lost,
                 Asked::No if installs => Asked::Yes,
                 Asked::No | Asked::Yes | Asked::Lost => continue,
             };
-            changed.push((wish.deployment.clone(), wish.device.clone(), next));
+            changed.push((directive.deployment.clone(), directive.device.clone(), next));
         }
         self.set_asked(at, changed);
     }
 
     /// A gateway begins again without what it had not reported: its devices may be further than the log says.
     pub(super) fn note_lost(&mut self, at: UtcMillis, gateway: &GatewayId) {
-        let wishes = self.directive_wishes.get(gateway).into_iter().flatten();
-        let lost = wishes.filter(|wish| self.asked(wish) == Some(Asked::Yes) && !self.is_away(&wish.device));
-        let lost = lost.map(|wish| (wish.deployment.clone(), wish.device.clone(), Asked::Lost)).collect();
+        let directives = self.directed(gateway).iter();
+        let lost = directives
+            .filter(|directive| self.asked(directive) == Some(Asked::Yes) && !self.is_away(&directive.device));
+        let lost =
+            lost.map(|directive| (directive.deployment.clone(), directive.device.clone(), Asked::Lost)).collect();
         self.set_asked(at, lost);
     }
 
-    fn asked(&self, wish: &DeviceDirective) -> Option<Asked> {
-        let progress = self.deployments.get(&wish.deployment)?.devices.get(&wish.device)?;
+    fn asked(&self, directive: &DeviceDirective) -> Option<Asked> {
+        let progress = self.deployments.get(&directive.deployment)?.devices.get(&directive.device)?;
         progress.state.is_none().then_some(progress.asked)
     }
 
