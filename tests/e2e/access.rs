@@ -209,7 +209,7 @@ fn p11_200a1_both_factors_open_each_code_once_and_a_recovery_code_too() {
 }
 
 /// A release that waits for approvals, and the roster with a key that the coordinator keeps for QA.
-fn release_to_approve(world: &World, key: &str) {
+pub(crate) fn release_to_approve(world: &World, key: &str) {
     let image = image(&world.dir, 1, 100_000);
     world.upload("FW-22", "2.2.0", 22, &image, 1.0).unwrap();
     let [before, roster] = ["roster-1.mdfm", "roster-2.mdfm"].map(|name| world.dir.join(name).display().to_string());

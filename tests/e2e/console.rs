@@ -6,7 +6,7 @@ use std::time::Duration;
 use mdfm_tests::{Api, Browser, Layout, Role, World, device_id, free_port, gateway_id, hospital_id, wait_for};
 use serde_json::{Value, json};
 
-use crate::access::{PASSWORD, one_time_code};
+use crate::access::{PASSWORD, one_time_code, release_to_approve};
 use crate::{fresh_dir, image};
 
 /// More requests a second than anybody makes by hand: a crawl does.
@@ -362,6 +362,106 @@ fn console_every_page_of_every_role_opens() {
             assert!(status != 200 || !shows && section.ends_with('='), "{path}: {status}");
         }
     }
+}
+
+/// Name and value of each hidden field of a form, which begins at the words `from`.
+fn hidden(page: &str, from: &str) -> Vec<(String, String)> {
+    let form = page.split_once(from).unwrap_or_else(|| panic!("{from}: {page}")).1;
+    let form = form.split_once("</form>").unwrap().0;
+    let plain = |text: &str| {
+        let known = [("&#x2f;", "/"), ("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&#x27;", "'"), ("&amp;", "&")];
+        known.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    };
+    let fields = form.split("<input type=\"hidden\" name=\"").skip(1).map(|field| {
+        let (name, rest) = field.split_once("\" value=\"").unwrap();
+        (name.to_owned(), plain(rest.split_once('"').unwrap().0))
+    });
+    fields.collect()
+}
+
+/// The ceremony of an approval with the key that the coordinator keeps: nothing is filled in, a wrong code signs nothing and keeps what was typed, what
+/// changed meanwhile is said, and the receipt carries printed name, time and meaning (21 CFR 11.50).
+#[test]
+fn p11_200a1_a_release_is_signed_in_the_browser() {
+    let dir = fresh_dir("console-ceremony");
+    let world =
+        World::start(&dir, Layout { hospitals: 1, devices: 1, more_config: FAST.into(), ..Layout::default() }).unwrap();
+    let (password, factor) = (dir.join("password").display().to_string(), world.factor("qa"));
+    let both = ["--password-file", &password, "--factor-file", &factor];
+    let made = world.ctl(Role::Qa, &[&["signing-key", "create"], &both[..]].concat()).unwrap();
+    release_to_approve(&world, made["publicKey"].as_str().unwrap());
+    let qa = api(&world, "qa");
+    let page = "/console/releases/FW-22/sign";
+
+    // Somebody else signs after the form was opened: nothing is signed, and the page says what changed.
+    let (status, _, form) = qa.console("GET", page, &[], &[]).unwrap();
+    assert_eq!(status, 200, "{form}");
+    world.approve("FW-22", Role::Clinical).unwrap();
+    let shown = hidden(&form, "id=\"sign\"");
+    // A code opens once, so the next one may have to be waited for.
+    let (status, answer, code) = wait_for("a code that was not used", Duration::from_secs(100), || {
+        let code = one_time_code(&world, "qa", 0);
+        let typed = [("role", "QA"), ("reason", "protocol 7 passed"), ("password", PASSWORD), ("code", code.as_str())];
+        let sent: Vec<(&str, &str)> =
+            shown.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(typed).collect();
+        let (status, _, answer) = qa.console("POST", page, &sent, &[OURS])?;
+        if answer.contains("code-used") {
+            std::thread::sleep(Duration::from_secs(8));
+            return Ok(None);
+        }
+        Ok(Some((status, answer, code)))
+    })
+    .unwrap();
+    let said = answer.split_once("<main").map_or("", |(_, main)| main);
+    assert_eq!(status, 412, "{said}");
+    assert!(
+        answer.contains("What changed since you opened the form") && answer.contains("protocol 7 passed"),
+        "{answer}"
+    );
+    assert!(!answer.contains(PASSWORD) && !answer.contains(&code), "no secret comes back");
+
+    let browser = Browser::start(&dir).unwrap();
+    browser.sign_in_as(&url(&world), qa.token()).unwrap();
+    browser.open(&format!("{}{page}", url(&world))).unwrap();
+    assert!(!browser.has("[name=role]:checked"), "no role is chosen for the signer");
+    assert_eq!(browser.script("return document.querySelector('#f-reason').value").unwrap(), "");
+    browser.click("[name=role][value=QA]").unwrap();
+    browser.fill("#f-reason", "protocol 7 passed").unwrap();
+    browser.fill("#f-password", PASSWORD).unwrap();
+    browser.fill("#f-code", "000000").unwrap();
+    browser.click("#sign button.primary").unwrap();
+    assert!(browser.text("#problem").unwrap().contains("code"), "{}", browser.text("#problem").unwrap());
+    let kept = "return [document.querySelector('#f-reason').value, document.querySelector('#f-password').value]";
+    assert_eq!(
+        browser.script(kept).unwrap(),
+        json!(["protocol 7 passed", ""]),
+        "the reason stays, the password does not"
+    );
+    wait_for("the signature", Duration::from_secs(100), || {
+        if !browser.has("[name=role]:checked") {
+            browser.click("[name=role][value=QA]")?;
+        }
+        browser.fill("#f-password", PASSWORD)?;
+        browser.fill("#f-code", &one_time_code(&world, "qa", 0))?;
+        browser.click("#sign button.primary")?;
+        let is_signed = browser.url()?.contains("/receipt");
+        if !is_signed {
+            std::thread::sleep(Duration::from_secs(8));
+        }
+        Ok(is_signed.then_some(()))
+    })
+    .unwrap();
+    let receipt = browser.text("main").unwrap();
+    for part in ["QA signatory", "I approve FW-22", "as QA", "protocol 7 passed", "UTC"] {
+        assert!(receipt.contains(part), "{part}: {receipt}");
+    }
+    let shown = world.ctl(Role::Auditor, &["firmware", "show", "FW-22"]).unwrap();
+    let by_qa = shown["approvals"].as_array().unwrap().iter().filter(|a| a["role"] == "QA").count();
+    assert_eq!(by_qa, 1, "{shown}");
+    let complaints = browser.complaints().unwrap();
+    // A refused form is an answer with an error's status, which the browser notes.
+    let ours: Vec<&String> = complaints.iter().filter(|line| !line.contains("Failed to load resource")).collect();
+    assert!(ours.is_empty(), "{ours:?}");
 }
 
 /// The shape of an address: one page of a kind is enough.
