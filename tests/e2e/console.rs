@@ -328,8 +328,10 @@ fn console_every_page_of_every_role_opens() {
     let device =
         json!({ "deviceId": "DEV-X", "modelNumber": HOSTILE, "serialNumber": HOSTILE, "hospitalId": "HOSP-X" });
     let _ = operator.json("POST", "/api/v1/devices", &device).unwrap();
-    let incident = json!({ "deviceId": device_id(1, 1), "severity": "minor", "description": HOSTILE });
-    let _ = operator.json("POST", "/api/v1/incidents", &incident).unwrap();
+    let incident =
+        json!({ "title": HOSTILE, "deviceIds": [device_id(1, 1)], "outcome": "noHarm", "description": HOSTILE });
+    let (status, answer) = operator.json("POST", "/api/v1/incidents", &incident).unwrap();
+    assert!(status < 300, "{answer}");
     let deployment = running(&world, &dir);
     wait_for("the devices to take the release", Duration::from_secs(60), || {
         let view = world.deployment(&deployment)?;
@@ -496,8 +498,9 @@ fn console_pages_have_no_accessibility_faults() {
     let layout = Layout { hospitals: 2, devices: 1, more_config: FAST.into(), ..Layout::default() };
     let world = World::start(&dir, layout).unwrap();
     world.add_staff("nurse", &hospital_id(1)).unwrap();
-    let incident = json!({ "deviceId": device_id(1, 1), "severity": "minor", "description": "a display stays dark" });
-    let _ = api(&world, "operator").json("POST", "/api/v1/incidents", &incident).unwrap();
+    let incident = json!({ "title": "display", "deviceIds": [device_id(1, 1)], "outcome": "noHarm", "description": "it stays dark" });
+    let (status, answer) = api(&world, "operator").json("POST", "/api/v1/incidents", &incident).unwrap();
+    assert!(status < 300, "{answer}");
     running(&world, &dir);
     let (browser, axe) = (Browser::start(&dir).unwrap(), axe());
     let mut seen = BTreeSet::new();

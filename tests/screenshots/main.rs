@@ -11,12 +11,15 @@ use serde_json::{Value, json};
 /// Pixels of a picture's width.
 const WIDTH: u32 = 1280;
 
+/// Pixels of a picture's height at most.
+const HEIGHT_MAX: f64 = 1_150.0;
+
 /// Picture, who looks, address, theme.
 type Shot = (&'static str, Role, String, &'static str);
 
 fn plan() -> Value {
     json!({ "strategy": "Progressive", "phases": [
-        { "name": "Pilot", "targetHospitals": [hospital_id(1)], "maxErrorRatePercent": 1, "monitoringDuration": "PT2H" },
+        { "name": "Pilot", "hospitalCohort": "pilot", "targetHospitals": [hospital_id(1)], "percentage": 10, "maxErrorRatePercent": 1, "monitoringDuration": "PT2H" },
         { "name": "Regional", "hospitalCohort": "regional", "percentage": 50, "maxErrorRatePercent": 0.5, "monitoringDuration": "PT2H" },
         { "name": "Full", "hospitalCohort": "all", "percentage": 100, "maxErrorRatePercent": 0.1, "monitoringDuration": "PT2H" } ] })
 }
@@ -46,7 +49,7 @@ fn main() -> anyhow::Result<()> {
     world.upload("FW-2.3.0", "2.3.0", 23, &image, 1.0)?;
     world.approve("FW-2.3.0", Role::Qa)?;
     let operator = Api::with_session(world.session(Role::Operator).as_ref())?;
-    let incident = json!({ "deviceId": device_id(2, 1), "severity": "minor", "description": "the display stays dark after a restart" });
+    let incident = json!({ "title": "display dark", "deviceIds": [device_id(2, 1)], "outcome": "noHarm", "description": "the display stays dark after a restart" });
     let (status, answer) = operator.json("POST", "/api/v1/incidents", &incident)?;
     ensure!(status < 300, "the incident was refused: {answer}");
 
@@ -70,7 +73,7 @@ fn main() -> anyhow::Result<()> {
         // What follows the deployment has said so.
         std::thread::sleep(Duration::from_millis(1_500));
         let file = pictures.join(format!("console-{name}.png"));
-        std::fs::write(&file, browser.picture(WIDTH)?)?;
+        std::fs::write(&file, browser.picture(WIDTH, HEIGHT_MAX)?)?;
         output::line(format_args!("{}", file.display()));
     }
     Ok(())

@@ -215,14 +215,15 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", &media).map(drop)
     }
 
-    /// A picture of the whole page at a width, as PNG.
+    /// A picture of the page at a width, as PNG; of all of it, or of its first `height_max` pixels.
     ///
     /// # Errors
     /// The browser cannot make it.
-    pub fn picture(&self, width: u32) -> anyhow::Result<Vec<u8>> {
+    pub fn picture(&self, width: u32, height_max: f64) -> anyhow::Result<Vec<u8>> {
         let sized = json!({ "width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", &sized)?;
-        let height = self.devtools("Page.getLayoutMetrics", &json!({}))?["cssContentSize"]["height"].clone();
+        let height = self.devtools("Page.getLayoutMetrics", &json!({}))?["cssContentSize"]["height"].as_f64();
+        let height = height.unwrap_or(height_max).min(height_max);
         let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
         let wanted = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
         let taken = self.devtools("Page.captureScreenshot", &wanted)?;
