@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use base64::Engine as _;
@@ -13,6 +13,8 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::{free_port, wait_for};
 
+/// How long an element may take to come, or to stay.
+const SETTLE: Duration = Duration::from_secs(10);
 /// The key under which WebDriver names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -143,8 +145,29 @@ impl Browser {
     /// # Errors
     /// There is no such element.
     pub fn text(&self, css: &str) -> anyhow::Result<String> {
-        let element = self.find(css)?;
-        Ok(self.of_session("GET", &format!("/element/{element}/text"), None)?.as_str().unwrap_or_default().to_owned())
+        self.settled(|| {
+            let element = self.find(css)?;
+            let text = self.of_session("GET", &format!("/element/{element}/text"), None)?;
+            Ok(text.as_str().unwrap_or_default().to_owned())
+        })
+    }
+
+    /// Does something with an element; again for some seconds while a page is on its way and the element comes or goes.
+    fn settled<T>(&self, act: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let began = Instant::now();
+        loop {
+            match act() {
+                Err(error) if began.elapsed() < SETTLE => {
+                    let words = format!("{error:#}");
+                    let is_coming = ["no such element", "stale element", "not interactable", "click intercepted"];
+                    if !is_coming.iter().any(|one| words.contains(one)) {
+                        return Err(error);
+                    }
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                done => return done,
+            }
+        }
     }
 
     /// Types into a field, in place of what stands in it.
@@ -152,9 +175,11 @@ impl Browser {
     /// # Errors
     /// There is no such field, or nobody could type into it.
     pub fn fill(&self, css: &str, text: &str) -> anyhow::Result<()> {
-        let element = self.find(css)?;
-        self.of_session("POST", &format!("/element/{element}/clear"), Some(&json!({})))?;
-        self.of_session("POST", &format!("/element/{element}/value"), Some(&json!({ "text": text }))).map(drop)
+        self.settled(|| {
+            let element = self.find(css)?;
+            self.of_session("POST", &format!("/element/{element}/clear"), Some(&json!({})))?;
+            self.of_session("POST", &format!("/element/{element}/value"), Some(&json!({ "text": text }))).map(drop)
+        })
     }
 
     /// Clicks on what the selector names.
@@ -162,8 +187,10 @@ impl Browser {
     /// # Errors
     /// There is no such element, or something lies over it.
     pub fn click(&self, css: &str) -> anyhow::Result<()> {
-        let element = self.find(css)?;
-        self.of_session("POST", &format!("/element/{element}/click"), Some(&json!({}))).map(drop)
+        self.settled(|| {
+            let element = self.find(css)?;
+            self.of_session("POST", &format!("/element/{element}/click"), Some(&json!({}))).map(drop)
+        })
     }
 
     /// Runs a script in the page and returns its value.
