@@ -132,6 +132,19 @@ fn sec_console_what_another_site_sends_changes_nothing() {
         (&"no-store".parse().unwrap(), &"DENY".parse().unwrap())
     );
 
+    // A page that refreshes automatically does not keep the session alive; a page that somebody opens does.
+    let ends = |headers: &[(&str, &str)]| {
+        let (status, _, body) = operator.console("GET", "/console/session", &[], headers).unwrap();
+        assert_eq!(status, 200, "{body}");
+        let session: Value = serde_json::from_str(&body).unwrap();
+        session["idleEndsAt"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap()
+    };
+    let opened = ends(&[]);
+    std::thread::sleep(Duration::from_secs(2));
+    let looked = ends(&[("mdfm-look", "1")]);
+    assert!(looked.duration_since(opened).abs() < jiff::SignedDuration::from_millis(500), "{opened} {looked}");
+    assert!(ends(&[]).duration_since(opened) > jiff::SignedDuration::from_secs(1), "{opened}");
+
     // The good form works still, on the same coordinator; and a session that has ended opens nothing.
     let (status, headers, page) = operator.console("POST", &pause, &form, &[OURS]).unwrap();
     assert_eq!((status, headers.get("location").is_some()), (303, true), "{page}");
@@ -164,6 +177,8 @@ fn sec_console_limits_of_the_port_hold_for_pages_too() {
     let large = "x".repeat(100_000);
     let sent = operator.anonymous().console("POST", "/console/sign-in", &[("user_id", &large)], &[OURS]);
     assert!(sent.is_err() || [403, 413, 400, 429].contains(&sent.as_ref().unwrap().0), "{sent:?}");
+    let (_, _, page) = operator.anonymous().console("GET", "/console/sign-in", &[], &[]).unwrap();
+    assert!(page.contains("name=\"user_id\""), "it goes on: {page}");
 }
 
 /// Signs in with the form, as a person does.

@@ -86,15 +86,14 @@ fn manifest_of(action: &Action) -> Digest {
 
 /// Whether the gateway's newest directive names this release: its evidence is the gateway's business, and nobody else's.
 pub fn names(state: &State, gateway: &GatewayId, manifest: Digest) -> bool {
-    let wishes = state.directive_wishes.get(gateway);
-    wishes.is_some_and(|w| w.iter().any(|d| manifest_of(&d.action) == manifest))
+    state.directed(gateway).iter().any(|d| manifest_of(&d.action) == manifest)
 }
 
 /// Whether the gateway's newest directive leads to these bytes: the image of a release that it is to install, or a patch to it.
 pub fn leads_to(state: &State, gateway: &GatewayId, sha256: Digest) -> bool {
     let is_wanted = |a: &Action| !matches!(a, Action::Rollback { .. });
-    let wishes = state.directed(gateway).iter();
-    let mut manifests = wishes.filter(|d| is_wanted(&d.action)).map(|d| manifest_of(&d.action));
+    let directives = state.directed(gateway).iter();
+    let mut manifests = directives.filter(|d| is_wanted(&d.action)).map(|d| manifest_of(&d.action));
     manifests.any(|digest| {
         let mut attached = state.firmware.values().filter_map(|f| f.manifest.as_ref()).filter(|m| m.digest == digest);
         attached.any(|m| m.manifest.sha256 == sha256 || m.manifest.deltas.iter().any(|d| d.sha256 == sha256))

@@ -290,6 +290,11 @@ impl Idle {
         self.known(self.lock().get(&session), opened).live(at, policy)
     }
 
+    /// For how long a session opened at `opened` was not used, in milliseconds; asking is no use of it.
+    pub(crate) fn unused_ms(&self, session: Digest, opened: UtcMillis, at: Moment) -> u64 {
+        self.known(self.lock().get(&session), opened).unused_ms(at)
+    }
+
     /// Notes that a session opened at `opened` is used. Returns what [`Self::is_live`] does.
     pub(crate) fn touch(&self, session: Digest, opened: UtcMillis, at: Moment, policy: &SessionPolicy) -> Option<u64> {
         let mut all = self.lock();
@@ -313,9 +318,13 @@ fn forget(all: &mut BTreeMap<Digest, Seen>, at: Moment, policy: &SessionPolicy) 
 }
 
 impl Seen {
-    fn live(&self, Moment { now, steady }: Moment, policy: &SessionPolicy) -> Option<u64> {
-        let unused_ms = now.since_ms(self.used_at).max(steady.since_ms(self.used));
-        let is_live = unused_ms < policy.idle_ms && steady.since_ms(self.opened) < policy.session_ms;
+    fn unused_ms(&self, Moment { now, steady }: Moment) -> u64 {
+        now.since_ms(self.used_at).max(steady.since_ms(self.used))
+    }
+
+    fn live(&self, at: Moment, policy: &SessionPolicy) -> Option<u64> {
+        let steady = at.steady;
+        let is_live = self.unused_ms(at) < policy.idle_ms && steady.since_ms(self.opened) < policy.session_ms;
         is_live.then(|| steady.since_ms(self.shown.unwrap_or(self.opened)))
     }
 }
@@ -469,6 +478,11 @@ mod tests {
         for ms in (5_900..14_900).step_by(900) {
             assert_eq!(idle.touch(used, t, at(ms), &policy), Some(ms - 5_000), "since it was opened with a code");
         }
+        assert_eq!(
+            (idle.unused_ms(used, t, at(14_950)), idle.unused_ms(used, t, at(14_950))),
+            (950, 950),
+            "a look is no use"
+        );
         assert!(idle.touch(used, t, at(15_000), &policy).is_none(), "it ends, however much it is used");
         idle.opened(used, at(20_000), &policy);
         idle.shown(used, MonotonicMs(7).plus_ms(20_700));

@@ -19,8 +19,8 @@ use super::request::{Json, Origin, Path, Query, TOKEN_PREFIX, fresh_id, id, time
 use super::sessions::{Factor, busy, counted_in, is_password, show};
 use super::{Api, Problem, SessionPolicy};
 use crate::access::{
-    Caller, Lane, PasswordError, Place, SecondFactorPolicy, ShownFactor, SignIn, hash_password, new_recovery_codes,
-    seal, step_of, unseal,
+    Caller, Lane, Moment, PasswordError, Place, SecondFactorPolicy, ShownFactor, SignIn, hash_password,
+    new_recovery_codes, seal, step_of, unseal,
 };
 use crate::clock;
 use mdfm_coordinator_core::access::{AccessRole, Permission, User};
@@ -413,10 +413,11 @@ pub(crate) struct SessionView {
 }
 
 impl SessionView {
-    /// Of a session that has just been used.
-    fn of(session: &Session, policy: &SessionPolicy, now: UtcMillis) -> Self {
+    /// Of a session that was last used `unused_ms` ago.
+    fn of(session: &Session, policy: &SessionPolicy, now: UtcMillis, unused_ms: u64) -> Self {
         let counts_until = session.shown_at.map(|at| at.plus_ms(policy.step_up_ms)).filter(|until| *until > now);
-        let idle_ends_at = now.plus_ms(policy.idle_ms).min(session.expires_at);
+        let left_ms = policy.idle_ms.saturating_sub(unused_ms);
+        let idle_ends_at = now.plus_ms(left_ms).min(session.expires_at);
         Self {
             ends_at: session.expires_at.to_string(),
             idle_ends_at: idle_ends_at.to_string(),
@@ -461,6 +462,9 @@ pub(super) async fn me(State(api): State<Api>, origin: Origin) -> Result<axum::J
     let state = api.runner.state();
     let now = state.not_before(clock::now());
     let session = state.sessions.get(&caller.token_sha256).ok_or_else(|| Refusal::not_found("session", "current"))?;
+    // A page that refreshes automatically asks too, and that is no use of the session.
+    let at = Moment { now, steady: clock::steady() };
+    let unused_ms = api.idle.unused_ms(caller.token_sha256, session.opened_at, at);
     let user = state.users.get(&id).ok_or_else(|| Refusal::not_found("user", &id))?;
     Ok(axum::Json(MeView {
         user_id: id.to_string(),
@@ -483,7 +487,7 @@ pub(super) async fn me(State(api): State<Api>, origin: Origin) -> Result<axum::J
             let refused = refused.map(|refusal| refusal.detail).or_else(|| factor().map(str::to_owned));
             refused.or_else(|| not_on_roster(&state, now, &id, &user.roles))
         }),
-        session: SessionView::of(session, &api.sessions, now),
+        session: SessionView::of(session, &api.sessions, now, unused_ms),
         trial: state.trial,
     }))
 }
@@ -790,10 +794,12 @@ mod tests {
             expires_at: at(28_800_000),
             shown_at: Some(at(0)),
         };
-        let early = SessionView::of(&session, &policy, at(60_000));
+        let early = SessionView::of(&session, &policy, at(60_000), 0);
         assert_eq!(early.idle_ends_at, at(1_860_000).to_string());
         assert_eq!(early.factor_counts_until, Some(at(900_000).to_string()));
-        let late = SessionView::of(&session, &policy, at(28_000_000));
+        let unused = SessionView::of(&session, &policy, at(60_000), 50_000);
+        assert_eq!(unused.idle_ends_at, at(1_810_000).to_string(), "a look promises no more than the last use");
+        let late = SessionView::of(&session, &policy, at(28_000_000), 0);
         assert_eq!((late.idle_ends_at, late.ends_at), (at(28_800_000).to_string(), at(28_800_000).to_string()));
         assert_eq!(late.factor_counts_until, None, "it has to be shown again");
     }
