@@ -7,6 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Value};
 
+use mdfm_shared::text::html;
+
 use crate::api::segment;
 
 thread_local! {
@@ -33,7 +35,7 @@ fn may_one_of(wanted: &[&str]) -> bool {
 
 /// An entry of the audit log: a link for who may read the log, words for others.
 fn entry(index: &Value, words: &str) -> Value {
-    let shown = format!("{}{}{}", escaped(words), if words.is_empty() { "" } else { " " }, escaped(&number(index)));
+    let shown = format!("{}{}{}", html(words), if words.is_empty() { "" } else { " " }, html(&number(index)));
     match u64::try_from(index.clone()) {
         Ok(index) if may_one_of(&["readAudit"]) => {
             Value::from_safe_string(format!("<a href=\"{}/audit/{index}\">{shown}</a>", crate::ROOT))
@@ -102,10 +104,6 @@ fn invalid(detail: String) -> Error {
     Error::new(ErrorKind::InvalidOperation, detail)
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 /// A time of the API: RFC 3339 text, or milliseconds since 1970; `None` for nothing.
 fn timestamp(value: &Value) -> Result<Option<Timestamp>, Error> {
     if value.is_none() || value.is_undefined() {
@@ -126,7 +124,7 @@ fn time(value: &Value, zone: Option<&str>) -> Result<Value, Error> {
         None => at.to_zoned(TimeZone::UTC),
     };
     let shown = zoned.strftime("%Y-%m-%d %H:%M:%S %Z");
-    Ok(Value::from_safe_string(format!("<time datetime=\"{at:.0}\">{}</time>", escaped(&shown.to_string()))))
+    Ok(Value::from_safe_string(format!("<time datetime=\"{at:.0}\">{}</time>", html(&shown.to_string()))))
 }
 
 /// `14 s ago`, `in 3 h 20 min`; a dash for nothing.
@@ -172,7 +170,7 @@ fn digest(value: &Value, options: Kwargs) -> Result<Value, Error> {
     let Some(text) = value.as_str() else { return Ok(Value::from("\u{2013}")) };
     let shown: Vec<char> = text.chars().take(if is_whole { usize::MAX } else { 16 }).collect();
     let groups: Vec<String> = shown.chunks(4).map(|group| group.iter().collect()).collect();
-    let (text, groups) = (escaped(text), escaped(&groups.join(" ")));
+    let (text, groups) = (html(text), html(&groups.join(" ")));
     Ok(Value::from_safe_string(format!("<code class=\"digest\" title=\"{text}\">{groups}</code>")))
 }
 

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use mdfm_shared::text::{csv_cell, html};
 use serde_json::{Value, json};
 
 /// A picture, and its data as a table.
@@ -28,35 +29,17 @@ impl Chart {
 
     /// The table as CSV (RFC 4180). A text that a spreadsheet would calculate stands behind an apostrophe.
     pub(crate) fn csv(&self) -> String {
-        let mut csv = self.columns.iter().map(|name| cell(name)).collect::<Vec<_>>().join(",") + "\r\n";
+        let mut csv = self.columns.iter().map(|name| csv_cell(name)).collect::<Vec<_>>().join(",") + "\r\n";
         for row in &self.rows {
-            csv += &(row.iter().map(|text| cell(text)).collect::<Vec<_>>().join(",") + "\r\n");
+            csv += &(row.iter().map(|text| csv_cell(text)).collect::<Vec<_>>().join(",") + "\r\n");
         }
         csv
     }
 }
 
-fn cell(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
-    let text = if is_formula { format!("'{text}") } else { text.to_owned() };
-    if text.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
-}
-
 /// Text as it may stand in XML.
 fn escaped(text: &str) -> String {
-    let mut safe = String::new();
-    for c in text.chars() {
-        match c {
-            '&' => safe += "&amp;",
-            '<' => safe += "&lt;",
-            '>' => safe += "&gt;",
-            '"' => safe += "&quot;",
-            '\'' => safe += "&#39;",
-            c if c.is_control() => safe.push(' '),
-            c => safe.push(c),
-        }
-    }
-    safe
+    html(&text.replace(char::is_control, " "))
 }
 
 /// A text of at most `max` characters, with an ellipsis if it is longer.
@@ -183,7 +166,7 @@ pub(crate) mod tests {
     fn console_chart_tables_are_safe_in_a_spreadsheet() {
         let row = ["=1+1", "-5", "-x", "a,b", "say \"a\"", "@x"].map(str::to_owned).to_vec();
         let chart = Chart { svg: String::new(), columns: vec!["one"], rows: vec![row] };
-        assert_eq!(chart.csv(), "one\r\n'=1+1,-5,'-x,\"a,b\",\"say \"\"a\"\"\",'@x\r\n");
+        assert_eq!(chart.csv(), "one\r\n\"'=1+1\",-5,\"'-x\",\"a,b\",\"say \"\"a\"\"\",\"'@x\"\r\n");
     }
 
     #[test]

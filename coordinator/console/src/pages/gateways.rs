@@ -6,20 +6,17 @@ use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 use minijinja::Environment;
-use qrcode::{Color, EcLevel, QrCode};
 use serde_json::{Value, json};
 
 use super::acts::{self, Refused, check_typed, settle};
 use super::device_forms::hospitals;
 use super::list::page_of;
+use super::qr;
 use crate::api::{path, segment, with_query};
 use crate::failure::{Failure, Refusal};
 use crate::form::Form;
 use crate::page::{Page, done};
 use crate::{Console, ROOT, builder, templates};
-
-/// Modules of the quiet zone on each side (ISO/IEC 18004).
-const QUIET: usize = 4;
 
 pub(crate) fn routes() -> Router<Console> {
     Router::new()
@@ -97,16 +94,6 @@ async fn token_form(page: Page, Path(gateway): Path<String>) -> Result<Response,
     gateway_page(&page, &gateway, "gateways/token.html", None).await
 }
 
-/// A text as a QR code: the side in modules, and the path of its dark modules; `null` if it is too
-/// long for one.
-pub(crate) fn qr(text: &str) -> Value {
-    let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::L) else { return Value::Null };
-    let (width, colors) = (code.width(), code.to_colors());
-    let dark = colors.iter().enumerate().filter(|(_, color)| **color == Color::Dark);
-    let path: String = dark.map(|(at, _)| format!("M{} {}h1v1h-1z", at % width + QUIET, at / width + QUIET)).collect();
-    json!({ "side": width + 2 * QUIET, "path": path })
-}
-
 /// Makes a token and shows it in the answer to the form, never behind an address: it cannot be
 /// opened again.
 async fn token(page: Page, Path(gateway): Path<String>, form: Form) -> Result<Response, Failure> {
@@ -119,7 +106,7 @@ async fn token(page: Page, Path(gateway): Path<String>, form: Form) -> Result<Re
     let to = path(&["gateways", &gateway, "enrolment-tokens"]);
     match settle(page.act_without_body(&form, Method::POST, &to).await)? {
         Ok(answer) => {
-            let code = qr(answer.body["token"].as_str().unwrap_or_default());
+            let code = qr::code(answer.body["token"].as_str().unwrap_or_default());
             let context = json!({ "gateway": found, "issued": answer.body, "qr": code });
             page.render_as(StatusCode::CREATED, "gateways/token.html", context)
         }
@@ -146,22 +133,5 @@ async fn revoke(page: Page, Path(gateway): Path<String>, form: Form) -> Result<R
     match settle(page.act(&form, Method::POST, &path(&["gateways", &gateway, "revocation"]), &body).await)? {
         Ok(_) => Ok(done(&format!("{ROOT}/gateways/{}", segment(&gateway)), "revoked")),
         Err(refusal) => revoke_page(&page, &gateway, Some((&form, &refusal))).await,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn console_a_token_is_a_qr_code_with_its_quiet_zone() {
-        let code = qr("mdfm1:abc");
-        let (side, drawn) = (code["side"].as_u64().expect("a side"), code["path"].as_str().expect("a path"));
-        assert!((side - 2 * QUIET as u64 - 17).is_multiple_of(4), "a version of the standard: {side}");
-        assert!(drawn.starts_with("M4 4h1v1h-1z"), "the first finder begins behind the quiet zone");
-        let dark = QrCode::with_error_correction_level("mdfm1:abc", EcLevel::L).expect("it fits");
-        let dark = dark.to_colors().iter().filter(|color| **color == Color::Dark).count();
-        assert_eq!(drawn.matches('M').count(), dark);
-        assert_eq!(qr(&"x".repeat(10_000)), Value::Null);
     }
 }
