@@ -3,13 +3,13 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test lint unit e2e test-api test-hostile sim sim-soak bench-rollout bench-audit bench-link bench-agent bench-api bench-console bench-hostile bench-smoke fuzz kill-soak mutants packages test-packages screenshots trace deny doc tools test-tools bench-tools hostile-tools clean
+.PHONY: help demo test lint unit e2e test-api test-hostile test-cluster explore sim sim-soak bench-rollout bench-audit bench-link bench-agent bench-api bench-console bench-hostile bench-smoke fuzz kill-soak mutants packages test-packages test-packages-quick test-packages-foreign test-reproducible repository test-repository screenshots trace deny doc tools test-tools bench-tools hostile-tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: tools ## the main job on 10 hospitals and 40 devices, under a minute after the build (KEEP=1 leaves it running)
-	$(CARGO) build --workspace --locked
+	$(CARGO) build --workspace --exclude mdfm-postgres --locked
 	target/debug/mdfm-demo
 
 test: tools lint unit e2e sim bench-smoke ## everything that must pass before a change lands
@@ -36,6 +36,13 @@ test-api: hostile-tools ## the API against what schemathesis makes of its own do
 test-hostile: test-tools ## every attack that has a test in one run, with a table of what was tried
 	tests/hostile/attacks
 
+test-cluster: tools ## where a cluster's log becomes durable: a real PostgreSQL 15 with a standby (skipped by name where it is not installed)
+	$(CARGO) test --locked --package mdfm-postgres -- --test-threads 2 --nocapture
+
+# Two threads take what they find; one more level of depth takes about thirty times as long.
+explore: ## the installer in every order of inputs, losses, cuts and clock steps to a depth (DEPTH=n; docs/proofs.md)
+	MDFM_DEPTH=$(or $(DEPTH),4) $(CARGO) test --release --locked --package mdfm-agent-core --lib -- explore --nocapture
+
 SEEDS ?= 1000
 FROM ?= 0
 FRESH ?= 100
@@ -46,6 +53,7 @@ sim: tools ## a thousand worlds in virtual time, the safety rules asked after ev
 	target/debug/mdfm-sim world --hostile --seeds 300 --first-seed $(FROM)
 	target/debug/mdfm-sim world --set-back --seeds 50 --first-seed $(FROM)
 	target/debug/mdfm-sim world --ward --seeds 50 --first-seed $(FROM)
+	target/debug/mdfm-sim world --held --seeds 50 --first-seed $(FROM)
 	target/debug/mdfm-sim world --witnesses --seeds 50 --first-seed $(FROM)
 	target/debug/mdfm-sim world --fresh --seeds $(FRESH)
 	target/debug/mdfm-sim world --fresh --hostile --seeds 30
@@ -58,6 +66,10 @@ sim-soak: tools ## a hundred thousand worlds that were never run before, with th
 	target/release/mdfm-sim world --seeds $(SEEDS) $(FIRST)
 	target/release/mdfm-sim world --hostile --seeds $$(( $(SEEDS) / 10 )) $(FIRST)
 	target/release/mdfm-sim world --witnesses --seeds $$(( $(SEEDS) / 10 )) $(FIRST)
+	target/release/mdfm-sim world --ward --seeds $$(( $(SEEDS) / 10 )) $(FIRST)
+	target/release/mdfm-sim world --set-back --seeds $$(( $(SEEDS) / 10 )) $(FIRST)
+	target/release/mdfm-sim world --mixed --seeds $$(( $(SEEDS) / 10 )) $(FIRST)
+	target/release/mdfm-sim world --held --seeds $$(( $(SEEDS) / 10 )) $(FIRST)
 
 bench-rollout: tools ## the rollout engine on a million devices, two rounds (docs/benchmarks.md)
 	$(CARGO) build --release --locked --package mdfm-simulators
@@ -99,7 +111,7 @@ bench-smoke: test-tools ## four benchmarks in a small form, under a minute after
 FUZZ_SECONDS ?= 60
 fuzz: tools ## every decoder of the agent and the wire against made-up bytes, a minute each (FUZZ_SECONDS=n); finds are kept in tests/fuzz
 	@PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin"; command -v cargo-fuzz >/dev/null || $(CARGO) install --quiet --locked cargo-fuzz
-	@PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin"; set -e; for target in documents device state gateway packets patch parts; do \
+	@PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin"; set -e; for target in documents log device state gateway packets patch parts; do \
 	  cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none $$target tests/fuzz/corpus/$$target -- \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -print_final_stats=1 || exit 1; \
 	done
@@ -115,11 +127,28 @@ mutants: tools ## changes every condition of gates, triggers and engine and look
 	  --file coordinator/core/src/rollout/gate.rs --file coordinator/core/src/rollout/trigger.rs \
 	  --file coordinator/core/src/rollout/step.rs --file coordinator/core/src/rollout/tally.rs -- --lib
 
-packages: tools ## .deb and .rpm of every program, into target/packages (the release build takes its time)
+packages: tools ## .deb and .rpm of every program for x86-64, arm64 and armhf, into target/packages (the release builds take their time)
 	packaging/scripts/packages
 
 test-packages: tools ## installs, upgrades and removes the packages in fresh roots, with systemd where it boots; as root
 	tests/packages/run
+
+test-packages-quick: tools ## the same life with .deb of the programs in target/debug, under three minutes after the build; as root
+	$(CARGO) build --workspace --all-targets --locked
+	tests/packages/run quick
+
+test-packages-foreign: tools ## the agents of target/packages, each in a root of its architecture, from enrolment to rollback; as root
+	$(CARGO) build --workspace --all-targets --locked
+	tests/packages/foreign
+
+repository: ## signed apt and dnf repositories out of target/packages, in target/repository (MDFM_REPOSITORY_KEY= MDFM_REPOSITORY_URL=)
+	packaging/scripts/repository
+
+test-repository: ## installs and upgrades from such repositories over HTTPS in fresh roots, and what must be refused; as root, after test-packages
+	tests/packages/repository
+
+test-reproducible: test-tools ## builds the last commit's packages in two folders, at two dates, as two users: the same bytes; as root (MDFM_ARCHES= MDFM_NAMES=)
+	tests/packages/reproduce
 
 screenshots: test-tools ## takes the pictures of the console for the documents, in a real browser (docs/pictures)
 	$(CARGO) build --workspace --bins --locked

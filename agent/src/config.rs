@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) log_level: String,
     /// Time between heartbeats to the coordinator.
     pub(crate) heartbeat_seconds: u64,
+    /// Time over which connections are begun again after one ended: each waits for a random part of it.
+    pub(crate) reconnect_spread_seconds: u64,
     /// Where devices that speak MQTT connect.
     pub(crate) device_listen: SocketAddr,
     /// Where they connect over TLS.
@@ -154,6 +156,7 @@ impl Default for Config {
             state_dir: "/var/lib/mdfm-agent".into(),
             log_level: "info".into(),
             heartbeat_seconds: 10,
+            reconnect_spread_seconds: 15,
             device_listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
             device_tls: None,
             cache_bytes_max: 4 << 30,
@@ -186,6 +189,9 @@ impl Config {
         let mut config = mdfm_service::load_config(Some(path), Self::parse)?;
         if config.holds_secrets() {
             mdfm_service::check_private(path)?;
+        }
+        if let Some(tls) = &config.device_tls {
+            mdfm_service::read_secret(&tls.key)?;
         }
         for file in drop_ins(path)? {
             config = mdfm_service::load_config_with(&file, |text| config.with_drop_in_text(&file, text))?;
@@ -227,6 +233,9 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         if !(1..=3_600).contains(&self.heartbeat_seconds) {
             return Err("heartbeat_seconds must be 1 to 3600".into());
+        }
+        if !(1..=3_600).contains(&self.reconnect_spread_seconds) {
+            return Err("reconnect_spread_seconds must be 1 to 3600".into());
         }
         if self.download.rate().is_some_and(|rate| rate < RATE_BYTES_MIN) {
             return Err(format!("download.bytes_per_second must be 0 for no limit, or at least {RATE_BYTES_MIN}"));
@@ -282,6 +291,22 @@ impl Config {
     pub(crate) fn slot_problems(&self) -> Vec<SlotProblem> {
         let disk: DiskHandle = Arc::new(Real);
         slot_problems(&disk, &self.slot_devices())
+    }
+
+    /// Where devices connect: the port without encryption, if it is open, and the one with TLS.
+    pub(crate) fn listeners(&self) -> Vec<SocketAddr> {
+        let is_open = self.device_tls.as_ref().is_none_or(|tls| !tls.only);
+        let plain = is_open.then_some(self.device_listen);
+        plain.into_iter().chain(self.device_tls.as_ref().map(|tls| tls.listen)).collect()
+    }
+
+    /// Slots and directories that devices here and in another configuration both claim.
+    pub(crate) fn slots_shared_with(&self, other: &Self) -> Vec<String> {
+        let disk: DiskHandle = Arc::new(Real);
+        let own = [self.slot_problems(), other.slot_problems()].concat();
+        let both = [&self.slot_devices()[..], &other.slot_devices()[..]].concat();
+        let problems = slot_problems(&disk, &both).into_iter().filter(|problem| !own.contains(problem));
+        problems.map(|problem| problem.reason).collect()
     }
 
     /// Bounds of the telemetry that waits.
@@ -442,6 +467,7 @@ mod tests {
             ("state_dirr = \"/x\"", "state_dirr"),
             ("heartbeat_seconds = 0", "heartbeat_seconds"),
             ("heartbeat_seconds = \"10\"", "heartbeat_seconds"),
+            ("reconnect_spread_seconds = 0", "reconnect_spread_seconds"),
             ("device_listen = \"everywhere\"", "device_listen"),
             ("proxy = \"proxy:3128\"", "proxy must be"),
             ("renew_before_days = 0", "renew_before_days"),

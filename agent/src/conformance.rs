@@ -36,9 +36,8 @@ pub(crate) async fn run(config: &Config, options: Options) -> anyhow::Result<()>
     let configured = config.device(&options.device);
     let configured = configured.with_context(|| format!("no [[device]] {} is configured", options.device))?;
     let _lock = StateLock::take(&config.state_dir.join("state"))?;
-    let metadata = std::fs::metadata(&options.image).with_context(|| format!("reading {}", options.image.display()))?;
-    ensure!((2..=IMAGE_BYTES_MAX).contains(&metadata.len()), "the image must have 2 to {IMAGE_BYTES_MAX} bytes");
-    let image = std::fs::read(&options.image)?;
+    let image = mdfm_service::read_input(&options.image, IMAGE_BYTES_MAX)?;
+    ensure!(image.len() >= 2, "the image must have 2 to {IMAGE_BYTES_MAX} bytes");
     let firmware =
         FirmwareReport { version: options.version, release_number: 1, security_version: 1, sha256: Digest::of(&image) };
     let own_places = configured.slots.as_ref().map(|_| places(config));
@@ -80,7 +79,7 @@ fn show(finding: &Finding, json: bool) {
         output::json(serde_json::to_string(finding).expect("plain fields encode"));
     } else {
         let mark = if finding.passed { "ok  " } else { "FAIL" };
-        output::line(format_args!("{mark} {}", finding.rule));
-        output::line(format_args!("     {}", finding.seen));
+        output::prose(format_args!("{mark} {}", finding.rule));
+        output::prose(format_args!("     {}", finding.seen));
     }
 }

@@ -14,11 +14,15 @@ use serde_json::{Value, json};
 
 use crate::config::{Config, DeviceConfig, drop_in_dir};
 use crate::local::Output;
+use crate::vendor;
 
 /// The configuration that the package installs, where `--config` names no other.
 const CONFIG: &str = "/etc/mdfm/agent.toml";
 /// How the agent takes up another configuration.
-const NEXT: &str = "restart the agent to take it up: systemctl restart mdfm-agent (updates that are under way go on)";
+fn next(path: &Path) -> String {
+    let service = vendor::service_of(path);
+    format!("restart the agent to take it up: systemctl restart {service} (updates that are under way go on)")
+}
 const SECRET_BYTES: usize = 24;
 
 /// What is to become of a device's section.
@@ -203,7 +207,7 @@ pub(crate) fn run(path: Option<&Path>, change: Change, output: Output) -> anyhow
         }
         Change::Remove { id } => {
             let file = remove(path, &id)?;
-            let words = format!("{} is removed; {NEXT}", file.display());
+            let words = format!("{} is removed; {}", file.display(), next(path));
             output.message(&words, &json!({ "device": id, "file": file }));
         }
     }
@@ -222,7 +226,7 @@ fn adapter_of(device: &DeviceConfig) -> &'static str {
 /// A secret that nobody guesses, of characters that every device takes.
 fn random_secret() -> anyhow::Result<String> {
     let mut bytes = [0; SECRET_BYTES];
-    getrandom::fill(&mut bytes).context("no random numbers")?;
+    getrandom::fill(&mut bytes).context("this machine gives no random numbers")?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
@@ -242,7 +246,8 @@ fn add(path: &Path, new: &NewDevice, secret: &str) -> anyhow::Result<(String, Va
     let text = new.to_toml(secret)?;
     let config = config.with_drop_in(&file, &text)?;
     let problems = config.slot_problems().into_iter().filter(|problem| problem.devices.contains(&new.id));
-    let problems: Vec<String> = problems.map(|problem| problem.reason).collect();
+    let mut problems: Vec<String> = problems.map(|problem| problem.reason).collect();
+    problems.extend(vendor::conflicts(path, &config)?);
     ensure!(problems.is_empty(), "nothing was written: {}", problems.join("; "));
     mdfm_service::make_directory_like(&dir, path).with_context(|| format!("making {}", dir.display()))?;
     let mut words = format!("device {} is added in {}", new.id, file.display());
@@ -268,7 +273,7 @@ fn add(path: &Path, new: &NewDevice, secret: &str) -> anyhow::Result<(String, Va
         let _ = std::fs::remove_file(secret_file);
     }
     written.with_context(|| format!("writing {}", file.display()))?;
-    Ok((format!("{words}; {NEXT}"), data))
+    Ok((format!("{words}; {}", next(path)), data))
 }
 
 fn remove(path: &Path, id: &DeviceId) -> anyhow::Result<PathBuf> {

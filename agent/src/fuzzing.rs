@@ -1,9 +1,5 @@
 //! Doors to the agent's own decoders for `make fuzz`; built only then.
 
-use std::sync::OnceLock;
-
-use mdfm_shared::tlog::NoteKey;
-
 use crate::config::Config;
 use crate::{device, image, local, store};
 
@@ -28,13 +24,4 @@ pub fn patch(bytes: &[u8]) {
 pub fn gateway(text: &str) {
     let _ = Config::parse(text);
     local::fuzz(text);
-}
-
-/// Some log's key.
-#[expect(clippy::missing_panics_doc, reason = "the text is a good key")]
-pub fn log_key() -> &'static NoteKey {
-    static KEY: OnceLock<NoteKey> = OnceLock::new();
-    KEY.get_or_init(|| {
-        NoteKey::parse("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW").expect("a good key")
-    })
 }

@@ -18,7 +18,9 @@ mod local;
 #[cfg(test)]
 mod power_cut;
 mod runner;
+mod self_test;
 mod service;
 mod store;
+mod vendor;
 
 pub use service::{Arguments, command, run};

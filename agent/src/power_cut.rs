@@ -21,7 +21,7 @@ use mdfm_shared::fixture::{
 use mdfm_shared::id::{DeviceId, GatewayId};
 use mdfm_shared::record::Outcome as LogOutcome;
 use mdfm_shared::sign::{KeySet, Signed};
-use mdfm_shared::telemetry::{EventKind, InstallState, NEEDS_ROLLBACK_ORDER, TelemetryBatch};
+use mdfm_shared::telemetry::{EventKind, Heartbeat, InstallState, NEEDS_ROLLBACK_ORDER, TelemetryBatch};
 use mdfm_shared::time::MonotonicMs;
 use mdfm_shared::trust::{OrderSigner, Role, RollbackOrder, Withdrawal, Withdrawals};
 use mdfm_shared::wire::{self, Topic};
@@ -386,6 +386,7 @@ impl Site {
                     let ack = self.vendor.take(&frame);
                     gateway.message(now, &Topic::Ack(gateway_id()).to_string(), &ack)?;
                 }
+                Output::Publish(Topic::Heartbeat(_), frame) => self.send_directive(now, gateway, &frame)?,
                 Output::Publish(..) => {}
                 Output::Hello => self.publish(now, gateway)?,
                 Output::WantRelease(digest) => {
@@ -413,6 +414,17 @@ impl Site {
                 Output::StopStaging(_) => running.staging = None,
                 Output::Order(_, command) => self.order(running, &command)?,
             }
+        }
+        Ok(())
+    }
+
+    /// As every coordinator does, sends the directive to a gateway whose heartbeat shows that it lacks it.
+    fn send_directive(&self, now: Now, gateway: &mut Gateway<LogStore>, heartbeat: &[u8]) -> Step {
+        let heartbeat = wire::decode::<Signed<Heartbeat>>(heartbeat)?.decode_unverified()?;
+        let Some(frame) = &self.vendor.directive else { return Ok(()) };
+        let directive = wire::decode::<Signed<Directive>>(frame)?.decode_unverified()?;
+        if directive.serial > heartbeat.directive_serial {
+            gateway.message(now, &Topic::Directive(gateway_id()).to_string(), frame)?;
         }
         Ok(())
     }

@@ -16,7 +16,6 @@ use mdfm_shared::device::WRONG_DIGEST;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::telemetry::InstallState;
-use mdfm_shared::text::count;
 use mdfm_shared::time::MonotonicMs;
 use mdfm_shared::tlog::Hash;
 use serde_json::{Value, json};
@@ -31,6 +30,7 @@ use crate::disk::{DiskHandle, Real};
 use crate::image::{ImageCache, ImageError};
 use crate::link::{FleetEvent, FleetLink, Http, Identity, Road, Throttle};
 use crate::local::{self, Asked, Request};
+use crate::self_test;
 use crate::store::{LogStore, StateLock};
 
 /// Longest sleep; staging and heartbeats look at the time at least so often.
@@ -40,17 +40,6 @@ const WAKE_MS_MIN: u64 = 10;
 
 /// Messages of devices that wait for the loop; a device whose message finds no place waits. Each is at most some kilobytes.
 const DEVICE_EVENTS_MAX: usize = 256;
-/// Below this a gateway says that its disk is full.
-const SELF_TEST_FREE_BYTES_MIN: u64 = 64 << 20;
-
-/// The newest directive, in words.
-fn directive_in_words(status: &Value) -> String {
-    match (status["directiveSerial"].as_u64(), status["directiveExpiresAt"].as_str()) {
-        (Some(serial), Some(until)) => format!("serial {serial}, expires {until}"),
-        _ => "none received yet".into(),
-    }
-}
-
 fn hashes(texts: &[String]) -> Option<Vec<Hash>> {
     texts.iter().map(|h| STANDARD.decode(h).ok().and_then(|b| b.try_into().ok())).collect()
 }
@@ -87,6 +76,8 @@ pub(crate) struct Agent {
     throttle: Arc<Throttle>,
     renewing: Renewing,
     state_dir: PathBuf,
+    /// Time over which connections to the coordinator are begun again.
+    spread_ms: u64,
     ways: BTreeMap<DeviceId, Way>,
     http: Http,
     done: mpsc::Sender<Done>,
@@ -143,7 +134,8 @@ fn check_clock(certificate: &str, now: Now, mut states: impl Iterator<Item = Ins
     if ahead_s <= 0 {
         return Ok(());
     }
-    let message = format!("the clock stands {ahead_s} s before the start of this gateway's certificate; set the clock");
+    let ahead = mdfm_shared::text::duration(ahead_s.unsigned_abs().saturating_mul(1_000));
+    let message = format!("the clock stands {ahead} before the start of this gateway's certificate; set the clock");
     if states.any(|s| !s.is_settled()) {
         tracing::error!("{message}; going on, because a device is being updated");
         return Ok(());
@@ -154,6 +146,7 @@ fn check_clock(certificate: &str, now: Now, mut states: impl Iterator<Item = Ins
 impl Agent {
     fn start(config: &Config) -> anyhow::Result<(Self, Inlets)> {
         let identity = Identity::load(&config.state_dir)?;
+        let spread_ms = config.reconnect_spread_seconds * 1_000;
         let (state, images) = (config.state_dir.join("state"), config.state_dir.join("images"));
         let lock = StateLock::take(&state)?;
         let disk: DiskHandle = Arc::new(Real);
@@ -201,7 +194,7 @@ impl Agent {
         let slots = config.device.iter().filter_map(|d| d.slots.clone()).collect();
         let agent = Self {
             bringer: Bringer::new(http.clone(), cache.clone(), disk, slots, config.download.deltas),
-            fleet: FleetLink::start(&identity, &road, &config.state_dir, fleet_events.clone())?,
+            fleet: FleetLink::start(&identity, &road, &config.state_dir, spread_ms, fleet_events.clone())?,
             fleet_events,
             ways,
             http,
@@ -209,6 +202,7 @@ impl Agent {
             throttle,
             renewing: Renewing { next_at: now.mono, days: config.renew_before_days },
             state_dir: config.state_dir.clone(),
+            spread_ms,
             identity,
             gateway,
             cache,
@@ -272,45 +266,15 @@ impl Agent {
 
     /// Whether this gateway can do its work.
     fn self_test(&self, now: Now) -> Value {
-        let check = |check: &str, ok: bool, found: String| json!({ "check": check, "ok": ok, "found": found });
-        let status = self.gateway.status(now);
-        let validity = mdfm_service::validity(&self.identity.certificate_pem);
-        let now_s = i64::try_from(now.utc.0 / 1_000).unwrap_or(i64::MAX);
-        let days = validity.as_ref().map_or(0, |v| (v.not_after_s - now_s) / 86_400);
-        let clock_ok = validity.is_some_and(|v| v.not_before_s <= now_s) && status["clockTrusted"] == true;
-        let clock = self.gateway.clock_in_words(now);
-        let waits = status["waiting"].as_array().map_or(&[][..], Vec::as_slice);
-        let faults: Vec<String> = waits.iter().filter(|w| w["isFault"] == true).map(local::wait_in_words).collect();
-        let waiting = match (faults.is_empty(), waits.len()) {
-            (false, _) => faults.join("; "),
-            (true, 0) => "no device waits".into(),
-            (true, 1) => "1 device waits for what is part of an update (mdfm-agent devices)".to_owned(),
-            (true, n) => format!("{n} devices wait for what is part of an update (mdfm-agent devices)"),
-        };
-        let free = self.cache.free_bytes().unwrap_or(0);
-        let stale = status["directiveStale"] == true;
-        let directive = directive_in_words(&status);
-        let (attached, devices) = (&status["devicesAttached"], &status["devices"]);
-        let bars: Vec<&str> =
-            status["nothingNewBecause"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let telemetry = status["telemetry"].as_str().unwrap_or_default().to_owned();
-        let slots = match self.slot_problems.as_slice() {
-            [] => "nothing speaks against the slots as they are configured".into(),
-            problems => problems.join("; "),
-        };
-        let authority = if bars.is_empty() { "nothing keeps new releases away".into() } else { bars.join("; ") };
-        json!([
-            check("clock", clock_ok, clock),
-            check("certificate", days > 0, format!("{} left", count(days.max(0), "day"))),
-            check("line", status["connected"] == true, self.gateway.line_in_words()),
-            check("telemetry", status["telemetryRefused"] == false, telemetry),
-            check("directive", !stale, directive),
-            check("authority", bars.is_empty(), authority),
-            check("disk", free > SELF_TEST_FREE_BYTES_MIN, format!("{} MiB free for images", free >> 20)),
-            check("devices", attached == devices, format!("{attached} of {devices} attached")),
-            check("slots", self.slot_problems.is_empty(), slots),
-            check("waiting", faults.is_empty(), waiting),
-        ])
+        self_test::checks(self_test::Facts {
+            now: now.utc,
+            status: self.gateway.status(now),
+            validity: mdfm_service::validity(&self.identity.certificate_pem),
+            clock_in_words: self.gateway.clock_in_words(now),
+            line_in_words: self.gateway.line_in_words(),
+            free_bytes: self.cache.free_bytes().unwrap_or(0),
+            slot_problems: &self.slot_problems,
+        })
     }
 
     fn hear_fleet(&mut self, event: FleetEvent) -> Result<(), GatewayError> {
@@ -391,7 +355,8 @@ impl Agent {
         self.http = Http::new(&self.identity, &self.road, Arc::clone(&self.throttle))?;
         self.bringer.reconnect(self.http.clone());
         // The connection stands until the new one takes its place at the coordinator.
-        self.fleet = FleetLink::start(&self.identity, &self.road, &self.state_dir, self.fleet_events.clone())?;
+        let events = self.fleet_events.clone();
+        self.fleet = FleetLink::start(&self.identity, &self.road, &self.state_dir, self.spread_ms, events)?;
         tracing::info!("the gateway's certificate is renewed");
         Ok(())
     }
@@ -519,17 +484,5 @@ impl Agent {
                 Ok(())
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cli_23_a_self_test_shows_times_without_quotes() {
-        let status = json!({ "directiveSerial": 7, "directiveExpiresAt": "2026-12-01T10:00:00Z" });
-        assert_eq!(directive_in_words(&status), "serial 7, expires 2026-12-01T10:00:00Z");
-        assert_eq!(directive_in_words(&json!({ "directiveSerial": null })), "none received yet");
     }
 }

@@ -11,6 +11,7 @@ use mdfm_shared::id::DeviceId;
 use crate::config::{Config, DEFAULT_TOML};
 use crate::disk::{DiskHandle, Real};
 use crate::local;
+use crate::vendor::{self, VendorName};
 use crate::{conformance, device, device_files, link, runner};
 
 /// The gateway agent of the Medical Device Firmware Manager.
@@ -20,6 +21,9 @@ pub struct Arguments {
     /// Configuration file.
     #[arg(long, global = true)]
     config: Option<PathBuf>,
+    /// One vendor's agent of several.
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "config")]
+    vendor: Option<VendorName>,
     /// Answer in JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -46,6 +50,11 @@ enum Action {
     },
     #[command(flatten)]
     OnSite(local::Action),
+    /// Adds, lists and removes agents of several vendors on this gateway.
+    Vendor {
+        #[command(subcommand)]
+        change: vendor::Change,
+    },
     /// The boot loader's side of a device whose images lie on this gateway: chooses the slot to start, verifies it, counts the boot
     /// and prints what to start, as JSON. Ends with an error where nothing may be started.
     BootSlot {
@@ -81,6 +90,9 @@ const EXAMPLES: &Examples = &[
     ("device add", "device add --id DEV-1 --adapter mqtt --secret-file DEV-1.secret"),
     ("device list", "device list"),
     ("device remove", "device remove DEV-1"),
+    ("vendor add", "vendor add acme --device-listen 10.20.0.1:1884"),
+    ("vendor list", "vendor list"),
+    ("vendor remove", "vendor remove acme"),
     ("rollback", "rollback DEV-1 --reason 'ward 3: alarm fails'"),
     ("hold", "hold DEV-1 --reason 'ward 3: therapy until noon'"),
     ("release", "release DEV-1 --reason 'ward 3: therapy ended'"),
@@ -106,32 +118,32 @@ pub fn command() -> clap::Command {
 /// What kept it from starting, or ended it.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let level = mdfm_service::start_logging("rumqttd=error,")?;
-    let path = arguments.config;
+    let path = arguments.config.or_else(|| arguments.vendor.as_ref().map(VendorName::config));
+    let service = path.as_deref().map_or_else(|| "mdfm-agent".into(), vendor::service_of);
     let config = Config::load(path.as_deref())?;
     level.set(&config.log_level).map_err(|e| Stop::new(Exit::Config, format!("log_level: {e}")))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match arguments.command {
         Action::Enrol { token_file, again } => {
             mdfm_service::check_directory("state_dir", &config.state_dir)?;
-            let text = if token_file.as_os_str() == "-" {
-                std::io::read_to_string(std::io::stdin())?
-            } else {
-                mdfm_service::read_secret(&token_file)
-                    .with_context(|| format!("reading the enrolment token from {}", token_file.display()))?
-            };
+            let text = mdfm_service::read_secret_or_input(&token_file).context("reading the enrolment token")?;
             let road = config.road().map_err(|e| Stop::new(Exit::Config, e))?;
             become_owner_of(&config.state_dir)?;
             let gateway = runtime.block_on(link::enrol(&config.state_dir, &road, &text, again))?;
-            tracing::info!(%gateway, "enrolled; start the agent (systemctl start mdfm-agent, or `mdfm-agent run`)");
+            tracing::info!(%gateway, "enrolled; start the agent (systemctl start {service}, or `mdfm-agent run`)");
             Ok(())
         }
         Action::OnSite(local::Action::Device { change: Some(change), .. }) => {
             device_files::run(path.as_deref(), change, local::Output { json: arguments.json })
         }
+        Action::Vendor { change } => vendor::run(path.as_deref(), change, local::Output { json: arguments.json }),
         Action::OnSite(action) => local::run(&config.state_dir, action, local::Output { json: arguments.json }),
         Action::Run { check_config: true } => {
             mdfm_service::check_directory("state_dir", &config.state_dir)?;
-            let problems: Vec<String> = config.slot_problems().into_iter().map(|p| p.reason).collect();
+            let mut problems: Vec<String> = config.slot_problems().into_iter().map(|p| p.reason).collect();
+            if let Some(path) = &path {
+                problems.extend(vendor::conflicts(path, &config)?);
+            }
             if !problems.is_empty() {
                 return Err(Stop::new(Exit::Config, problems.join("; ")).into());
             }
@@ -140,7 +152,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Action::Run { check_config: false } => {
             mdfm_service::check_directory("state_dir", &config.state_dir)?;
-            runtime.block_on(enrol_by_credential(&config))?;
+            runtime.block_on(enrol_by_credential(&config, &service))?;
             runtime.block_on(runner::run(config, path, level))
         }
         Action::BootSlot { device } => {
@@ -183,11 +195,13 @@ fn become_owner_of(directory: &Path) -> anyhow::Result<()> {
 }
 
 /// Name under which systemd may hand over an enrolment token (LoadCredential=): a gateway without an identity enrols with it.
-const TOKEN_CREDENTIAL: &str = "mdfm-agent.enrolment-token";
+fn token_credential(service: &str) -> String {
+    format!("{}.enrolment-token", service.replace('@', "-"))
+}
 
 /// Enrols on the first start where the package's operator left a token for it.
-async fn enrol_by_credential(config: &Config) -> anyhow::Result<()> {
-    let file = mdfm_service::credential_or(TOKEN_CREDENTIAL, PathBuf::new());
+async fn enrol_by_credential(config: &Config, service: &str) -> anyhow::Result<()> {
+    let file = mdfm_service::credential_or(&token_credential(service), PathBuf::new());
     if file.as_os_str().is_empty() || link::is_enrolled(&config.state_dir) {
         return Ok(());
     }

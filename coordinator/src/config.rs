@@ -69,10 +69,14 @@ pub(crate) struct Config {
     pub(crate) broker: Option<ExternalBroker>,
     /// Directory that gets the log as static files (C2SP tlog-tiles), records included; none for none.
     pub(crate) publish_dir: Option<PathBuf>,
+    /// Devices, and gateways, that may be registered; of hospitals and of releases a tenth.
+    pub(crate) devices_max: usize,
     /// Below this number of free bytes on the log's disk nothing is recorded, and so nothing is done.
     pub(crate) disk_reserve_bytes: u64,
     /// Free bytes above that which are for what stops harm alone.
     pub(crate) disk_safety_bytes: u64,
+    /// Free bytes above both that firmware images leave for the records of daily work.
+    pub(crate) disk_work_bytes: u64,
     /// Who gets security events; none for nobody.
     pub(crate) syslog: Option<SyslogConfig>,
     /// Who gets traces; none for nobody.
@@ -154,7 +158,9 @@ impl Default for Config {
             broker: None,
             publish_dir: None,
             disk_reserve_bytes: 64 << 20,
+            devices_max: 250_000,
             disk_safety_bytes: 192 << 20,
+            disk_work_bytes: 1 << 30,
             syslog: None,
             traces: None,
             oidc: None,

@@ -28,7 +28,7 @@ pub(crate) fn judge(
     now: UtcMillis,
 ) -> anyhow::Result<Judged> {
     // A copy: judging a long log takes a while, and the state's lock is everybody's.
-    let state = State::from_snapshot(&runner.state().to_snapshot()?)?;
+    let state = runner.copy_of_state()?;
     let last_changes = last_changes(search, &state)?;
     let mut judge = Judge::new(&state, now, &last_changes);
     runner.log.each(0, state.log_size, |index, entry| {

@@ -73,7 +73,8 @@ fn build(
         match ca_file {
             None => Ok(builder),
             Some(file) => {
-                let pem = std::fs::read(file).with_context(|| format!("{setting}: reading {}", file.display()))?;
+                let pem = mdfm_service::read_input(file, mdfm_service::INPUT_BYTES_MAX)
+                    .with_context(|| setting.to_owned())?;
                 Ok(builder.tls_certs_only([reqwest::Certificate::from_pem(&pem).with_context(|| setting.to_owned())?]))
             }
         }

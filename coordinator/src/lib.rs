@@ -11,9 +11,11 @@ mod clock;
 mod config;
 mod counters;
 mod cursor;
+mod displays;
 mod disposal;
 mod fleet_link;
 mod https;
+mod keeper;
 #[cfg(test)]
 mod log_v1_tests;
 mod notify;
@@ -21,6 +23,8 @@ mod outward;
 mod pki;
 mod public_files;
 mod quickstart;
+#[cfg(test)]
+mod records_tests;
 mod report;
 mod runner;
 mod scrub;

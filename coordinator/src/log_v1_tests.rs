@@ -44,7 +44,7 @@ fn log_v1_replays_to_the_state_that_it_had() {
         "users": projected(&value["users"], &["/printed_name", "/roles", "/hospital"]),
         "hospitals": projected(&value["hospitals"], &["/name", "/timezone"]),
         "gateways": projected(&value["gateways"], &["/hospital"]),
-        "devices": projected(&value["devices"], &["/hospital", "/serial", "/firmware_version", "/running_sha256", "/install/state", "/deployment"]),
+        "devices": projected(&value["devices"]["all"], &["/hospital", "/serial", "/firmware_version", "/running_sha256", "/install/state", "/deployment"]),
         "firmware": projected(&value["firmware"], &["/status", "/version", "/manifest/digest"]),
         "deployments": projected(&value["deployments"], &["/status", "/plan/firmware", "/current"]),
     });

@@ -4,12 +4,12 @@
 //! in place of one of them is refused.
 
 use std::fs::{self, File, Permissions};
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use mdfm_service::{Exit, Stop};
+use mdfm_service::{Exit, InputError, Stop};
 use mdfm_shared::sign::PublicKey;
 use mdfm_shared::tlog::NoteKey;
 
@@ -115,17 +115,8 @@ fn check_place(out: &Path) -> anyhow::Result<()> {
 }
 
 /// A small file's text.
-fn text_of(path: &Path) -> std::io::Result<String> {
-    // Opening a device or a pipe may already do something, or wait.
-    if !path.metadata()?.is_file() {
-        return Err(std::io::Error::other("it is not a file"));
-    }
-    let mut text = String::new();
-    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(std::io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes")));
-    }
-    Ok(text)
+fn text_of(path: &Path) -> Result<String, InputError> {
+    mdfm_service::read_input_text(path, FILE_BYTES_MAX)
 }
 
 #[cfg(test)]

@@ -11,16 +11,17 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use mdfm_audit::{AuditLog, LogReader};
-use mdfm_service::network;
 use mdfm_shared::id::GatewayId;
+use mdfm_shared::network::network;
 use mdfm_shared::record::{Actor, ActorKind};
 use mdfm_shared::sign::SecretKey;
 use mdfm_shared::time::UtcMillis;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock;
+use crate::keeper::{Copies, Keeper};
 use crate::pki;
-use crate::store::{Kept, ReadModel};
+use crate::store::ReadModel;
 use mdfm_coordinator_core::desk::{Outbound, Submission};
 use mdfm_coordinator_core::engine::{self, Engine};
 use mdfm_coordinator_core::expiry::ExpiryKind;
@@ -39,8 +40,10 @@ const QUEUE_COMMANDS_MAX: usize = 4_096;
 const QUEUE_REFUSALS_MAX: u64 = 1_024;
 /// Longest time between two rounds.
 const TICK_MS: u64 = 1_000;
-/// Entries after which the state is kept again, so that the next start need not replay them.
-const KEEP_EVERY_ENTRIES: u64 = 100_000;
+/// Entries after which the state is to be kept again at the earliest: a start or a report need not replay more.
+const KEEP_EVERY_ENTRIES: u64 = 5_000;
+/// Devices for each of which one more entry is waited for: to keep a large state takes longer than to replay as many.
+const KEEP_EVERY_DEVICES: u64 = 10;
 /// Pause between two looks at a disposal under way.
 const DISPOSAL_PAUSE_MS: u64 = 20;
 
@@ -59,6 +62,7 @@ enum Job {
 pub(crate) struct Runner {
     jobs: SyncSender<Job>,
     state: Arc<RwLock<State>>,
+    copies: Copies,
     pub(crate) log: LogReader,
     presence: Arc<Mutex<Presence>>,
     rounds: Arc<AtomicU64>,
@@ -115,6 +119,7 @@ impl Runner {
         outlets: Outlets,
     ) -> std::io::Result<Self> {
         let Outlets { outbound, revocations, checkpoints } = outlets;
+        clock::watch(state.last_record_at);
         let (jobs, queue) = sync_channel(QUEUE_COMMANDS_MAX);
         let state = Arc::new(RwLock::new(state));
         let presence = Arc::new(Mutex::new(Presence::started(clock::now())));
@@ -122,6 +127,8 @@ impl Runner {
         let rounds = Arc::new(AtomicU64::new(0));
         let room = Arc::new(AtomicU8::new(Room::Ample as u8));
         let refusals = Arc::<WaitingRefusals>::default();
+        let keeper = Keeper::start(reader.clone(), read_model)?;
+        let copies = keeper.copies();
         let mut worker = Worker {
             log,
             state: Arc::clone(&state),
@@ -134,11 +141,11 @@ impl Runner {
             room: Arc::clone(&room),
             refusals: Arc::clone(&refusals),
             checkpoints,
-            kept_size: reader.size(),
-            read_model,
+            kept_size: Some(reader.size()),
+            keeper,
         };
         std::thread::Builder::new().name("runner".into()).spawn(move || worker.run(&queue))?;
-        Ok(Self { jobs, state, log: reader, presence, rounds, room, refusals })
+        Ok(Self { jobs, state, copies, log: reader, presence, rounds, room, refusals })
     }
 
     /// The state; hold it briefly, every write waits for it.
@@ -147,9 +154,18 @@ impl Runner {
         self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The time by which the standing of people is judged: sessions, tokens, what was shown, lock-outs, training. As with records it never goes
-    /// back, so what has lapsed stays so when somebody sets the clock back. Certificates of gateways are judged by the clock alone, as TLS judges them.
-    /// Not to be asked for while the state is held.
+    /// A copy of the state at the end of the log, for whoever looks at all of it. Made beside the deciding thread: even to write the state down takes
+    /// seconds where the fleet is large.
+    ///
+    /// # Errors
+    /// The log cannot be read or replayed.
+    pub(crate) fn copy_of_state(&self) -> anyhow::Result<State> {
+        self.copies.newest()
+    }
+
+    /// The time by which everything is judged that ends: sessions, tokens, what was shown, lock-outs, training, documents, certificates of gateways. It
+    /// is the time of records: it never goes back, and goes on while somebody has set the clock back. Not to be asked for while the state is
+    /// held: then it is [`State::not_before`].
     pub(crate) fn now(&self) -> UtcMillis {
         self.state().not_before(clock::now())
     }
@@ -286,9 +302,9 @@ struct Worker {
     refusals: Arc<WaitingRefusals>,
     limits: Limits,
     checkpoints: watch::Sender<Option<String>>,
-    /// Size of the log when the state was last kept.
-    kept_size: u64,
-    read_model: ReadModel,
+    /// Size of the log when the keeper was last asked to keep the state; `None` where it is to be as soon as it can.
+    kept_size: Option<u64>,
+    keeper: Keeper,
 }
 
 /// What a round of waiting brought.
@@ -315,7 +331,10 @@ impl Worker {
             self.look_at_the_disk();
             match self.refusals.dropped.swap(0, Ordering::Relaxed) {
                 0 => {}
-                dropped => self.engine.count_dropped(now, dropped),
+                dropped => {
+                    let state = self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    self.engine.count_dropped(&state, now, dropped);
+                }
             }
             let (submissions, replies) = waited.submissions.into_iter().unzip();
             self.round(now, submissions, replies);
@@ -359,6 +378,7 @@ impl Worker {
         let batch = decided.unwrap_or_else(|error| die("a round of decisions went wrong", &error));
         let committed = self.engine.commit(&state, batch, &mut self.log);
         let committed = committed.unwrap_or_else(|error| die("the audit log cannot be written", &error));
+        let keep_every = KEEP_EVERY_ENTRIES + state.devices.len() as u64 / KEEP_EVERY_DEVICES;
         drop(state);
         if committed.revoked > 0 {
             self.revocations.send_modify(|n| *n += committed.revoked);
@@ -375,8 +395,9 @@ impl Worker {
             // Who asked may have gone; the record stands.
             let _ = reply.send(answer);
         }
-        if self.log.reader().size() >= self.kept_size + KEEP_EVERY_ENTRIES {
-            self.keep_state();
+        let size = self.log.reader().size();
+        if self.kept_size.is_none_or(|kept| size >= kept + keep_every) && self.keeper.keep(size) {
+            self.kept_size = Some(size);
         }
     }
 
@@ -391,8 +412,11 @@ impl Worker {
             let state = self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner);
             self.engine.deadline(&state)
         };
-        let patience =
-            if self.engine.is_disposing() { DISPOSAL_PAUSE_MS } else { deadline.since_ms(now).clamp(1, TICK_MS) };
+        let patience = match deadline {
+            _ if self.engine.is_disposing() => DISPOSAL_PAUSE_MS,
+            Some(at) => at.since_ms(now).clamp(1, TICK_MS),
+            None => TICK_MS,
+        };
         let mut waited = Waited::default();
         let mut next = match queue.recv_timeout(Duration::from_millis(patience)) {
             Ok(job) => Some(job),
@@ -432,21 +456,8 @@ impl Worker {
         let done = done.unwrap_or_else(|error| die("records cannot be disposed of", &error));
         if let Some(submission) = done {
             self.round(clock::now(), vec![submission], Vec::new());
-            // What was kept before knows more than a replay would.
-            self.keep_state();
-        }
-    }
-
-    /// Keeps the state, so that the next start need not replay the log up to here.
-    fn keep_state(&mut self) {
-        let (size, root) = (self.log.reader().size(), self.log.root());
-        self.kept_size = size;
-        let state = self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner).to_snapshot();
-        let kept = state
-            .map_err(|e| e.to_string())
-            .and_then(|state| self.read_model.save(&Kept { size, root, state }).map_err(|e| e.to_string()));
-        if let Err(error) = kept {
-            tracing::warn!(error, "the state cannot be kept; the next start replays the log instead");
+            // What was kept before knows more than a replay would: it is replaced as soon as the keeper is free.
+            self.kept_size = None;
         }
     }
 
@@ -462,6 +473,7 @@ impl Worker {
             tracing::error!(%error, "the last checkpoint cannot be signed");
         }
         drop(state);
-        self.keep_state();
+        let state = self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.keeper.close(&state, self.log.root());
     }
 }

@@ -20,14 +20,14 @@ use mdfm_shared::tlog::NoteSigner;
 use tokio::sync::{mpsc, watch};
 
 use crate::access::{Breached, Idle, LoginGuard, MarkKey, Moment, Oidc, OidcConfig, RequestRates, hash_password};
-use crate::api::{self, Api, Requests};
+use crate::api::{self, Api, FleetRoom, Requests};
 use crate::broker::{self, BrokerAccess, DoorCounts, DoorLimits, FrontDoor, GatewayLimits, Login, Tls};
 use crate::config::{Config, ConsoleConfig, DEFAULT_TOML, ExternalBroker};
 use crate::outward::Outward;
 use crate::pki::{self, Pem};
 use crate::runner::{self, Outlets, Runner};
 use crate::store::{CredentialStore, ImageKey, ImageStore, ReadModel};
-use crate::{backup, disposal, public_files, scrub, witness};
+use crate::{backup, disposal, keeper, public_files, scrub, witness};
 use crate::{clock, fleet_link, notify, quickstart, syslog, traces};
 use mdfm_coordinator_core::access::AccessRole;
 use mdfm_coordinator_core::desk::system;
@@ -193,7 +193,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Action::RenewCertificate { data, names } => renew(&data, &names),
         Action::Public { data, out } => {
             for (file, purpose) in public_files::hand_out(&data, &out)? {
-                mdfm_service::output::line(format_args!("{}: {purpose}", file.display()));
+                mdfm_service::output::prose(format_args!("{}: {purpose}", file.display()));
             }
             Ok(())
         }
@@ -207,20 +207,20 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 /// Keeps a password verifier of nobody's.
 fn keep_decoy(credentials: &CredentialStore) -> anyhow::Result<()> {
     let mut password = [0; 16];
-    getrandom::fill(&mut password).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    getrandom::fill(&mut password).map_err(|e| anyhow::anyhow!("this machine gives no random numbers: {e}"))?;
     Ok(credentials.keep_decoy(&hash_password(&hex::encode(password))?)?)
 }
 
 /// A password of 144 random bits.
 fn random_password() -> anyhow::Result<String> {
     let mut bytes = [0; 18];
-    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("this machine gives no random numbers: {e}"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 fn fresh_key() -> anyhow::Result<SecretKey> {
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("this machine gives no random numbers: {e}"))?;
     Ok(SecretKey::from_seed(seed))
 }
 
@@ -238,8 +238,7 @@ fn init(
     }
     let admin: UserId = admin.parse()?;
     let password = match password_file {
-        Some(file) => fs::read_to_string(file)
-            .with_context(|| format!("reading the administrator's password from {}", file.display()))?,
+        Some(file) => mdfm_service::read_secret(file).context("reading the administrator's password")?,
         None => random_password()?,
     };
     let password_hash = hash_password(password.lines().next().unwrap_or_default())?;
@@ -248,7 +247,7 @@ fn init(
     let server = pki::make_server(&authority, names)?;
     let (online, log) = (fresh_key()?, fresh_key()?);
     let signer = NoteSigner::new(log_origin, log.clone())?;
-    let image_key = ImageKey::fresh_text().map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    let image_key = ImageKey::fresh_text().map_err(|e| anyhow::anyhow!("this machine gives no random numbers: {e}"))?;
     for (file, text) in [
         ("ca.pem", &authority.certificate),
         ("ca.key", &authority.key),
@@ -260,7 +259,10 @@ fn init(
         ("online.pub", &online.public().to_string()),
         ("log.vkey", &signer.key().to_vkey()),
         ("images.key", &image_key),
-        ("marks.key", &MarkKey::fresh_text().map_err(|e| anyhow::anyhow!("no randomness: {e}"))?),
+        (
+            "marks.key",
+            &MarkKey::fresh_text().map_err(|e| anyhow::anyhow!("this machine gives no random numbers: {e}"))?,
+        ),
     ] {
         atomic_write(&data.join(file), text.as_bytes()).with_context(|| format!("writing {file}"))?;
     }
@@ -318,7 +320,7 @@ fn secret(data: &Path, file: &str) -> Result<String, Stop> {
 fn mark_key(data: &Path) -> anyhow::Result<MarkKey> {
     const FILE: &str = "marks.key";
     if !mdfm_service::credential_or("mdfm-coordinator.marks.key", data.join(FILE)).exists() {
-        let text = MarkKey::fresh_text().map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+        let text = MarkKey::fresh_text().map_err(|e| anyhow::anyhow!("this machine gives no random numbers: {e}"))?;
         atomic_write(&data.join(FILE), text.as_bytes()).with_context(|| format!("writing {FILE}"))?;
     }
     let text = secret(data, FILE)?;
@@ -384,7 +386,7 @@ fn people(console: &ConsoleConfig, runner: &Runner) -> anyhow::Result<(tokio::ne
 /// Certificate and key of that port.
 fn console_certificate(console: &ConsoleConfig) -> Result<Pem, Stop> {
     let file = &console.certificate_file;
-    let certificate = fs::read_to_string(file).map_err(|e| {
+    let certificate = mdfm_service::read_input_text(file, mdfm_service::INPUT_BYTES_MAX).map_err(|e| {
         Stop::new(Exit::NoState, format!("console.certificate_file {} cannot be read", file.display())).because(e)
     })?;
     Ok(Pem { certificate, key: mdfm_service::read_secret(&console.key_file)? })
@@ -405,9 +407,8 @@ fn check_clock(certificate: &str) -> Result<(), Stop> {
     let now_s = i64::try_from(clock::now().0 / 1_000).unwrap_or(i64::MAX);
     match mdfm_service::validity(certificate) {
         Some(validity) if now_s < validity.not_before_s => {
-            let ahead = validity.not_before_s - now_s;
-            let message =
-                format!("the clock stands {ahead} s before the start of the server certificate; set the clock");
+            let ahead = mdfm_shared::text::duration(validity.not_before_s.abs_diff(now_s).saturating_mul(1_000));
+            let message = format!("the clock stands {ahead} before the start of the server certificate; set the clock");
             Err(Stop::new(Exit::Clock, message))
         }
         _ => Ok(()),
@@ -439,7 +440,7 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
     let options = Options { reserve_bytes: config.disk_reserve_bytes, ..Options::default() };
     let log = AuditLog::open(&data.join("log"), signer, options)?;
     let read_model = ReadModel::open(&data.join("read-model")).context("opening the read model")?;
-    let state = fold(&log, &read_model)?;
+    let state = keeper::fold(&log.reader(), read_model.load(), u64::MAX, &|| false)?.context("folding the log")?;
     let search = SearchIndex::open(log.reader())?;
     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(entries = state.log_size, ms, "audit log checked, state and search index ready");
@@ -483,8 +484,9 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
     let rates = Arc::new(RequestRates::new(config.requests_per_second));
     let router = api::router(Api {
         runner: runner.clone(),
-        images: ImageStore::open(&data.join("images"), image_key, config.image_bytes_max)?
-            .leaving(config.disk_reserve_bytes.saturating_add(config.disk_safety_bytes)),
+        images: ImageStore::open(&data.join("images"), image_key, config.image_bytes_max)?.leaving(
+            config.disk_reserve_bytes.saturating_add(config.disk_safety_bytes).saturating_add(config.disk_work_bytes),
+        ),
         credentials,
         notices,
         outward: Outward::new(&config.webhook_networks),
@@ -502,7 +504,11 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
         oidc: config.oidc.as_ref().map(|oidc| provider(oidc, &runner)).transpose()?.map(Arc::new),
         traces,
         watchers: Arc::default(),
+        counted: Arc::default(),
+        displays: Arc::default(),
+        workbench: Arc::default(),
         hashing: Arc::default(),
+        room: FleetRoom { devices_max: config.devices_max },
         networks: Arc::new(config.api_networks.clone()),
         gateway_networks: Arc::new(config.gateway_networks.clone()),
         breached: Breached::new(config.breached_passwords_file.clone()),
@@ -550,34 +556,6 @@ async fn serve(config: Config, path: Option<PathBuf>, level: LogLevel, standby: 
     runner.stop().await;
     tracing::info!("stopping; everything that was answered is on disk");
     Ok(())
-}
-
-/// The state: what was kept, and the log from there on; all of the log where nothing fits.
-fn fold(log: &AuditLog, read_model: &ReadModel) -> anyhow::Result<State> {
-    let reader = log.reader();
-    let kept = read_model.load().filter(|kept| reader.root_at(kept.size).is_ok_and(|root| root == Some(kept.root)));
-    let mut state = match kept.map(|kept| State::from_snapshot(&kept.state)) {
-        Some(Ok(state)) => state,
-        Some(Err(error)) => {
-            tracing::warn!(%error, "the kept state cannot be read; replaying the whole log");
-            State::default()
-        }
-        None => State::default(),
-    };
-    reader.each(state.log_size, u64::MAX, |index, entry| -> anyhow::Result<()> {
-        match entry {
-            Some(entry) => {
-                let replay = || format!("entry {index} of the audit log cannot be replayed");
-                state.apply(&AuditRecord::from_bytes(entry).with_context(replay)?).with_context(replay)
-            }
-            // Nothing is disposed of that the state rests on.
-            None => {
-                state.log_size += 1;
-                Ok(())
-            }
-        }
-    })?;
-    Ok(state)
 }
 
 /// Lets the search index follow the log, so that searches find it ready.
@@ -679,8 +657,7 @@ enum LockError {
 /// One process a data directory: two writers would fork the log. The lock ends with its process, however that ends.
 fn lock(data: &Path) -> Result<nix::fcntl::Flock<fs::File>, LockError> {
     let dir = || data.display().to_string();
-    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(data.join("lock"));
-    let file = file.map_err(|e| LockError::Failed(dir(), e))?;
+    let file = mdfm_service::open_lock(&data.join("lock")).map_err(|e| LockError::Failed(dir(), e))?;
     let locked = nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock);
     locked.map_err(|(_, errno)| match errno {
         nix::errno::Errno::EWOULDBLOCK => LockError::InUse(dir()),

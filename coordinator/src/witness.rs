@@ -5,11 +5,13 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mdfm_shared::limits::PROOF_HASHES_MAX;
+use mdfm_shared::limits::{CLOCK_TOLERANCE_MS, PROOF_HASHES_MAX};
+use mdfm_shared::time::UtcMillis;
 use mdfm_shared::tlog::WitnessKey;
 use reqwest::{Client, StatusCode};
 use tokio::sync::watch;
 
+use crate::clock;
 use crate::config::Witness;
 use crate::https;
 use crate::runner::Runner;
@@ -29,6 +31,8 @@ struct Asked {
     seen: u64,
     /// The last note and its line: who has answered is not asked again while others are waited for.
     answered: Option<(String, String)>,
+    /// Whether its clock and this one's disagree; said once.
+    is_clock_wrong: bool,
 }
 
 /// Starts asking; without witnesses there is nothing to do.
@@ -77,7 +81,7 @@ impl Asked {
     fn new(witness: &Witness) -> anyhow::Result<Self> {
         let client = https::client("witnesses.ca_file", &witness.url, witness.ca_file.as_deref(), PATIENCE)?;
         let url = format!("{}/add-checkpoint", witness.url.trim_end_matches('/'));
-        Ok(Self { url, key: WitnessKey::parse(&witness.vkey)?, client, seen: 0, answered: None })
+        Ok(Self { url, key: WitnessKey::parse(&witness.vkey)?, client, seen: 0, answered: None, is_clock_wrong: false })
     }
 
     /// Shows the witness a checkpoint with the proof that it continues the last one that it saw.
@@ -105,6 +109,7 @@ impl Asked {
                 StatusCode::OK => {
                     let line = self.key.line_in(&text, note.as_bytes())?.context("its answer does not verify")?;
                     self.seen = size;
+                    self.compare_clocks(note, &line);
                     self.answered = Some((note.to_owned(), line.clone()));
                     return Ok(line);
                 }
@@ -119,4 +124,25 @@ impl Asked {
         }
         bail!("it does not settle on a size")
     }
+
+    /// Says once when the witness's clock and this one's differ by more than agents tolerate. Its line counts all the same: who knows whose is wrong.
+    fn compare_clocks(&mut self, note: &str, line: &str) {
+        let at = self.key.time_of(format!("{note}{line}").as_bytes()).ok().flatten();
+        let Some(at) = at.map(|seconds| UtcMillis(seconds.saturating_mul(1_000))) else { return };
+        let now = clock::now();
+        let was_wrong = std::mem::replace(&mut self.is_clock_wrong, clocks_differ(at, now));
+        if self.is_clock_wrong && !was_wrong {
+            let witness = self.key.name();
+            tracing::warn!(
+                witness,
+                "the clock of the witness says {at}, this computer's {now}; set the one that is wrong: agents take a release only under cosignatures \
+                 of the last 7 days, and under none of times to come"
+            );
+        }
+    }
+}
+
+/// Whether two clocks differ by more than agents tolerate.
+fn clocks_differ(one: UtcMillis, other: UtcMillis) -> bool {
+    one.since_ms(other).max(other.since_ms(one)) > CLOCK_TOLERANCE_MS
 }

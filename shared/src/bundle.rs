@@ -66,7 +66,7 @@ pub struct Image {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BundleError {
     /// Not the first bytes of a bundle of this version.
-    #[error("this is no bundle of version 1")]
+    #[error("not a bundle of version 1; make one with mdfmctl bundles export")]
     Magic,
     /// A header longer than any.
     #[error("the header has {0} bytes, at most {HEADER_BYTES_MAX} are read")]

@@ -1,4 +1,4 @@
-//! What the coordinator wishes of one gateway, and its word that telemetry is safe. Both are signed by the online key, which
+//! The desired state of one gateway, and the acknowledgement of its telemetry. Both are signed by the online key, which
 //! can delay an update but never authorize one.
 
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ pub enum Action {
     },
 }
 
-/// The wish for one device.
+/// The desired state of one device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceDirective {
     /// Which device.

@@ -16,6 +16,7 @@ pub mod id;
 pub mod json;
 pub mod limits;
 pub mod manifest;
+pub mod network;
 pub mod observed;
 pub mod record;
 pub mod report;

@@ -162,11 +162,29 @@ pub const UNSEEN: &str =
 pub const OVERTAKEN: &str =
     "the device has gone on to other firmware: it was exchanged or flashed by hand, or this gateway's state is older";
 
+/// Part of the [`EventKind::StateChanged::detail`] of a device that goes back, or is back, from a trial that only an older state of its gateway
+/// knew: how the trial had ended is not known, and it says nothing about the release.
+pub const SET_BACK: &str = "this gateway's state was put back and may be older than the device";
+
 /// Part of the [`EventKind::StateChanged::detail`] of a confirmation where the device's own counters show every fault since the boot
 /// into the new firmware (device protocol version 2). Details of devices of version 1, and of earlier agents, lack it.
 pub const FAULTS_COUNTED: &str = "every fault is known by the device's counters";
 /// [`EventKind::DeviceError::code`] of faults that a device counted and no longer describes.
 pub const NOT_DESCRIBED: &str = "not-described";
+
+/// Beginning of the [`EventKind::LocalAction::command`] by which staff hold a device as it is; their reason follows.
+pub const HOLD_ON_SITE: &str = "hold: ";
+/// Beginning of the one by which they release it.
+pub const RELEASE_ON_SITE: &str = "release: ";
+
+/// What staff on site did about a device, as far as its installation depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnSiteChange<'a> {
+    /// The device is left as it is until it is released, for this reason.
+    Held(&'a str),
+    /// It is released.
+    Released,
+}
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -257,6 +275,12 @@ impl EventKind {
             Self::DeviceObserved { .. } => "deviceObserved",
         }
     }
+    /// What staff on site did about the device; `None` for everything else.
+    pub fn on_site_change(&self) -> Option<OnSiteChange<'_>> {
+        let Self::LocalAction { command, .. } = self else { return None };
+        let held = command.strip_prefix(HOLD_ON_SITE).map(OnSiteChange::Held);
+        held.or_else(|| command.starts_with(RELEASE_ON_SITE).then_some(OnSiteChange::Released))
+    }
     /// The deployment that it belongs to, where it belongs to one.
     pub fn deployment(&self) -> Option<&DeploymentId> {
         match self {
@@ -274,6 +298,44 @@ impl EventKind {
 /// An account of a gateway's operating system, by its number.
 pub fn account(uid: u32) -> String {
     if uid == 0 { "root".to_owned() } else { format!("system account {uid}") }
+}
+
+impl EventKind {
+    /// In words for people: what happened, and why or with what. The page that verifies evidence
+    /// says the same (`verifier.html`).
+    pub fn in_words(&self) -> (String, String) {
+        match self {
+            Self::AgentStarted { version } => ("agent started".into(), format!("version {version}")),
+            Self::DeviceAdopted { model, hardware, firmware } => {
+                ("device first seen".into(), format!("a {model}, hardware {hardware}, running {}", firmware.version))
+            }
+            Self::StateChanged { state, running, detail, .. } => {
+                let runs = running.as_ref().map_or_else(String::new, |f| format!("runs {}; ", f.version));
+                (format!("installation {state}"), format!("{runs}{detail}"))
+            }
+            Self::DeviceError { severity, code, message } => {
+                let how = match severity {
+                    Severity::Warning => "warning",
+                    Severity::Error => "error",
+                    Severity::Critical => "critical error",
+                };
+                (format!("device reports {how} {code}"), message.clone())
+            }
+            Self::Refused { what, reason } if what == REFUSED_WAITING => match Waiting::from_event_text(reason) {
+                Some(waiting) => (format!("waits for {}", waiting.code), waiting.detail),
+                None => ("waits no longer".into(), String::new()),
+            },
+            Self::Refused { what, reason } => (format!("refused: {what}"), reason.clone()),
+            Self::LocalAction { command, uid } => {
+                (format!("on site: {command}"), format!("by {} on the gateway", account(*uid)))
+            }
+            Self::Consent { deployment, given, reason, uid } => (
+                format!("consent {} on site", if *given { "given" } else { "withdrawn" }),
+                format!("{deployment}, by {} on the gateway: {reason}", account(*uid)),
+            ),
+            Self::DeviceObserved { observed, .. } => ("device observed".into(), observed.to_string()),
+        }
+    }
 }
 
 impl fmt::Display for EventKind {

@@ -196,6 +196,30 @@ pub fn with_short_words(text: &str, chars: usize) -> String {
     text.split(' ').map(short).collect::<Vec<_>>().join(" ")
 }
 
+/// How the TLS library names a connection whose end the other side did not announce (RFC 8446
+/// section 6.1).
+const TLS_CUT: &str = "peer closed connection without sending TLS close_notify";
+/// The same for people.
+const CUT: &str = "the other side ended the connection in the middle";
+/// Where documentation of the libraries in use is; an address there helps nobody who runs the
+/// program.
+const LIBRARY_PAGES: &str = ": https://docs.rs/";
+
+/// The words of an error without what libraries add for programmers: for the log and for people.
+pub fn without_library_words(text: &str) -> Cow<'_, str> {
+    if !text.contains(TLS_CUT) && !text.contains(LIBRARY_PAGES) {
+        return Cow::Borrowed(text);
+    }
+    let mut parts = text.split(LIBRARY_PAGES);
+    let mut whole = parts.next().unwrap_or_default().replace(TLS_CUT, CUT);
+    for part in parts {
+        let is_end = |c: char| c.is_whitespace() || ['"', '\'', ')', ',', ';'].contains(&c);
+        let end = part.find(is_end).unwrap_or(part.len());
+        whole.push_str(&part[end..].replace(TLS_CUT, CUT));
+    }
+    Cow::Owned(whole)
+}
+
 /// Cuts a text after `chars` characters.
 pub fn clip(text: &mut String, chars: usize) {
     // A text of so few bytes has no more characters.

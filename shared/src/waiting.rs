@@ -147,6 +147,8 @@ codes! {
         "hospital IT", "set the gateway's clock (timedatectl) and see to its time server";
     DirectiveExpired "directive-expired" true "the directive has expired and no newer one has arrived",
         "the vendor, or hospital IT where the line fails", "mdfm-agent selftest; without a line: mdfm-agent import";
+    Unconfirmed "unconfirmed" true "the coordinator has not confirmed the directive since the agent started",
+        "the vendor, or hospital IT where the line fails", "mdfm-agent selftest; without a line: mdfm-agent import of a new bundle";
     RootExpired "root-expired" true "the trust root has expired",
         "owners of the root keys", "mdfmctl trust rotate-root, signed by the old and the new root keys, then mdfmctl trust publish";
     RosterMissing "roster-missing" true "no approver roster holds under the trust root",

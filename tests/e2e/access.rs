@@ -226,14 +226,14 @@ fn p11_200a3_nobody_signs_for_another_not_the_administrator_with_the_whole_disk(
     let (password, factor) = (dir.join("password").display().to_string(), world.factor("qa"));
     // Everybody has a password of their own here.
     let own = dir.join("password-of-qa").display().to_string();
-    std::fs::write(&own, "a password that only QA knows").unwrap();
+    crate::write_secret(own.as_ref(), "a password that only QA knows");
     world.ctl(Role::Qa, &["password", "--password-file", &password, "--new-password-file", &own]).unwrap();
     let create = ["signing-key", "create", "--password-file", &own, "--factor-file", &factor];
     let key = world.ctl(Role::Qa, &create).unwrap()["publicKey"].as_str().unwrap().to_owned();
     release_to_approve(&world, &key);
     // Another password of the owner's seals the same key anew.
     let newer = dir.join("newer-password-of-qa").display().to_string();
-    std::fs::write(&newer, "another password that only QA knows").unwrap();
+    crate::write_secret(newer.as_ref(), "another password that only QA knows");
     world.ctl(Role::Qa, &["password", "--password-file", &own, "--new-password-file", &newer]).unwrap();
     let own = newer;
 
@@ -289,7 +289,7 @@ fn p11_200a3_nobody_signs_for_another_not_the_administrator_with_the_whole_disk(
     // A reset retires the key: the administrator, who knows the new password, signs nothing with it.
     world.upload("FW-23", "2.3.0", 23, &image(&dir, 2, 100_000), 1.0).unwrap();
     let reset = dir.join("password-by-admin").display().to_string();
-    std::fs::write(&reset, "a password by the administrator").unwrap();
+    crate::write_secret(reset.as_ref(), "a password by the administrator");
     world
         .ctl(Role::Admin, &["users", "reset-password", "qa", "--reason", "forgotten", "--password-file", &reset])
         .unwrap();
@@ -329,35 +329,58 @@ fn p11_200a3_nobody_signs_for_another_not_the_administrator_with_the_whole_disk(
     assert!(std::path::Path::new(&thief).exists());
 }
 
+/// A person of QA who signs with the key that the coordinator keeps for them, and a deployment that they approved so.
+pub(crate) struct Gate<'a> {
+    world: &'a World,
+    both: [String; 4],
+    /// Digest of the manifest.
+    pub(crate) digest: String,
+    /// The deployment, whose gate waits for them.
+    pub(crate) deployment: String,
+}
+
+impl<'a> Gate<'a> {
+    pub(crate) fn reach(world: &'a World, dir: &std::path::Path) -> Self {
+        let password = dir.join("password").display().to_string();
+        let both = ["--password-file".into(), password, "--factor-file".into(), world.factor("qa")];
+        let create: Vec<&str> = ["signing-key", "create"].into_iter().chain(both.iter().map(String::as_str)).collect();
+        let made = world.ctl(Role::Qa, &create).unwrap();
+        release_to_approve(world, made["publicKey"].as_str().unwrap());
+        for role in [Role::Clinical, Role::Regulatory] {
+            world.approve("FW-22", role).unwrap();
+        }
+        let digest = world.manifest_digest("FW-22").unwrap();
+        let mut gate = Self { world, both, digest, deployment: String::new() };
+        gate.sign("approve", "FW-22").unwrap();
+        let phase = json!({ "name": "All", "hospitalCohort": "all", "percentage": 100, "monitoringDuration": "PT0S", "validationRole": "QA" });
+        gate.deployment = world.deploy("FW-22", &json!({ "strategy": "Progressive", "phases": [phase] })).unwrap();
+        wait_for("the gate", Duration::from_secs(60), || {
+            let view = world.deployment(&gate.deployment)?;
+            Ok((view["phases"][0]["status"]["name"] == "awaitingValidation").then_some(()))
+        })
+        .unwrap();
+        gate
+    }
+
+    /// They approve a release, or validate a phase.
+    pub(crate) fn sign(&self, verb: &str, id: &str) -> anyhow::Result<Value> {
+        let more = [verb, id, "--role", "QA", "--reason", "seen on every device", "--yes", "--digest", &self.digest];
+        let all: Vec<&str> = more.into_iter().chain(self.both.iter().map(String::as_str)).collect();
+        self.world.ctl(Role::Qa, &all)
+    }
+}
+
 #[test]
 fn p11_200a1_a_phase_is_validated_with_the_key_that_opens_for_both_factors() {
     let dir = fresh_dir("validation");
     let world = World::start(&dir, Layout { hospitals: 1, devices: 1, ..Layout::default() }).unwrap();
-    let (password, factor) = (dir.join("password").display().to_string(), world.factor("qa"));
-    let both = ["--password-file", &password, "--factor-file", &factor];
-    let made = world.ctl(Role::Qa, &[&["signing-key", "create"], &both[..]].concat()).unwrap();
-    release_to_approve(&world, made["publicKey"].as_str().unwrap());
-    for role in [Role::Clinical, Role::Regulatory] {
-        world.approve("FW-22", role).unwrap();
-    }
-    let sign = |verb: &str, id: &str| {
-        let digest = world.manifest_digest("FW-22").unwrap();
-        let more = [verb, id, "--role", "QA", "--reason", "seen on every device", "--yes", "--digest", &digest];
-        world.ctl(Role::Qa, &[&more[..], &both[..]].concat())
-    };
-    sign("approve", "FW-22").unwrap();
-    let phase = json!({ "name": "All", "hospitalCohort": "all", "percentage": 100, "monitoringDuration": "PT0S", "validationRole": "QA" });
-    let id = world.deploy("FW-22", &json!({ "strategy": "Progressive", "phases": [phase] })).unwrap();
-    wait_for("the gate", Duration::from_secs(60), || {
-        let view = world.deployment(&id)?;
-        Ok((view["phases"][0]["status"]["name"] == "awaitingValidation").then_some(()))
-    })
-    .unwrap();
+    let gate = Gate::reach(&world, &dir);
+    let id = &gate.deployment;
     let path = format!("/api/v1/deployments/{id}/validations/signature");
     let body = |password: &str| json!({ "role": "QA", "reason": "x", "password": password, "code": "000000" });
     assert_eq!(code(&api(&world, "qa").json("POST", &path, &body("a guess")).unwrap()), "wrong-password");
     assert_eq!(code(&api(&world, "qa").json("POST", &path, &body(PASSWORD)).unwrap()), "wrong-code");
-    let view = sign("validate", &id).unwrap();
+    let view = gate.sign("validate", id).unwrap();
     let given = &view["phases"][0]["validation"];
     assert_eq!((&given["printedName"], &given["role"]), (&json!("QA signatory"), &json!("QA")), "{view}");
     assert!(given["meaning"].as_str().unwrap().contains("I validate phase 1 (All) as QA"), "{given}");
@@ -498,8 +521,8 @@ fn p11_300b_breached_passwords_are_refused_and_settings_change_only_as_they_were
     let (tag, mut settings) = (shown.0, shown.1);
     assert_eq!(settings["passwordDays"], 365);
     settings["passwordDays"] = 90.into();
-    let wish = json!({ "settings": settings, "reason": "shorter" });
-    let put = |tag: &str| admin.json_if_match("PUT", "/api/v1/settings", &wish, tag).unwrap();
+    let request = json!({ "settings": settings, "reason": "shorter" });
+    let put = |tag: &str| admin.json_if_match("PUT", "/api/v1/settings", &request, tag).unwrap();
     assert_eq!(put(&tag).0, 200);
     assert_eq!((put(&tag).0, code(&put(&tag))), (412, "changed-meanwhile"), "somebody did meanwhile");
     assert_eq!(admin.tagged("/api/v1/settings").unwrap().1["passwordDays"], 90);
@@ -527,7 +550,7 @@ fn p11_300e_a_second_factor_counts_only_once_it_was_shown_to_work() {
     let has_factor = || new.send("GET", "/api/v1/me", vec![]).unwrap().1["secondFactor"].as_bool();
     assert_eq!(has_factor(), Some(false), "it was not shown, so it does not count");
     let file = dir.join("sessions/new.factor");
-    std::fs::write(&file, begun.1["secret"].as_str().unwrap()).unwrap();
+    crate::write_secret(&file, begun.1["secret"].as_str().unwrap());
     assert_eq!(confirm(&one_time_code(&world, "new", 0)).0, 201);
     assert_eq!(has_factor(), Some(true));
     let again = sign_in(&world, &json!({ "userId": "new", "password": PASSWORD }));

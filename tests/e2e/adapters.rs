@@ -5,7 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use mdfm_tests::{
-    Kind, Layout, Process, World, device_id, free_port, hospital_id, program, slots_section, wait_for, write_private,
+    Checked, Kind, Layout, Process, World, device_id, free_port, hospital_id, program, slots_section, wait_for,
+    write_private,
 };
 
 use crate::{fresh_dir, image};
@@ -26,7 +27,7 @@ pub(crate) fn conformance(config: &Path, image: &Path) -> (Vec<(String, bool, St
     let output = Command::new(program("mdfm-agent").unwrap())
         .args(["--config", &config.display().to_string(), "conformance", "DEV-1", "--json"])
         .args(["--image", &image.display().to_string(), "--boot-seconds", "30"])
-        .output()
+        .checked_output()
         .unwrap();
     let findings = String::from_utf8(output.stdout).unwrap();
     let findings = findings.lines().map(|line| {
@@ -69,7 +70,7 @@ fn every_adapter_passes_the_conformance_suite() {
     let new = image(&dir, 1, 3_000_001);
     let secret = "a-secret-of-a-device";
     let config = one_device(&mqtt, &format!("secret = {secret:?}\n"));
-    std::fs::write(mqtt.join("secret"), secret).unwrap();
+    crate::write_secret(&mqtt.join("secret"), secret);
     let [flash, file] = [mqtt.join("flash"), mqtt.join("secret")].map(|p| p.display().to_string());
     let arguments = ["device", "--dir", &flash, "--id", "DEV-1", "--broker", &address(&config), "--secret-file", &file];
     let arguments: Vec<String> = arguments.iter().chain(&["--boot-ms", "200"]).map(|a| (*a).to_owned()).collect();
@@ -153,7 +154,8 @@ impl Loops {
         let attach = |name: &str| {
             let file = dir.join(name);
             std::fs::write(&file, vec![0; 8 << 20]).ok()?;
-            let output = Command::new("/usr/sbin/losetup").args(["--find", "--show"]).arg(&file).output().ok()?;
+            let output =
+                Command::new("/usr/sbin/losetup").args(["--find", "--show"]).arg(&file).checked_output().ok()?;
             output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
         };
         let a = attach("disk-a")?;

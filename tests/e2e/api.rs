@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use mdfm_tests::{Api, Layout, Role, World, device_id, hospital_id, program, wait_for};
+use mdfm_tests::{Api, Checked, Layout, Role, World, device_id, hospital_id, program, wait_for};
 
 use crate::access::{PASSWORD, one_time_code};
 use crate::{fresh_dir, image};
@@ -35,7 +35,7 @@ fn seed_api_the_documented_calls_work_as_they_stand() {
         .env("CODE", one_time_code(&world, Role::Operator.user(), 1))
         .env("KEYS", dir.join("keys"))
         .env("IMAGE", &image)
-        .output()
+        .checked_output()
         .unwrap();
     let said = format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mdfm_tests::{Api, Layout, Role, World, gateway_id, hospital_id, program, wait_for};
+use mdfm_tests::{Api, Checked, Layout, Role, World, gateway_id, hospital_id, program, wait_for};
 use serde_json::{Value, json};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -206,7 +206,7 @@ fn sec_1_a_gateway_fills_its_allowance_and_no_more() {
     let sim = |arguments: &[&str]| {
         let mut command = std::process::Command::new(program("mdfm-sim").unwrap());
         command.arg("fleet").args(arguments).args(["--dir", &fleet, "--session", &session]);
-        let output = command.stderr(std::process::Stdio::null()).output().unwrap();
+        let output = command.stderr(std::process::Stdio::null()).checked_output().unwrap();
         assert!(output.status.success(), "{arguments:?}");
         output.stdout
     };
@@ -267,6 +267,65 @@ fn sec_1_a_nearly_full_disk_still_takes_what_stops_harm() {
     let operator = Api::with_session(world.session(Role::Operator).as_ref()).unwrap();
     assert_eq!(operator.json("POST", "/api/v1/hospitals", &hospital).unwrap().0, 201);
     update(&world, &dir, 31);
+}
+
+/// The sample: each image that a machine token uploaded in place of the last one, and each that was refused, stayed on the disk of the audit log until
+/// the coordinator did nothing but what stops harm.
+#[test]
+fn sec_1_uploads_fill_no_disk() {
+    let dir = fresh_dir("admission-uploads");
+    let mut world = World::start(&dir, Layout { hospitals: 1, devices: 1, ..Layout::default() }).unwrap();
+    let operator = Api::with_session(world.session(Role::Operator).as_ref()).unwrap();
+    let soon = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).to_string();
+    let new = json!({ "name": "ci", "permissions": ["submitFirmware", "read"], "expiresAt": soon });
+    let (_, made) = operator.json("POST", "/api/v1/me/tokens", &new).unwrap();
+    let machine = operator.with_token(made["token"].as_str().unwrap());
+    let files = || std::fs::read_dir(world.data().join("images")).unwrap().count();
+    let create = |id: &str| {
+        let new = json!({ "firmwareId": id, "version": "9.0.0", "deviceModel": "CardiacMonitor-X200" });
+        assert_eq!(machine.json("POST", "/api/v1/firmware", &new).unwrap().0, 201, "{id}");
+    };
+    let put = |path: &str, seed: u8| machine.send("PUT", path, vec![seed; 50_000]).unwrap();
+    let before = files();
+    ["FW-A", "FW-B"].into_iter().for_each(create);
+    for seed in 0..5 {
+        assert_eq!(put("/api/v1/firmware/FW-A/image", seed).0, 200);
+        assert_eq!(files(), before + 1, "the image that was replaced is gone");
+    }
+    // The same image for two releases stays as long as one of them has it.
+    assert_eq!(put("/api/v1/firmware/FW-B/image", 4).0, 200);
+    assert_eq!(put("/api/v1/firmware/FW-A/image", 9).0, 200);
+    assert_eq!(files(), before + 2);
+    // What is refused leaves nothing: a patch that is another one, an image of a release that is not there, a bill of materials that nobody signed.
+    let digest = "ab".repeat(32);
+    for path in [
+        format!("/api/v1/firmware/FW-A/deltas/{digest}"),
+        "/api/v1/firmware/FW-NONE/image".into(),
+        "/api/v1/firmware/FW-A/sbom".into(),
+    ] {
+        for seed in 20..23 {
+            // What is refused before its body was read ends the connection, which may be seen first.
+            let answer = machine.send("PUT", &path, vec![seed; 50_000]);
+            assert!(!answer.as_ref().is_ok_and(|(status, _)| *status < 400), "{path}: {answer:?}");
+        }
+    }
+    assert_eq!(files(), before + 2);
+    let id = world.data().join("images").join(mdfm_shared::digest::Digest::of(&[4; 50_000]).to_string());
+    assert!(id.exists(), "the image of FW-B");
+
+    // Uploads end before the room of the records begins: everything else goes on.
+    let text = reconfigure(&mut world, &format!("disk_work_bytes = {}", 1_u64 << 60));
+    // As above: the end of the connection may be seen before the answer.
+    let refused = || machine.send("PUT", "/api/v1/firmware/FW-A/image", vec![30; 2_000]).ok();
+    let (status, problem) = (0..20).find_map(|_| refused()).expect("an answer in twenty tries");
+    assert_eq!((status, &problem["type"]), (507, &json!("urn:mdfm:problem:storage-full")), "{problem}");
+    let hospital = json!({ "hospitalId": "HOSP-900", "name": "Later" });
+    let operator = Api::with_session(world.session(Role::Operator).as_ref()).unwrap();
+    assert_eq!(operator.json("POST", "/api/v1/hospitals", &hospital).unwrap().0, 201);
+    world.kill_coordinator();
+    std::fs::write(dir.join("coordinator.toml"), text).unwrap();
+    world.start_coordinator().unwrap();
+    update(&world, &dir, 34);
 }
 
 #[test]
@@ -456,7 +515,7 @@ fn sec_23_old_certificates_end_and_clones_are_reported() {
     let config = dir.join("agent-001.toml").display().to_string();
     let output = std::process::Command::new(program("mdfm-agent").unwrap())
         .args(["--config", &config, "enrol", "--token-file", &token, "--again"])
-        .output()
+        .checked_output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut rest = [0; 16];

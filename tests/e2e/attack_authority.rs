@@ -14,7 +14,7 @@ use mdfm_shared::telemetry::{EventKind, NEEDS_ROLLBACK_ORDER};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{Freshness, Roster, Withdrawal, Withdrawals};
 use mdfm_shared::wire::{self, Topic};
-use mdfm_tests::{Impostor, Layout, Role, World, device_id, gateway_id, hospital_id, program, wait_for};
+use mdfm_tests::{Checked, Impostor, Layout, Role, World, device_id, gateway_id, hospital_id, program, wait_for};
 use serde_json::Value;
 
 use crate::{fresh_dir, image};
@@ -53,7 +53,8 @@ impl Thief<'_> {
             expires_at: issued_at.plus_ms(3_600_000),
             devices: vec![DeviceDirective {
                 device: device_id(1, 1).parse().unwrap(),
-                deployment: format!("dep-{}", self.serial).parse().unwrap(),
+                // One name: each other one would be an installation of its own, and more to report than waits unacknowledged.
+                deployment: "dep-thief".parse().unwrap(),
                 phase: 0,
                 action,
                 security_floor: 0,
@@ -77,7 +78,7 @@ impl Thief<'_> {
             };
             Ok(self.impostor.heard().iter().any(|e| matches(&e.kind)).then_some(()))
         })
-        .unwrap();
+        .unwrap_or_else(|e| panic!("{e}: {:#?}", self.impostor.heard().iter().map(|e| &e.kind).collect::<Vec<_>>()));
     }
 
     fn stays_at(&self, version: &str) {
@@ -271,7 +272,7 @@ fn sec_14_enrol_again_onto_a_new_root_starts_and_updates() {
     let config = dir.join("agent-001.toml").display().to_string();
     let enrolled = Command::new(program("mdfm-agent").unwrap())
         .args(["--config", &config, "enrol", "--again", "--token-file", &token])
-        .output()
+        .checked_output()
         .unwrap();
     assert!(enrolled.status.success(), "{}", String::from_utf8_lossy(&enrolled.stderr));
 

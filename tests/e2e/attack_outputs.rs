@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use mdfm_shared::wire::mqtt::{self, Connect};
-use mdfm_tests::{Layout, Receiver, Role, World, device_id, gateway_id, hospital_id, program, wait_for};
+use mdfm_tests::{Checked, Layout, Receiver, Role, World, device_id, gateway_id, hospital_id, program, wait_for};
 use serde_json::Value;
 
 use crate::adapters::address;
@@ -181,8 +181,11 @@ fn sec_17_no_escape_sequence_of_a_device_reaches_a_terminal() {
     // A person's words are no better: a reason that is refused and echoed, a reason that is listed.
     let called = |arguments: &[&str]| {
         let session = world.session(Role::Operator);
-        let output =
-            Command::new(program("mdfmctl").unwrap()).args(["--session", &session]).args(arguments).output().unwrap();
+        let output = Command::new(program("mdfmctl").unwrap())
+            .args(["--session", &session])
+            .args(arguments)
+            .checked_output()
+            .unwrap();
         let text = [output.stdout, output.stderr].map(|b| String::from_utf8(b).unwrap()).concat();
         assert!(is_clean(&text), "{arguments:?}: {text:?}");
         (output.status.success(), text)

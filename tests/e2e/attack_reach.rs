@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use mdfm_tests::{Layout, Role, World, device_id, hospital_id, wait_for};
+use mdfm_shared::fixture::page::symptom;
+use mdfm_tests::{Api, Layout, Role, World, device_id, hospital_id, wait_for};
 use serde_json::{Value, json};
 
 use crate::{fresh_dir, image};
@@ -117,4 +118,86 @@ fn sec_8_an_emergency_release_ships_as_an_emergency_only() {
     let view = until(&world, &id, "the device to be updated", |v| devices(v)[0]["state"] == "confirmed");
     assert_eq!(view["duties"][0]["kind"], "fdaNotification", "{view}");
     assert_eq!(world.boot_record(1, 1).unwrap(), ("2.3.0".to_owned(), true));
+}
+
+/// The coordinator's time server goes wrong by two days while a phase is watched, then is right again.
+#[test]
+fn sec_13_a_time_server_far_ahead_moves_no_phase() {
+    let dir = fresh_dir("time-server");
+    let mut world = World::start(&dir, Layout { hospitals: 1, devices: 2, ..Layout::default() }).unwrap();
+    let clock = dir.join("clock");
+    let set = |offset: &str| std::fs::write(&clock, offset).unwrap();
+    set("+0");
+    world.kill_coordinator();
+    world.start_coordinator_by(&clock).unwrap();
+    let image = image(&dir, 33, 200_000);
+    world.release("FW-2.3.0", "2.3.0", 23, &image, 1.0).unwrap();
+    let phase =
+        json!({ "hospitalCohort": "all", "percentage": 100, "maxErrorRatePercent": 50, "monitoringDuration": "PT12H" });
+    let id = world.deploy("FW-2.3.0", &json!({ "strategy": "Progressive", "phases": [phase] })).unwrap();
+    let all_confirmed = |v: &Value| devices(v).len() == 2 && devices(v).iter().all(|d| d["state"] == "confirmed");
+    until(&world, &id, "the devices to be confirmed", all_confirmed);
+    let operator = Api::with_session(world.session(Role::Operator).as_ref()).unwrap();
+    let ahead_s = || -> anyhow::Result<u64> {
+        let (_, metrics) = operator.text("/api/v1/metrics")?;
+        let line = metrics.lines().find_map(|line| line.strip_prefix("mdfm_clock_ahead_seconds "));
+        Ok(line.unwrap_or_default().parse()?)
+    };
+
+    set("+2d");
+    // The program sees it within a second, and looks at silence and phases each second.
+    std::thread::sleep(Duration::from_secs(8));
+    let view = world.deployment(&id).unwrap();
+    assert_eq!(view["status"]["name"], "running", "no silence, no end of monitoring: {view}");
+    assert_eq!(view["phases"][0]["status"]["name"], "monitoring", "{view}");
+    assert_eq!(view["phases"][0]["devices"]["silent"], 0, "{view}");
+    assert!(ahead_s().unwrap() > 170_000, "the clock is ahead");
+    let journal = std::fs::read_to_string(dir.join("logs/coordinator.log")).unwrap();
+    assert!(journal.contains("the clock of this computer was set forward by 4"), "said");
+    let paused = operator.json("POST", &format!("/api/v1/deployments/{id}/pause"), &json!({ "reason": "x" })).unwrap();
+    assert_eq!(paused.0, 200, "the session has not ended: {paused:?}");
+
+    set("+0");
+    wait_for("the clock to be right", Duration::from_secs(20), || Ok((ahead_s()? == 0).then_some(()))).unwrap();
+    let found = world.ctl(Role::Auditor, &["audit", "search", "--limit", "5"]).unwrap();
+    let dated = |record: &Value| record["at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
+    let latest = found["records"].as_array().unwrap().iter().filter_map(dated).max().unwrap();
+    let limit = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5);
+    assert!(latest < limit, "no record is dated far ahead: {latest}");
+    world.ctl(Role::Operator, &["resume", &id, "--reason", "the clock is right"]).unwrap();
+    until(&world, &id, "the deployment to go on", |v| v["status"]["name"] == "running");
+}
+
+/// The clock of the only witness is a year ahead: what it cosigns is new for nobody until that year has passed, and what it cosigns afterwards is.
+#[test]
+fn sec_12_a_witness_a_year_ahead_makes_nothing_new() {
+    let dir = fresh_dir("witness-ahead");
+    let mut world = World::start(&dir, Layout { hospitals: 1, devices: 1, witnesses: 1, ..Layout::default() }).unwrap();
+    world.kill_witness(1);
+    world.start_witness_at(1, "+1y").unwrap();
+    let image = image(&dir, 34, 200_000);
+    world.release("FW-2.3.0", "2.3.0", 23, &image, 1.0).unwrap();
+    let id = world.deploy("FW-2.3.0", &everybody()).unwrap();
+    let said = |log: &str| Ok::<_, anyhow::Error>(std::fs::read_to_string(dir.join("logs").join(log))?);
+    let refused = "their clock or this gateway's is wrong";
+    wait_for("the gateway to refuse it", Duration::from_secs(60), || {
+        Ok(said("agent-001.log")?.contains(refused).then_some(()))
+    })
+    .unwrap();
+    let why = symptom("The coordinator does nothing", "the clock of the witness");
+    wait_for("the coordinator to say why", Duration::from_secs(10), || {
+        Ok(why.is_in(&said("coordinator.log")?).then_some(()))
+    })
+    .unwrap();
+    let view = world.deployment(&id).unwrap();
+    assert!(devices(&view).iter().all(|d| d["state"] != "confirmed"), "{view}");
+    assert_eq!(world.boot_record(1, 1).unwrap().0, "2.1.0");
+
+    world.kill_witness(1);
+    world.start_witness(1).unwrap();
+    // A record, so that there is a checkpoint to cosign; evidence under it goes out with the next start.
+    world.kill_coordinator();
+    world.start_coordinator().unwrap();
+    world.ctl(Role::Operator, &["hospitals", "add", "HOSP-900", "--name", "Later"]).unwrap();
+    until(&world, &id, "the device to be updated", |v| devices(v)[0]["state"] == "confirmed");
 }

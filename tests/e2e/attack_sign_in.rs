@@ -236,7 +236,7 @@ fn sec_4_no_token_and_no_old_factor_decides_over_the_fleet() {
     let other = with_both(&operator.anonymous(), &world, "operator");
     let other = operator.with_token(other.1["token"].as_str().unwrap());
     let begun = other.json("POST", "/api/v1/me/second-factor", &json!({ "password": PASSWORD })).unwrap();
-    std::fs::write(world.factor("operator"), begun.1["secret"].as_str().unwrap()).unwrap();
+    crate::write_secret(world.factor("operator").as_ref(), begun.1["secret"].as_str().unwrap());
     let first = json!({ "code": one_time_code(&world, "operator", 0) });
     assert_eq!(other.json("POST", "/api/v1/me/second-factor/confirmation", &first).unwrap().0, 201);
     assert_eq!(code(&token(&operator, json!(["read"]))), "step-up");
@@ -259,6 +259,33 @@ fn sec_4_no_token_and_no_old_factor_decides_over_the_fleet() {
     })
     .unwrap();
     assert_eq!(token(&other, json!(["read"])).0, 201);
+}
+
+/// The sample: eighty reports at once, asked for by a machine's token, took 4 GiB, and for two minutes nobody could pause anything.
+#[test]
+fn sec_4_reports_of_a_token_keep_nobody_from_pausing() {
+    let world = world("sec-4-reports", 1);
+    world.release("FW-22", "2.2.0", 22, &crate::image(&world.dir, 1, 100_000), 1.0).unwrap();
+    let phase = json!({ "name": "All", "hospitalCohort": "all", "percentage": 100, "monitoringDuration": "PT1H" });
+    let id = world.deploy("FW-22", &json!({ "strategy": "Progressive", "phases": [phase] })).unwrap();
+    let operator = api(&world, "operator");
+    let soon = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).to_string();
+    let new = json!({ "name": "ci", "permissions": ["read", "readAll"], "expiresAt": soon });
+    let made = operator.json("POST", "/api/v1/me/tokens", &new).unwrap();
+    let path = format!("/api/v1/compliance/reports/deployment/{id}");
+    let asked: Vec<_> = (0..24)
+        .map(|_| {
+            let (machine, path) = (operator.with_token(made.1["token"].as_str().unwrap()), path.clone());
+            std::thread::spawn(move || machine.text(&path).map(|(status, _)| status).unwrap_or_default())
+        })
+        .collect();
+    let began = Instant::now();
+    let paused = operator.json("POST", &format!("/api/v1/deployments/{id}/pause"), &json!({ "reason": "x" })).unwrap();
+    assert_eq!((paused.0, began.elapsed() < Duration::from_secs(10)), (200, true), "{:?}: {paused:?}", began.elapsed());
+    assert_eq!(operator.text(&path).unwrap().0, 200, "the owner has a place beside the token");
+    let statuses: Vec<u16> = asked.into_iter().map(|thread| thread.join().unwrap()).collect();
+    let refused = statuses.iter().filter(|status| **status == 503).count();
+    assert!(statuses.contains(&200) && refused > 0, "one at a time: {statuses:?}");
 }
 
 #[test]

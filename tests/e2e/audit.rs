@@ -6,14 +6,14 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use mdfm_shared::fixture::page::symptom;
-use mdfm_tests::{Layout, Role, World, device_id, program, wait_for};
+use mdfm_tests::{Checked, Layout, Role, World, device_id, program, wait_for};
 use serde_json::{Value, json};
 
 use crate::{fresh_dir, image};
 
 /// Runs one of our programs to its end.
 fn run(name: &str, arguments: &[&str]) -> Output {
-    Command::new(program(name).unwrap()).args(arguments).output().unwrap()
+    Command::new(program(name).unwrap()).args(arguments).checked_output().unwrap()
 }
 
 fn said(output: &Output) -> String {
@@ -137,7 +137,7 @@ fn p11_10b_an_inspector_finds_copies_and_verifies_everything_without_us() {
             .args(["run", &inspector.display().to_string(), &what.display().to_string(), &key])
             .envs([("GO111MODULE", "off"), ("GOPATH", "/usr/share/gocode"), ("GOFLAGS", "")])
             .env("GOCACHE", dir.join("go-cache"))
-            .output()
+            .checked_output()
             .expect("Go is not installed; run `make tools`")
     };
     let output = inspect(&tiles);
@@ -269,7 +269,7 @@ pub(crate) fn shown_in_browser(page: &Path) -> String {
         .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
         .args(["--virtual-time-budget=20000", &format!("--user-data-dir={}", profile.display()), "--dump-dom"])
         .arg(format!("file://{}", page.display()))
-        .output()
+        .checked_output()
         .expect("Chromium is not installed; run `make tools`");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -6,7 +6,7 @@ use mdfm_shared::fixture;
 use mdfm_shared::manifest::Manifest;
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::{SecretKey, Signed};
-use mdfm_tests::{Api, Layout, Role, World, hospital_id};
+use mdfm_tests::{Api, Checked, Layout, Role, World, hospital_id};
 use serde_json::{Value, json};
 
 use crate::{fresh_dir, image};
@@ -239,7 +239,7 @@ fn wrong_configurations_are_named() {
             _ => ["serve", "--config", &path],
         };
         let output =
-            std::process::Command::new(mdfm_tests::program(program).unwrap()).args(arguments).output().unwrap();
+            std::process::Command::new(mdfm_tests::program(program).unwrap()).args(arguments).checked_output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && error.contains(words), "{program} with {text:?}: {error}");
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use mdfm_tests::{Layout, Role, World, program};
+use mdfm_tests::{Checked, Layout, Role, World, program};
 use serde_json::Value;
 
 use crate::fresh_dir;
@@ -139,7 +139,7 @@ fn a_trial_makes_every_key_at_once_and_says_what_it_is() {
             .arg(world.data().join("log.vkey"))
             .args(APPROVERS)
             .arg("--trial")
-            .output()
+            .checked_output()
             .unwrap()
     };
     // A real installation never becomes a trial.
@@ -184,7 +184,7 @@ fn cli_27_the_first_sign_in_is_one_command() {
             .args(arguments)
             .env("MDFMCTL_URL", format!("https://127.0.0.1:{}", world.port))
             .env("MDFMCTL_CA", world.data().join("ca.pem"))
-            .output()
+            .checked_output()
             .unwrap();
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         (output.status.code(), format!("{printed}{}", String::from_utf8_lossy(&output.stderr)))

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use mdfm_tests::{Api, Layout, Role, World, device_id, gateway_id, hospital_id, program, wait_for};
+use mdfm_tests::{
+    Api, Checked, Layout, Role, World, checked_end, device_id, gateway_id, hospital_id, program, wait_for,
+};
 use serde_json::{Value, json};
 
 use crate::{fresh_dir, image};
@@ -13,7 +15,7 @@ use crate::{fresh_dir, image};
 /// Runs `mdfmctl` without a terminal, as it is called.
 fn called(world: &World, role: Role, arguments: &[&str]) -> Output {
     let mut command = Command::new(program("mdfmctl").unwrap());
-    command.args(["--session", &world.session(role)]).args(arguments).stdin(Stdio::null()).output().unwrap()
+    command.args(["--session", &world.session(role)]).args(arguments).stdin(Stdio::null()).checked_output().unwrap()
 }
 
 fn text(output: &Output) -> String {
@@ -252,7 +254,7 @@ fn looking(world: &World, id: &str) {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut byte = [0];
     child.stdout.take().unwrap().read_exact(&mut byte).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = checked_end("mdfmctl", child).unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "as `head` leaves it: {}", text(&output));
 
     let who = says(world, Role::Operator, &["whoami"]);
@@ -278,16 +280,16 @@ fn looking(world: &World, id: &str) {
     machine.env("MDFMCTL_URL", format!("https://127.0.0.1:{}", world.port));
     machine.env("MDFMCTL_CA", world.dir.join("coordinator/ca.pem"));
     machine.env("MDFMCTL_SESSION", "/nonexistent/session");
-    let listed = machine.args(["deployments", "list"]).output().unwrap();
+    let listed = machine.args(["deployments", "list"]).checked_output().unwrap();
     assert!(listed.status.success() && text(&listed).contains(id), "{}", text(&listed));
     // Whoever types a session means that, and no token.
-    let both = machine.args(["--context", "staging"]).output().unwrap();
+    let both = machine.args(["--context", "staging"]).checked_output().unwrap();
     assert_eq!(both.status.code(), Some(1), "{}", text(&both));
     assert!(text(&both).contains("unset MDFMCTL_TOKEN"), "{}", text(&both));
     // A session is for its own coordinator; nothing is sent elsewhere.
     let mut elsewhere = Command::new(program("mdfmctl").unwrap());
     elsewhere.env("MDFMCTL_URL", "https://127.0.0.1:1").args(["--session", &world.session(Role::Operator), "whoami"]);
-    let refused = elsewhere.output().unwrap();
+    let refused = elsewhere.checked_output().unwrap();
     assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
     assert!(text(&refused).contains("nothing was sent"), "{}", text(&refused));
 }
@@ -360,7 +362,7 @@ fn cli_19_the_demonstration_deletes_only_what_it_made() {
     std::fs::create_dir_all(dir.join("demo-run")).unwrap();
     std::fs::write(dir.join("demo-run/thesis.txt"), "ten years of work").unwrap();
     let demo = |arguments: &[&str]| {
-        Command::new(program("mdfm-demo").unwrap()).current_dir(&dir).args(arguments).output().unwrap()
+        Command::new(program("mdfm-demo").unwrap()).current_dir(&dir).args(arguments).checked_output().unwrap()
     };
     let help = demo(&["--help"]);
     assert!(help.status.success() && text(&help).contains("Usage: mdfm-demo"), "{}", text(&help));
@@ -383,7 +385,7 @@ fn cli_19_the_demonstration_deletes_only_what_it_made() {
             .current_dir(&dir)
             .args(asked)
             .env("RUST_BACKTRACE", "1")
-            .output()
+            .checked_output()
             .unwrap();
         let words = text(&refused);
         assert!(!refused.status.success() && !words.contains('\u{1b}') && !words.contains("backtrace"), "{words}");
@@ -405,7 +407,7 @@ fn stopping(dir: &Path) {
     std::fs::write(ours.join(".mdfm-demo"), named).unwrap();
     let stop = |folder: &Path| {
         let mut command = Command::new(program("mdfm-demo").unwrap());
-        command.current_dir(&elsewhere).arg("stop").arg(folder).output().unwrap()
+        command.current_dir(&elsewhere).arg("stop").arg(folder).checked_output().unwrap()
     };
     let stopped = stop(Path::new("../kept"));
     let words = text(&stopped);
@@ -429,7 +431,7 @@ fn cli_10_a_closed_pipe_ends_every_list_quietly() {
         drop(reader);
         let mut command = Command::new(program("mdfmctl").unwrap());
         command.args(["--session", &world.session(role)]).args(arguments).stdin(Stdio::null()).stdout(writer);
-        let output = command.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        let output = checked_end("mdfmctl", command.stderr(Stdio::piped()).spawn().unwrap()).unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         // An empty list prints nothing but this.
         let is_quiet = said.is_empty() || said == "nothing found\n";
@@ -495,4 +497,27 @@ fn cli_10_a_closed_pipe_ends_every_list_quietly() {
     let asked = called(&world, Role::Admin, &["--json", "gateways", "revoke", &gateway, "--reason", "x"]);
     let problem: Value = serde_json::from_slice(&asked.stderr).expect("one line of JSON and nothing else");
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("--yes")), "{problem}");
+}
+
+/// CLI-17: what fails before the first byte leaves nothing behind, and what ended early goes on under its id.
+#[test]
+fn cli_17_a_failed_upload_uses_up_no_id_and_goes_on() {
+    let dir = fresh_dir("uploads");
+    let world = World::start(&dir, Layout { hospitals: 0, ..Layout::default() }).unwrap();
+    let file = image(&dir, 41, 200_000);
+    let ids = || says(&world, Role::Operator, &["firmware", "list", "-o", "name"]);
+    // Longer than a version may be, and an image that is not there: neither reaches the coordinator as a release.
+    assert!(world.upload("FW-2.2.0", &"9".repeat(2_000), 22, &file, 1.0).is_err());
+    assert!(world.upload("FW-2.2.0", "2.2.0", 22, &dir.join("no.img"), 1.0).is_err());
+    assert!(!ids().contains("FW-2.2.0"), "{}", ids());
+    // As an upload leaves it whose line broke before its image: the same command goes on.
+    let operator = Api::with_session(Path::new(&world.session(Role::Operator))).unwrap();
+    let begun = json!({ "firmwareId": "FW-2.2.0", "version": "2.2.0", "deviceModel": "CardiacMonitor-X200", "releaseNotes": "", "approvalRequired": true });
+    assert_eq!(operator.json("POST", "/api/v1/firmware", &begun).unwrap().0, 201);
+    let view = world.upload("FW-2.2.0", "2.2.0", 22, &file, 1.0).unwrap();
+    assert_eq!(view["status"], "pendingApproval", "{view}");
+    // Another release of that number is refused before it exists.
+    let taken = world.upload("FW-OTHER", "2.2.1", 22, &file, 1.0).unwrap_err().to_string();
+    assert!(taken.contains("22") && !ids().contains("FW-OTHER"), "{taken}: {}", ids());
+    world.upload("FW-OTHER", "2.2.1", 23, &file, 1.0).unwrap();
 }

@@ -3,24 +3,24 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use mdfm_tests::{Api, Browser, Layout, Role, World, device_id, free_port, gateway_id, hospital_id, wait_for};
+use mdfm_tests::{Api, Browser, Checked, Layout, Role, World, device_id, free_port, gateway_id, hospital_id, wait_for};
 use serde_json::{Value, json};
 
 use crate::access::{PASSWORD, one_time_code, release_to_approve};
 use crate::{fresh_dir, image};
 
 /// More requests a second than anybody makes by hand: a crawl does.
-const FAST: &str = "requests_per_second = 10000\n";
+pub(crate) const FAST: &str = "requests_per_second = 10000\n";
 /// What a page of the console itself sends with a form.
-const OURS: (&str, &str) = ("sec-fetch-site", "same-origin");
+pub(crate) const OURS: (&str, &str) = ("sec-fetch-site", "same-origin");
 /// Text that is a script wherever it is not escaped.
 const HOSTILE: &str = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>";
 
-fn api(world: &World, user: &str) -> Api {
+pub(crate) fn api(world: &World, user: &str) -> Api {
     Api::with_session(world.dir.join("sessions").join(user).as_ref()).unwrap()
 }
 
-fn url(world: &World) -> String {
+pub(crate) fn url(world: &World) -> String {
     format!("https://127.0.0.1:{}", world.port)
 }
 
@@ -33,13 +33,13 @@ fn form_token(api: &Api) -> String {
 }
 
 /// Everybody at once, with an hour of monitoring: it runs until somebody stops it.
-fn plan() -> Value {
+pub(crate) fn plan() -> Value {
     json!({ "strategy": "Progressive", "phases": [
         { "hospitalCohort": "all", "percentage": 100, "maxErrorRatePercent": 50, "monitoringDuration": "PT1H" } ] })
 }
 
 /// A deployment that monitors.
-fn running(world: &World, dir: &std::path::Path) -> String {
+pub(crate) fn running(world: &World, dir: &std::path::Path) -> String {
     wait_for("the devices to be known", Duration::from_secs(60), || {
         Ok(world.device_list()?.iter().all(|d| !d["runningSha256"].is_null()).then_some(()))
     })
@@ -48,7 +48,7 @@ fn running(world: &World, dir: &std::path::Path) -> String {
     world.deploy("FW-2.3.0", &plan()).unwrap()
 }
 
-fn status_of(world: &World, deployment: &str) -> String {
+pub(crate) fn status_of(world: &World, deployment: &str) -> String {
     world.deployment(deployment).unwrap()["status"]["name"].as_str().unwrap_or_default().to_owned()
 }
 
@@ -182,7 +182,7 @@ fn sec_console_limits_of_the_port_hold_for_pages_too() {
 }
 
 /// Signs in with the form, as a person does.
-fn sign_in(browser: &Browser, world: &World, user: &str) {
+pub(crate) fn sign_in(browser: &Browser, world: &World, user: &str) {
     browser.open(&format!("{}/console/devices", url(world))).unwrap();
     assert!(browser.url().unwrap().contains("/console/sign-in?next="), "{}", browser.url().unwrap());
     // A code opens once: the next one comes within half a minute.
@@ -396,7 +396,7 @@ fn console_every_page_of_every_role_opens() {
 }
 
 /// Name and value of each hidden field of a form, which begins at the words `from`.
-fn hidden(page: &str, from: &str) -> Vec<(String, String)> {
+pub(crate) fn hidden(page: &str, from: &str) -> Vec<(String, String)> {
     let form = page.split_once(from).unwrap_or_else(|| panic!("{from}: {page}")).1;
     let form = form.split_once("</form>").unwrap().0;
     let plain = |text: &str| {
@@ -592,7 +592,7 @@ fn console_browsers_have_a_port_of_their_own() {
         let ca = dir.join(format!("{name}.pem")).display().to_string();
         let output = std::process::Command::new("curl")
             .args(["-sv", "--cacert", &ca, &format!("https://localhost:{port}/console/sign-in")])
-            .output()
+            .checked_output()
             .unwrap();
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
@@ -601,7 +601,8 @@ fn console_browsers_have_a_port_of_their_own() {
     let (_, said) = {
         let ca = world.data().join("ca.pem").display().to_string();
         let address = format!("https://127.0.0.1:{}/console/sign-in", world.port);
-        let output = std::process::Command::new("curl").args(["-sv", "--cacert", &ca, &address]).output().unwrap();
+        let output =
+            std::process::Command::new("curl").args(["-sv", "--cacert", &ca, &address]).checked_output().unwrap();
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     assert!(said.contains("Request CERT"), "the one port asks for it: {said}");

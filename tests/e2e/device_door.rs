@@ -15,7 +15,7 @@ use crate::{fresh_dir, image};
 fn certificates(dir: &Path, names: &[&str]) {
     let write = |name: &str, certificate: &rcgen::Certificate, key: &rcgen::KeyPair| {
         std::fs::write(dir.join(format!("{name}.pem")), certificate.pem()).unwrap();
-        std::fs::write(dir.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+        crate::write_secret(&dir.join(format!("{name}.key")), &key.serialize_pem());
     };
     let key = rcgen::KeyPair::generate().unwrap();
     let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();

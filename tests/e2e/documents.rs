@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mdfm_shared::fixture::page::line_fits;
-use mdfm_tests::{free_port, program};
+use mdfm_tests::{Checked, free_port, program};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -153,7 +153,7 @@ impl Machine {
         // As the packages install them, but for where they are.
         let data = |daemon: &str| base.join("var/lib").join(daemon).display().to_string();
         let default = |daemon: &str| {
-            let output = Command::new(program(daemon).unwrap()).arg("default-config").output().unwrap();
+            let output = Command::new(program(daemon).unwrap()).arg("default-config").checked_output().unwrap();
             String::from_utf8(output.stdout).unwrap()
         };
         let coordinator = format!(
@@ -199,7 +199,7 @@ impl Machine {
             .current_dir(self.base.join("root"))
             .env("BASE", &self.base)
             .env("PATH", format!("{}:{tools}:{}", self.base.join("bin").display(), std::env::var("PATH").unwrap()))
-            .output()
+            .checked_output()
             .unwrap();
         let printed = self.as_written(&String::from_utf8_lossy(&output.stdout));
         let log = std::fs::read_to_string(self.base.join("var/log/mdfm-agent.log")).unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mdfm_tests::{Layout, Process, Role, World, device_id, gateway_id, hospital_id, program, wait_for};
+use mdfm_tests::{Checked, Layout, Process, Role, World, device_id, gateway_id, hospital_id, program, wait_for};
 use serde_json::Value;
 
 use crate::{fresh_dir, image};
@@ -87,7 +87,7 @@ fn a_fleet_of_forty_gateways_loses_no_word_while_connections_break() {
     let sim = |arguments: &[&str]| {
         let mut command = Command::new(program("mdfm-sim").unwrap());
         command.arg("fleet").args(arguments).args(["--dir", &fleet, "--session", &session]).stderr(Stdio::null());
-        let output = command.output().unwrap();
+        let output = command.checked_output().unwrap();
         assert!(output.status.success(), "{arguments:?}");
         output.stdout
     };

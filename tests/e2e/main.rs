@@ -4,6 +4,7 @@
 
 mod access;
 mod adapters;
+mod administration;
 mod api;
 mod attack_admission;
 mod attack_authority;
@@ -17,8 +18,10 @@ mod ceremony;
 mod chains;
 mod command_line;
 mod console;
+mod console_journeys;
 mod delta;
 mod device_door;
+mod displays;
 mod documents;
 mod exit_codes;
 mod external_broker;
@@ -35,18 +38,20 @@ mod parts;
 mod quickstart;
 mod recall;
 mod record;
+mod signing;
 mod single_sign_on;
 mod slots_and_state;
 mod stolen_coordinator;
 mod strategies;
+mod terminals;
 mod troubleshooting;
+mod vendors;
 mod waiting;
 mod withdrawals;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A fresh directory for a test.
 /// A file with a secret, as programs want it: nobody else may read it.
 fn write_secret(file: &std::path::Path, secret: &str) {
     use std::os::unix::fs::PermissionsExt;
@@ -54,6 +59,7 @@ fn write_secret(file: &std::path::Path, secret: &str) {
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
+/// A fresh directory for a test.
 fn fresh_dir(name: &str) -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);

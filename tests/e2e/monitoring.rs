@@ -115,7 +115,7 @@ fn fda_cyb_log_security_events_reach_the_monitoring_in_order_also_those_while_it
 }
 
 #[test]
-fn logs_are_json_where_wished_and_hold_no_secret() {
+fn logs_are_json_where_asked_and_hold_no_secret() {
     let dir = fresh_dir("json-log");
     let mut world = World::start(&dir, Layout { hospitals: 0, ..Layout::default() }).unwrap();
     world.kill_coordinator();

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mdfm_shared::sign::Signed;
 use mdfm_shared::telemetry::TelemetryBatch;
-use mdfm_tests::{Api, Layout, Role, World, device_id, gateway_id, hospital_id, program, wait_for};
+use mdfm_tests::{Api, Checked, Layout, Role, World, device_id, gateway_id, hospital_id, program, wait_for};
 use serde_json::Value;
 
 use crate::{fresh_dir, image};
@@ -19,7 +19,7 @@ fn agent(dir: &Path, h: usize, arguments: &[&str]) -> Result<Value, String> {
     let output = Command::new(program("mdfm-agent").unwrap())
         .args(["--config", &config, "--json"])
         .args(arguments)
-        .output()
+        .checked_output()
         .unwrap();
     if output.status.success() {
         return Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null));
@@ -50,7 +50,7 @@ fn staff_look_hold_release_and_roll_back_and_all_of_it_is_in_the_log() {
     assert!(agent(&dir, 1, &["hold", &held, "--reason", " "]).unwrap_err().contains("--reason"));
     assert!(agent(&dir, 1, &["hold", "DEV-999", "--reason", "x"]).unwrap_err().contains("no device DEV-999"));
     let unasked = agent(&dir, 1, &["rollback", &held, "--reason", "x"]).unwrap_err();
-    assert!(unasked.contains(&held) && unasked.contains("with --yes"), "{unasked}");
+    assert!(unasked.contains("not rolled back: no other firmware"), "nobody is asked about what is refused: {unasked}");
     assert!(agent(&dir, 1, &["rollback", &held, "--reason", "x", "--yes"]).unwrap_err().contains("not rolled back"));
     agent(&dir, 1, &["hold", &held, "--reason", "ward 3: therapy until noon"]).unwrap();
 
@@ -62,6 +62,8 @@ fn staff_look_hold_release_and_roll_back_and_all_of_it_is_in_the_log() {
     assert_eq!(world.boot_record(1, 1).unwrap().0, "2.1.0", "it is as it was");
     agent(&dir, 1, &["release", &held, "--reason", "ward 3: done"]).unwrap();
     wait_state(&dir, &held, "confirmed");
+    let unasked = agent(&dir, 1, &["rollback", &held, "--reason", "x"]).unwrap_err();
+    assert!(unasked.contains(&held) && unasked.contains("with --yes"), "{unasked}");
 
     // In use it is not rolled back, whoever asks; then it is, once and for all.
     std::fs::write(world.device_dir(1, 2).join("in-use"), "").unwrap();

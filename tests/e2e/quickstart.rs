@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use mdfm_tests::{Api, program, wait_for};
+use mdfm_tests::{Api, Checked, program, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -62,12 +62,17 @@ impl Drop for Quickstart {
         if matches!(self.child.try_wait(), Ok(None)) {
             self.interrupt();
         }
+        mdfm_tests::check_errors(
+            "mdfm-coordinator",
+            std::fs::read_to_string(&self.output).unwrap_or_default().as_bytes(),
+        );
     }
 }
 
 /// Runs a script with a bound, and returns standard output and standard error.
 fn sh(script: &str, dir: &Path) -> (String, String) {
-    let output = Command::new("timeout").args(["180", "sh", "-eu", "-c", script]).current_dir(dir).output().unwrap();
+    let output =
+        Command::new("timeout").args(["180", "sh", "-eu", "-c", script]).current_dir(dir).checked_output().unwrap();
     let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(output.status.success(), "{:?}\n{out}\n{err}", output.status.code());
     (out, err)
@@ -86,7 +91,7 @@ fn is_running(pid: i32) -> bool {
 fn ctl(dir: &Path, user: &str, arguments: &[&str]) -> Value {
     let session = dir.join(format!("people/{user}.session"));
     let mut command = Command::new(program("mdfmctl").unwrap());
-    let output = command.arg("--json").arg("--session").arg(session).args(arguments).output().unwrap();
+    let output = command.arg("--json").arg("--session").arg(session).args(arguments).checked_output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && errors.is_empty(), "{arguments:?}: JSON has the mark as a field: {errors}");
     serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
@@ -175,7 +180,8 @@ fn cli_27_quickstart_leads_to_a_device_and_back() {
     assert!(!dir.join("people/none").exists());
 
     // A second one beside it is refused; a child that dies is reported; Ctrl-C leaves nothing behind.
-    let second = Command::new(program("mdfm-coordinator").unwrap()).args(["quickstart", "--dir"]).arg(&dir).output();
+    let second =
+        Command::new(program("mdfm-coordinator").unwrap()).args(["quickstart", "--dir"]).arg(&dir).checked_output();
     let second = String::from_utf8_lossy(&second.unwrap().stderr).into_owned();
     assert!(second.contains("is running already"), "{second}");
     let running = processes(&dir);
@@ -224,7 +230,7 @@ fn cli_27_quickstart_says_what_is_missing() {
         .args(["quickstart", "--dir"])
         .arg(base.join("trial"))
         .env("PATH", "/nowhere")
-        .output()
+        .checked_output()
         .unwrap();
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && words.contains("mdfm-sim (package mdfm-simulators)"), "{words}");

@@ -30,8 +30,10 @@ fn steady_line(line: &str) -> String {
         if differs(bare) {
             text.push_str(ANY);
             text.push_str(point);
-            // How long ago, or in how many days.
-            if behind.starts_with(", ") && (behind.ends_with(" ago") || behind.starts_with(", in ")) {
+            // How long ago, now, or in how many days.
+            if behind.starts_with(", ") && (behind.ends_with(" ago") || behind.starts_with(", in "))
+                || behind == ", now"
+            {
                 return text;
             }
         } else if text.ends_with("log entry ") {
@@ -52,7 +54,7 @@ fn steady(printed: &str) -> String {
     let (mut was_key, mut in_deployment) = (false, false);
     for line in printed.lines() {
         // The rest of a long key stands in the line below it.
-        let is_rest = was_key && line.starts_with("     ") && line.split_whitespace().count() == 1;
+        let is_rest = was_key && line.starts_with("    ") && line.split_whitespace().count() == 1;
         was_key = line.contains("log key ");
         if is_rest {
             let indent = line.len() - line.trim_start().len();
@@ -99,6 +101,7 @@ pub(crate) fn record<'a>(blocks: impl Iterator<Item = (String, &'a str, &'a str)
 fn cli_27_a_record_keeps_what_does_not_differ() {
     let line = steady_line("  made    2026-11-30T09:27:35.180Z, less than a second ago");
     assert_eq!(line, "  made    …");
+    assert_eq!(steady_line("  made    2026-11-30T09:27:35.180Z, now"), "  made    …");
     assert_eq!(
         steady_line("signed by C on 2026-11-30T09:27:36.709Z, meaning: I approve (log entry 29)"),
         "signed by C on …, meaning: I approve (log entry …)"

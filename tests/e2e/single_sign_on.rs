@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use mdfm_tests::{Api, Layout, Role, World, program};
+use mdfm_tests::{Api, Checked, Layout, Role, World, checked_end, program};
 use reqwest::header;
 use serde_json::{Value, json};
 
@@ -98,7 +98,8 @@ fn sign_in(world: &World, session: &Path, name: &str) -> Result<Value, String> {
     let page = runtime.block_on(async { reqwest::get(&back).await.unwrap().text().await.unwrap() });
     assert!(page.contains("close this page"), "{page}");
     let said: Vec<String> = lines.collect();
-    let output = child.wait_with_output().unwrap();
+    mdfm_tests::check_errors("mdfmctl", said.join("\n").as_bytes());
+    let output = checked_end("mdfmctl", child).unwrap();
     if output.status.success() { Ok(serde_json::from_slice(&output.stdout).unwrap()) } else { Err(said.join("\n")) }
 }
 
@@ -143,7 +144,7 @@ fn seed_sec_people_sign_in_at_their_own_provider_and_critical_things_need_the_se
     let factor = world.factor("qa");
     let show = Command::new(program("mdfmctl").unwrap())
         .args(["--session", &session.display().to_string(), "second-factor", "show", "--factor-file", &factor])
-        .output();
+        .checked_output();
     assert!(show.unwrap().status.success());
     let reject = qa.json("POST", "/api/v1/firmware/x/rejection?role=QA", &json!({ "reason": "x" })).unwrap();
     assert_eq!(code(&reject), "not-found");

@@ -5,14 +5,14 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use mdfm_tests::{program, slots_section};
+use mdfm_tests::{Checked, program, slots_section};
 
 use crate::adapters::{conformance, one_device};
 use crate::{fresh_dir, image};
 
 fn agent(config: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(program("mdfm-agent").unwrap());
-    command.arg("--config").arg(config).args(arguments).output().unwrap()
+    command.arg("--config").arg(config).args(arguments).checked_output().unwrap()
 }
 
 fn words(output: &Output) -> String {

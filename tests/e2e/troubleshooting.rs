@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use mdfm_shared::fixture::page::symptom;
-use mdfm_tests::{Api, Layout, Role, World, gateway_id, program, wait_for};
+use mdfm_tests::{Api, Checked, Layout, Role, World, gateway_id, program, wait_for};
 use serde_json::Value;
 
 use crate::access::code;
@@ -38,8 +38,10 @@ fn cli_14_a_gateway_is_recovered_by_the_steps_of_the_page() {
             ["systemctl", "start", "mdfm-agent"] => world.start_agent(1).unwrap(),
             ["mdfmctl", ref words @ ..] => drop(world.ctl(Role::Operator, words).unwrap()),
             ["mdfm-agent", ref words @ ..] => {
-                let output =
-                    Command::new(program("mdfm-agent").unwrap()).args(["--config", &config]).args(words).output();
+                let output = Command::new(program("mdfm-agent").unwrap())
+                    .args(["--config", &config])
+                    .args(words)
+                    .checked_output();
                 let output = output.unwrap();
                 assert!(output.status.success(), "{step}: {}", String::from_utf8_lossy(&output.stderr));
             }

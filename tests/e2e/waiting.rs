@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use mdfm_tests::{Layout, Role, World, device_id, hospital_id, program, wait_for};
+use mdfm_tests::{Checked, Layout, Role, World, device_id, hospital_id, program, wait_for};
 use serde_json::{Value, json};
 
 use crate::{fresh_dir, image};
@@ -21,7 +21,7 @@ fn waits_for(world: &World, code: &str) -> Value {
 
 /// `mdfmctl` or `mdfm-agent` as a person sees it, with what it says in error.
 fn words(name: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program(name).unwrap()).args(arguments).output().unwrap();
+    let output = Command::new(program(name).unwrap()).args(arguments).checked_output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 

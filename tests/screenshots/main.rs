@@ -1,5 +1,7 @@
-//! Takes the pictures of the console that the documents show: a small installation with a deployment that runs, a release that waits and an incident,
-//! in a real browser. Writes `docs/pictures/*.png`.
+//! Takes the pictures of the console and of the terminal that the documents show: a small installation with a deployment that runs, a release that waits and an incident,
+//! in a real browser. Writes `docs/pictures/*.png`; all pictures of the terminal are in `target/terminal-pictures`.
+
+mod terminal;
 
 use std::time::Duration;
 
@@ -65,6 +67,10 @@ fn main() -> anyhow::Result<()> {
         ("audit", Role::Auditor, "/console/audit".into(), "light"),
     ];
     let browser = Browser::start(&dir)?;
+    if std::env::args().nth(1).as_deref() == Some("terminal") {
+        terminal::pictures(&browser, &world, &running, &pictures)?;
+        return terminal::first_pictures(&browser, &dir, &pictures);
+    }
     for (name, role, path, theme) in shots {
         let reader = Api::with_session(world.session(role).as_ref())?;
         browser.sign_in_as(&url, reader.token())?;
@@ -76,5 +82,6 @@ fn main() -> anyhow::Result<()> {
         std::fs::write(&file, browser.picture(WIDTH, HEIGHT_MAX)?)?;
         output::line(format_args!("{}", file.display()));
     }
-    Ok(())
+    terminal::pictures(&browser, &world, &running, &pictures)?;
+    terminal::first_pictures(&browser, &dir, &pictures)
 }

@@ -13,6 +13,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use crate::plain;
+
 /// A session file of `mdfmctl`: where, as whom, and whom to trust.
 pub struct Session {
     /// Address of the coordinator.
@@ -121,7 +123,9 @@ impl Api {
         self.runtime.block_on(async {
             let answer = request.body(body).send().await?;
             let status = answer.status().as_u16();
-            Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or(Value::Null)))
+            let body = answer.bytes().await?;
+            plain::check_answer(&format!("{method} {path}"), status, &body);
+            Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
         })
     }
 
@@ -152,7 +156,9 @@ impl Api {
         }
         self.runtime.block_on(async {
             let answer = request.send().await?;
-            Ok((answer.status().as_u16(), answer.headers().clone(), answer.text().await?))
+            let (status, headers, body) = (answer.status().as_u16(), answer.headers().clone(), answer.text().await?);
+            plain::check_answer(path, status, body.as_bytes());
+            Ok((status, headers, body))
         })
     }
 
@@ -171,7 +177,9 @@ impl Api {
             self.http.get(format!("{}{path}", self.url)).bearer_auth(self.token.as_deref().unwrap_or_default());
         self.runtime.block_on(async {
             let answer = request.send().await?;
-            Ok((answer.status().as_u16(), answer.headers().clone(), answer.text().await?))
+            let (status, headers, body) = (answer.status().as_u16(), answer.headers().clone(), answer.text().await?);
+            plain::check_answer(path, status, body.as_bytes());
+            Ok((status, headers, body))
         })
     }
 
@@ -202,7 +210,12 @@ impl Api {
                 break;
             }
         }
-        Ok(String::from_utf8_lossy(&heard).into_owned())
+        let answer = String::from_utf8_lossy(&heard).into_owned();
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        if let Some((_, body)) = answer.split_once("\r\n\r\n") {
+            plain::check_answer("an answer to raw bytes", status, body.as_bytes());
+        }
+        Ok(answer)
     }
 
     /// Sends a POST with an `Idempotency-Key` over a connection of its own, and cuts that `after` a while, without waiting for the answer.
@@ -233,7 +246,9 @@ impl Api {
         self.runtime.block_on(async {
             let answer = request.send().await?;
             let was_replayed = answer.headers().contains_key("idempotent-replayed");
-            Ok((answer.status().as_u16(), answer.text().await?, was_replayed))
+            let (status, body) = (answer.status().as_u16(), answer.text().await?);
+            plain::check_answer(path, status, body.as_bytes());
+            Ok((status, body, was_replayed))
         })
     }
 
@@ -274,7 +289,9 @@ impl Api {
         }
         self.runtime.block_on(async {
             let answer = request.send().await?;
-            Ok((answer.status().as_u16(), answer.text().await?))
+            let (status, body) = (answer.status().as_u16(), answer.text().await?);
+            plain::check_answer(path, status, body.as_bytes());
+            Ok((status, body))
         })
     }
 

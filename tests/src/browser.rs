@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::{free_port, wait_for};
+use crate::{free_port, plain, wait_for};
 
 /// How long an element may take to come, or to stay.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -109,7 +109,18 @@ impl Browser {
     /// # Errors
     /// It cannot be opened.
     pub fn open(&self, url: &str) -> anyhow::Result<()> {
-        self.of_session("POST", "/url", Some(&json!({ "url": url }))).map(drop)
+        self.of_session("POST", "/url", Some(&json!({ "url": url })))?;
+        self.check_problems();
+        Ok(())
+    }
+
+    /// What a page says went wrong is for people.
+    fn check_problems(&self) {
+        let read = "return [...document.querySelectorAll('[role=alert]')].map(e => e.innerText).join('\\n')";
+        // Of a page that is gone nobody reads anything; without scripts there is nothing to read it with.
+        if let Ok(Value::String(words)) = self.script(read) {
+            plain::check("a page of the console", &words);
+        }
     }
 
     /// The address that is shown.
@@ -190,7 +201,9 @@ impl Browser {
         self.settled(|| {
             let element = self.find(css)?;
             self.of_session("POST", &format!("/element/{element}/click"), Some(&json!({}))).map(drop)
-        })
+        })?;
+        self.check_problems();
+        Ok(())
     }
 
     /// Runs a script in the page and returns its value.
@@ -219,6 +232,54 @@ impl Browser {
             "secure": true, "httpOnly": true, "sameSite": "Strict",
         });
         self.devtools("Network.setCookie", &cookie).map(drop)
+    }
+
+    /// Presses keys, one after another, on whatever has the focus. Names as WebDriver has them: [`Browser::TAB`], [`Browser::ENTER`], [`Browser::SPACE`].
+    ///
+    /// # Errors
+    /// The window is gone.
+    pub fn press(&self, keys: &str) -> anyhow::Result<()> {
+        let actions: Vec<Value> = keys
+            .chars()
+            .flat_map(|key| ["keyDown", "keyUp"].map(|kind| json!({ "type": kind, "value": key.to_string() })))
+            .collect();
+        let body = json!({ "actions": [{ "type": "key", "id": "keys", "actions": actions }] });
+        self.of_session("POST", "/actions", Some(&body)).map(drop)
+    }
+
+    /// The key that goes to the next field.
+    pub const TAB: &str = "\u{e004}";
+    /// The key that sends a form.
+    pub const ENTER: &str = "\u{e007}";
+    /// The key that chooses.
+    pub const SPACE: &str = " ";
+
+    /// Opens another tab, which is used from now on; returns the name of the one before.
+    ///
+    /// # Errors
+    /// The browser refuses it.
+    pub fn new_tab(&self) -> anyhow::Result<String> {
+        let before = self.of_session("GET", "/window", None)?.as_str().context("a window")?.to_owned();
+        let made = self.of_session("POST", "/window/new", Some(&json!({ "type": "tab" })))?;
+        self.show_tab(made["handle"].as_str().context("a tab")?)?;
+        Ok(before)
+    }
+
+    /// Uses a tab again.
+    ///
+    /// # Errors
+    /// There is no such tab.
+    pub fn show_tab(&self, name: &str) -> anyhow::Result<()> {
+        self.of_session("POST", "/window", Some(&json!({ "handle": name }))).map(drop)
+    }
+
+    /// The page as a PDF, as the browser prints it.
+    ///
+    /// # Errors
+    /// The browser cannot make it.
+    pub fn print(&self) -> anyhow::Result<Vec<u8>> {
+        let printed = self.of_session("POST", "/print", Some(&json!({ "background": true })))?;
+        Ok(base64::engine::general_purpose::STANDARD.decode(printed.as_str().unwrap_or_default())?)
     }
 
     /// What the browser complained of since the last call: errors of scripts, violations of the content security policy, failed loads.

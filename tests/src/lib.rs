@@ -5,12 +5,15 @@
 
 mod api;
 mod browser;
+#[cfg(test)]
+mod decoders;
 mod impostor;
 mod lossy;
 mod people;
 mod plain;
 mod process;
 mod receiver;
+mod terminal;
 mod world;
 
 pub use api::{Api, Session};
@@ -18,8 +21,10 @@ pub use browser::Browser;
 pub use impostor::{Consistency, Impostor};
 pub use lossy::Losses;
 pub use people::Role;
-pub use process::{Process, free_port, program};
+pub use plain::check_errors;
+pub use process::{Checked, Process, checked_end, free_port, program};
 pub use receiver::{Call, Receiver};
+pub use terminal::{Screen, Terminal};
 pub use world::{Front, Kind, Layout, World, device_id, gateway_id, hospital_id, slots_section, write_private};
 
 use std::time::{Duration, Instant};

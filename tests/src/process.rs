@@ -3,17 +3,21 @@
 use std::fs::OpenOptions;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use anyhow::Context;
 
 use crate::plain;
 
-/// A program of the workspace: beside this one, or one folder up when this is a test.
+/// A program of the workspace: beside this one, or one folder up when this is a test. `MDFM_AGENT` names another agent, for example the one of a
+/// package, in a root of another architecture (`tests/packages/foreign`).
 ///
 /// # Errors
 /// It has not been built.
 pub fn program(name: &str) -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os("MDFM_AGENT").filter(|_| name == "mdfm-agent") {
+        return Ok(PathBuf::from(path));
+    }
     let own = std::env::current_exe()?;
     let mut dir = own.parent().context("a program lies in a folder")?;
     if dir.ends_with("deps") {
@@ -22,6 +26,49 @@ pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     let path = dir.join(name);
     anyhow::ensure!(path.exists(), "{} is not built; run `cargo build --workspace` first", path.display());
     Ok(path)
+}
+
+/// Programs that run ours, and pass on what these say.
+const CARRIERS: [&str; 4] = ["bash", "sh", "timeout", "python3"];
+
+/// Runs programs to their end. Whatever one of ours says on standard error must be in plain words.
+pub trait Checked {
+    /// As `output`, with the check.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    ///
+    /// # Panics
+    /// What it says is not for people.
+    fn checked_output(&mut self) -> std::io::Result<Output>;
+}
+
+impl Checked for Command {
+    fn checked_output(&mut self) -> std::io::Result<Output> {
+        let name = Path::new(self.get_program()).file_name().map(|name| name.to_string_lossy().into_owned());
+        let output = self.output()?;
+        check_end(&name.unwrap_or_default(), &output);
+        Ok(output)
+    }
+}
+
+/// Waits for the end of a program of ours that was started, with the check.
+///
+/// # Errors
+/// It cannot be waited for.
+///
+/// # Panics
+/// What it says is not for people.
+pub fn checked_end(name: &str, child: Child) -> std::io::Result<Output> {
+    let output = child.wait_with_output()?;
+    check_end(name, &output);
+    Ok(output)
+}
+
+fn check_end(name: &str, output: &Output) {
+    if name.starts_with("mdfm") || CARRIERS.contains(&name) {
+        plain::check_errors(name, &output.stderr);
+    }
 }
 
 /// A TCP port of loopback that was free a moment ago.
@@ -71,6 +118,17 @@ impl Process {
     pub fn start_at(name: &str, arguments: &[String], log: &Path, clock: &str) -> anyhow::Result<Self> {
         let mut command = Command::new(program(name)?);
         set_clock(&mut command, clock)?;
+        Self::spawn(command, arguments, log, name)
+    }
+
+    /// As [`Self::start`], with a wall clock moved by the offset that stands in a file, as soon as it is written there.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_by(name: &str, arguments: &[String], log: &Path, clock: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(program(name)?);
+        set_clock(&mut command, "+0")?;
+        command.env_remove("FAKETIME").env("FAKETIME_TIMESTAMP_FILE", clock).env("FAKETIME_CACHE_DURATION", "1");
         Self::spawn(command, arguments, log, name)
     }
 

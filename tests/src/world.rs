@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use crate::lossy::{self, Losses};
-use crate::process::{Process, free_port, program, set_clock};
+use crate::process::{Checked as _, Process, free_port, program, set_clock};
 use crate::{Role, wait_for};
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -239,14 +239,14 @@ impl World {
 
     fn install_coordinator(&self) -> anyhow::Result<()> {
         let password = self.path("password");
-        std::fs::write(&password, PASSWORD)?;
+        write_private(&password, PASSWORD)?;
         let mut command = Command::new(program("mdfm-coordinator")?);
         set_clock(&mut command, &self.layout.clock)?;
         let output = command
             .args(["init", "--data", &self.text("coordinator"), "--name", "localhost", "--name", "127.0.0.1"])
             .args(["--log-origin", "demo.mdfm.example/log", "--admin-password-file", &self.text("password")])
             .args(self.layout.trial.then_some("--trial"))
-            .output()?;
+            .checked_output()?;
         ensure!(output.status.success(), "init failed: {}", String::from_utf8_lossy(&output.stderr));
         let config = format!(
             "data_dir = {:?}\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"https://127.0.0.1:{port}\"\n\
@@ -269,7 +269,7 @@ impl World {
         let (dir, port) = (self.witness_dir(w), free_port()?);
         let output = Command::new(program("mdfm-witness")?)
             .args(["init", "--data", &dir, "--name", &format!("witness.example/{w}")])
-            .output()?;
+            .checked_output()?;
         ensure!(output.status.success(), "init failed: {}", String::from_utf8_lossy(&output.stderr));
         let log = std::fs::read_to_string(self.path("coordinator/log.vkey"))?;
         let config = format!(
@@ -293,9 +293,17 @@ impl World {
     /// # Errors
     /// It cannot be started.
     pub fn start_witness(&mut self, w: usize) -> anyhow::Result<()> {
+        self.start_witness_at(w, "")
+    }
+
+    /// As [`Self::start_witness`], with a wall clock moved by this offset, for example `+1y`; empty for the real one.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_witness_at(&mut self, w: usize, clock: &str) -> anyhow::Result<()> {
         let log = self.path(&format!("logs/witness-{w}.log"));
         let arguments = texts(["serve", "--config", &self.text(&format!("witness-{w}.toml"))]);
-        self.witnesses.insert(w, Process::start("mdfm-witness", &arguments, &log)?);
+        self.witnesses.insert(w, Process::start_at("mdfm-witness", &arguments, &log, clock)?);
         Ok(())
     }
 
@@ -305,15 +313,13 @@ impl World {
     }
 
     fn install_mosquitto(&mut self) -> anyhow::Result<()> {
-        use std::os::unix::fs::PermissionsExt;
         let port = free_port()?;
         let passwords = self.text("mosquitto.passwords");
         std::fs::write(&passwords, "")?;
         for user in ["gateway", "coordinator"] {
             let secret = format!("broker-secret-of-{user}");
             let file = self.path(&format!("{user}.password"));
-            std::fs::write(&file, &secret)?;
-            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
+            write_private(&file, &secret)?;
             let made = Command::new("mosquitto_passwd").args(["-b", &passwords, user, &secret]).status();
             ensure!(made.context("mosquitto is not installed; run `make tools`")?.success(), "mosquitto_passwd failed");
         }
@@ -405,13 +411,31 @@ impl World {
     /// # Errors
     /// It does not come up.
     pub fn start_coordinator_later(&mut self, years: u32) -> anyhow::Result<()> {
+        let clock = self.layout.clock.clone();
+        self.start_coordinator_as(|arguments, log| match years {
+            0 => Process::start_at("mdfm-coordinator", arguments, log, &clock),
+            _ => Process::start_later("mdfm-coordinator", arguments, log, years),
+        })?;
+        self.years_ahead = years;
+        Ok(())
+    }
+
+    /// As [`Self::start_coordinator`], with a clock moved by the offset that stands in a file, for example `+2d`, as soon as it is written there.
+    ///
+    /// # Errors
+    /// It does not come up.
+    pub fn start_coordinator_by(&mut self, clock: &Path) -> anyhow::Result<()> {
+        self.start_coordinator_as(|arguments, log| Process::start_by("mdfm-coordinator", arguments, log, clock))
+    }
+
+    fn start_coordinator_as(
+        &mut self,
+        start: impl FnOnce(&[String], &Path) -> anyhow::Result<Process>,
+    ) -> anyhow::Result<()> {
         let arguments = texts(["serve", "--config", &self.text("coordinator.toml")]);
         let log = self.path("logs/coordinator.log");
         let said_before = std::fs::read(&log).map_or(0, |bytes| bytes.len());
-        let mut process = match years {
-            0 => Process::start_at("mdfm-coordinator", &arguments, &log, &self.layout.clock)?,
-            _ => Process::start_later("mdfm-coordinator", &arguments, &log, years)?,
-        };
+        let mut process = start(&arguments, &log)?;
         wait_for("the coordinator to serve", Duration::from_secs(20), || {
             let said = std::fs::read(&log)?;
             let said = String::from_utf8_lossy(&said[said_before..]).into_owned();
@@ -419,7 +443,6 @@ impl World {
             Ok(said.contains("serving").then_some(()))
         })?;
         self.coordinator = Some(process);
-        self.years_ahead = years;
         Ok(())
     }
 
@@ -529,7 +552,7 @@ impl World {
         self.ctl(Role::Operator, &["hospitals", "add", &hospital, "--name", &name, "--cohort", cohort])?;
         self.ctl(Role::Operator, &["gateways", "add", &gateway, "--hospital", &hospital])?;
         let mut config = format!(
-            "state_dir = {:?}\nheartbeat_seconds = 1\n{}device_listen = \"127.0.0.1:{port}\"\n",
+            "state_dir = {:?}\nheartbeat_seconds = 1\nreconnect_spread_seconds = 1\n{}device_listen = \"127.0.0.1:{port}\"\n",
             self.agent_state(h).display().to_string(),
             self.layout.more_agent_config,
             port = free_port()?
@@ -568,7 +591,7 @@ impl World {
         set_clock(&mut command, &self.layout.clock)?;
         let output = command
             .args(["--config", &self.text(&format!("agent-{h:03}.toml")), "enrol", "--token-file", &token])
-            .output()?;
+            .checked_output()?;
         ensure!(output.status.success(), "enrolment failed: {}", String::from_utf8_lossy(&output.stderr));
         Ok(())
     }
@@ -580,7 +603,7 @@ impl World {
         let section = match self.layout.kinds.get(&device) {
             None => {
                 let secret = format!("secret-of-{device}-{}", self.port);
-                std::fs::write(self.path(&format!("{device}.secret")), &secret)?;
+                write_private(&self.path(&format!("{device}.secret")), &secret)?;
                 format!("secret = {secret:?}\n")
             }
             Some(Kind::Slots(components)) => slots_section(&dir, serial, *components)?,

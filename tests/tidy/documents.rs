@@ -36,6 +36,24 @@ fn paths_in_backquotes_exist() {
     }
 }
 
+/// Rows of `docs/cli.md` that say what people met at the command line.
+const ROWS_MET: usize = 32;
+
+#[test]
+fn cli_28_every_row_that_was_met_names_its_test() {
+    let page = std::fs::read_to_string(root().join("docs/cli.md")).unwrap();
+    let table = page.split("| row | what was met | a test of it |\n").nth(1).unwrap_or_default();
+    let sources = files(".", ".rs");
+    for n in 1..=ROWS_MET {
+        let row = table.lines().find(|line| line.starts_with(&format!("| {n} |"))).unwrap_or_default();
+        let name = row.split('`').rev().nth(1).unwrap_or_default();
+        assert!(name.starts_with(&format!("cli_{n}_")), "docs/cli.md, row {n}: {row}");
+        let test = format!("#[test]\nfn {name}()");
+        let is_it = |text: &String| text.replace("\n    ", "\n").contains(&test);
+        assert!(sources.iter().any(|(_, text)| is_it(text)), "{name} is not a test");
+    }
+}
+
 #[test]
 fn make_targets_in_documents_exist() {
     let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
@@ -86,5 +104,33 @@ fn cli_14_pages_use_the_spellings_of_today() {
         for old in ["firmware sbom RELEASE --file", "firmware sbom RELEASE --save"] {
             assert!(!text.contains(old), "{path}: {old}");
         }
+    }
+}
+
+/// Each finding of the hostile readings has a row that names tests; one that was found by running a program has a test that attacks the programs.
+#[test]
+fn sec_17_every_finding_has_its_row_and_its_attack() {
+    let page = std::fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let (tests, rules) = (super::trace::named_tests(), files("tests/tidy", ".rs"));
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter(|line| line.starts_with("| SEC-"))
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    let ids: Vec<String> = rows.iter().map(|row| row[0].to_owned()).collect();
+    assert_eq!(ids, (1..=25).map(|n| format!("SEC-{n}")).collect::<Vec<_>>());
+    for row in rows {
+        let [id, what, .., attacked, held] = row[..] else { panic!("{row:?}") };
+        for (cell, only_programs) in [(attacked, true), (held, false)] {
+            for name in cell.split('`').skip(1).step_by(2) {
+                let files: Vec<&String> = tests.iter().filter(|(_, test)| test == name).map(|(file, _)| file).collect();
+                let is_rule = rules.iter().any(|(_, text)| text.contains(&format!("fn {name}() {{")));
+                assert!(!files.is_empty() || is_rule, "{id}: there is no test {name}");
+                assert!(!only_programs || files.iter().any(|file| file.starts_with("tests/e2e/")), "{id}: {name}");
+            }
+        }
+        let is_read = what.ends_with("(read)");
+        assert!(is_read || attacked.contains('`'), "{id} was found by running, and no test attacks the programs");
+        assert!(held.contains('`'), "{id}: nothing holds it");
     }
 }

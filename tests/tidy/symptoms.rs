@@ -16,12 +16,11 @@ const SELF_TEST: &str = "The self-test of a gateway fails";
 const FINDINGS: &str = "A finding about a gateway's telemetry";
 
 /// Codes of a refusal that no test provokes, each with the reason.
-const NOT_PROVOKED: [(&str, &str); 6] = [
+const NOT_PROVOKED: [(&str, &str); 5] = [
     (
         "malformed-sbom",
         "mdfmctl reads a bill of materials before it sends it; shared/src/sbom/tests.rs has what is not taken",
     ),
-    ("busy", "takes more callers at one moment than a test can hold"),
     ("no-account", "an account is removed between the sign-in and the signature"),
     ("no-peer", "a fault of the program"),
     ("storage-full", "takes a disk that fills during an upload"),
@@ -96,6 +95,42 @@ fn cli_14_every_symptom_of_the_page_has_its_test() {
     for (code, why) in NOT_PROVOKED {
         assert!(shown.contains(code) && !why.is_empty(), "{code} is no row any more");
         assert!(!is_in(&tests, code), "a test provokes {code} now: take it off the list");
+    }
+}
+
+/// Rows that quote no words of a program, because it shows none, each with the file whose test provokes it and repeats the cell.
+const WITHOUT_WORDS: [(&str, &str); 3] = [
+    ("1", "tests/e2e/exit_codes.rs"),
+    ("inactive, \"condition\"", "tests/tidy/symptoms.rs"),
+    ("no \"observed\" side for a device", "coordinator/console/src/pages/devices.rs"),
+];
+
+#[test]
+fn cli_14_a_row_without_words_has_its_test_too() {
+    let rows = rows();
+    let without: Vec<&str> =
+        rows.iter().filter(|row| row.quotes().next().is_none()).map(|row| row.cells[0].as_str()).collect();
+    assert_eq!(without, WITHOUT_WORDS.map(|(cell, _)| cell));
+    for (cell, file) in WITHOUT_WORDS {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        assert!(text.contains(&format!("{cell:?}")), "{file} does not provoke {cell}");
+    }
+}
+
+/// What has not been set up is not started, and is no failure: `systemctl status` shows "condition".
+#[test]
+fn cli_14_a_service_that_is_not_set_up_is_not_started() {
+    for (service, missing) in [
+        ("mdfm-agent", "|/var/lib/mdfm-agent/identity.json"),
+        ("mdfm-coordinator", "/var/lib/mdfm-coordinator/log"),
+        ("mdfm-witness", "/var/lib/mdfm-witness/witness.key"),
+    ] {
+        let unit = std::fs::read_to_string(root().join(format!("packaging/systemd/{service}.service"))).unwrap();
+        let section = unit.split("\n[Service]").next().unwrap();
+        let conditions: Vec<&str> = section.lines().filter_map(|l| l.strip_prefix("ConditionPathExists=")).collect();
+        assert!(conditions.contains(&missing), "{service}: {conditions:?}");
+        // An assertion would be a failure, and a restart would try for ever.
+        assert!(!unit.contains("\nAssert"), "{service}");
     }
 }
 
@@ -179,9 +214,21 @@ fn cli_14_kinds_of_findings_and_notices_are_on_their_pages() {
     assert_eq!(shown, differences);
 }
 
+/// Each kind of finding is provoked by a test of the core that asserts it.
+#[test]
+fn cli_14_every_finding_is_provoked_by_a_test() {
+    let tests: String = files("coordinator/core/src/desk/tests", ".rs").into_iter().map(|(_, text)| text).collect();
+    for kind in variants("coordinator/core/src/fleet.rs", "AnomalyKind") {
+        let variant = format!("AnomalyKind::{}{}", kind[..1].to_uppercase(), &kind[1..]);
+        let ends = |rest: &str| !rest.starts_with(char::is_alphanumeric);
+        let is_named = tests.match_indices(&variant).any(|(at, _)| ends(&tests[at + variant.len()..]));
+        assert!(is_named, "no test asserts {variant}");
+    }
+}
+
 #[test]
 fn cli_14_every_check_of_the_self_test_has_its_row() {
-    let source = std::fs::read_to_string(root().join("agent/src/runner.rs")).unwrap();
+    let source = std::fs::read_to_string(root().join("agent/src/self_test.rs")).unwrap();
     let checks = literals_after(without_tests(&source), " check(");
     let shown: Vec<String> = rows()
         .iter()

@@ -4,6 +4,7 @@
 mod budget;
 mod chain;
 mod clock;
+mod confirmation;
 mod devices;
 mod documents;
 mod line;
@@ -32,6 +33,7 @@ use crate::trust::{Bar, Question, Refused, Trust};
 use crate::trusted_time::TrustedTime;
 
 use budget::Budget;
+use confirmation::Confirmation;
 pub use line::LineProblem;
 use observation::Observation;
 pub use on_site::Reply;
@@ -211,6 +213,10 @@ pub struct Gateway<S> {
     bars: BTreeSet<Bar>,
     /// Whether withdrawals or rollback orders came over this connection: the coordinator understands what is reported of them.
     hears_authority: bool,
+    /// How far the coordinator has confirmed, since the start, what it asks of this gateway.
+    confirmation: Confirmation,
+    /// Whether the coordinator sent another directive under the serial that is held, and none above it since; volatile.
+    has_rival: bool,
     /// Whether the coordinator granted the topic of its questions over this connection: it asks for observed states.
     hears_questions: bool,
     /// Sequence of the heartbeat that the last question answers.
@@ -332,6 +338,8 @@ impl<S: Store> Gateway<S> {
             time,
             bars: BTreeSet::new(),
             hears_authority: false,
+            confirmation: Confirmation::default(),
+            has_rival: false,
             hears_questions: false,
             last_question: 0,
             outbox,
@@ -384,7 +392,7 @@ impl<S: Store> Gateway<S> {
             let effects = gateway.devices[&device].installer.resume();
             gateway.run_effects(now.mono, &device, effects);
         }
-        gateway.wish_all(now)?;
+        gateway.update_desired(now)?;
         Ok(gateway)
     }
 
@@ -729,18 +737,19 @@ impl<S: Store> Gateway<S> {
         let bars: BTreeSet<Bar> = bars.into_iter().map(|(bar, _)| bar).collect();
         if bars != before {
             self.bars = bars;
-            self.wish_all(now)?;
+            self.update_desired(now)?;
         }
         Ok(())
     }
 
     /// Gives every installer what the directive asks now.
-    fn wish_all(&mut self, now: Now) -> Result<(), GatewayError> {
+    fn update_desired(&mut self, now: Now) -> Result<(), GatewayError> {
         for device in self.ids() {
             let DeviceState { slot_is_here, installer, .. } = &self.devices[&device];
             let fallback = installer.journal().fallback_manifest;
-            let wish = self.trust.wish(&device, *slot_is_here, !self.bars.is_empty(), fallback);
-            self.input(now, &device, Input::Wish(wish))?;
+            let desired = self.trust.desired(&device, *slot_is_here, !self.bars.is_empty(), fallback);
+            let desired = desired.map(|desired| self.confirmation.apply(desired));
+            self.input(now, &device, Input::Desired(desired))?;
         }
         Ok(())
     }
@@ -770,7 +779,7 @@ impl<S: Store> Gateway<S> {
             let due = self.outbox.due(now.mono, &self.store)?;
             self.outputs.extend(due.into_iter().map(|frame| Output::Publish(topic.clone(), frame)));
             if now.mono >= self.next_heartbeat {
-                self.next_heartbeat = now.mono.plus_ms(self.who.heartbeat_ms);
+                self.next_heartbeat = now.mono.plus_ms(self.beat_ms());
                 self.beat(now)?;
             }
         }
@@ -806,7 +815,7 @@ impl<S: Store> Gateway<S> {
             at: now.utc,
             root_version: self.trust.root_version(),
             roster_version: self.trust.roster_version(),
-            directive_serial: self.trust.directive_serial(),
+            directive_serial: self.serial_to_report(),
             checkpoint_size: self.trust.checkpoint_size(),
             missing_releases: self.trust.missing_releases().into_iter().collect(),
             outbox_depth: self.outbox.depth(),

@@ -19,7 +19,7 @@ use mdfm_shared::trust::{
 };
 use mdfm_shared::wire;
 
-use crate::installer::{Target, Wish};
+use crate::installer::{DesiredState, Target};
 use crate::store::{Store, StoreError, Write};
 pub(crate) use authority::Bar;
 use authority::{ORDER_PREFIX, WITHDRAWALS_KEY};
@@ -400,6 +400,14 @@ impl Trust {
         Ok(Taken::Accepted(vec![(DIRECTIVE_KEY.to_owned(), Some(frame.to_vec())), self.marks.write()]))
     }
 
+    /// Whether this is another directive under the serial of the one that is held: the coordinator does not know that one.
+    pub(crate) fn is_rival(&self, frame: &[u8]) -> bool {
+        let held = self.marks.directive.as_ref().filter(|(gateway, ..)| *gateway == self.gateway);
+        held.is_some_and(|(_, serial, digest)| {
+            self.verify_directive(frame).is_ok_and(|other| other.serial == *serial && other.digest() != *digest)
+        })
+    }
+
     /// Checks a commit ack.
     pub(crate) fn take_ack(&self, frame: &[u8]) -> Result<Verified<CommitAck>, Refused> {
         let refuse = refused("ack");
@@ -441,7 +449,7 @@ impl Trust {
     }
 
     fn advance(&mut self, checkpoint: Checkpoint, note: String) -> Vec<Write> {
-        if let Ok(Some(at)) = self.root.witnesses().cosigned_at(note.as_bytes()) {
+        if let Ok(Some(at)) = self.root.witnesses().cosigned_at(note.as_bytes(), UtcMillis(u64::MAX)) {
             self.besides.signed_times.push(at);
         }
         let write = (CHECKPOINT_KEY.to_owned(), Some(note.clone().into_bytes()));
@@ -463,9 +471,9 @@ impl Trust {
             return Ok(Taken::Nothing);
         }
         let release = self.verify_release(digest, frame)?;
-        self.check_cosignature_age(release.cosigned_at(), now)?;
         let found = release.checkpoint().clone();
         let evidence: ReleaseEvidence = wire::decode(frame).map_err(|e| refused("release")(&e))?;
+        self.check_cosignature_age(&evidence.checkpoint, now)?;
         let frame = frame.to_vec();
         let Some((held, _)) = self.checkpoint.clone() else {
             let mut writes = self.advance(found, evidence.checkpoint);
@@ -578,19 +586,21 @@ impl Trust {
         self.named_releases().filter(|d| !self.releases.contains_key(d)).collect()
     }
 
-    /// What the directive asks of a device; none while evidence is missing.
+    /// What the directive asks of a device; `None` without a directive, and while evidence is missing.
     ///
     /// An image that no other device of this gateway needs may stream straight into a slot that lies here.
     /// While `is_barred` nothing new is activated: what is asked for is prepared and held.
-    pub(crate) fn wish(
+    pub(crate) fn desired(
         &self,
         device: &DeviceId,
         slot_is_here: bool,
         is_barred: bool,
         fallback: Option<Digest>,
-    ) -> Option<Wish> {
+    ) -> Option<DesiredState> {
         let directive = self.directive.as_ref()?;
-        let entry = directive.devices.iter().find(|d| d.device == *device)?;
+        let Some(entry) = directive.devices.iter().find(|d| d.device == *device) else {
+            return Some(DesiredState::Nothing);
+        };
         let target = |manifest: Digest, windows: Option<(Vec<Window>, Finish)>| {
             let (release, _) = self.releases.get(&manifest)?;
             Some(Target {
@@ -603,20 +613,21 @@ impl Trust {
                 security_floor: entry.security_floor,
                 expires_at: directive.expires_at.min(self.root.expires_at),
                 withdrawn: self.withdrawn(manifest).cloned(),
+                is_confirmed: true,
             })
         };
-        let install = |target| if is_barred { Wish::Hold(target) } else { Wish::Install(target) };
+        let install = |target| if is_barred { DesiredState::Hold(target) } else { DesiredState::Install(target) };
         match &entry.action {
             Action::Install { manifest } => target(*manifest, None).map(install),
             Action::InstallWithin { manifest, windows, finish } => {
                 target(*manifest, Some((windows.clone(), *finish))).map(install)
             }
-            Action::Hold { manifest } => target(*manifest, None).map(Wish::Hold),
+            Action::Hold { manifest } => target(*manifest, None).map(DesiredState::Hold),
             Action::Rollback { manifest } => {
                 let authorities = self.authorities(device, *manifest);
                 let fallback_withdrawn = fallback.and_then(|before| self.withdrawn(before)).cloned();
                 let (manifest, deployment) = (*manifest, entry.deployment.clone());
-                Some(Wish::Rollback { manifest, deployment, authorities, fallback_withdrawn })
+                Some(DesiredState::Rollback { manifest, deployment, authorities, fallback_withdrawn })
             }
         }
     }

@@ -143,11 +143,11 @@ impl Disk for Real {
     }
 
     fn touch(&self, path: &Path) -> io::Result<()> {
-        OpenOptions::new().append(true).open(path)?.set_modified(SystemTime::now())
+        OpenOptions::new().append(true).custom_flags(libc::O_NOFOLLOW).open(path)?.set_modified(SystemTime::now())
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send>> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(MODE).open(path)?;
+        let file = mdfm_service::open_lock(path)?;
         let locked = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| io::Error::from(errno))?;
         Ok(Box::new(locked))
     }

@@ -100,7 +100,7 @@ pub(crate) async fn enrol(state_dir: &Path, road: &Road, token: &str, again: boo
     fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir)?;
     let _lock = StateLock::take(&state_dir.join("state"))?;
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("this machine gives no random numbers: {e}"))?;
     let telemetry = SecretKey::from_seed(seed);
     let tls_key = rcgen::KeyPair::generate()?;
     let csr = rcgen::CertificateParams::default().serialize_request(&tls_key)?;

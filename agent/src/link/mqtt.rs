@@ -22,9 +22,8 @@ use tokio::time::Instant;
 use super::road::Relay;
 use super::{Identity, Road};
 
-/// Pause before a new connection: full jitter up to this, doubling from the first to the last.
-const PAUSE_FIRST_MS: u64 = 500;
-const PAUSE_LAST_MS: u64 = 15_000;
+/// Longest pause before another connection to a coordinator that is not there, where the configured spread is shorter.
+const PAUSE_MS: u64 = 15_000;
 /// A connection that held for so long was a good one: the next pause is short again.
 const GOOD_CONNECTION: Duration = Duration::from_secs(2);
 /// A device fault reaches the coordinator within this even over a dead connection.
@@ -181,11 +180,12 @@ fn host_and_port(url: &str) -> anyhow::Result<(String, u16)> {
 }
 
 impl FleetLink {
-    /// Connects, and connects again for ever; events go to `events`.
+    /// Connects, and connects again for ever, each time after a random part of `spread_ms`; events go to `events`.
     pub(crate) fn start(
         identity: &Identity,
         road: &Road,
         state_dir: &Path,
+        spread_ms: u64,
         events: mpsc::Sender<FleetEvent>,
     ) -> anyhow::Result<Self> {
         let (host, port) = host_and_port(&identity.url)?;
@@ -199,7 +199,8 @@ impl FleetLink {
         options.set_last_will(LastWill::new(&presence, "offline", QoS::AtLeastOnce, true));
         let (client, event_loop) = AsyncClient::new(options, 128);
         let newer = Newer::default();
-        let polling = tokio::spawn(poll(event_loop, events, newer.clone(), basic_filters(&gateway).len()));
+        let basic = basic_filters(&gateway).len();
+        let polling = tokio::spawn(poll(event_loop, events, newer.clone(), basic, Pauses::new(spread_ms)));
         Ok(Self { client, gateway, polling, newer, _relay: relay })
     }
 
@@ -239,8 +240,37 @@ impl FleetLink {
     }
 }
 
-async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>, newer: Newer, basic: usize) {
-    let mut pause_ms = PAUSE_FIRST_MS;
+/// The pauses before each further connection: full jitter, from the first one on. A coordinator, or a door of several, that ends takes the
+/// connections of thousands of gateways with it, and a handshake costs it a millisecond.
+struct Pauses {
+    spread_ms: u64,
+    next_ms: u64,
+}
+
+impl Pauses {
+    fn new(spread_ms: u64) -> Self {
+        Self { spread_ms, next_ms: spread_ms }
+    }
+
+    /// The last connection was a good one.
+    fn begin_again(&mut self) {
+        self.next_ms = self.spread_ms;
+    }
+
+    /// The longest time that the next pause may take, in milliseconds; the one after it may take twice as long, up to a bound.
+    fn next(&mut self) -> u64 {
+        let doubled_ms = self.next_ms.saturating_mul(2).min(PAUSE_MS.max(self.spread_ms));
+        std::mem::replace(&mut self.next_ms, doubled_ms)
+    }
+}
+
+async fn poll(
+    mut event_loop: EventLoop,
+    events: mpsc::Sender<FleetEvent>,
+    newer: Newer,
+    basic: usize,
+    mut pauses: Pauses,
+) {
     let mut up_since = None;
     let mut lines = ProblemLines::default();
     loop {
@@ -250,7 +280,8 @@ async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>, newer
             polled = event_loop.poll() => polled,
             () = tokio::time::sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
                 tracing::info!("connecting again to ask for the topics that were left out");
-                (up_since, pause_ms) = (None, PAUSE_FIRST_MS);
+                up_since = None;
+                pauses.begin_again();
                 event_loop.clean();
                 event_loop.pending.clear();
                 if events.send(FleetEvent::Down(None)).await.is_err() {
@@ -297,10 +328,9 @@ async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<FleetEvent>, newer
                     return;
                 }
                 if up_since.take().is_some_and(|at: Instant| at.elapsed() >= GOOD_CONNECTION) {
-                    pause_ms = PAUSE_FIRST_MS;
+                    pauses.begin_again();
                 }
-                tokio::time::sleep(Duration::from_millis(jitter(pause_ms))).await;
-                pause_ms = (pause_ms * 2).min(PAUSE_LAST_MS);
+                tokio::time::sleep(Duration::from_millis(jitter(pauses.next()))).await;
                 continue;
             }
         };
@@ -338,7 +368,12 @@ fn problem_of(error: &ConnectionError, was_up: bool) -> LineProblem {
     match error {
         ConnectionError::ConnectionRefused(ConnectReturnCode::NotAuthorized) => LineProblem::Revoked,
         ConnectionError::ConnectionRefused(ConnectReturnCode::BadUserNamePassword) => LineProblem::Outdated,
-        ConnectionError::Io(cause) if !was_up && is_cut(cause) => LineProblem::failed(format_args!(
+        // The error itself names a kind, or a page of the TLS library's documentation.
+        ConnectionError::Io(cause) if was_up && is_cut(cause) => LineProblem::failed(
+            "the connection that stood was cut: the coordinator ended or starts again, or something on the way (a firewall, a proxy) closed it. If \
+             this goes on, ask the vendor whether the coordinator runs, and look at what is on the way",
+        ),
+        ConnectionError::Io(cause) if is_cut(cause) => LineProblem::failed(format_args!(
             "{cause}: the other side ended the connection before it answered. Its address has too many connections, something on the way \
              closes them, or the coordinator, if it is of an earlier version, refuses this gateway's certificate: revoked, or replaced by \
              another enrolment"
@@ -373,6 +408,24 @@ mod tests {
             newer.answered(packet);
         }
         asked
+    }
+
+    #[test]
+    fn reconnects_are_spread_from_the_first_try() {
+        let of = |spread_ms| {
+            let mut pauses = Pauses::new(spread_ms);
+            let all: Vec<u64> = (0..6).map(|_| pauses.next()).collect();
+            pauses.begin_again();
+            assert_eq!(pauses.next(), spread_ms, "after a good connection");
+            all
+        };
+        assert_eq!(of(15_000), [15_000; 6]);
+        assert_eq!(of(60_000), [60_000; 6]);
+        assert_eq!(of(1_000), [1_000, 2_000, 4_000, 8_000, 15_000, 15_000]);
+        // Full jitter: each tenth of the spread has its share of a thousand gateways.
+        let mut tenths = [0; 10];
+        (0..1_000).for_each(|_| tenths[((jitter(15_000) - 1) / 1_500) as usize] += 1);
+        assert!(tenths.iter().all(|n| (50..150).contains(n)), "{tenths:?}");
     }
 
     #[test]
@@ -468,6 +521,7 @@ mod tests {
 
     #[test]
     fn cli_20_only_the_coordinators_answer_says_revoked() {
+        use mdfm_shared::fixture::page::symptom;
         let refused = |code| problem_of(&ConnectionError::ConnectionRefused(code), false);
         assert_eq!(refused(ConnectReturnCode::NotAuthorized), LineProblem::Revoked);
         assert_eq!(refused(ConnectReturnCode::BadUserNamePassword), LineProblem::Outdated);
@@ -476,8 +530,20 @@ mod tests {
             let words = cut(kind, false);
             assert!(words.contains("revoked, or replaced") && !words.contains("the vendor has revoked"), "{words}");
             assert!(!cut(kind, true).contains("revoked"), "a connection that stood breaks for other reasons");
+            symptom("A gateway does not connect", "the connection that stood was cut").assert_in(&cut(kind, true));
         }
         assert!(!cut(io::ErrorKind::ConnectionRefused, false).contains("revoked"));
+    }
+
+    #[test]
+    fn cli_23_a_broken_connection_names_no_library_page() {
+        let words = "peer closed connection without sending TLS close_notify: https://docs.rs/rustls/latest/x.html#eof";
+        for (kind, was_up) in [(io::ErrorKind::UnexpectedEof, false), (io::ErrorKind::UnexpectedEof, true)] {
+            let shown = line_of(&problem_of(&ConnectionError::Io(io::Error::new(kind, words)), was_up));
+            assert!(!shown.contains("docs.rs") && !shown.contains("close_notify"), "{shown}");
+        }
+        let other = line_of(&problem_of(&ConnectionError::Io(io::Error::other(words)), true));
+        assert!(other.ends_with(": the other side ended the connection in the middle"), "{other}");
     }
 
     #[test]

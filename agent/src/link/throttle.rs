@@ -1,4 +1,4 @@
-//! How fast and when images may be downloaded, as the hospital wishes: everything else is small and goes at any time.
+//! How fast and when images may be downloaded, as the hospital sets it: everything else is small and goes at any time.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -15,10 +15,10 @@ use super::{Request, request};
 
 /// Brings what is in a bundle to the agent; gives what came of it, a line each.
 pub(super) fn import(state_dir: &Path, path: &Path) -> anyhow::Result<Vec<String>> {
-    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-    let mut file = BufReader::new(file);
+    let mut file = BufReader::new(mdfm_service::open_regular(path, u64::MAX)?.into_inner());
     let mut prefix = [0; PREFIX_BYTES];
-    file.read_exact(&mut prefix).with_context(|| format!("{} is no bundle", path.display()))?;
+    file.read_exact(&mut prefix)
+        .with_context(|| format!("{} is not a bundle; make one with mdfmctl bundles export", path.display()))?;
     let len = header_len(&prefix).with_context(|| format!("reading {}", path.display()))?;
     let mut header = vec![0; len];
     file.read_exact(&mut header).with_context(|| format!("{} is cut off", path.display()))?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use mdfm_service::output as terminal;
-use mdfm_service::terminal::{columns as terminal_columns, wrapped_table};
+use mdfm_service::terminal::{Table, columns as terminal_columns, wrapped_table};
 use mdfm_shared::id::{DeploymentId, DeviceId};
 use mdfm_shared::text::{count, printable};
 use serde_json::{Value, json};
@@ -107,9 +107,13 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Prints JSON, or the lines that `words` makes.
+    /// Prints JSON, or the lines that `words` makes, on a terminal at its width.
     fn answer(self, data: &Value, words: impl FnOnce() -> Vec<String>) {
-        if self.json { terminal::json(data) } else { words().into_iter().for_each(terminal::line) }
+        if self.json {
+            terminal::json(data);
+            return;
+        }
+        words().into_iter().for_each(terminal::prose);
     }
 
     pub(crate) fn message(self, message: &str, data: &Value) {
@@ -125,12 +129,26 @@ impl Output {
             terminal::note("nothing found");
             return;
         }
-        self.answer(rows, || table(rows, columns, terminal_columns()));
+        if self.json {
+            terminal::json(rows);
+            return;
+        }
+        let width = terminal_columns();
+        let Table { lines, left_out } = table(rows, columns, width);
+        lines.iter().for_each(terminal::line);
+        if let Some(width) = width.filter(|_| !left_out.is_empty()) {
+            let names = left_out.join(", ");
+            let words = format!("not shown at {width} columns: {names}; --json shows everything");
+            terminal::note(words);
+        }
     }
 }
 
-/// The lines of a table at the width of a terminal. Nothing is cut; a column in which nothing stands takes no room.
-fn table(rows: &Value, columns: &[(&str, &str)], width: Option<usize>) -> Vec<String> {
+/// Columns that a narrow terminal goes without first.
+const LEAST_FIRST: [&str; 4] = ["DETAIL", "ATTACHED", "HELD", "TARGET"];
+
+/// A table at the width of a terminal. Nothing is cut; a column in which nothing stands takes no room.
+fn table(rows: &Value, columns: &[(&str, &str)], width: Option<usize>) -> Table {
     let rows = rows.as_array().map_or(&[][..], Vec::as_slice);
     let cell = |row: &Value, at: &str| row.pointer(at).map_or("-".into(), word);
     let is_shown = |(i, (_, at)): &(usize, &(&str, &str))| *i == 0 || rows.iter().any(|row| cell(row, at) != "-");
@@ -138,7 +156,7 @@ fn table(rows: &Value, columns: &[(&str, &str)], width: Option<usize>) -> Vec<St
     let names = shown.iter().map(|(name, _)| (*name).to_owned()).collect();
     let cells = rows.iter().map(|row| shown.iter().map(|(_, at)| cell(row, at)).collect());
     let all: Vec<Vec<String>> = std::iter::once(names).chain(cells).collect();
-    wrapped_table(&all, width)
+    wrapped_table(&all, width, &LEAST_FIRST)
 }
 
 /// What was exported, in words.
@@ -150,14 +168,28 @@ fn exported(batches: usize, file: &Path) -> String {
     }
 }
 
-/// What a device waits for, in one line.
-pub(crate) fn wait_in_words(waiting: &Value) -> String {
+/// What a device waits for, who can end that, and how.
+fn wait_parts(waiting: &Value) -> [String; 3] {
     let of = |name: &str| word(&waiting[name]);
     let device = waiting["device"].as_str().map_or_else(String::new, |device| format!("{}: ", printable(device)));
     let since = waiting["since"].as_str().map_or_else(String::new, |at| format!(" since {}", printable(at)));
     let until = waiting["until"].as_str().map_or_else(String::new, |at| format!(" until {}", printable(at)));
-    let (who, how) = (of("who"), of("how"));
-    format!("{device}{} ({}){since}{until}; who can end it: {who}; how: {how}", of("text"), of("code"))
+    [
+        format!("{device}{} ({}){since}{until}", of("text"), of("code")),
+        format!("who can end it: {}", of("who")),
+        format!("how: {}", of("how")),
+    ]
+}
+
+/// What a device waits for, in one line.
+pub(crate) fn wait_in_words(waiting: &Value) -> String {
+    wait_parts(waiting).join("; ")
+}
+
+/// The same in lines of their own, the first with the field's name.
+fn wait_lines(name: &str, waiting: &Value) -> Vec<(String, String)> {
+    let [what, who, how] = wait_parts(waiting);
+    vec![(name.to_owned(), what), (String::new(), who), (String::new(), how)]
 }
 
 /// One field a line.
@@ -166,9 +198,9 @@ fn fields(data: &Value) -> Vec<String> {
     let pairs: Vec<(String, String)> = all
         .flat_map(|(name, value)| match value {
             Value::Array(waits) if name == "waiting" && !waits.is_empty() => {
-                waits.iter().map(|waiting| (name.clone(), wait_in_words(waiting))).collect()
+                waits.iter().flat_map(|waiting| wait_lines(name, waiting)).collect()
             }
-            Value::Object(_) if name == "waiting" => vec![(name.clone(), wait_in_words(value))],
+            Value::Object(_) if name == "waiting" => wait_lines(name, value),
             Value::Object(parts) => parts
                 .iter()
                 .map(|(part, value)| (printable(&format!("{name}.{part}")).into_owned(), word(value)))
@@ -217,6 +249,9 @@ pub(crate) fn run(state_dir: &Path, action: Action, output: Output) -> anyhow::R
         Action::Rollback { device, reason, yes } => {
             if !yes {
                 let (_, data) = ask(&Request::Devices { device: Some(device.clone()) })?;
+                if let Some(why_not) = data[0]["cannotGoBackBecause"].as_str() {
+                    anyhow::bail!("{device} is not rolled back: {}", word(&why_not.into()));
+                }
                 confirm::ask(&way_back(&data[0]), device.as_str())?;
             }
             done(&Request::Rollback { device, reason })
@@ -249,8 +284,10 @@ pub(crate) fn run(state_dir: &Path, action: Action, output: Output) -> anyhow::R
         Action::Selftest => {
             let (_, data) = ask(&Request::SelfTest)?;
             output.rows(&data, &[("CHECK", "/check"), ("OK", "/ok"), ("FOUND", "/found")]);
-            let bad = data.as_array().into_iter().flatten().filter(|c| c["ok"] != true).count();
-            anyhow::ensure!(bad == 0, "{bad} checks failed");
+            let bad: Vec<String> =
+                data.as_array().into_iter().flatten().filter(|c| c["ok"] != true).map(|c| word(&c["check"])).collect();
+            let names = bad.join(", ");
+            anyhow::ensure!(bad.is_empty(), "the self-test failed: {names}; FOUND says why, and what to do");
             Ok(())
         }
     }
@@ -294,11 +331,11 @@ mod tests {
             { "check": "line", "ok": false, "found": "no connection since 2026-11-29T13:00:00Z: the coordinator cannot be reached, and so on" },
         ]);
         let columns = [("CHECK", "/check"), ("OK", "/ok"), ("SITE", "/site"), ("FOUND", "/found")];
-        let lines = table(&rows, &columns, Some(60));
+        let lines = table(&rows, &columns, Some(60)).lines;
         assert!(lines.iter().all(|line| line.chars().count() <= 60), "{lines:?}");
         assert!(!lines[0].contains("SITE"), "an empty column takes no room: {lines:?}");
         assert!(lines.concat().contains("and so on") && lines.len() == 4, "{lines:?}");
-        assert_eq!(table(&rows, &columns, None).len(), 3, "a file gets one line a row");
+        assert_eq!(table(&rows, &columns, None).lines.len(), 3, "a file gets one line a row");
     }
 
     #[test]

@@ -153,6 +153,11 @@ async fn serve(stream: UnixStream, asked: mpsc::Sender<Asked>, cache: ImageCache
     let _ = timeout(PATIENCE, writer.write_all(&line)).await;
 }
 
+/// Whether a user may ask the agent, which runs as `own`: the agents of other vendors on this gateway may not.
+fn may_ask(uid: u32, own: u32) -> bool {
+    uid == 0 || uid == own
+}
+
 async fn ask(
     uid: std::io::Result<u32>,
     reader: OwnedReadHalf,
@@ -160,7 +165,7 @@ async fn ask(
     cache: &ImageCache,
 ) -> Reply {
     let uid = uid.map_err(|e| format!("who is asking is not known: {e}"))?;
-    if uid != 0 && uid != nix::unistd::Uid::current().as_raw() {
+    if !may_ask(uid, nix::unistd::Uid::current().as_raw()) {
         return Err(format!("user {uid} may not ask; use root or the agent's own user"));
     }
     let mut line = String::new();
@@ -230,8 +235,7 @@ async fn import(
 /// No agent runs here, this user may not ask, or the agent says no, and why.
 fn request(state_dir: &Path, request: &Request, follows: Option<&mut dyn Read>) -> anyhow::Result<(String, Value)> {
     let path = path(state_dir);
-    let stream = Client::connect(&path)
-        .with_context(|| format!("no agent can be reached at {}; is it running, and are you root?", path.display()))?;
+    let stream = Client::connect(&path).map_err(|error| unreachable_agent(&path, &error))?;
     stream.set_read_timeout(Some(PATIENCE * 3))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
@@ -247,6 +251,55 @@ fn request(state_dir: &Path, request: &Request, follows: Option<&mut dyn Read>) 
     let answer: Answer = serde_json::from_str(&answer).context("the agent's answer is not understood")?;
     anyhow::ensure!(answer.done, "{}", answer.message);
     Ok((answer.message, answer.data))
+}
+
+/// Why no agent answers at its socket, and what to do.
+fn unreachable_agent(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    let path = path.display();
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            anyhow::anyhow!("the agent at {path} cannot be asked: this user may not; run the command as root")
+        }
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
+            anyhow::anyhow!("no agent can be reached at {path}: none runs there; start it (systemctl start mdfm-agent)")
+        }
+        _ => anyhow::anyhow!("no agent can be reached at {path}: {error}; see systemctl status mdfm-agent"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_25_only_root_and_the_agents_user_may_ask() {
+        for (uid, own, may) in [(0, 990, true), (990, 990, true), (991, 990, false), (65_534, 0, false), (1, 0, false)]
+        {
+            assert_eq!(may_ask(uid, own), may, "{uid} asks {own}");
+        }
+    }
+
+    /// Whoever comes is asked of the kernel, not of the request.
+    #[tokio::test]
+    async fn sec_25_a_user_who_may_not_ask_changes_nothing() {
+        let (asked, mut requests) = mpsc::channel(1);
+        let dir = std::env::temp_dir().join(format!("mdfm-ask-{}", std::process::id()));
+        let disk: crate::disk::DiskHandle = std::sync::Arc::new(crate::disk::Real);
+        let cache = ImageCache::open(&disk, &dir, 1 << 20).expect("a cache");
+        for (uid, reaches) in [(Ok(nix::unistd::Uid::current().as_raw()), true), (Ok(54_321), false), (Err(()), false)]
+        {
+            let (mut theirs, ours) = UnixStream::pair().expect("a pair");
+            theirs.write_all(b"{\"command\":\"status\"}\n").await.expect("sent");
+            let uid = uid.map_err(|()| std::io::ErrorKind::NotConnected.into());
+            let ask = ask(uid, ours.into_split().0, &asked, &cache);
+            let answered = tokio::select! {
+                answer = ask => answer.is_ok(),
+                asked = requests.recv() => asked.is_some(),
+            };
+            assert_eq!(answered, reaches);
+        }
+        let _ = std::fs::remove_dir_all(&dir);
+    }
 }
 
 /// A request with this text in it.

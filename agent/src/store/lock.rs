@@ -1,13 +1,14 @@
 //! One process a state directory.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use mdfm_agent_core::store::StoreError;
 use nix::fcntl::{Flock, FlockArg};
 
-const LOCK: &str = "lock";
+/// The file in the state directory that a running agent holds.
+pub(crate) const LOCK: &str = "lock";
 
 /// That no other process uses a state directory, while it lives.
 #[derive(Debug)]
@@ -21,8 +22,8 @@ impl StateLock {
         let failed = |source| StoreError::Disk { what: "locked", source };
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
         let path = dir.join(LOCK);
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        match Flock::lock(file.map_err(failed)?, FlockArg::LockExclusiveNonblock) {
+        let file = mdfm_service::open_lock(&path).map_err(failed)?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => Ok(Self { _file: file }),
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(StoreError::InUse { dir: dir.to_owned() }),
             Err((_, errno)) => Err(failed(errno.into())),

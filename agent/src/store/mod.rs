@@ -7,7 +7,7 @@ mod log;
 #[cfg(test)]
 mod state_v1_tests;
 
-pub(crate) use lock::StateLock;
+pub(crate) use lock::{LOCK, StateLock};
 pub(crate) use log::LogStore;
 
 /// The state file with these bytes in it.

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -41,6 +42,9 @@ pub(crate) trait Disk: Send + Sync {
 /// A shared disk.
 pub(crate) type SharedDisk = Arc<dyn Disk>;
 
+/// Bytes of a file that is read as a whole: the longest is a bundle of 256 records.
+const WHOLE_BYTES_MAX: u64 = 32 << 20;
+
 /// The whole content of a file; none if there is no such file.
 pub(crate) fn read_all(disk: &dyn Disk, name: &str) -> io::Result<Option<Vec<u8>>> {
     let file = match disk.open(name) {
@@ -48,7 +52,9 @@ pub(crate) fn read_all(disk: &dyn Disk, name: &str) -> io::Result<Option<Vec<u8>
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e),
     };
-    let mut bytes = vec![0; usize::try_from(file.len()?).map_err(|_| io::ErrorKind::FileTooLarge)?];
+    // A copy comes from elsewhere.
+    let bytes = Some(file.len()?).filter(|bytes| *bytes <= WHOLE_BYTES_MAX).ok_or(io::ErrorKind::FileTooLarge)?;
+    let mut bytes = vec![0; usize::try_from(bytes).map_err(|_| io::ErrorKind::FileTooLarge)?];
     file.read_exact_at(&mut bytes, 0)?;
     Ok(Some(bytes))
 }
@@ -103,6 +109,11 @@ impl RealDisk {
     }
 }
 
+/// Numbers of the C library are shorter on a 32-bit machine than the bytes of its disk.
+fn product(blocks: impl Into<u64>, bytes: impl Into<u64>) -> u64 {
+    blocks.into().saturating_mul(bytes.into())
+}
+
 impl Disk for RealDisk {
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
         let entries = match fs::read_dir(self.path(dir)) {
@@ -118,13 +129,19 @@ impl Disk for RealDisk {
     fn open(&self, name: &str) -> io::Result<SharedFile> {
         // A copy on a read-only medium can be read all the same.
         let path = self.path(name);
-        let file = match OpenOptions::new().read(true).write(true).open(&path) {
+        // Nor does a FIFO in a copy that somebody else made keep a verification waiting.
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(nix::libc::O_NONBLOCK);
+        let file = match options.clone().write(true).open(&path) {
             Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
-                File::open(&path)?
+                options.open(&path)?
             }
             opened => opened?,
         };
-        Ok(Arc::new(file))
+        match file.metadata()?.is_file() {
+            true => Ok(Arc::new(file)),
+            false => Err(io::Error::other("it is not a regular file")),
+        }
     }
     fn create(&self, name: &str) -> io::Result<SharedFile> {
         let path = self.path(name);
@@ -147,7 +164,7 @@ impl Disk for RealDisk {
     }
     fn free_bytes(&self) -> io::Result<u64> {
         let status = nix::sys::statvfs::statvfs(&self.0)?;
-        Ok(status.blocks_available().saturating_mul(status.fragment_size()))
+        Ok(product(status.blocks_available(), status.fragment_size()))
     }
     fn show(&self, name: &str) -> String {
         self.path(name).display().to_string()

@@ -4,8 +4,10 @@
 //! The segments are the truth. Everything else in the directory follows from them and is rebuilt when it is missing or
 //! damaged: where frames start (`*.idx`), the tree's hashes (`tree/*`), the search index (`*.terms`).
 
+pub mod commit;
 mod disk;
 mod evidence;
+pub mod lease;
 mod log;
 mod publish;
 mod rows;

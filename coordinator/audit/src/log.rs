@@ -11,10 +11,12 @@ use std::sync::{Arc, RwLock};
 use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
 use mdfm_shared::tlog::{Checkpoint, Frontier, Hash, LogWriter, NoteError, NoteSigner, leaf_hash};
 
+use crate::commit::{self, Chunk, Commit, CommitError, Group, LocalDisk, NoteKind, Place, Tail};
 use crate::disk::{RealDisk, SharedDisk, remove_if_there, replace};
 use crate::rows::{RowReader, Rows};
 use crate::segment::{
-    FrameReader, SEGMENT_MAGIC, Segment, index_name, log_name, push_disposed, push_frame, terms_name,
+    FrameReader, SEGMENT_MAGIC, Segment, begins_append, frames_of, index_name, log_name, push_disposed, push_frame,
+    terms_name,
 };
 
 pub use reader::LogReader;
@@ -75,6 +77,17 @@ pub enum LogError {
     /// More than an entry may have.
     #[error("a record of {0} bytes is no log entry: it must have 1 to {LOG_ENTRY_BYTES_MAX}")]
     EntrySize(usize),
+    /// The store in which groups become durable.
+    #[error("the records cannot be made durable")]
+    Commit(#[from] CommitError),
+    /// A group from the store does not continue this copy of the log.
+    #[error("the group of entries from {first} on does not continue the log of {size} entries; nothing was taken")]
+    Strange {
+        /// The group's first entry.
+        first: u64,
+        /// Entries of this log.
+        size: u64,
+    },
     /// An earlier write failed half-way.
     #[error("an earlier write failed; the log must be opened again")]
     Failed,
@@ -98,6 +111,7 @@ pub struct AuditLog {
     signed: Option<(Checkpoint, String)>,
     failed: bool,
     shared: Arc<RwLock<Shared>>,
+    store: Box<dyn Commit>,
 }
 
 impl AuditLog {
@@ -109,8 +123,21 @@ impl AuditLog {
     /// # Errors
     /// See [`LogError`].
     pub fn open(dir: &Path, signer: NoteSigner, options: Options) -> Result<Self, LogError> {
+        Self::open_with(dir, signer, options, Box::new(LocalDisk))
+    }
+
+    /// As [`Self::open`], of a log whose groups become durable in `store`. What the store holds beyond this directory is taken from it.
+    ///
+    /// # Errors
+    /// See [`LogError`]; also where this directory knows of more than the store holds, or of something else.
+    pub fn open_with(
+        dir: &Path,
+        signer: NoteSigner,
+        options: Options,
+        store: Box<dyn Commit>,
+    ) -> Result<Self, LogError> {
         std::fs::create_dir_all(dir)?;
-        Self::open_on(Arc::new(RealDisk(dir.to_owned())), signer, options)
+        Self::open_on(Arc::new(RealDisk(dir.to_owned())), signer, options, store)
     }
 
     /// Appends entries and gives the index of the first; durable when this returns. After an error the log must be opened
@@ -130,27 +157,115 @@ impl AuditLog {
             return Ok(first);
         }
         self.failed = true;
-        if self.active.bytes >= self.options.segment_bytes {
-            self.begin_segment()?;
-        }
         let bytes = entries.iter().map(|e| e.as_ref().len() + 12).sum();
         let mut frames = Vec::with_capacity(bytes);
-        let mut offsets = Vec::with_capacity(entries.len() * 4);
+        let mut starts = Vec::with_capacity(entries.len());
         let mut leaves = Vec::with_capacity(entries.len());
         for entry in entries.iter().map(AsRef::as_ref) {
-            let at = self.active.bytes + frames.len() as u64;
-            let at = u32::try_from(at).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-            offsets.extend_from_slice(&at.to_be_bytes());
+            starts.push(frames.len() as u64);
             let leaf = leaf_hash(entry);
             push_frame(&mut frames, entry, &leaf, leaves.is_empty());
             leaves.push(leaf);
         }
-        self.active.append(&frames, &offsets, entries.len() as u64)?;
-        self.rows.append(&leaves)?;
-        leaves.iter().for_each(|leaf| self.frontier.push(*leaf));
-        self.share();
+        let committed = commit::commit(&mut *self.store, &Group::new(&self.frontier, &leaves, &frames));
+        // Then nothing was sent: the log is as it was.
+        self.failed = !matches!(committed, Ok(()) | Err(CommitError::Lapsed { .. }));
+        committed?;
+        self.failed = true;
+        self.write(&frames, &starts, &leaves)?;
         self.failed = false;
         Ok(first)
+    }
+
+    /// Takes a group that became durable in the store into this copy of the log, if it continues what is here.
+    ///
+    /// # Errors
+    /// [`LogError::Strange`] where it does not, or is damaged; nothing was taken then. Any other: the log must be opened again.
+    pub fn take(&mut self, chunk: &Chunk) -> Result<(), LogError> {
+        if self.failed {
+            return Err(LogError::Failed);
+        }
+        let size = self.frontier.size();
+        let strange = || LogError::Strange { first: chunk.first, size };
+        let (starts, leaves) = frames_of(&chunk.frames).ok_or_else(strange)?;
+        let group = Group::new(&self.frontier, &leaves, &chunk.frames);
+        let continues = (chunk.first, chunk.before) == (size, group.before());
+        if leaves.is_empty() || !continues || chunk.count != group.count() || chunk.root != group.root() {
+            return Err(strange());
+        }
+        self.failed = true;
+        self.write(&chunk.frames, &starts, &leaves)?;
+        self.failed = false;
+        Ok(())
+    }
+
+    /// Takes everything that the store holds beyond this copy of the log.
+    ///
+    /// # Errors
+    /// The store lost what is here, or holds something else; or it cannot be read.
+    pub fn catch_up(&mut self) -> Result<(), LogError> {
+        let Some(Tail { size: found, root }) = self.store.tail()? else { return Ok(()) };
+        let held = self.frontier.size();
+        if found < held {
+            return Err(CommitError::TailLost { held, found }.into());
+        }
+        if found == held && root != self.frontier.root() {
+            return Err(CommitError::Forked { at: held }.into());
+        }
+        while self.frontier.size() < found {
+            let chunks = self.store.chunks(self.frontier.size())?;
+            if chunks.is_empty() {
+                return Err(CommitError::TailLost { held: found, found: self.frontier.size() }.into());
+            }
+            for chunk in &chunks {
+                let taken = if chunk.first < self.frontier.size() { self.complete(chunk) } else { self.take(chunk) };
+                taken.map_err(|error| match error {
+                    LogError::Strange { first, .. } => CommitError::Forked { at: first }.into(),
+                    error => error,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the rest of a group of which a power cut left a part in this copy.
+    fn complete(&mut self, chunk: &Chunk) -> Result<(), LogError> {
+        let size = self.frontier.size();
+        let strange = || LogError::Strange { first: chunk.first, size };
+        let (starts, leaves) = frames_of(&chunk.frames).ok_or_else(strange)?;
+        let held = usize::try_from(size - chunk.first).map_err(|_| strange())?;
+        if leaves.len() <= held || leaves.len() as u64 != chunk.count {
+            return Err(strange());
+        }
+        let known = self.rows.reader().hashes(0, chunk.first, held as u64)?;
+        let from = usize::try_from(starts[held]).map_err(|_| strange())?;
+        let (frames, rest) = (&chunk.frames[from..], &leaves[held..]);
+        if known != leaves[..held] || Group::new(&self.frontier, rest, frames).root() != chunk.root {
+            return Err(strange());
+        }
+        let starts: Vec<u64> = starts[held..].iter().map(|start| start - starts[held]).collect();
+        self.failed = true;
+        self.write(frames, &starts, rest)?;
+        self.failed = false;
+        Ok(())
+    }
+
+    /// Writes a group to the segment file and lets readers see it.
+    fn write(&mut self, frames: &[u8], starts: &[u64], leaves: &[Hash]) -> Result<(), LogError> {
+        if self.active.bytes >= self.options.segment_bytes && begins_append(frames) {
+            self.begin_segment()?;
+        }
+        let mut offsets = Vec::with_capacity(starts.len() * 4);
+        for start in starts {
+            let at = self.active.bytes + start;
+            let at = u32::try_from(at).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+            offsets.extend_from_slice(&at.to_be_bytes());
+        }
+        self.active.append(frames, &offsets, leaves.len() as u64, self.store.place())?;
+        self.rows.append(leaves)?;
+        leaves.iter().for_each(|leaf| self.frontier.push(*leaf));
+        self.share();
+        Ok(())
     }
 
     /// Whether there is room for what may follow; ask before deciding anything.
@@ -170,10 +285,19 @@ impl AuditLog {
     }
 
     fn begin_segment(&mut self) -> Result<(), LogError> {
+        self.sync_copy()?;
         self.active.index.sync()?;
         let next = Segment::create(&*self.disk, self.frontier.size())?;
         self.active = next;
         self.write_shared(|shared, active| shared.segments.push(active))
+    }
+
+    /// Syncs what is only written: of a copy, whatever stands behind the last checkpoint or in the last file may be lost, and no more.
+    fn sync_copy(&self) -> Result<(), LogError> {
+        match self.store.place() {
+            Place::Here => Ok(()),
+            Place::Elsewhere => Ok(self.active.file.sync()?),
+        }
     }
 
     fn write_shared(&self, change: impl FnOnce(&mut Shared, Segment)) -> Result<(), LogError> {
@@ -202,11 +326,13 @@ impl AuditLog {
         if let Some(signed) = self.signed.as_ref().filter(|(c, _)| c.size == size) {
             return Ok(signed.clone());
         }
+        self.sync_copy()?;
         self.active.index.sync()?;
         self.rows.sync()?;
         let origin = self.signer.key().name().to_owned();
         let checkpoint = Checkpoint { origin, size, root: self.frontier.root() };
         let note = checkpoint.sign(&self.signer)?;
+        self.store.note(NoteKind::Signed, size, &note)?;
         replace(&*self.disk, CHECKPOINT, note.as_bytes())?;
         self.signed = Some((checkpoint.clone(), note.clone()));
         Ok((checkpoint, note))
@@ -225,6 +351,7 @@ impl AuditLog {
         if reader.published().is_some_and(|(held, _)| held.size > checkpoint.size) {
             return Ok(());
         }
+        self.store.note(NoteKind::Published, checkpoint.size, note)?;
         replace(&*self.disk, PUBLISHED, note.as_bytes())?;
         self.write_shared(|shared, _| shared.published = Some((checkpoint, note.to_owned())))
     }

@@ -81,7 +81,13 @@ mod tests {
     fn static_files_serve_every_checkpoint_that_was_published() {
         let dir = std::env::temp_dir().join(format!("mdfm-publish-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
-        let mut log = AuditLog::open_on(Arc::new(SimDisk::default()), signer(), Options::default()).expect("opens");
+        let mut log = AuditLog::open_on(
+            Arc::new(SimDisk::default()),
+            signer(),
+            Options::default(),
+            Box::new(crate::commit::LocalDisk),
+        )
+        .expect("opens");
         let has = |path: &str| dir.join(path).is_file();
         for (n, partials) in [(3, vec![3]), (200, vec![3, 200]), (256, vec![]), (300, vec![])] {
             while log.reader().size() < n {

@@ -13,6 +13,7 @@ use std::io;
 use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
 use mdfm_shared::tlog::{Hash, leaf_hash};
 
+use crate::commit::Place;
 use crate::disk::{Disk, SharedFile, remove_if_there, replace};
 
 /// First bytes of a segment file.
@@ -125,6 +126,27 @@ fn parse_frame(bytes: &[u8]) -> Option<Frame<'_>> {
         first_of_append,
         bytes,
     })
+}
+
+/// Whether the frames begin an append, and not its rest.
+pub(crate) fn begins_append(frames: &[u8]) -> bool {
+    frames.first_chunk::<4>().is_some_and(|word| u32::from_be_bytes(*word) & FIRST_OF_APPEND != 0)
+}
+
+/// Where each frame of a group begins, and its leaf hash; `None` unless they are whole frames of one append and nothing else.
+pub(crate) fn frames_of(mut bytes: &[u8]) -> Option<(Vec<u64>, Vec<Hash>)> {
+    let (mut starts, mut leaves, mut at) = (Vec::new(), Vec::new(), 0);
+    while !bytes.is_empty() {
+        let frame = parse_frame(bytes)?;
+        if frame.first_of_append != leaves.is_empty() {
+            return None;
+        }
+        starts.push(at);
+        leaves.push(frame.leaf);
+        at += frame.bytes;
+        bytes = &bytes[HEADER_BYTES + frame.payload.len()..];
+    }
+    Some((starts, leaves))
 }
 
 /// Reads a segment file from a position on, frame by frame, with one large read at a time.
@@ -297,10 +319,13 @@ impl Segment {
         self.file.sync()
     }
 
-    /// Appends frames that are already laid out; durable when this returns.
-    pub(crate) fn append(&mut self, frames: &[u8], offsets: &[u8], entries: u64) -> io::Result<()> {
+    /// Appends frames that are already laid out; durable when this returns, unless they are durable elsewhere.
+    pub(crate) fn append(&mut self, frames: &[u8], offsets: &[u8], entries: u64, place: Place) -> io::Result<()> {
         self.file.write_all_at(frames, self.bytes)?;
-        self.file.sync()?;
+        match place {
+            Place::Here => self.file.sync()?,
+            Place::Elsewhere => {}
+        }
         self.index.write_all_at(offsets, self.count * 4)?;
         self.bytes += frames.len() as u64;
         self.count += entries;

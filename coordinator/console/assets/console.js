@@ -1,4 +1,5 @@
-// What pages do beyond HTML: follow a running deployment, warn before the session ends. Everything else works without this file.
+// What pages do beyond HTML: follow a running deployment, warn before the session ends, hold forms back that would be lost, keys. Everything else works
+// without this file.
 "use strict";
 
 const policy = window.trustedTypes?.createPolicy("console", { createHTML: (text) => text }) ?? { createHTML: (text) => text };
@@ -145,13 +146,75 @@ function watchSession(body) {
   }, 1000);
 }
 
+// A form is sent once, and only when the coordinator answers and the session lasts: otherwise the browser would leave the page, and what was typed with it.
+function guardForms() {
+  let sending = null;
+  const line = document.createElement("p");
+  line.className = "note bad";
+  line.setAttribute("role", "alert");
+
+  function held(form, words) {
+    line.textContent = words;
+    form.prepend(line);
+    line.scrollIntoView({ block: "nearest" });
+  }
+
+  document.addEventListener("submit", async (event) => {
+    const form = event.target;
+    if (form.method !== "post" || event.defaultPrevented || sending === "passed") return;
+    event.preventDefault();
+    if (sending) return;
+    sending = "asking";
+    line.remove();
+    form.setAttribute("aria-busy", "true");
+    let answer = null;
+    try {
+      // Sending a form is a use of the session; asking before it is the same use.
+      answer = await fetch(`${root}/session`, { redirect: "manual", cache: "no-store", signal: AbortSignal.timeout(10000) });
+    } catch {
+      // Without an answer nothing is sent.
+    }
+    form.removeAttribute("aria-busy");
+    sending = null;
+    if (!answer) return held(form, "The coordinator does not answer. Nothing was sent; what you typed is still here. Try again.");
+    if (answer.type === "opaqueredirect") return held(form, "Your session has ended. Nothing was sent; sign in again in another tab, then send this form again.");
+    sending = "passed";
+    form.requestSubmit(event.submitter);
+    sending = "sent";
+    // The browser leaves this page now; should it stay (a download), the next form is asked for again.
+    setTimeout(() => { sending = null; }, 3000);
+  });
+  window.addEventListener("pageshow", () => { sending = null; });
+}
+
+// Keys, for those who want them: they can be switched off under the own account (WCAG 2.1.4).
+function followKeys() {
+  const places = { h: "", d: "/deployments", r: "/releases", v: "/devices", o: "/hospitals", c: "/consents", g: "/gateways", f: "/fleet", a: "/audit", i: "/incidents" };
+  let first = 0;
+  document.addEventListener("keydown", (event) => {
+    const isTyped = event.target instanceof Element && event.target.closest("input, textarea, select, [contenteditable]");
+    if (isTyped || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    const isSecond = Date.now() - first < 1500;
+    first = 0;
+    if (isSecond && event.key in places) location.href = root + places[event.key];
+    else if (event.key === "g") first = Date.now();
+    else if (event.key === "/") { event.preventDefault(); document.getElementById("search")?.focus(); }
+    else if (event.key === "?") location.href = `${root}/help`;
+    else if (event.key === "p") document.querySelector("form[action$='/pause'] [name=reason]")?.focus();
+  });
+}
+
 // Narrow screens begin with a closed menu.
 const menu = document.querySelector("details.menu");
 if (menu && window.matchMedia("(max-width: 48rem)").matches) menu.open = false;
 
 const main = document.querySelector("main[data-live]");
 if (main) follow(main);
-if (document.body.dataset.idleEnds) watchSession(document.body);
+if (document.body.dataset.idleEnds) {
+  watchSession(document.body);
+  guardForms();
+  if (document.body.dataset.keys === "on") followKeys();
+}
 
 // What is shown once does not come back with the browser's own memory of pages.
 window.addEventListener("pagehide", () => {

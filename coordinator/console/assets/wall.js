@@ -36,6 +36,8 @@ function beat() {
   document.getElementById("age").textContent = `${seconds} s old`;
   const now = new Date();
   document.getElementById("clock").textContent = `${now.toISOString().slice(0, 19).replace("T", " ")} UTC`;
+  const site = document.getElementById("site-clock");
+  if (site) site.textContent = `${now.toLocaleTimeString("en-GB", { timeZone: site.dataset.zone })} ${site.dataset.zone}`;
 }
 
 const age = document.createElement("span");

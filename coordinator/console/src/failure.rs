@@ -29,10 +29,14 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// A refusal of the console's own, of something that was typed.
+    pub(crate) fn of_input(code: &str, detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY.as_u16(), code: code.to_owned(), detail: detail.into() }
+    }
+
     /// What a page of the console itself finds wrong with an input.
     pub(crate) fn input(detail: impl Into<String>) -> Self {
-        let status = StatusCode::UNPROCESSABLE_ENTITY.as_u16();
-        Self { status, code: "invalid-input".into(), detail: detail.into() }
+        Self::of_input("invalid-input", detail)
     }
 
     /// From an answer with problem details (RFC 9457).
@@ -60,6 +64,14 @@ pub(crate) enum Failure {
     Rejected(Rejected),
     /// A defect.
     Broken(String),
+}
+
+impl Failure {
+    /// There is nothing at this address.
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        let status = StatusCode::NOT_FOUND.as_u16();
+        Self::Refused(Refusal { status, code: "not-found".to_owned(), detail: detail.into() })
+    }
 }
 
 impl From<minijinja::Error> for Failure {

@@ -5,8 +5,10 @@ use std::cell::RefCell;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, Value};
+use minijinja::{Environment, Error, ErrorKind, Value, context};
 
+use mdfm_shared::record::decode_document;
+use mdfm_shared::telemetry::{Event, TelemetryBatch};
 use mdfm_shared::text::html;
 
 use crate::api::segment;
@@ -42,6 +44,29 @@ fn entry(index: &Value, words: &str) -> Value {
         }
         _ => Value::from_safe_string(shown),
     }
+}
+
+/// The action of records that carry a gateway's batch.
+const BATCH: &str = "telemetry.commit";
+
+/// What a gateway reported in a record, the newest first, of one device alone if one is named;
+/// `none` for any other record, and for a batch that
+/// cannot be read.
+fn reported(record: &Value, device: Option<&str>) -> Value {
+    let text = |name: &str| record.get_attr(name).ok().and_then(|value| value.as_str().map(str::to_owned));
+    let batch = || {
+        let document = text("document").filter(|_| text("action").as_deref() == Some(BATCH))?;
+        decode_document::<TelemetryBatch>(BATCH, &document).ok()?.decode_unverified().ok()
+    };
+    let Some(batch) = batch() else { return Value::from(()) };
+    let wanted = device.filter(|device| !device.is_empty());
+    let is_meant = |event: &&Event| wanted.is_none_or(|id| event.device.as_ref().is_some_and(|d| d.as_str() == id));
+    let row = |event: &Event| {
+        let (what, why) = event.kind.in_words();
+        let device = event.device.as_ref().map(ToString::to_string);
+        context! { at => event.at.to_string(), device => device, what => what, why => why }
+    };
+    batch.events.iter().rev().filter(is_meant).map(row).collect()
 }
 
 /// Makes a page in which times without a zone of their own are of this zone; empty for UTC.
@@ -97,6 +122,8 @@ pub(crate) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("query", query);
     environment.add_filter("place", place);
     environment.add_filter("entry", entry);
+    environment.add_filter("reported", reported);
+    environment.add_test("over", |status: &str| is_over(status));
     environment.add_function("plural", plural);
 }
 
@@ -231,8 +258,13 @@ fn words(name: &str) -> String {
     shown
 }
 
+/// Whether a deployment with this status has ended.
+pub(crate) fn is_over(status: &str) -> bool {
+    ["completed", "rolledBack", "aborted", "superseded"].contains(&status)
+}
+
 /// A text as one word of a command line, whatever is in it.
-fn shell(text: &str) -> String {
+pub(crate) fn shell(text: &str) -> String {
     let is_plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | '=' | ':' | '@' | ',' | '+');
     match !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
@@ -291,6 +323,57 @@ mod tests {
         assert!(time(&Value::from("<b>"), None).is_err());
         let now = Timestamp::from_millisecond(1_796_045_063_537).expect("a time");
         assert!(ago(&at, now).expect("an age").to_string().contains(">14 s ago<"));
+    }
+
+    #[test]
+    fn cli_12_a_batch_is_shown_as_what_its_gateway_reported() {
+        use mdfm_shared::digest::Digest;
+        use mdfm_shared::record::document_text;
+        use mdfm_shared::sign::{SecretKey, Signed};
+        use mdfm_shared::telemetry::{EventKind, Severity};
+        use mdfm_shared::time::UtcMillis;
+
+        let event = |device: Option<&str>, at, kind| Event {
+            device: device.map(|id| id.parse().expect("an id")),
+            at: UtcMillis(at),
+            kind,
+        };
+        let hostile = "<script>alert(1)</script>\u{202e}";
+        let error =
+            EventKind::DeviceError { severity: Severity::Critical, code: "ECG-17".into(), message: hostile.into() };
+        let events = vec![
+            event(None, 1_000, EventKind::AgentStarted { version: "1.2".into() }),
+            event(Some("D-1"), 2_000, error.clone()),
+            event(Some("D-2"), 3_000, error),
+        ];
+        let gateway = "GW-1".parse().expect("an id");
+        let batch = TelemetryBatch { gateway, epoch: 1, sequence: 3, previous: Digest([0; 32]), events };
+        let signed = Signed::sign(&batch, &[&SecretKey::from_seed([5; 32])]).expect("small");
+        let record = |action: &str, document: &str| {
+            serde_json::json!({ "index": 7, "at": "2026-11-30T13:24:09Z", "actor": { "id": "GW-1", "roles": [] },
+                "action": action, "outcome": "accepted", "reason": null, "document": document })
+        };
+        let records = [
+            record(BATCH, &document_text(&signed)),
+            record(BATCH, "%%%"),
+            record("device.change", &document_text(&signed)),
+        ];
+        let shown = |device: &str| {
+            let page = "{% import \"components.html\" as ui %}{{ ui.history({\"records\": records}, {}, device) }}";
+            let mut environment = crate::environment().expect("valid templates");
+            environment.add_template_owned("x.html", page.to_owned()).expect("valid");
+            let template = environment.get_template("x.html").expect("there");
+            template
+                .render(context! { records => Value::from(minijinja::value::Serde(&records)), device => device })
+                .expect("renders")
+        };
+        let all = shown("");
+        assert_eq!(all.matches("device reports critical error ECG-17").count(), 2, "{all}");
+        assert!(all.contains("agent started") && !all.contains("<script>") && all.contains("&lt;script&gt;"), "{all}");
+        assert_eq!(all.matches("<code>telemetry.commit</code>").count(), 1, "what cannot be read is named: {all}");
+        assert!(all.contains("<code>device.change</code>"), "{all}");
+        let own = shown("D-1");
+        assert!(own.matches("ECG-17").count() == 1 && !own.contains("agent started") && !own.contains("D-2"), "{own}");
     }
 
     #[test]

@@ -156,11 +156,6 @@ impl Form {
             .collect()
     }
 
-    /// The same form without some fields.
-    pub(crate) fn without(&self, names: &[&str]) -> Self {
-        Self(self.0.iter().filter(|(name, _)| !names.contains(&name.as_str())).cloned().collect())
-    }
-
     /// Whether a box is ticked.
     pub(crate) fn is_set(&self, name: &str) -> bool {
         self.0.iter().any(|(field, value)| field == name && !value.is_empty())

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::api::{self, Answer, Api, Precondition};
 use crate::failure::{Failure, Refusal};
 use crate::form::{self, Form};
-use crate::session::form_token;
+use crate::session::{form_token, is_display};
 use crate::view::View;
 use crate::{Console, assets, filters};
 
@@ -42,7 +42,9 @@ impl FromRequestParts<Console> for Page {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Failure> {
-        let Some(session) = crate::token(&parts.headers) else { return Err(Failure::SignedOut) };
+        // A display has one page, and that one is made without somebody signed in.
+        let session = crate::token(&parts.headers).filter(|token| !is_display(token));
+        let Some(session) = session else { return Err(Failure::SignedOut) };
         let is_look = parts.headers.contains_key(LOOK) && parts.method.is_safe();
         let api = Api::new(console, &parts.extensions, Some(session.clone()), is_look);
         let me = api.get("/api/v1/me").await?.body;
@@ -270,6 +272,7 @@ fn make(
 ) -> Result<Response, minijinja::Error> {
     context["form_key"] = fresh_key().into();
     context["version"] = console.version.into();
+    context["made_at"] = jiff::Timestamp::now().to_string().into();
     context["view"] = json!(console.view);
     let template = console.templates.get_template(template)?;
     let permissions =
@@ -314,7 +317,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn console_a_form_sent_twice_is_one_act_and_others_are_not() {
+    fn use_11_a_form_sent_twice_is_one_act() {
         let key = |form_key, method, path, reason: &str| key_of(form_key, &method, path, &json!({ "reason": reason }));
         let first = key("k", Method::POST, "/api/v1/a", "x");
         assert_eq!(first, key("k", Method::POST, "/api/v1/a", "x"));

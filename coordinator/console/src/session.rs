@@ -11,10 +11,14 @@ const TOKEN_CHARS_MAX: usize = 256;
 /// The session's token from the request's cookie; `None` without one. It is taken under [`crate::ROOT`] alone.
 #[must_use]
 pub fn token(headers: &HeaderMap) -> Option<String> {
+    cookie(headers, COOKIE).map(str::to_owned)
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let (_, value) = pairs.find(|(name, _)| *name == COOKIE)?;
-    (!value.is_empty() && value.len() <= TOKEN_CHARS_MAX).then(|| value.to_owned())
+    let (_, value) = pairs.find(|(name, _)| *name == wanted)?;
+    (!value.is_empty() && value.len() <= TOKEN_CHARS_MAX).then_some(value)
 }
 
 /// The header that opens a session in the browser; `None` for a token that no header can carry.
@@ -25,6 +29,40 @@ pub(crate) fn opened(token: &str) -> Option<HeaderValue> {
 /// The header that ends it there.
 pub(crate) fn ended() -> HeaderValue {
     HeaderValue::from_static("__Host-mdfm=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0")
+}
+
+/// What the API puts before every token for a machine; sessions have none.
+const MACHINE: &str = "mdfm_";
+/// Sent while a display waits to be paired: its code and its secret.
+const PAIRING: &str = "__Host-mdfm-display";
+/// A display's cookie outlives a restart of its browser, for as long as a display is paired at most: 31 days.
+const DISPLAY_SECONDS: u32 = 31 * 86_400;
+
+/// Whether this is the token of a display, at which nobody is signed in.
+pub(crate) fn is_display(token: &str) -> bool {
+    token.starts_with(MACHINE)
+}
+
+/// The header that gives a display its token.
+pub(crate) fn display(token: &str) -> Option<HeaderValue> {
+    let cookie = format!("{COOKIE}={token}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={DISPLAY_SECONDS}");
+    HeaderValue::from_str(&cookie).ok().filter(|_| is_display(token))
+}
+
+/// The code and the secret of a display that waits.
+pub(crate) fn pairing(headers: &HeaderMap) -> Option<(String, String)> {
+    let value = cookie(headers, PAIRING)?;
+    value.split_once('.').map(|(code, secret)| (code.to_owned(), secret.to_owned()))
+}
+
+/// The header that keeps both.
+pub(crate) fn waits(code: &str, secret: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!("{PAIRING}={code}.{secret}; Path=/; Secure; HttpOnly; SameSite=Strict")).ok()
+}
+
+/// The header that forgets them.
+pub(crate) fn pairing_ended() -> HeaderValue {
+    HeaderValue::from_static("__Host-mdfm-display=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0")
 }
 
 /// What each form of a session carries, and another site cannot know.

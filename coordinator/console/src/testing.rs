@@ -36,7 +36,7 @@ pub(crate) fn context(more: Value) -> Value {
     let me = json!({ "userId": "qa", "printedName": "QA", "roles": ["QA"], "cannotSign": null, "trial": false,
         "session": { "endsAt": "2027-01-01T00:00:00Z", "idleEndsAt": "2027-01-01T00:00:00Z" } });
     let mut all = json!({ "me": me, "may": may, "here": "", "path": "", "query": {}, "here_url": "/console", "input": {},
-        "problem": null, "form_token": "t", "form_key": "k", "version": "0",
+        "problem": null, "form_token": "t", "form_key": "k", "version": "0", "made_at": "2026-11-30T13:24:09Z",
         "view": crate::view::View::default() });
     if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
         all.extend(more);

@@ -110,7 +110,7 @@ impl Upload {
             }
             if file.is_empty() {
                 let detail = "No file was chosen.".to_owned();
-                return Ok((form, Err(Failure::Refused(Refusal { status: 422, code: "no-file".into(), detail }))));
+                return Ok((form, Err(Failure::Refused(Refusal::of_input("no-file", detail)))));
             }
             let path = to(&form);
             let (sender, receiver) = mpsc::channel::<Piece>(PIECES_WAITING);

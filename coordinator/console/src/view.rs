@@ -1,4 +1,4 @@
-//! How a reader looks at pages: colours, density and the zone of times. A cookie without a secret
+//! How a reader looks at pages: colours, density, the zone of times, and whether keys lead to pages. A cookie without a secret
 //! keeps it in the browser.
 
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -11,6 +11,8 @@ const COOKIE: &str = "__Host-mdfm-view";
 const SECONDS: u32 = 34_000_000;
 /// Colours that can be chosen.
 pub(crate) const THEMES: [&str; 3] = ["system", "light", "dark"];
+/// Whether single keys lead to pages; on without a choice.
+pub(crate) const KEYS: [&str; 2] = ["on", "off"];
 /// How close rows stand.
 pub(crate) const DENSITIES: [&str; 2] = ["normal", "compact"];
 
@@ -21,11 +23,13 @@ pub(crate) struct View {
     pub(crate) density: &'static str,
     /// IANA name of a time zone.
     pub(crate) zone: String,
+    /// Whether single keys lead to pages.
+    pub(crate) keys: &'static str,
 }
 
 impl Default for View {
     fn default() -> Self {
-        Self { theme: THEMES[0], density: DENSITIES[0], zone: "UTC".into() }
+        Self { theme: THEMES[0], density: DENSITIES[0], zone: "UTC".into(), keys: KEYS[0] }
     }
 }
 
@@ -39,13 +43,14 @@ fn zone(name: &str) -> Option<String> {
 
 impl View {
     /// Of values that somebody chose; what is not known is as if it had not been chosen.
-    pub(crate) fn new(theme: &str, density: &str, zone_name: &str) -> Self {
+    pub(crate) fn new(theme: &str, density: &str, zone_name: &str, keys: &str) -> Self {
         let known = |all: &[&'static str], given: &str| all.iter().copied().find(|one| *one == given);
         let default = Self::default();
         Self {
             theme: known(&THEMES, theme).unwrap_or(default.theme),
             density: known(&DENSITIES, density).unwrap_or(default.density),
             zone: zone(zone_name).unwrap_or(default.zone),
+            keys: known(&KEYS, keys).unwrap_or(default.keys),
         }
     }
 
@@ -54,17 +59,18 @@ impl View {
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
         let Some((_, value)) = pairs.find(|(name, _)| *name == COOKIE) else { return Self::default() };
-        let mut parts = value.splitn(3, '|');
+        let mut parts = value.splitn(4, '|');
         let mut part = || parts.next().unwrap_or_default();
-        let (theme, density, zone) = (part(), part(), part());
-        Self::new(theme, density, zone)
+        let (theme, density, zone, keys) = (part(), part(), part(), part());
+        Self::new(theme, density, zone, keys)
     }
 
     /// The header that keeps it in the browser.
     pub(crate) fn kept(&self) -> Option<HeaderValue> {
-        let Self { theme, density, zone } = self;
-        let value =
-            format!("{COOKIE}={theme}|{density}|{zone}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={SECONDS}");
+        let Self { theme, density, zone, keys } = self;
+        let value = format!(
+            "{COOKIE}={theme}|{density}|{zone}|{keys}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={SECONDS}"
+        );
         HeaderValue::from_str(&value).ok()
     }
 }
@@ -79,8 +85,11 @@ mod tests {
 
     #[test]
     fn console_a_view_comes_back_from_its_cookie() {
-        let chosen = View::new("dark", "compact", "europe/berlin");
-        assert_eq!((chosen.theme, chosen.density, chosen.zone.as_str()), ("dark", "compact", "Europe/Berlin"));
+        let chosen = View::new("dark", "compact", "europe/berlin", "off");
+        assert_eq!(
+            (chosen.theme, chosen.density, chosen.zone.as_str(), chosen.keys),
+            ("dark", "compact", "Europe/Berlin", "off")
+        );
         let kept = chosen.kept().expect("a header");
         let pair = kept.to_str().expect("text").split(';').next().expect("a pair").to_owned();
         let cookie = HeaderValue::from_str(&format!("__Host-mdfm=secret; {pair}")).expect("a header");

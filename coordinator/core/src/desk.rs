@@ -2,12 +2,14 @@
 //! answers anybody or sends anything.
 
 mod inventory;
+mod liveness;
+mod turns;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{Action, Directive};
-use mdfm_shared::id::{DeploymentId, GatewayId, HospitalId, UserId};
+use mdfm_shared::id::{GatewayId, HospitalId, UserId};
 use mdfm_shared::limits::LOG_ENTRY_BYTES_MAX;
 use mdfm_shared::record::{Actor, ActorKind, AuditRecord, CONTEXT, Outcome, RequestMark, document_text};
 use mdfm_shared::sign::{SecretKey, Signed};
@@ -17,14 +19,17 @@ use super::budget::{self, Allowances, Refusals, Source};
 use super::fleet::Gateway;
 use super::long_wait::WaitWatch;
 use super::presence::Presence;
-use super::rollout::{self, Change, PhaseStatus, Scope, Status};
+use super::rollout::{self, Change, Scope};
 use super::state::ReplayError;
 use super::telemetry::ChainWatch;
+use super::timekeeper::{Moment, Timekeeper};
 use super::urgency::{Room, Urgency};
 use super::{
-    Command, Event, Heard, Proposal, Refusal, State, authority, directive, expiry, firmware, precondition, refusal,
-    telemetry,
+    Command, Event, Proposal, Refusal, State, authority, directive, expiry, firmware, precondition, refusal, telemetry,
 };
+
+use liveness::{Liveness, Times};
+use turns::{Haste, Turns};
 
 /// Rounds of the engine after one batch; more would be a loop of its own making.
 const ENGINE_ROUNDS_MAX: usize = 1_000;
@@ -44,12 +49,12 @@ const RECORD_COST_BYTES: usize = 1_024;
 const SERIAL_COST_BYTES: usize = 64 * 1024;
 /// Bytes that one gateway may add to the audit log in a day, where the configuration does not say.
 pub const GATEWAY_BYTES_PER_DAY: u64 = 128 << 20;
-/// A clock that is behind the last record by less is not reported: time servers correct by as much.
+/// A clock that is behind by less is not reported: time servers correct by as much.
 const CLOCK_NEWS_MS: u64 = 1_000;
+/// While the clock is behind, the longest time that a restart forgets: a record keeps the time at least as often.
+const TIME_KEPT_EVERY_MS: u64 = 10 * 60_000;
 /// Time between two compositions of the evidence that agents are handed, where witnesses are named: cosignatures age.
 const REFRESH_MS: u64 = 12 * 3_600_000;
-/// Missed monitoring intervals after which a device on a closely watched deployment counts as silent.
-const INTERVALS_MISSED: u64 = 3;
 
 /// What must be told to the fleet because the state moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +129,6 @@ pub enum DeskError {
 #[derive(Debug)]
 pub struct Desk {
     online_key: SecretKey,
-    silence_limit_ms: u64,
     started_at: UtcMillis,
     refusals: Refusals,
     allowances: Allowances,
@@ -138,30 +142,13 @@ pub struct Desk {
     /// When what expires is looked at next.
     next_expiries: UtcMillis,
     waits: WaitWatch,
-    has_swept: bool,
     /// Whether roster or root may have changed since the approvals were last judged; true after a start.
     trust_changed: bool,
     /// Gateways whose directives may have to change.
-    changed: BTreeSet<GatewayId>,
-    /// Time without the steps back of the clock: what lasts is measured by it.
-    steady: Steady,
-    /// By deployment, since when by its record the current phase has been worked on, and when that was seen first, in steady time.
-    phases: BTreeMap<DeploymentId, (UtcMillis, UtcMillis)>,
-}
-
-/// A clock that never goes back: while the wall clock is set back it goes on from where it was.
-#[derive(Debug)]
-struct Steady {
-    now: UtcMillis,
-    clock: UtcMillis,
-}
-
-impl Steady {
-    fn follow(&mut self, clock: UtcMillis) -> UtcMillis {
-        self.now = self.now.plus_ms(clock.since_ms(self.clock));
-        self.clock = clock;
-        self.now
-    }
+    turns: Turns,
+    time: Timekeeper,
+    /// Devices that may become silent.
+    liveness: Liveness,
 }
 
 /// The system as an actor.
@@ -202,7 +189,6 @@ impl Desk {
     pub fn new(online_key: SecretKey, silence_limit_ms: u64, started_at: UtcMillis) -> Self {
         Self {
             online_key,
-            silence_limit_ms,
             started_at,
             refusals: Refusals::default(),
             allowances: Allowances::default(),
@@ -215,11 +201,10 @@ impl Desk {
             next_refresh: started_at.plus_ms(REFRESH_MS),
             next_expiries: UtcMillis(0),
             waits: WaitWatch::default(),
-            has_swept: false,
             trust_changed: true,
-            changed: BTreeSet::new(),
-            steady: Steady { now: started_at, clock: started_at },
-            phases: BTreeMap::new(),
+            turns: Turns::default(),
+            time: Timekeeper::new(started_at),
+            liveness: Liveness::new(silence_limit_ms),
         }
     }
 
@@ -235,23 +220,37 @@ impl Desk {
         self.room = room;
     }
 
+    /// Looks at the clock, and lets the state know what time it is.
+    fn follow_clock(&mut self, state: &mut State, clock: UtcMillis) -> Moment {
+        let moment = self.time.follow(clock, state.last_record_at);
+        state.time = moment.now;
+        moment
+    }
+
     /// Counts refusals that found no room on their way here.
-    pub fn count_dropped(&mut self, now: UtcMillis, n: u64) {
-        self.refusals.count(now, Source::OtherNetworks, "busy", n, String::new);
+    pub fn count_dropped(&mut self, state: &State, clock: UtcMillis, n: u64) {
+        self.refusals.count(state.not_before(clock), Source::OtherNetworks, "busy", n, String::new);
     }
 
     /// Records what was counted so far; for the end.
     ///
     /// # Errors
     /// As [`Self::round`].
-    pub fn finish(&mut self, state: &mut State, now: UtcMillis) -> Result<Round, DeskError> {
+    pub fn finish(&mut self, state: &mut State, clock: UtcMillis) -> Result<Round, DeskError> {
         let mut round = Round::default();
-        self.record_counted(state, &mut round, now, true)?;
+        let moment = self.follow_clock(state, clock);
+        self.record_counted(state, &mut round, moment.now, true)?;
+        self.watch_clock(state, &mut round, moment, 1)?;
         Ok(round)
     }
 
-    /// When [`Self::round`] should be called without any submission.
+    /// When [`Self::round`] should be called without any submission. What did not fit one round is due at once: between two slices of it others have
+    /// their turn.
     pub fn deadline(&self, state: &State) -> UtcMillis {
+        let waits = self.room == Room::Ample && self.waits.has_more();
+        if waits || self.turns.has_more() || self.liveness.has_more() || self.comparisons.has_more(state) {
+            return UtcMillis(0);
+        }
         rollout::step::deadline(state).map_or(self.next_look, |(at, _)| at.min(self.next_look))
     }
 
@@ -262,23 +261,29 @@ impl Desk {
     pub fn round(
         &mut self,
         state: &mut State,
-        now: UtcMillis,
+        clock: UtcMillis,
         presence: &mut Presence,
         submissions: &[Submission],
     ) -> Result<Round, DeskError> {
-        // Timers follow the clock; what is recorded never goes back (DESIGN §10.4); what lasts goes on all the same.
-        let (clock, now) = (now, now.max(state.last_record_at));
-        let steady = self.steady.follow(clock);
+        // Timers follow the clock; what is judged and recorded never goes back (DESIGN §10.4); what lasts goes on all the same.
+        let moment = self.follow_clock(state, clock);
+        let Moment { now, steady, .. } = moment;
         presence.follow(clock);
         let mut round = Round::default();
-        self.watch_clock(state, &mut round, clock)?;
+        self.watch_clock(state, &mut round, moment, TIME_KEPT_EVERY_MS)?;
         for submission in submissions {
             let answer = self.take(state, &mut round, now, submission)?;
             round.answers.push(answer);
         }
         let is_look = is_due(&mut self.next_look, clock, LOOK_MS);
+        if is_look || self.liveness.has_more() {
+            let times = Times { clock, steady, up_ms: steady.since_ms(self.started_at) };
+            for command in self.liveness.due(state, presence, times, is_look) {
+                // A refusal is recorded like any other.
+                let _ = self.take(state, &mut round, now, &Submission::new(system(), command))?;
+            }
+        }
         if is_look {
-            self.watch_liveness(state, &mut round, (clock, now, steady), presence)?;
             let mut due = firmware::expire(state, now);
             due.extend(authority::expire(state, now));
             due.extend(authority::warn(state, now));
@@ -286,14 +291,16 @@ impl Desk {
                 due.extend(expiry::record_seen(state, presence, now));
                 due.extend(expiry::warn(state, presence, now));
             }
-            // Waits are news of no harm: the last room is for what stops it.
-            if self.room == Room::Ample {
-                due.extend(self.waits.look(state, presence, (clock, now, steady), self.started_at));
-            }
             for proposal in due {
                 self.record(state, &mut round, now, None, proposal)?;
             }
             self.record_counted(state, &mut round, now, false)?;
+        }
+        // Waits are news of no harm: the last room is for what stops it.
+        if self.room == Room::Ample && (is_look || self.waits.has_more()) {
+            for proposal in self.waits.look(state, presence, (clock, now, steady), self.started_at, is_look) {
+                self.record(state, &mut round, now, None, proposal)?;
+            }
         }
         if is_due(&mut self.next_refresh, clock, REFRESH_MS) {
             refresh(state, &mut round, now);
@@ -319,25 +326,40 @@ impl Desk {
         Ok(())
     }
 
-    /// Says once that the clock is behind the last record, and once that it has caught up.
-    fn watch_clock(&mut self, state: &mut State, round: &mut Round, clock: UtcMillis) -> Result<(), DeskError> {
-        let (last, behind_ms) = (state.last_record_at, state.last_record_at.since_ms(clock));
+    /// Says once that the clock is behind, and once that it has caught up. In between some record is `kept_every_ms` old at most: by it a restart knows
+    /// how much time had passed.
+    fn watch_clock(
+        &mut self,
+        state: &mut State,
+        round: &mut Round,
+        moment: Moment,
+        kept_every_ms: u64,
+    ) -> Result<(), DeskError> {
+        let (Moment { clock, now, .. }, behind_ms) = (moment, moment.behind_ms());
         let proposal = match state.clock_behind {
             false if behind_ms > CLOCK_NEWS_MS => {
                 let reason = format!(
-                    "the clock says {clock}, the last record is of {last}: records get that time until the clock has caught up; \
-                     check the time service of this computer"
+                    "the clock says {clock}, and by the last record and what has passed since then it is {now}: records get that time, which goes \
+                     on slower until the clock has caught up; check the time service of this computer"
                 );
                 tracing::warn!("{reason}");
-                Proposal::new("clock.behind", "clock", Event::ClockBehind { behind_ms }).because(reason)
+                Proposal::new("clock.behind", "clock", Event::ClockBehind { behind_ms, is_known: false })
+                    .because(reason)
+            }
+            true if behind_ms > 0 && now.since_ms(state.last_record_at) >= kept_every_ms => {
+                let reason = format!(
+                    "the clock says {clock} and is still behind; this record keeps the time that has passed, {now}, for a restart"
+                );
+                let event = Event::ClockBehind { behind_ms, is_known: true };
+                Proposal::new("clock.still-behind", "clock", event).because(reason)
             }
             true if behind_ms == 0 => {
-                let reason = format!("the clock has caught up with the last record ({last})");
+                let reason = format!("the clock has caught up ({now})");
                 Proposal::new("clock.caught-up", "clock", Event::ClockCaughtUp).because(reason)
             }
             _ => return Ok(()),
         };
-        self.record(state, round, clock.max(last), None, proposal)
+        self.record(state, round, now, None, proposal)
     }
 
     fn take(
@@ -379,7 +401,7 @@ impl Desk {
         self.allowances.take(now, actor, self.gateway_bytes_per_day, bytes as u64)
     }
 
-    /// Makes a record of a change and applies it: of what somebody wished, or of what follows by itself.
+    /// Makes a record of a change and applies it: of what somebody asked for, or of what follows by itself.
     fn record(
         &mut self,
         state: &mut State,
@@ -432,6 +454,7 @@ impl Desk {
             }
         }
         self.announce(state, round, &proposal.event);
+        self.turns.add(Haste::First, &std::mem::take(&mut state.redirected));
         Ok(())
     }
 
@@ -461,17 +484,17 @@ impl Desk {
             Event::GatewayRevoked { gateway } => {
                 round.revoked += 1;
                 if let Some(held) = state.gateways.get(gateway) {
-                    self.changed.extend(state.gateways_of(&held.hospital).cloned());
+                    self.turns.add(Haste::Ordinary, state.gateways_of(&held.hospital));
                 }
             }
             Event::GatewayRegistered { hospital, .. } | Event::HospitalPolicySet { hospital, .. } => {
-                self.changed.extend(state.gateways_of(hospital).cloned());
+                self.turns.add(Haste::Ordinary, state.gateways_of(hospital));
             }
             Event::DeviceChanged { particulars, .. } => {
-                self.changed.extend(state.gateways_of(&particulars.hospital).cloned());
+                self.turns.add(Haste::Ordinary, state.gateways_of(&particulars.hospital));
             }
             Event::DeviceReconciled { registered: Some(registered), .. } => {
-                self.changed.extend(state.gateways_of(&registered.hospital).cloned());
+                self.turns.add(Haste::Ordinary, state.gateways_of(&registered.hospital));
             }
             Event::DeploymentCreated(new) => round.outbound.push(Outbound::Release(new.manifest)),
             Event::DeploymentChanged { deployment, change } => {
@@ -481,16 +504,14 @@ impl Desk {
             }
             Event::GatewayEnrolled { gateway, .. } => {
                 round.revoked += 1;
-                self.changed.insert(gateway.clone());
+                self.turns.add(Haste::Ordinary, [gateway]);
             }
-            Event::DirectiveSerialSeen { gateway, .. } => {
-                self.changed.insert(gateway.clone());
-            }
+            Event::DirectiveSerialSeen { gateway, .. } => self.turns.add(Haste::Ordinary, [gateway]),
             Event::TelemetryCommitted { gateway, .. } => {
                 // Where a submission depends on how far the device is.
                 let depends = |a: &Action| matches!(a, Action::InstallWithin { .. } | Action::Rollback { .. });
                 if state.directed(gateway).iter().any(|d| depends(&d.action)) {
-                    self.changed.insert(gateway.clone());
+                    self.turns.add(Haste::Ordinary, [gateway]);
                 }
             }
             Event::DirectiveIssued { gateway, .. } => round.outbound.push(Outbound::Directive(gateway.clone())),
@@ -499,35 +520,37 @@ impl Desk {
     }
 
     fn announce_change(&mut self, state: &State, deployment: &rollout::Deployment, change: &Change) {
-        let reached = |phase: Option<u32>| {
-            deployment
-                .devices
-                .iter()
-                .filter(move |(_, p)| phase.map_or_else(|| deployment.is_open(p.phase), |phase| p.phase == phase))
-                .filter_map(|(device, _)| state.gateway_of(device).cloned())
-        };
+        let id = &deployment.plan.deployment;
         match change {
             Change::MembersJoined { members } => {
-                let open = members.iter().filter(|m| deployment.is_open(m.phase));
-                self.changed.extend(open.flat_map(|m| state.gateways_of(&m.hospital)).cloned());
+                for joined in members.iter().filter(|m| deployment.is_open(m.phase)) {
+                    self.turns.add(Haste::Ordinary, state.gateways_of(&joined.hospital));
+                    self.liveness.join(id, joined.devices.iter());
+                }
             }
-            Change::PhaseOpened { phase } => self.changed.extend(reached(Some(*phase))),
+            Change::PhaseOpened { phase } => self.turns.add_reached(Haste::Ordinary, id, Some(*phase)),
             Change::OrderedBack { scope, .. } => match scope {
-                Scope::Device { device } => self.changed.extend(state.gateway_of(device).cloned()),
-                Scope::Hospital { hospital } => self.changed.extend(state.gateways_of(hospital).cloned()),
-                Scope::Phase { phase } => self.changed.extend(reached(Some(*phase))),
-                Scope::Deployment => self.changed.extend(reached(None)),
+                Scope::Device { device } => self.turns.add(Haste::First, state.gateway_of(device)),
+                Scope::Hospital { hospital } => self.turns.add(Haste::First, state.gateways_of(hospital)),
+                Scope::Phase { phase } => self.turns.add_reached(Haste::Urgent, id, Some(*phase)),
+                Scope::Deployment => self.turns.add_reached(Haste::Urgent, id, None),
             },
-            Change::ConsentGiven { hospital, .. } | Change::ConsentWithdrawn { hospital } => {
-                self.changed.extend(state.gateways_of(hospital).cloned());
+            Change::ConsentGiven { hospital, .. } => {
+                self.turns.add(Haste::Ordinary, state.gateways_of(hospital));
             }
-            Change::Completed
-            | Change::Contained { .. }
-            | Change::Paused { .. }
-            | Change::Resumed
-            | Change::Aborted { .. }
-            | Change::Superseded { .. }
-            | Change::RollbackStarted { .. } => self.changed.extend(reached(None)),
+            // Its staff stop it.
+            Change::ConsentWithdrawn { hospital } => self.turns.add(Haste::First, state.gateways_of(hospital)),
+            Change::Contained { hospital, .. } => {
+                // Its devices go back; everything else is held.
+                self.turns.add(Haste::First, state.gateways_of(hospital));
+                self.turns.add_reached(Haste::Urgent, id, None);
+            }
+            Change::Paused { .. } | Change::Aborted { .. } | Change::RollbackStarted { .. } => {
+                self.turns.add_reached(Haste::Urgent, id, None);
+            }
+            Change::Completed | Change::Resumed | Change::Superseded { .. } => {
+                self.turns.add_reached(Haste::Ordinary, id, None);
+            }
             Change::MonitoringStarted { .. }
             | Change::GateEvaluated { .. }
             | Change::ValidationSigned { .. }
@@ -637,26 +660,12 @@ impl Desk {
             }
         }
         if is_due(&mut self.next_sweep, clock, SWEEP_MS) {
-            self.sweep(state, now);
+            self.turns.sweep();
         }
-        for gateway in std::mem::take(&mut self.changed) {
+        for gateway in self.turns.next(state, now) {
             self.direct(state, round, now, &gateway)?;
         }
         Ok(())
-    }
-
-    /// Finds the gateways whose directive runs out, or whose windows move with time. The first time after a start it is all of
-    /// them: the coordinator may have died between a change and the directives that were to follow.
-    fn sweep(&mut self, state: &State, now: UtcMillis) {
-        let first = !std::mem::replace(&mut self.has_swept, true);
-        let enrolled = state.gateways.iter().filter(|(_, g)| g.credentials.is_some());
-        let due = enrolled.filter(|(id, g)| first || directive::runs_out(id, g, now));
-        self.changed.extend(due.map(|(id, _)| id.clone()));
-        for deployment in state.deployments.values().filter(|d| d.is_active()) {
-            if deployment.plan.spec.windows.has_windows() {
-                self.changed.extend(deployment.hospitals.keys().flat_map(|h| state.gateways_of(h)).cloned());
-            }
-        }
     }
 
     fn direct(
@@ -686,56 +695,6 @@ impl Desk {
         let proposal =
             Proposal::new("directive.issue", format!("gateway/{gateway}"), event).with(document_text(&signed));
         self.record(state, round, now, None, proposal)
-    }
-
-    /// Commands the changes that heartbeats, or their absence, mean for devices of phases being worked on.
-    fn watch_liveness(
-        &mut self,
-        state: &mut State,
-        round: &mut Round,
-        (clock, now, steady): (UtcMillis, UtcMillis, UtcMillis),
-        presence: &Presence,
-    ) -> Result<(), DeskError> {
-        let mut commands = Vec::new();
-        let up_ms = steady.since_ms(self.started_at);
-        self.phases.retain(|id, _| state.deployments.get(id).is_some_and(|d| d.status == Status::Running));
-        for (id, deployment) in &state.deployments {
-            if deployment.status != Status::Running {
-                continue;
-            }
-            let since = match deployment.phases.get(deployment.current as usize).map(|p| &p.status) {
-                Some(PhaseStatus::Deploying { since } | PhaseStatus::Monitoring { since }) => *since,
-                _ => continue,
-            };
-            // The record may be of a time that the clock has not reached again.
-            let seen = self.phases.entry(id.clone()).or_insert((since, steady));
-            if seen.0 != since {
-                *seen = (since, steady);
-            }
-            let worked_on_ms = clock.since_ms(since).max(steady.since_ms(seen.1));
-            let close = deployment.plan.spec.monitoring_interval_ms.map(|ms| ms.saturating_mul(INTERVALS_MISSED));
-            let limit_ms = close.map_or(self.silence_limit_ms, |ms| ms.min(self.silence_limit_ms));
-            for (device, progress) in &deployment.devices {
-                if progress.phase != deployment.current || progress.has_failed() {
-                    continue;
-                }
-                let last_seen = presence.last_attached(device).unwrap_or_default();
-                let unseen_ms = clock.since_ms(last_seen);
-                let silent = unseen_ms.min(up_ms).min(worked_on_ms) > limit_ms;
-                let heard = match (silent, progress.silent) {
-                    (true, false) => Heard::Silent,
-                    (false, true) if unseen_ms < up_ms => Heard::Again,
-                    _ => continue,
-                };
-                let (deployment, device) = (id.clone(), device.clone());
-                commands.push(Command::NoteLiveness { deployment, device, last_seen, heard });
-            }
-        }
-        for command in commands {
-            // A refusal is recorded like any other.
-            let _ = self.take(state, round, now, &Submission::new(system(), command))?;
-        }
-        Ok(())
     }
 }
 

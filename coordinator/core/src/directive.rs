@@ -2,7 +2,7 @@
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{Action, DeviceDirective};
-use mdfm_shared::id::{DeviceId, GatewayId};
+use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId};
 use mdfm_shared::limits::WINDOWS_MAX;
 use mdfm_shared::telemetry::InstallState;
 use mdfm_shared::time::UtcMillis;
@@ -10,7 +10,7 @@ use mdfm_shared::time::UtcMillis;
 use super::State;
 use super::fleet::Gateway;
 use super::rollout::spec::ConsentRule;
-use super::rollout::{Deployment, DeviceProgress, Status};
+use super::rollout::{Asked, Deployment, DeviceProgress, Status};
 
 /// How long a directive holds; agents start nothing new on an older one.
 pub const LIFETIME_MS: u64 = 24 * 3_600_000;
@@ -19,12 +19,22 @@ const RENEW_MS: u64 = LIFETIME_MS / 2;
 /// Renewals of a fleet that was directed at once are spread over so long.
 const SPREAD_MS: u64 = LIFETIME_MS / 4;
 
-/// The wishes for the devices of one gateway.
+/// The desired state of the devices of one gateway.
 pub fn compose(state: &State, gateway: &GatewayId, now: UtcMillis) -> Vec<DeviceDirective> {
-    let wish = |id: DeviceId| {
-        let (deployment_id, deployment) = state.latest_deployment(&id)?;
-        let progress = deployment.devices.get(&id).filter(|p| deployment.is_open(p.phase))?;
+    let desired = |id: DeviceId| {
+        let (deployment_id, deployment, progress) = asking(state, &id)?;
         let action = action(state, &id, deployment, progress, now)?;
+        let is_held = state.devices.get(&id).is_some_and(|d| d.held_on_site.is_some());
+        let action = match action {
+            // Its gateway has forgotten that it went back, and prepares the release again.
+            Action::Install { manifest } | Action::InstallWithin { manifest, .. } | Action::Hold { manifest }
+                if progress.has_gone_back && is_preparing(progress) =>
+            {
+                Action::Rollback { manifest }
+            }
+            action if is_held || progress.has_gone_back => without_activation(action),
+            action => action,
+        };
         let security_floor = state.devices.get(&id).map_or(0, |d| d.security_floor);
         Some(DeviceDirective {
             deployment: deployment_id.clone(),
@@ -34,7 +44,41 @@ pub fn compose(state: &State, gateway: &GatewayId, now: UtcMillis) -> Vec<Device
             device: id,
         })
     };
-    state.devices_of(gateway).into_iter().filter_map(wish).collect()
+    state.devices_of(gateway).into_iter().filter_map(desired).collect()
+}
+
+/// The deployment that asks for something of the device: its newest one. Until that has opened the device's phase, a superseded one that may have begun
+/// on the device is called back: nobody would watch over a device whose gateway has lost what it knew of it.
+fn asking<'a>(state: &'a State, id: &DeviceId) -> Option<(&'a DeploymentId, &'a Deployment, &'a DeviceProgress)> {
+    let open = |id: &DeviceId, deployment: &'a Deployment| {
+        deployment.devices.get(id).filter(|progress| deployment.is_open(progress.phase))
+    };
+    let (newest_id, newest) = state.latest_deployment(id)?;
+    if let Some(progress) = open(id, newest) {
+        return Some((newest_id, newest, progress));
+    }
+    let (before_id, before) = state.deployments.get_key_value(state.devices.get(id)?.moved_by.as_ref()?)?;
+    let progress = open(id, before).filter(|_| matches!(before.status, Status::Superseded { .. }))?;
+    Some((before_id, before, progress))
+}
+
+/// Whether the release may have been begun on the device, as far as its gateway has said, and may not have been activated.
+fn may_have_begun(progress: &DeviceProgress) -> bool {
+    is_preparing(progress) || (progress.state.is_none() && progress.asked != Asked::No)
+}
+
+/// Whether the device's gateway says that the release is on its way to the inactive slot, or there.
+fn is_preparing(progress: &DeviceProgress) -> bool {
+    use InstallState as S;
+    matches!(progress.state, Some(S::Fetching | S::Verified | S::Staging | S::Staged))
+}
+
+/// The same for a device that may not be activated: its gateway may have lost what people decided on it.
+fn without_activation(action: Action) -> Action {
+    match action {
+        Action::Install { manifest } | Action::InstallWithin { manifest, .. } => Action::Hold { manifest },
+        Action::Hold { .. } | Action::Rollback { .. } => action,
+    }
 }
 
 fn action(
@@ -54,6 +98,7 @@ fn action(
         // Who is done stays; whoever was half-way goes back; the others were never asked.
         Status::Aborting { .. } | Status::Aborted { .. } if confirmed => Some(Action::Install { manifest }),
         Status::Aborting { .. } | Status::Aborted { .. } => Some(Action::Rollback { manifest }),
+        Status::Superseded { .. } if may_have_begun(progress) => Some(Action::Rollback { manifest }),
         Status::Planned | Status::Superseded { .. } => None,
         Status::Paused { .. } => Some(Action::Hold { manifest }),
         Status::Running | Status::Completed => {
@@ -100,12 +145,12 @@ pub fn leads_to(state: &State, gateway: &GatewayId, sha256: Digest) -> bool {
     })
 }
 
-/// Whether the gateway needs a new directive: its wishes changed, the last one runs out, or it enrolled anew.
-pub fn is_due(state: &State, gateway: &GatewayId, wishes: &[DeviceDirective], now: UtcMillis) -> bool {
+/// Whether the gateway needs a new directive: its desired state changed, the last one runs out, or it enrolled again.
+pub fn is_due(state: &State, gateway: &GatewayId, desired: &[DeviceDirective], now: UtcMillis) -> bool {
     let Some(held) = state.gateways.get(gateway) else { return false };
-    match (&held.directive, state.directive_wishes.get(gateway)) {
+    match (&held.directive, state.desired_devices.get(gateway)) {
         (Some(issued), Some(current)) => {
-            current != wishes || runs_out(gateway, held, now) || issued.serial < held.serial_seen
+            current != desired || runs_out(gateway, held, now) || issued.serial < held.serial_seen
         }
         _ => true,
     }
@@ -129,7 +174,7 @@ fn spread_ms(id: &GatewayId) -> u64 {
 impl State {
     /// What the newest directive of a gateway says of its devices; empty without one.
     pub(crate) fn directed(&self, gateway: &GatewayId) -> &[DeviceDirective] {
-        self.directive_wishes.get(gateway).map_or(&[], Vec::as_slice)
+        self.desired_devices.get(gateway).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -77,13 +77,13 @@ impl Engine {
     }
 
     /// Counts refusals that found no room on their way here.
-    pub fn count_dropped(&mut self, now: UtcMillis, n: u64) {
-        self.desk.count_dropped(now, n);
+    pub fn count_dropped(&mut self, state: &State, clock: UtcMillis, n: u64) {
+        self.desk.count_dropped(state, clock, n);
     }
 
-    /// When [`Self::handle`] should be called although nothing waits.
-    pub fn deadline(&self, state: &State) -> UtcMillis {
-        self.desk.deadline(state)
+    /// When [`Self::handle`] should be called although nothing waits; `None` while the disk is full: then it does nothing, and what is due stays due.
+    pub fn deadline(&self, state: &State) -> Option<UtcMillis> {
+        (self.room > Room::Gone).then(|| self.desk.deadline(state))
     }
 
     /// Decides what waits, in order, and lets everything follow that follows automatically.
@@ -175,9 +175,9 @@ impl Engine {
         self.publication.hurry();
     }
 
-    /// Whether a disposal is under way.
+    /// Whether a disposal is under way that has the room to go on.
     pub fn is_disposing(&self) -> bool {
-        self.disposal.is_some()
+        self.disposal.is_some() && self.room > Room::Gone
     }
 
     /// Takes the next payloads away; gives what is to be recorded when all of them are.

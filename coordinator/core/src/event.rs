@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::access::AccessRole;
 use super::authority::Concern;
 use super::expiry::ExpiryKind;
-use super::firmware::LostApproval;
+use super::firmware::{LostApproval, Statement};
 use super::fleet::{Anomaly, Particulars};
 use super::incident::IncidentChange;
 use super::inventory::{DifferenceKind, Registered, Side};
@@ -152,6 +152,9 @@ pub enum Event {
     /// The coordinator's clock is behind the last record: records get that record's time until it has caught up.
     ClockBehind {
         behind_ms: u64,
+        /// It was said before: this record keeps the time that has passed since then, for a restart.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_known: bool,
     },
     ClockCaughtUp,
     HospitalRegistered {
@@ -291,6 +294,9 @@ pub enum Event {
         role: Role,
         user: String,
         reason: String,
+        /// What the rejection says, as it was shown; `None` in records of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        statement: Option<Statement>,
     },
     FirmwareApproved {
         firmware: FirmwareId,

@@ -267,6 +267,11 @@ fn is_called(state: &State, presence: &Presence, kind: ExpiryKind, label: &str) 
 
 /// Everything that ends, as far as its time is known. Of tokens, training and gateways what ended more than a day ago is nobody's news.
 pub fn all(state: &State, presence: &Presence, now: UtcMillis) -> Vec<Expiry> {
+    until(state, presence, now, UtcMillis(u64::MAX))
+}
+
+/// As [`all`], of gateways those whose certificate ends by `last`: of a hundred thousand it is a few.
+fn until(state: &State, presence: &Presence, now: UtcMillis, last: UtcMillis) -> Vec<Expiry> {
     let mut all = presence.certificates.clone();
     if let Some(root) = state.trusted_root() {
         all.push(Expiry::new(ExpiryKind::Root, "trust/root", root.version.to_string(), root.expires_at));
@@ -287,7 +292,7 @@ pub fn all(state: &State, presence: &Presence, now: UtcMillis) -> Vec<Expiry> {
         let made_at = gateway.credentials.as_ref()?.certificate_at?;
         Some((id, made_at.plus_ms(u64::from(GATEWAY_CERTIFICATE_DAYS) * DAY_MS)))
     });
-    all.extend(certificates.filter(|(_, at)| is_news(*at)).map(|(id, at)| {
+    all.extend(certificates.filter(|(_, at)| is_news(*at) && *at <= last).map(|(id, at)| {
         Expiry::new(ExpiryKind::GatewayCertificate, format!("gateway/{id}"), format!("gateway {id}"), at)
     }));
     all.extend(state.tokens.values().filter(|token| is_news(token.expires_at)).map(|token| {
@@ -309,7 +314,8 @@ pub fn all(state: &State, presence: &Presence, now: UtcMillis) -> Vec<Expiry> {
 
 /// What is near its end or past it, the nearest first.
 pub fn near(state: &State, presence: &Presence, now: UtcMillis) -> Vec<(Expiry, u32)> {
-    let ends = all(state, presence, now).into_iter();
+    let last = now.plus_ms(u64::from(GATEWAY_WARNED_DAYS) * DAY_MS);
+    let ends = until(state, presence, now, last).into_iter();
     let mut near: Vec<_> = ends.filter_map(|expiry| expiry.days_left(now).map(|days| (expiry, days))).collect();
     near.sort_by_key(|(expiry, _)| expiry.expires_at);
     near

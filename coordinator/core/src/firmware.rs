@@ -79,6 +79,9 @@ pub struct Firmware {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<LostApproval>,
     pub rejection: Option<String>,
+    /// The rejection with what its record says of it; `None` for one of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<GivenRejection>,
     /// When approvals were asked for.
     pub requested_at: UtcMillis,
     /// Parts that the software bill of materials names.
@@ -92,11 +95,40 @@ impl Firmware {
         named.filter(|_| self.sbom.is_empty())
     }
 
+    /// Digests of the files that the release refers to: its image, its patches, its bill of materials.
+    pub fn files(&self) -> impl Iterator<Item = Digest> {
+        let sbom = self.manifest.as_ref().and_then(|attached| attached.manifest.sbom_sha256);
+        self.image.map(|(digest, _)| digest).into_iter().chain(self.deltas.keys().copied()).chain(sbom)
+    }
+
     /// When the time for approvals runs out: thirty days, and in an emergency the trust root's window.
     pub fn approvals_until(&self, emergency_window_ms: u64) -> UtcMillis {
         let emergency = self.manifest.as_ref().is_some_and(|m| m.manifest.class == FirmwareClass::Emergency);
         self.requested_at.plus_ms(if emergency { emergency_window_ms } else { APPROVAL_MS })
     }
+}
+
+/// What a rejection says beside its role and reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Statement {
+    /// As the roster had it.
+    pub printed_name: String,
+    pub meaning: String,
+    /// Digest of the manifest that was rejected.
+    pub manifest: Digest,
+}
+
+/// A rejection that stands in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GivenRejection {
+    pub user: String,
+    pub role: Role,
+    pub reason: String,
+    pub statement: Statement,
+    pub at: UtcMillis,
+    pub log_index: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -271,7 +303,12 @@ pub(super) fn attach_manifest(
         _ => need_status(firmware, id, FirmwareStatus::AwaitingManifest)?,
     }
     let manifest = check_manifest(state, id, &firmware.model, &firmware.version, signed)?;
-    let (sha256, size_bytes) = firmware.image.ok_or_else(|| Refusal::conflict("wrong-step", "no image stored"))?;
+    let (sha256, size_bytes) = firmware.image.ok_or_else(|| {
+        Refusal::conflict(
+            "wrong-step",
+            "the image comes before its manifest: upload it first (mdfmctl firmware upload)",
+        )
+    })?;
     if manifest.sha256 != sha256 {
         let what = "the manifest does not name the uploaded image";
         return Err(Refusal::digest_mismatch(what, sha256, manifest.sha256));
@@ -398,26 +435,57 @@ pub(super) fn approve(
     Ok(proposals)
 }
 
+/// What a rejection says, as its record has it (21 CFR 11.50(a)(3)).
+pub fn rejection_meaning(id: &FirmwareId, firmware: &Firmware, role: Role) -> String {
+    format!("I reject {id} {} for {} as {role}", firmware.version, firmware.model)
+}
+
+/// Whether `user` may reject the release as `role` now; returns what would be recorded beside role and reason.
+///
+/// # Errors
+/// Why they may not.
+pub fn may_reject(
+    state: &State,
+    now: UtcMillis,
+    id: &FirmwareId,
+    user: &str,
+    role: Role,
+) -> Result<Statement, Refusal> {
+    let firmware = state.need_firmware(id)?;
+    need_status(firmware, id, FirmwareStatus::PendingApproval)?;
+    let attached = firmware.manifest.as_ref().ok_or_else(|| Refusal::conflict("wrong-step", "no manifest"))?;
+    let roster = state.need_roster()?;
+    let may_sign =
+        |e: &&RosterEntry| e.user.as_str() == user && e.roles.contains(&role) && e.is_valid(now, state.log_size);
+    let Some(entry) = roster.entries.iter().find(may_sign) else {
+        let detail = format!("{user} has no authority as {role} on the roster of today");
+        return Err(Refusal::forbidden("not-on-roster", detail));
+    };
+    people::may_sign(state, now, person(user))?;
+    Ok(Statement {
+        printed_name: entry.printed_name.clone(),
+        meaning: rejection_meaning(id, firmware, role),
+        manifest: attached.digest,
+    })
+}
+
+/// `shown` is the manifest that whoever rejects was shown.
 pub(super) fn reject(
     state: &State,
     now: UtcMillis,
     actor: &Actor,
     id: &FirmwareId,
-    role: Role,
-    reason: &str,
+    (role, reason, shown): (Role, &str, Option<Digest>),
 ) -> Result<Vec<Proposal>, Refusal> {
-    let firmware = state.need_firmware(id)?;
-    need_status(firmware, id, FirmwareStatus::PendingApproval)?;
-    let roster = state.need_roster()?;
-    let may_sign =
-        |e: &RosterEntry| e.user.as_str() == actor.id && e.roles.contains(&role) && e.is_valid(now, state.log_size);
-    if !roster.entries.iter().any(may_sign) {
-        let detail = format!("{} has no authority as {role} on the roster of today", actor.id);
-        return Err(Refusal::forbidden("not-on-roster", detail));
+    let statement = may_reject(state, now, id, &actor.id, role)?;
+    if let Some(shown) = shown.filter(|shown| *shown != statement.manifest) {
+        let held = statement.manifest;
+        let detail = format!("you were shown manifest {shown}, the release has {held}; look at it again");
+        return Err(Refusal::conflict("changed-meanwhile", detail));
     }
-    people::may_sign(state, now, person(&actor.id))?;
+    let (user, reason_text) = (actor.id.clone(), reason.to_owned());
     let event =
-        Event::FirmwareRejected { firmware: id.clone(), role, user: actor.id.clone(), reason: reason.to_owned() };
+        Event::FirmwareRejected { firmware: id.clone(), role, user, reason: reason_text, statement: Some(statement) };
     Ok(vec![Proposal::new("firmware.reject", format!("firmware/{id}"), event).because(reason)])
 }
 
@@ -599,8 +667,12 @@ const SBOM_BYTES_MAX: usize = 40_000;
 /// # Errors
 /// Why it does not.
 pub fn takes_sbom(firmware: &Firmware, id: &FirmwareId, sha256: Option<Digest>) -> Result<(), Refusal> {
-    let attached =
-        firmware.manifest.as_ref().ok_or_else(|| Refusal::conflict("wrong-step", "no signed manifest yet"))?;
+    let attached = firmware.manifest.as_ref().ok_or_else(|| {
+        Refusal::conflict(
+            "wrong-step",
+            "the manifest comes before its bill of materials: sign it first (mdfmctl firmware upload)",
+        )
+    })?;
     match attached.manifest.sbom_sha256 {
         Some(named) => {
             if let Some(other) = sha256.filter(|sha256| *sha256 != named) {

@@ -48,6 +48,16 @@ pub fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
 pub fn person(name: &str) -> Actor {
     Actor { kind: ActorKind::User, id: name.into(), roles: vec![] }
 }
+/// The order to make an account.
+pub fn account(name: &str, roles: &[AccessRole], hospital: Option<&str>) -> Command {
+    Command::CreateUser {
+        user: id(name),
+        printed_name: name.into(),
+        roles: roles.to_vec(),
+        hospital: hospital.map(id),
+        credential: Digest([1; 32]),
+    }
+}
 pub fn release(n: u64, class: FirmwareClass, security_version: u32) -> Manifest {
     let mut manifest = Manifest { firmware_id: id(&format!("FW-{n}")), class, security_version, ..manifest() };
     manifest.version = format!("2.{n}.0");
@@ -145,7 +155,7 @@ impl Office {
             .desk
             .round(&mut self.state, self.now, &mut self.presence, std::slice::from_ref(&submission))
             .expect("applies");
-        before.check(&self.state, self.now, &submission, &round);
+        before.check(&self.state, self.state.time, &submission, &round);
         self.entries.extend(round.entries);
         round.answers.pop().expect("one answer")
     }
@@ -175,7 +185,7 @@ impl Office {
     pub fn deployment(&self, name: &str) -> &Deployment {
         &self.state.deployments[&id::<DeploymentId>(name)]
     }
-    pub fn wishes(&self, h: usize) -> Vec<DeviceDirective> {
+    pub fn desired(&self, h: usize) -> Vec<DeviceDirective> {
         self.state.directed(&id::<GatewayId>(&format!("GW-{h}"))).to_vec()
     }
     pub fn actions(&self, h: usize) -> Vec<&'static str> {
@@ -185,7 +195,7 @@ impl Office {
             Action::Rollback { .. } => "rollback",
             Action::InstallWithin { .. } => "within",
         };
-        self.wishes(h).iter().map(|d| name(&d.action)).collect()
+        self.desired(h).iter().map(|d| name(&d.action)).collect()
     }
 
     /// A device's gateway reports a state for a deployment.

@@ -14,6 +14,7 @@ use mdfm_shared::waiting::Waiting;
 use serde::{Deserialize, Serialize};
 
 use super::inventory::{self, DifferenceKind, Expected, Noted};
+use super::on_site::HeldOnSite;
 use super::rollout::spec::check_windows;
 use super::rollout::window::{self, Weekly};
 use super::{Event, Proposal, Refusal, State, rollout};
@@ -349,6 +350,9 @@ pub struct Device {
     /// What its gateway last said that it waits for; the next state of its installation ends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
+    /// Whether staff on site hold it as it is, until they release it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_on_site: Option<HeldOnSite>,
 }
 
 impl Device {
@@ -397,6 +401,7 @@ impl Device {
             differences: BTreeMap::new(),
             dismissed: BTreeMap::new(),
             waiting: None,
+            held_on_site: None,
         }
     }
 }
@@ -575,7 +580,7 @@ pub(super) fn change_hospital(state: &State, id: &HospitalId, change: &HospitalC
     let timezone = change.timezone.clone().unwrap_or_else(|| held.timezone.clone());
     check_hospital(&name, cohort.as_deref(), timezone.as_deref())?;
     if (&name, &cohort, &timezone) == (&held.name, &held.cohort, &held.timezone) {
-        return Err(Refusal::conflict("no-change", format!("hospital {id} is what you say already")));
+        return Err(Refusal::conflict("no-change", format!("no change: hospital {id} has these values already")));
     }
     Ok(Event::HospitalChanged { hospital: id.clone(), name, cohort, timezone })
 }

@@ -1,12 +1,12 @@
 //! Installations of which no state reached the log before their gateway lost its own (FLD-6, FLD-8): the machine was replaced, its disk was
 //! put back, or another gateway serves the device now. Such a device may have booted the release, on trial and unwatched.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::directive::{Action, DeviceDirective};
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId};
-use mdfm_shared::telemetry::InstallState;
+use mdfm_shared::telemetry::{InstallState, OVERTAKEN};
 use mdfm_shared::time::UtcMillis;
 
 use super::State;
@@ -92,7 +92,35 @@ impl Device {
     }
 }
 
+/// Whether the device had the order to boot the release.
+pub(super) fn has_booted(state: InstallState) -> bool {
+    state == InstallState::Activating || state.has_run()
+}
+
+/// Whether a report speaks of what the device has left behind: a copy of its gateway made it, or an older state of that. The device has
+/// booted the release of a later deployment, and here its installation has ended.
+pub(super) fn is_left_behind(
+    deployments: &BTreeMap<DeploymentId, Deployment>,
+    (id, device): (&DeviceId, &Device),
+    deployment: &DeploymentId,
+    state: InstallState,
+) -> bool {
+    let known = |d: &DeploymentId| deployments.get(d).and_then(|d| d.devices.get(id)).and_then(|p| p.state);
+    let newest = device.deployment.as_ref().filter(|newest| *newest != deployment);
+    !state.is_settled()
+        && newest.and_then(known).is_some_and(has_booted)
+        && known(deployment).is_some_and(InstallState::is_settled)
+}
+
 impl Deployment {
+    /// A device has booted the release of a later deployment. If how it ended here was lost with its gateway's state, nothing more comes.
+    pub(super) fn leave_behind(&mut self, at: UtcMillis, device: &DeviceId) {
+        let is_open = self.devices.get(device).is_some_and(|p| p.state.is_some_and(|state| !state.is_settled()));
+        if let Some(state) = self.state_of_overtaken(device, true).filter(|_| is_open) {
+            self.report_state(at, device, state, OVERTAKEN);
+        }
+    }
+
     /// A device that was on its way in this deployment is lost: nobody watches it.
     pub(super) fn lose(&mut self, at: UtcMillis, device: &DeviceId, detail: &str) {
         if self.devices.get(device).is_some_and(|p| p.state.is_some_and(|state| !state.is_settled())) {

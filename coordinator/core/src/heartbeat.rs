@@ -144,7 +144,7 @@ fn trust(
     answer: &mut Answer,
 ) {
     let version = state.authority.published_version();
-    let orders = authority::orders_for(state, gateway, now);
+    let orders = authority::orders_for(state, gateway, state.not_before(now));
     let Some(held) = heartbeat.held_trust else {
         // It has none, or it is of an older program, which does not know of them.
         if (version > 0 || !orders.is_empty()) && presence.is_trust_due_unasked(now, gateway) {

@@ -137,9 +137,9 @@ pub enum IncidentChange {
     },
 }
 
-/// What somebody wishes to do with an incident.
+/// What somebody does with an incident.
 #[derive(Debug, Clone)]
-pub enum IncidentWish {
+pub enum IncidentRequest {
     Open(NewIncident),
     Note(String),
     Decide { reportable: bool, urgent: bool, reason: String },
@@ -147,7 +147,7 @@ pub enum IncidentWish {
     Close { reason: String },
 }
 
-impl IncidentWish {
+impl IncidentRequest {
     /// The action's stable name in the audit log.
     pub fn action(&self) -> &'static str {
         match self {
@@ -167,13 +167,13 @@ fn check_text(field: &str, text: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Checks what somebody wishes; gives the event and the reason that its record carries.
+/// Checks a request; returns the event, and the reason for its record.
 pub(super) fn decide(
     state: &State,
     now: UtcMillis,
     actor: &Actor,
     id: &IncidentId,
-    wish: &IncidentWish,
+    request: &IncidentRequest,
 ) -> Result<(Event, Option<String>), Refusal> {
     let by = person(&actor.id).to_owned();
     let of_max = |max: usize| if by == actor.id { max } else { max / MACHINES_PART };
@@ -181,7 +181,7 @@ pub(super) fn decide(
     let event = |change, reason: Option<&String>| {
         Ok((Event::IncidentChanged { incident: id.clone(), change }, reason.cloned()))
     };
-    if let IncidentWish::Open(reported) = wish {
+    if let IncidentRequest::Open(reported) = request {
         if state.incidents.contains_key(id) {
             return Err(Refusal::exists("incident", id));
         }
@@ -227,9 +227,9 @@ pub(super) fn decide(
     if held.closed.is_some() {
         return Err(Refusal::conflict("incident-closed", format!("incident {id} is closed")));
     }
-    match wish {
-        IncidentWish::Open(_) => Err(Refusal::exists("incident", id)),
-        IncidentWish::Note(text) => {
+    match request {
+        IncidentRequest::Open(_) => Err(Refusal::exists("incident", id)),
+        IncidentRequest::Note(text) => {
             check_text("note", text)?;
             let max = of_max(NOTES_MAX);
             if held.notes.len() >= max {
@@ -237,7 +237,7 @@ pub(super) fn decide(
             }
             event(IncidentChange::Noted { by, text: text.clone() }, None)
         }
-        IncidentWish::Decide { reportable, urgent, reason } => {
+        IncidentRequest::Decide { reportable, urgent, reason } => {
             check_text("reason", reason)?;
             if held.report.is_some() {
                 return Err(Refusal::conflict("wrong-step", format!("incident {id} has been reported already")));
@@ -250,7 +250,7 @@ pub(super) fn decide(
             let decision = Decision { reportable, urgent, by, at: now, reason: reason.clone() };
             event(IncidentChange::Decided { decision }, Some(reason))
         }
-        IncidentWish::Report { reference } => {
+        IncidentRequest::Report { reference } => {
             if !is_label(reference) {
                 return Err(Refusal::invalid("reference", "must be 1 to 128 printable characters"));
             }
@@ -259,7 +259,7 @@ pub(super) fn decide(
             }
             event(IncidentChange::Reported { reference: reference.clone() }, None)
         }
-        IncidentWish::Close { reason } => {
+        IncidentRequest::Close { reason } => {
             check_text("reason", reason)?;
             if let Some(due) = held.due_at() {
                 let detail = format!("incident {id} owes a decision or a report until {due}; that comes first");

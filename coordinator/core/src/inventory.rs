@@ -411,12 +411,13 @@ impl State {
     pub(super) fn take_claim(&mut self, at: UtcMillis, id: &DeviceId) {
         let Some(gateway) = self.gateway_of(id).cloned() else { return };
         let Some(claim) = self.inventory.claim(&gateway, id).cloned() else { return };
-        let Some(device) = self.devices.get_mut(id).filter(|d| d.retired_at.is_none()) else { return };
+        let Some(mut device) = self.devices.get_mut(id).filter(|d| d.retired_at.is_none()) else { return };
         // What another gateway saw once and sees no longer says nothing of a device that is known better.
         if !claim.is_present() && claim.reported_at != at && device.running_sha256.is_some() {
             return;
         }
         device.set_running(&claim.observed.running);
+        drop(device);
         self.compare_release(at, id, &claim.observed.running);
         let over = self.reboots_over(at, &claim.observed);
         let Some(device) = self.devices.get(id) else { return };
@@ -740,7 +741,7 @@ pub(super) fn apply_reconciled(
     let own = state.gateway_of(id).cloned();
     let claims: Vec<(GatewayId, ObservationDigest)> =
         state.inventory.claims_on(id).map(|(gateway, claim)| (gateway.clone(), claim.digest)).collect();
-    let Some(device) = state.devices.get_mut(id) else { return };
+    let Some(mut device) = state.devices.get_mut(id) else { return };
     let Some(registered) = registered else {
         for kind in kinds {
             let noted = device.differences.entry(*kind).or_insert_with(|| Noted {
@@ -765,9 +766,11 @@ pub(super) fn apply_reconciled(
     device.dismissed.clear();
     device.differences.retain(|kind, _| !kinds.contains(kind));
     let after = device.clone();
+    drop(device);
     state.inventory.unindex(id, &before);
     state.inventory.index(id, &after);
-    state.move_device(id, &registered.hospital, registered.gateway.as_ref());
+    let from = (&before.hospital, before.gateway.as_ref());
+    state.move_device(id, from, (&registered.hospital, registered.gateway.as_ref()));
     if state.gateway_of(id) != own.as_ref() {
         state.take_claim(at, id);
     }

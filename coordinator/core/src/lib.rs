@@ -32,6 +32,7 @@ pub mod intake;
 pub mod inventory;
 pub mod long_wait;
 pub mod notice;
+pub mod on_site;
 pub mod people;
 pub mod precondition;
 pub mod presence;
@@ -39,12 +40,15 @@ mod questions;
 pub mod reason;
 pub mod recall;
 pub mod refusal;
+pub mod registry;
 pub mod retention;
 pub mod rollout;
+pub mod series;
 pub mod settings;
 mod snapshot;
 pub mod state;
 pub mod telemetry;
+mod timekeeper;
 pub mod trust;
 pub mod urgency;
 pub mod waiting;
@@ -127,7 +131,7 @@ pub enum Command {
     },
     Incident {
         incident: IncidentId,
-        wish: incident::IncidentWish,
+        request: incident::IncidentRequest,
     },
     ChangeDevice {
         device: DeviceId,
@@ -287,6 +291,8 @@ pub enum Command {
         firmware: FirmwareId,
         role: Role,
         reason: String,
+        /// The manifest that whoever rejects was shown.
+        shown: Option<Digest>,
     },
     AttachSbom {
         firmware: FirmwareId,
@@ -380,7 +386,7 @@ impl Command {
             Self::DeclareTrial => ("installation.trial", "installation/all".into()),
             Self::SetWebhook { webhook, .. } => ("webhook.set", format!("webhook/{webhook}")),
             Self::RemoveWebhook { webhook, .. } => ("webhook.remove", format!("webhook/{webhook}")),
-            Self::Incident { incident, wish } => (wish.action(), format!("incident/{incident}")),
+            Self::Incident { incident, request } => (request.action(), format!("incident/{incident}")),
             Self::ChangeDevice { device, .. } => ("device.change", format!("device/{device}")),
             Self::ReconcileDevice { device, .. } => ("device.reconcile", format!("device/{device}")),
             Self::EndObservations { gateway, .. } => ("gateway.observations.end", format!("gateway/{gateway}")),
@@ -504,8 +510,8 @@ pub fn decide(state: &State, now: UtcMillis, actor: &Actor, command: &Command) -
             let event = Event::WebhookRemoved { webhook: webhook.clone() };
             Ok(vec![Proposal::new(action, object, event).because(reason)])
         }
-        Command::Incident { incident, wish } => {
-            let (event, reason) = incident::decide(state, now, actor, incident, wish)?;
+        Command::Incident { incident, request } => {
+            let (event, reason) = incident::decide(state, now, actor, incident, request)?;
             let proposal = Proposal::new(action, object, event);
             Ok(vec![match reason {
                 Some(reason) => proposal.because(reason),
@@ -598,7 +604,9 @@ pub fn decide(state: &State, now: UtcMillis, actor: &Actor, command: &Command) -
         }
         Command::AttachManifest { firmware, manifest } => firmware::attach_manifest(state, actor, firmware, manifest),
         Command::Approve { firmware, approval } => firmware::approve(state, now, actor, firmware, approval),
-        Command::Reject { firmware, role, reason } => firmware::reject(state, now, actor, firmware, *role, reason),
+        Command::Reject { firmware, role, reason, shown } => {
+            firmware::reject(state, now, actor, firmware, (*role, reason, *shown))
+        }
         Command::AttachSbom { firmware, sha256, components } => {
             firmware::attach_sbom(state, firmware, *sha256, components)
         }

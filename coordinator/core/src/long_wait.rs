@@ -2,6 +2,7 @@
 //! reason are one notice with a count, however many devices wait. What was noticed stands in the log, so that a restart repeats nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 
 use mdfm_shared::id::{DeploymentId, DeviceId, HospitalId};
 use mdfm_shared::text::count;
@@ -25,6 +26,8 @@ const MINUTES_MIN: u32 = 5;
 const MINUTES_MAX: u32 = 30 * 24 * 60;
 /// Reasons that one rule names.
 const CODES_MAX: usize = 100;
+/// Devices that are asked in one round what they wait for: a few milliseconds.
+const ASKED_MAX: usize = 1_024;
 /// Time between two looks at one deployment.
 const CYCLE_MS: u64 = 60_000;
 /// A wait has ended when it was not seen for this long: a device that is in use comes and goes.
@@ -220,26 +223,51 @@ pub(super) fn forget_unasked(state: &mut State) {
     state.long_waits = held;
 }
 
-/// Looks for long waits, one deployment at a time.
+/// Looks for long waits, one deployment at a time, its devices a slice at a time.
 #[derive(Debug, Default)]
 pub(super) struct WaitWatch {
     next_cycle: UtcMillis,
     queue: VecDeque<Option<DeploymentId>>,
+    gathering: Option<Gathering>,
     /// Since when held waits have not been seen.
     absent: BTreeMap<WaitKey, UtcMillis>,
     /// Since when the fleet's trust documents have been seen not to hold.
     not_fresh: Option<UtcMillis>,
 }
 
+/// The waits of one deployment, as far as its devices have been asked.
+#[derive(Debug)]
+struct Gathering {
+    deployment: DeploymentId,
+    waits: Vec<Lasting>,
+    /// Devices from here on are still to be asked; `None` once all are.
+    next: Option<Bound<DeviceId>>,
+}
+
 impl WaitWatch {
-    /// The records that are due for the next deployment: what began to last too long, what has ended.
+    /// Whether devices of a deployment are still to be asked.
+    pub(super) fn has_more(&self) -> bool {
+        self.gathering.is_some()
+    }
+
+    /// The records that are due for the next deployment: what began to last too long, what has ended. At each look (`is_look`) the next one is begun,
+    /// and in the rounds until the next look its devices are asked.
     pub(super) fn look(
         &mut self,
         state: &State,
         presence: &Presence,
         (clock, now, steady): (UtcMillis, UtcMillis, UtcMillis),
         started_at: UtcMillis,
+        is_look: bool,
     ) -> Vec<Proposal> {
+        // Whom one hears is measured by the clock, as presence is.
+        let sight = Sight { state, presence, now: clock };
+        if self.gathering.is_some() {
+            return self.gather(&sight, (now, steady), started_at);
+        }
+        if !is_look {
+            return Vec::new();
+        }
         if self.queue.is_empty() && steady >= self.next_cycle {
             self.next_cycle = steady.plus_ms(CYCLE_MS);
             self.absent.retain(|key, _| state.long_waits.find(key).is_some_and(|held| held.ended_at.is_none()));
@@ -248,14 +276,49 @@ impl WaitWatch {
             let all: BTreeSet<DeploymentId> = active.chain(held).collect();
             self.queue = std::iter::once(None).chain(all.into_iter().map(Some)).collect();
         }
-        let Some(next) = self.queue.pop_front() else { return Vec::new() };
-        // Whom one hears is measured by the clock, as presence is.
-        let sight = Sight { state, presence, now: clock };
-        let waits = match &next {
-            None => self.of_fleet(state, now),
-            Some(id) => state.deployments.get(id).map(|d| sight.lasting(id, d)).unwrap_or_default(),
+        match self.queue.pop_front() {
+            None => Vec::new(),
+            Some(None) => {
+                let waits = self.of_fleet(state, now);
+                self.judge(state, (now, steady), started_at, None, waits)
+            }
+            Some(Some(deployment)) => {
+                let waits = state.deployments.get(&deployment).map(|d| sight.lasting(&deployment, d));
+                let waits = waits.unwrap_or_default();
+                self.gathering = Some(Gathering { deployment, waits, next: Some(Bound::Unbounded) });
+                self.gather(&sight, (now, steady), started_at)
+            }
+        }
+    }
+
+    /// Asks the next devices what they wait for, and judges once all have been asked.
+    fn gather(
+        &mut self,
+        sight: &Sight<'_>,
+        (now, steady): (UtcMillis, UtcMillis),
+        started_at: UtcMillis,
+    ) -> Vec<Proposal> {
+        let Some(mut gathering) = self.gathering.take() else { return Vec::new() };
+        let Gathering { deployment, waits, next } = &mut gathering;
+        // What is too short for every rule is left out at once: of a million devices most wait for nothing, or not for long.
+        let mut shortest_ms: BTreeMap<WaitCode, Option<u64>> = BTreeMap::new();
+        let mut is_long = |wait: &Lasting| {
+            let code = &wait.waiting.code;
+            if !shortest_ms.contains_key(code) {
+                let first = limits(sight.state, code).first().map(|minutes| u64::from(*minutes) * MINUTE_MS);
+                shortest_ms.insert(code.clone(), first);
+            }
+            shortest_ms.get(code).copied().flatten().is_some_and(|limit_ms| now.since_ms(wait.since) >= limit_ms)
         };
-        self.judge(state, (now, steady), started_at, next.as_ref(), waits)
+        match sight.state.deployments.get(deployment) {
+            Some(held) => waits.extend(sight.lasting_of_devices(held, next, ASKED_MAX, &mut is_long)),
+            None => *next = None,
+        }
+        if next.is_some() {
+            self.gathering = Some(gathering);
+            return Vec::new();
+        }
+        self.judge(sight.state, (now, steady), started_at, Some(&gathering.deployment), gathering.waits)
     }
 
     /// What the whole fleet waits for.

@@ -304,7 +304,7 @@ pub fn of(state: &State, record: &AuditRecord) -> Vec<Notice> {
             let wait = Some(AboutWait { key, is_for_hospitals });
             vec![Notice { hospitals: hospitals.into_iter().collect(), wait, ..long }]
         }
-        Event::ClockBehind { behind_ms } => {
+        Event::ClockBehind { behind_ms, is_known: false } => {
             let subject = format!("the coordinator's clock is {} s behind its last record", behind_ms / 1_000);
             vec![notice(NoticeKind::ClockBehind, subject)]
         }

@@ -1,12 +1,13 @@
 //! What happens to people's accounts: second factors, passwords, roles, standing, sessions, tokens for machines, signing keys. Secrets are
 //! not here: the state names them by digest, and the files are kept beside the log (decision 0003).
 
-use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::{HospitalId, UserId};
+use mdfm_shared::id::{DeploymentId, HospitalId, UserId};
 use mdfm_shared::manifest::is_label;
+use mdfm_shared::network::network;
 use mdfm_shared::record::Actor;
 use mdfm_shared::text::count;
 use mdfm_shared::time::UtcMillis;
@@ -23,6 +24,8 @@ pub const RECOVERY_CODES: usize = 10;
 const TOKENS_MAX: usize = 20;
 /// Longest life of a token: a year.
 const TOKEN_MS_MAX: u64 = 366 * 86_400_000;
+/// The same of a display: it hangs where many people pass.
+const DISPLAY_MS_MAX: u64 = 31 * 86_400_000;
 
 /// Longest time for which training is confirmed.
 const TRAINING_MS_MAX: u64 = 3_660 * 86_400_000;
@@ -61,6 +64,18 @@ pub struct Token {
     /// `None` for a token in a state that was kept before tokens had this.
     #[serde(default)]
     pub made_at: Option<UtcMillis>,
+    /// For a display on a wall, which reads one deployment alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display: Option<WallDisplay>,
+}
+
+/// What a display shows, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WallDisplay {
+    pub deployment: DeploymentId,
+    /// The network from which it reads, as limits count addresses ([`mdfm_shared::network::network`]).
+    pub network: IpAddr,
 }
 
 /// That somebody's identity was verified before they may sign.
@@ -110,7 +125,16 @@ pub enum PersonChange {
     /// Every session ended.
     SessionsEnded,
     /// A token for a machine.
-    TokenMade { token_sha256: Digest, id: String, name: String, permissions: Vec<Permission>, expires_at: UtcMillis },
+    TokenMade {
+        token_sha256: Digest,
+        id: String,
+        name: String,
+        permissions: Vec<Permission>,
+        expires_at: UtcMillis,
+        /// What it is bound to, if it is for a display.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        display: Option<WallDisplay>,
+    },
     /// A token that counts no longer.
     TokenRevoked { id: String },
     /// A signing key of the person's own.
@@ -172,7 +196,10 @@ impl PersonChange {
 /// Whether a second factor is shown by `proof`; a code, or a recovery code, counts once.
 pub fn check_proof(user: &User, proof: Proof) -> Result<(), Refusal> {
     let Some(factor) = &user.second_factor else {
-        return Err(Refusal::conflict("no-second-factor", "no second factor is set up"));
+        return Err(Refusal::conflict(
+            "no-second-factor",
+            "this account has no second factor to show; set one up first (mdfmctl second-factor enrol)",
+        ));
     };
     match proof {
         Proof::Code(step) if step > factor.last_step => Ok(()),
@@ -210,12 +237,15 @@ pub(super) fn decide(
         }
         PersonChange::Disabled => keep_an_administrator(state, id, false),
         PersonChange::Enabled if !user.disabled => Err(Refusal::conflict("enabled", format!("{id} is not disabled"))),
-        PersonChange::TokenMade { name, permissions, expires_at, .. } => {
+        PersonChange::TokenMade { name, permissions, expires_at, display, .. } => {
             if !is_label(name) {
                 return Err(Refusal::invalid("name", "must be 1 to 128 printable characters"));
             }
             if *expires_at <= now || expires_at.0 > now.0 + TOKEN_MS_MAX {
                 return Err(Refusal::invalid("expiresAt", "must be within a year from now"));
+            }
+            if let Some(display) = display {
+                check_display(state, display, permissions, *expires_at, now)?;
             }
             if state.tokens.values().filter(|t| t.user == *id && t.expires_at > now).count() >= TOKENS_MAX {
                 return Err(Refusal::conflict("too-many-tokens", format!("{id} has {TOKENS_MAX}; revoke one first")));
@@ -378,10 +408,10 @@ pub(super) fn apply(state: &mut State, at: UtcMillis, id: &UserId, change: Perso
         }
         PersonChange::Enabled => user.disabled = false,
         PersonChange::SessionsEnded => end_all(&mut state.sessions, &mut state.tokens, id),
-        PersonChange::TokenMade { token_sha256, id: token, name, permissions, expires_at } => {
+        PersonChange::TokenMade { token_sha256, id: token, name, permissions, expires_at, display } => {
             state.tokens.retain(|_, t| t.expires_at > at);
             let made_at = Some(at);
-            let new = Token { user: id.clone(), id: token, name, permissions, expires_at, made_at };
+            let new = Token { user: id.clone(), id: token, name, permissions, expires_at, made_at, display };
             state.tokens.insert(token_sha256, new);
         }
         PersonChange::TokenRevoked { id: token } => state.tokens.retain(|_, t| t.user != *id || t.id != token),
@@ -402,6 +432,26 @@ pub(super) fn apply(state: &mut State, at: UtcMillis, id: &UserId, change: Perso
     Some(())
 }
 
+/// A display reads, for a month at most, a deployment that is there.
+fn check_display(
+    state: &State,
+    display: &WallDisplay,
+    permissions: &[Permission],
+    expires_at: UtcMillis,
+    now: UtcMillis,
+) -> Result<(), Refusal> {
+    if expires_at.0 > now.0 + DISPLAY_MS_MAX {
+        return Err(Refusal::invalid("expiresAt", "must be within 31 days from now for a display"));
+    }
+    if permissions != [Permission::Read] {
+        return Err(Refusal::invalid("permissions", "a display reads and does nothing else"));
+    }
+    if !state.deployments.contains_key(&display.deployment) {
+        return Err(Refusal::not_found("deployment", &display.deployment));
+    }
+    Ok(())
+}
+
 /// Ends every session and every token of a person.
 fn end_all(sessions: &mut BTreeMap<Digest, Session>, tokens: &mut BTreeMap<Digest, Token>, id: &UserId) {
     sessions.retain(|_, s| s.user != *id);
@@ -411,18 +461,10 @@ fn end_all(sessions: &mut BTreeMap<Digest, Session>, tokens: &mut BTreeMap<Diges
 /// Networks remembered for one person.
 const NETWORKS_MAX: usize = 8;
 
-/// The network of an address: an IPv4 address itself, the first 64 bits of an IPv6 address.
-pub fn network(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).to_string(),
-        v4 @ IpAddr::V4(_) => v4.to_string(),
-    }
-}
-
 /// Notes from which network a person opened a session. `address` is as records have it.
 pub(super) fn note_network(user: &mut User, address: Option<&str>) {
     let Some(Ok(address)) = address.map(str::parse::<SocketAddr>) else { return };
-    let network = network(address.ip());
+    let network = network(address.ip()).to_string();
     user.networks.retain(|held| *held != network);
     user.networks.push(network);
     let over = user.networks.len().saturating_sub(NETWORKS_MAX);
@@ -430,10 +472,10 @@ pub(super) fn note_network(user: &mut User, address: Option<&str>) {
 }
 
 impl State {
-    /// The later of the clock and the last record: by it standing is judged, as records are stamped, so that what has lapsed stays so when
-    /// somebody sets the clock back.
+    /// The time by which is judged between two rounds, as records are stamped: the clock, and while that is behind, the time of the last round. What
+    /// has lapsed stays so when somebody sets the clock back, and what has not lapses all the same.
     pub fn not_before(&self, clock: UtcMillis) -> UtcMillis {
-        clock.max(self.last_record_at)
+        clock.max(self.last_record_at).max(self.time)
     }
 
     /// Whether a person's link belongs to this OpenID provider. A link of before links named their provider belongs to the provider by which the

@@ -137,6 +137,12 @@ pub struct Presence {
     peers: BTreeMap<(ExpiryKind, String), Option<UtcMillis>>,
     /// The ends of this coordinator's own certificates.
     pub certificates: Vec<Expiry>,
+    /// Silent devices: somebody waits for them.
+    expected: BTreeSet<DeviceId>,
+    /// Those of them that were reported attached since.
+    returned: BTreeSet<DeviceId>,
+    /// How often times were moved back with the clock.
+    moves_back: u64,
 }
 
 impl Presence {
@@ -154,6 +160,7 @@ impl Presence {
             return;
         }
         self.clock = now;
+        self.moves_back += 1;
         let shift = |at: &mut UtcMillis| *at = UtcMillis(at.0.saturating_sub(back_ms));
         self.started_at.iter_mut().for_each(shift);
         for held in self.gateways.values_mut() {
@@ -196,16 +203,37 @@ impl Presence {
     pub fn seen(&mut self, now: UtcMillis, device: &DeviceHeartbeat) {
         self.follow(now);
         let before = self.devices.get_mut(&device.device);
-        let attached_at = match &before {
-            _ if device.attached => now,
-            Some(before) => before.attached_at,
-            None => UtcMillis(0),
-        };
+        // A thread that was overtaken by another says nothing older.
+        let last = before.as_ref().map_or(UtcMillis(0), |before| before.attached_at);
+        let attached_at = if device.attached { last.max(now) } else { last };
         let held = Device { attached_at, attached: device.attached, in_use: device.in_use, state: device.state };
         match before {
             Some(before) => *before = held,
             None => drop(self.devices.insert(device.device.clone(), held)),
         }
+        if device.attached && self.expected.remove(&device.device) {
+            self.returned.insert(device.device.clone());
+        }
+    }
+
+    /// Lets [`Self::take_returned`] return this device once it is reported attached.
+    pub(super) fn expect(&mut self, device: &DeviceId) {
+        self.expected.insert(device.clone());
+    }
+
+    /// Devices that were expected and have been reported attached, `max` of them at most.
+    pub(super) fn take_returned(&mut self, max: usize) -> Vec<DeviceId> {
+        std::iter::from_fn(|| self.returned.pop_first()).take(max).collect()
+    }
+
+    /// Whether [`Self::take_returned`] returns more.
+    pub(super) fn has_returned(&self) -> bool {
+        !self.returned.is_empty()
+    }
+
+    /// How often the times of this presence were moved back with the clock.
+    pub(super) fn moves_back(&self) -> u64 {
+        self.moves_back
     }
 
     /// The gateway said that it is there, or the broker that its connection broke.
@@ -345,9 +373,8 @@ impl Presence {
 
     #[cfg(any(test, feature = "fixtures"))]
     pub fn attach(&mut self, device: DeviceId, at: UtcMillis) {
-        self.follow(at);
-        let held = Device { attached_at: at, attached: true, in_use: false, state: InstallState::Idle };
-        self.devices.insert(device, held);
+        let state = InstallState::Idle;
+        self.seen(at, &DeviceHeartbeat { device, state, attached: true, in_use: false });
     }
 }
 

@@ -84,6 +84,12 @@ impl Questions {
         true
     }
 
+    /// From when on a gateway may be asked for another state of a device, for virtual worlds.
+    pub fn asks_at(&self, gateway: &GatewayId, device: &DeviceId) -> UtcMillis {
+        let asked = self.devices.get(&(gateway.clone(), device.clone()));
+        asked.filter(|asked| asked.left == 0).map_or(UtcMillis(0), |asked| asked.filled_to.plus_ms(DEVICE_REFILL_MS))
+    }
+
     /// Whether it may be recorded now that a gateway does not speak of devices any more; notes that it is.
     pub fn may_end(&mut self, now: UtcMillis, gateway: &GatewayId) -> bool {
         let may = self.ended.get(gateway).is_none_or(|at| *at > now || now.since_ms(*at) >= END_PAUSE_MS);

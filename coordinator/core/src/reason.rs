@@ -5,7 +5,7 @@ use mdfm_shared::sign::{Document, Signed};
 use mdfm_shared::text;
 use mdfm_shared::trust::Withdrawal;
 
-use super::incident::IncidentWish;
+use super::incident::IncidentRequest;
 use super::{Command, Refusal, State};
 
 /// Whether a text says nothing that a person can see.
@@ -43,7 +43,10 @@ impl Command {
             Self::SetSettings { reason, .. }
             | Self::SetWebhook { reason, .. }
             | Self::RemoveWebhook { reason, .. }
-            | Self::Incident { wish: IncidentWish::Decide { reason, .. } | IncidentWish::Close { reason }, .. }
+            | Self::Incident {
+                request: IncidentRequest::Decide { reason, .. } | IncidentRequest::Close { reason },
+                ..
+            }
             | Self::ChangeDevice { reason, .. }
             | Self::WithdrawFirmware { reason, .. }
             | Self::ChangeHospital { reason, .. }
@@ -84,7 +87,7 @@ impl Command {
             | Self::CloseSession { .. }
             | Self::Denied { .. }
             | Self::Incident {
-                wish: IncidentWish::Open(_) | IncidentWish::Note(_) | IncidentWish::Report { .. },
+                request: IncidentRequest::Open(_) | IncidentRequest::Note(_) | IncidentRequest::Report { .. },
                 ..
             }
             | Self::AddTrustRoot { .. }

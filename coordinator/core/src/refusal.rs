@@ -1,4 +1,4 @@
-//! Why a wish was refused: one form for the API, the command line and the audit log.
+//! Why a request was refused: one form for the API, the command line and the audit log.
 
 use mdfm_shared::digest::Digest;
 

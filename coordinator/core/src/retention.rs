@@ -240,14 +240,27 @@ pub(super) fn carried_out(
 ) -> Result<Vec<Proposal>, Refusal> {
     let held = need(state, disposal)?;
     if held.confirmed_by.is_none() || held.carried_out_at.is_some() {
-        return Err(Refusal::conflict("disposal-state", format!("disposal {disposal} is not to be carried out")));
+        return Err(Refusal::conflict(
+            "disposal-state",
+            format!(
+                "disposal {disposal} cannot be carried out: a second person has not confirmed it, or it was carried out before"
+            ),
+        ));
     }
     let in_service = |id: &&DeviceId| state.devices.get(id).is_some_and(|d| d.retired_at.is_none());
     if let Some(device) = devices.iter().find(in_service) {
-        return Err(Refusal::conflict("device-in-service", format!("device {device} is in service")));
+        return Err(Refusal::conflict(
+            "device-in-service",
+            format!(
+                "disposal {disposal} cannot be carried out: device {device} is in service again; propose another one"
+            ),
+        ));
     }
     if let Some(id) = deployments.iter().find(|id| state.deployments.get(id).is_some_and(|d| d.is_active())) {
-        return Err(Refusal::conflict("deployment-active", format!("deployment {id} is not over")));
+        return Err(Refusal::conflict(
+            "deployment-active",
+            format!("disposal {disposal} cannot be carried out: deployment {id} still runs; propose another one"),
+        ));
     }
     let object = format!("disposal/{disposal}");
     let forgotten = |devices: &[DeviceId], deployments: &[DeploymentId]| {
@@ -382,8 +395,8 @@ impl<'a> Ends<'a> {
             return None;
         }
         let mut end = Some(UtcMillis(0));
-        for wish in &directive.devices {
-            end = later(later(end, self.device(&wish.device)), self.deployment(&wish.deployment));
+        for entry in &directive.devices {
+            end = later(later(end, self.device(&entry.device)), self.deployment(&entry.deployment));
         }
         Some(end)
     }
@@ -411,9 +424,9 @@ fn mentions(record: &AuditRecord) -> BTreeSet<String> {
         }
     }
     if let Ok(Ok(directive)) = record.document::<Directive>().map(|d| d.decode_unverified()) {
-        for wish in &directive.devices {
-            found.insert(format!("device/{}", wish.device));
-            found.insert(format!("deployment/{}", wish.deployment));
+        for entry in &directive.devices {
+            found.insert(format!("device/{}", entry.device));
+            found.insert(format!("deployment/{}", entry.deployment));
         }
     }
     found
@@ -486,4 +499,5 @@ pub(super) fn forget(state: &mut State, at: UtcMillis, devices: &[DeviceId], dep
     deployments.iter().for_each(|id| {
         state.deployments.remove(id);
     });
+    state.devices.forget_past(at);
 }

@@ -8,7 +8,7 @@ use mdfm_shared::id::{
     DeploymentId, DeviceId, FirmwareId, GatewayId, GroupId, HospitalId, IncidentId, RecallId, UserId,
 };
 use mdfm_shared::manifest::Manifest;
-use mdfm_shared::record::{AuditRecord, Outcome, RecordError, person};
+use mdfm_shared::record::{AuditRecord, Outcome, RecordError};
 use mdfm_shared::sign::SignError;
 use mdfm_shared::telemetry::{
     EventKind, FirmwareReport, InstallState, OVERTAKEN, REFUSED_ROLLBACK, REFUSED_WAITING, TelemetryBatch, UNSEEN,
@@ -17,17 +17,18 @@ use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{Approval, RollbackOrder, RootError, Roster, TrustRoot, TrustedRoot, Withdrawals};
 use mdfm_shared::waiting::Waiting;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
+use super::Event;
 use super::access::User;
 use super::authority::{self, Authority, HeldOrder};
 use super::done::DoneRequests;
 use super::expiry::{self, SeenCertificates, WarnedExpiries};
-use super::firmware::{AttachedManifest, Firmware, FirmwareStatus, GivenApproval};
+use super::firmware::{AttachedManifest, Firmware, FirmwareStatus, GivenApproval, GivenRejection};
 use super::fleet::{
     Anomaly, AnomalyKind, Chain, Credentials, Device, Gateway, Healing, Hospital, Install, IssuedDirective, NewDevice,
     PendingToken,
 };
+use super::forgotten;
 use super::group::{self, Group, Members};
 use super::incident::{self, Incident};
 use super::inventory::{self, Decision, Expected, Inventory};
@@ -35,10 +36,12 @@ use super::long_wait::{self, HeldWaits};
 use super::notice::Webhook;
 use super::people::{self, Token};
 use super::recall::Recall;
+use super::registry::Devices;
 use super::retention::{self, Disposal, Hold, Terms};
-use super::rollout::{Change, Deployment, DeviceProgress, Status};
+use super::rollout::{Asked, Change, Deployment, DeviceProgress, Status};
 use super::settings::Settings;
-use super::{Event, Refusal, trust};
+
+mod lookup;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
@@ -67,7 +70,7 @@ pub struct State {
     pub roster_document: Option<String>,
     pub hospitals: BTreeMap<HospitalId, Hospital>,
     pub gateways: BTreeMap<GatewayId, Gateway>,
-    pub devices: BTreeMap<DeviceId, Device>,
+    pub devices: Devices,
     pub firmware: BTreeMap<FirmwareId, Firmware>,
     pub deployments: BTreeMap<DeploymentId, Deployment>,
     pub recalls: BTreeMap<RecallId, Recall>,
@@ -80,8 +83,11 @@ pub struct State {
     /// Devices that go through their hospital's only gateway.
     #[serde(skip)]
     unnamed_devices: BTreeMap<HospitalId, BTreeSet<DeviceId>>,
+    /// Gateways whose directive may have to change because of what they or others reported; volatile: after a start each has its turn.
+    #[serde(skip)]
+    pub(super) redirected: BTreeSet<GatewayId>,
     /// What the last directive of each gateway said.
-    pub directive_wishes: BTreeMap<GatewayId, Vec<DeviceDirective>>,
+    pub desired_devices: BTreeMap<GatewayId, Vec<DeviceDirective>>,
     /// How long records are kept.
     pub retention: Terms,
     pub holds: BTreeMap<String, Hold>,
@@ -99,6 +105,9 @@ pub struct State {
     /// The latest time in any record: no record is stamped earlier.
     #[serde(default)]
     pub last_record_at: UtcMillis,
+    /// The time as the last round found it, which goes on while the clock is behind; zero before the first.
+    #[serde(skip)]
+    pub time: UtcMillis,
     /// Whether the clock was last found behind that.
     #[serde(default)]
     pub clock_behind: bool,
@@ -164,6 +173,7 @@ impl State {
         let index = self.log_size;
         self.log_size += 1;
         self.last_record_at = self.last_record_at.max(UtcMillis(record.at_ms));
+        self.devices.set_time(self.last_record_at);
         match (&record.event, record.outcome) {
             (Some(event), Outcome::Accepted) => {
                 self.done.note(record);
@@ -243,26 +253,28 @@ impl State {
             Event::DeviceChanged { device, particulars } => {
                 // Its registration may have been disposed of while a hold or a longer term keeps this record.
                 let before = self.gateway_of(&device).cloned();
-                let Some(held) = self.devices.get_mut(&device) else { return Ok(()) };
-                self.inventory.unindex(&device, held);
+                let Some(mut held) = self.devices.get_mut(&device) else { return Ok(()) };
+                self.inventory.unindex(&device, &held);
                 (held.serial, held.udi) = (particulars.serial, particulars.udi);
-                held.hospital = particulars.hospital.clone();
-                held.gateway = particulars.gateway.clone();
+                let from = std::mem::replace(&mut held.hospital, particulars.hospital.clone());
+                let through = std::mem::replace(&mut held.gateway, particulars.gateway.clone());
                 held.waiting = None;
-                self.inventory.index(&device, held);
-                self.move_device(&device, &particulars.hospital, particulars.gateway.as_ref());
+                self.inventory.index(&device, &held);
+                drop(held);
+                let to = (&particulars.hospital, particulars.gateway.as_ref());
+                self.move_device(&device, (&from, through.as_ref()), to);
                 if self.gateway_of(&device) != before.as_ref() {
                     self.take_claim(at, &device);
                 }
             }
             Event::DeviceDiffers { device, kind, registered, observed } => {
-                if let Some(held) = self.devices.get_mut(&device) {
+                if let Some(mut held) = self.devices.get_mut(&device) {
                     let noted = inventory::Noted { since: at, registered, observed, expected: None };
                     held.differences.insert(kind, noted);
                 }
             }
             Event::DeviceAgrees { device, kind } => {
-                if let Some(held) = self.devices.get_mut(&device) {
+                if let Some(mut held) = self.devices.get_mut(&device) {
                     held.differences.remove(&kind);
                 }
             }
@@ -414,7 +426,7 @@ impl State {
             }
             Event::DeviceRetired { device } => {
                 // Its registration may have been disposed of while a hold keeps this record.
-                if let Some(held) = self.devices.get_mut(&device) {
+                if let Some(mut held) = self.devices.get_mut(&device) {
                     held.retired_at = Some(at);
                 }
                 self.inventory.touched.insert(device);
@@ -457,6 +469,7 @@ impl State {
                     approvals: BTreeMap::new(),
                     lost: Vec::new(),
                     rejection: None,
+                    rejected: None,
                     requested_at: at,
                     sbom: Vec::new(),
                 };
@@ -478,7 +491,7 @@ impl State {
                 // Whatever was signed before was signed for something else.
                 held.approvals.clear();
                 held.lost.clear();
-                held.rejection = None;
+                (held.rejection, held.rejected) = (None, None);
                 held.requested_at = at;
                 held.sbom.clear();
             }
@@ -498,10 +511,12 @@ impl State {
                 held.lost.retain(|l| l.role != role);
                 held.approvals.insert(role, given);
             }
-            Event::FirmwareRejected { firmware, role, user, reason } => {
+            Event::FirmwareRejected { firmware, role, user, reason, statement } => {
                 let held = known(&mut self.firmware, &firmware)?;
                 held.status = FirmwareStatus::Rejected;
                 held.rejection = Some(format!("{user} ({role}): {reason}"));
+                let rejected = |statement| GivenRejection { user, role, reason, statement, at, log_index: index };
+                held.rejected = statement.map(rejected);
             }
             Event::FirmwareApproved { firmware } => {
                 known(&mut self.firmware, &firmware)?.status = FirmwareStatus::Approved;
@@ -543,15 +558,15 @@ impl State {
                 held.apply(at, &change, &|id| devices.get(id).map(|d| d.hospital.clone()));
                 if let Change::MembersJoined { members } = &change {
                     for id in members.iter().flat_map(|m| &m.devices) {
-                        let Some(device) = self.devices.get_mut(id) else { continue };
+                        let Some(mut device) = self.devices.get_mut(id) else { continue };
                         let before = device.deployment.replace(deployment.clone());
                         let moved = |d: &DeploymentId| {
                             self.deployments
                                 .get(d)
                                 .and_then(|d| d.devices.get(id))
-                                .is_some_and(DeviceProgress::is_moved)
+                                .is_some_and(|p| p.is_moved() || p.asked != Asked::No)
                         };
-                        // A deployment that moved it stays the one to go back from until another moves it.
+                        // A deployment that moved it, or may have begun to, stays the one to go back from until another moves it.
                         device.moved_by = before.filter(moved).or(device.moved_by.take());
                     }
                 }
@@ -563,7 +578,7 @@ impl State {
                     // Devices that it never moved, as they said or as they were never asked, still belong to the deployment that did.
                     let never = |p: &DeviceProgress| !p.is_moved() && (p.state.is_some() || !held.is_open(p.phase));
                     for (id, _) in held.devices.iter().filter(|(_, p)| never(p)) {
-                        if let Some(device) = self.devices.get_mut(id) {
+                        if let Some(mut device) = self.devices.get_mut(id) {
                             device.leave(&deployment);
                         }
                     }
@@ -572,7 +587,7 @@ impl State {
                     // The floor rises late: only now can nobody need the way back (DESIGN §9.1).
                     for (id, progress) in &held.devices {
                         if progress.state == Some(InstallState::Confirmed)
-                            && let Some(device) = self.devices.get_mut(id)
+                            && let Some(mut device) = self.devices.get_mut(id)
                         {
                             device.security_floor = device.security_floor.max(held.plan.security_version);
                         }
@@ -602,10 +617,10 @@ impl State {
                 known(&mut self.gateways, &gateway)?.serial_seen = serial;
             }
             Event::DirectiveIssued { gateway, serial, issued_at, expires_at } => {
-                let wishes = record.document::<Directive>()?.decode_unverified()?.devices;
+                let desired = record.document::<Directive>()?.decode_unverified()?.devices;
                 known(&mut self.gateways, &gateway)?.directive =
                     Some(IssuedDirective { serial, issued_at, expires_at, document: document() });
-                let before = self.directive_wishes.insert(gateway.clone(), wishes).unwrap_or_default();
+                let before = self.desired_devices.insert(gateway.clone(), desired).unwrap_or_default();
                 self.note_asked(at, &before, &gateway);
             }
         }
@@ -630,18 +645,28 @@ impl State {
             self.index_device(&id, &hospital, gateway.as_ref());
         }
         self.inventory.index_all(&self.devices);
+        self.devices.index();
+        for deployment in self.deployments.values_mut() {
+            deployment.index(&|id| self.devices.get(id).map(|d| d.hospital.clone()));
+        }
     }
 
-    /// Puts a device where it is found from now on.
-    pub(super) fn move_device(&mut self, id: &DeviceId, hospital: &HospitalId, gateway: Option<&GatewayId>) {
-        self.drop_device_index(id);
+    /// Puts a device where it is found from now on; `from` is where it was found.
+    pub(super) fn move_device(
+        &mut self,
+        id: &DeviceId,
+        from: (&HospitalId, Option<&GatewayId>),
+        (hospital, gateway): (&HospitalId, Option<&GatewayId>),
+    ) {
+        self.drop_device_index(id, from);
         self.index_device(id, hospital, gateway);
+        self.deployments.values_mut().for_each(|deployment| deployment.place(id, Some(hospital)));
     }
 
     /// The devices of a gateway that begins again report what they wait for again.
     fn forget_waits(&mut self, gateway: &GatewayId) {
         for id in self.devices_of(gateway) {
-            if let Some(device) = self.devices.get_mut(&id) {
+            if let Some(mut device) = self.devices.get_mut(&id) {
                 device.waiting = None;
             }
         }
@@ -664,17 +689,23 @@ impl State {
     pub(super) fn forget_device(&mut self, id: &DeviceId) {
         if let Some(device) = self.devices.remove(id) {
             self.inventory.unindex(id, &device);
+            self.drop_device_index(id, (&device.hospital, device.gateway.as_ref()));
         }
         for group in self.groups.values_mut() {
             group::change_members(group, false, vec![id.clone()]);
         }
-        self.drop_device_index(id);
+        // One that has ended reacts to nothing any more.
+        self.deployments.values_mut().filter(|d| d.is_active()).for_each(|deployment| deployment.place(id, None));
     }
 
-    fn drop_device_index(&mut self, id: &DeviceId) {
-        self.named_devices.values_mut().chain(self.unnamed_devices.values_mut()).for_each(|all| {
-            all.remove(id);
-        });
+    fn drop_device_index(&mut self, id: &DeviceId, (hospital, gateway): (&HospitalId, Option<&GatewayId>)) {
+        let found = match gateway {
+            Some(named) => self.named_devices.get_mut(named),
+            None => self.unnamed_devices.get_mut(hospital),
+        };
+        if let Some(devices) = found {
+            devices.remove(id);
+        }
     }
 
     /// The hospital that an object belongs to.
@@ -691,6 +722,7 @@ impl State {
 
     /// What a gateway says about one of its own devices; reports about others' devices stay in the log and move nothing.
     pub fn apply_report(&mut self, at: UtcMillis, gateway: &GatewayId, event: &mdfm_shared::telemetry::Event) {
+        self.note_on_site(gateway, event);
         let Some(id) = event.device.as_ref().filter(|id| !self.is_overtaken(gateway, id, event)) else { return };
         if let EventKind::DeviceObserved { digest, observed } = &event.kind {
             return self.apply_observed((at, event.at), gateway, id, *digest, observed);
@@ -704,8 +736,8 @@ impl State {
             EventKind::StateChanged { deployment, .. } => self.state_of_unseen(id, deployment),
             _ => None,
         };
-        let Some(device) = self.devices.get_mut(id) else { return };
-        if device.retired_at.is_some() || reached_through(&self.hospital_gateways, device) != Some(gateway) {
+        let Some(mut device) = self.devices.get_mut(id) else { return };
+        if device.retired_at.is_some() || reached_through(&self.hospital_gateways, &device) != Some(gateway) {
             return;
         }
         match &event.kind {
@@ -718,9 +750,13 @@ impl State {
                 {
                     expected.sha256 = Some(firmware.sha256);
                 }
+                drop(device);
                 self.compare_release(at, id, firmware);
             }
             EventKind::StateChanged { state, manifest, deployment, running, detail } => {
+                if forgotten::is_left_behind(&self.deployments, (id, &device), deployment, *state) {
+                    return;
+                }
                 device.waiting = None;
                 // A gateway that knows nothing of a deployment that is called back says what the device runs instead. Where that is the
                 // release, nobody there knows what it ran before.
@@ -778,11 +814,24 @@ impl State {
                 device.install = device.install.take().filter(|_| keeps).or(Some(install));
                 let before = self.deployments.values_mut().filter(|d| stuck_on == Some(d.plan.manifest));
                 before.for_each(|held| held.lose(at, id, detail));
+                let mut overtaken = None;
                 if let Some(held) = self.deployments.get_mut(deployment) {
+                    let has_gone_back = |held: &Deployment| held.devices.get(id).is_some_and(|p| p.has_gone_back);
+                    let had_gone_back = has_gone_back(held);
                     held.report_state(at, id, *state, detail);
+                    if device.deployment.as_ref() == Some(deployment) && forgotten::has_booted(*state) {
+                        overtaken = device.moved_by.clone().filter(|before| before != deployment);
+                    }
+                    if had_gone_back || has_gone_back(held) {
+                        self.redirected.insert(gateway.clone());
+                    }
                     if !held.is_active() && held.devices.get(id).is_some_and(|p| !p.is_moved()) {
                         device.leave(deployment);
                     }
+                }
+                drop(device);
+                if let Some(before) = overtaken.and_then(|before| self.deployments.get_mut(&before)) {
+                    before.leave_behind(at, id);
                 }
                 if let Some(running) = running {
                     self.compare_release(at, id, running);
@@ -814,154 +863,11 @@ impl State {
             }
             EventKind::AgentStarted { .. }
             | EventKind::Refused { .. }
+            // Both taken above, whoever's device it is.
             | EventKind::LocalAction { .. }
-            // Taken above, whoever's device it is.
             | EventKind::DeviceObserved { .. }
             // A record of its own follows.
             | EventKind::Consent { .. } => {}
-        }
-    }
-
-    /// The newest trust root.
-    pub fn trusted_root(&self) -> Option<&TrustedRoot> {
-        self.trusted_root.as_ref()
-    }
-
-    /// The gateway through which a device is reached: the one named for it, or the main one of its hospital.
-    pub fn gateway_of(&self, id: &DeviceId) -> Option<&GatewayId> {
-        reached_through(&self.hospital_gateways, self.devices.get(id)?)
-    }
-
-    /// The gateway through which a device like this one is reached.
-    pub fn gateway_for<'a>(&'a self, device: &'a Device) -> Option<&'a GatewayId> {
-        reached_through(&self.hospital_gateways, device)
-    }
-
-    /// The gateway of the hospital's devices for which nobody named one.
-    pub fn main_gateway(&self, hospital: &HospitalId) -> Option<&GatewayId> {
-        main_gateway(&self.hospital_gateways, hospital)
-    }
-
-    /// The devices that are reached through a gateway.
-    pub fn devices_of(&self, gateway: &GatewayId) -> Vec<DeviceId> {
-        let hospital = self.gateways.get(gateway).map(|g| &g.hospital);
-        let main = hospital.filter(|h| self.main_gateway(h) == Some(gateway));
-        let named = self.named_devices.get(gateway).into_iter().flatten();
-        let unnamed = main.and_then(|h| self.unnamed_devices.get(h)).into_iter().flatten();
-        let all: BTreeSet<&DeviceId> = named.chain(unnamed).collect();
-        all.into_iter().cloned().collect()
-    }
-
-    /// The gateways of a hospital that are not revoked.
-    pub fn gateways_of(&self, hospital: &HospitalId) -> impl Iterator<Item = &GatewayId> {
-        self.hospital_gateways.get(hospital).into_iter().flat_map(BTreeMap::keys)
-    }
-
-    /// The hospital that a user's authority ends at; none for the vendor's people.
-    pub fn hospital_of_user(&self, actor_id: &str) -> Option<&HospitalId> {
-        self.users.get(&person(actor_id).parse().ok()?)?.hospital.as_ref()
-    }
-
-    /// The newest deployment of a device.
-    pub fn latest_deployment(&self, device: &DeviceId) -> Option<(&DeploymentId, &Deployment)> {
-        self.deployments.get_key_value(self.devices.get(device)?.deployment.as_ref()?)
-    }
-
-    pub fn need_root(&self) -> Result<&TrustedRoot, Refusal> {
-        self.trusted_root
-            .as_ref()
-            .ok_or_else(|| Refusal::conflict("no-trust-root", "no trust root yet; add one with mdfmctl trust publish"))
-    }
-    pub fn need_roster(&self) -> Result<&Roster, Refusal> {
-        self.roster
-            .as_ref()
-            .ok_or_else(|| Refusal::conflict("no-roster", "no approver roster yet; add one with mdfmctl trust publish"))
-    }
-    pub fn need_hospital(&self, id: &HospitalId) -> Result<&Hospital, Refusal> {
-        self.hospitals.get(id).ok_or_else(|| Refusal::not_found("hospital", id))
-    }
-    pub fn need_gateway(&self, id: &GatewayId) -> Result<&Gateway, Refusal> {
-        self.gateways.get(id).ok_or_else(|| Refusal::not_found("gateway", id))
-    }
-    pub fn need_device(&self, id: &DeviceId) -> Result<&Device, Refusal> {
-        self.devices.get(id).ok_or_else(|| Refusal::not_found("device", id))
-    }
-    pub fn need_firmware(&self, id: &FirmwareId) -> Result<&Firmware, Refusal> {
-        self.firmware.get(id).ok_or_else(|| Refusal::not_found("firmware", id))
-    }
-    pub fn need_group(&self, id: &GroupId) -> Result<&Group, Refusal> {
-        self.groups.get(id).ok_or_else(|| Refusal::not_found("group", id))
-    }
-    pub fn need_order(&self, id: &Digest) -> Result<&HeldOrder, Refusal> {
-        self.authority.orders.get(id).ok_or_else(|| Refusal::not_found("rollback order", id))
-    }
-    pub fn need_recall(&self, id: &RecallId) -> Result<&Recall, Refusal> {
-        self.recalls.get(id).ok_or_else(|| Refusal::not_found("recall", id))
-    }
-    pub fn need_deployment(&self, id: &DeploymentId) -> Result<&Deployment, Refusal> {
-        self.deployments.get(id).ok_or_else(|| Refusal::not_found("deployment", id))
-    }
-
-    /// An object as the before and after of a record show it: what matters of it, never a secret.
-    pub fn view(&self, object: &str) -> Option<Value> {
-        let (kind, id) = object.split_once('/')?;
-        match kind {
-            "user" => {
-                let user = self.users.get(&id.parse().ok()?)?;
-                Some(json!({
-                    "printedName": user.printed_name, "roles": user.roles, "hospitalId": user.hospital, "disabled": user.disabled,
-                    "secondFactor": user.second_factor.is_some(), "passwordSetAt": user.password_set_at.to_string(),
-                    "signingKey": user.signing_key.as_ref().map(|k| &k.public_key), "identity": user.identity,
-                    "trainedUntil": user.trained_until.map(|t| t.to_string()), "email": user.email,
-                    "subject": user.subject, "issuer": user.issuer,
-                }))
-            }
-            "hospital" => serde_json::to_value(self.hospitals.get(&id.parse().ok()?)?).ok(),
-            "gateway" => {
-                let gateway = self.gateways.get(&id.parse().ok()?)?;
-                Some(json!({
-                    "hospital": gateway.hospital,
-                    "enrolled": gateway.credentials.is_some(),
-                    "revoked": gateway.revoked,
-                    "epoch": gateway.chain.epoch,
-                    "anomalies": gateway.anomalies.len(),
-                }))
-            }
-            "device" => serde_json::to_value(self.devices.get(&id.parse().ok()?)?).ok(),
-            "firmware" => {
-                let firmware = self.firmware.get(&id.parse().ok()?)?;
-                Some(json!({
-                    "version": firmware.version,
-                    "model": firmware.model,
-                    "status": firmware.status,
-                    "approvedBy": firmware.approvals.iter().map(|(r, a)| (r.to_string(), a.user.to_string()))
-                        .collect::<BTreeMap<_, _>>(),
-                }))
-            }
-            "deployment" => {
-                let deployment = self.deployments.get(&id.parse().ok()?)?;
-                Some(json!({
-                    "status": deployment.status,
-                    "currentPhase": deployment.current + 1,
-                    "phases": deployment.phases.iter().map(|p| &p.status).collect::<Vec<_>>(),
-                }))
-            }
-            "recall" => serde_json::to_value(self.recalls.get(&id.parse().ok()?)?).ok(),
-            "rollback-order" => {
-                let held = self.authority.orders.get(&id.parse().ok()?)?;
-                Some(
-                    json!({ "label": held.order.label, "expiresAt": held.order.expires_at.to_string(), "expired": held.expired }),
-                )
-            }
-            "group" => self.groups.get(&id.parse().ok()?).map(Group::view),
-            "trust" => trust::view(self, id),
-            "settings" => serde_json::to_value(&self.settings).ok(),
-            "webhook" => serde_json::to_value(self.webhooks.get(id)?).ok(),
-            "incident" => serde_json::to_value(self.incidents.get(&id.parse().ok()?)?).ok(),
-            "retention" => serde_json::to_value(self.retention).ok(),
-            "hold" => serde_json::to_value(self.holds.get(id)?).ok(),
-            "disposal" => serde_json::to_value(self.disposals.get(id)?).ok(),
-            _ => None,
         }
     }
 }

@@ -315,7 +315,8 @@ fn p11_200_expired_and_revoked_approvers_do_not_count() {
 #[test]
 fn a_rejection_is_final_and_needs_role_and_reason() {
     let mut desk = Desk::with_manifest();
-    let reject = |role, reason: &str| Command::Reject { firmware: firmware(), role, reason: reason.into() };
+    let reject =
+        |role, reason: &str| Command::Reject { firmware: firmware(), role, reason: reason.into(), shown: None };
     desk.refuses("user-qa", reject(Role::Clinical, "no"), "not-on-roster", "as Clinical");
     desk.refuses("user-qa", reject(Role::Qa, "  "), "invalid-field", "reason");
     desk.give("user-qa", reject(Role::Qa, "test 12 failed"));

@@ -2,7 +2,7 @@
 //! pause, a rollback or a sign-in.
 
 use super::Command;
-use super::incident::IncidentWish;
+use super::incident::IncidentRequest;
 use super::people::PersonChange;
 
 /// How much room the disk of the audit log has.
@@ -74,7 +74,7 @@ impl Command {
             | Self::NoteDamage(_)
             | Self::CarriedOut { .. } => Urgency::Safety,
             Self::ChangePerson { change, .. } => of_person(change),
-            Self::Incident { wish, .. } => of_incident(wish),
+            Self::Incident { request, .. } => of_incident(request),
             Self::Telemetry { .. }
             | Self::NoteSerial { .. }
             | Self::EndObservations { .. }
@@ -139,14 +139,14 @@ fn of_person(change: &PersonChange) -> Urgency {
     }
 }
 
-fn of_incident(wish: &IncidentWish) -> Urgency {
-    match wish {
+fn of_incident(request: &IncidentRequest) -> Urgency {
+    match request {
         // A report of harm to a patient.
-        IncidentWish::Open(_) => Urgency::Report,
-        IncidentWish::Note(_)
-        | IncidentWish::Decide { .. }
-        | IncidentWish::Report { .. }
-        | IncidentWish::Close { .. } => Urgency::Ordinary,
+        IncidentRequest::Open(_) => Urgency::Report,
+        IncidentRequest::Note(_)
+        | IncidentRequest::Decide { .. }
+        | IncidentRequest::Report { .. }
+        | IncidentRequest::Close { .. } => Urgency::Ordinary,
     }
 }
 

@@ -2,6 +2,7 @@
 //! the coordinator knows itself comes first, so that a gateway's word concerns its own devices alone.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, HospitalId};
 use mdfm_shared::telemetry::{InstallState, UNSEEN};
@@ -59,6 +60,11 @@ pub struct Lasting {
 
 /// When the next window of hospitals opens, by hospital; `None` where one is open, or none is needed.
 type Closed<'a> = BTreeMap<&'a HospitalId, Option<Option<UtcMillis>>>;
+
+/// A time within the first and the last.
+fn bounded(at: UtcMillis, (from, to): (UtcMillis, UtcMillis)) -> UtcMillis {
+    at.max(from).min(to)
+}
 
 /// Whether the staff of a hospital must agree before its devices change.
 pub fn consent_needed(state: &State, rule: ConsentRule, hospital: &HospitalId) -> bool {
@@ -179,6 +185,9 @@ impl<'a> Sight<'a> {
             return Some(waiting);
         }
         if progress.state == Some(InstallState::Staged) {
+            if let Some(held) = &device.held_on_site {
+                return Some(Waiting::new(WaitCode::HeldOnSite, &*held.reason).since(Some(held.at)));
+            }
             // Agents of earlier versions do not say why.
             let next = closed.entry(&device.hospital).or_insert_with(|| self.closed(deployment, &device.hospital));
             if let Some(next) = *next {
@@ -280,32 +289,48 @@ impl<'a> Sight<'a> {
         all
     }
 
-    /// Every wait of a deployment, one for each device, hospital and for itself.
+    /// What a deployment waits for itself, one for each reason and hospital.
     pub(super) fn lasting(&self, id: &DeploymentId, deployment: &'a Deployment) -> Vec<Lasting> {
-        let (from, to) = (deployment.created_at, self.judged());
-        let phase = deployment.phases.get(deployment.current as usize).and_then(|phase| phase.status.since());
-        let stands_since = deployment.called_back_at.or(phase).unwrap_or(from);
-        // What a gateway says of the past cannot be checked: no wait is older than its deployment.
-        let bounded = |since: Option<UtcMillis>, otherwise: UtcMillis| since.unwrap_or(otherwise).max(from).min(to);
-        let own = self.of_itself(id, deployment, None).into_iter().map(|wait| {
+        let (stands_since, bounds) = self.bounds(deployment);
+        let of_itself = self.of_itself(id, deployment, None).into_iter().map(|wait| {
             let is_consent = wait.waiting.code == WaitCode::Consent;
             let hospital = wait.waiting.detail.parse().ok().filter(|_| is_consent);
-            let since = bounded(wait.waiting.since, stands_since);
+            let since = bounded(wait.waiting.since.unwrap_or(stands_since), bounds);
             Lasting { waiting: wait.waiting, since, hospital, device: None }
         });
-        let devices = self.each_device(deployment, &|_| true).map(|(device_id, device, waiting)| {
+        of_itself.collect()
+    }
+
+    /// What the devices of a deployment wait for, as far as `is_meant`: the next `max` of them from `next` on, which is moved behind them and `None`
+    /// at the end.
+    pub(super) fn lasting_of_devices(
+        &self,
+        deployment: &'a Deployment,
+        next: &mut Option<Bound<DeviceId>>,
+        max: usize,
+        is_meant: &mut dyn FnMut(&Lasting) -> bool,
+    ) -> Vec<Lasting> {
+        let Some(from) = next.take() else { return Vec::new() };
+        let (stands_since, bounds) = self.bounds(deployment);
+        let slice: Vec<_> = deployment.devices.range((from, Bound::Unbounded)).take(max).collect();
+        *next = slice.last().filter(|_| slice.len() == max).map(|(id, _)| Bound::Excluded((*id).clone()));
+        let waiting = self.each_of(deployment, slice.into_iter(), &|_| true).map(|(device_id, device, waiting)| {
             let install = device.install.as_ref().filter(|i| i.manifest == deployment.plan.manifest).map(|i| i.since);
             let contained = deployment.contained.get(&device.hospital).map(|c| c.at);
             let ordered = deployment.called_back_at.or(contained);
-            let since = waiting.since.max(ordered).or(install);
-            Lasting {
-                since: bounded(since, stands_since),
-                waiting,
-                hospital: Some(device.hospital.clone()),
-                device: Some(device_id.clone()),
-            }
+            let since = waiting.since.max(ordered).or(install).unwrap_or(stands_since);
+            let (hospital, device) = (Some(device.hospital.clone()), Some(device_id.clone()));
+            Lasting { since: bounded(since, bounds), waiting, hospital, device }
         });
-        own.chain(devices).collect()
+        waiting.filter(|wait| is_meant(wait)).collect()
+    }
+
+    /// Since when a deployment stands where it does, and the first and last time of any wait of it. What a gateway says of the past cannot be
+    /// checked: no wait is older than its deployment.
+    fn bounds(&self, deployment: &Deployment) -> (UtcMillis, (UtcMillis, UtcMillis)) {
+        let from = deployment.created_at;
+        let phase = deployment.phases.get(deployment.current as usize).and_then(|phase| phase.status.since());
+        (deployment.called_back_at.or(phase).unwrap_or(from), (from, self.judged()))
     }
 
     /// The reasons of a paused deployment.
@@ -385,8 +410,18 @@ impl<'a> Sight<'a> {
         deployment: &'b Deployment,
         sees: &'b dyn Fn(&HospitalId) -> bool,
     ) -> impl Iterator<Item = (&'b DeviceId, &'b Device, Waiting)> + 'b {
+        self.each_of(deployment, deployment.devices.iter(), sees)
+    }
+
+    /// What some devices of opened phases wait for.
+    fn each_of<'b>(
+        &'b self,
+        deployment: &'b Deployment,
+        some: impl Iterator<Item = (&'b DeviceId, &'b DeviceProgress)> + 'b,
+        sees: &'b dyn Fn(&HospitalId) -> bool,
+    ) -> impl Iterator<Item = (&'b DeviceId, &'b Device, Waiting)> + 'b {
         let mut closed = Closed::new();
-        deployment.devices.iter().filter_map(move |(id, progress)| {
+        some.filter_map(move |(id, progress)| {
             let device = self.state.devices.get(id).filter(|d| sees(&d.hospital))?;
             // Once another deployment has the device, that one says what it waits for.
             let is_newest = device.deployment.as_ref() == Some(&deployment.plan.deployment);

@@ -18,7 +18,7 @@ use totp_rs::{Builder, Secret, Totp};
 use crate::address::Part;
 use crate::client::{Client, Refused, Which};
 use crate::fault;
-use crate::files::{self, Access, NewFile, Overwrite};
+use crate::files::{Access, NewFile, Overwrite};
 use crate::keys;
 use crate::output::{Output, text};
 use crate::qr;
@@ -139,7 +139,7 @@ pub(crate) fn password_of(file: Option<&PathBuf>, what: &str, option: &str) -> a
 
 /// The first line of a file, or of standard input.
 fn password(file: &Path) -> anyhow::Result<String> {
-    let text = if file.as_os_str() == "-" { files::read_input()? } else { files::read_text(file)? };
+    let text = mdfm_service::read_secret_or_input(file)?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 

@@ -10,6 +10,8 @@ use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use mdfm_shared::text::without_library_words;
+
 use crate::fault;
 
 /// Bytes of an answer in JSON: the largest page of a list has 1,000 items of a few kilobytes.
@@ -43,6 +45,39 @@ pub(crate) enum Stalled {
         /// Since the answer began.
         seconds: u64,
     },
+}
+
+/// A request that got no answer, in the words of who sent it: the libraries name each of their
+/// layers.
+#[derive(Debug, thiserror::Error)]
+#[error("the coordinator at {at} {how}: {why}; {hint}")]
+pub(crate) struct Unreached {
+    at: String,
+    how: &'static str,
+    why: String,
+    hint: &'static str,
+}
+
+impl Unreached {
+    fn because(error: reqwest::Error) -> Self {
+        let at = error.url().map_or_else(|| "an unknown address".to_owned(), |url| url.origin().ascii_serialization());
+        let is_connect = error.is_connect();
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(beneath) = cause.source() {
+            cause = beneath;
+        }
+        let why = without_library_words(&cause.to_string()).into_owned();
+        let (how, hint) = if why.contains("certificate") {
+            let hint =
+                "is --ca (MDFMCTL_CA) its authority, ca.pem of its data directory? if it is, do not sign in there";
+            ("does not show a certificate that is trusted here", hint)
+        } else if is_connect {
+            ("cannot be reached", "does it run there, and is the address right (--url, MDFMCTL_URL, the context)?")
+        } else {
+            ("did not answer", "a request that changes something may have been carried out: look before you repeat it")
+        };
+        Self { at, how, why, hint }
+    }
 }
 
 /// When something of an upload was last taken.
@@ -118,7 +153,7 @@ pub(crate) async fn send_stream(request: RequestBuilder, taken: &Taken) -> anyho
 }
 
 fn reached(sent: reqwest::Result<Response>) -> anyhow::Result<Answer> {
-    let response = sent.map_err(|error| anyhow::Error::new(error).context("the coordinator cannot be reached"))?;
+    let response = sent.map_err(Unreached::because)?;
     Ok(Answer { response, began: Instant::now(), bytes: 0, has_rate: true })
 }
 

@@ -702,8 +702,9 @@ async fn export(out: &Output, client: &Client, dir: &Path) -> anyhow::Result<()>
         let newer = match newer {
             None | Some(0) => String::new(),
             Some(newer) => format!(
-                "; of the log {} newer than that checkpoint, and not proved by this copy: export again once they are published",
-                count(newer, "record")
+                "\n{} of the log {} newer than that checkpoint and not in this copy: export again after the next checkpoint",
+                count(newer, "record"),
+                if newer == 1 { "is" } else { "are" }
             ),
         };
         let entries = count(size, "entry");

@@ -1,6 +1,5 @@
 //! Bundles for gateways without a line: what goes there on removable media, and the telemetry that comes back.
 
-use std::fs::File;
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -104,7 +103,7 @@ async fn export(
 
 fn read(path: &Path) -> anyhow::Result<Header> {
     let what = || format!("reading {}", path.display());
-    let mut file = File::open(path).with_context(what)?;
+    let mut file = files::open_within(path, u64::MAX)?;
     let mut prefix = [0; PREFIX_BYTES];
     file.read_exact(&mut prefix).with_context(what)?;
     let mut header = vec![0; header_len(&prefix).with_context(what)?];

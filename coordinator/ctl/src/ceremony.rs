@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::client::{self, Client};
-use crate::files::{self, Access, NewFile, write_secret};
+use crate::files::{self, Access, NewFile, Overwrite, write_secret};
 use crate::keys;
 use crate::output::Output;
 use crate::trust::confirm::Shown;
@@ -237,7 +237,9 @@ fn begin(options: &Init) -> anyhow::Result<Plan> {
     let plan = Plan::new(options)?;
     std::fs::create_dir_all(options.dir.join("public"))?;
     for (from, to) in [(online, "online.pub"), (vkey, "log.vkey")] {
-        std::fs::copy(from, options.dir.join(to)).with_context(|| format!("copying {}", from.display()))?;
+        let target = options.dir.join(to);
+        // Of a call that ended before the plan was written.
+        Overwrite { overwrite: true }.reserve(&target, Access::Mask)?.write(&files::read(from)?)?;
     }
     files::replace(&file, &serde_json::to_vec_pretty(&plan)?)?;
     Ok(plan)
@@ -272,7 +274,7 @@ fn key_files(folders: &[String], owners: &[String]) -> anyhow::Result<Vec<KeyFil
 /// Makes a secret key in a new file.
 fn new_key(file: &Path) -> anyhow::Result<SecretKey> {
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("this machine gives no random numbers: {e}"))?;
     let key = SecretKey::from_seed(seed);
     NewFile::create(file, Access::Owner)?.write(key.to_secret_text().as_bytes())?;
     Ok(key)
@@ -587,7 +589,7 @@ async fn open_account(
 ) -> anyhow::Result<()> {
     let file = first_password(dir, user);
     let mut bytes = [0; PASSWORD_BYTES];
-    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("this machine gives no random numbers: {e}"))?;
     let password = URL_SAFE_NO_PAD.encode(bytes);
     write_secret(&file, password.as_bytes())?;
     let body = json!({ "userId": user, "printedName": printed_name, "roles": [role], "password": password });

@@ -32,7 +32,7 @@ const PAGE_MAX: usize = 1_000;
 
 use crate::account::{self, Code};
 use crate::address::encode;
-use crate::answer::{self, Answer, JSON_BYTES_MAX, Stalled, Taken, check_size};
+use crate::answer::{self, Answer, JSON_BYTES_MAX, Stalled, Taken, Unreached, check_size};
 use crate::fault;
 use crate::files::{self, Access, NewFile, write_secret};
 use crate::output::Output;
@@ -91,7 +91,7 @@ impl Session {
             return Ok(None);
         }
         let damaged = || format!("the session file {} is damaged; sign in again", file.display());
-        Ok(Some(serde_json::from_slice(&files::read(file)?).with_context(damaged)?))
+        Ok(Some(serde_json::from_str(&files::read_secret(file)?).with_context(damaged)?))
     }
 }
 
@@ -320,7 +320,11 @@ impl Client {
     }
     /// An object with its tag.
     pub(crate) async fn tagged(&self, path: &str) -> anyhow::Result<(Value, String)> {
-        let answer = answer(self.request(Method::GET, path)).await?;
+        self.send_tagged(self.request(Method::GET, path)).await
+    }
+    /// [`Self::send`] with the tag of what was answered.
+    pub(crate) async fn send_tagged(&self, request: RequestBuilder) -> anyhow::Result<(Value, String)> {
+        let answer = answer(request).await?;
         let tag = answer.header("etag").map(str::to_owned);
         Ok((answer.json().await?, tag.context("the coordinator's answer has no tag")?))
     }
@@ -398,7 +402,7 @@ impl Client {
 
 /// Whether an error is of the line, and no answer of the coordinator's.
 pub(crate) fn is_broken_line(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.is::<reqwest::Error>() || cause.is::<Stalled>())
+    error.chain().any(|cause| cause.is::<reqwest::Error>() || cause.is::<Unreached>() || cause.is::<Stalled>())
 }
 
 /// Seconds after which a request may be sent again (429 with `Retry-After`); `None` for any other answer, and for a longer wait.

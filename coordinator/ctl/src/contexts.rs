@@ -105,9 +105,9 @@ fn file_of(folder: &Path, name: &Name) -> PathBuf {
 fn in_use(folder: &Path) -> anyhow::Result<Name> {
     let file = folder.join("context");
     let words = || format!("{} cannot be read; choose with mdfmctl contexts use NAME", file.display());
-    match std::fs::read_to_string(&file) {
+    match mdfm_service::read_input_text(&file, mdfm_service::INPUT_BYTES_MAX) {
         Ok(text) => text.trim().parse::<Name>().map_err(|error: String| anyhow!(error)).with_context(words),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Name(DEFAULT.to_owned())),
+        Err(error) if error.system() == Some(std::io::ErrorKind::NotFound) => Ok(Name(DEFAULT.to_owned())),
         Err(error) => Err(error).with_context(words),
     }
 }
@@ -211,12 +211,12 @@ mod tests {
         assert_eq!((used(), names(&folder)), ("default".to_owned(), vec![]));
         assert!(act(Contexts::Use { context: name("test") }).is_err(), "it was never made");
         let held = serde_json::to_vec(&session("https://127.0.0.1:1")).expect("encodes");
-        std::fs::write(file_of(&folder, &name("test")), held).expect("written");
+        crate::files::write_secret(&file_of(&folder, &name("test")), &held).expect("written");
         act(Contexts::Use { context: name("test") }).expect("it is there");
         assert_eq!((used(), names(&folder)), ("test".to_owned(), vec![name("test")]));
         let refused = act(Contexts::Remove { context: name("test") }).expect_err("signed in").to_string();
         assert!(refused.contains("mdfmctl logout --context test"), "{refused}");
-        std::fs::write(file_of(&folder, &name("test")), "{}").expect("written");
+        crate::files::write_secret(&file_of(&folder, &name("test")), b"{}").expect("written");
         act(Contexts::Remove { context: name("test") }).expect("signed out");
         assert_eq!((used(), names(&folder)), ("default".to_owned(), vec![]));
         for damaged in [&b"../x\n"[..], b"", b"\xff"] {

@@ -1,6 +1,5 @@
 //! Makes patches from one image to another, and looks at once whether they give it back.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,10 +8,12 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use mdfm_shared::delta::{self, HEADER_BYTES, Header, Patcher, WINDOW_BYTES_MAX};
 use mdfm_shared::digest::Digest;
+use mdfm_shared::limits::IMAGE_BYTES_MAX;
 use mdfm_shared::manifest::DeltaVariant;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use crate::files::{self, Access, NewFile, Overwrite};
 use crate::output::Output;
 
 /// Best that the library gives without levels that need more memory to read.
@@ -32,12 +33,15 @@ pub(crate) struct Delta {
     /// The file to make.
     #[arg(long)]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: Overwrite,
 }
 
 fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     for path in paths {
-        let read = File::open(path).and_then(|mut f| f.read_to_end(&mut bytes));
+        let left = IMAGE_BYTES_MAX - (bytes.len() as u64).min(IMAGE_BYTES_MAX);
+        let read = files::open_within(path, left)?.read_to_end(&mut bytes);
         read.with_context(|| format!("reading {}", path.display()))?;
     }
     Ok(bytes)
@@ -52,15 +56,13 @@ pub(crate) fn make(out: &Output, options: &Delta) -> anyhow::Result<()> {
         image_bytes: image.len() as u64,
     };
     let path = &options.out;
-    let written = write(out, path, &header, &base, &image);
-    let variant = written.and_then(|()| {
-        prove(path, &header, &base)?;
-        Ok(measure(path)?.1)
+    let mut file = options.overwrite.reserve(path, Access::Mask)?;
+    let variant = write(out, &mut file, &header, &base, &image).and_then(|()| {
+        prove(file.unfinished(), &header, &base)?;
+        Ok(measure(file.unfinished())?.1)
     });
-    let variant = variant.with_context(|| format!("making {}", path.display())).inspect_err(|_| {
-        // Half a patch helps nobody.
-        let _ = std::fs::remove_file(path);
-    })?;
+    let variant = variant.with_context(|| format!("making {}", path.display()))?;
+    file.finish()?;
     let answer = json!({
         "file": path, "sha256": variant.sha256, "sizeBytes": variant.size_bytes, "format": variant.format,
         "baseSha256": header.base_sha256, "imageSha256": header.image_sha256, "imageBytes": header.image_bytes,
@@ -76,8 +78,7 @@ pub(crate) fn make(out: &Output, options: &Delta) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write(out: &Output, path: &Path, header: &Header, base: &[u8], image: &[u8]) -> anyhow::Result<()> {
-    let mut file = File::options().write(true).create_new(true).open(path)?;
+fn write(out: &Output, file: &mut NewFile, header: &Header, base: &[u8], image: &[u8]) -> anyhow::Result<()> {
     file.write_all(&header.encode())?;
     let mut frame = zstd::Encoder::new(file, LEVEL)?;
     frame.window_log(WINDOW_BYTES_MAX.ilog2())?;
@@ -89,13 +90,13 @@ fn write(out: &Output, path: &Path, header: &Header, base: &[u8], image: &[u8]) 
         frame.write_all(segment)
     })?;
     bar.finish_and_clear();
-    frame.finish()?.sync_all()?;
+    frame.finish()?.flush()?;
     Ok(())
 }
 
 /// Applies the patch as a gateway does.
 fn prove(path: &Path, header: &Header, base: &[u8]) -> anyhow::Result<()> {
-    let mut file = File::open(path)?;
+    let mut file = files::open_within(path, IMAGE_BYTES_MAX)?;
     io::copy(&mut Read::by_ref(&mut file).take(HEADER_BYTES as u64), &mut io::sink())?;
     let segments = zstd::Decoder::new(file)?;
     let mut patcher = Patcher::new(segments, base, header.base_bytes, header.image_bytes);
@@ -110,7 +111,7 @@ fn prove(path: &Path, header: &Header, base: &[u8]) -> anyhow::Result<()> {
 
 /// What a manifest says of a patch, and what the patch says of itself.
 pub(crate) fn measure(path: &Path) -> anyhow::Result<(Header, DeltaVariant)> {
-    let mut file = File::open(path)?;
+    let mut file = files::open_within(path, IMAGE_BYTES_MAX)?;
     let mut begin = [0; HEADER_BYTES];
     if file.read_exact(&mut begin).is_err() {
         bail!("{} is too short for a patch", path.display());

@@ -19,7 +19,7 @@ use mdfm_shared::trust::Validation;
 use serde_json::{Value, json};
 
 use crate::account::{Signing, check_may_sign};
-use crate::client::{Client, Which, is_broken_line};
+use crate::client::{Client, Refused, Which, is_broken_line};
 use crate::output::{Output, count, count_of, text};
 use crate::trust::confirm::Asked;
 use crate::{address, files, records, terminal};
@@ -461,13 +461,13 @@ fn render_waiting(view: &Value, lines: &mut String) {
     }
 }
 
-/// What a device waits for, in one line.
+/// What a device waits for, and below it who can end that and how.
 pub(crate) fn wait_in_words(waiting: &Value) -> String {
     let of = |name: &str| text(&waiting[name]);
     let since = waiting["since"].as_str().map_or_else(String::new, |_| format!(", since {}", of("since")));
     let until = waiting["until"].as_str().map_or_else(String::new, |_| format!(", until {}", of("until")));
     format!(
-        "waits for: {} ({}){since}{until}; who can end it: {}; how: {}",
+        "waits for: {} ({}){since}{until}\n      who can end it: {}\n      how: {}",
         of("code"),
         of("text"),
         of("who"),
@@ -658,15 +658,59 @@ pub(crate) async fn watch(out: &Output, client: &Client, options: Watch) -> anyh
     }
 }
 
+/// Shows the evidence that a signature at the gate stands on; returns its digest, or `None` from a coordinator of an earlier version.
+async fn evidence(client: &Client, deployment: &str) -> anyhow::Result<Option<Digest>> {
+    let preview = match client.get(&format!("{deployment}/validations/preview")).await {
+        Ok(preview) => preview,
+        Err(error) if error.downcast_ref::<Refused>().is_some_and(|refused| refused.status == 404) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let (evidence, named) = checked_evidence(&preview)?;
+    let gate = &evidence["gate"];
+    mdfm_service::output::notes(format!(
+        "the gate of phase {}: {}",
+        text(&preview["phase"]),
+        text(&gate["explanation"])
+    ));
+    mdfm_service::output::notes(format!("the phase now: {}\nevidence {named}", since_words(&evidence["since"])));
+    Ok(Some(named))
+}
+
+/// What became of a phase since its gate was evaluated: its devices, then how many of them are
+/// what.
+fn since_words(since: &Value) -> String {
+    let others = since.as_object().into_iter().flatten().filter(|(name, _)| *name != "devices");
+    let others: Vec<String> = others.map(|(name, n)| format!("{} {}", text(n), name)).collect();
+    format!("{}: {}", count_of(&since["devices"], "device"), others.join(", "))
+}
+
+/// The evidence of a preview, once its digest is shown to be the one that is signed.
+fn checked_evidence(preview: &Value) -> anyhow::Result<(Value, Digest)> {
+    let document = preview["evidence"].as_str().unwrap_or_default();
+    let (found, named) = (Digest::of(document.as_bytes()), preview["evidenceDigest"].as_str().unwrap_or_default());
+    ensure!(
+        found.to_string() == named,
+        "nothing was signed: the coordinator shows evidence with digest {found} and names {named:?}; do not sign, and inform \
+         your administrator"
+    );
+    let evidence = serde_json::from_str(document).context("the coordinator's evidence cannot be read")?;
+    Ok((evidence, found))
+}
+
 pub(crate) async fn validate(out: &Output, client: &Client, options: Validate) -> anyhow::Result<()> {
     check_may_sign(client).await?;
     let path = format!("/api/v1/deployments/{}", options.deployment);
     let signature = format!("{path}/validations/signature");
     let Signing { role, reason, confirmation, .. } = &options.signing;
     let view = client.get(&path).await?;
-    let phase = view["currentPhase"].as_u64().and_then(|p| u32::try_from(p).ok()).context("no current phase")?;
-    let current = phase.checked_sub(1).context("no current phase")?;
+    let no_phase = || {
+        let id = options.deployment.as_str();
+        format!("nothing was signed: deployment {id} has no current phase; see mdfmctl deployments show {id}")
+    };
+    let phase = view["currentPhase"].as_u64().and_then(|p| u32::try_from(p).ok()).with_context(no_phase)?;
+    let current = phase.checked_sub(1).with_context(no_phase)?;
     let named: Digest = text(&view["manifestDigest"]).parse()?;
+    let evidence = evidence(client, &path).await?;
     let validation = |_: &Value, manifest| {
         ensure!(
             manifest == named,
@@ -676,6 +720,7 @@ pub(crate) async fn validate(out: &Output, client: &Client, options: Validate) -
             deployment: options.deployment.clone(),
             phase: current,
             manifest,
+            evidence,
             role: *role,
             user: client.user_id().parse()?,
             printed_name: client.printed_name().to_owned(),
@@ -689,7 +734,11 @@ pub(crate) async fn validate(out: &Output, client: &Client, options: Validate) -
     };
     let firmware = text(&view["firmwareId"]);
     let validation = crate::firmware::confirm_for(client, &firmware, confirmation, validation).await?;
-    let shown = json!({ "manifestDigest": validation.manifest });
+    let mut shown = json!({ "manifestDigest": validation.manifest });
+    // A coordinator of an earlier version knows no evidence, and refuses a field that it does not know.
+    if let Some(evidence) = evidence {
+        shown["evidenceDigest"] = json!(evidence);
+    }
     if let Some(view) = options.signing.with_kept_key(client, &signature, shown).await? {
         out.answer(&view, || render(&view));
         return Ok(());

@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
+use mdfm_service::INPUT_BYTES_MAX;
 
 use crate::trust::confirm::ask_word;
 
-/// Opening a FIFO does not wait for its writer (`open(2)`); Linux has one value on all platforms that the packages are built for.
-const O_NONBLOCK: i32 = 0o4000;
 /// Bytes of the random part of a temporary file's name.
 const NAME_BYTES: usize = 8;
 
@@ -61,15 +60,12 @@ impl Overwrite {
     }
 }
 
-/// Bytes of a file that is read as a whole: keys, passwords, settings, plans, signed documents.
-const READ_BYTES_MAX: u64 = 1 << 20;
-
 /// Reads a file as a whole.
 ///
 /// # Errors
-/// It cannot be read, has more than 1 MiB, or is neither a file nor a pipe.
+/// It cannot be read, has more than 1 MiB, or is neither a file nor a pipe of the shell.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    read_within(path, READ_BYTES_MAX)
+    read_within(path, INPUT_BYTES_MAX)
 }
 
 /// [`read`] as text.
@@ -77,8 +73,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 /// # Errors
 /// Those of [`read`]; it is not UTF-8.
 pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
-    let text = String::from_utf8(read(path)?).ok();
-    text.with_context(|| format!("reading {}: it is not text (UTF-8)", path.display()))
+    Ok(mdfm_service::read_input_text(path, INPUT_BYTES_MAX)?)
 }
 
 /// Reads standard input as text.
@@ -86,32 +81,34 @@ pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
 /// # Errors
 /// It cannot be read, has more than 1 MiB, or is not UTF-8.
 pub(crate) fn read_input() -> anyhow::Result<String> {
-    let bytes = bounded(io::stdin().lock(), READ_BYTES_MAX).context("reading standard input")?;
+    let mut bytes = Vec::new();
+    io::stdin().lock().take(INPUT_BYTES_MAX + 1).read_to_end(&mut bytes).context("reading standard input")?;
+    ensure!(bytes.len() as u64 <= INPUT_BYTES_MAX, "standard input has more than {INPUT_BYTES_MAX} bytes");
     String::from_utf8(bytes).ok().context("standard input is not text (UTF-8)")
 }
 
 /// Reads a file of at most `max` bytes.
 ///
 /// # Errors
-/// It cannot be read, is larger, or is neither a file nor a pipe.
+/// It cannot be read, is larger, or is neither a file nor a pipe of the shell.
 pub(crate) fn read_within(path: &Path, max: u64) -> anyhow::Result<Vec<u8>> {
-    let context = || format!("reading {}", path.display());
-    // A shell gives a pipe for `<(…)`, below /dev/fd. A FIFO elsewhere may have no writer for ever. A device may have no end, and opening one may
-    // already do something.
-    let is_pipe = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd") || path == Path::new("/dev/stdin");
-    let is_fit = |kind: std::fs::FileType| kind.is_file() || (is_pipe && kind.is_fifo());
-    ensure!(is_fit(path.metadata().with_context(context)?.file_type()), "{} is not a file", path.display());
-    let flags = if is_pipe { 0 } else { O_NONBLOCK };
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).with_context(context)?;
-    ensure!(is_fit(file.metadata().with_context(context)?.file_type()), "{} is not a file", path.display());
-    bounded(file, max).with_context(context)
+    Ok(mdfm_service::read_input(path, max)?)
 }
 
-fn bounded(from: impl Read, max: u64) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    from.take(max + 1).read_to_end(&mut bytes)?;
-    ensure!(bytes.len() as u64 <= max, "it has more than {max} bytes");
-    Ok(bytes)
+/// Opens a file that is read in pieces, or more than once; at most `max` bytes.
+///
+/// # Errors
+/// It cannot be opened, is larger, or is not a file.
+pub(crate) fn open_within(path: &Path, max: u64) -> anyhow::Result<io::Take<File>> {
+    Ok(mdfm_service::open_regular(path, max)?)
+}
+
+/// Reads a password, a key, a factor's secret or a session, which nobody but its owner may be able to read.
+///
+/// # Errors
+/// Others may read it, it cannot be read, has more than 1 MiB, or is neither a file nor a pipe of the shell.
+pub(crate) fn read_secret(path: &Path) -> anyhow::Result<String> {
+    Ok(mdfm_service::read_secret(path)?)
 }
 
 /// Bytes that stay free where an answer is written that has no length of its own.
@@ -185,6 +182,11 @@ impl NewFile {
         let file = OpenOptions::new().write(true).create_new(true).mode(access.mode()).open(&target);
         let file = file.with_context(context)?;
         Ok(Self { path: path.to_owned(), file, replaces, is_answer: false, unfinished: Some(target) })
+    }
+
+    /// Where its bytes are before it has its name: for reading them again.
+    pub(crate) fn unfinished(&self) -> &Path {
+        self.unfinished.as_deref().unwrap_or(&self.path)
     }
 
     /// Writes everything and finishes.
@@ -298,7 +300,7 @@ fn directory(path: &Path) -> &Path {
 fn beside(path: &Path) -> anyhow::Result<PathBuf> {
     let name = path.file_name().with_context(|| format!("{} names no file", path.display()))?;
     let mut random = [0; NAME_BYTES];
-    getrandom::fill(&mut random).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    getrandom::fill(&mut random).map_err(|e| anyhow::anyhow!("this machine gives no random numbers: {e}"))?;
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
     hidden.push(format!(".{}", hex::encode(random)));
@@ -371,9 +373,9 @@ mod tests {
     fn cli_28_a_file_is_read_within_its_bound() {
         let dir = folder("read");
         let file = dir.join("key");
-        std::fs::write(&file, vec![b'x'; READ_BYTES_MAX as usize]).expect("written");
-        assert_eq!(read_text(&file).expect("it fits").len() as u64, READ_BYTES_MAX);
-        std::fs::write(&file, vec![b'x'; READ_BYTES_MAX as usize + 1]).expect("written");
+        std::fs::write(&file, vec![b'x'; INPUT_BYTES_MAX as usize]).expect("written");
+        assert_eq!(read_text(&file).expect("it fits").len() as u64, INPUT_BYTES_MAX);
+        std::fs::write(&file, vec![b'x'; INPUT_BYTES_MAX as usize + 1]).expect("written");
         let refused = format!("{:#}", read(&file).expect_err("too long"));
         assert!(refused.contains("more than 1048576 bytes"), "{refused}");
         std::fs::write(&file, [0xff]).expect("written");
@@ -382,7 +384,7 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().expect("coreutils").success());
         for other in [Path::new("/dev/zero"), Path::new("/dev/null"), &dir, &fifo] {
             let refused = read(other).expect_err("no file").to_string();
-            assert!(refused.contains("is not a file"), "{refused}");
+            assert!(refused.contains("is not a regular file"), "{refused}");
         }
         let _ = std::fs::remove_dir_all(&dir);
     }

@@ -10,6 +10,7 @@ use futures_util::stream;
 use indicatif::{ProgressBar, ProgressStyle};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::FirmwareId;
+use mdfm_shared::limits::IMAGE_BYTES_MAX;
 use mdfm_shared::manifest::{Component, DeltaVariant, FirmwareClass, HealthPolicy, Manifest};
 use mdfm_shared::record::document_text;
 use mdfm_shared::sign::Signed;
@@ -24,7 +25,7 @@ use crate::answer::Taken;
 use crate::client::{Client, Refused, Which, is_broken_line};
 use crate::delta::{self, Delta};
 use crate::fault;
-use crate::files::Overwrite;
+use crate::files::{self, Overwrite};
 use crate::keys;
 use crate::output::{Output, count, count_of, text};
 use crate::records;
@@ -281,7 +282,21 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
 
 /// What is said where a release cannot be compared: that is no change of it.
 const NOTHING_TO_COMPARE: &str =
-    "devices of this model run firmware that is not on record here, so there is nothing to compare with";
+    "no device of this model runs another release that is on record here, so there is nothing to compare with";
+
+/// A field's value as a reader sees it: what is an object has its parts by name.
+fn value_in_words(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Object(parts) => {
+            parts.iter().map(|(name, value)| format!("{name} {}", text(value))).collect::<Vec<_>>().join(", ")
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            items.iter().map(value_in_words).collect::<Vec<_>>().join("; ")
+        }
+        other => text(other),
+    }
+}
 
 /// What a release changes, one line for each field and part.
 fn differences(view: &Value) -> Vec<String> {
@@ -294,13 +309,12 @@ fn differences(view: &Value) -> Vec<String> {
         text(&view["againstVersion"]),
         count_of(&view["againstDevices"], "device")
     )];
-    let shown = |value: &Value| if value.is_null() { "nothing".to_owned() } else { text(value) };
     for field in view["fields"].as_array().into_iter().flatten() {
         lines.push(format!(
             "{}: {} becomes {}",
             text(&field["field"]),
-            shown(&field["before"]),
-            shown(&field["after"])
+            value_in_words(&field["before"]),
+            value_in_words(&field["after"])
         ));
     }
     match view["parts"].as_array() {
@@ -329,62 +343,88 @@ fn days_of(value: &Value) -> String {
 /// The release with the manifestation of each signature: name, time, meaning (21 CFR 11.50).
 fn show(out: &Output, view: &Value) {
     out.answer(view, || {
-        let mut lines = vec![format!(
-            "{} {} {}: {}\nimage {} ({} bytes)\nmanifest {}",
-            text(&view["firmwareId"]),
-            text(&view["deviceModel"]),
-            text(&view["version"]),
-            text(&view["status"]),
+        let mut lines = vec![heading(view)];
+        lines.push(format!(
+            "image {} ({} bytes)",
             text(&view["imageSha256"]),
-            view["imageBytes"].as_u64().map_or_else(|| "-".to_owned(), describe::grouped),
-            text(&view["manifestDigest"]),
-        )];
+            view["imageBytes"].as_u64().map_or_else(|| "-".to_owned(), describe::grouped)
+        ));
+        lines.push(format!("manifest {}", text(&view["manifestDigest"])));
         if let Ok((manifest, _)) = checked_manifest(view) {
-            lines.extend(describe::render(&manifest.describe(now())));
+            lines.extend(describe::render(&manifest.describe(now()), describe::width()));
         }
         lines.push(match view["sbomComponents"].as_u64() {
             Some(0) | None => "no bill of materials is on record".to_owned(),
             Some(parts) => format!("bill of materials: {} on record", count(parts, "part")),
         });
-        for approval in view["approvals"].as_array().into_iter().flatten() {
-            lines.push(format!(
-                "signed by {} on {}, meaning: {} (reason: {}, log entry {})",
-                text(&approval["printedName"]),
-                text(&approval["signedAt"]),
-                text(&approval["meaning"]),
-                text(&approval["reason"]),
-                text(&approval["logIndex"]),
-            ));
-        }
-        for lost in view["lostApprovals"].as_array().into_iter().flatten() {
-            lines.push(format!(
-                "the approval by {} as {} of {} no longer counts: {}",
-                text(&lost["printedName"]),
-                text(&lost["role"]),
-                text(&lost["signedAt"]),
-                text(&lost["reason"]),
-            ));
-        }
-        if !view["recallWindowDays"].is_null() {
-            let days = days_of(&view["recallWindowDays"]);
-            lines.push(format!(
+        lines.extend(standing(view));
+        lines.join("\n")
+    });
+}
+
+/// The release after somebody signed, who has just seen all of it: who signed, and what is missing
+/// still.
+fn show_signed(out: &Output, view: &Value) {
+    out.answer(view, || [vec![heading(view)], standing(view)].concat().join("\n"));
+}
+
+fn heading(view: &Value) -> String {
+    let of = |name: &str| text(&view[name]);
+    format!("{} {} {}: {}", of("firmwareId"), of("deviceModel"), of("version"), of("status"))
+}
+
+/// Who signed, and what stands between the release and its devices.
+fn standing(view: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    for approval in view["approvals"].as_array().into_iter().flatten() {
+        lines.push(format!(
+            "signed by {} on {}, meaning: {} (reason: {}, log entry {})",
+            text(&approval["printedName"]),
+            text(&approval["signedAt"]),
+            text(&approval["meaning"]),
+            text(&approval["reason"]),
+            text(&approval["logIndex"]),
+        ));
+    }
+    let rejected = &view["rejected"];
+    if rejected.is_object() {
+        lines.push(format!(
+            "rejected by {} on {}, meaning: {} (reason: {}, log entry {})",
+            text(&rejected["printedName"]),
+            text(&rejected["signedAt"]),
+            text(&rejected["meaning"]),
+            text(&rejected["reason"]),
+            text(&rejected["logIndex"]),
+        ));
+    }
+    for lost in view["lostApprovals"].as_array().into_iter().flatten() {
+        lines.push(format!(
+            "the approval by {} as {} of {} no longer counts: {}",
+            text(&lost["printedName"]),
+            text(&lost["role"]),
+            text(&lost["signedAt"]),
+            text(&lost["reason"]),
+        ));
+    }
+    if !view["recallWindowDays"].is_null() {
+        let days = days_of(&view["recallWindowDays"]);
+        lines.push(format!(
                 "recall window: until {days} after its confirmation a directive brings a device back; later it takes a rollback order"
             ));
-        }
-        if let Some(standing) = view["withdrawal"].as_str() {
-            lines.push(format!("withdrawal: {}", text(&standing.into())));
-        }
-        if view["sbomMissing"] == true {
-            lines.push(format!(
+    }
+    if let Some(standing) = view["withdrawal"].as_str() {
+        lines.push(format!("withdrawal: {}", text(&standing.into())));
+    }
+    if view["sbomMissing"] == true {
+        lines.push(format!(
                 "its bill of materials is missing: nothing is approved or deployed before it is attached (mdfmctl firmware attach-sbom {} FILE)",
                 text(&view["firmwareId"])
             ));
-        }
-        if view["missingApprovals"].as_array().is_some_and(|m| !m.is_empty()) {
-            lines.push(format!("missing approvals: {}", text(&view["missingApprovals"])));
-        }
-        lines.join("\n")
-    });
+    }
+    if view["missingApprovals"].as_array().is_some_and(|m| !m.is_empty()) {
+        lines.push(format!("missing approvals: {}", text(&view["missingApprovals"])));
+    }
+    lines
 }
 
 fn component(text: &str) -> Result<(String, PathBuf), String> {
@@ -407,7 +447,7 @@ impl Images {
         let mut images = Self { components: Vec::new(), files: Vec::new(), sha256: Digest([0; 32]) };
         let mut buffer = vec![0; CHUNK_BYTES];
         for (name, path) in named {
-            let mut file = std::fs::File::open(&path).with_context(|| format!("opening {}", path.display()))?;
+            let mut file = files::open_within(&path, IMAGE_BYTES_MAX)?;
             let mut hash = Sha256::new();
             let mut size_bytes = 0;
             loop {
@@ -430,8 +470,8 @@ impl Images {
 
 /// Files as one body, one behind the other, a piece at a time; `taken` gets to know of each.
 fn pieces(files: &[PathBuf], bar: ProgressBar, taken: Taken) -> anyhow::Result<reqwest::Body> {
-    let open = |path: &PathBuf| std::fs::File::open(path).with_context(|| format!("opening {}", path.display()));
-    let files = files.iter().map(open).collect::<Result<VecDeque<_>, _>>()?;
+    let files =
+        files.iter().map(|path| files::open_within(path, IMAGE_BYTES_MAX)).collect::<Result<VecDeque<_>, _>>()?;
     Ok(reqwest::Body::wrap_stream(stream::unfold(files, move |mut files| {
         let (bar, taken) = (bar.clone(), taken.clone());
         async move {
@@ -464,7 +504,7 @@ impl Upload {
 
 fn random_id() -> anyhow::Result<FirmwareId> {
     let mut bytes = [0; 6];
-    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("this machine gives no random numbers: {e}"))?;
     Ok(format!("fw-{}", hex::encode(bytes)).parse()?)
 }
 
@@ -753,31 +793,43 @@ pub(crate) async fn approve(out: &Output, client: &Client, options: Approve) -> 
     let approval = confirm_for(client, options.firmware.as_str(), confirmation, approval).await?;
     let what = json!({ "firmwareId": options.firmware, "manifestDigest": approval.manifest });
     if let Some(view) = options.signing.with_kept_key(client, "/api/v1/approvals/signature", what).await? {
-        show(out, &view);
+        show_signed(out, &view);
         return Ok(());
     }
     let signed = Signed::sign(&approval, &[&options.signing.own_key()?])?;
     let body = json!({ "firmwareId": options.firmware, "document": document_text(&signed) });
     let view = client.post("/api/v1/approvals", &body).await?;
-    show(out, &view);
+    show_signed(out, &view);
     Ok(())
 }
 
 pub(crate) async fn reject(out: &Output, client: &Client, options: Reject) -> anyhow::Result<()> {
+    let view = client.get(&format!("/api/v1/firmware/{}", options.firmware)).await?;
     if !options.asked.yes {
-        let view = client.get(&format!("/api/v1/firmware/{}", options.firmware)).await?;
         let question = format!(
-            "{} {} for {} ({}) is rejected permanently: it takes another release to deploy these changes",
+            "{} {} for {} ({}), manifest {}, is rejected permanently: it takes another release to deploy these changes. \
+             The record says: \u{201c}I reject {} {} for {} as {}\u{201d}, by {}, with your reason",
             options.firmware,
             text(&view["version"]),
             text(&view["deviceModel"]),
-            text(&view["status"])
+            text(&view["status"]),
+            text(&view["manifestDigest"]),
+            options.firmware,
+            text(&view["version"]),
+            text(&view["deviceModel"]),
+            options.role,
+            client.printed_name(),
         );
         options.asked.ask(&question, options.firmware.as_str())?;
     }
     let path = format!("/api/v1/firmware/{}/rejection?role={}", options.firmware, options.role);
-    let view = client.post(&path, &json!({ "reason": options.reason })).await?;
-    show(out, &view);
+    // What was shown is what is rejected. A coordinator of an earlier version does not say what it holds, and takes no digest.
+    let mut body = json!({ "reason": options.reason });
+    if view.get("rejected").is_some() {
+        body["manifestDigest"] = view["manifestDigest"].clone();
+    }
+    let view = client.post(&path, &body).await?;
+    show_signed(out, &view);
     Ok(())
 }
 
@@ -786,6 +838,13 @@ mod tests {
     use mdfm_shared::fixture::manifest;
 
     use super::*;
+
+    #[test]
+    fn cli_6_a_component_is_compared_in_words() {
+        let components = json!([{ "name": "main", "sizeBytes": 7 }, { "name": "radio", "sizeBytes": 9 }]);
+        assert_eq!(value_in_words(&components), "name main, sizeBytes 7; name radio, sizeBytes 9");
+        assert_eq!((value_in_words(&Value::Null), value_in_words(&json!("B"))), ("nothing".into(), "B".into()));
+    }
 
     #[test]
     fn cli_17_the_hint_after_an_upload_is_the_whole_command() {

@@ -854,24 +854,32 @@ pub(crate) async fn devices(out: &Output, client: &Client, action: Devices) -> a
 /// An object line by line.
 pub(crate) fn fields_in_words(view: &Value) -> String {
     let fields = view.as_object().into_iter().flatten();
-    fields.map(|(name, value)| format!("{name}: {}", text(value))).collect::<Vec<_>>().join("\n")
+    in_columns(fields.map(|(name, value)| (name.clone(), text(value))).collect())
 }
 
-/// A device line by line; the observed side and the differences on lines of their own.
+/// Names and values beside each other, by the names of the API; what has no value takes no line.
+fn in_columns(fields: Vec<(String, String)>) -> String {
+    let held: Vec<_> = fields.into_iter().filter(|(_, value)| !value.is_empty() && value != "-").collect();
+    let width = held.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    held.iter().map(|(name, value)| format!("{name:<width$}  {value}")).collect::<Vec<_>>().join("\n")
+}
+
+/// A device line by line; the observed side, then the differences and what it waits for on lines of their own.
 fn device_in_words(view: &Value) -> String {
-    let mut lines = Vec::new();
+    let (mut fields, mut lines) = (Vec::new(), Vec::new());
     for (name, value) in view.as_object().into_iter().flatten() {
         match (name.as_str(), value) {
             ("observed", Value::Object(observed)) => {
-                lines.extend(observed.iter().map(|(name, value)| format!("observed.{name}: {}", text(value))));
+                fields.extend(observed.iter().map(|(name, value)| (format!("observed.{name}"), text(value))));
             }
             ("differences", Value::Array(differences)) => {
                 lines.extend(differences.iter().map(difference_in_words));
             }
             ("waiting", Value::Object(_)) => lines.push(wait_in_words(value)),
-            _ => lines.push(format!("{name}: {}", text(value))),
+            _ => fields.push((name.clone(), text(value))),
         }
     }
+    lines.insert(0, in_columns(fields));
     lines.join("\n")
 }
 
@@ -905,6 +913,13 @@ mod tests {
             assert!(ask(other, true).expect_err(other).contains("nothing was done"));
         }
         assert!(ask("GW-1\n", false).expect_err("no terminal").contains("--yes"));
+    }
+
+    #[test]
+    fn cli_26_an_object_is_shown_in_two_columns() {
+        let view = json!({ "deviceId": "D-1", "recallId": null, "differs": [], "observed": { "model": "M" } });
+        assert_eq!(device_in_words(&view), "deviceId        D-1\nobserved.model  M");
+        assert_eq!(fields_in_words(&json!({ "a": 1, "url": "u" })), "a    1\nurl  u");
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn new(file: &Path) -> anyhow::Result<PublicKey> {
     let (secret_target, public_target) =
         (NewFile::create(file, Access::Owner)?, NewFile::create(&public_file(file), Access::Mask)?);
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("this machine gives no random numbers: {e}"))?;
     let key = SecretKey::from_seed(seed);
     secret_target.write(key.to_secret_text().as_bytes())?;
     public_target.write(format!("{}\n", key.public()).as_bytes())?;
@@ -91,8 +91,8 @@ fn show(out: &Output, key: &str) -> anyhow::Result<()> {
 
 /// Reads a secret key file.
 pub(crate) fn secret(path: &Path) -> anyhow::Result<SecretKey> {
-    let text = files::read_text(path).context("the secret key")?;
-    SecretKey::from_secret_text(&text).with_context(|| format!("{} is no secret key file", path.display()))
+    let text = files::read_secret(path).context("the secret key")?;
+    SecretKey::from_secret_text(&text).with_context(|| format!("{} is not a secret key file", path.display()))
 }
 
 /// Reads a public key: the text itself, or a file with it.

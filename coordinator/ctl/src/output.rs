@@ -4,9 +4,9 @@ use anyhow::Context;
 use clap::ValueEnum;
 use jiff::tz::TimeZone;
 use mdfm_service::output;
-use mdfm_service::terminal::{self, table};
+use mdfm_service::terminal::{self, Table, table};
 pub(crate) use mdfm_shared::text::count;
-use mdfm_shared::text::{clip, printable, printable_json};
+use mdfm_shared::text::{clip, printable, printable_json, without_library_words};
 use serde_json::{Value, json};
 
 use crate::client::Refused;
@@ -15,7 +15,7 @@ use crate::times;
 /// The form of what is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Form {
-    /// Columns, cut to the width of the terminal.
+    /// Columns at the width of the terminal.
     Table,
     /// Every column, never cut.
     Wide,
@@ -31,6 +31,32 @@ pub(crate) struct Output {
     /// The zone in which times are shown; as they are, in universal time, without one.
     zone: Option<TimeZone>,
 }
+
+/// Titles of columns that a narrow terminal goes without first; what is not named here goes from the right. The texts of `REASON` and `DETAIL` are
+/// long, and whole where the object itself is shown.
+const LEAST_FIRST: [&str; 21] = [
+    "DIRECTIVE",
+    "TELEMETRY",
+    "CHAIN",
+    "SINCE",
+    "SUPPLIER",
+    "MADE",
+    "STRATEGY",
+    "ENROLLED",
+    "VERIFIED BY",
+    "TIME ZONE",
+    "COHORT",
+    "ATTEMPTS",
+    "LABEL",
+    "BY",
+    "MODEL",
+    "DETAIL",
+    "REASON",
+    "DIFFERS",
+    "CREATED",
+    "ACTOR",
+    "PRESENCE",
+];
 
 /// A column: its title, and where its value stands in a row (RFC 6901).
 pub(crate) type Column = (&'static str, &'static str);
@@ -63,13 +89,22 @@ impl Output {
         self.zone.as_ref().map_or_else(|| text.clone(), |zone| times::in_zone(&text, zone))
     }
 
-    /// Prints one answer: as JSON, or the given words.
+    /// Prints one answer: as JSON, or the given words, on a terminal at its width.
     pub(crate) fn answer(&self, value: &Value, words: impl FnOnce() -> String) {
         if self.is_json() {
             output::json(format_args!("{value:#}"));
-        } else {
-            output::lines(self.localised(words()));
+            return;
         }
+        let words = self.localised(words());
+        match self.form {
+            Form::Wide => output::lines(words),
+            _ => output::prose(words),
+        }
+    }
+
+    /// Columns that are printed to; `None` if nothing is cut or wrapped.
+    fn columns(&self) -> Option<usize> {
+        terminal::columns().filter(|_| self.form != Form::Wide)
     }
 
     /// Prints rows: as JSON, or the given columns of it as a table.
@@ -83,19 +118,22 @@ impl Output {
             output::json(format_args!("{rows:#}"));
             return;
         }
-        let width = terminal::columns().filter(|_| self.form != Form::Wide);
-        let lines = self.lines(rows, columns, more, width);
+        let width = self.columns();
+        let Table { lines, left_out } = self.lines(rows, columns, more, width);
         if lines.is_empty() {
             output::note("nothing found");
         }
         lines.iter().for_each(output::line);
+        if let Some(width) = width.filter(|_| !left_out.is_empty()) {
+            output::note(not_shown(width, &left_out));
+        }
     }
 
     /// The lines of a table; empty without rows.
-    fn lines(&self, rows: &Value, columns: &[Column], more: &[Column], width: Option<usize>) -> Vec<String> {
+    fn lines(&self, rows: &Value, columns: &[Column], more: &[Column], width: Option<usize>) -> Table {
         let rows = rows.as_array().map_or(&[][..], Vec::as_slice);
         if rows.is_empty() {
-            return Vec::new();
+            return Table::default();
         }
         let columns: Vec<Column> = match self.form {
             Form::Name => columns.iter().take(1).copied().collect(),
@@ -117,11 +155,16 @@ impl Output {
             *line = kept.iter().map(|i| std::mem::take(&mut line[*i])).collect();
         }
         if self.form == Form::Name {
-            return lines.concat();
+            return Table { lines: lines.concat(), left_out: Vec::new() };
         }
         lines.insert(0, columns.iter().map(|(title, _)| (*title).to_owned()).collect());
-        table(lines, width)
+        table(&lines, width, &LEAST_FIRST)
     }
+}
+
+/// Which columns a table goes without, and how they are seen.
+fn not_shown(width: usize, left_out: &[String]) -> String {
+    format!("not shown at {width} columns: {}; --output wide shows every column", left_out.join(", "))
 }
 
 /// Characters of an error: values that somebody gave may be of any length.
@@ -129,7 +172,7 @@ const ERROR_CHARS_MAX: usize = 2_000;
 
 /// An error in words, with its causes.
 pub(crate) fn error_words(error: &anyhow::Error) -> String {
-    clipped(format!("{error:#}"))
+    clipped(without_library_words(&format!("{error:#}")).into_owned())
 }
 
 fn clipped(mut words: String) -> String {
@@ -189,7 +232,7 @@ mod tests {
         let columns = [("ENTRY", "/index"), ("WHEN", "/at"), ("DIFFERS", "/differs"), ("WHY", "/why")];
         let why = "because of something that takes very many words to be said in full";
         let rows = json!([{ "index": 76, "at": "2026-11-30T09:59:07.585Z", "differs": [], "why": why }]);
-        let lines = form(Form::Table).lines(&rows, &columns, &[], Some(60));
+        let lines = form(Form::Table).lines(&rows, &columns, &[], Some(60)).lines;
         assert!(lines[1].starts_with("76     2026-11-30T09:59:07Z  because") && lines[1].ends_with('…'), "{lines:?}");
         assert!(!lines[0].contains("DIFFERS"), "nothing stands in it: {lines:?}");
     }
@@ -203,13 +246,17 @@ mod tests {
             { "deviceId": "D-1", "hospitalId": "HOSP-1", "serialNumber": "S-1\u{1b}[2J" },
             { "deviceId": "D-22", "hospitalId": null, "serialNumber": "S-2" },
         ]);
-        let lines = |f: Form, width| form(f).lines(&rows, &COLUMNS, &MORE, width);
+        let lines = |f: Form, width| form(f).lines(&rows, &COLUMNS, &MORE, width).lines;
         assert_eq!(lines(Form::Table, None), ["DEVICE  HOSPITAL", "D-1     HOSP-1", "D-22    -"]);
-        assert_eq!(lines(Form::Table, Some(10)), ["DEVICE  H…", "D-1     H…", "D-22    -"]);
+        let narrow = form(Form::Table).lines(&rows, &COLUMNS, &MORE, Some(10));
+        assert_eq!(
+            (narrow.lines, narrow.left_out),
+            (vec!["DEVICE".into(), "D-1".into(), "D-22".into()], vec!["HOSPITAL".to_owned()])
+        );
         let wide = ["DEVICE  HOSPITAL  SERIAL", "D-1     HOSP-1    S-1\\u{1b}[2J", "D-22    -         S-2"];
         assert_eq!(lines(Form::Wide, None), wide);
         assert_eq!(lines(Form::Name, Some(3)), ["D-1", "D-22"], "a name is never cut");
-        assert!(form(Form::Table).lines(&json!([]), &COLUMNS, &MORE, None).is_empty());
+        assert_eq!(form(Form::Table).lines(&json!([]), &COLUMNS, &MORE, None), Table::default());
     }
 
     #[test]
@@ -226,7 +273,7 @@ mod tests {
             "index": 1234, "at": "2026-11-29T13:00:00.123Z", "action": "deployment.validate.phase.signature", "site": null,
             "outcome": "refused", "reason": "because of something that takes very many words to be said in full, and then some",
         }]);
-        let lines = form(Form::Table).lines(&rows, &columns, &[], Some(100));
+        let lines = form(Form::Table).lines(&rows, &columns, &[], Some(100)).lines;
         assert!(lines.iter().all(|line| line.chars().count() <= 100), "{lines:?}");
         assert!(
             lines[0].ends_with("OUTCOME  REASON") && !lines[0].contains("SITE"),
@@ -236,7 +283,7 @@ mod tests {
             lines[1].starts_with("1234   2026-11-29T13:00:00Z  ") && lines[1].contains("refused  because of"),
             "{lines:?}"
         );
-        let wide = form(Form::Wide).lines(&rows, &columns, &[], None);
+        let wide = form(Form::Wide).lines(&rows, &columns, &[], None).lines;
         assert!(
             wide[0].contains("SITE") && wide[1].contains("13:00:00.123Z") && wide[1].ends_with("then some"),
             "{wide:?}"
@@ -248,7 +295,7 @@ mod tests {
         let zone = times::machine_zone(Some("Europe/Zurich"), None).expect("a zone");
         let out = Output { form: Form::Table, zone: Some(zone) };
         let rows = json!([{ "at": "2026-11-29T13:00:00Z" }]);
-        assert_eq!(out.lines(&rows, &[("WHEN", "/at")], &[], None)[1], "2026-11-29T14:00:00+01:00");
+        assert_eq!(out.lines(&rows, &[("WHEN", "/at")], &[], None).lines[1], "2026-11-29T14:00:00+01:00");
         assert_eq!(out.localised("since 2026-11-29T13:00:00Z".into()), "since 2026-11-29T14:00:00+01:00");
     }
 

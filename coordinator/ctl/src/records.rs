@@ -4,8 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::record::{AuditRecord, decode_document};
-use mdfm_shared::telemetry::{Event, EventKind, REFUSED_WAITING, Severity, TelemetryBatch, account};
-use mdfm_shared::waiting::Waiting;
+use mdfm_shared::telemetry::{Event, EventKind, TelemetryBatch};
 use serde_json::{Value, json};
 
 use crate::firmware::now;
@@ -44,44 +43,9 @@ fn batch(record: &Value) -> Option<TelemetryBatch> {
     decode_document::<TelemetryBatch>(BATCH, record["document"].as_str()?).ok()?.decode_unverified().ok()
 }
 
-/// An event in words: what happened, and why or with what. The page that verifies evidence says the same (`verifier.html`).
-fn words(kind: &EventKind) -> (String, String) {
-    match kind {
-        EventKind::AgentStarted { version } => ("agent started".into(), format!("version {version}")),
-        EventKind::DeviceAdopted { model, hardware, firmware } => {
-            ("device first seen".into(), format!("a {model}, hardware {hardware}, running {}", firmware.version))
-        }
-        EventKind::StateChanged { state, running, detail, .. } => {
-            let runs = running.as_ref().map_or_else(String::new, |f| format!("runs {}; ", f.version));
-            (format!("installation {state}"), format!("{runs}{detail}"))
-        }
-        EventKind::DeviceError { severity, code, message } => {
-            let how = match severity {
-                Severity::Warning => "warning",
-                Severity::Error => "error",
-                Severity::Critical => "critical error",
-            };
-            (format!("device reports {how} {code}"), message.clone())
-        }
-        EventKind::Refused { what, reason } if what == REFUSED_WAITING => match Waiting::from_event_text(reason) {
-            Some(waiting) => (format!("waits for {}", waiting.code), waiting.detail),
-            None => ("waits no longer".into(), String::new()),
-        },
-        EventKind::Refused { what, reason } => (format!("refused: {what}"), reason.clone()),
-        EventKind::LocalAction { command, uid } => {
-            (format!("on site: {command}"), format!("by {} on the gateway", account(*uid)))
-        }
-        EventKind::Consent { deployment, given, reason, uid } => (
-            format!("consent {} on site", if *given { "given" } else { "withdrawn" }),
-            format!("{deployment}, by {} on the gateway: {reason}", account(*uid)),
-        ),
-        EventKind::DeviceObserved { observed, .. } => ("device observed".into(), observed.to_string()),
-    }
-}
-
 /// An event of a batch as a row beside the records: it has the record's place in the log, and the gateway's own time.
 fn row(record: &Value, batch: &TelemetryBatch, event: &Event) -> Value {
-    let (what, why) = words(&event.kind);
+    let (what, why) = event.kind.in_words();
     let object = match &event.device {
         Some(device) => format!("device/{device}"),
         None => format!("gateway/{}", batch.gateway),
@@ -123,7 +87,7 @@ pub(crate) fn decode(records: &mut Value) {
     for record in records.as_array_mut().into_iter().flatten() {
         let Some(batch) = batch(record) else { continue };
         let event = |event: &Event| {
-            let (what, why) = words(&event.kind);
+            let (what, why) = event.kind.in_words();
             json!({ "device": event.device, "at": event.at.to_string(), "kind": event.kind.name(), "what": what, "why": why })
         };
         record["events"] = batch.events.iter().map(event).collect();
@@ -198,7 +162,7 @@ fn render(record: &Value) -> String {
                 batch.epoch, batch.sequence, batch.gateway
             ));
             lines.extend(batch.events.iter().map(|event| {
-                let (what, why) = words(&event.kind);
+                let (what, why) = event.kind.in_words();
                 let object = event.device.as_ref().map_or_else(|| "the gateway".to_owned(), ToString::to_string);
                 text(&format!("    {} {object}: {what}: {why}", event.at).into())
             }));
@@ -271,7 +235,7 @@ mod tests {
     use mdfm_shared::digest::Digest;
     use mdfm_shared::record::{Actor, ActorKind, Outcome, document_text};
     use mdfm_shared::sign::{SecretKey, Signed};
-    use mdfm_shared::telemetry::{FirmwareReport, InstallState};
+    use mdfm_shared::telemetry::{FirmwareReport, InstallState, Severity};
     use mdfm_shared::time::UtcMillis;
 
     use super::*;

@@ -1,7 +1,7 @@
 //! Bills of materials: checked here before anything that names them is signed, attached, shown, saved.
 
 use std::fs::File;
-use std::io::{Read, Write as _};
+use std::io::{Read, Take, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -22,7 +22,7 @@ pub(crate) struct Checked {
 }
 
 /// Bytes on their way to the reader, hashed as they pass.
-struct Hashing<'a>(File, &'a mut Sha256);
+struct Hashing<'a>(Take<File>, &'a mut Sha256);
 
 impl Read for Hashing<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
@@ -38,7 +38,7 @@ impl Checked {
     /// # Errors
     /// It cannot be read, or is not a bill of materials that is taken.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
+        let file = files::open_within(path, sbom::DOCUMENT_BYTES_MAX)?;
         let mut hash = Sha256::new();
         let Sbom { format, parts, elsewhere } =
             sbom::read(Hashing(file, &mut hash)).with_context(|| format!("{}; nothing was signed", path.display()))?;

@@ -1,7 +1,6 @@
 //! Passwords that are known from breaches (NIST SP 800-63B §3.1.1.2): a file of SHA-1 hashes in order, one a line as `HASH` or `HASH:COUNT`, as the
 //! public collections give them. It may be large: a search reads a few blocks of it.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
@@ -34,7 +33,7 @@ impl Breached {
     pub(crate) fn contains(&self, password: &str) -> io::Result<bool> {
         let Some(file) = &self.0 else { return Ok(false) };
         let wanted = hex::encode_upper(digest(&SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes()));
-        let mut file = File::open(file)?;
+        let mut file = mdfm_service::open_regular(file, u64::MAX).map_err(io::Error::other)?.into_inner();
         let end = file.seek(SeekFrom::End(0))?;
         search(&mut file, end, &wanted)
     }

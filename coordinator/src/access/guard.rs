@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use mdfm_service::{Bucket, network, site};
+use mdfm_service::Bucket;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
+use mdfm_shared::network::{network, site};
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 
 use super::SessionPolicy;

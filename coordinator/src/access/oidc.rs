@@ -215,14 +215,14 @@ struct Flows {
 impl Flows {
     fn new() -> anyhow::Result<Self> {
         let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+        getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("this machine gives no random numbers: {e}"))?;
         let key = UnboundKey::new(&CHACHA20_POLY1305, &bytes).map_err(|_| anyhow::anyhow!("no key"))?;
         Ok(Self { key: LessSafeKey::new(key), used: Mutex::default() })
     }
 
     fn seal(&self, flow: &Flow) -> anyhow::Result<String> {
         let mut nonce = [0; NONCE_LEN];
-        getrandom::fill(&mut nonce).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+        getrandom::fill(&mut nonce).map_err(|e| anyhow::anyhow!("this machine gives no random numbers: {e}"))?;
         let mut sealed = serde_json::to_vec(flow)?;
         let sealing = Nonce::assume_unique_for_key(nonce);
         let sealed_all = self.key.seal_in_place_append_tag(sealing, Aad::from(FLOW_PURPOSE), &mut sealed);
@@ -294,7 +294,7 @@ pub(crate) struct Oidc {
 
 fn random() -> anyhow::Result<String> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("this machine gives no random numbers: {e}"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 

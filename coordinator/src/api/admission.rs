@@ -35,7 +35,7 @@ const GATEWAY_PART: u64 = 2;
 pub(super) enum Class {
     /// Health, checkpoints, the API's description: for anybody, cheap.
     Public,
-    /// Signing in through the provider.
+    /// Signing in through the provider, and displays that ask to be paired.
     SignIn,
     /// Signing in with a password: counted as above, but who comes too often is answered by the handler, which alone knows whether it was the
     /// owner. Otherwise strangers would keep everybody of their network out.
@@ -109,6 +109,8 @@ const ROWS: &[(Class, &[Row])] = &[
     (Class::Public, &[
         ("GET", "/api/v1/compliance/log/checkpoint"),
         ("GET", "/api/v1/docs"),
+        // A display that waits asks every few seconds; a code without its secret is worth nothing.
+        ("POST", "/api/v1/displays/{code}/token"),
         ("GET", "/api/v1/health"),
         ("GET", "/api/v1/openapi.json"),
         ("GET", "/api/v1/readiness"),
@@ -117,6 +119,7 @@ const ROWS: &[(Class, &[Row])] = &[
         ("POST", "/api/v1/sessions"),
     ]),
     (Class::SignIn, &[
+        ("POST", "/api/v1/displays"),
         ("POST", "/api/v1/sessions/oidc"),
         ("POST", "/api/v1/sessions/oidc/completion"),
     ]),
@@ -203,10 +206,12 @@ const PERSON: &[Row] = &[
     ("POST", "/api/v1/deployments/{deployment}/duties/{duty}"),
     ("GET", "/api/v1/deployments/{deployment}/devices"),
     ("GET", "/api/v1/deployments/{deployment}/events"),
+    ("GET", "/api/v1/deployments/{deployment}/figures"),
     ("GET", "/api/v1/deployments/{deployment}/history"),
     ("GET", "/api/v1/deployments/{deployment}/summary"),
     ("POST", "/api/v1/deployments/{deployment}/resume"),
     ("POST", "/api/v1/deployments/{deployment}/validations"),
+    ("GET", "/api/v1/deployments/{deployment}/validations/preview"),
     ("POST", "/api/v1/deployments/{deployment}/validations/signature"),
     ("GET", "/api/v1/devices"),
     ("POST", "/api/v1/devices"),
@@ -220,6 +225,8 @@ const PERSON: &[Row] = &[
     ("GET", "/api/v1/fhir/Device/{device}"),
     ("GET", "/api/v1/firmware"),
     ("POST", "/api/v1/firmware"),
+    ("GET", "/api/v1/display"),
+    ("POST", "/api/v1/displays/{code}/pairing"),
     ("GET", "/api/v1/firmware/{firmware}"),
     ("PUT", "/api/v1/firmware/{firmware}/deltas/{sha256}"),
     ("GET", "/api/v1/firmware/{firmware}/differences"),
@@ -233,6 +240,7 @@ const PERSON: &[Row] = &[
     ("PUT", "/api/v1/firmware/{firmware}/sbom"),
     ("GET", "/api/v1/fleet/counts"),
     ("GET", "/api/v1/fleet/selection"),
+    ("GET", "/api/v1/fleet/versions"),
     ("GET", "/api/v1/fleet-link"),
     ("GET", "/api/v1/gateways"),
     ("POST", "/api/v1/gateways"),

@@ -19,7 +19,9 @@ use super::{Api, Problem};
 use crate::access::Caller;
 use crate::clock;
 use mdfm_coordinator_core::access::Permission;
-use mdfm_coordinator_core::firmware::{Firmware, FirmwareStatus, may_approve};
+use mdfm_coordinator_core::firmware::{Firmware, FirmwareStatus, may_approve, may_reject, rejection_meaning};
+use mdfm_coordinator_core::rollout::Deployment;
+use mdfm_coordinator_core::rollout::evidence::{self, Evidence};
 use mdfm_coordinator_core::{Command, Refusal};
 
 /// Why nobody signs here without a key that the coordinator keeps for them.
@@ -80,6 +82,10 @@ pub(crate) struct StatementView {
     meaning: String,
     /// Why the caller cannot sign this now; `null` if they can.
     cannot_sign: Option<String>,
+    /// Word for word what a rejection in this role says.
+    rejection: String,
+    /// Why the caller cannot reject the release now; `null` if they can.
+    cannot_reject: Option<String>,
 }
 
 /// What an approval says: part of what is signed (21 CFR 11.50(a)(3)).
@@ -114,6 +120,8 @@ pub(super) async fn preview(
         role: role.to_string(),
         meaning: meaning(&firmware, release, role),
         cannot_sign: may_approve(&state, now, &firmware, &user, role).err().map(|refusal| refusal.detail),
+        rejection: rejection_meaning(&firmware, release, role),
+        cannot_reject: may_reject(&state, now, &firmware, user.as_str(), role).err().map(|refusal| refusal.detail),
     };
     let entries = || state.roster.iter().flat_map(|roster| roster.entries_of(&user));
     let is_named = |key: &str| entries().any(|e| e.is_valid(now, state.log_size) && e.key.to_string() == key);
@@ -214,13 +222,13 @@ pub(super) async fn signer(
 pub(super) async fn sign(
     State(api): State<Api>,
     origin: Origin,
-    Json(wish): Json<Signing>,
+    Json(request): Json<Signing>,
 ) -> Result<(StatusCode, axum::Json<FirmwareView>), Problem> {
-    let object = format!("firmware/{}", wish.firmware_id.chars().take(64).collect::<String>());
-    let both = BothFactors { password: wish.password, code: wish.code };
+    let object = format!("firmware/{}", request.firmware_id.chars().take(64).collect::<String>());
+    let both = BothFactors { password: request.password, code: request.code };
     let Signer { caller, user, printed_name, key } = signer(&api, &origin, "firmware.approve", &object, both).await?;
-    let firmware: FirmwareId = id("firmwareId", &wish.firmware_id)?;
-    let role: Role = id("role", &wish.role)?;
+    let firmware: FirmwareId = id("firmwareId", &request.firmware_id)?;
+    let role: Role = id("role", &request.role)?;
     let release = api.runner.state().need_firmware(&firmware)?.clone();
     let manifest = release.manifest.as_ref().ok_or_else(|| {
         Refusal::conflict(
@@ -228,7 +236,7 @@ pub(super) async fn sign(
             format!("firmware {firmware} has no signed manifest yet; there is nothing to approve"),
         )
     })?;
-    if let Err(refusal) = check_shown(wish.manifest_digest, manifest.digest) {
+    if let Err(refusal) = check_shown(request.manifest_digest, manifest.digest) {
         return Err(origin.deny(&api, caller.actor, "firmware.approve", &object, refusal).await);
     }
     let approval = Approval {
@@ -237,13 +245,73 @@ pub(super) async fn sign(
         user,
         printed_name,
         meaning: meaning(&firmware, &release, role),
-        reason: wish.reason,
-        at: clock::now(),
+        reason: request.reason,
+        at: api.runner.now(),
     };
     let approval = Signed::sign(&approval, &[&key]).map_err(|e| Refusal::document("approval", e))?;
     origin.submit(&api, &caller, Command::Approve { firmware: firmware.clone(), approval }).await?;
     let state = api.runner.state();
     Ok((StatusCode::CREATED, axum::Json(view(&state, &firmware, state.need_firmware(&firmware)?))))
+}
+
+/// What somebody would sign who validates the phase whose gate has held, before they sign it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ValidationPreview {
+    deployment_id: String,
+    /// 1 for the first.
+    phase: u32,
+    /// To be given back with the signature.
+    manifest_digest: String,
+    /// What the signature stands on: the gate's record and what became of the phase since, as JSON, byte for byte what the digest is of.
+    evidence: String,
+    /// SHA-256 of `evidence`; to be given back with the signature.
+    evidence_digest: String,
+    /// The role that the phase asks for; `null` if it asks for nobody's signature.
+    role: Option<String>,
+    user_id: String,
+    printed_name: String,
+    /// The time of the coordinator now; a signature takes the time at which it is made.
+    at: String,
+    /// Word for word what is signed.
+    meaning: String,
+}
+
+/// What a validation says: part of what is signed (21 CFR 11.50(a)(3)).
+fn validation_meaning(deployment: &Deployment, role: Role) -> String {
+    let name = deployment.plan.spec.phases.get(deployment.current as usize).map_or("", |phase| &phase.name);
+    format!("I validate phase {} ({name}) as {role}", deployment.current.saturating_add(1))
+}
+
+/// Shows what the caller would sign at the gate that has held, word for word, with the evidence; nothing is signed.
+#[utoipa::path(get, path = "/api/v1/deployments/{deployment}/validations/preview",
+    responses((status = 200, body = ValidationPreview), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn preview_validation(
+    State(api): State<Api>,
+    origin: Origin,
+    Path(deployment): Path<String>,
+) -> Result<axum::Json<ValidationPreview>, Problem> {
+    const ACTION: &str = "deployment.validate.preview";
+    let object = format!("deployment/{}", deployment.chars().take(64).collect::<String>());
+    let caller = origin.need(&api, Permission::ReadAll, ACTION, &object).await?;
+    let id: DeploymentId = id("deployment", &deployment)?;
+    let state = api.runner.state();
+    let held = state.need_deployment(&id)?;
+    let Evidence { text, digest } = evidence::of(&id, held)?;
+    let role = held.plan.spec.phases.get(held.current as usize).and_then(|phase| phase.validation);
+    let user = state.users.iter().find(|(user, _)| user.as_str() == caller.actor.id);
+    Ok(axum::Json(ValidationPreview {
+        phase: held.current.saturating_add(1),
+        manifest_digest: held.plan.manifest.to_string(),
+        evidence: text,
+        evidence_digest: digest.to_string(),
+        meaning: role.map(|role| validation_meaning(held, role)).unwrap_or_default(),
+        role: role.map(|role| role.to_string()),
+        printed_name: user.map(|(_, account)| account.printed_name.clone()).unwrap_or_default(),
+        user_id: caller.actor.id,
+        at: state.not_before(clock::now()).to_string(),
+        deployment_id: id.to_string(),
+    }))
 }
 
 /// What somebody says who validates a phase, and both of their factors.
@@ -260,6 +328,9 @@ pub(crate) struct PhaseSigning {
     /// The digest of the manifest that the signer was shown; the signature is refused if the deployment brings another.
     #[schema(value_type = Option<String>)]
     manifest_digest: Option<Digest>,
+    /// The digest of the evidence that the signer was shown (`…/validations/preview`); the signature is refused if it is another now.
+    #[schema(value_type = Option<String>)]
+    evidence_digest: Option<Digest>,
 }
 
 /// Signs the validation of the current phase, whose gate has held, with the signer's own key, as an approval is signed.
@@ -269,28 +340,30 @@ pub(super) async fn sign_validation(
     State(api): State<Api>,
     origin: Origin,
     Path(deployment): Path<String>,
-    Json(wish): Json<PhaseSigning>,
+    Json(asked): Json<PhaseSigning>,
 ) -> Result<(StatusCode, axum::Json<DeploymentView>), Problem> {
     let object = format!("deployment/{deployment}");
-    let both = BothFactors { password: wish.password, code: wish.code };
+    let both = BothFactors { password: asked.password, code: asked.code };
     let signer = signer(&api, &origin, "deployment.validate", &object, both).await?;
     let deployment: DeploymentId = id("deployment", &deployment)?;
-    let role: Role = id("role", &wish.role)?;
+    let role: Role = id("role", &asked.role)?;
     let validation = {
         let state = api.runner.state();
         let held = state.need_deployment(&deployment)?;
-        check_shown(wish.manifest_digest, held.plan.manifest)?;
-        let name = held.plan.spec.phases.get(held.current as usize).map_or("", |phase| &phase.name);
+        check_shown(asked.manifest_digest, held.plan.manifest)?;
+        let stands = evidence::of(&deployment, held)?.digest;
         Validation {
+            // Who was shown nothing signs what stands; it is in the signature all the same.
+            evidence: Some(asked.evidence_digest.unwrap_or(stands)),
             deployment: deployment.clone(),
             phase: held.current,
             manifest: held.plan.manifest,
             role,
             user: signer.user,
             printed_name: signer.printed_name,
-            meaning: format!("I validate phase {} ({name}) as {role}", held.current + 1),
-            reason: wish.reason,
-            at: clock::now(),
+            meaning: validation_meaning(held, role),
+            reason: asked.reason,
+            at: state.not_before(clock::now()),
         }
     };
     let validation = Signed::sign(&validation, &[&signer.key]).map_err(|e| Refusal::document("validation", e))?;

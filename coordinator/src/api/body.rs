@@ -66,7 +66,9 @@ fn is_slow(error: &(dyn Error + 'static)) -> bool {
 
 /// Why a body cannot be read.
 pub(super) fn unreadable(error: &(dyn Error + 'static)) -> Refusal {
-    let detail = format!("the body cannot be read: {error}");
+    // The framework's own words for it say how it reads, not what is wrong.
+    let why = error.to_string();
+    let detail = format!("the body cannot be read: {}", why.trim_start_matches("Failed to buffer the request body: "));
     if is_slow(error) {
         Refusal::new(Class::TooSlow, "slow-body", detail)
     } else {

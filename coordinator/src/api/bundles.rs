@@ -49,10 +49,14 @@ pub(super) async fn compose(
         let state = api.runner.state();
         state.need_gateway(&gateway)?;
         let newest = log.published().map_or(0, |(checkpoint, _)| checkpoint.size);
-        (dispatch::bundle(&state, log, &gateway, clock::now()), newest)
+        (dispatch::bundle(&state, log, &gateway, state.not_before(clock::now())), newest)
     };
     if bundle.messages.is_empty() {
-        return Err(Refusal::conflict("nothing-published", "no trust documents are published yet").into());
+        return Err(Refusal::conflict(
+            "nothing-published",
+            "nothing to export: no trust documents are published yet (mdfmctl trust publish)",
+        )
+        .into());
     }
     let mut proofs = Vec::new();
     if known > 0 && known < newest {

@@ -12,6 +12,7 @@ use mdfm_shared::limits::WINDOWS_MAX;
 use mdfm_shared::text::{count, period};
 use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::compliance::{AuditPage, Paging, about};
@@ -105,6 +106,9 @@ pub(crate) struct DeploymentView {
     created_at: String,
     #[schema(value_type = Object)]
     status: Status,
+    /// Whether something is left to do: it has not ended, or something is owed to an authority,
+    /// which a hospital's people are not shown.
+    is_open: bool,
     /// What the first failed device does.
     #[schema(value_type = String)]
     first_failure: FirstFailure,
@@ -386,6 +390,7 @@ fn view(
         created_by: deployment.plan.created_by.clone(),
         created_at: deployment.created_at.to_string(),
         status: status_for(state, deployment, own),
+        is_open: is_open(deployment, own),
         first_failure: deployment.plan.first_failure,
         critical_reach: spec.critical_reach(),
         raises_security: deployment.only_a_person_rolls_back(),
@@ -469,12 +474,37 @@ pub(super) async fn list(
     let presence = api.runner.presence();
     let sight = Sight { state: &state, presence: &presence, now: clock::now() };
     let own = state.hospital_of_user(&caller.actor.id);
-    query.page(
+    query.page_knowing(
         "/api/v1/deployments",
         &state.deployments,
         |_, deployment| is_seen_by(deployment, own),
+        |id, deployment, field| known(id, deployment, own, field),
         |id, d| view(sight, id, d, own, false),
     )
+}
+
+/// Whether something is left to do about a deployment, as far as `own` hospital's people may know;
+/// everybody else without one.
+fn is_open(deployment: &Deployment, own: Option<&HospitalId>) -> bool {
+    deployment.is_active() || own.is_none() && deployment.duties.iter().any(|duty| duty.fulfilled.is_none())
+}
+
+/// The fields of a deployment's view that need no look at its devices.
+fn known(id: &DeploymentId, deployment: &Deployment, own: Option<&HospitalId>, field: &str) -> Option<Value> {
+    let plan = &deployment.plan;
+    Some(match field {
+        "deploymentId" => Value::from(id.as_str()),
+        "firmwareId" => Value::from(plan.firmware.as_str()),
+        "manifestDigest" => Value::from(plan.manifest.to_string()),
+        "planDigest" => Value::from(plan.plan.to_string()),
+        "strategy" => serde_json::json!(plan.spec.strategy),
+        "createdBy" => Value::from(plan.created_by.as_str()),
+        "createdAt" => Value::from(deployment.created_at.to_string()),
+        "status.name" => serde_json::json!(deployment.status)["name"].take(),
+        "currentPhase" => Value::from(deployment.current + 1),
+        "isOpen" => Value::from(is_open(deployment, own)),
+        _ => return None,
+    })
 }
 
 /// Whether a deployment is shown with its devices.

@@ -292,7 +292,8 @@ pub(super) async fn import(
     let caller = origin.need(&api, Permission::ManageFleet, "device.register", "device").await?;
     let devices = {
         let state = api.runner.state();
-        parse_list(&state, &body)?
+        let devices = parse_list(&state, &body)?;
+        api.room.refuses_devices(&state, devices.len()).map_or(Ok(devices), Err)?
     };
     let rows = devices.len();
     let mut registered = 0;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::State;
+use mdfm_shared::digest::Digest;
 use mdfm_shared::id::FirmwareId;
 use mdfm_shared::sbom::Part;
 use serde::Serialize;
@@ -90,28 +91,41 @@ fn parts(before: &[Part], after: &[Part]) -> Option<Vec<PartDifference>> {
     Some(changed.map(difference).collect())
 }
 
-/// Devices in service that run an image of this release.
-fn running(state: &Domain, firmware: &Firmware) -> u64 {
-    let Some((image, _)) = firmware.image else { return 0 };
-    let runs = state.devices.values().filter(|d| d.retired_at.is_none() && d.model == firmware.model);
-    runs.filter(|d| d.running_sha256 == Some(image)).count() as u64
+/// Devices in service of a model, by the image that they run: one pass, however many releases there are.
+fn running(state: &Domain, model: &str) -> BTreeMap<Digest, u64> {
+    let runs = state.devices.values().filter(|d| d.retired_at.is_none() && d.model == model);
+    runs.filter_map(|d| d.running_sha256).fold(BTreeMap::new(), |mut counts, image| {
+        *counts.entry(image).or_default() += 1;
+        counts
+    })
+}
+
+/// Of these devices those that run a release.
+fn of_release(running: &BTreeMap<Digest, u64>, firmware: &Firmware) -> u64 {
+    firmware.image.and_then(|(image, _)| running.get(&image).copied()).unwrap_or_default()
 }
 
 /// The release of the same model that most devices run now, other than `id`; the newest of several.
-fn in_the_field<'a>(state: &'a Domain, id: &FirmwareId, firmware: &Firmware) -> Option<(&'a FirmwareId, &'a Firmware)> {
+fn in_the_field<'a>(
+    state: &'a Domain,
+    running: &BTreeMap<Digest, u64>,
+    id: &FirmwareId,
+    firmware: &Firmware,
+) -> Option<(&'a FirmwareId, &'a Firmware)> {
     let others = state.firmware.iter().filter(|(other, f)| *other != id && f.model == firmware.model);
     let counted = others.map(|(other, f)| {
         let number = f.manifest.as_ref().map_or(0, |m| m.manifest.release_number);
-        ((running(state, f), number), (other, f))
+        ((of_release(running, f), number), (other, f))
     });
     counted.filter(|((devices, _), _)| *devices > 0).max_by_key(|(rank, _)| *rank).map(|(_, release)| release)
 }
 
 fn differences(state: &Domain, id: &FirmwareId, other: Option<&FirmwareId>) -> Result<Differences, Refusal> {
     let firmware = state.need_firmware(id)?;
+    let running = running(state, &firmware.model);
     let against = match other {
         Some(other) => Some((other, state.need_firmware(other)?)),
-        None => in_the_field(state, id, firmware),
+        None => in_the_field(state, &running, id, firmware),
     };
     if let Some((other, held)) = against.filter(|(_, held)| held.model != firmware.model) {
         let problem = format!("{other} is for {}, {id} is for {}: nothing to compare", held.model, firmware.model);
@@ -127,7 +141,7 @@ fn differences(state: &Domain, id: &FirmwareId, other: Option<&FirmwareId>) -> R
         manifest_digest: firmware.manifest.as_ref().map(|m| m.digest.to_string()),
         against: against.map(|(other, _)| other.to_string()),
         against_version: against.map(|(_, held)| held.version.clone()),
-        against_devices: against.map_or(0, |(_, held)| running(state, held)),
+        against_devices: against.map_or(0, |(_, held)| of_release(&running, held)),
         fields: if against.is_some() { fields(&before, &manifest(firmware)) } else { Vec::new() },
         parts: against.and_then(|(_, held)| parts(&held.sbom, &firmware.sbom)),
     })
@@ -160,9 +174,43 @@ pub(super) async fn against_the_field(
 
 #[cfg(test)]
 mod tests {
+    use mdfm_coordinator_core::firmware::FirmwareStatus;
+    use mdfm_coordinator_core::fixture::{MODEL, Office, id};
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn cli_6_the_release_that_most_devices_run_is_compared() {
+        let mut office = Office::new();
+        let now = office.now;
+        let release = |n: u8| Firmware {
+            version: format!("9.{n}.0"),
+            model: MODEL.into(),
+            release_notes: String::new(),
+            submitter: "operator".into(),
+            status: FirmwareStatus::AwaitingManifest,
+            image: Some((Digest([n; 32]), 1)),
+            deltas: BTreeMap::new(),
+            manifest: None,
+            approvals: BTreeMap::new(),
+            lost: vec![],
+            rejection: None,
+            rejected: None,
+            requested_at: now,
+            sbom: vec![],
+        };
+        office.state.firmware.extend((0..200).map(|n| (id(&format!("FW-9-{n}")), release(n))));
+        let devices: Vec<_> = office.state.devices.keys().cloned().collect();
+        for (n, device) in devices.iter().enumerate() {
+            office.state.devices.get_mut(device).expect("the device").running_sha256 =
+                Some(Digest([if n == 0 { 7 } else { 9 }; 32]));
+        }
+        let found = differences(&office.state, &id("FW-9-1"), None).expect("compared");
+        assert_eq!((found.against.as_deref(), found.against_devices), (Some("FW-9-9"), devices.len() as u64 - 1));
+        let named = differences(&office.state, &id("FW-9-1"), Some(&id("FW-9-7"))).expect("compared");
+        assert_eq!((named.against.as_deref(), named.against_devices), (Some("FW-9-7"), 1));
+    }
 
     #[test]
     fn cli_6_every_field_that_changed_is_listed() {

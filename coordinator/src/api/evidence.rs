@@ -25,18 +25,20 @@ const RECORDS_MAX: usize = 50_000;
 /// An evidence file of the records that are meant, under the newest published checkpoint.
 #[utoipa::path(get, path = "/api/v1/compliance/evidence", params(Search),
     responses((status = 200, content_type = "application/json"), (status = 404, body = Problem),
-        (status = 413, body = Problem), (status = 422, body = Problem)))]
+        (status = 413, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn evidence(
     State(api): State<Api>,
     origin: Origin,
     Query(search): Query<Search>,
 ) -> Result<Response, Problem> {
-    origin.need(&api, Permission::ReadAudit, "audit.export", "log").await?;
+    let caller = origin.need(&api, Permission::ReadAudit, "audit.export", "log").await?;
     let wanted = search.wanted()?;
+    let place = api.workbench.place(&caller).await?;
     let frame = frame(&api.runner.state(), &api.runner.log)?;
     let (index, log) = (api.search.clone(), api.runner.log.clone());
     let about = search.words();
-    let made = beside(move || gather(&index, &log, &wanted, about, frame)).await?;
+    // The place goes with the work, and on with what it made: a hundred megabytes, or more.
+    let (made, _place) = beside(move || Ok((gather(&index, &log, &wanted, about, frame)?, place))).await?;
     let Some(evidence) = made else {
         let detail = format!("more than {RECORDS_MAX} records are meant; name fewer, or export the whole log");
         return Err(Refusal::new(mdfm_coordinator_core::refusal::Class::TooLarge, "too-many-records", detail).into());
@@ -53,7 +55,7 @@ fn frame(state: &Domain, log: &LogReader) -> Result<(Evidence, u64), Problem> {
     let evidence = Evidence {
         format: EVIDENCE_FORMAT.into(),
         about: String::new(),
-        made_at: clock::now().to_string(),
+        made_at: state.not_before(clock::now()).to_string(),
         log_key: root.log.clone(),
         witness_keys: root.witnesses.keys.clone(),
         witness_threshold: root.witnesses().threshold(),

@@ -14,7 +14,7 @@ use mdfm_shared::manifest::Manifest;
 use mdfm_shared::sbom::{self, Part, Sbom, SbomError};
 use mdfm_shared::trust::missing_roles;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use utoipa::ToSchema;
 
 use super::agent::serve_image;
@@ -24,9 +24,10 @@ use super::gateways::Reason;
 use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, document, fresh_id, id, tagged};
 use super::{Api, Problem};
+use crate::access::Caller;
 use crate::store::Upload;
 use mdfm_coordinator_core::access::Permission;
-use mdfm_coordinator_core::firmware::{Firmware, FirmwareStatus, LostApproval, foresee, takes_sbom};
+use mdfm_coordinator_core::firmware::{Firmware, FirmwareStatus, GivenRejection, LostApproval, foresee, takes_sbom};
 use mdfm_coordinator_core::refusal::Class;
 use mdfm_coordinator_core::{Command, Refusal, State as Domain};
 
@@ -114,6 +115,8 @@ pub(crate) struct FirmwareView {
     /// When the time for the missing approvals runs out.
     approvals_until: Option<String>,
     rejection: Option<String>,
+    /// The rejection as it stands in the log; `null` without one, and for one of an earlier version.
+    rejected: Option<RejectionView>,
     /// The days after its confirmation in which a device returns from this release on the coordinator's directive alone.
     recall_window_days: Option<f64>,
     /// Whether a withdrawal is signed for the fleet, and why; `null` if it is not withdrawn.
@@ -122,6 +125,35 @@ pub(crate) struct FirmwareView {
     sbom_components: usize,
     /// Whether the bill of materials that the manifest names is still to be attached: until then nothing is approved or deployed.
     sbom_missing: bool,
+}
+
+/// A rejection as people read it (21 CFR 11.50).
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RejectionView {
+    user_id: String,
+    printed_name: String,
+    role: String,
+    meaning: String,
+    reason: String,
+    manifest_digest: String,
+    signed_at: String,
+    log_index: u64,
+}
+
+impl RejectionView {
+    fn of(given: &GivenRejection) -> Self {
+        Self {
+            user_id: given.user.clone(),
+            printed_name: given.statement.printed_name.clone(),
+            role: given.role.to_string(),
+            meaning: given.statement.meaning.clone(),
+            reason: given.reason.clone(),
+            manifest_digest: given.statement.manifest.to_string(),
+            signed_at: given.at.to_string(),
+            log_index: given.log_index,
+        }
+    }
 }
 
 /// A signed document as base64 of its frame.
@@ -174,6 +206,7 @@ pub(super) fn view(state: &Domain, id: &FirmwareId, firmware: &Firmware) -> Firm
         lost_approvals: firmware.lost.iter().map(LostApprovalView::of).collect(),
         missing_approvals: missing,
         rejection: firmware.rejection.clone(),
+        rejected: firmware.rejected.as_ref().map(RejectionView::of),
     }
 }
 
@@ -230,9 +263,9 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, find(&api, &firmware)?))
 }
 
-/// Stores what comes under its digest; gives that and the length in bytes.
-async fn take_in(api: &Api, body: Body) -> Result<(Digest, u64), Problem> {
-    let storage = |e: std::io::Error| match e.kind() {
+/// Why a file is not stored.
+fn storage(api: &Api, error: &std::io::Error) -> Problem {
+    match error.kind() {
         std::io::ErrorKind::FileTooLarge => {
             let detail =
                 format!("the image is larger than the {} bytes that this coordinator takes", api.images.bytes_max());
@@ -242,8 +275,48 @@ async fn take_in(api: &Api, body: Body) -> Result<(Digest, u64), Problem> {
             let detail = "no room for the image on the coordinator's disk; nothing was kept of it";
             Refusal::new(Class::NoRoom, "storage-full", detail).into()
         }
-        _ => Problem::internal("the image cannot be stored", &e),
+        _ => Problem::internal("the image cannot be stored", error),
+    }
+}
+
+/// Files become those of a release one after the other: whatever nothing refers to then is no file that another request is about to name.
+static KEEPING: Mutex<()> = Mutex::const_new(());
+
+/// Makes an upload a file of a release by a command that names it, and removes those of its files that nothing refers to any more: the one that it
+/// replaces, or this one if it was refused. Goes on to its end when the caller hangs up, so that nobody fills the disk with files of no release.
+async fn keep(
+    api: &Api,
+    (origin, caller): (Origin, Caller),
+    firmware: &FirmwareId,
+    upload: Upload,
+    command: Command,
+) -> Result<(), Problem> {
+    let (api, firmware) = (api.clone(), firmware.clone());
+    let kept = async move {
+        let _one = KEEPING.lock().await;
+        let files = |api: &Api| -> Vec<Digest> {
+            api.runner.state().firmware.get(&firmware).into_iter().flat_map(Firmware::files).collect()
+        };
+        let mut files = files(&api);
+        files.push(upload.sha256());
+        let finished = tokio::task::spawn_blocking(move || upload.finish()).await;
+        finished.map_err(|e| Problem::internal("the image cannot be stored", &e))?.map_err(|e| storage(&api, &e))?;
+        let done = origin.submit(&api, &caller, command).await;
+        for digest in files {
+            let is_needed =
+                api.runner.state().firmware.values().any(|release| release.files().any(|file| file == digest));
+            if !is_needed && let Err(error) = api.images.remove(digest) {
+                tracing::warn!(%digest, %error, "a file that no release refers to cannot be removed");
+            }
+        }
+        done
     };
+    tokio::spawn(kept).await.map_err(|e| Problem::internal("the image cannot be stored", &e))?
+}
+
+/// Takes a file in, as it comes.
+async fn take_in(api: &Api, body: Body) -> Result<Upload, Problem> {
+    let storage = |e: std::io::Error| storage(api, &e);
     let name: FirmwareId = fresh_id("upload-")?;
     let mut upload = api.images.begin(name.as_str()).map_err(storage)?;
     let mut stream = body.into_data_stream();
@@ -254,10 +327,7 @@ async fn take_in(api: &Api, body: Body) -> Result<(Digest, u64), Problem> {
         // Hashing and writing a chunk of tens of kilobytes is short work.
         upload.write(&chunk).map_err(storage)?;
     }
-    tokio::task::spawn_blocking(move || upload.finish())
-        .await
-        .map_err(|e| Problem::internal("the image cannot be stored", &e))?
-        .map_err(storage)
+    Ok(upload)
 }
 
 /// Uploads the image; it is hashed as it comes and durable when the answer is given.
@@ -278,8 +348,10 @@ pub(super) async fn upload(
         let refusal = Refusal::conflict("wrong-step", detail);
         return Err(origin.deny(&api, caller.actor, "firmware.image", &object, refusal).await);
     }
-    let (sha256, size_bytes) = take_in(&api, body).await?;
-    origin.submit(&api, &caller, Command::StoreImage { firmware: firmware.clone(), sha256, size_bytes }).await?;
+    let upload = take_in(&api, body).await?;
+    let (sha256, size_bytes) = (upload.sha256(), upload.size_bytes());
+    let command = Command::StoreImage { firmware: firmware.clone(), sha256, size_bytes };
+    keep(&api, (origin, caller), &firmware, upload, command).await?;
     find(&api, &firmware)
 }
 
@@ -303,12 +375,14 @@ pub(super) async fn upload_delta(
         let refusal = Refusal::conflict("wrong-step", detail);
         return Err(origin.deny(&api, caller.actor, "firmware.delta", &object, refusal).await);
     }
-    let (sha256, size_bytes) = take_in(&api, body).await?;
+    let upload = take_in(&api, body).await?;
+    let (sha256, size_bytes) = (upload.sha256(), upload.size_bytes());
     if sha256 != announced {
         let refusal = Refusal::digest_mismatch("the patch is not what the path names", announced, sha256);
         return Err(origin.deny(&api, caller.actor, "firmware.delta", &object, refusal).await);
     }
-    origin.submit(&api, &caller, Command::StoreDelta { firmware: firmware.clone(), sha256, size_bytes }).await?;
+    let command = Command::StoreDelta { firmware: firmware.clone(), sha256, size_bytes };
+    keep(&api, (origin, caller), &firmware, upload, command).await?;
     find(&api, &firmware)
 }
 
@@ -447,12 +521,8 @@ pub(super) async fn attach_sbom(
         return Err(origin.deny(&api, caller.actor, "firmware.sbom", &object, refusal).await);
     }
     // The document itself is kept too: parts are what recalls need of it, inspectors and customers ask for all.
-    tokio::task::spawn_blocking(move || upload.finish())
-        .await
-        .map_err(|e| Problem::internal("the bill of materials cannot be stored", &e))?
-        .map_err(storage)?;
     let command = Command::AttachSbom { firmware: firmware.clone(), sha256, components: parsed.parts };
-    origin.submit(&api, &caller, command).await?;
+    keep(&api, (origin, caller), &firmware, upload, command).await?;
     find(&api, &firmware)
 }
 
@@ -533,21 +603,33 @@ pub(super) async fn withdraw(
     find(&api, &firmware)
 }
 
-/// Rejects a firmware; final.
-#[utoipa::path(post, path = "/api/v1/firmware/{firmware}/rejection", request_body = Reason, params(("role" = String, Query)),
+/// Why a release is rejected, and which.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewRejection {
+    reason: String,
+    /// The digest of the manifest that was shown; the rejection is refused if the release has another.
+    #[schema(value_type = Option<String>)]
+    manifest_digest: Option<Digest>,
+}
+
+/// Rejects a firmware; final. Printed name, time, meaning, reason and manifest stand in the record (21 CFR 11.50); `GET …/approvals/{firmware}/preview`
+/// shows the meaning word for word before.
+#[utoipa::path(post, path = "/api/v1/firmware/{firmware}/rejection", request_body = NewRejection, params(("role" = String, Query)),
     responses((status = 200, body = FirmwareView), (status = 409, body = Problem)))]
 pub(super) async fn reject(
     State(api): State<Api>,
     origin: Origin,
     Path(firmware): Path<String>,
     Query(query): Query<RoleQuery>,
-    Json(body): Json<Reason>,
+    Json(body): Json<NewRejection>,
 ) -> Result<axum::Json<FirmwareView>, Problem> {
     let object = format!("firmware/{firmware}");
     let caller = origin.need(&api, Permission::Approve, "firmware.reject", &object).await?;
     let firmware: FirmwareId = id("firmware", &firmware)?;
     let role = id("role", &query.role)?;
-    let command = Command::Reject { firmware: firmware.clone(), role, reason: body.reason };
+    let shown = body.manifest_digest;
+    let command = Command::Reject { firmware: firmware.clone(), role, reason: body.reason, shown };
     origin.submit(&api, &caller, command).await?;
     find(&api, &firmware)
 }

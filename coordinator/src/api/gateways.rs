@@ -179,18 +179,19 @@ pub(super) async fn issue_token(
     let caller = origin.need(&api, Permission::ManageFleet, "gateway.token", &object).await?;
     let gateway: GatewayId = id("gateway", &gateway)?;
     let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(|e| Problem::internal("no randomness", &e))?;
+    getrandom::fill(&mut secret).map_err(|e| Problem::internal("this machine gives no random numbers", &e))?;
     let expires_at = api.runner.now().plus_ms(TOKEN_MS);
     // The core refuses a token for a gateway that is enrolled, unless a person has just shown the second factor.
     let replaces = caller.may(Permission::ManageFleet, By::Factor, &api.sessions, api.runner.now()).is_ok();
     let command =
         Command::IssueToken { gateway: gateway.clone(), secret_sha256: Digest::of(&secret), expires_at, replaces };
     origin.submit(&api, &caller, command).await?;
-    let trust_root = api
-        .runner
-        .state()
-        .first_root_digest
-        .ok_or_else(|| Problem::from(Refusal::conflict("no-trust-root", "no trust root yet")))?;
+    let trust_root = api.runner.state().first_root_digest.ok_or_else(|| {
+        Problem::from(Refusal::conflict(
+            "no-trust-root",
+            "no token was made: there is no trust root yet that it could pin (mdfmctl trust publish)",
+        ))
+    })?;
     let ca = CertificateDer::from_pem_slice(api.authority.certificate.as_bytes())
         .map_err(|e| Problem::internal("the authority's certificate cannot be read", &e))?;
     let url = api.public_url.clone();

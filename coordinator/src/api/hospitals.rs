@@ -1,4 +1,4 @@
-//! Hospitals: registration, cohorts, maintenance windows, the wish to be asked.
+//! Hospitals: registration, cohorts, maintenance windows, whether they are asked.
 
 use std::collections::BTreeMap;
 

@@ -202,7 +202,7 @@ pub(super) async fn once(
     let body = to_bytes(body, body_bytes_max).await.map_err(|e| Problem::from(unreadable(&e)))?;
     let target = format!("{} {}", parts.method, parts.uri);
     let marks = Marks::new(&api.marks, &caller.actor.id, &key, &target, &body);
-    let (id, now) = (marks.id, clock::now());
+    let (id, now) = (marks.id, api.runner.now());
     if let Some(answer) = api.answers.begin(id, marks.request, clock::steady())? {
         return Ok(answer);
     }

@@ -14,7 +14,7 @@ use super::list::ListQuery;
 use super::request::{Json, Origin, Path, Query, fresh_id, id, tagged};
 use super::{Api, Problem};
 use mdfm_coordinator_core::access::Permission;
-use mdfm_coordinator_core::incident::{Incident, IncidentWish, NewIncident, Note, Outcome};
+use mdfm_coordinator_core::incident::{Incident, IncidentRequest, NewIncident, Note, Outcome};
 use mdfm_coordinator_core::{Command, Refusal};
 
 /// What went wrong.
@@ -112,11 +112,11 @@ impl Origin {
         api: &Api,
         permission: Permission,
         incident: &str,
-        wish: IncidentWish,
+        request: IncidentRequest,
     ) -> Result<Response, Problem> {
-        let caller = self.need(api, permission, wish.action(), &format!("incident/{incident}")).await?;
+        let caller = self.need(api, permission, request.action(), &format!("incident/{incident}")).await?;
         let incident: IncidentId = id("incident", incident)?;
-        self.submit(api, &caller, Command::Incident { incident: incident.clone(), wish }).await?;
+        self.submit(api, &caller, Command::Incident { incident: incident.clone(), request }).await?;
         find(api, &incident, &caller.actor.id)
     }
 }
@@ -131,14 +131,14 @@ pub(super) async fn open(
 ) -> Result<Response, Problem> {
     let incident: IncidentId = fresh_id("inc-")?;
     let devices = report.device_ids.iter().map(|d| id::<DeviceId>("deviceIds", d)).collect::<Result<_, _>>()?;
-    let wish = IncidentWish::Open(NewIncident {
+    let request = IncidentRequest::Open(NewIncident {
         title: report.title,
         description: report.description,
         outcome: report.outcome,
         devices,
         deployment: report.deployment_id.as_deref().map(|d| id("deploymentId", d)).transpose()?,
     });
-    let shown = origin.incident(&api, Permission::ReportIncident, incident.as_str(), wish).await?;
+    let shown = origin.incident(&api, Permission::ReportIncident, incident.as_str(), request).await?;
     Ok((StatusCode::CREATED, shown).into_response())
 }
 
@@ -183,7 +183,7 @@ pub(super) async fn note(
     Path(incident): Path<String>,
     Json(note): Json<NewNote>,
 ) -> Result<Response, Problem> {
-    origin.incident(&api, Permission::ReportIncident, &incident, IncidentWish::Note(note.text)).await
+    origin.incident(&api, Permission::ReportIncident, &incident, IncidentRequest::Note(note.text)).await
 }
 
 /// Whether it must be reported to the FDA, and why.
@@ -207,8 +207,8 @@ pub(super) async fn decide(
     Json(new): Json<NewDecision>,
 ) -> Result<Response, Problem> {
     let NewDecision { reportable, urgent, reason } = new;
-    let wish = IncidentWish::Decide { reportable, urgent, reason };
-    origin.incident(&api, Permission::Recall, &incident, wish).await
+    let request = IncidentRequest::Decide { reportable, urgent, reason };
+    origin.incident(&api, Permission::Recall, &incident, request).await
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -227,8 +227,8 @@ pub(super) async fn report(
     Path(incident): Path<String>,
     Json(made): Json<MadeReport>,
 ) -> Result<Response, Problem> {
-    let wish = IncidentWish::Report { reference: made.reference };
-    origin.incident(&api, Permission::Recall, &incident, wish).await
+    let request = IncidentRequest::Report { reference: made.reference };
+    origin.incident(&api, Permission::Recall, &incident, request).await
 }
 
 /// Closes it; not while a decision or a report is owed.
@@ -240,5 +240,5 @@ pub(super) async fn close(
     Path(incident): Path<String>,
     Json(why): Json<Reason>,
 ) -> Result<Response, Problem> {
-    origin.incident(&api, Permission::Recall, &incident, IncidentWish::Close { reason: why.reason }).await
+    origin.incident(&api, Permission::Recall, &incident, IncidentRequest::Close { reason: why.reason }).await
 }

@@ -76,7 +76,7 @@ fn shown(text: &str) -> String {
 
 fn meant<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
     let near = nearest(&shown(word), known);
-    near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"))
+    near.map_or_else(String::new, |near| format!(" (did you mean {near:?}?)"))
 }
 
 /// The fields of the items of a list, and the words that they can have, as the API describes them: an empty list has them too.
@@ -283,7 +283,7 @@ impl ListQuery {
         }
         // What the caller may not see is as if it were not there: it ends no page, names no place, and counts for no limit.
         let fails = |id: &K, item: &V| filter.fails_on(|name| known(id, item, name));
-        let seen = Seen { items, sees: &sees, fails: &fails };
+        let seen = Seen { items, sees: &sees, fails: &fails, known: &known };
         let shown = |id: &'a K, item: &'a V| -> Result<Option<Value>, Problem> {
             let item =
                 serde_json::to_value(view(id, item)).map_err(|e| Problem::internal("the list cannot be shown", &e))?;
@@ -324,6 +324,8 @@ struct Seen<'a, 's, K, V> {
     sees: &'s dyn Fn(&K, &V) -> bool,
     /// Whether the filter rules the item out without its view.
     fails: &'s dyn Fn(&K, &V) -> bool,
+    /// A field of the item, if it is known without its view.
+    known: &'s dyn Fn(&K, &V, &str) -> Option<Value>,
 }
 
 impl<'a, K: Ord, V> Seen<'a, '_, K, V> {
@@ -385,10 +387,12 @@ fn by_field<'a, K: Id, V>(
         );
         return Err(Refusal::new(Class::Invalid, "too-many-to-sort", detail).into());
     }
+    // By a field that is known the views of one page are made, not those of all.
     let mut found = Vec::new();
     for (id, item) in left() {
-        if let Some(item) = shown(id, item)? {
-            found.push((field(&item, name).clone(), id, item));
+        match (seen.known)(id, item, name) {
+            Some(value) => found.push((value, id, Made::Not(item))),
+            None => found.extend(shown(id, item)?.map(|view| (field(&view, name).clone(), id, Made::View(view)))),
         }
     }
     let direction = |ordering: Ordering| if is_down { ordering.reverse() } else { ordering };
@@ -403,14 +407,29 @@ fn by_field<'a, K: Id, V>(
     let is_behind = |value: &Value, id: &K| {
         begin.as_ref().is_none_or(|(held, last)| direction(order(name, value, held)).then(id.cmp(last)).is_gt())
     };
-    let mut behind = found.into_iter().filter(|(value, id, _)| is_behind(value, id));
     let mut page = Vec::new();
     let mut last = None;
-    for (value, id, item) in behind.by_ref().take(limit) {
+    for (value, id, made) in found.into_iter().filter(|(value, id, _)| is_behind(value, id)) {
+        let view = match made {
+            Made::View(view) => Some(view),
+            Made::Not(item) => shown(id, item)?,
+        };
+        let Some(view) = view else { continue };
+        if page.len() == limit {
+            return Ok((page, last));
+        }
         last = Some(Cursor(Some(value), id.to_string(), Some(sort.to_owned())));
-        page.push(item);
+        page.push(view);
     }
-    Ok((page, last.filter(|_| behind.next().is_some())))
+    Ok((page, None))
+}
+
+/// An item that is sorted.
+enum Made<'a, V> {
+    /// Its view is made when the page reaches it.
+    Not(&'a V),
+    /// Its view was needed to know by what it is sorted, and the filter lets it through.
+    View(Value),
 }
 
 #[cfg(test)]
@@ -491,6 +510,38 @@ mod tests {
             let answer = answer.unwrap_or_else(|_| panic!("four of a large fleet are found and sorted"));
             assert_eq!(answer.headers().get(header::LINK), None, "one answer is enough");
         }
+    }
+
+    #[test]
+    fn console_a_sorted_page_makes_its_own_views_alone() {
+        let items: BTreeMap<String, usize> = (0..500).map(|n| (format!("D-{n:03}"), n)).collect();
+        let made = std::cell::Cell::new(0);
+        let known = |_: &String, n: &usize, name: &str| match name {
+            "size" => Some(Value::from(n % 100)),
+            "model" => Some(Value::from(if n.is_multiple_of(2) { "even" } else { "odd" })),
+            _ => None,
+        };
+        let view = |id: &String, n: &usize| {
+            made.set(made.get() + 1);
+            Item(json!({ "deviceId": id, "size": n % 100, "model": if n.is_multiple_of(2) { "even" } else { "odd" } }))
+        };
+        let mut query =
+            ListQuery { filter: Some("model=odd".into()), sort: Some("-size".into()), limit: Some(10), cursor: None };
+        let mut ids = Vec::new();
+        loop {
+            let answer = query.page_knowing("/api/v1/x", &items, |_, _| true, known, view);
+            let answer = answer.unwrap_or_else(|_| panic!("a page"));
+            assert!(made.replace(0) <= 11, "one page, and whether another follows");
+            let link = answer.headers().get(header::LINK).map(|link| link.to_str().expect("text").to_owned());
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+            let body = runtime.block_on(axum::body::to_bytes(answer.into_body(), 1 << 22)).expect("body");
+            let page: Vec<Value> = serde_json::from_slice(&body).expect("JSON");
+            ids.extend(page.iter().map(|item| item["deviceId"].as_str().expect("an id").to_owned()));
+            let Some(link) = link else { break };
+            let next = link.split_once('?').and_then(|(_, q)| q.split_once('>')).expect("a link").0;
+            query = serde_urlencoded::from_str(next).expect("our own query");
+        }
+        assert_eq!((ids.len(), &*ids[0], &*ids[249]), (250, "D-099", "D-401"), "each once, in their order");
     }
 
     fn ask(query: &ListQuery) -> Result<(Vec<Value>, Option<ListQuery>), String> {
@@ -647,7 +698,7 @@ mod tests {
                 (Some("serial=1"), None, "filter: there is no field \\\"serial\\\"; there are "),
                 (Some("modle=x"), None, "did you mean \\\"model\\\"?"),
                 (None, Some("-nothing"), "sort: there is no field \\\"nothing\\\""),
-                (Some("colour=blu"), None, "did you mean \\\"blue\\\"?; it is one of blue, lightGreen"),
+                (Some("colour=blu"), None, "(did you mean \\\"blue\\\"?); it is one of blue, lightGreen"),
                 (Some("colour=LightGreen"), None, "did you mean \\\"lightGreen\\\"?"),
                 (Some("colour="), None, "colour is never"),
                 (Some("colour!=red"), None, "colour is never"),

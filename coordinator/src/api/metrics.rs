@@ -144,12 +144,19 @@ fn authority(registry: &mut Registry, state: &Fleet, now: UtcMillis) {
         "Releases withdrawn here and not yet signed for the fleet",
         authority::unsigned(state).count(),
     );
-    gauge(registry, "rollback_orders", "Rollback orders in force", state.authority.in_force(now).count());
+    gauge(
+        registry,
+        "rollback_orders",
+        "Rollback orders in force",
+        state.authority.in_force(state.not_before(now)).count(),
+    );
     let waiting: u32 = state.deployments.values().map(|d| d.sum(|t| t.stays)).sum();
     let help = "Devices that were ordered back and wait for a rollback order";
     gauge(registry, "devices_awaiting_order", help, waiting as usize);
-    let behind = usize::try_from(state.last_record_at.since_ms(now) / 1_000).unwrap_or(usize::MAX);
-    gauge(registry, "clock_behind_seconds", "Time by which the clock is behind the last record", behind);
+    let behind = usize::try_from(state.not_before(now).since_ms(now) / 1_000).unwrap_or(usize::MAX);
+    gauge(registry, "clock_behind_seconds", "Time by which the clock is behind the time of records", behind);
+    let ahead = usize::try_from(clock::ahead_ms() / 1_000).unwrap_or(usize::MAX);
+    gauge(registry, "clock_ahead_seconds", "Time by which the clock was set forward and is not believed", ahead);
 }
 
 fn fleet(registry: &mut Registry, state: &Fleet, now: UtcMillis) {
@@ -223,8 +230,9 @@ pub(super) async fn metrics(State(api): State<Api>, origin: Origin) -> Result<Re
         waiting(&mut registry, sight);
         expiries(&mut registry, sight);
     }
-    let cosigned = cosigned_at(&state, &api.runner.log);
-    let age = cosigned.map_or(0, |at| usize::try_from(clock::now().since_ms(at) / 1_000).unwrap_or(usize::MAX));
+    let cosigned = cosigned_at(&state, &api.runner.log, state.not_before(clock::now()));
+    let age = cosigned
+        .map_or(0, |at| usize::try_from(state.not_before(clock::now()).since_ms(at) / 1_000).unwrap_or(usize::MAX));
     gauge(
         &mut registry,
         "cosignature_age_seconds",

@@ -8,14 +8,17 @@ mod body;
 mod bundles;
 mod compliance;
 mod deployment_devices;
+mod deployment_figures;
 mod deployments;
 mod devices;
 mod differences;
+mod displays;
 mod evidence;
 mod fhir;
 mod firmware;
 mod fleet_counts;
 mod fleet_link;
+mod fleet_versions;
 mod gateways;
 mod groups;
 mod history;
@@ -45,6 +48,7 @@ mod users;
 mod waiting;
 mod watch;
 mod webhooks;
+mod workbench;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,6 +61,7 @@ use crate::access::{
     Breached, Hashing, Idle, LoginGuard, MarkKey, Oidc, Pending, RequestRates, SessionPolicy, SignIns,
 };
 use crate::broker::DoorCounts;
+use crate::displays::Displays;
 use crate::fleet_link::Counts;
 use crate::notify::Book;
 use crate::outward::Outward;
@@ -67,12 +72,15 @@ use crate::store::{CredentialStore, ImageStore};
 use crate::traces::Traces;
 
 pub(crate) use admission::{count_socket, is_near};
+pub(crate) use fleet_counts::CountedFleet;
 pub(crate) use history::state_of;
 pub(crate) use idempotency::Answers;
 pub(crate) use metrics::Requests;
 pub(crate) use problem::Problem;
+pub(crate) use request::FleetRoom;
 pub(crate) use router::router;
 pub(crate) use watch::Watchers;
+pub(crate) use workbench::Workbench;
 
 /// What handlers need.
 #[derive(Clone)]
@@ -102,8 +110,16 @@ pub(crate) struct Api {
     pub(crate) traces: Option<Traces>,
     /// Places for those who watch deployments.
     pub(crate) watchers: Arc<Watchers>,
+    /// The figures of the fleet that were counted last.
+    pub(crate) counted: Arc<CountedFleet>,
+    /// Displays on walls that wait to be paired.
+    pub(crate) displays: Arc<Displays>,
+    /// Places for reports and evidence: each takes much memory.
+    pub(crate) workbench: Arc<Workbench>,
     /// Passwords are checked by a few at a time: each costs memory and tens of milliseconds of a core.
     pub(crate) hashing: Arc<Hashing>,
+    /// How many devices and the like may be registered.
+    pub(crate) room: FleetRoom,
     /// Networks from which people may call; empty for all.
     pub(crate) networks: Arc<Vec<IpNet>>,
     /// Networks from which gateways may call and enrol; empty for all.

@@ -24,7 +24,7 @@ use crate::access::{
 };
 use crate::clock;
 use mdfm_coordinator_core::access::{AccessRole, Permission, User};
-use mdfm_coordinator_core::people::{PersonChange, Token, may_sign};
+use mdfm_coordinator_core::people::{PersonChange, Token, WallDisplay, may_sign};
 use mdfm_coordinator_core::state::Session;
 use mdfm_coordinator_core::{Command, Refusal, State as Domain};
 
@@ -52,8 +52,8 @@ pub(crate) struct RecoveryView {
     recovery_codes: Vec<String>,
 }
 
-fn internal(error: getrandom::Error) -> Problem {
-    Problem::internal("no randomness", &error)
+pub(super) fn internal(error: getrandom::Error) -> Problem {
+    Problem::internal("this machine gives no random numbers", &error)
 }
 
 impl Origin {
@@ -82,7 +82,7 @@ impl Origin {
         }
     }
 
-    async fn change(
+    pub(super) async fn change(
         &self,
         api: &Api,
         caller: &Caller,
@@ -200,7 +200,7 @@ pub(super) async fn confirm_factor(
     let Some(secret) = api.pending.get(&id, now) else {
         return Err(Refusal::conflict("nothing-pending", "begin with POST /api/v1/me/second-factor").into());
     };
-    let step = step_of(&secret, &first.code, clock::now());
+    let step = step_of(&secret, &first.code, clock::wall());
     let given = if step.is_some() { ShownFactor::NotSetUp } else { ShownFactor::Wrong };
     let verdict = api.sign_ins.in_session(now, counted_in(&caller, &id), given);
     let Some(step) = step.filter(|_| verdict == SignIn::Opened) else {
@@ -263,23 +263,23 @@ pub(super) async fn keep_password(api: &Api, caller: &Caller, password: String) 
 pub(super) async fn change_password(
     State(api): State<Api>,
     origin: Origin,
-    Json(wish): Json<PasswordChange>,
+    Json(request): Json<PasswordChange>,
 ) -> Result<StatusCode, Problem> {
-    let (caller, id, user) = origin.need_password(&api, "user.password.change", wish.password.clone()).await?;
-    if wish.new_password == wish.password {
+    let (caller, id, user) = origin.need_password(&api, "user.password.change", request.password.clone()).await?;
+    if request.new_password == request.password {
         return Err(Refusal::invalid("newPassword", "must differ from the present one").into());
     }
-    let ends_tokens = !wish.keep_tokens;
+    let ends_tokens = !request.keep_tokens;
     let resealed = match &user.signing_key {
         None => None,
         Some(held) => {
-            let key = open_key(&api, &id, held.sealed, wish.password).await?;
-            Some(seal_key(&api, &id, key, wish.new_password.clone()).await?)
+            let key = open_key(&api, &id, held.sealed, request.password).await?;
+            Some(seal_key(&api, &id, key, request.new_password.clone()).await?)
         }
     };
     // What was kept for a change that is refused has no record that names it.
     let forget_resealed = || resealed.iter().for_each(|sealed| api.credentials.forget(*sealed));
-    let credential = keep_password(&api, &caller, wish.new_password).await.inspect_err(|_| forget_resealed())?;
+    let credential = keep_password(&api, &caller, request.new_password).await.inspect_err(|_| forget_resealed())?;
     let change = PersonChange::PasswordSet { credential, own: Some(caller.token_sha256), resealed, ends_tokens };
     if let Err(problem) = origin.change(&api, &caller, id, change, None).await {
         api.credentials.forget(credential);
@@ -503,13 +503,16 @@ pub(crate) struct NewToken {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TokenView {
-    token_id: String,
+    pub(super) token_id: String,
     /// Whose it is.
     user_id: String,
     name: String,
     permissions: Vec<Permission>,
     made_at: Option<String>,
     expires_at: String,
+    /// The deployment that it shows, and nothing else, if it is of a display on a wall.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    displays: Option<String>,
     /// Send it as `Authorization: Bearer …`; shown once, when it is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
@@ -526,22 +529,33 @@ pub(super) async fn make_token(
 ) -> Result<(StatusCode, axum::Json<TokenView>), Problem> {
     let (caller, user) = origin.need_shown(&api, "token.create").await?;
     let expires_at = time("expiresAt", &new.expires_at)?;
+    let (token, view) =
+        issue_token(&api, &origin, &caller, user, "token-", (new.name, new.permissions, expires_at, None)).await?;
+    Ok((StatusCode::CREATED, axum::Json(TokenView { token: Some(token), ..view })))
+}
+
+/// Makes a token of a person: its name, permissions, end, and what it is bound to if it is of a display. Returns the secret, and the view without it.
+///
+/// # Errors
+/// The core refuses it.
+pub(super) async fn issue_token(
+    api: &Api,
+    origin: &Origin,
+    caller: &Caller,
+    user: UserId,
+    prefix: &str,
+    (name, permissions, expires_at, display): (String, Vec<Permission>, UtcMillis, Option<WallDisplay>),
+) -> Result<(String, TokenView), Problem> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(internal)?;
     let token = format!("{TOKEN_PREFIX}{}", hex::encode(secret));
-    let token_id = fresh_id::<mdfm_shared::id::FirmwareId>("token-")?.to_string();
-    let change = PersonChange::TokenMade {
-        token_sha256: Digest::of(token.as_bytes()),
-        id: token_id.clone(),
-        name: new.name.clone(),
-        permissions: new.permissions.clone(),
-        expires_at,
-    };
-    origin.change(&api, &caller, user, change, None).await?;
+    let token_sha256 = Digest::of(token.as_bytes());
+    let id = fresh_id::<mdfm_shared::id::FirmwareId>(prefix)?.to_string();
+    let change = PersonChange::TokenMade { token_sha256, id: id.clone(), name, permissions, expires_at, display };
+    origin.change(api, caller, user, change, None).await?;
     let state = api.runner.state();
-    let made =
-        state.tokens.values().find(|t| t.id == token_id).ok_or_else(|| Refusal::not_found("token", &token_id))?;
-    Ok((StatusCode::CREATED, axum::Json(TokenView { token: Some(token), ..token_view(made) })))
+    let made = state.tokens.get(&token_sha256).ok_or_else(|| Refusal::not_found("token", &id))?;
+    Ok((token, token_view(made)))
 }
 
 fn token_view(token: &Token) -> TokenView {
@@ -552,6 +566,7 @@ fn token_view(token: &Token) -> TokenView {
         permissions: token.permissions.clone(),
         made_at: token.made_at.map(|at| at.to_string()),
         expires_at: token.expires_at.to_string(),
+        displays: token.display.as_ref().map(|display| display.deployment.to_string()),
         token: None,
     }
 }
@@ -758,16 +773,16 @@ pub(super) async fn reset_password(
     State(api): State<Api>,
     origin: Origin,
     Path(user): Path<String>,
-    Json(wish): Json<PasswordReset>,
+    Json(request): Json<PasswordReset>,
 ) -> Result<axum::Json<EndedView>, Problem> {
     let object = format!("user/{user}");
     let caller = origin.need(&api, Permission::ManageUsers, "user.password.reset", &object).await?;
     let id: UserId = id("userId", &user)?;
     let before = api.runner.state().users.get(&id).cloned();
     let access = Access::of(&api, &id);
-    let credential = keep_password(&api, &caller, wish.new_password).await?;
+    let credential = keep_password(&api, &caller, request.new_password).await?;
     let change = PersonChange::PasswordSet { credential, own: None, resealed: None, ends_tokens: false };
-    if let Err(problem) = origin.change(&api, &caller, id.clone(), change, Some(wish.reason)).await {
+    if let Err(problem) = origin.change(&api, &caller, id.clone(), change, Some(request.reason)).await {
         api.credentials.forget(credential);
         return Err(problem);
     }

@@ -11,9 +11,9 @@ use super::{Api, Problem};
 use crate::access::SecondFactorPolicy;
 use crate::clock;
 use crate::report::{Kind, Report, ReportError, Setup, Source};
+use mdfm_coordinator_core::Refusal;
 use mdfm_coordinator_core::access::Permission;
 use mdfm_coordinator_core::refusal::Class;
-use mdfm_coordinator_core::{Refusal, State as Domain};
 
 /// What is asked for: the form, and for an audit extract which records.
 struct Form {
@@ -33,14 +33,16 @@ impl Form {
         }
         let malformed = |e: &dyn std::fmt::Display| Refusal::new(Class::Malformed, "malformed-query", e.to_string());
         let uri: Uri = format!("/?{}", rest.join("&")).parse().map_err(|e| malformed(&e))?;
-        let search = axum::extract::Query::<Search>::try_from_uri(&uri).map_err(|e| malformed(&e.body_text()))?.0;
+        let search = axum::extract::Query::<Search>::try_from_uri(&uri)
+            .map_err(|e| malformed(&super::request::query_problem(&e.body_text())))?
+            .0;
         Ok(Self { format, search })
     }
 }
 
 /// Makes a report about the whole installation: `access`, `system` or `audit`.
 #[utoipa::path(get, path = "/api/v1/compliance/reports/{kind}", params(Search, ("format" = Option<String>, Query), ("kind" = String, Path)),
-    responses((status = 200), (status = 403, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200), (status = 403, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn whole(
     State(api): State<Api>,
     origin: Origin,
@@ -53,7 +55,7 @@ pub(super) async fn whole(
 /// Makes a report about one thing: `firmware`, `deployment`, `device`, `emergency`, `correction` or `event`.
 #[utoipa::path(get, path = "/api/v1/compliance/reports/{kind}/{id}",
     params(("format" = Option<String>, Query), ("kind" = String, Path), ("id" = String, Path)),
-    responses((status = 200), (status = 403, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200), (status = 403, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn about(
     State(api): State<Api>,
     origin: Origin,
@@ -93,10 +95,11 @@ async fn make(
         refuses_breached: api.breached.is_set(),
         issuer: api.oidc.as_ref().map(|oidc| oidc.issuer().to_owned()),
     };
+    let place = api.workbench.place(&caller).await?;
     let work = move || -> Result<Vec<u8>, ReportError> {
+        let _place = place;
         // A copy, so that state and log are of one moment and nobody waits for the setting.
-        let bytes = api.runner.state().to_snapshot().map_err(|e| ReportError::Setting(e.to_string()))?;
-        let state = Domain::from_snapshot(&bytes).map_err(|e| ReportError::Setting(e.to_string()))?;
+        let state = api.runner.copy_of_state().map_err(|e| ReportError::Setting(format!("{e:#}")))?;
         let presence = api.runner.presence().clone();
         let log_size = state.log_size;
         let root = api.runner.log.root_at(log_size)?.unwrap_or_default();
@@ -108,7 +111,7 @@ async fn make(
             log_size,
             root: Digest(root),
             origin: &origin,
-            made_at: clock::now(),
+            made_at: state.not_before(clock::now()),
             made_by: &caller.actor.id,
             setup: &setup,
         };

@@ -5,8 +5,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use mdfm_shared::digest::Digest;
-use mdfm_shared::id::{GatewayId, UserId};
+use mdfm_shared::id::{DeploymentId, GatewayId, UserId};
 use mdfm_shared::json;
+use mdfm_shared::network::network;
 use mdfm_shared::record::{Actor, RequestMark};
 use mdfm_shared::sign::{Document, Signed};
 use mdfm_shared::time::UtcMillis;
@@ -21,6 +22,7 @@ use crate::clock;
 use crate::runner::anonymous;
 use mdfm_coordinator_core::access::{By, Permission};
 use mdfm_coordinator_core::desk::Submission;
+use mdfm_coordinator_core::people::WallDisplay;
 use mdfm_coordinator_core::refusal::Class;
 use mdfm_coordinator_core::{Command, Refusal, State, precondition};
 
@@ -64,8 +66,46 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         axum::extract::Query::from_request_parts(parts, state)
             .await
             .map(|query| Self(query.0))
-            .map_err(|e| Refusal::new(Class::Malformed, "malformed-query", e.body_text()).into())
+            .map_err(|e| Refusal::new(Class::Malformed, "malformed-query", query_problem(&e.body_text())).into())
     }
+}
+
+/// How many objects there may be of those that are registered one by one, for ever: each takes memory at every start, and a machine's token may register.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FleetRoom {
+    /// Devices, and gateways, each.
+    pub(crate) devices_max: usize,
+}
+
+/// Devices for each hospital, and for each release, that there may be.
+const DEVICES_FOR_EACH_OTHER: usize = 10;
+
+impl FleetRoom {
+    /// Why there is no room for what a command registers; `None` if there is.
+    fn refuses(self, state: &State, command: &Command) -> Option<Refusal> {
+        let few = self.devices_max / DEVICES_FOR_EACH_OTHER;
+        match command {
+            Command::RegisterDevice(_) => self.refuses_devices(state, 1),
+            Command::RegisterGateway { .. } => full((state.gateways.len(), 1), self.devices_max, "gateways"),
+            Command::RegisterHospital { .. } => full((state.hospitals.len(), 1), few, "hospitals"),
+            Command::CreateFirmware { .. } => full((state.firmware.len(), 1), few, "releases"),
+            _ => None,
+        }
+    }
+
+    /// Why there is no room for this number of further devices; `None` if there is.
+    pub(super) fn refuses_devices(self, state: &State, more: usize) -> Option<Refusal> {
+        full((state.devices.len(), more), self.devices_max, "devices")
+    }
+}
+
+fn full((found, more): (usize, usize), max: usize, what: &str) -> Option<Refusal> {
+    let detail = || {
+        format!(
+            "there are {found} {what}, {more} would be added, and this coordinator takes {max}; devices_max in its configuration says how many"
+        )
+    };
+    (found.saturating_add(more) > max).then(|| Refusal::conflict("fleet-full", detail()))
 }
 
 /// The other end and its headers; [`Request::caller`] makes it somebody.
@@ -78,6 +118,8 @@ pub(super) struct Origin {
     expects: Option<Vec<String>>,
     /// Whether a page of the console asks automatically: that is no use of the session.
     is_look: bool,
+    /// Whether it reads, and which path.
+    reads: Option<String>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Origin {
@@ -93,8 +135,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
             false => bearer(&parts.headers),
         };
         let is_look = parts.extensions.get::<mdfm_console::Look>().is_some();
-        Ok(Self { peer, token, mark, expects: if_match(&parts.headers), is_look })
+        let reads = parts.method.is_safe().then(|| parts.uri.path().to_owned());
+        Ok(Self { peer, token, mark, expects: if_match(&parts.headers), is_look, reads })
     }
+}
+
+/// Whether a display that shows this deployment reads this path.
+fn is_of_display(path: &str, deployment: &DeploymentId) -> bool {
+    let is_page =
+        path.strip_prefix(mdfm_console::ROOT).is_some_and(|rest| rest == "/wall" || rest.starts_with("/assets/"));
+    is_page || path == "/api/v1/display" || path == format!("/api/v1/deployments/{deployment}/summary")
 }
 
 /// Whether a path is one of the web console.
@@ -110,6 +160,11 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 fn if_match(headers: &HeaderMap) -> Option<Vec<String>> {
     let text = headers.get(header::IF_MATCH)?.to_str().unwrap_or_default();
     Some(text.split(',').take(TAGS_MAX).map(|tag| tag.trim().trim_matches('"').to_owned()).collect())
+}
+
+/// Why a query string cannot be read, without the framework's words for it.
+pub(super) fn query_problem(text: &str) -> String {
+    format!("the query cannot be read: {}", text.trim_start_matches("Failed to deserialize query string: "))
 }
 
 /// An answer with the tag of the object that it shows.
@@ -164,13 +219,25 @@ impl Origin {
         Err(self.deny(api, actor, action, object, refusal).await)
     }
 
+    /// The owner of the session or token. That of a display counts from its network, for what it shows, and for nothing else.
+    fn known(&self, state: &State, now: UtcMillis) -> Option<Caller> {
+        let caller = Caller::of(state, self.token.as_ref()?, now)?;
+        let display = state.tokens.get(&caller.token_sha256).and_then(|token| token.display.as_ref());
+        let fits = |display: &WallDisplay| {
+            let path = self.reads.as_deref()?;
+            let is_near = network(self.peer.address.ip()) == display.network;
+            (is_near && is_of_display(path, &display.deployment)).then_some(())
+        };
+        display.is_none_or(|display| fits(display).is_some()).then_some(caller)
+    }
+
     /// The caller, if there is a valid session that was used lately, or a valid token.
     fn caller(&self, api: &Api, now: UtcMillis) -> Option<Caller> {
         if self.is_look {
             return self.peek(api);
         }
         let state = api.runner.state();
-        let caller = Caller::of(&state, self.token.as_ref()?, now)?;
+        let caller = self.known(&state, now)?;
         let at = Moment { now, steady: clock::steady() };
         let shown_ms = match state.sessions.get(&caller.token_sha256) {
             Some(session) => api.idle.touch(caller.token_sha256, session.opened_at, at, &api.sessions)?,
@@ -183,7 +250,7 @@ impl Origin {
     pub(super) fn peek(&self, api: &Api) -> Option<Caller> {
         let state = api.runner.state();
         let now = state.not_before(clock::now());
-        let caller = Caller::of(&state, self.token.as_ref()?, now)?;
+        let caller = self.known(&state, now)?;
         let at = Moment { now, steady: clock::steady() };
         let shown_ms = match state.sessions.get(&caller.token_sha256) {
             Some(session) => api.idle.is_live(caller.token_sha256, session.opened_at, at, &api.sessions)?,
@@ -270,6 +337,11 @@ impl Origin {
     pub(super) async fn submit(&self, api: &Api, caller: &Caller, command: Command) -> Result<(), Problem> {
         if self.peek(api).is_none_or(|now| now.token_sha256 != caller.token_sha256) {
             let refusal = Refusal::new(Class::Unauthenticated, "no-session", "the session or token ended meanwhile");
+            let (action, object) = command.describe();
+            return Err(self.deny(api, caller.actor.clone(), action, &object, refusal).await);
+        }
+        let full = api.room.refuses(&api.runner.state(), &command);
+        if let Some(refusal) = full {
             let (action, object) = command.describe();
             return Err(self.deny(api, caller.actor.clone(), action, &object, refusal).await);
         }
@@ -463,7 +535,7 @@ pub(super) fn document<T: Document>(field: &str, text: &str) -> Result<Signed<T>
 /// A fresh random id with a prefix.
 pub(super) fn fresh_id<T: std::str::FromStr<Err: std::fmt::Display>>(prefix: &str) -> Result<T, Problem> {
     let mut bytes = [0; 6];
-    getrandom::fill(&mut bytes).map_err(|e| Problem::internal("no randomness", &e))?;
+    getrandom::fill(&mut bytes).map_err(|e| Problem::internal("this machine gives no random numbers", &e))?;
     id("id", &format!("{prefix}{}", hex::encode(bytes)))
 }
 
@@ -480,6 +552,33 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
+
+    /// The sample: a machine's token registered 20,000 devices in nine seconds; within a day as many as no memory holds, at this start or the next.
+    #[test]
+    fn sec_4_nobody_registers_more_than_memory_holds() {
+        use mdfm_coordinator_core::fixture::{Office, id, new_device};
+        let office = Office::new();
+        let state = &office.state;
+        let gateway = Command::RegisterGateway { gateway: id("GW-900"), hospital: id("H-1") };
+        let name = String::new();
+        let hospital = Command::RegisterHospital { hospital: id("H-900"), name, cohort: None, timezone: None };
+        let refuses = |devices_max: usize, command: &Command| FleetRoom { devices_max }.refuses(state, command);
+        for (command, held, share) in [
+            (&new_device(2, 9), state.devices.len(), 1),
+            (&gateway, state.gateways.len(), 1),
+            (&hospital, state.hospitals.len(), DEVICES_FOR_EACH_OTHER),
+        ] {
+            assert!(refuses((held + 1) * share, command).is_none(), "there is room for one more");
+            let refusal = refuses(held * share, command).expect("there is no room");
+            symptom("Somebody is refused", "fleet-full").assert_in(refusal.code);
+        }
+        let room = FleetRoom { devices_max: state.devices.len() + 5 };
+        assert!(
+            room.refuses_devices(state, 5).is_none() && room.refuses_devices(state, 6).is_some(),
+            "a list of devices"
+        );
+        assert!(refuses(0, &Command::DeclareTrial).is_none(), "nothing else is concerned");
+    }
 
     #[test]
     fn sec_2_a_token_in_a_path_is_not_repeated() {

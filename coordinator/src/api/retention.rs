@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::gateways::Reason;
 use super::request::{Json, Origin, Path};
 use super::{Api, Problem};
-use crate::{clock, disposal};
+use crate::disposal;
 use mdfm_coordinator_core::access::Permission;
 use mdfm_coordinator_core::retention::{Disposal, Hold, Terms};
 use mdfm_coordinator_core::{Command, Refusal};
@@ -133,9 +133,9 @@ pub(super) async fn propose(
         return Err(Refusal::exists("disposal", &id).into());
     }
     let (search, runner, dir) = (api.search.clone(), api.runner.clone(), api.disposals.clone());
+    let now = runner.now();
     let name = id.to_string();
-    let judged =
-        tokio::task::spawn_blocking(move || disposal::judge(&search, &runner, &dir, &name, clock::now())).await;
+    let judged = tokio::task::spawn_blocking(move || disposal::judge(&search, &runner, &dir, &name, now)).await;
     let judged = judged
         .map_err(|e| Problem::internal("the judging of records ended", &e))?
         .map_err(|e| Problem::internal("what has expired cannot be found", &*e))?;

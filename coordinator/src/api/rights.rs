@@ -55,6 +55,8 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("GET", "/api/v1/compliance/log/checkpoint", "audit.checkpoint"),
         ("GET", "/api/v1/health", "health"),
         ("GET", "/api/v1/readiness", "readiness"),
+        ("POST", "/api/v1/displays", "display.begin"),
+        ("POST", "/api/v1/displays/{code}/token", "display.collect"),
         ("POST", "/api/v1/sessions", "session.open"),
         ("POST", "/api/v1/sessions/oidc", "session.begin"),
         ("POST", "/api/v1/sessions/oidc/completion", "session.open"),
@@ -84,6 +86,7 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("DELETE", "/api/v1/sessions/current", "session.close"),
     ]),
     (Right::OwnShown, &[
+        ("POST", "/api/v1/displays/{code}/pairing", "token.create"),
         ("POST", "/api/v1/me/tokens", "token.create"),
     ]),
     (Right::Needs(Permission::Read), &[
@@ -95,6 +98,7 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("GET", "/api/v1/deployments/{deployment}/history", "deployment.history"),
         ("GET", "/api/v1/deployments/{deployment}/summary", "deployment.show"),
         ("GET", "/api/v1/devices", "device.list"),
+        ("GET", "/api/v1/display", "display.show"),
         ("GET", "/api/v1/devices/{device}/history", "device.history"),
         ("GET", "/api/v1/fhir/Device", "device.list"),
         ("GET", "/api/v1/fhir/Device/{device}", "device.show"),
@@ -111,6 +115,7 @@ const RIGHTS: &[(Right, &[Route])] = &[
     ]),
     (Right::Needs(Permission::ReadAll), &[
         ("GET", "/api/v1/approvals", "approval.list"),
+        ("GET", "/api/v1/deployments/{deployment}/validations/preview", "deployment.validate.preview"),
         // About one object; what is about people alone asks for more.
         ("GET", "/api/v1/compliance/differences/{kind}/{id}", "audit.state"),
         ("GET", "/api/v1/compliance/reports/{kind}/{id}", "report.make"),
@@ -120,8 +125,10 @@ const RIGHTS: &[(Right, &[Route])] = &[
         ("GET", "/api/v1/firmware/{firmware}/image", "firmware.image.get"),
         ("GET", "/api/v1/firmware/{firmware}/parts", "firmware.parts"),
         ("GET", "/api/v1/firmware/{firmware}/sbom", "firmware.sbom.get"),
+        ("GET", "/api/v1/deployments/{deployment}/figures", "deployment.figures"),
         ("GET", "/api/v1/fleet/counts", "fleet.counts"),
         ("GET", "/api/v1/fleet/selection", "fleet.select"),
+        ("GET", "/api/v1/fleet/versions", "fleet.versions"),
         ("GET", "/api/v1/fleet-link", "fleet-link.read"),
         ("GET", "/api/v1/metrics", "metrics.read"),
         ("GET", "/api/v1/gateways", "gateway.list"),

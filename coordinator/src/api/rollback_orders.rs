@@ -238,7 +238,7 @@ pub(super) async fn preview(
     Json(new): Json<NewOrder>,
 ) -> Result<axum::Json<OrderView>, Problem> {
     origin.need(&api, Permission::ReadAll, "rollback-order.preview", "rollback-order").await?;
-    let (state, now) = (api.runner.state(), clock::now());
+    let (now, state) = (api.runner.now(), api.runner.state());
     let order = compose(&state, now, &new)?;
     let unsigned = Signed::sign(&order, &[]).map_err(|e| Refusal::document("rollback-order-refused", e))?;
     let document = Some(document_text(&unsigned));
@@ -290,7 +290,7 @@ pub(super) async fn sign(
 ) -> Result<Response, Problem> {
     let both = BothFactors { password: signing.password, code: signing.code };
     let signer = signer(&api, &origin, ACTION, "rollback-order", both).await?;
-    let now = clock::now();
+    let now = api.runner.now();
     let refused = |e: &dyn std::fmt::Display| Refusal::document("rollback-order-refused", e);
     let mut signed: Signed<RollbackOrder> = match (&signing.order, &signing.document) {
         (Some(new), None) => {
@@ -336,7 +336,7 @@ fn missing_signatures(
 fn find(api: &Api, digest: Digest) -> Result<axum::Json<OrderView>, Problem> {
     let state = api.runner.state();
     let held = state.need_order(&digest)?;
-    Ok(axum::Json(view(&state, clock::now(), Some(digest), &held.order, Some(held))))
+    Ok(axum::Json(view(&state, state.not_before(clock::now()), Some(digest), &held.order, Some(held))))
 }
 
 /// Lists rollback orders, also those that have expired.
@@ -348,7 +348,7 @@ pub(super) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Response, Problem> {
     origin.need(&api, Permission::ReadAll, "rollback-order.list", "rollback-order").await?;
-    let (all, now) = (api.runner.state().authority.orders.clone(), clock::now());
+    let (all, now) = (api.runner.state().authority.orders.clone(), api.runner.now());
     query.page(
         "/api/v1/rollback-orders",
         &all,

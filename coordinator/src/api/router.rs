@@ -9,7 +9,7 @@ use axum::http::{Extensions, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use mdfm_service::network;
+use mdfm_shared::network::network;
 use mdfm_shared::record::{ActorKind, RequestMark};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -25,10 +25,10 @@ use super::problem::{TOO_MANY_REQUESTS, Unrecorded};
 use super::request::{Origin, without_tokens};
 use super::rights::{self, Right};
 use super::{
-    Api, Problem, agent, approvals, bundles, compliance, deployment_devices, deployments, devices, differences,
-    evidence, firmware, fleet_counts, fleet_link, gateways, groups, history, hospitals, incidents, metrics, notices,
-    page, people, recalls, reports, retention, rollback_orders, sessions, settings, single_sign_on, trust, users,
-    watch, webhooks,
+    Api, Problem, agent, approvals, bundles, compliance, deployment_devices, deployment_figures, deployments, devices,
+    differences, displays, evidence, firmware, fleet_counts, fleet_link, fleet_versions, gateways, groups, history,
+    hospitals, incidents, metrics, notices, page, people, recalls, reports, retention, rollback_orders, sessions,
+    settings, single_sign_on, trust, users, watch, webhooks,
 };
 use crate::access::TooMany;
 use crate::broker::Peer;
@@ -99,6 +99,10 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(people::make_token, people::list_tokens))
         .routes(routes!(people::revoke_token))
         .routes(routes!(people::all_tokens))
+        .routes(routes!(displays::begin))
+        .routes(routes!(displays::collect))
+        .routes(routes!(displays::pair))
+        .routes(routes!(displays::show))
         .routes(routes!(people::revoke_token_of))
         .routes(routes!(people::set_address))
         .routes(routes!(people::set_roles))
@@ -127,6 +131,8 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(bundles::deliver))
         .routes(routes!(fleet_counts::show))
         .routes(routes!(fleet_counts::select))
+        .routes(routes!(fleet_versions::show))
+        .routes(routes!(deployment_figures::show))
         .routes(routes!(fleet_link::show))
         .routes(routes!(devices::register, devices::list))
         .routes(routes!(devices::show, devices::change))
@@ -145,6 +151,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(approvals::inbox, approvals::approve))
         .routes(routes!(approvals::preview))
         .routes(routes!(approvals::sign))
+        .routes(routes!(approvals::preview_validation))
         .routes(routes!(approvals::sign_validation))
         .routes(routes!(deployments::create, deployments::list))
         .routes(routes!(deployments::history))

@@ -5,9 +5,9 @@ use std::time::Instant;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
-use mdfm_service::site;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::UserId;
+use mdfm_shared::network::{network, site};
 use mdfm_shared::record::{Actor, ActorKind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -22,7 +22,7 @@ use crate::access::{
 use crate::clock;
 use crate::runner::anonymous;
 use mdfm_coordinator_core::access::{AccessRole, Permission, User};
-use mdfm_coordinator_core::people::{PersonChange, Proof, check_proof, network};
+use mdfm_coordinator_core::people::{PersonChange, Proof, check_proof};
 use mdfm_coordinator_core::refusal::Class;
 use mdfm_coordinator_core::{Command, Refusal};
 
@@ -114,7 +114,7 @@ pub(super) fn shown(api: &Api, user: Option<&User>, factor: &Factor) -> (ShownFa
         None => api.credentials.read_decoy().map(|_| DECOY_SECRET.to_owned()),
     };
     let step = match (&secret, &factor.code) {
-        (Ok(secret), Some(code)) => step_of(secret, code, clock::now()),
+        (Ok(secret), Some(code)) => step_of(secret, code, clock::wall()),
         _ => None,
     };
     let recovery = factor.recovery_code.as_deref().map(recovery_digest);
@@ -187,7 +187,7 @@ pub(super) async fn open(
     check_length(&credentials)?;
     let factor = Factor { code: credentials.code, recovery_code: credentials.recovery_code };
     let account = user.as_ref().map(|(_, user)| user);
-    let network = network(address);
+    let network = network(address).to_string();
     let is_familiar = account.is_some_and(|u| u.networks.contains(&network));
     let (lane, who) = match is_familiar {
         true => (Lane::Familiar, format!("{claimed}/{network}")),
@@ -245,7 +245,7 @@ pub(super) async fn let_in(
     issuer: Option<String>,
 ) -> Result<(StatusCode, axum::Json<SessionView>), Problem> {
     let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(|e| Problem::internal("no randomness", &e))?;
+    getrandom::fill(&mut secret).map_err(|e| Problem::internal("this machine gives no random numbers", &e))?;
     let token = hex::encode(secret);
     let token_sha256 = Digest::of(token.as_bytes());
     let expires_at = api.runner.now().plus_ms(api.sessions.session_ms);

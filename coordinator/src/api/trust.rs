@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use mdfm_audit::LogReader;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::FirmwareId;
-use mdfm_shared::limits::TRUST_LIFETIME_DEFAULT_MS;
+use mdfm_shared::limits::{CLOCK_TOLERANCE_MS, TRUST_LIFETIME_DEFAULT_MS};
 use mdfm_shared::sign::Signed;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{RosterEntry, Withdrawal, Withdrawals};
@@ -17,7 +17,6 @@ use super::firmware::SignedDocument;
 use super::people::BothFactors;
 use super::request::{Json, Origin, document, id};
 use super::{Api, Problem};
-use crate::clock;
 use mdfm_coordinator_core::access::Permission;
 use mdfm_coordinator_core::expiry::{self, Expiry, ExpiryKind};
 use mdfm_coordinator_core::{Command, Refusal, State as Domain, authority};
@@ -140,7 +139,7 @@ pub(super) async fn show(State(api): State<Api>, origin: Origin) -> Result<axum:
 
 /// `who` asks: staff of a hospital see what ends for everybody, and in their own hospital.
 fn view(api: &Api, who: &str) -> TrustView {
-    let (state, log, now) = (&*api.runner.state(), &api.runner.log, clock::now());
+    let (now, state, log) = (api.runner.now(), &*api.runner.state(), &api.runner.log);
     let freshness = state.roster.as_ref().and_then(|r| r.freshness);
     let entries = state.roster.iter().flat_map(|r| &r.entries);
     let withdrawals = state.authority.withdrawals.as_ref();
@@ -184,7 +183,7 @@ fn view(api: &Api, who: &str) -> TrustView {
         withdrawals: state.authority.withdrawals_document.clone(),
         withdrawn: withdrawn.collect(),
         unsigned: authority::unsigned(state).map(|(id, _)| id.to_string()).collect(),
-        cosigned_at: cosigned_at(state, log).map(|at| at.to_string()),
+        cosigned_at: cosigned_at(state, log, now).map(|at| at.to_string()),
         warnings: warnings.chain(others).collect(),
         server_certificate_expires_at: own_ends_at,
         not_fresh: authority::need_fresh(state, now).err().map(|refusal| refusal.detail),
@@ -192,9 +191,9 @@ fn view(api: &Api, who: &str) -> TrustView {
 }
 
 /// When enough witnesses had cosigned the newest published checkpoint.
-pub(super) fn cosigned_at(state: &Domain, log: &LogReader) -> Option<UtcMillis> {
+pub(super) fn cosigned_at(state: &Domain, log: &LogReader, now: UtcMillis) -> Option<UtcMillis> {
     let (_, note) = log.published()?;
-    state.trusted_root()?.witnesses().cosigned_at(note.as_bytes()).ok()?
+    state.trusted_root()?.witnesses().cosigned_at(note.as_bytes(), now.plus_ms(CLOCK_TOLERANCE_MS)).ok()?
 }
 
 /// Adds the next trust root.
@@ -281,7 +280,8 @@ pub(super) async fn sign_withdrawals(
     let signer = signer(&api, &origin, ACTION, "trust/withdrawals", both).await?;
     let firmware: Option<FirmwareId> = signing.firmware_id.map(|text| id("firmwareId", &text)).transpose()?;
     let lifetime_ms = signing.days.map_or(TRUST_LIFETIME_DEFAULT_MS, |days| u64::from(days) * 86_400_000);
-    let next = next_withdrawals(&api.runner.state(), clock::now(), lifetime_ms, firmware.as_ref(), &signing.reason)?;
+    let now = api.runner.now();
+    let next = next_withdrawals(&api.runner.state(), now, lifetime_ms, firmware.as_ref(), &signing.reason)?;
     if let Err(refusal) = check_shown(&next, signing.version, signing.manifest_digest) {
         return Err(origin.deny(&api, signer.caller.actor, ACTION, "trust/withdrawals", refusal).await);
     }

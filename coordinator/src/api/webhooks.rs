@@ -76,7 +76,7 @@ pub(super) async fn set(
     if let Ok(url) = new.url.parse() {
         api.outward.check_url(&url).map_err(|e| Refusal::invalid("url", e))?;
     }
-    let secret = new_webhook_secret().map_err(|e| Problem::internal("no randomness", &e))?;
+    let secret = new_webhook_secret().map_err(|e| Problem::internal("this machine gives no random numbers", &e))?;
     let kept = api.credentials.keep(&secret).map_err(|e| Problem::internal("the secret cannot be kept", &e))?;
     let kinds: BTreeSet<NoticeKind> = new.kinds.into_iter().collect();
     let set = Webhook {

@@ -12,9 +12,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
-use mdfm_service::{ConnectionLimits, Connections, Held, Lines, Paced, RateOf, Refused, Stage, Standing, network};
+use mdfm_service::{ConnectionLimits, Connections, Held, Lines, Paced, RateOf, Refused, Stage, Standing};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
+use mdfm_shared::network::network;
 use mdfm_shared::time::UtcMillis;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -34,8 +35,8 @@ use super::trunk::Trunk;
 use super::{BrokerAccess, proxy, turned_away, websocket};
 use crate::access::RequestRates;
 use crate::api::{count_socket, is_near};
+use crate::pki;
 use crate::runner::{self, Runner};
-use crate::{clock, pki};
 use mdfm_coordinator_core::fleet::AnomalyKind;
 use mdfm_coordinator_core::{Command, Refusal, directive};
 
@@ -529,7 +530,8 @@ impl FrontDoor {
         let Some(certificate) = stream.get_ref().1.peer_certificates().and_then(<[_]>::first) else { return Ok(None) };
         let identity = pki::identify(certificate);
         // A resumed session is not checked against the authority again, so its time is looked at here.
-        let in_time = |not_after| clock::now() <= not_after;
+        let now = self.runner.now();
+        let in_time = |not_after| now <= not_after;
         if let Some((gateway, fingerprint, not_after)) = &identity
             && in_time(*not_after)
             && guard::is_current(&self.runner, gateway, Some(*fingerprint))

@@ -7,10 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mdfm_service::network;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::GatewayId;
 use mdfm_shared::limits::MQTT_PACKET_BYTES_MAX;
+use mdfm_shared::network::network;
 use mdfm_shared::wire::Topic;
 use mdfm_shared::wire::mqtt::{self, CONNACK, Connect, Header, Kind, PINGRESP, PacketError};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -63,13 +63,13 @@ pub(super) fn is_current(runner: &Runner, gateway: &GatewayId, fingerprint: Opti
         .get(gateway)
         .filter(|g| !g.revoked)
         .and_then(|g| g.credentials.as_ref())
-        .is_some_and(|held| fingerprint.is_none_or(|f| held.admits(f, clock::now())))
+        .is_some_and(|held| fingerprint.is_none_or(|f| held.admits(f, state.not_before(clock::now()))))
 }
 
 /// Returns when the certificate of a connection is no longer the gateway's: revoked, replaced, or out of its time.
 pub(super) async fn until_replaced(runner: &Runner, identity: &Identity, mut revocations: watch::Receiver<u64>) {
     loop {
-        let is_in_time = clock::now() <= identity.not_after;
+        let is_in_time = runner.now() <= identity.not_after;
         if !is_in_time || !is_current(runner, &identity.gateway, Some(identity.certificate)) {
             return;
         }

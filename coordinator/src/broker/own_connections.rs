@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-use mdfm_service::site;
 use mdfm_shared::id::GatewayId;
+use mdfm_shared::network::site;
 
 /// An open connection.
 struct Open<T> {

@@ -85,13 +85,13 @@ impl Sender {
     }
 
     async fn deliver(&mut self, outbound: Outbound) {
-        let now = clock::now();
+        let now = self.runner.now();
         let message = dispatch::message(&self.runner.state(), &self.runner.log, now, &outbound);
         match message {
             Some((topic, payload)) => {
                 if let Outbound::RollbackOrders(gateway) = &outbound {
                     let orders = authority::orders_for(&self.runner.state(), gateway, now);
-                    self.runner.presence().orders_sent(now, gateway, orders, Digest::of(&payload));
+                    self.runner.presence().orders_sent(clock::now(), gateway, orders, Digest::of(&payload));
                 }
                 if !matches!(outbound, Outbound::Directive(_)) {
                     self.published.insert(topic.to_string(), Instant::now());
@@ -118,7 +118,8 @@ impl Sender {
     }
 
     async fn everything(&mut self) {
-        let messages = dispatch::everything(&self.runner.state(), &self.runner.log, clock::now());
+        let now = self.runner.now();
+        let messages = dispatch::everything(&self.runner.state(), &self.runner.log, now);
         for message in messages {
             self.deliver(message).await;
         }

@@ -68,7 +68,7 @@ impl Mailer {
     pub(super) fn new(config: &MailConfig, public_url: &str) -> anyhow::Result<Self> {
         let mut tls = TlsParameters::builder(config.host.clone());
         if let Some(file) = &config.ca_file {
-            let pem = std::fs::read(file).with_context(|| format!("mail.ca_file: reading {}", file.display()))?;
+            let pem = mdfm_service::read_input(file, mdfm_service::INPUT_BYTES_MAX).context("mail.ca_file")?;
             tls = tls.add_root_certificate(Certificate::from_pem(&pem).context("mail.ca_file")?);
         }
         let tls = tls.build_rustls().context("mail: TLS")?;

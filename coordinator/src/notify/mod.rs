@@ -15,6 +15,7 @@ use futures_util::stream::FuturesUnordered;
 use mdfm_audit::LogError;
 use mdfm_shared::id::UserId;
 use mdfm_shared::record::AuditRecord;
+use mdfm_shared::text::without_library_words;
 use mdfm_shared::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 
@@ -289,7 +290,7 @@ impl Office {
             return Ok(());
         };
         delivery.attempts += 1;
-        delivery.last_error = format!("{error:#}");
+        delivery.last_error = without_library_words(&format!("{error:#}")).into_owned();
         let (channel, to) = delivery.receiver();
         let now = clock::now();
         match next_attempt(&self.schedule_s, delivery.attempts, now) {

@@ -126,8 +126,7 @@ fn read_mark(dir: &Path) -> anyhow::Result<Mark> {
 /// One run a directory. The lock ends with its process, however that ends.
 fn lock(dir: &Path) -> anyhow::Result<Flock<fs::File>> {
     let path = dir.join(LOCK);
-    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = file.with_context(|| format!("opening {}", path.display()))?;
+    let file = mdfm_service::open_lock(&path).with_context(|| format!("opening {}", path.display()))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(lock),
         Err((_, nix::errno::Errno::EWOULDBLOCK)) => {

@@ -1,6 +1,5 @@
 //! What quickstart prints at its end, pure: what there is, and commands that can be pasted as they stand.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -89,12 +88,12 @@ fn login(user: &str) -> String {
 pub(super) fn summary(guide: &Guide, took: Duration) -> String {
     let people: Vec<String> = PEOPLE.iter().map(|(user, _, role)| format!("{user} ({role})")).collect();
     let dir = guide.dir.display();
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    let _ = write!(
-        out,
+    format!(
         "TRIAL INSTALLATION, not for patients: ready after {:.1} s\n\n\
          coordinator  https://127.0.0.1:{}, on this machine alone; its API as a page: /api/v1/docs\n\
+         console      https://127.0.0.1:{}/console, for a browser on this machine; it does not know the trial's authority yet\n             \
+         (coordinator/ca.pem) and warns. Sign in as operator: the password stands in people/operator.password; as the\n             \
+         code, give one of people/operator.recovery-codes (each counts once)\n\
          directory    {dir}; removing it removes the trial\n\
          secrets      {dir}/people: passwords, second factors and secret keys of everybody, readable by you alone (0600);\n             \
          whoever has this folder is everybody at once\n\
@@ -103,16 +102,16 @@ pub(super) fn summary(guide: &Guide, took: Duration) -> String {
          release      {RELEASE} (2.2.0), uploaded and signed, {approvals}\n\
          logs         {dir}/logs\n\n\
          Ctrl-C stops everything; the same command starts it again. What to do next, in another terminal, in this order\n\
-         (the commands can be pasted, and stand in {dir}/next-steps.sh):\n\n",
+         (the commands can be pasted, and stand in {dir}/next-steps.sh):\n",
         took.as_secs_f64(),
+        guide.port,
         guide.port,
         people.join(", "),
         approvals = match guide.progress.approved.as_slice() {
             [] => "waits for its approvals".to_owned(),
             roles => format!("approved by {}", roles.join(", ")),
         },
-    );
-    out + &commands(guide)
+    )
 }
 
 /// The commands, for a POSIX shell.
@@ -246,7 +245,7 @@ mod tests {
             manifest_digest: "ab".repeat(32),
             progress: Progress::default(),
         };
-        let words = summary(&guide, Duration::from_millis(4_321));
+        let words = summary(&guide, Duration::from_millis(4_321)) + &commands(&guide);
         assert!(words.starts_with("TRIAL INSTALLATION, not for patients: ready after 4.3 s"), "{words}");
         for (user, _, role) in PEOPLE {
             assert!(words.contains(&format!("{user} ({role})")), "{user}");
@@ -263,7 +262,7 @@ mod tests {
             let progress = Progress::new(&json!({ "approvals": approvals }), &deployments);
             let guide =
                 Guide { dir: "/x".into(), tools: None, port: 8_443, manifest_digest: "ab".repeat(32), progress };
-            let words = summary(&guide, Duration::from_secs(1));
+            let words = summary(&guide, Duration::from_secs(1)) + &commands(&guide);
             let count = |part: &str| words.matches(part).count();
             let counts = [count(" approve "), count(" --yes\n"), count(" validate "), count(" rollback ")];
             (counts, words)

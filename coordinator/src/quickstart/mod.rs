@@ -75,7 +75,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let ended = match ready {
         Ok(mark) => {
             output::line("");
-            output::lines(guide::summary(&trial.guide(&mark), started.elapsed()));
+            let guide = trial.guide(&mark);
+            output::prose(guide::summary(&guide, started.elapsed()));
+            // What is pasted into a shell keeps its lines.
+            output::lines(guide::commands(&guide));
             trial.watch()
         }
         Err(error) => Err(error),
@@ -108,7 +111,7 @@ fn check_port(port: u16, what: &str) -> anyhow::Result<()> {
 
 fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("this machine gives no random numbers: {e}"))?;
     Ok(bytes)
 }
 
@@ -331,7 +334,7 @@ impl Trial {
         let secret = hex::encode(random::<16>()?);
         self.write_secret("people/device.secret", &secret)?;
         let config = format!(
-            "# The gateway of a trial installation. Not for patients.\nstate_dir = {:?}\nheartbeat_seconds = 1\n\
+            "# The gateway of a trial installation. Not for patients.\nstate_dir = {:?}\nheartbeat_seconds = 1\nreconnect_spread_seconds = 1\n\
              device_listen = \"127.0.0.1:{}\"\n[[device]]\nid = \"{DEVICE}\"\nsecret = \"{secret}\"\n",
             self.text("agent"),
             mark.device_port

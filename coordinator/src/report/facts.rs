@@ -293,6 +293,7 @@ fn deployment(source: &Source<'_>, id: &str) -> Result<Facts, ReportError> {
     let none = Way::default();
     let mut hospitals: BTreeMap<String, [u64; 5]> = BTreeMap::new();
     let mut devices = Vec::with_capacity(held.devices.len());
+    let mut rolled_back: BTreeMap<usize, u64> = BTreeMap::new();
     let mut rollbacks = Vec::new();
     for (device, progress) in &held.devices {
         let way = ways.get(device).unwrap_or(&none);
@@ -302,7 +303,9 @@ fn deployment(source: &Source<'_>, id: &str) -> Result<Facts, ReportError> {
         counts[1] += u64::from(progress.state == Some(InstallState::Confirmed));
         counts[2] += u64::from(progress.has_failed());
         counts[3] += u64::from(progress.silent);
-        counts[4] += u64::from(progress.state == Some(InstallState::RolledBack));
+        let went_back = u64::from(progress.state == Some(InstallState::RolledBack));
+        counts[4] += went_back;
+        *rolled_back.entry(progress.phase as usize).or_default() += went_back;
         let last = way.states.last().map(|(_, at)| time(*at));
         let rollback_ms = way.rollback_from.zip(way.rollback_to).map(|(from, to)| to.saturating_sub(from));
         if let Some(from) = way.rollback_from {
@@ -354,7 +357,7 @@ fn deployment(source: &Source<'_>, id: &str) -> Result<Facts, ReportError> {
                 "number": i + 1, "name": spec.name, "percentage": spec.percentage, "status": phase.status,
                 "maxErrorRatePercent": spec.max_error_rate_percent, "monitoringMs": spec.monitoring_ms,
                 "validation": spec.validation, "devices": phase.tally.devices, "confirmed": phase.tally.confirmed,
-                "failed": phase.tally.failed, "silent": phase.tally.silent,
+                "failed": phase.tally.failed, "silent": phase.tally.silent, "rolledBack": rolled_back.get(&i).copied().unwrap_or(0),
             })
         })
         .collect();
@@ -615,10 +618,12 @@ fn correction(source: &Source<'_>, id: &str) -> Result<Facts, ReportError> {
             let (key, held) = need_deployment(source, id)?;
             let story = story(source, &key, held)?;
             let devices: Vec<DeviceId> = held.devices.keys().cloned().collect();
+            let release = source.state.firmware.get(&held.plan.firmware);
+            let notes = release.map(|f| f.release_notes.as_str()).filter(|notes| !notes.trim().is_empty());
             (
                 devices,
                 json!({
-                    "action": "deployment of firmware", "reason": held.plan.spec.strategy,
+                    "action": "deployment of firmware", "reason": notes, "strategy": held.plan.spec.strategy,
                     "initiatedAt": story.opened_first.map(time), "initiatedBy": held.plan.created_by,
                     "found": held.devices.len(), "firmware": [held.plan.firmware.to_string()], "model": held.plan.model,
                     "status": held.status,
@@ -710,6 +715,19 @@ fn system(source: &Source<'_>) -> Result<Facts, ReportError> {
     })))
 }
 
+/// What a gateway reported in a record, in words; `None` for any other record.
+fn reported(record: &AuditRecord) -> Option<String> {
+    if record.action != "telemetry.commit" {
+        return None;
+    }
+    let batch = record.document::<TelemetryBatch>().ok()?.decode_unverified().ok()?;
+    let words = |event: &mdfm_shared::telemetry::Event| match &event.device {
+        Some(device) => format!("{device}: {}", event.kind),
+        None => event.kind.to_string(),
+    };
+    Some(batch.events.iter().map(words).collect::<Vec<_>>().join("; "))
+}
+
 fn audit(source: &Source<'_>, wanted: &Query) -> Result<Facts, ReportError> {
     let mut rows: Vec<Vec<Value>> = Vec::new();
     let mut records = Vec::new();
@@ -729,9 +747,10 @@ fn audit(source: &Source<'_>, wanted: &Query) -> Result<Facts, ReportError> {
             json!(r.object),
             json!(r.site),
             json!(r.outcome),
-            json!(r.reason),
+            json!(r.reason.clone().or_else(|| reported(&r))),
         ]);
         records.push(json!({
+            "reported": reported(&r),
             "entry": index, "at": r.at, "actor": r.actor.id, "roles": r.actor.roles.join(", "), "action": r.action,
             "object": r.object, "site": r.site, "outcome": r.outcome, "reason": r.reason, "before": r.before,
             "after": r.after, "address": r.address, "component": r.component,

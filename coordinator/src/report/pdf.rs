@@ -34,12 +34,14 @@ const CELL_LINES_MAX: usize = 24;
 const CELL_LINES_UPRIGHT: usize = 8;
 /// A paragraph up to this many lines stays with what follows its heading.
 const LEAD_LINES_MAX: usize = 6;
-/// A word up to this width, in points, is not broken: a time, an id.
-const LONG_WORD: f32 = 124.0;
+/// A word up to this width, in points, is not broken: a time, an id with its kind before it.
+const LONG_WORD: f32 = 146.0;
 /// The same in a list of names and values: a digest.
 const LONG_VALUE: f32 = 330.0;
 /// Behind these a longer word is broken, if it has one.
 const BREAKS: [char; 7] = ['/', '-', '.', ':', '_', '@', ','];
+/// Width of the labels of bars.
+const LABEL: f32 = 130.0;
 /// Height of a bar of a timeline with its words.
 const SPAN_HEIGHT: f32 = 28.0;
 /// Pages of one report; a longer one is for programs.
@@ -95,6 +97,20 @@ impl Fonts {
         }
         shown
     }
+    /// A text on one line of a width; an ellipsis stands for the rest of a longer one.
+    fn fitted(&self, text: &str, size: f32, width: f32) -> String {
+        let text = self.shown(text);
+        if self.width(&text, size, Weight::Regular) <= width {
+            return text;
+        }
+        let mut room = width - self.width("…", size, Weight::Regular);
+        let fits = text.chars().take_while(|c| {
+            room -= self.width(c.encode_utf8(&mut [0; 4]), size, Weight::Regular);
+            room >= 0.0
+        });
+        fits.chain(['…']).collect()
+    }
+
     /// The lines of a text in a width; words that are longer are broken, behind a mark if they have one there. A space that does not break
     /// (U+00A0) is part of its word.
     fn wrap(&self, text: &str, size: f32, weight: Weight, width: f32) -> Vec<String> {
@@ -378,38 +394,41 @@ impl Setter {
         else {
             return;
         };
-        let room = self.room() - 130.0;
+        let room = self.room() - LABEL;
         let scale = room / ((to - from).max(1.0) as f32);
         for span in spans {
             self.need(SPAN_HEIGHT);
             let y = self.y + 4.0;
-            self.text(MARGIN, y + 9.0, 8.0, Weight::Regular, BLACK, &span.label);
-            let at = |time: f64| MARGIN + 130.0 + (time - from) as f32 * scale;
+            let label = self.fonts.fitted(&span.label, 8.0, LABEL - 6.0);
+            self.text(MARGIN, y + 9.0, 8.0, Weight::Regular, BLACK, &label);
+            let at = |time: f64| MARGIN + LABEL + (time - from) as f32 * scale;
             let monitored = span.monitored.map_or(span.to, |time| time.clamp(span.from, span.to));
             self.fill(at(span.from), y, at(monitored) - at(span.from), 12.0, PALE);
             if span.monitored.is_some() {
                 self.fill(at(monitored), y, at(span.to) - at(monitored), 12.0, BLUE);
             }
-            self.text(MARGIN + 130.0, y + 20.0, 7.0, Weight::Regular, GREY, &span.note);
+            let note = self.fonts.fitted(&span.note, 7.0, room);
+            self.text(MARGIN + LABEL, y + 20.0, 7.0, Weight::Regular, GREY, &note);
             self.y += SPAN_HEIGHT;
         }
         self.need(14.0);
         self.y += 10.0;
         let y = self.y;
         let legend = "pale: devices are updated · dark: the phase is monitored, or waits for its signature";
-        self.text(MARGIN + 130.0, y, 7.0, Weight::Regular, GREY, legend);
+        self.text(MARGIN + LABEL, y, 7.0, Weight::Regular, GREY, legend);
         self.y += 8.0;
     }
 
     fn gates(&mut self, bars: &[Bar]) {
         let Some(most) = bars.iter().flat_map(|b| [b.bound, b.limit, b.rate]).reduce(f64::max) else { return };
-        let room = self.room() - 230.0;
+        let room = self.room() - LABEL - 100.0;
         let scale = room / (most.max(0.001) as f32);
         for bar in bars {
             self.need(20.0);
             let y = self.y + 4.0;
-            self.text(MARGIN, y + 9.0, 8.0, Weight::Regular, BLACK, &bar.label);
-            let x = MARGIN + 130.0;
+            let label = self.fonts.fitted(&bar.label, 8.0, LABEL - 6.0);
+            self.text(MARGIN, y + 9.0, 8.0, Weight::Regular, BLACK, &label);
+            let x = MARGIN + LABEL;
             self.fill(x, y, bar.bound as f32 * scale, 12.0, PALE);
             self.fill(x, y + 3.0, bar.rate as f32 * scale, 6.0, BLUE);
             self.fill(x + bar.limit as f32 * scale, y - 2.0, 1.2, 16.0, RED);
@@ -422,7 +441,7 @@ impl Setter {
         self.y += 10.0;
         let y = self.y;
         let legend = "dark: error rate observed · pale: its upper 95 % bound · red: limit of the gate";
-        self.text(MARGIN + 130.0, y, 7.0, Weight::Regular, GREY, legend);
+        self.text(MARGIN + LABEL, y, 7.0, Weight::Regular, GREY, legend);
         self.y += 8.0;
     }
 }
@@ -508,6 +527,32 @@ pub(super) fn foot_is_whole(footer: &str) -> Result<bool, String> {
     let text = |ink: &Ink| if let Ink::Text { text, .. } = ink { text.replace(' ', "") } else { String::new() };
     let set: String = foot(&setter, footer, &number).iter().map(text).collect();
     Ok(set == setter.fonts.shown(footer).replace(' ', "") + &number.replace(' ', ""))
+}
+
+/// What of these blocks does not stand within the margins of its page, and pages without anything
+/// on them.
+#[cfg(test)]
+pub(super) fn misplaced(blocks: &[Block]) -> Result<Vec<String>, String> {
+    let setter = lay_out(blocks)?;
+    let (right, bottom) = (setter.width - MARGIN + 1.0, setter.height - MARGIN);
+    let mut found = Vec::new();
+    for (number, page) in (1..).zip(&setter.pages) {
+        if !page.iter().any(|ink| matches!(ink, Ink::Text { .. })) {
+            found.push(format!("page {number} is empty"));
+        }
+        for ink in page {
+            let (x, y, end, what) = match ink {
+                Ink::Text { x, y, size, weight, text, .. } => {
+                    (*x, *y, x + setter.fonts.width(text, *size, *weight), text.clone())
+                }
+                Ink::Box { x, y, width, height, .. } => (*x, y + height, x + width, "a bar".to_owned()),
+            };
+            if x < MARGIN || y < MARGIN || y > bottom || end > right {
+                found.push(format!("page {number}: {what:?} from {x} to {end} at {y}"));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Sets blocks as a PDF document, with the report's JSON attached as it is: uncompressed, so that it can be read without a PDF library.
@@ -624,6 +669,49 @@ mod tests {
         let narrow = vec![vec!["A".to_owned(), "B".to_owned()], vec!["1".to_owned(), "2".to_owned()]];
         let setter = lay_out(&[Block::Table(narrow)]).expect("fits");
         assert!(setter.width < setter.height, "upright");
+    }
+
+    #[test]
+    fn cli_30_an_id_is_not_broken_in_a_table_of_records() {
+        let row = ["61", "2026-11-30T20:23:53.789Z", "coordinator", "Regulatory", "deployment.phase.monitor"];
+        let more =
+            ["deployment/dep-71d73a075246", "HOSP-001", "accepted", "phase 1 (Everybody): 1 of 1 device settled"];
+        let body: Vec<String> = row.iter().chain(&more).map(|cell| (*cell).to_owned()).collect();
+        let head = ["Entry", "Time", "Who", "Roles", "What", "To what", "Where", "Outcome", "Why"];
+        let setter = lay_out(&[Block::Table(vec![head.map(str::to_owned).to_vec(), body])]).expect("fits");
+        assert!(words(&setter).iter().any(|(.., text)| text == more[0]));
+    }
+
+    #[test]
+    fn cli_30_nothing_stands_outside_its_page() {
+        let long = ["", "x", "deployment/dep-71d73a075246", "a sentence of some words that goes on for a while"];
+        let cells: Vec<String> = [
+            long.map(str::to_owned).to_vec(),
+            vec!["f".repeat(64), "W".repeat(300), "WWW ".repeat(60), "\u{202e}\u{1f489}".repeat(30)],
+        ]
+        .concat();
+        for columns in [1, 2, 5, 9, 12] {
+            let rows = (0..9).map(|row| (0..columns).map(|c| cells[(row + c * c) % cells.len()].clone()).collect());
+            let table = Block::Table(rows.collect());
+            let span = |from| Span {
+                label: "Phase 1 ".to_owned() + &"Wards of the region ".repeat(9),
+                from,
+                to: from + 1e12,
+                monitored: Some(from - 5.0),
+                note: "being updated, ended at 2026-11-30T20:23:53.789Z without passing; ".repeat(5),
+            };
+            let bar = |rate, bound| Bar { label: "W".repeat(90), rate, bound, limit: 1e9 };
+            let blocks = [
+                Block::Title("W".repeat(200)),
+                Block::Section("A section ".repeat(30)),
+                Block::Paragraph("word ".repeat(90) + &"W".repeat(300)),
+                Block::Timeline((0..40).map(|n| span(f64::from(n))).collect()),
+                Block::Gates(vec![bar(0.0, 0.0), bar(1e9, 1e9), bar(0.5, 100.0)]),
+                Block::Section("The table".into()),
+                table,
+            ];
+            assert_eq!(misplaced(&blocks).expect("fits"), Vec::<String>::new(), "{columns} columns");
+        }
     }
 
     #[test]

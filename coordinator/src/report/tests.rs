@@ -154,6 +154,53 @@ fn p11_10b_every_report_comes_as_pdf_json_and_csv_with_a_statement_that_holds() 
 }
 
 #[test]
+fn cli_30_every_page_of_every_report_holds_what_is_on_it() {
+    let mut installation = installation();
+    // The longest names that people may give.
+    for hospital in installation.state.hospitals.values_mut() {
+        hospital.name = "W".repeat(120);
+    }
+    for deployment in installation.state.deployments.values_mut() {
+        deployment.plan.spec.phases[0].name = "Intensive care units of the northern region ".repeat(4);
+    }
+    for kind in Kind::ALL {
+        let report = installation.report(kind, subject(kind)).unwrap_or_else(|e| panic!("{kind:?}: {e}"));
+        let text = blocks::render(report.kind.template(), &report.facts).expect("renders");
+        let blocks = blocks::parse(&text, &report.facts);
+        assert_eq!(pdf::misplaced(&blocks).expect("sets"), Vec::<String>::new(), "{kind:?}");
+    }
+}
+
+#[test]
+fn cli_12_an_extract_says_what_gateways_reported() {
+    let installation = installation();
+    let facts = installation.report(Kind::Audit, None).expect("makes").facts;
+    let batches = facts["records"].as_array().expect("records").iter().filter(|r| r["action"] == "telemetry.commit");
+    let reported: Vec<&str> = batches.map(|r| r["reported"].as_str().expect("what was reported")).collect();
+    assert!(reported.iter().any(|words| words.contains("DEV-4-2: ")), "{reported:?}");
+    let rows = facts["table"]["rows"].as_array().expect("rows");
+    assert!(
+        rows.iter().filter(|row| row[4] == "telemetry.commit").all(|row| row[8].is_string()),
+        "the CSV says it too"
+    );
+}
+
+#[test]
+fn cli_30_a_draft_of_a_deployment_says_why_and_how_it_stands() {
+    let mut installation = installation();
+    let render = |installation: &Installation| {
+        let report = installation.report(Kind::Correction, Some("D-1")).expect("makes");
+        blocks::render(report.kind.template(), &report.facts).expect("renders")
+    };
+    installation.state.firmware.get_mut(&"FW-22".parse().expect("id")).expect("held").release_notes =
+        "leads fail".into();
+    let text = render(&installation);
+    assert!(text.contains("leads fail") && text.contains("How it stands | aborted"), "{text}");
+    installation.state.firmware.get_mut(&"FW-22".parse().expect("id")).expect("held").release_notes = " ".into();
+    assert!(render(&installation).contains("Why, by the release notes | –"), "a strategy is no reason");
+}
+
+#[test]
 fn p11_50_printed_name_time_and_meaning_are_under_every_signature() {
     let installation = installation();
     let report = installation.report(Kind::Firmware, Some("FW-22")).expect("makes");

@@ -13,7 +13,7 @@ use super::open_or_anew;
 /// Bytes of one value in the store.
 const CHUNK_BYTES: usize = 1 << 20;
 /// Grows with every change of the state's form.
-const FORMAT: u32 = 10;
+const FORMAT: u32 = 12;
 const HEAD: &[u8] = b"head";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,12 +72,20 @@ impl ReadModel {
         (Digest::of(&state) == head.sha256).then_some(Kept { size: head.size, root: head.root.0, state })
     }
 
-    /// Keeps a state instead of the one before.
-    pub(crate) fn save(&self, kept: &Kept) -> io::Result<()> {
+    /// Keeps a state instead of the one before, which stays whole until this one is. With `is_ending` it may be ended between two pieces: then the
+    /// one before stays.
+    pub(crate) fn save(&self, kept: &Kept, is_ending: &dyn Fn() -> bool) -> io::Result<()> {
         let before = self.head();
         let generation = before.as_ref().map_or(0, |h| h.generation.wrapping_add(1));
+        // Pieces of one that was not finished.
+        for stale in self.db.scan_prefix(generation.to_be_bytes()).keys() {
+            self.db.remove(stale.map_err(io::Error::other)?).map_err(io::Error::other)?;
+        }
         let mut chunks = 0;
         for bytes in kept.state.chunks(CHUNK_BYTES) {
+            if is_ending() {
+                return Ok(());
+            }
             self.db.insert(key(generation, chunks), bytes).map_err(io::Error::other)?;
             chunks += 1;
         }
@@ -106,21 +114,44 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_state_that_is_half_kept_leaves_the_one_before() {
+        let dir = std::env::temp_dir().join(format!("mdfm-read-model-half-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        let first = Kept { size: 5, root: [1; 32], state: vec![7; 2 * CHUNK_BYTES] };
+        ReadModel::open(&dir).expect("opens").save(&first, &|| false).expect("saves");
+        let second = Kept { size: 9, root: [2; 32], state: vec![8; 4 * CHUNK_BYTES] };
+        for pieces in 0..4 {
+            let model = ReadModel::open(&dir).expect("opens");
+            let left = std::cell::Cell::<u32>::new(pieces);
+            let ends = || left.replace(left.get().saturating_sub(1)) == 0;
+            model.save(&second, &ends).expect("ends");
+            drop(model);
+            assert_eq!(ReadModel::open(&dir).expect("opens").load(), Some(first.clone()), "{pieces} pieces");
+        }
+        let third = Kept { size: 11, root: [3; 32], state: b"small".to_vec() };
+        let model = ReadModel::open(&dir).expect("opens");
+        model.save(&third, &|| false).expect("saves");
+        assert_eq!((model.load(), model.db.len()), (Some(third), 2), "nothing is left of what was not finished");
+        drop(model);
+        let _ = std::fs::remove_dir_all(&dir);
+    }
+
+    #[test]
     fn a_read_model_gives_back_what_was_kept_or_nothing() {
         let dir = std::env::temp_dir().join(format!("mdfm-read-model-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
         let model = ReadModel::open(&dir).expect("opens");
         assert_eq!(model.load(), None);
         let first = Kept { size: 5, root: [1; 32], state: vec![7; 3 * CHUNK_BYTES + 5] };
-        model.save(&first).expect("saves");
+        model.save(&first, &|| false).expect("saves");
         assert_eq!(model.load(), Some(first.clone()));
         let second = Kept { size: 9, root: [2; 32], state: b"small".to_vec() };
-        model.save(&second).expect("saves");
+        model.save(&second, &|| false).expect("saves");
         assert_eq!(model.load(), Some(second));
         assert_eq!(model.db.len(), 2, "what was before is gone");
         model.db.insert(key(1, 0), b"smell").expect("inserts");
         assert_eq!(model.load(), None, "damaged");
-        model.save(&first).expect("saves");
+        model.save(&first, &|| false).expect("saves");
         drop(model);
         for file in ["conf", "db"] {
             std::fs::write(dir.join(file), b"no store at all").expect("writes");

@@ -46,7 +46,7 @@ fn severity(record: &AuditRecord) -> Option<Severity> {
         _ if FINDINGS.contains(&record.action.as_str()) => Some(Severity::Critical),
         _ if record.action == "gateway.crowded" => Some(Severity::Warning),
         _ if record.action == "gateway.two-networks" => Some(Severity::Notice),
-        // A refusal of somebody's wish; what a gateway sends twice is none.
+        // A refused request of somebody; what a gateway sends twice is not one.
         Outcome::Refused => Some(Severity::Warning),
         Outcome::Accepted if record.actor.kind == ActorKind::System => None,
         Outcome::Accepted => ACTIONS.iter().any(|a| record.action.starts_with(a)).then_some(Severity::Notice),

@@ -74,8 +74,8 @@ fn own_certificate(config: &SyslogConfig) -> anyhow::Result<Option<OwnCertificat
     match (&config.certificate_file, &config.key_file) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => {
-            let pem = std::fs::read(certificate)
-                .with_context(|| format!("syslog.certificate_file: reading {}", certificate.display()))?;
+            let pem = mdfm_service::read_input(certificate, mdfm_service::INPUT_BYTES_MAX)
+                .context("syslog.certificate_file")?;
             let chain: Vec<_> =
                 CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().context("syslog.certificate_file")?;
             let key = PrivateKeyDer::from_pem_slice(mdfm_service::read_secret(key)?.as_bytes())
@@ -94,8 +94,7 @@ pub(crate) fn start(
     public_url: &str,
 ) -> anyhow::Result<()> {
     let Some(config) = config else { return Ok(()) };
-    let pem = std::fs::read(&config.ca_file)
-        .with_context(|| format!("syslog.ca_file: reading {}", config.ca_file.display()))?;
+    let pem = mdfm_service::read_input(&config.ca_file, mdfm_service::INPUT_BYTES_MAX).context("syslog.ca_file")?;
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(&pem).context("syslog.ca_file is no certificate")?)?;
     // Receivers are bought; not every one of them speaks TLS 1.3.

@@ -169,14 +169,14 @@ impl Follower {
         let Ok(Ok(directive)) = record.document::<Directive>().map(|d| d.decode_unverified()) else {
             return Vec::new();
         };
-        let mut wishes: BTreeMap<&DeploymentId, Vec<_>> = BTreeMap::new();
-        for wish in &directive.devices {
-            wishes.entry(&wish.deployment).or_default().push(wish);
+        let mut desired: BTreeMap<&DeploymentId, Vec<_>> = BTreeMap::new();
+        for entry in &directive.devices {
+            desired.entry(&entry.deployment).or_default().push(entry);
         }
         let before = self.directed.remove(&directive.gateway).unwrap_or_default();
         let (mut now, mut spans) = (Directed::new(), Vec::new());
-        for (n, (id, wishes)) in wishes.into_iter().enumerate() {
-            let said = Digest::of(&serde_json::to_vec(&wishes).unwrap_or_default());
+        for (n, (id, desired)) in desired.into_iter().enumerate() {
+            let said = Digest::of(&serde_json::to_vec(&desired).unwrap_or_default());
             if let Some(held) = before.get(id).filter(|(before, _)| *before == said) {
                 now.insert(id.clone(), *held);
                 continue;
@@ -189,7 +189,7 @@ impl Follower {
                 ("mdfm.deployment.id", id.as_str().into()),
                 ("mdfm.gateway.id", directive.gateway.as_str().into()),
                 ("mdfm.directive.serial", directive.serial.into()),
-                ("mdfm.directive.devices", wishes.len().into()),
+                ("mdfm.directive.devices", desired.len().into()),
             ]);
             spans.push(span);
         }

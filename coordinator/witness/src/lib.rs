@@ -16,7 +16,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use clap::{CommandFactory, Parser, Subcommand};
 use mdfm_service::command_line::{Examples, described};
-use mdfm_service::{ConnectionLimits, Connections, Exit, Held, Lines, Paced, RateOf, Stage, Stop, atomic_write};
+use mdfm_service::{
+    ConnectionLimits, Connections, Exit, Held, INPUT_BYTES_MAX, Lines, Paced, RateOf, Stage, Stop, atomic_write,
+};
 use mdfm_shared::json;
 use mdfm_shared::sign::SecretKey;
 use mdfm_shared::tlog::{Cosigner, NoteKey};
@@ -139,7 +141,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 fn load(path: &Path) -> anyhow::Result<Config> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let text = mdfm_service::read_input_text(path, INPUT_BYTES_MAX)?;
     let config: Config = toml::from_str(json::text_without_mark(&text))
         .map_err(|e| Stop::new(Exit::Config, format!("{}: {e}", path.display())))?;
     if config.logs.is_empty() {
@@ -160,7 +162,7 @@ fn init(data: &Path, name: &str) -> anyhow::Result<()> {
     }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data)?;
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("this machine gives no random numbers: {e}"))?;
     let secret = SecretKey::from_seed(seed);
     let vkey = Cosigner::new(name, secret.clone())?.key().to_vkey();
     atomic_write(&data.join("witness.name"), name.as_bytes())?;
@@ -179,10 +181,11 @@ fn cosigner(data: &Path) -> anyhow::Result<Cosigner> {
 
 fn tls(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {
     let (Some(certificate), Some(key)) = (&config.certificate_file, &config.key_file) else { return Ok(None) };
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("reading {}", certificate.display()))?;
-    let key = PrivateKeyDer::from_pem_file(key).with_context(|| format!("reading {}", key.display()))?;
+    let chain = CertificateDer::pem_slice_iter(&mdfm_service::read_input(certificate, INPUT_BYTES_MAX)?)
+        .collect::<Result<Vec<_>, _>>()
+        .with_context(|| format!("certificate_file {}", certificate.display()))?;
+    let key = PrivateKeyDer::from_pem_slice(mdfm_service::read_secret(key)?.as_bytes())
+        .with_context(|| format!("key_file {}", key.display()))?;
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&tokio_rustls::rustls::version::TLS13])?
@@ -192,8 +195,7 @@ fn tls(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {
 }
 
 async fn serve(config: Config, cosigner: Cosigner, tls: Option<TlsAcceptor>) -> anyhow::Result<()> {
-    let lock =
-        std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(config.data_dir.join("lock"))?;
+    let lock = mdfm_service::open_lock(&config.data_dir.join("lock"))?;
     let _lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusiveNonblock)
         .map_err(|(_, e)| anyhow::anyhow!("{} is in use by another witness ({e})", config.data_dir.display()))?;
     let logs = config.logs.iter().map(|k| NoteKey::parse(k).with_context(|| format!("logs: {k}")));

@@ -284,3 +284,29 @@ fn cli_28_every_answer_can_be_json() {
         assert!(has_json || !answers, "{}", words.join(" "));
     }
 }
+
+#[test]
+fn cli_29_every_help_of_every_program_fits_the_terminal() {
+    fn walk(command: &Command, columns: usize) {
+        let help = command.clone().render_long_help().to_string();
+        // Usage, examples, values in brackets and what clap adds of its own are laid out by clap, which breaks no word.
+        let texts = help.split("\nExample:\n").next().unwrap_or_default();
+        let is_text = |line: &&str| {
+            let own = line.trim_start();
+            !own.starts_with(['[', '-', '<'])
+                && !line.contains("Print")
+                && !line.starts_with("Usage:")
+                && own.contains(' ')
+        };
+        let long = texts.lines().filter(is_text).find(|line| line.chars().count() > columns);
+        assert!(long.is_none(), "{} at {columns}: {long:?}", command.get_name());
+        command.get_subcommands().for_each(|sub| walk(sub, columns));
+    }
+    for columns in [60, 80, 100] {
+        for program in crate::programs() {
+            let mut wrapped = mdfm_service::command_line::wrapped(program, columns);
+            wrapped.build();
+            walk(&wrapped, columns);
+        }
+    }
+}

@@ -129,6 +129,20 @@ fn run(dir: &Path, name: &str, words: &[OsString]) -> (Option<ExitStatus>, Strin
     (status, String::from_utf8_lossy(&std::fs::read(&errors).unwrap_or_default()).into_owned())
 }
 
+/// Files below a folder, but for the one that keeps standard error.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false if !path.ends_with("errors") => found.push(path),
+            false => {}
+        }
+    }
+    found
+}
+
 /// Whether an error shows how the program is made and not what is wrong.
 fn is_of_the_inside(words: &str) -> bool {
     ["panicked", "Some(", "Err(", "Os {", "UtcMillis", "Error {", "builder error"].iter().any(|bad| words.contains(bad))
@@ -158,8 +172,13 @@ fn cli_23_programs_end_in_words_whatever_the_values() {
                 let state = format!("state_dir = {:?}\n", dir.join("state"));
                 std::fs::write(dir.join("agent.toml"), state).expect("written");
                 let Some(words) = inside(&dir, &case) else { continue };
+                let before = files(&base);
                 let (status, errors) = run(&dir, name, &words);
                 tried += 1;
+                // What fails has done nothing, not half of it.
+                let has_failed = status.is_some_and(|status| !status.success());
+                let left: Vec<PathBuf> = files(&base).into_iter().filter(|file| !before.contains(file)).collect();
+                assert!(!has_failed || left.is_empty(), "{case:?} fails, and leaves {left:?}: {errors:.3000}");
                 let ended = status.is_none_or(|status| status.code().is_some_and(|code| code != 101));
                 let is_said = status.is_none_or(|status| status.success() || !errors.trim().is_empty());
                 let is_clean = !errors.contains(|c| is_unsafe(c) && c != '\n') && errors.len() < ERROR_BYTES_MAX;

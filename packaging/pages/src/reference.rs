@@ -25,20 +25,29 @@ fn typed(option: &Arg) -> String {
 /// The help of an argument, with its default and, of an option, whether it is needed.
 fn help(argument: &Arg) -> String {
     let mut text = argument.get_help().map(ToString::to_string).unwrap_or_default();
+    let end = |text: &mut String| {
+        if !text.is_empty() && !text.ends_with('.') {
+            text.push('.');
+        }
+    };
     let possible: Vec<String> =
         argument.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
     if argument.get_action().takes_values() && !possible.is_empty() {
+        end(&mut text);
         let _ = write!(text, " One of {}.", possible.join(", "));
     }
     let defaults: Vec<String> =
         argument.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
     if argument.get_action().takes_values() && !defaults.is_empty() {
+        end(&mut text);
         let _ = write!(text, " Default: `{}`.", defaults.join(", "));
     }
     if argument.is_required_set() && argument.get_long().is_some() {
+        end(&mut text);
         text.push_str(" Required.");
     }
     if matches!(argument.get_action(), ArgAction::Append) && argument.get_long().is_some() {
+        end(&mut text);
         text.push_str(" May be given several times.");
     }
     cell(&text)

@@ -1,38 +1,22 @@
-//! Who may hold a connection, by network, pure: time comes in, a decision goes out. Every address-keyed limit of the programs uses [`network`],
-//! and every listener that strangers can reach uses [`Connections`].
+//! Who may hold a connection, by network, pure: time comes in, a decision goes out. Every listener that strangers can reach uses [`Connections`].
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::IpAddr;
 use std::time::Instant;
+
+use mdfm_shared::network::{network, site};
 
 use crate::Bucket;
 
 /// Rates remembered; beyond it those are forgotten that are full again, and all of them if that makes no room.
 const RATES_MAX: usize = 65_536;
+/// Addresses remembered from which a peer has shown who it is.
+const KNOWN_MAX: usize = 1_024;
+/// How many times the rate of one address all addresses of one IPv6 network have together, where addresses are counted.
+const NEIGHBOURS: u64 = 2;
 /// A site that holds more than one in this number of the places for strangers closes its own connections first.
 const SHARES: usize = 64;
-
-/// The address that limits count by: an IPv4 address (also one mapped into IPv6), or the IPv6 network of 64 bits. A client picks freely among the
-/// addresses of its /64, so all of them count as one.
-#[must_use]
-pub fn network(address: IpAddr) -> IpAddr {
-    masked(address, 64)
-}
-
-/// The address that limits compare by where one site must not stand for many: an IPv4 address, or the IPv6 network of 48 bits. Sites get networks of
-/// that size, and pick freely among the 65,536 networks of 64 bits in it.
-#[must_use]
-pub fn site(address: IpAddr) -> IpAddr {
-    masked(address, 48)
-}
-
-fn masked(address: IpAddr, bits: u32) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << (128 - bits))).into(),
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
 
 /// Limits of one listener.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +40,9 @@ pub struct ConnectionLimits {
 pub enum RateOf {
     /// By network: for listeners of the internet, where one client has many addresses.
     Network,
-    /// By address: for listeners of a site, where strangers and known peers are of one network.
+    /// By address, and by network twice as many: for listeners of a site, where strangers and known peers are of one network. Whoever uses one address
+    /// leaves its neighbours half of the network's; whoever uses many takes what its network has, but for the addresses from which
+    /// a peer has shown who it is: these are counted apart.
     Address,
 }
 
@@ -153,12 +139,21 @@ impl<T> Strangers<T> {
     }
 }
 
+/// Whose new connections are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Counted {
+    Address(IpAddr),
+    Network(IpAddr),
+}
+
 /// The open connections of one listener. `T` is what closes a connection.
 pub struct Connections<T> {
     limits: ConnectionLimits,
     /// Those with open connections.
     networks: HashMap<IpAddr, Network>,
-    rates: HashMap<IpAddr, Bucket>,
+    rates: HashMap<Counted, Bucket>,
+    /// Addresses from which a peer has shown who it is, the newest last; for [`RateOf::Address`].
+    known: VecDeque<IpAddr>,
     /// By [`Stage`], those first that have come less far; each with its address.
     strangers: [Strangers<(IpAddr, T)>; 4],
     /// Of all stages.
@@ -175,7 +170,8 @@ impl<T> Connections<T> {
         let strangers = std::array::from_fn(|_| Strangers::default());
         let all = Strangers::default();
         let (networks, rates) = (HashMap::new(), HashMap::new());
-        Self { limits, networks, rates, strangers, all, waiting: 0, people: 0, last_number: 0 }
+        let known = VecDeque::new();
+        Self { limits, networks, rates, known, strangers, all, waiting: 0, people: 0, last_number: 0 }
     }
 
     /// Admits a stranger. Returns its place, and what closes another stranger if there are too many. Where its network holds as many as it may, that is
@@ -218,10 +214,22 @@ impl<T> Connections<T> {
     /// Counts a connection; returns whether it comes slowly enough.
     fn takes(&mut self, now: Instant, address: IpAddr) -> bool {
         let ConnectionLimits { per_second, rate_of, .. } = self.limits;
-        let counted = match rate_of {
-            RateOf::Network => network(address),
-            RateOf::Address => address,
-        };
+        let (own, all) = (Counted::Address(address), Counted::Network(network(address)));
+        if rate_of == RateOf::Network {
+            return self.rate(all, per_second, now).try_take(now);
+        }
+        let is_alone = network(address) == address && address.is_ipv4();
+        if is_alone || self.known.contains(&address) {
+            return self.rate(own, per_second, now).try_take(now);
+        }
+        // Of a network that has used up its own nothing is remembered, and an address that has used up its own takes nothing of its neighbours'.
+        let together = per_second.saturating_mul(NEIGHBOURS);
+        self.rate(all, together, now).has_one(now)
+            && self.rate(own, per_second, now).try_take(now)
+            && self.rate(all, together, now).try_take(now)
+    }
+
+    fn rate(&mut self, counted: Counted, per_second: u64, now: Instant) -> &mut Bucket {
         if self.rates.len() >= RATES_MAX && !self.rates.contains_key(&counted) {
             self.rates.retain(|_, bucket| !bucket.is_full(now));
             if self.rates.len() >= RATES_MAX {
@@ -229,7 +237,18 @@ impl<T> Connections<T> {
             }
         }
         let fresh = || Bucket::new(per_second, per_second.saturating_mul(4), now);
-        self.rates.entry(counted).or_insert_with(fresh).try_take(now)
+        self.rates.entry(counted).or_insert_with(fresh)
+    }
+
+    /// Remembers an address from which a peer has shown who it is.
+    fn know(&mut self, address: IpAddr) {
+        if self.limits.rate_of != RateOf::Address || address.is_ipv4() {
+            return;
+        }
+        self.known.retain(|held| *held != address);
+        self.known.push_back(address);
+        let over = self.known.len().saturating_sub(KNOWN_MAX);
+        self.known.drain(..over);
     }
 
     /// Takes out the stranger that makes room for another of its network.
@@ -316,6 +335,7 @@ impl<T> Connections<T> {
         }
         self.people += usize::from(standing == Standing::Person);
         held.standing = standing;
+        self.know(held.address);
         self.networks.entry(network(held.address)).or_default().known += 1;
     }
 
@@ -447,12 +467,50 @@ mod tests {
         }
     }
 
+    fn of_one_network(n: u128) -> IpAddr {
+        IpAddr::from((0x2001_0db8_u128 << 96 | n).to_be_bytes())
+    }
+
+    /// The sample: a host picked another address of its /64 for each connection, and every one of them began a TLS handshake.
+    #[test]
+    fn sec_20_many_addresses_of_one_network_have_one_rate() {
+        let (start, flood) = (Instant::now(), 100_000_u128);
+        for mapped in [false, true] {
+            let mut connections = Connections::new(ConnectionLimits { rate_of: RateOf::Address, ..LIMITS });
+            let (device, stranger) = (of_one_network(1), of_one_network(2));
+            let (mut held, _) = connections.enter(start, device, ()).expect("let in");
+            connections.identified(&mut held, Standing::Certified);
+            let from = |n| if mapped { ip("::ffff:192.0.2.7") } else { of_one_network(9 + n) };
+            let begun = (0..flood).filter(|n| connections.enter(start, from(*n), ()).is_ok()).count();
+            assert_eq!(begun, if mapped { 40 } else { 79 }, "handshakes of {flood} connections");
+            assert!(connections.rates.len() <= 82, "what is refused is not remembered");
+            assert_eq!(connections.enter(start, stranger, ()).is_ok(), mapped, "a neighbour that has shown nothing");
+            assert!(connections.enter(start, device, ()).is_ok(), "a known device");
+            let later = start + Duration::from_secs(1);
+            let begun = (0..flood).filter(|n| connections.enter(later, from(flood + n), ()).is_ok()).count();
+            assert_eq!(begun, if mapped { 10 } else { 20 }, "in the next second");
+        }
+    }
+
+    #[test]
+    fn sec_20_known_addresses_are_bounded() {
+        let start = Instant::now();
+        let mut connections = Connections::new(ConnectionLimits { rate_of: RateOf::Address, ..LIMITS });
+        for n in 0..KNOWN_MAX + 100 {
+            let now = start + Duration::from_secs(n as u64);
+            let (mut held, _) = connections.enter(now, of_one_network(n as u128), ()).expect("let in");
+            connections.identified(&mut held, Standing::Certified);
+            connections.leave(&held);
+        }
+        assert_eq!((connections.known.len(), connections.known.front()), (KNOWN_MAX, Some(&of_one_network(100))));
+    }
+
     #[test]
     fn sec_20_rates_of_many_addresses_stay_bounded() {
         let start = Instant::now();
         let mut connections = Connections::new(ConnectionLimits { rate_of: RateOf::Address, ..LIMITS });
         for n in 0..RATES_MAX + 100 {
-            let address = IpAddr::from((0x2001_0db8_u128 << 96 | n as u128).to_be_bytes());
+            let address = IpAddr::from((0x2001_0db8_u128 << 96 | (n as u128) << 64).to_be_bytes());
             let (one, _) = connections.enter(start, address, ()).expect("let in");
             connections.leave(&one);
         }
@@ -505,13 +563,6 @@ mod tests {
         assert_eq!(standings, [Standing::Person, Standing::Person, Standing::Stranger, Standing::Stranger]);
     }
 
-    #[test]
-    fn sec_20_addresses_of_one_ipv6_network_are_one() {
-        assert_eq!(network(ip("2001:db8:1:2:3::4")), network(ip("2001:db8:1:2:ffff::9")));
-        assert_ne!(network(ip("2001:db8:1:2::1")), network(ip("2001:db8:1:3::1")));
-        assert_eq!(network(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
-    }
-
     /// Whom the crowd closes: itself, those that have come least far first.
     #[test]
     fn sec_9_a_crowd_of_strangers_closes_its_own() {
@@ -551,7 +602,6 @@ mod tests {
         let crowd =
             (0..100).filter_map(|n| connections.enter(start, ip(&format!("2001:db8:9:{n:x}::1")), "crowd").ok()?.1);
         assert!(others.iter().all(Result::is_ok) && crowd.collect::<Vec<_>>() == vec!["crowd"; 94]);
-        assert_eq!((site(ip("2001:db8:9:1::1")), site(ip("192.0.2.1"))), (ip("2001:db8:9::"), ip("192.0.2.1")));
     }
 
     /// Whatever the order of events, what is counted is what is there.

@@ -39,6 +39,13 @@ impl Bucket {
         self.tokens + passed * self.per_second >= self.most
     }
 
+    /// Whether there is a token to take.
+    #[must_use]
+    pub fn has_one(&self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.tokens + passed * self.per_second >= 1.0
+    }
+
     /// Takes one token if there is one; returns whether there was.
     pub fn try_take(&mut self, now: Instant) -> bool {
         self.fill(now);

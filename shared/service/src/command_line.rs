@@ -94,11 +94,17 @@ fn walk(command: Command, program: &str, path: &str, examples: &Examples) -> Com
 }
 
 /// The command line with its texts at a width.
-pub fn wrapped(command: Command, columns: usize) -> Command {
+pub fn wrapped(mut command: Command, columns: usize) -> Command {
     let columns = columns.clamp(HELP_COLUMNS_MIN, HELP_COLUMNS_MAX);
+    if let Some(about) = command.get_about().map(ToString::to_string) {
+        command = command.about(wrap(&about, columns));
+    }
+    if let Some(about) = command.get_long_about().map(ToString::to_string) {
+        command = command.long_about(wrap(&about, columns));
+    }
     let is_leaf = !command.has_subcommands();
     // The texts of commands stand beside their names in the list above them.
-    let longest = command.get_subcommands().map(|sub| sub.get_name().len()).max().unwrap_or(0);
+    let longest = command.get_subcommands().map(|sub| sub.get_name().len()).max().unwrap_or(0).max("help".len());
     let beside = columns.saturating_sub(longest + 4).max(HELP_COLUMNS_MIN / 2);
     command
         .next_line_help(is_leaf)
@@ -114,9 +120,6 @@ pub fn wrapped(command: Command, columns: usize) -> Command {
         .mut_subcommands(|mut sub| {
             if let Some(about) = sub.get_about().map(ToString::to_string) {
                 sub = sub.about(wrap(&about, beside));
-            }
-            if let Some(about) = sub.get_long_about().map(ToString::to_string) {
-                sub = sub.long_about(wrap(&about, columns));
             }
             wrapped(sub, columns)
         })

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::input::{INPUT_BYTES_MAX, InputError, read_input_text};
 use crate::{Exit, Stop};
 
 /// Distance in edits up to which a known key is taken for what was meant.
@@ -21,7 +22,10 @@ pub fn load_config<T: Default>(path: Option<&Path>, parse: impl FnOnce(&str) -> 
 /// It cannot be read, or `parse` says what is wrong with it: [`Exit::Config`].
 pub fn load_config_with<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, Stop> {
     let stop = |cause: String| Stop::new(Exit::Config, format!("configuration {}: {cause}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|e| stop(format!("cannot be read: {e}")))?;
+    let text = read_input_text(path, INPUT_BYTES_MAX).map_err(|error| match error {
+        InputError::Read { source, .. } => stop(format!("cannot be read: {source}")),
+        other => stop(other.to_string()),
+    })?;
     // Editors of some systems put a byte-order mark before it.
     parse(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(stop)
 }
@@ -39,7 +43,18 @@ pub fn with_hint(message: &str) -> String {
     });
     match nearest {
         Some((_, key)) => format!("{}; did you mean `{key}`?", message.trim_end()),
-        None => message.trim_end().to_owned(),
+        None => in_words(message.trim_end()),
+    }
+}
+
+/// The message of a decoder with words for the types of numbers.
+fn in_words(message: &str) -> String {
+    const WHOLE: [&str; 7] = ["usize", "u64", "u32", "u16", "u8", "i64", "i32"];
+    let Some((before, expected)) = message.rsplit_once("expected ") else { return message.to_owned() };
+    match expected {
+        whole if WHOLE.contains(&whole) => format!("{before}expected a whole number"),
+        "f64" | "f32" => format!("{before}expected a number"),
+        _ => message.to_owned(),
     }
 }
 
@@ -53,9 +68,9 @@ mod tests {
         assert!(with_hint(&message("lisen")).ends_with("did you mean `listen`?"));
         assert!(with_hint(&message("publc_ulr")).ends_with("did you mean `public_url`?"));
         assert_eq!(with_hint(&message("colour_of_the_box")), message("colour_of_the_box"));
-        assert_eq!(
-            with_hint("invalid type: string `listen`, expected `u64`"),
-            "invalid type: string `listen`, expected `u64`"
-        );
+        let of_type = |name: &str| with_hint(&format!("invalid type: string `listen`, expected {name}"));
+        assert_eq!(of_type("usize"), "invalid type: string `listen`, expected a whole number");
+        assert_eq!(of_type("f64"), "invalid type: string `listen`, expected a number");
+        assert_eq!(of_type("a boolean"), "invalid type: string `listen`, expected a boolean");
     }
 }

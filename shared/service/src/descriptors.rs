@@ -9,7 +9,12 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 pub fn raise_descriptors() -> std::io::Result<u64> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
-    Ok(most)
+    Ok(wide(most))
+}
+
+/// A number of the C library, which is shorter on a 32-bit machine, at the same width on all.
+pub(crate) fn wide(number: impl Into<u64>) -> u64 {
+    number.into()
 }
 
 #[cfg(test)]
@@ -19,6 +24,7 @@ mod tests {
     #[test]
     fn the_soft_limit_becomes_the_hard_one() {
         let most = raise_descriptors().expect("may be raised up to the hard limit");
-        assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).expect("readable"), (most, most));
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("readable");
+        assert_eq!((wide(soft), wide(hard)), (most, most));
     }
 }

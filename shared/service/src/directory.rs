@@ -7,6 +7,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access, geteuid};
 
+use crate::descriptors::wide;
 use crate::{Exit, Stop};
 
 /// Checks that `path`, named `setting` in the configuration, is a directory that this process may write to, or can become one: where it
@@ -60,7 +61,7 @@ pub fn check_directory(setting: &str, path: &Path) -> Result<(), Stop> {
 /// The file system cannot be asked.
 pub fn free_bytes(path: &Path) -> io::Result<u64> {
     let status = nix::sys::statvfs::statvfs(path)?;
-    Ok(status.blocks_available().saturating_mul(status.fragment_size()))
+    Ok(wide(status.blocks_available()).saturating_mul(wide(status.fragment_size())))
 }
 
 /// What is wrong with a directory that cannot be written to, and what to do.

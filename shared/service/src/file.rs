@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
+use nix::libc;
+
 /// Replaces a file so that after any crash it holds the old or the new bytes, and the new ones once this returns. Readable by
 /// the owner alone.
 ///
@@ -30,7 +32,12 @@ pub fn atomic_write_like(path: &Path, bytes: &[u8], like: &Path) -> io::Result<(
 
 fn replace(path: &Path, bytes: &[u8], prepare: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    // Root may run this in a directory of another user: what lies there under the name is removed, never followed.
+    match std::fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     prepare(&file)?;
     file.write_all(bytes)?;
     file.sync_all()?;
@@ -62,6 +69,20 @@ pub fn make_directory_like(dir: &Path, like: &Path) -> io::Result<()> {
     sync_directory_of(dir)
 }
 
+/// Opens the file by which a program locks its directory; makes it first, for its owner alone. A link is not followed and nothing but a regular file
+/// is opened: root may run this in a directory of another user.
+///
+/// # Errors
+/// It cannot be opened, or is something else.
+pub fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file; remove it"));
+    }
+    options.open(path)
+}
+
 /// Writes a secret, and a line break, into a file that must not exist yet and that nobody but its owner can read.
 ///
 /// # Errors
@@ -80,4 +101,43 @@ pub fn write_new_secret(path: &Path, secret: &str) -> io::Result<()> {
 pub fn remove_durably(path: &Path) -> io::Result<()> {
     std::fs::remove_file(path)?;
     sync_directory_of(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// The sample: a link, or a FIFO, that a service had laid beside its server.key had root overwrite another file, or wait for ever.
+    #[test]
+    fn sec_25_nothing_in_a_services_directory_leads_root_elsewhere() {
+        let dir = std::env::temp_dir().join(format!("mdfm-elsewhere-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).expect("a folder");
+        let (other, target) = (dir.join("shadow"), dir.join("server.key"));
+        std::fs::write(&other, "of another user").expect("written");
+        let kept = || std::fs::read_to_string(&other).expect("read");
+        symlink(&other, dir.join("server.new")).expect("linked");
+        atomic_write(&target, b"key").expect("written");
+        assert_eq!(
+            (kept().as_str(), std::fs::read(&target).expect("read").as_slice()),
+            ("of another user", &b"key"[..])
+        );
+        assert!(!target.symlink_metadata().expect("there").is_symlink());
+        nix::unistd::mkfifo(&dir.join("server.new"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+        atomic_write(&target, b"other").expect("nobody waits");
+        assert_eq!(std::fs::read(&target).expect("read"), b"other");
+
+        for (name, lay) in [
+            ("link", symlink(&other, dir.join("link")).is_ok()),
+            ("dangling", symlink(dir.join("made"), dir.join("dangling")).is_ok()),
+            ("fifo", nix::unistd::mkfifo(&dir.join("fifo"), nix::sys::stat::Mode::S_IRWXU).is_ok()),
+        ] {
+            assert!(lay && open_lock(&dir.join(name)).is_err(), "{name}");
+        }
+        assert!(!dir.join("made").exists() && kept() == "of another user");
+        open_lock(&dir.join("lock")).and_then(|_| open_lock(&dir.join("lock"))).expect("made, then opened");
+        std::fs::remove_dir_all(&dir).expect("removed");
+    }
 }

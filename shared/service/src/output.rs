@@ -7,6 +7,8 @@ use std::io::{self, IsTerminal as _, Write};
 use mdfm_shared::text::{self, Escaping};
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::terminal;
+
 /// Prints one line. A line break in it is shown and does not break it.
 pub fn line(words: impl fmt::Display) {
     write_out(&(on_one_line(words) + "\n"));
@@ -18,6 +20,14 @@ pub fn lines(words: impl fmt::Display) {
     // Writing to a string cannot fail.
     let _ = write!(Escaping::<_, true>(&mut out), "{words}");
     write_out(&(out + "\n"));
+}
+
+/// Prints lines for people: on a terminal what is longer than it goes on below its text ([`terminal::folded`]), elsewhere each stays whole.
+pub fn prose(words: impl fmt::Display) {
+    match terminal::columns() {
+        Some(width) => lines(terminal::folded(&words.to_string(), width)),
+        None => lines(words),
+    }
 }
 
 /// Prints JSON: the same value, with what a terminal may not get escaped as RFC 8259 has it.
@@ -52,17 +62,23 @@ pub fn is_read_by_a_person() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Prints one line on standard error.
+/// Prints one line on standard error; on a terminal what is longer than it goes on below.
 pub fn note(words: impl fmt::Display) {
-    // Where even standard error is closed nobody is left to hear it.
-    let _ = io::stderr().write_all((on_one_line(words) + "\n").as_bytes());
+    let line = text::without_library_words(&on_one_line(words)).into_owned();
+    let shown = terminal::error_columns().map_or_else(|| line.clone(), |width| terminal::folded(&line, width));
+    // Where even standard error is closed nobody is left to read it.
+    let _ = io::stderr().write_all((shown + "\n").as_bytes());
 }
 
-/// Prints lines on standard error that the program has put together; each is escaped on its own.
+/// Prints lines on standard error that the program has put together; each is escaped on its own,
+/// and on a terminal goes on below its text.
 pub fn notes(words: impl fmt::Display) {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = write!(Escaping::<_, true>(&mut out), "{words}");
+    if let Some(width) = terminal::error_columns() {
+        out = terminal::folded(&out, width);
+    }
     // Where even standard error is closed nobody is left to read it.
     let _ = io::stderr().write_all((out + "\n").as_bytes());
 }
@@ -115,7 +131,8 @@ const LINE_CHARS_MAX: usize = 16 * 1024;
 impl<W: Write> Write for LogLine<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let line = String::from_utf8_lossy(bytes);
-        let line = line.strip_suffix('\n').unwrap_or(&line);
+        let line = text::without_library_words(line.strip_suffix('\n').unwrap_or(&line));
+        let line = line.as_ref();
         let escaped = if self.json { text::printable_json(line) } else { text::printable(line) };
         let mut escaped = escaped.into_owned();
         if !self.json {
@@ -177,6 +194,22 @@ mod tests {
             assert!(line.contains("forged"), "{line:?}");
         }
         assert!(serde_json::from_str::<serde_json::Value>(&logged(true)).is_ok(), "still JSON");
+    }
+
+    #[test]
+    fn cli_23_a_log_line_names_no_library_page() {
+        for json in [false, true] {
+            let kept = Kept::default();
+            let mut line = LogLine { out: kept.clone(), json };
+            let words =
+                "peer closed connection without sending TLS close_notify: https://docs.rs/rustls/latest/x.html#eof";
+            let whole = if json { format!(r#"{{"error":"{words}","a":1}}"#) } else { format!("failed: {words}") };
+            line.write_all((whole + "\n").as_bytes()).expect("written");
+            let bytes = kept.0.lock().expect("not poisoned").clone();
+            let shown = String::from_utf8(bytes).expect("UTF-8");
+            assert!(shown.contains("ended the connection in the middle") && !shown.contains("docs.rs"), "{shown}");
+            assert!(!json || serde_json::from_str::<serde_json::Value>(&shown).is_ok(), "still JSON: {shown}");
+        }
     }
 
     #[test]

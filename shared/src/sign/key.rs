@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
+use super::memo;
 use crate::digest::Digest;
 use crate::limits::SIGNATURES_MAX;
 
@@ -82,8 +83,10 @@ impl PublicKey {
     /// Whether `signature` is this key's over `message`; strict: no malleable or small-order forms.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         let Ok(signature) = <&[u8; 64]>::try_from(signature) else { return false };
-        VerifyingKey::from_bytes(&self.bytes)
-            .is_ok_and(|key| key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)).is_ok())
+        memo::verified(&self.bytes, message, signature, || {
+            VerifyingKey::from_bytes(&self.bytes)
+                .is_ok_and(|key| key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)).is_ok())
+        })
     }
 }
 
@@ -102,7 +105,9 @@ impl Verifier {
     /// As [`PublicKey::verify`].
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         let Ok(signature) = <&[u8; 64]>::try_from(signature) else { return false };
-        self.key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)).is_ok()
+        memo::verified(self.key.as_bytes(), message, signature, || {
+            self.key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)).is_ok()
+        })
     }
 }
 
@@ -153,7 +158,9 @@ impl SecretKey {
     }
     /// Signs raw bytes; documents go through [`super::Signed`], log notes through [`crate::tlog`].
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
-        self.0.sign(message).to_bytes().to_vec()
+        let signature = self.0.sign(message).to_bytes();
+        memo::signed(self.0.as_ref().as_bytes(), message, &signature);
+        signature.to_vec()
     }
     /// The text form for a key file, `ed25519-secret:<base64 of the seed>`; handle as a secret.
     pub fn to_secret_text(&self) -> String {

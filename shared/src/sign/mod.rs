@@ -5,6 +5,7 @@
 
 mod batch;
 mod key;
+mod memo;
 
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
@@ -14,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 pub use batch::verify_many;
 pub use key::{Algorithm, KeyError, KeyId, KeySet, PublicKey, SecretKey, Verifier};
+#[cfg(feature = "simulation")]
+pub use memo::remembering;
 
 use crate::digest::Digest;
 use crate::limits::{DOCUMENT_BYTES_MAX, SIGNATURES_MAX};

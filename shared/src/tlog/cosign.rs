@@ -153,15 +153,24 @@ impl WitnessPolicy {
     /// The time of the oldest among the newest `threshold` cosignatures of a note: nobody short of the threshold can make it
     /// look newer. `None` if no witness is demanded or fewer have cosigned.
     ///
+    /// A cosignature takes the time of its witness's clock. One that lies after `latest` was made by a wrong clock: it counts only where too few
+    /// others are there, and the result then lies after `latest` too.
+    ///
     /// # Errors
     /// The bytes are not a note.
-    pub fn cosigned_at(&self, note: &[u8]) -> Result<Option<UtcMillis>, NoteError> {
+    pub fn cosigned_at(&self, note: &[u8], latest: UtcMillis) -> Result<Option<UtcMillis>, NoteError> {
         let Note { text, signatures } = Note::parse(note)?;
         let newest = |key: &WitnessKey| signatures.iter().filter_map(|s| key.time_in(text, s)).max();
         let mut times: Vec<u64> = self.keys.iter().filter_map(newest).collect();
         times.sort_unstable_by(|a, b| b.cmp(a));
-        let counted = self.threshold.checked_sub(1).and_then(|last| times.get(last));
-        Ok(counted.map(|seconds| UtcMillis(seconds.saturating_mul(1_000))))
+        let at = |seconds: &u64| UtcMillis(seconds.saturating_mul(1_000));
+        let ahead = times.iter().take_while(|seconds| at(seconds) > latest).count();
+        let counted = self.threshold.checked_sub(1).and_then(|last| {
+            let plausible = ahead.checked_add(last).and_then(|place| times.get(place));
+            // Of witnesses whose clocks agree with `latest` there are enough, or the newest of all count.
+            plausible.or_else(|| times.get(last))
+        });
+        Ok(counted.map(at))
     }
     /// How many of the witnesses have cosigned a note.
     ///
@@ -211,7 +220,7 @@ mod tests {
         let stranger = witness("w.example/b", 3).cosign(NOTE.as_bytes(), 9).expect("note");
         assert_eq!(policy.open(format!("{NOTE}{by_a}{stranger}").as_bytes(), &log), missing(1));
         assert!(policy.open(format!("{NOTE}{by_a}{by_b}").as_bytes(), &log).is_ok());
-        let time = |note: String| policy.cosigned_at(note.as_bytes());
+        let time = |note: String| policy.cosigned_at(note.as_bytes(), UtcMillis(u64::MAX));
         assert_eq!(time(format!("{NOTE}{by_a}{again}")), Ok(None), "one witness cannot make it look new");
         assert_eq!(time(format!("{NOTE}{by_a}{again}{by_b}")), Ok(Some(UtcMillis(8_000))));
         let vkey = a.key().to_vkey();
@@ -220,5 +229,29 @@ mod tests {
         let other = NOTE.replacen("\n15\n", "\n14\n", 1);
         assert_eq!(b.key().line_in(&by_b, other.as_bytes()), Ok(None), "for another checkpoint");
         assert_eq!(b.key().line_in(&format!("{by_a}{by_b}"), NOTE.as_bytes()), Ok(Some(by_b)));
+    }
+
+    /// The sample: a witness whose clock was a year ahead made a checkpoint look fresh for a year.
+    #[test]
+    fn sec_12_a_clock_of_a_witness_ahead_makes_nothing_fresh() {
+        let all = [1, 2, 3].map(|seed| witness(&format!("w.example/{seed}"), seed));
+        let vkeys: Vec<String> = all.iter().map(|w| w.key().to_vkey()).collect();
+        let latest = UtcMillis(100_000);
+        for (threshold, seconds, counted) in [
+            (1, [Some(900), Some(50), None], 50),
+            (1, [Some(900), None, None], 900),
+            (1, [Some(100), Some(50), None], 100),
+            (2, [Some(900), Some(50), None], 50),
+            (2, [Some(900), Some(800), Some(50)], 800),
+            (2, [Some(900), Some(60), Some(50)], 50),
+            (3, [Some(900), Some(60), Some(50)], 50),
+            (3, [Some(900), Some(800), Some(700)], 700),
+        ] {
+            let policy = WitnessPolicy::new(vkeys.iter().map(String::as_str), threshold).expect("good");
+            let lines = all.iter().zip(seconds).filter_map(|(w, s)| w.cosign(NOTE.as_bytes(), s?).ok());
+            let note = format!("{NOTE}{}", lines.collect::<String>());
+            let found = policy.cosigned_at(note.as_bytes(), latest);
+            assert_eq!(found, Ok(Some(UtcMillis(counted * 1_000))), "{threshold} of {seconds:?}");
+        }
     }
 }

@@ -55,8 +55,13 @@ pub struct Validation {
     pub reason: String,
     /// When it was signed.
     pub at: UtcMillis,
+    /// Digest of the evidence that the person was shown: the gate's record, and what became of the phase since. `None` in signatures of earlier
+    /// versions.
+    #[serde(default)]
+    pub evidence: Option<Digest>,
 }
 
 impl Document for Validation {
     const TYPE: &'static str = "validation";
+    const ADDED_FIELDS: usize = 1;
 }

@@ -209,17 +209,12 @@ pub struct ApprovedRelease {
     manifest: Verified<Manifest>,
     checkpoint: Checkpoint,
     approved_at: UtcMillis,
-    cosigned_at: Option<UtcMillis>,
 }
 
 impl ApprovedRelease {
     /// When the last approval was signed.
     pub fn approved_at(&self) -> UtcMillis {
         self.approved_at
-    }
-    /// The time by which enough witnesses had cosigned the checkpoint; `None` if the trust root demands no witness.
-    pub fn cosigned_at(&self) -> Option<UtcMillis> {
-        self.cosigned_at
     }
     /// The manifest.
     pub fn manifest(&self) -> &Verified<Manifest> {
@@ -292,8 +287,7 @@ impl ReleaseEvidence {
             }
         }
         let approved_at = approvals.iter().map(|a| a.at).max().unwrap_or_default();
-        let cosigned_at = root.witnesses().cosigned_at(self.checkpoint.as_bytes())?;
-        Ok(ApprovedRelease { manifest, checkpoint, approved_at, cosigned_at })
+        Ok(ApprovedRelease { manifest, checkpoint, approved_at })
     }
 }
 

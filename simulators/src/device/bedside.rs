@@ -54,7 +54,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut beat = 0_u64;
     loop {
         tokio::time::sleep(Duration::from_millis(arguments.boot_ms)).await;
-        // A wish from before this boot is fulfilled by it.
+        // An order from before this boot is fulfilled by it.
         let _ = std::fs::remove_file(&reboot);
         let booted = match boot(&arguments) {
             Ok(booted) => booted,

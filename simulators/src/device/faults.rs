@@ -70,7 +70,7 @@ pub(crate) struct Script {
 
 impl Script {
     pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        let text = mdfm_service::read_input_text(path, mdfm_service::INPUT_BYTES_MAX)?;
         toml::from_str(&text).with_context(|| format!("the script {} is not valid", path.display()))
     }
     pub(crate) fn faults(&self) -> &[Fault] {

@@ -91,9 +91,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         None => Script::default(),
     };
     let secret = match &arguments.secret_file {
-        Some(path) => {
-            Some(std::fs::read_to_string(path).with_context(|| format!("reading the secret from {}", path.display()))?)
-        }
+        Some(path) => Some(mdfm_service::read_secret(path).context("reading the device's secret")?),
         None => None,
     };
     let factory = firmware::factory(&arguments.factory_version, arguments.factory_release);
@@ -117,15 +115,18 @@ fn boot_identity(serial: &str, boot_count: u64) -> String {
 /// TLS towards the gateway, with the device's own certificate and key where it has them.
 fn tls_config(authority: &Path, own: Option<(&Path, &Path)>) -> anyhow::Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(authority)?)?;
+    let certificate = |file: &Path| -> anyhow::Result<CertificateDer<'static>> {
+        Ok(CertificateDer::from_pem_slice(&mdfm_service::read_input(file, mdfm_service::INPUT_BYTES_MAX)?)?)
+    };
+    roots.add(certificate(authority)?)?;
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])?
         .with_root_certificates(roots);
     Ok(match own {
         None => builder.with_no_client_auth(),
-        Some((certificate, key)) => builder.with_client_auth_cert(
-            vec![CertificateDer::from_pem_file(certificate)?],
-            PrivateKeyDer::from_pem_file(key)?,
+        Some((own, key)) => builder.with_client_auth_cert(
+            vec![certificate(own)?],
+            PrivateKeyDer::from_pem_slice(mdfm_service::read_secret(key)?.as_bytes())?,
         )?,
     })
 }

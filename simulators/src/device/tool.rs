@@ -40,6 +40,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "B")]
     hardware: String,
     /// `report`, `begin`, `write`, `finish`, `activate`, `confirm` or `rollback`, as the agent says.
+    #[arg(value_parser = ["report", "begin", "write", "finish", "activate", "confirm", "rollback"])]
     operation: String,
     /// Device id; the simulated device is known by its directory.
     device: String,

@@ -18,6 +18,8 @@ use super::Directory;
 use super::session::Session;
 
 const FILE: &str = "fleet.json";
+/// Bytes of that file: some 3 kB a gateway.
+const FILE_BYTES_MAX: u64 = 1 << 30;
 /// Requests under way at once.
 const AT_ONCE: usize = 64;
 
@@ -70,7 +72,8 @@ impl Fleet {
     /// Reads the fleet of a directory.
     pub(super) fn load(dir: &Path) -> anyhow::Result<Self> {
         let path = dir.join(FILE);
-        let text = mdfm_service::read_secret(&path).context("is there a fleet? make one with mdfm-sim fleet enrol")?;
+        let text = mdfm_service::read_secrets(&path, FILE_BYTES_MAX)
+            .context("is there a fleet? make one with mdfm-sim fleet enrol")?;
         serde_json::from_str(&text).with_context(|| format!("{} is damaged; enrol again", path.display()))
     }
 }
@@ -160,7 +163,7 @@ async fn one(session: &Session, arguments: &Arguments, number: usize) -> anyhow:
     let answer = session.post(&path, &json!({})).await?.with_context(|| format!("no token for {gateway}"))?;
     let token = EnrolmentToken::from_text(answer["token"].as_str().unwrap_or_default())?;
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+    getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("this machine gives no random numbers: {e}"))?;
     let telemetry = SecretKey::from_seed(seed);
     let key = rcgen::KeyPair::generate()?;
     let csr = rcgen::CertificateParams::default().serialize_request(&key)?;
@@ -183,4 +186,31 @@ async fn one(session: &Session, arguments: &Arguments, number: usize) -> anyhow:
         telemetry_secret: telemetry.to_secret_text(),
     };
     Ok((token, enrolled))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fld_a_fleet_of_thousands_is_read_back() {
+        let gateway = |n: usize| Enrolled {
+            gateway: format!("GW-{n}").parse().expect("an id"),
+            devices: Vec::new(),
+            model: "X".into(),
+            epoch: 1,
+            certificate_pem: "c".repeat(800),
+            key_pem: "k".repeat(300),
+            telemetry_secret: "s".repeat(44),
+        };
+        let fleet = Fleet { url: String::new(), ca_pem: String::new(), gateways: (0..5_000).map(gateway).collect() };
+        let dir = std::env::temp_dir().join(format!("mdfm-fleet-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a directory");
+        let text = serde_json::to_string(&fleet).expect("encodes");
+        assert!(text.len() > 5 << 20);
+        mdfm_service::write_new_secret(&dir.join(FILE), &text).expect("written");
+        let read = Fleet::load(&dir);
+        std::fs::remove_dir_all(&dir).expect("removed");
+        assert_eq!(read.expect("the fleet").gateways.len(), 5_000);
+    }
 }

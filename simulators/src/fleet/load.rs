@@ -255,7 +255,11 @@ async fn connect(arguments: &Arguments, fleets: &Fleets, began: Instant) -> anyh
         }
         if began.elapsed() > Duration::from_secs(arguments.connect_seconds) {
             let taken = fleets.shared.stats.take();
-            bail!("{connected} of {} gateways connected; the rest failed: {:?}", fleets.gateways.len(), taken.causes);
+            bail!(
+                "{connected} of {} gateways connected; the rest failed: {}",
+                fleets.gateways.len(),
+                counted(&taken.causes)
+            );
         }
         if shown.elapsed() > Duration::from_secs(2) {
             shown = Instant::now();
@@ -420,6 +424,11 @@ fn watch(outages: &mut Vec<Outage>, connected: usize, all: usize) {
     }
 }
 
+/// Causes with how often each was met.
+fn counted(causes: &BTreeMap<String, u64>) -> String {
+    causes.iter().map(|(cause, n)| format!("{cause} ({n})")).collect::<Vec<_>>().join(", ")
+}
+
 fn print(outcome: &Outcome, json: bool) -> anyhow::Result<()> {
     if json {
         mdfm_service::output::json(serde_json::to_string_pretty(outcome)?);
@@ -429,7 +438,7 @@ fn print(outcome: &Outcome, json: bool) -> anyhow::Result<()> {
     line(format_args!("{gateways} gateways connected in {:.1} s, {:.0} a second", connect.seconds, connect.per_second));
     line(format_args!("  connect      {}", connect.latency));
     if connect.failed > 0 {
-        line(format_args!("  {} attempts failed: {:?}", connect.failed, connect.causes));
+        line(format_args!("  {} attempts failed: {}", connect.failed, counted(&connect.causes)));
     }
     line(format_args!("load of {:.0} s", load.seconds));
     if load.heartbeats_sent > 0 {
@@ -454,7 +463,12 @@ fn print(outcome: &Outcome, json: bool) -> anyhow::Result<()> {
         line(format_args!("  directives   {}", load.direct));
     }
     if load.connections_lost > 0 || load.reconnect.count > 0 {
-        line(format_args!("  reconnect    {}  ({} lost: {:?})", load.reconnect, load.connections_lost, load.causes));
+        line(format_args!(
+            "  reconnect    {}  ({} lost: {})",
+            load.reconnect,
+            load.connections_lost,
+            counted(&load.causes)
+        ));
     }
     for outage in &load.outages {
         let end = outage

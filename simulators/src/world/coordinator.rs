@@ -49,6 +49,8 @@ pub(super) struct DeploymentReport {
     pub(super) current: u32,
     /// Who must sign now.
     pub(super) awaits: Option<Role>,
+    /// Whether its gate can never hold: its devices are done and none shows anything of the release.
+    pub(super) shows_nothing: bool,
     /// Hospitals that have not agreed and must.
     pub(super) unasked: Vec<HospitalId>,
     /// Devices, their phase, whether it is open, and what they last reported.
@@ -426,7 +428,7 @@ impl Coordinator {
     }
 
     /// When [`Self::tick`] has something to do.
-    pub(super) fn deadline(&self) -> UtcMillis {
+    pub(super) fn deadline(&self) -> Option<UtcMillis> {
         self.engine.deadline(&self.state)
     }
 
@@ -481,6 +483,16 @@ impl Coordinator {
         self.state.devices.get(device)?.running_sha256
     }
 
+    /// Whether a gateway may be asked about another state of a device now.
+    pub(super) fn may_ask(&self, now: UtcMillis, gateway: &GatewayId, device: &DeviceId) -> bool {
+        self.presence.questions.asks_at(gateway, device) <= now
+    }
+
+    /// Version of the withdrawals that were posted last; 0 before the first.
+    pub(super) fn withdrawals_version(&self) -> u64 {
+        self.state.authority.withdrawals.as_ref().map_or(0, |held| held.version)
+    }
+
     /// In what the two sides of a device differ, in words.
     pub(super) fn differences(&self, device: &DeviceId) -> Vec<String> {
         let Some(held) = self.state.devices.get(device) else { return Vec::new() };
@@ -521,6 +533,19 @@ pub(super) fn awaits(deployment: &Deployment) -> Option<Role> {
     }
 }
 
+/// Whether the gate that is judged now can never hold, nor its signature be given: every device was exchanged or flashed by hand.
+fn shows_nothing(deployment: &Deployment) -> bool {
+    let Some(phase) = deployment.phases.get(deployment.current as usize) else { return false };
+    let is_judged = match &phase.status {
+        PhaseStatus::Monitoring { .. } => phase.gate.as_ref().is_some_and(|gate| !gate.passed),
+        PhaseStatus::AwaitingValidation { .. } => true,
+        _ => false,
+    };
+    let tally = &phase.tally;
+    let runs = tally.confirmed + tally.failed + tally.silent + tally.in_flight;
+    is_judged && runs == 0 && tally.reported + tally.left > 0
+}
+
 fn report(state: &State, deployment: &Deployment) -> DeploymentReport {
     let (status, reason) = status(deployment);
     let asked = |h: &HospitalId| {
@@ -531,6 +556,7 @@ fn report(state: &State, deployment: &Deployment) -> DeploymentReport {
         reason,
         current: deployment.current,
         awaits: awaits(deployment),
+        shows_nothing: shows_nothing(deployment),
         unasked: deployment
             .hospitals
             .iter()

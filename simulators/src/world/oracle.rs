@@ -12,6 +12,7 @@ use mdfm_shared::telemetry::{ERROR_REBOOTS, EventKind, InstallState, TelemetryBa
 use mdfm_shared::time::UtcMillis;
 
 use super::authority::Authority;
+use super::held::Held;
 use super::scenario::{Adversary, Flaw, Scenario};
 use super::setup::{self, START};
 
@@ -87,6 +88,8 @@ pub(super) struct Oracle {
     ordered_by_a_person: bool,
     /// Who may decide what.
     pub(super) authority: Authority,
+    /// What staff hold on site.
+    pub(super) held: Held,
 }
 
 /// The weekly windows, in the API's JSON, that are these spans after the start of the world.
@@ -150,6 +153,7 @@ impl Oracle {
             confined: confined(scenario),
             ordered_by_a_person: false,
             authority,
+            held: Held::default(),
         }
     }
 
@@ -223,6 +227,7 @@ impl Oracle {
                 self.batches.insert(signed.digest());
                 self.committed.insert(batch.gateway.clone(), (batch.epoch, batch.sequence, signed.digest()));
                 for event in batch.events {
+                    self.held.logged(&event);
                     // Reboots are counted by the gateway; the device says nothing of them.
                     if let (Some(device), EventKind::DeviceError { code, .. }) = (&event.device, &event.kind)
                         && code != ERROR_REBOOTS
@@ -257,6 +262,7 @@ impl Oracle {
             "invariant 1: {device} is activated on {firmware:?}, which is not approved"
         );
         must!(!in_use, "invariant 2: {device} is activated in use");
+        must!(!self.held.is_held(device), "DESIGN 10.7: {device} is activated while it is held on site");
         if matches!(self.adversary, Some(Adversary::Coordinator { .. })) {
             // Whoever holds the online key decides where and when, but never what.
             self.ordered.entry(device.clone()).or_default().insert(sha256);
@@ -490,7 +496,10 @@ impl Oracle {
         let state = self.devices.get(device).map_or(InstallState::Idle, |s| s.state);
         let is_unseen = self.is_unseen(device, logged);
         let is_alarm = state == InstallState::RollbackFailed || is_unseen;
-        must!((!on_trial && running == permanent) || is_alarm, "invariant 3: {device} is {state:?} and left on trial");
+        must!(
+            (!on_trial && running == permanent) || is_alarm,
+            "invariant 3: {device} is {state:?}, in the log {logged:?}, and left on trial"
+        );
         must!(self.good.contains(&permanent), "invariant 3: {device} rests on firmware that nobody approved");
         must!(
             is_unseen && on_trial || flaw.is_none_or(|f| matches!(f, Flaw::LateError)),

@@ -10,9 +10,11 @@ mod devices;
 mod faults;
 mod gateways;
 mod line;
+mod on_site;
 mod papers;
 mod people;
 mod set_back;
+mod truth;
 mod ward;
 mod witness;
 
@@ -26,7 +28,7 @@ use mdfm_agent_core::store::memory::Memory;
 use mdfm_shared::device::{Command, FaultMessage, PROTOCOL_VERSION, Report};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId, HospitalId};
-use mdfm_shared::sign::Signed;
+use mdfm_shared::sign::{Signed, remembering};
 use mdfm_shared::telemetry::FirmwareReport;
 use mdfm_shared::time::{MonotonicMs, UtcMillis};
 use mdfm_shared::tlog::Hash;
@@ -77,6 +79,8 @@ enum Event {
     PluggedIn { device: usize },
     CableBack { device: usize },
     Crash { device: usize, left: u32 },
+    Hold { device: usize, for_s: u64 },
+    Release { device: usize },
     Upload(usize),
     Deploy(usize),
     People,
@@ -86,6 +90,7 @@ enum Event {
     Copy { copy: usize, step: u32 },
     Witnesses,
     Calm,
+    Look,
 }
 
 struct Queued {
@@ -183,6 +188,10 @@ pub(super) struct World<'a> {
     sites: Vec<Site>,
     /// What is wrong with which image on which device.
     flaws: BTreeMap<(Digest, usize), Flaw>,
+    /// What there is to know of each device, since the calm.
+    steady: Vec<Option<truth::Steady>>,
+    /// Within this time the coordinator must know it.
+    known_within_ms: u64,
     deployments: Vec<Option<DeploymentId>>,
     /// Approvals that are still to be given: when, release, role.
     to_approve: Vec<(u64, usize, Role)>,
@@ -191,8 +200,8 @@ pub(super) struct World<'a> {
     logged: usize,
     calm: bool,
     oracle: Oracle,
-    /// The newest withdrawals that were signed, and the version of the newest roster.
-    withdrawals: Option<Withdrawals>,
+    /// The withdrawals that were signed, the newest last, and the version of the newest roster.
+    withdrawals: Vec<Withdrawals>,
     roster_version: u64,
     malice: adversary::Malice,
     /// Disks that come back, with the enrolment that they are of.
@@ -216,6 +225,11 @@ fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
 
 /// Runs a world to its end, or to the first thing that is wrong.
 pub(super) fn run(scenario: &Scenario) -> Outcome {
+    // Each agent of a world verifies the same documents.
+    remembering(|| run_through(scenario))
+}
+
+fn run_through(scenario: &Scenario) -> Outcome {
     let mut world = World::new(scenario);
     let mut events = 0;
     let broken = loop {
@@ -264,13 +278,15 @@ impl<'a> World<'a> {
             gateways: Vec::new(),
             sites: Vec::new(),
             flaws: BTreeMap::new(),
+            steady: vec![None; scenario.devices()],
+            known_within_ms: truth::known_within_ms(&scenario.network),
             deployments: vec![None; scenario.deploy.len()],
             to_approve: Vec::new(),
             waiting: BTreeMap::new(),
             logged: 0,
             calm: false,
             oracle: Oracle::new(scenario),
-            withdrawals: None,
+            withdrawals: Vec::new(),
             roster_version: 0,
             malice: adversary::Malice::new(scenario.seed),
             snapshots: Vec::new(),
@@ -512,7 +528,7 @@ impl<'a> World<'a> {
                     self.coordinator.tick(self.utc())?;
                     self.spread()?;
                 }
-                let wait = self.coordinator.deadline().since_ms(self.utc()).clamp(10, 1_000);
+                let wait = self.coordinator.deadline().map_or(1_000, |at| at.since_ms(self.utc()).clamp(10, 1_000));
                 self.after(wait, Event::CoordinatorTick);
             }
             Event::CoordinatorStart => {
@@ -537,6 +553,8 @@ impl<'a> World<'a> {
             Event::PluggedIn { device } => self.sites[device].plugged = true,
             Event::CableBack { device } => self.cable_back(device),
             Event::Crash { device, left } => self.crash(device, left),
+            Event::Hold { device, for_s } => self.hold_on_site(device, for_s)?,
+            Event::Release { device } => self.release_on_site(device)?,
             Event::Upload(i) => self.upload(i)?,
             Event::Deploy(i) => self.deploy(i)?,
             Event::People => {
@@ -549,8 +567,10 @@ impl<'a> World<'a> {
             Event::PutBack { gateway, snapshot, for_ms } => self.put_back(gateway, snapshot, for_ms),
             Event::Copy { copy, step } => self.copy_step(copy, step)?,
             Event::Witnesses => self.witnesses_answer()?,
+            Event::Look => self.look()?,
             Event::Calm => {
                 self.calm = true;
+                self.after(0, Event::Look);
                 self.say("world", "from here on the world behaves");
                 self.copies.iter_mut().for_each(|copy| copy.is_up = false);
                 for gateway in 0..self.gateways.len() {
@@ -559,6 +579,7 @@ impl<'a> World<'a> {
                     self.connect(gateway)?;
                 }
                 (0..self.sites.len()).for_each(|device| self.cable_back(device));
+                self.release_all_on_site();
                 self.sites.iter_mut().for_each(|s| {
                     s.plugged = true;
                     s.device.in_use = false;
@@ -566,6 +587,13 @@ impl<'a> World<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the log says of a device what it runs, and where its installation stands.
+    fn known_as_it_is(&self, device: usize) -> Result<(), Broken> {
+        let site = &self.sites[device];
+        let running = site.device.running(&Self::flaw_of(&self.flaws, device)).sha256;
+        self.oracle.known(&site.id, running, self.coordinator.device(&site.id))
     }
 
     /// Whether everything came to rest as it must.
@@ -592,11 +620,8 @@ impl<'a> World<'a> {
                 return Err(Broken::new(&format!("the telemetry of {} is {state:?} at the end", gateway.id)));
             }
         }
-        for site in self.sites.iter().filter(|s| hostile != Some(s.gateway)) {
-            let n = self.gateways[site.gateway].devices[&site.id];
-            let flaws = Self::flaw_of(&self.flaws, n);
-            let known = self.coordinator.device(&site.id);
-            self.oracle.known(&site.id, site.device.running(&flaws).sha256, known)?;
+        for (n, _) in self.sites.iter().enumerate().filter(|(_, site)| hostile != Some(site.gateway)) {
+            self.known_as_it_is(n)?;
         }
         for (n, site) in self.sites.iter().enumerate().filter(|(_, s)| hostile != Some(s.gateway)) {
             let flaws = Self::flaw_of(&self.flaws, n);
@@ -614,7 +639,7 @@ impl<'a> World<'a> {
             }
             let on_trial = site.device.is_on_trial();
             self.oracle.at_rest(&site.id, running, site.device.permanent.sha256, on_trial, (flaw, logged))?;
-            self.observed_as_it_is(n)?;
+            self.observed_at_the_end(n)?;
         }
         Ok(())
     }

@@ -1,9 +1,12 @@
 //! `mdfm-sim scale`: the rollout engine on a fleet of any size, the seed's three phases with their real times, in virtual time.
 //!
 //! Planner, engine, gates and directives are the coordinator's own. Devices are modelled by their reports alone: each walks
-//! through the states of an installation in its own time, and some fail on trial. No signature is made, no log is kept.
+//! through the states of an installation in its own time, and some fail on trial. No signature is made, no log is kept. A second rollout then goes
+//! through the whole engine, and the time of each of its rounds is taken. Where many devices are faulty, a gate must hold the first rollout, and the
+//! reports that come meanwhile are what is measured.
 
 mod rollouts;
+mod rounds;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,9 +15,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 use mdfm_service::output::{line, note};
+use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, GatewayId, HospitalId};
 use mdfm_shared::sign::Signed;
 use mdfm_shared::telemetry::{FirmwareReport, InstallState};
+use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::{Role, Validation};
 use serde_json::json;
 
@@ -24,6 +29,7 @@ use super::rng::Rng;
 use super::scenario::Release;
 use super::setup::{self, START};
 use rollouts::{Rollouts, StatusEvent};
+use rounds::{Kind, Measured};
 
 /// A device walks through an installation in these steps.
 const WALK: [InstallState; 6] = [
@@ -36,6 +42,9 @@ const WALK: [InstallState; 6] = [
 ];
 /// What a faulty one does instead of the last step.
 const BACK: [InstallState; 2] = [InstallState::RollingBack, InstallState::RolledBack];
+
+/// Share of faulty devices, in percent, from which on a gate must hold the rollout.
+const HELD_PERCENT: f64 = 10.0;
 
 /// Rolls firmware out to a fleet of any size in virtual time and says what it cost.
 #[derive(Debug, Args)]
@@ -121,7 +130,15 @@ fn install(arguments: &Arguments) -> anyhow::Result<Fleet> {
         gateways.push(gateway);
     }
     first.push(sites.len());
-    let release = Release {
+    let release = release();
+    let mut fleet = Fleet { engine, gateways, sites, first, release: release.clone() };
+    fleet.publish(1, &release, START)?;
+    Ok(fleet)
+}
+
+/// A release that nothing is wrong with.
+fn release() -> Release {
+    Release {
         at_s: 0,
         class: "standard".into(),
         approve_after_s: 0,
@@ -129,31 +146,31 @@ fn install(arguments: &Arguments) -> anyhow::Result<Fleet> {
         security_version: 1,
         recall_window_s: None,
         flaw: Vec::new(),
-    };
-    let manifest = setup::manifest(1, &release);
-    engine.act(
-        START,
-        "uploader",
-        Act::Firmware {
-            firmware: manifest.firmware_id.clone(),
+    }
+}
+
+impl Fleet {
+    /// Uploads the n-th release and has it approved; returns its manifest's digest.
+    fn publish(&mut self, n: usize, release: &Release, now: UtcMillis) -> anyhow::Result<Digest> {
+        let manifest = setup::manifest(n, release);
+        let signed = setup::signed_manifest(&manifest);
+        let firmware = manifest.firmware_id.clone();
+        let upload = Act::Firmware {
+            firmware: firmware.clone(),
             version: manifest.version.clone(),
             model: MODEL.into(),
             sha256: manifest.sha256,
             size_bytes: manifest.size_bytes(),
-        },
-    )?;
-    let signed = setup::signed_manifest(&manifest);
-    engine.act(
-        START,
-        "uploader",
-        Act::Manifest { firmware: manifest.firmware_id.clone(), manifest: signed.clone() },
-    )?;
-    for role in Role::ALL {
-        let approval = setup::approval(&signed, role, START);
-        let act = Act::Approve { firmware: manifest.firmware_id.clone(), approval };
-        engine.act(START, setup::approver(role).0, act)?;
+        };
+        self.engine.act(now, "uploader", upload)?;
+        self.engine.act(now, "uploader", Act::Manifest { firmware: firmware.clone(), manifest: signed.clone() })?;
+        for role in Role::ALL {
+            let approval = setup::approval(&signed, role, now);
+            let act = Act::Approve { firmware: firmware.clone(), approval };
+            self.engine.act(now, setup::approver(role).0, act)?;
+        }
+        Ok(signed.digest())
     }
-    Ok(Fleet { engine, gateways, sites, first, release })
 }
 
 /// What a run cost.
@@ -162,6 +179,8 @@ struct Cost {
     run: Duration,
     /// Spent in applying status events and letting the engine look.
     applying: Duration,
+    /// The one that took longest.
+    longest: Duration,
     events: u64,
     directives: u64,
     virtual_ms: u64,
@@ -192,6 +211,7 @@ fn roll_out(fleet: &mut Fleet, seed: u64) -> anyhow::Result<Cost> {
     let mut confirmed = vec![false; fleet.sites.len()];
     let mut called_back = false;
     let (mut now_ms, mut events, mut directives, mut applying) = (0_u64, 0_u64, 0_u64, Duration::ZERO);
+    let mut longest = Duration::ZERO;
     let mut opened = fleet.engine.advance(START)?;
     loop {
         let now = START.plus_ms(now_ms);
@@ -215,6 +235,7 @@ fn roll_out(fleet: &mut Fleet, seed: u64) -> anyhow::Result<Cost> {
                 deployment: deployment.clone(),
                 phase,
                 manifest: digest,
+                evidence: None,
                 role,
                 user: id(user)?,
                 printed_name: user.to_owned(),
@@ -245,7 +266,17 @@ fn roll_out(fleet: &mut Fleet, seed: u64) -> anyhow::Result<Cost> {
         if !goes_on {
             let run = begun.elapsed();
             let gates = fleet.engine.gates(&deployment);
-            return Ok(Cost { planning, run, applying, events, directives, virtual_ms: now_ms, status, gates });
+            return Ok(Cost {
+                planning,
+                run,
+                applying,
+                longest,
+                events,
+                directives,
+                virtual_ms: now_ms,
+                status,
+                gates,
+            });
         }
         let deadline = fleet.engine.deadline().map(|at| at.since_ms(START));
         match queue.peek() {
@@ -275,7 +306,8 @@ fn roll_out(fleet: &mut Fleet, seed: u64) -> anyhow::Result<Cost> {
                 };
                 let started = Instant::now();
                 opened = fleet.engine.status(START.plus_ms(now_ms), event)?;
-                applying += started.elapsed();
+                let took = started.elapsed();
+                (applying, longest) = (applying + took, longest.max(took));
                 events += 1;
                 if !state.is_settled() {
                     queue.push(Reverse((now_ms + rng.between(5_000, 300_000), site, u8::try_from(step + 1)?)));
@@ -303,6 +335,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let cost = roll_out(&mut fleet, arguments.seed)?;
     let (after, peak) = memory_bytes();
     let faulty = fleet.sites.iter().filter(|s| s.faulty).count();
+    let is_held = arguments.faulty_percent >= HELD_PERCENT;
+    let expected = if is_held { "paused" } else { "completed" };
+    anyhow::ensure!(cost.status == expected, "the rollout ended {}", cost.status);
+    let measured = if is_held { None } else { Some(rounds::measure(fleet, arguments.seed)?) };
     let per_device = after.saturating_sub(before) / arguments.devices as u64;
     let per_event = cost.applying.as_nanos() as u64 / cost.events.max(1);
     if arguments.json {
@@ -311,7 +347,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             "faulty": faulty, "status": cost.status, "virtualHours": cost.virtual_ms / 3_600_000,
             "registeringMs": registering.as_millis() as u64, "planningMs": cost.planning.as_millis() as u64,
             "runMs": cost.run.as_millis() as u64, "statusEvents": cost.events, "nsPerStatusEvent": per_event,
+            "longestStatusEventNs": cost.longest.as_nanos() as u64,
             "directivesComposed": cost.directives, "engineBytesPerDevice": per_device, "peakBytes": peak,
+            "rounds": measured.as_ref().map(Measured::to_json),
         });
         line(format_args!("{view}"));
     } else {
@@ -330,15 +368,58 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             cost.events,
             cost.directives
         ));
-        line(format_args!("a status event  {:.2} µs", per_event as f64 / 1_000.0));
+        line(format_args!(
+            "a status event  {:.2} µs, {:.2} ms at most",
+            per_event as f64 / 1_000.0,
+            cost.longest.as_secs_f64() * 1_000.0
+        ));
         line(format_args!(
             "memory          {per_device} bytes a device for the rollout, {} MiB at most for everything",
             peak >> 20
         ));
         line(format_args!("(registering took {:.1} s and is not counted)", registering.as_secs_f64()));
+        measured.iter().for_each(Measured::print);
     }
-    anyhow::ensure!(cost.status == "completed", "the rollout ended {}", cost.status);
     Ok(())
+}
+
+fn ms(ns: u64) -> f64 {
+    ns as f64 / 1e6
+}
+
+impl Measured {
+    fn to_json(&self) -> serde_json::Value {
+        let of = |all: &hdrhistogram::Histogram<u64>| {
+            json!({ "rounds": all.len(), "p50Ms": ms(all.value_at_quantile(0.5)), "p99Ms": ms(all.value_at_quantile(0.99)),
+                    "p999Ms": ms(all.value_at_quantile(0.999)), "longestMs": ms(all.max()) })
+        };
+        let by_kind: serde_json::Map<_, _> =
+            self.by_kind.iter().map(|(kind, all)| (kind.name().to_owned(), of(all))).collect();
+        let orders: Vec<_> =
+            self.orders.iter().map(|(name, took)| json!({ "order": name, "ms": took.as_millis() as u64 })).collect();
+        json!({ "all": of(&self.all), "byKind": by_kind, "untilDirected": orders,
+                "snapshotMs": self.snapshot.0.as_millis() as u64, "snapshotBytes": self.snapshot.1 })
+    }
+
+    fn print(&self) {
+        line(format_args!("rounds                number      p50      p99    p99.9  longest (ms of the processor)"));
+        let row = |name: &str, all: &hdrhistogram::Histogram<u64>| {
+            let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|q| ms(all.value_at_quantile(q)));
+            let (number, longest) = (all.len(), ms(all.max()));
+            line(format_args!("  {name:<18}{number:>8}{p50:>9.2}{p99:>9.2}{p999:>9.2}{longest:>9.1}"));
+        };
+        for kind in Kind::ALL {
+            if let Some(all) = self.by_kind.get(&kind) {
+                row(kind.words(), all);
+            }
+        }
+        row("all", &self.all);
+        for (name, took) in &self.orders {
+            line(format_args!("  {name:<18}{:>8.2} s until every directive was signed", took.as_secs_f64()));
+        }
+        let (took, bytes) = self.snapshot;
+        line(format_args!("  a snapshot takes {:.1} s for {} MiB", took.as_secs_f64(), bytes >> 20));
+    }
 }
 
 #[cfg(test)]

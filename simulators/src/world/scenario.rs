@@ -237,6 +237,8 @@ pub(super) enum What {
     CableMoved { device: usize, gateway: usize, for_s: u64 },
     /// A device boots again and again, some seconds apart.
     CrashLoop { device: usize, boots: u32 },
+    /// Staff beside a device hold it as it is, and release it after a time.
+    HeldOnSite { device: usize, for_s: u64 },
 }
 
 impl What {
@@ -255,6 +257,7 @@ impl What {
             Self::DeviceExchanged { device }
             | Self::DeviceFlashed { device }
             | Self::CrashLoop { device, .. }
+            | Self::HeldOnSite { device, .. }
             | Self::Patient { device, .. }
             | Self::DevicePowerCut { device }
             | Self::DeviceUnplugged { device, .. }
@@ -556,6 +559,36 @@ impl Scenario {
     }
 }
 
+impl Scenario {
+    /// A made-up world in which staff hold devices on site around the time at which they would be activated, with everything of a mixed one.
+    pub(super) fn held(seed: u64) -> Self {
+        let mut scenario = Self::mixed(seed);
+        let mut rng = Rng::new(seed, 10);
+        scenario.about = format!("made up from seed {seed}, with devices held on site and gateways set back");
+        for _ in 0..rng.between(1, 3) {
+            hold_on_site(&mut scenario, &mut rng);
+        }
+        scenario.event.sort_by_key(|e| e.at_s);
+        scenario
+    }
+}
+
+/// A device is held on site while a release is on its way to it; in two of three cases the gateway's disk of a moment before comes back while
+/// it is held.
+fn hold_on_site(scenario: &mut Scenario, rng: &mut Rng) {
+    let Deploy { at_s: from_s, .. } = *rng.pick(&scenario.deploy);
+    let device = rng.between(1, scenario.devices() as u64) as usize;
+    let gateway = (device - 1) / scenario.fleet.devices_per_gateway + 1;
+    let (at_s, for_s) = (from_s + rng.between(0, 90), rng.between(60, 400));
+    scenario.event.push(Happening { at_s, what: What::HeldOnSite { device, for_s } });
+    if !rng.one_in(3) {
+        let before_s = rng.between(1, 40);
+        let after_s = before_s + rng.between(3, 80);
+        let what = What::SetBack { gateway, after_s, for_s: rng.between(0, 30) };
+        scenario.event.push(Happening { at_s: at_s - before_s, what });
+    }
+}
+
 /// People exchange devices, flash them by hand and move cables; devices boot again and again.
 fn hands(scenario: &mut Scenario, rng: &mut Rng) {
     let (devices, gateways) = (scenario.devices() as u64, scenario.gateways() as u64);
@@ -652,6 +685,8 @@ mod tests {
             assert_eq!(Scenario::parse(&ward.to_toml()).expect("reads"), ward, "seed {seed}");
             let mixed = Scenario::mixed(seed);
             assert_eq!(Scenario::parse(&mixed.to_toml()).expect("reads"), mixed, "seed {seed}");
+            let held = Scenario::held(seed);
+            assert_eq!(Scenario::parse(&held.to_toml()).expect("reads"), held, "seed {seed}");
             let witnessed = Scenario::witnessed(seed);
             assert_eq!(Scenario::parse(&witnessed.to_toml()).expect("reads"), witnessed, "seed {seed}");
             let hostile = Scenario::hostile(seed);

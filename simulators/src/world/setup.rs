@@ -1,5 +1,7 @@
 //! The vendor of a world: keys, people, trust documents, releases.
 
+use std::sync::OnceLock;
+
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeviceId, FirmwareId, GatewayId, HospitalId};
 use mdfm_shared::manifest::{Component, FirmwareClass, HealthPolicy, Manifest};
@@ -27,9 +29,10 @@ const REGISTRAR: u8 = 11;
 const ONLINE: u8 = 12;
 const LOG: u8 = 13;
 
-/// The n-th key. A world's keys are nobody's.
+/// The n-th key. A world's keys are nobody's, and the same in each world: they are made once.
 pub(super) fn key(n: u8) -> SecretKey {
-    SecretKey::from_seed([n; 32])
+    static KEYS: [OnceLock<SecretKey>; 256] = [const { OnceLock::new() }; 256];
+    KEYS[usize::from(n)].get_or_init(|| SecretKey::from_seed([n; 32])).clone()
 }
 pub(super) fn online_key() -> SecretKey {
     key(ONLINE)
@@ -133,7 +136,7 @@ pub(super) fn factory() -> FirmwareReport {
     }
 }
 
-/// The wish to register a device as it left the factory.
+/// The request to register a device as it left the factory.
 pub(super) fn new_device(device: &DeviceId, hospital: &HospitalId, gateway: &GatewayId) -> Act {
     Act::Device {
         device: device.clone(),

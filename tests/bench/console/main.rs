@@ -16,6 +16,8 @@ use serde_json::json;
 
 /// People who read at the same time.
 const READERS: usize = 20;
+/// Between an answer and the next question of a reader, about.
+const PAUSE: Duration = Duration::from_millis(250);
 /// Rows of one list that the API takes.
 const ROWS: usize = 20_000;
 
@@ -74,16 +76,21 @@ async fn measure(readers: &[Arc<Reader>], path: &str, time: Duration) -> anyhow:
     let size = readers[0].read(path).await?;
     let tasks: Vec<_> = readers
         .iter()
-        .map(|reader| {
+        .enumerate()
+        .map(|(place, reader)| {
             let (reader, path) = (Arc::clone(reader), path.to_owned());
             tokio::spawn(async move {
+                // People do not ask in step.
+                tokio::time::sleep(PAUSE * u32::try_from(place)? / u32::try_from(READERS)?).await;
+                reader.read("/console/session").await?;
                 let (began, mut took) = (Instant::now(), Vec::new());
                 while began.elapsed() < time {
                     let asked = Instant::now();
                     reader.read(&path).await?;
                     took.push(u64::try_from(asked.elapsed().as_micros())?);
-                    // People look at what they see: a reader asks four times a second.
-                    tokio::time::sleep(Duration::from_millis(250)).await;
+                    // People look at what they see.
+                    let jitter = Duration::from_micros(asked.elapsed().subsec_nanos().into()) / 8;
+                    tokio::time::sleep(PAUSE + jitter.min(PAUSE / 4)).await;
                 }
                 Ok::<_, anyhow::Error>(took)
             })

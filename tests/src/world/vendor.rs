@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::World;
 use crate::people::Role;
-use crate::process::{program, set_clock};
+use crate::process::{Checked as _, program, set_clock};
 use crate::{plain, wait_for};
 
 /// The SHA-256 of the images that a command line names, one behind the other.
@@ -159,7 +159,8 @@ impl World {
     /// What the command says.
     pub fn on_gateway(&self, h: usize, arguments: &[&str]) -> anyhow::Result<String> {
         let config = self.text(&format!("agent-{h:03}.toml"));
-        let output = Command::new(program("mdfm-agent")?).args(["--config", &config]).args(arguments).output()?;
+        let output =
+            Command::new(program("mdfm-agent")?).args(["--config", &config]).args(arguments).checked_output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -194,11 +195,12 @@ impl World {
     fn run_ctl(&self, arguments: &[&str]) -> anyhow::Result<Value> {
         let mut command = Command::new(program("mdfmctl")?);
         set_clock(&mut command, &self.layout.clock)?;
-        let output = command.args(confirmed(arguments)).output()?;
+        let output = command.args(confirmed(arguments)).checked_output()?;
         if !output.status.success() {
-            let words = words_of(&String::from_utf8_lossy(&output.stderr));
-            plain::check("mdfmctl", &words);
-            bail!("{words}");
+            bail!("{}", words_of(&String::from_utf8_lossy(&output.stderr)));
+        }
+        if let Some(made) = arguments.iter().position(|word| *word == "--out").and_then(|at| arguments.get(at + 1)) {
+            plain::check_document(Path::new(made))?;
         }
         Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
     }

@@ -2,7 +2,7 @@
 //! authority, freshness or time are in doubt. After every attack the same gateway installs a good release (DESIGN §9.8).
 
 use mdfm_shared::device::{Order, StagedReport};
-use mdfm_shared::directive::{Action, DeviceDirective, Directive};
+use mdfm_shared::directive::{Action, ChainHead, DeviceDirective, Directive};
 use mdfm_shared::fixture::{Log, NOW, SUBMITTER, approvals, key, log_signer, manifest, roster, signed, signed_root};
 use mdfm_shared::telemetry::{FirmwareReport, UNSEEN};
 use mdfm_shared::trust::{Freshness, Roster, Withdrawal, Withdrawals};
@@ -12,6 +12,7 @@ use super::*;
 use crate::store::memory::Memory;
 
 mod codes;
+mod put_back;
 mod waiting;
 
 const COORDINATOR: u8 = 12;
@@ -52,6 +53,8 @@ struct Site {
     written: Option<u64>,
     /// Whether the device follows no order to roll back.
     stays: bool,
+    /// The directive that the coordinator sends to a gateway that lacks it.
+    newest: Option<Vec<u8>>,
 }
 
 /// What becomes of a fetch.
@@ -88,6 +91,7 @@ impl Site {
             images: Images::Come,
             written: None,
             stays: false,
+            newest: None,
         };
         site.gateway.link_up(now);
         site.message(&Topic::Roster, wire::encode(&signed(&roster(), &[11])));
@@ -112,6 +116,36 @@ impl Site {
         self.now = Now { mono: MonotonicMs(500), utc };
         self.gateway = Self::start(self.gateway.store().clone(), boot, self.now);
         self.gateway.link_up(self.now);
+        self.confirms();
+    }
+
+    /// The coordinator answers this process, and sends its directive again.
+    fn confirms(&mut self) {
+        self.answers();
+        if let Some(newest) = self.newest.clone() {
+            self.message(&Topic::Directive(gateway_id()), newest);
+        }
+    }
+
+    /// The coordinator says what it holds of the gateway's telemetry: nothing yet.
+    fn answers(&mut self) {
+        let head = ChainHead {
+            gateway: gateway_id(),
+            epoch: 1,
+            sequence: 0,
+            head: Digest([0; 32]),
+            log_size: 0,
+            refused: None,
+        };
+        self.message(&Topic::Chain(gateway_id()), wire::encode(&signed(&head, &[COORDINATOR])));
+    }
+
+    /// The coordinator sends a new directive.
+    fn send_directive(&mut self, directive: &Directive) {
+        let frame = wire::encode(&signed(directive, &[COORDINATOR]));
+        self.newest = Some(frame.clone());
+        self.answers();
+        self.message(&Topic::Directive(gateway_id()), frame);
     }
 
     fn message(&mut self, topic: &Topic, payload: Vec<u8>) {
@@ -235,7 +269,7 @@ impl Site {
 
     fn direct(&mut self, action: Action) {
         let directive = self.directive(action, self.now.utc);
-        self.message(&Topic::Directive(gateway_id()), wire::encode(&signed(&directive, &[COORDINATOR])));
+        self.send_directive(&directive);
     }
 
     fn state(&self) -> InstallState {

@@ -47,6 +47,11 @@ impl<S: Store> Gateway<S> {
             Ok(ids.filter(|id| self.devices.contains_key(id)).collect())
         };
         let (due, unseen) = (read(DUE_PREFIX)?, read(UNSEEN_PREFIX)?);
+        for id in &due {
+            if let Some(state) = self.devices.get_mut(id) {
+                state.installer.note_set_back();
+            }
+        }
         self.due = due;
         self.unseen = unseen.into_iter().map(|id| (id, now.mono.plus_ms(UNSEEN_AFTER_MS))).collect();
         Ok(())
@@ -86,6 +91,7 @@ impl<S: Store> Gateway<S> {
 
     /// The writes that make every device due to be reported again.
     pub(super) fn mark_due(&mut self, now: Now) -> Vec<Write> {
+        self.devices.values_mut().for_each(|state| state.installer.note_set_back());
         // One that was never seen is reported when it is adopted.
         let is_known = |id: &DeviceId| {
             let journal = self.devices[id].installer.journal();

@@ -71,6 +71,11 @@ impl<S: Store> Gateway<S> {
         Ok(())
     }
 
+    /// From when on the newest observed state of a device may be reported, for virtual worlds; `None` if that is no matter of time.
+    pub fn observation_settles_at(&self, device: &DeviceId) -> Option<MonotonicMs> {
+        self.devices.get(device)?.observation.settles_at()
+    }
+
     /// A new connection of a device took the place of one that stood.
     pub fn device_displaced(&mut self, now: Now, device: &DeviceId) -> Result<(), GatewayError> {
         let Some(state) = self.devices.get_mut(device) else { return Ok(()) };

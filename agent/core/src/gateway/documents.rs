@@ -34,6 +34,7 @@ impl<S: Store> Gateway<S> {
         payload: &[u8],
     ) -> Result<Option<Box<Question>>, GatewayError> {
         let trusted = self.time.trusted(now).utc;
+        let mut is_directive = false;
         let taken = match Topic::parse(topic) {
             Some(Topic::TrustRoot(_)) => self.trust.take_root(payload),
             Some(Topic::Roster) => self.trust.take_roster(payload),
@@ -45,6 +46,9 @@ impl<S: Store> Gateway<S> {
                 let taken = self.trust.take_directive(payload);
                 if taken.is_ok() {
                     self.note_arrival(now);
+                    is_directive = true;
+                } else if !self.has_rival && self.trust.is_rival(payload) {
+                    self.note_rival(now);
                 }
                 taken
             }
@@ -60,6 +64,7 @@ impl<S: Store> Gateway<S> {
             }
             Some(Topic::Question(_)) => match self.trust.take_question(payload) {
                 Ok(request) => {
+                    self.note_answer(now);
                     self.observed(now, &request)?;
                     return Ok(None);
                 }
@@ -67,6 +72,7 @@ impl<S: Store> Gateway<S> {
             },
             Some(Topic::Ack(_)) => match self.trust.take_ack(payload) {
                 Ok(ack) => {
+                    self.note_answer(now);
                     let writes = self.outbox.acknowledge(now.mono, &ack)?;
                     self.record(now, None, [], writes)?;
                     return Ok(None);
@@ -75,6 +81,7 @@ impl<S: Store> Gateway<S> {
             },
             Some(Topic::Chain(_)) => match self.trust.take_head(payload) {
                 Ok(head) => {
+                    self.note_answer(now);
                     self.take_head(now, &head)?;
                     return Ok(None);
                 }
@@ -82,7 +89,11 @@ impl<S: Store> Gateway<S> {
             },
             _ => return Ok(None),
         };
-        self.taken(now, taken)
+        let question = self.taken(now, taken)?;
+        if is_directive {
+            self.note_directive(now)?;
+        }
+        Ok(question)
     }
 
     /// Makes durable what was accepted, reports what was refused, and gives the question that must be answered first.
@@ -126,7 +137,7 @@ impl<S: Store> Gateway<S> {
         self.outputs.extend(self.trust.missing_releases().into_iter().map(Output::WantRelease));
         self.next_heartbeat = now.mono.plus_ms(NEWS_MS).min(self.next_heartbeat);
         self.judge_time(now)?;
-        self.wish_all(now)
+        self.update_desired(now)
     }
 
     /// The answer to the question that stands; none if it could not be had.

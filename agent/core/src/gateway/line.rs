@@ -23,7 +23,7 @@ pub enum LineProblem {
 impl LineProblem {
     /// In words, cut to what a person reads.
     pub fn failed(words: impl fmt::Display) -> Self {
-        let mut words = words.to_string();
+        let mut words = text::without_library_words(&words.to_string()).into_owned();
         text::clip(&mut words, DETAIL_CHARS_MAX);
         Self::Failed(words)
     }

@@ -233,6 +233,11 @@ impl Observation {
         Some(observed)
     }
 
+    /// From when on the newest state may settle; `None` if it has, or the device was never seen.
+    pub(super) fn settles_at(&self) -> Option<MonotonicMs> {
+        (self.settled != self.current).then(|| self.changes.next_at())
+    }
+
     /// When [`Self::settle`] has something to do without any report.
     pub(super) fn deadline(&self) -> Option<MonotonicMs> {
         let observed = &self.current.as_ref()?.observed;

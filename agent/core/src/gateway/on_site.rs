@@ -38,6 +38,7 @@ impl DeviceState {
             "onTrial": report.map(|r| !r.confirmed),
             "lastGood": journal.confirmed,
             "goesBackTo": journal.plan.as_ref().filter(|p| p.knows_fallback()).map(|p| &p.fallback),
+            "cannotGoBackBecause": self.installer.why_not_back(now.mono),
             "target": image.map(|i| &i.firmware),
             "writtenBytes": report.and_then(|r| r.staged.as_ref()).map(|s| s.written_bytes),
             "sizeBytes": image.map(|i| i.size_bytes),
@@ -107,7 +108,12 @@ impl<S: Store> Gateway<S> {
         }
         let Some(state) = self.devices.get(device) else { return Ok(Err(unknown(device))) };
         let done = match &act {
-            OnSite::Hold(_) => format!("{device} is left as it is until it is released"),
+            OnSite::Hold(_) => {
+                format!("{device} is left as it is until it is released (mdfm-agent release {device} --reason …)")
+            }
+            OnSite::Release(_) if state.installer.is_held_by_directive() => {
+                format!("{device} is released; it is activated once the vendor's coordinator knows of it")
+            }
             OnSite::Release(_) => format!("{device} is released"),
             OnSite::RollBack(_) => {
                 if let Some(why_not) = state.installer.why_not_back(now.mono) {
@@ -122,10 +128,10 @@ impl<S: Store> Gateway<S> {
 
     /// The documents of a bundle come in as messages do; a question about the log is for the bundle to answer.
     pub fn import(&mut self, now: Now, topic: &str, payload: &[u8], uid: u32) -> Result<Reply, GatewayError> {
-        let (refusals, came) = (self.refused_so_far, self.troubles.directive_came);
+        let (refusals, came, confirmation) = (self.refused_so_far, self.troubles.directive_came, self.confirmation);
         let question = self.take(now, topic, payload)?;
         // What comes on a stick may have been under way for days.
-        self.troubles.directive_came = came;
+        (self.troubles.directive_came, self.confirmation) = (came, confirmation);
         if self.refused_so_far != refusals {
             return Ok(Err(format!("{topic}: {}", self.last_refusal)));
         }
@@ -133,6 +139,10 @@ impl<S: Store> Gateway<S> {
             let sizes = json!({ "old": question.old.size, "new": question.new.size });
             self.import_asking = Some(question);
             return Ok(Ok(("needs a proof from the bundle".into(), sizes)));
+        }
+        if matches!(Topic::parse(topic), Some(Topic::Directive(_))) {
+            // Where there is no line, whoever brings a bundle brings the coordinator's word.
+            self.confirm(now)?;
         }
         let command = format!("import {topic}");
         self.record(now, None, [EventKind::LocalAction { command, uid }], Vec::new())?;

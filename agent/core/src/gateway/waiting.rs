@@ -221,6 +221,9 @@ impl<S: Store> Gateway<S> {
                 }
                 return if self.connected { found } else { Some(Waiting::new(WaitCode::NoLine, self.line_detail())) };
             }
+            Some(WaitCode::Unconfirmed) => {
+                return if self.connected { found } else { Some(Waiting::new(WaitCode::NoLine, self.line_detail())) };
+            }
             Some(WaitCode::DeviceNotConnected) => {
                 let problem = state.waits.problem.as_ref().filter(|(at, _)| now.mono.since_ms(*at) < PROBLEM_MS);
                 return problem.map(|(_, words)| Waiting::new(WaitCode::DeviceFails, &**words)).or(found);

@@ -7,19 +7,20 @@ use mdfm_shared::telemetry::FirmwareReport;
 
 use super::state::{Phase, Plan, RefusedRelease};
 use super::step::{Installer, Step};
-use super::{Now, Target, Wish};
+use super::{DesiredState, Now, Target};
 use crate::image::Image;
 
 impl Installer {
     /// Settled: is there a new release to install?
     pub(super) fn consider(&mut self, now: Now, step: &mut Step) -> bool {
-        let (Some(Wish::Install(target) | Wish::Hold(target)), Some((_, report))) =
-            (self.wish.clone(), self.report.clone())
+        let (Some(DesiredState::Install(target) | DesiredState::Hold(target)), Some((_, report))) =
+            (self.desired.clone(), self.report.clone())
         else {
             return false;
         };
         if !report.confirmed {
-            return self.watch_forgotten_trial(now, &target, &report, step);
+            return self.watch_forgotten_trial(now, &target, &report, step)
+                || self.alarm_for_other_trial(&target, report, step);
         }
         let Some(confirmed) = self.journal.confirmed.clone() else { return false };
         let floor = self.journal.security_floor.max(target.security_floor.min(self.floor_max(now, &confirmed)));
@@ -33,7 +34,8 @@ impl Installer {
         }
         let is_plan = |p: &Plan| p.manifest == target.digest && p.deployment == target.deployment;
         let is_refused = |r: &RefusedRelease| r.manifest == target.digest && r.deployment == target.deployment;
-        if self.journal.plan.as_ref().is_some_and(is_plan) || self.journal.refused.as_ref().is_some_and(is_refused) {
+        let is_known = self.journal.plan.as_ref().is_some_and(is_plan) && !self.journal.may_begin_again();
+        if is_known || self.journal.refused.as_ref().is_some_and(is_refused) {
             return false;
         }
         let firmware = FirmwareReport {

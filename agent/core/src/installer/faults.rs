@@ -24,6 +24,7 @@ const SEVERITIES: [Severity; 3] = [Severity::Critical, Severity::Error, Severity
 
 /// A token bucket; volatile.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct FaultPace {
     left: u32,
     filled_to: MonotonicMs,

@@ -6,12 +6,12 @@ use mdfm_shared::time::UtcMillis;
 
 use super::state::{Phase, Plan};
 use super::step::{Cause, Installer, Step};
-use super::{Authority, Now, Wish};
+use super::{Authority, DesiredState, Now};
 
 impl Installer {
     /// Whether the coordinator wants this release left.
     pub(super) fn is_called_back(&self, plan: &Plan) -> bool {
-        matches!(&self.wish, Some(Wish::Rollback { manifest, .. }) if *manifest == plan.manifest)
+        matches!(&self.desired, Some(DesiredState::Rollback { manifest, .. }) if *manifest == plan.manifest)
     }
 
     /// Whether the directive alone may call the device back from what it has confirmed. A confirmation that lies in the future was
@@ -40,7 +40,9 @@ impl Installer {
         }
         let (found, floor) = (plan.fallback.security_version, self.journal.security_floor);
         let is_below = found < floor;
-        let Some(Wish::Rollback { authorities, fallback_withdrawn, .. }) = &self.wish else { return Ok(None) };
+        let Some(DesiredState::Rollback { authorities, fallback_withdrawn, .. }) = &self.desired else {
+            return Ok(None);
+        };
         if !is_below && fallback_withdrawn.is_none() && self.recall_is_open(now) {
             return Ok(None);
         }

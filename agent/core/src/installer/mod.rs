@@ -40,7 +40,7 @@ pub struct Now {
 
 /// What the directive asks of the device, its evidence already checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum DesiredState {
     /// Bring the device to this release.
     Install(Target),
     /// As `Install`, but activate nothing.
@@ -56,6 +56,8 @@ pub(crate) enum Wish {
         /// Why the release before, to which the device would return, was withdrawn; `None` if it was not.
         fallback_withdrawn: Option<String>,
     },
+    /// Nothing: the directive that is held does not name the device. What an earlier one asked for is not asked for any more.
+    Nothing,
 }
 
 /// A verified rollback order that covers one device and one release.
@@ -79,7 +81,7 @@ pub(crate) struct Target {
     pub(crate) deployment: DeploymentId,
     /// The floor that the coordinator asks for.
     pub(crate) security_floor: u32,
-    /// Past this wall-clock time nothing new is started because of this wish.
+    /// Past this wall-clock time nothing new is started for this target.
     pub(crate) expires_at: UtcMillis,
     /// Past this wall-clock time the release is not begun; `None` if at any time.
     pub(crate) start_by: Option<UtcMillis>,
@@ -90,12 +92,16 @@ pub(crate) struct Target {
     pub(crate) streams: bool,
     /// Why the release was withdrawn; `None` if it was not. A withdrawn one is never activated.
     pub(crate) withdrawn: Option<String>,
+    /// Whether the coordinator has confirmed since the start of this process that this is what it asks. The gateway's disk may be older
+    /// than what people decided since: nothing is activated before.
+    pub(crate) is_confirmed: bool,
 }
 
 impl Target {
     /// Whether work of `need_ms` may begin `at`.
     fn may_begin(&self, at: UtcMillis, need_ms: u64) -> bool {
         self.withdrawn.is_none()
+            && self.is_confirmed
             && at < self.expires_at
             && self.windows.as_ref().is_none_or(|(windows, finish)| {
                 let need_ms = if *finish == Finish::Inside { need_ms } else { 0 };
@@ -107,8 +113,8 @@ impl Target {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Input {
-    /// What the newest directive asks; none if it says nothing of this device.
-    Wish(Option<Wish>),
+    /// What the newest directive asks; `None` while that is not known: no directive is held, or the evidence of its release is missing.
+    Desired(Option<DesiredState>),
     /// The device's state as it says.
     Report(Report),
     /// A fault that the device reported.

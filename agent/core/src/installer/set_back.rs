@@ -5,18 +5,19 @@ use mdfm_shared::device::Report;
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::DeploymentId;
 use mdfm_shared::manifest::HealthPolicy;
-use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, OVERTAKEN, ROLLBACK_ORDERED, UNSEEN};
+use mdfm_shared::telemetry::{EventKind, FirmwareReport, InstallState, OVERTAKEN, ROLLBACK_ORDERED, SET_BACK, UNSEEN};
 use mdfm_shared::time::MonotonicMs;
 
-use super::state::{Phase, Plan, RefusedRelease};
+use super::state::{Phase, Plan, RefusedRelease, SETTLED};
 use super::step::{Cause, Installer, Step, UNKNOWN_FALLBACK};
-use super::{Effect, Image, Now, Target, Wish};
+use super::{DesiredState, Effect, Image, Now, Target};
 
 /// Time between two adoptions of firmware that somebody else installed: each is an event, and a hostile device could go on for ever.
 const ADOPTION_PAUSE_MS: u64 = 10 * 60_000;
 
 /// What was answered for a deployment of which nothing stands here.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Answered {
     at: MonotonicMs,
     deployment: DeploymentId,
@@ -183,8 +184,8 @@ impl Installer {
     /// A deployment is called back of which nothing stands here: the gateway's state is older, or another machine was the gateway. What the
     /// device runs is the answer, once for each firmware that it runs.
     pub(super) fn answer_for_unknown(&mut self, now: Now, step: &mut Step) -> bool {
-        let (Some(Wish::Rollback { manifest, deployment, .. }), Some(report)) =
-            (self.wish.clone(), self.newest_report())
+        let (Some(DesiredState::Rollback { manifest, deployment, .. }), Some(report)) =
+            (self.desired.clone(), self.newest_report())
         else {
             return false;
         };
@@ -239,6 +240,28 @@ impl Installer {
             running: None,
             detail: UNSEEN.into(),
         })
+    }
+
+    /// The gateway's state was put back to an older one. What was answered before that was known may count as older than the log, and is
+    /// answered again.
+    pub(crate) fn note_set_back(&mut self) {
+        self.is_set_back = true;
+        self.answered = None;
+    }
+
+    /// Whether the phase may be older than the device, and it is too early to know that it is not.
+    pub(super) fn may_be_set_back(&self, now: Now) -> bool {
+        self.is_from_disk && !self.is_set_back && !self.is_oriented(now)
+    }
+
+    /// Goes back from a trial that this process has not seen. Where the gateway's state was put back, the device may have ended the trial long
+    /// ago, well or by order: that says nothing about the release.
+    pub(super) fn go_back_unseen(&mut self, now: Now, what: String, step: &mut Step) {
+        if self.is_from_disk && self.is_set_back {
+            self.go_back(now, Cause::Order, format!("{what}; {SET_BACK}"), step);
+        } else {
+            self.go_back(now, Cause::Failure, what, step);
+        }
     }
 
     /// Whether, by the journal, the device has the order to boot the plan's release, or has had it.
@@ -320,9 +343,10 @@ impl Installer {
 
     /// The release that the directive is about, and its deployment.
     fn asked_for(&self) -> Option<(Digest, &DeploymentId)> {
-        Some(match self.wish.as_ref()? {
-            Wish::Install(target) | Wish::Hold(target) => (target.digest, &target.deployment),
-            Wish::Rollback { manifest, deployment, .. } => (*manifest, deployment),
+        Some(match self.desired.as_ref()? {
+            DesiredState::Install(target) | DesiredState::Hold(target) => (target.digest, &target.deployment),
+            DesiredState::Rollback { manifest, deployment, .. } => (*manifest, deployment),
+            DesiredState::Nothing => return None,
         })
     }
 
@@ -346,6 +370,26 @@ impl Installer {
         true
     }
 
+    /// The device runs something on trial that this gateway did not begin and that is not what it is asked for, and nothing is known that it
+    /// could be ordered to return to: nobody watches that trial, and nothing can be installed before it has ended.
+    pub(super) fn alarm_for_other_trial(&mut self, target: &Target, report: Report, step: &mut Step) -> bool {
+        let knows_nothing = self.journal.confirmed.is_none() && self.journal.plan.is_none();
+        knows_nothing && self.alarm_for_unknown_trial(report, target.digest, target.deployment.clone(), step)
+    }
+
+    /// An alarm stands for a trial that this gateway did not begin, and another deployment asks for the device meanwhile: it waits for the same
+    /// hands, and says so.
+    pub(super) fn alarm_for_next(&mut self, step: &mut Step) -> bool {
+        let (Some(plan), Some(report), Some(target)) = (&self.journal.plan, self.newest_report(), self.target()) else {
+            return false;
+        };
+        if plan.knows_fallback() || report.confirmed || plan.deployment == target.deployment {
+            return false;
+        }
+        let (manifest, deployment) = (target.digest, target.deployment.clone());
+        self.alarm_for_unknown_trial(report, manifest, deployment, step)
+    }
+
     /// The plan of an installation that this gateway did not begin, which can only be left.
     fn set_unknown_plan(
         &mut self,
@@ -366,7 +410,13 @@ impl Installer {
     /// Where the device had to go back to was not known, and no order was given: it runs something permanently again.
     pub(super) fn settled_without_order(&mut self, plan: Plan, step: &mut Step) -> bool {
         let Some(report) = self.newest_report().filter(|r| r.confirmed) else { return false };
-        if report.running.sha256 == plan.image.firmware.sha256 {
+        let is_asked =
+            |target: &Target| target.digest == plan.manifest && target.manifest.sha256 != plan.image.firmware.sha256;
+        if self.target().is_some_and(is_asked) {
+            // What was on trial was another release than the one that is asked for: that one can begin now.
+            self.journal_mut().confirmed = Some(report.running);
+            self.enter(Phase::Idle, SETTLED.into(), step);
+        } else if report.running.sha256 == plan.image.firmware.sha256 {
             // An order of before made it permanent. Switching it off and on does not help any more; a newer release does.
             self.journal_mut().confirmed = Some(report.running);
             self.enter(Phase::Failed, "it kept the release permanently; install a newer one".into(), step);

@@ -52,7 +52,7 @@ pub(crate) enum Phase {
     Fetching,
     /// Leaves when the device reports the slot complete.
     Staging,
-    /// Leaves when the wish is to install, the device is free and the directive fresh.
+    /// Leaves when installing is desired, the device is free and the directive fresh.
     Staged,
     /// The order to boot the new slot stands. Leaves on a report of the next boot, or by the silence limit.
     Activating { since: Stamp, boots_before: u64 },
@@ -140,6 +140,12 @@ const ADDED_FIELDS: usize = 8;
 /// Rollback orders remembered; they expire long before so many were followed.
 const ORDERS_DONE_MAX: usize = 64;
 
+/// Detail of a journal whose installation ended before activation because no directive asked for it any more. It was not refused: the same
+/// deployment begins again when it asks again.
+pub(crate) const UNASKED: &str = "not asked for any more, nothing was activated";
+/// The same for one that could not begin because the device was on trial with something that this gateway had not begun.
+pub(crate) const SETTLED: &str = "the device runs something permanently again, the installation can begin";
+
 /// After so many failed installations in a row nothing is installed until somebody on site has looked.
 pub(crate) const QUARANTINE_FAILURES: u32 = 3;
 
@@ -198,7 +204,7 @@ impl Journal {
     /// The plan ended before it touched what runs: what was confirmed before is what the device has, with its way back.
     pub(crate) fn return_to_kept(&mut self, reason: &str) {
         let (Some(kept), Some(ended)) = (self.kept.take(), &self.plan) else { return };
-        self.refused = Some(RefusedRelease {
+        self.refused = (reason != UNASKED).then(|| RefusedRelease {
             manifest: ended.manifest,
             deployment: ended.deployment.clone(),
             reason: reason.to_owned(),
@@ -248,6 +254,11 @@ impl Journal {
         self.orders_done.push(order);
         let surplus = self.orders_done.len().saturating_sub(ORDERS_DONE_MAX);
         self.orders_done.drain(..surplus);
+    }
+
+    /// Whether the plan ended without having been refused, so that the same deployment may begin again.
+    pub(crate) fn may_begin_again(&self) -> bool {
+        self.phase == Phase::Idle && [UNASKED, SETTLED].contains(&self.detail.as_str())
     }
 
     /// Whether the device failed too often to be given another release.

@@ -5,13 +5,15 @@ mod transitions;
 use mdfm_shared::device::{Command, Order, Refusal, Report, WRONG_DIGEST};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::limits::REBOOTS_PER_DAY_DEFAULT;
-use mdfm_shared::telemetry::{ERROR_REBOOTS, EventKind, InstallState, REFUSED_QUARANTINE, Severity};
+use mdfm_shared::telemetry::{
+    ERROR_REBOOTS, EventKind, HOLD_ON_SITE, InstallState, REFUSED_QUARANTINE, RELEASE_ON_SITE, Severity,
+};
 use mdfm_shared::text::count;
 use mdfm_shared::time::MonotonicMs;
 
 use super::faults::FaultPace;
 use super::state::{BootId, Journal, Phase, Plan, QUARANTINE_FAILURES, Stamp};
-use super::{Effect, Input, Now, OnSite, Outcome, Wish};
+use super::{DesiredState, Effect, Input, Now, OnSite, Outcome};
 
 /// Longest time that a device's message is on its way, in milliseconds.
 pub(super) const MESSAGE_AGE_MS_MAX: u64 = 5_000;
@@ -43,10 +45,11 @@ const TRANSITIONS_MAX: usize = 16;
 
 /// The installer of one device.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Installer {
     pub(super) journal: Journal,
     boot: BootId,
-    pub(super) wish: Option<Wish>,
+    pub(super) desired: Option<DesiredState>,
     pub(super) report: Option<(MonotonicMs, Report)>,
     pub(super) image_ready: Option<Digest>,
     /// The order that stands; volatile, after a restart a new one is given.
@@ -58,7 +61,7 @@ pub(crate) struct Installer {
     /// Start of this process, before which no report can have come.
     started: MonotonicMs,
     /// Whether, when last looked at, the order to boot could be given again.
-    boot_is_wished: bool,
+    boot_is_desired: bool,
     /// Steps back that the device caused by contradicting itself.
     contradictions: Churn,
     /// Trials that nobody asked for.
@@ -75,10 +78,15 @@ pub(crate) struct Installer {
     pub(super) is_taken_up: bool,
     /// Whether the journal must be compared with the device's next report before anything else.
     is_due: bool,
+    /// Whether the phase was entered by an earlier process and nothing has shown since that the device is in it; volatile.
+    pub(super) is_from_disk: bool,
+    /// Whether it is known that the gateway's state was put back to an older one, or that another machine went on; volatile.
+    pub(super) is_set_back: bool,
 }
 
 /// An order that stands.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Given {
     command: Command,
     /// Number under which it was given first.
@@ -89,6 +97,7 @@ struct Given {
 
 /// How often something happened within the hour; volatile.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Churn {
     since: MonotonicMs,
     count: u32,
@@ -141,14 +150,14 @@ impl Installer {
         Self {
             journal,
             boot,
-            wish: None,
+            desired: None,
             report: None,
             image_ready: None,
             ordered: None,
             last_order,
             wrong_digests: 0,
             started: now,
-            boot_is_wished: false,
+            boot_is_desired: false,
             contradictions: Churn::default(),
             strays: Churn::default(),
             adopted_at: None,
@@ -157,6 +166,8 @@ impl Installer {
             counters_fell: false,
             is_taken_up: true,
             is_due: false,
+            is_from_disk: true,
+            is_set_back: false,
         }
     }
 
@@ -218,7 +229,7 @@ impl Installer {
         match self.journal.phase {
             Phase::Activating { since, .. } => {
                 let limit = (silent(since).min(activation_end(since, plan)), "the device must report the new boot");
-                let may_boot = !self.is_in_use() && self.boot_is_wished;
+                let may_boot = !self.is_in_use() && self.boot_is_desired;
                 [Some(limit), repeat.filter(|_| may_boot)].into_iter().flatten().min()
             }
             Phase::Probation { since, .. } => {
@@ -255,7 +266,7 @@ impl Installer {
     pub(crate) fn step(&mut self, now: Now, input: Input) -> Outcome {
         let mut step = Step { dirty: false, events: Vec::new(), effects: Vec::new() };
         match input {
-            Input::Wish(wish) => self.wish = wish,
+            Input::Desired(desired) => self.desired = desired,
             Input::Report(report) => self.take_report(now, report, &mut step),
             Input::Fault(fault) => self.take_fault(now, &fault, &mut step),
             Input::Reboots { before, now: recent } => self.take_reboots(now, before, recent, &mut step),
@@ -374,12 +385,12 @@ impl Installer {
         let command = match act {
             OnSite::Hold(reason) => {
                 self.journal.held = Some(reason.clone());
-                format!("hold: {reason}")
+                format!("{HOLD_ON_SITE}{reason}")
             }
             OnSite::Release(reason) => {
                 self.journal.held = None;
                 self.journal.failures = 0;
-                format!("release: {reason}")
+                format!("{RELEASE_ON_SITE}{reason}")
             }
             OnSite::RollBack(reason) => {
                 if self.why_not_back(now.mono).is_some() {
@@ -447,7 +458,7 @@ impl Installer {
 
     pub(super) fn enter(&mut self, phase: Phase, detail: String, step: &mut Step) {
         self.journal.phase = phase;
-        self.is_taken_up = false;
+        (self.is_taken_up, self.is_from_disk) = (false, false);
         self.journal.detail.clone_from(&detail);
         self.ordered = None;
         // Orders of the phase that is left are not this phase's.

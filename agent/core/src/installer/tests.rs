@@ -1,14 +1,16 @@
 //! The installer against a modelled device: single promises first, then any order of any inputs.
 
 mod bench;
+mod explore;
 mod faults;
 mod hands;
+mod histories;
 mod replaced;
+mod unasked;
 
 use mdfm_shared::fixture::page::symptom;
 use mdfm_shared::manifest::Component;
 use mdfm_shared::telemetry::{InstallState, Severity};
-use proptest::prelude::*;
 
 use super::*;
 use bench::{Bench, DAY_MS, Device, Flaw, MESSAGE_AGE_MS_MAX, START_UTC, firmware, target, target_within};
@@ -19,8 +21,8 @@ fn authority(n: u8, below_floor: bool) -> Authority {
     Authority { order: Digest([n; 32]), label: format!("recall-{n}"), below_floor, expires_at }
 }
 
-fn wish_rollback_by(n: u8, authorities: Vec<Authority>) -> Option<Wish> {
-    Some(Wish::Rollback {
+fn desired_rollback_by(n: u8, authorities: Vec<Authority>) -> Option<DesiredState> {
+    Some(DesiredState::Rollback {
         manifest: target(n).digest,
         deployment: target(n).deployment,
         authorities,
@@ -54,7 +56,7 @@ fn refusals(bench: &Bench) -> Vec<String> {
 fn sec_12_the_online_key_alone_undoes_no_old_confirmation() {
     for (days, is_back) in [(13, true), (15, false), (400, false)] {
         let mut bench = confirmed_for(days);
-        bench.ask(wish_rollback(2));
+        bench.ask(desired_rollback(2));
         bench.live(5_000);
         bench.reboot();
         bench.live(5_000);
@@ -65,7 +67,7 @@ fn sec_12_the_online_key_alone_undoes_no_old_confirmation() {
             assert_eq!(said.len(), 1, "reported once: {said:?}");
             symptom("A device does not go back", "the time in which").assert_in(&said[0]);
             assert_eq!(bench.installer.why_it_stays(bench.now), Some(said[0].clone()));
-            bench.ask(Some(Wish::Install(Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(3) })));
+            bench.ask(Some(DesiredState::Install(Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(3) })));
             bench.live(20_000);
             assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
         }
@@ -75,27 +77,27 @@ fn sec_12_the_online_key_alone_undoes_no_old_confirmation() {
 #[test]
 fn sec_12_a_rollback_order_ends_the_refusal_once() {
     let mut bench = confirmed_for(30);
-    bench.ask(wish_rollback(2));
+    bench.ask(desired_rollback(2));
     bench.live(5_000);
     assert_eq!(bench.state(), InstallState::Confirmed);
     let expired = Authority { expires_at: START_UTC.plus_ms(DAY_MS), ..authority(1, false) };
-    bench.ask(wish_rollback_by(2, vec![expired]));
+    bench.ask(desired_rollback_by(2, vec![expired]));
     bench.live(5_000);
     assert_eq!(bench.state(), InstallState::Confirmed, "an expired order does not count");
-    bench.ask(wish_rollback_by(2, vec![authority(1, false)]));
+    bench.ask(desired_rollback_by(2, vec![authority(1, false)]));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
     assert!(bench.disk.detail.contains("rollback ordered: recall-1"), "{}", bench.disk.detail);
     // Another release, confirmed long ago: the same order does not count again, another one does.
     let fresh = Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(3) };
-    bench.ask(Some(Wish::Install(fresh)));
+    bench.ask(Some(DesiredState::Install(fresh)));
     bench.live(20_000);
     bench.pass(30 * DAY_MS);
-    bench.ask(wish_rollback_by(3, vec![authority(1, false)]));
+    bench.ask(desired_rollback_by(3, vec![authority(1, false)]));
     bench.reboot();
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
-    bench.ask(wish_rollback_by(3, vec![authority(1, false), authority(2, false)]));
+    bench.ask(desired_rollback_by(3, vec![authority(1, false), authority(2, false)]));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
 }
@@ -103,17 +105,17 @@ fn sec_12_a_rollback_order_ends_the_refusal_once() {
 #[test]
 fn sec_12_below_the_floor_takes_an_order_that_says_so() {
     let mut bench = confirmed_for(15);
-    bench.ask(Some(Wish::Install(Target { security_floor: 99, ..target(2) })));
+    bench.ask(Some(DesiredState::Install(Target { security_floor: 99, ..target(2) })));
     bench.live(1_000);
     assert_eq!(bench.disk.security_floor, 2);
     for orders in [vec![], vec![authority(1, false)]] {
-        bench.ask(wish_rollback_by(2, orders));
+        bench.ask(desired_rollback_by(2, orders));
         bench.live(5_000);
         assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
         assert!(bench.disk.detail.contains("below the floor 2"), "{}", bench.disk.detail);
         symptom("A device does not go back", "security version").assert_in(&bench.disk.detail);
     }
-    bench.ask(wish_rollback_by(2, vec![authority(2, true)]));
+    bench.ask(desired_rollback_by(2, vec![authority(2, true)]));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
     assert_eq!(bench.disk.security_floor, 2, "the floor stays where it was");
@@ -122,10 +124,10 @@ fn sec_12_below_the_floor_takes_an_order_that_says_so() {
 #[test]
 fn sec_12_the_online_key_alone_strands_no_device() {
     let mut bench = confirmed_for(1);
-    bench.ask(Some(Wish::Install(Target { security_floor: 99, ..target(2) })));
+    bench.ask(Some(DesiredState::Install(Target { security_floor: 99, ..target(2) })));
     bench.live(5_000);
     assert_eq!(bench.disk.security_floor, 1, "the way back stays open while the recall window is");
-    bench.ask(wish_rollback(2));
+    bench.ask(desired_rollback(2));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
 }
@@ -134,13 +136,13 @@ fn sec_12_the_online_key_alone_strands_no_device() {
 fn sec_12_the_same_release_again_opens_no_new_window() {
     let mut bench = confirmed_for(30);
     let again = |n: u8| Target { deployment: format!("D-9{n}").parse().expect("a good id"), ..target(2) };
-    bench.ask(Some(Wish::Install(again(1))));
+    bench.ask(Some(DesiredState::Install(again(1))));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Confirmed, 2));
-    bench.ask(wish_rollback(2));
+    bench.ask(desired_rollback(2));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
-    bench.ask(wish_rollback_by(2, vec![authority(1, false)]));
+    bench.ask(desired_rollback_by(2, vec![authority(1, false)]));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)), "still known");
 }
@@ -159,18 +161,18 @@ fn sec_12_a_refused_release_takes_away_no_way_back() {
         let before = bench.disk.clone();
         let mut target = target(3);
         spoil(&mut target);
-        bench.ask(Some(Wish::Install(target)));
+        bench.ask(Some(DesiredState::Install(target)));
         bench.live(5_000);
         bench.reboot();
         bench.live(2_000);
         let failed = |e: &&EventKind| matches!(e, EventKind::StateChanged { state: InstallState::Failed, .. });
         assert_eq!(bench.events.iter().filter(failed).count(), 1, "reported once");
         assert_eq!(Journal { refused: None, ..bench.disk.clone() }, before);
-        bench.ask(wish_rollback(2));
+        bench.ask(desired_rollback(2));
         bench.live(5_000);
         assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
         // A good release after all that is taken.
-        bench.ask(Some(Wish::Install(target_again(4))));
+        bench.ask(Some(DesiredState::Install(target_again(4))));
         bench.live(20_000);
         assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(4)));
     }
@@ -184,17 +186,17 @@ fn target_again(n: u8) -> Target {
 fn sec_12_a_cancelled_release_keeps_the_way_back_it_had() {
     // Cancelled before the slot is written.
     let mut bench = confirmed_for(1);
-    let _ = bench.installer.step(bench.now, Input::Wish(Some(Wish::Install(target_again(3)))));
+    let _ = bench.installer.step(bench.now, Input::Desired(Some(DesiredState::Install(target_again(3)))));
     assert_eq!(bench.installer.journal().state(), InstallState::Fetching);
-    let _ = bench.installer.step(bench.now, Input::Wish(wish_rollback(2)));
+    let _ = bench.installer.step(bench.now, Input::Desired(desired_rollback(2)));
     assert_eq!(bench.installer.journal().state(), InstallState::RollingBack);
     assert_eq!(bench.installer.journal().plan.as_ref().map(|p| p.fallback.clone()), Some(firmware(1)));
     // Cancelled after it: the firmware before is gone, and whoever calls it back hears so, once.
     let mut bench = confirmed_for(1);
-    bench.ask(Some(Wish::Hold(target_again(3))));
+    bench.ask(Some(DesiredState::Hold(target_again(3))));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Staged);
-    bench.ask(wish_rollback(2));
+    bench.ask(desired_rollback(2));
     bench.live(10_000);
     bench.reboot();
     bench.live(10_000);
@@ -202,7 +204,7 @@ fn sec_12_a_cancelled_release_keeps_the_way_back_it_had() {
     let said = refusals(&bench);
     assert_eq!(said.len(), 1, "{said:?}");
     symptom("A device does not go back", "no other firmware").assert_in(&said[0]);
-    bench.ask(Some(Wish::Install(target_again(4))));
+    bench.ask(Some(DesiredState::Install(target_again(4))));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(4)));
 }
@@ -212,10 +214,10 @@ fn sec_12_a_device_without_other_firmware_stays() {
     let mut bench = Bench::new(Flaw::None);
     bench.device.permanent = firmware(2);
     bench.report();
-    bench.ask(Some(Wish::Install(target(2))));
+    bench.ask(Some(DesiredState::Install(target(2))));
     bench.live(5_000);
     assert_eq!(bench.state(), InstallState::Confirmed);
-    bench.ask(wish_rollback_by(2, vec![authority(1, true)]));
+    bench.ask(desired_rollback_by(2, vec![authority(1, true)]));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.orders), (InstallState::Confirmed, 0));
     assert!(refusals(&bench)[0].contains("no other firmware"), "{:?}", refusals(&bench));
@@ -224,10 +226,10 @@ fn sec_12_a_device_without_other_firmware_stays() {
 #[test]
 fn sec_12_no_return_to_withdrawn_firmware_by_the_online_key() {
     let mut bench = confirmed_for(1);
-    bench.ask(Some(Wish::Install(target(3))));
+    bench.ask(Some(DesiredState::Install(target(3))));
     bench.live(20_000);
     assert_eq!(bench.disk.fallback_manifest, Some(target(2).digest));
-    let by = |authorities| Wish::Rollback {
+    let by = |authorities| DesiredState::Rollback {
         manifest: target(3).digest,
         deployment: target(3).deployment,
         authorities,
@@ -248,17 +250,17 @@ fn sec_12_a_withdrawn_release_is_never_activated() {
         let mut bench = Bench::new(Flaw::None);
         bench.report();
         if staged_before {
-            bench.ask(Some(Wish::Hold(target(2))));
+            bench.ask(Some(DesiredState::Hold(target(2))));
             bench.live(5_000);
             assert_eq!(bench.state(), InstallState::Staged);
         }
-        bench.ask(Some(Wish::Install(withdrawn(2))));
+        bench.ask(Some(DesiredState::Install(withdrawn(2))));
         bench.live(20_000);
         bench.reboot();
         bench.live(20_000);
         assert_eq!((bench.state(), bench.device.boots), (InstallState::Failed, 1));
         assert!(bench.disk.detail.contains("withdrawn") && bench.disk.detail.contains("alarm limits lost"));
-        bench.ask(Some(Wish::Install(target(3))));
+        bench.ask(Some(DesiredState::Install(target(3))));
         bench.live(20_000);
         assert_eq!(bench.state(), InstallState::Confirmed, "a good release after it is taken");
     }
@@ -268,13 +270,13 @@ fn sec_12_a_withdrawn_release_is_never_activated() {
 fn sec_12_a_withdrawal_stops_a_boot_that_has_not_begun() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.ask(Some(Wish::Hold(target(2))));
+    bench.ask(Some(DesiredState::Hold(target(2))));
     bench.live(5_000);
     bench.line = false;
-    bench.ask(Some(Wish::Install(target(2))));
+    bench.ask(Some(DesiredState::Install(target(2))));
     assert_eq!(bench.state(), InstallState::Activating);
     bench.line = true;
-    bench.ask(Some(Wish::Install(withdrawn(2))));
+    bench.ask(Some(DesiredState::Install(withdrawn(2))));
     bench.live(60_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Failed, 1));
 }
@@ -284,11 +286,11 @@ fn sec_12_a_withdrawal_touches_no_device_that_runs_it() {
     let mut bench = Bench::on_trial(Flaw::None);
     bench.live(1_000);
     assert_eq!(bench.state(), InstallState::Probation);
-    bench.ask(Some(Wish::Install(withdrawn(2))));
+    bench.ask(Some(DesiredState::Install(withdrawn(2))));
     bench.live(10_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
     let other = Target { deployment: "D-9".parse().expect("a good id"), ..withdrawn(2) };
-    bench.ask(Some(Wish::Install(other)));
+    bench.ask(Some(DesiredState::Install(other)));
     bench.live(10_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Confirmed, 2));
 }
@@ -318,13 +320,13 @@ fn sec_12_journals_of_earlier_versions_load_and_are_dated() {
 fn sec_13_a_confirmation_dated_by_a_wrong_clock_opens_nothing() {
     let mut bench = confirmed_for(0);
     bench.now.utc = UtcMillis(START_UTC.0 - 3 * DAY_MS);
-    bench.ask(wish_rollback(2));
+    bench.ask(desired_rollback(2));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
 }
 
-fn wish_rollback(n: u8) -> Option<Wish> {
-    Some(Wish::Rollback {
+fn desired_rollback(n: u8) -> Option<DesiredState> {
+    Some(DesiredState::Rollback {
         manifest: target(n).digest,
         deployment: target(n).deployment,
         authorities: Vec::new(),
@@ -399,7 +401,7 @@ fn invariant_2_a_device_in_use_waits_and_so_does_its_rollback() {
     let mut bench = Bench::new(Flaw::None);
     bench.device.in_use = true;
     bench.report();
-    bench.ask(Some(Wish::Install(target(2))));
+    bench.ask(Some(DesiredState::Install(target(2))));
     bench.live(60_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Staged, 1));
     bench.device.in_use = false;
@@ -425,7 +427,7 @@ fn att_2_an_older_release_is_refused_and_a_newer_one_taken() {
     old.digest = Digest([77; 32]);
     old.manifest.components[0].sha256 = Digest([78; 32]);
     let refused = |bench: &Bench| bench.disk.refused.clone().map(|r| r.reason).unwrap_or_default();
-    bench.ask(Some(Wish::Install(old.clone())));
+    bench.ask(Some(DesiredState::Install(old.clone())));
     assert!(refused(&bench).starts_with("downgrade: release number 1"), "{}", refused(&bench));
     assert!(matches!(bench.events.last(), Some(EventKind::StateChanged { state: InstallState::Failed, .. })));
     // The same with a higher number, but a security version below the floor that the coordinator raised after the recall window.
@@ -434,10 +436,10 @@ fn att_2_an_older_release_is_refused_and_a_newer_one_taken() {
     old.digest = Digest([79; 32]);
     old.manifest.release_number = 9;
     old.security_floor = 2;
-    bench.ask(Some(Wish::Install(old)));
+    bench.ask(Some(DesiredState::Install(old)));
     assert!(refused(&bench).starts_with("downgrade: security version 1"), "{}", refused(&bench));
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
-    bench.ask(Some(Wish::Install(target(3))));
+    bench.ask(Some(DesiredState::Install(target(3))));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
 }
@@ -459,11 +461,11 @@ fn att_5_another_model_hardware_or_starting_point_is_refused_untouched() {
         bench.report();
         let mut foreign = target(2);
         spoil(&mut foreign);
-        bench.ask(Some(Wish::Install(foreign)));
+        bench.ask(Some(DesiredState::Install(foreign)));
         bench.live(10_000);
         assert_eq!((bench.state(), bench.orders, bench.device.other.is_none()), (InstallState::Failed, 0, true));
         assert!(bench.disk.detail.contains(cause), "{}", bench.disk.detail);
-        bench.ask(Some(Wish::Install(target(3))));
+        bench.ask(Some(DesiredState::Install(target(3))));
         bench.live(20_000);
         assert_eq!(bench.state(), InstallState::Confirmed, "a good release after it is taken");
     }
@@ -474,10 +476,10 @@ fn att_3_an_expired_directive_starts_nothing_new() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
     let stale = Target { expires_at: START_UTC, ..target(2) };
-    bench.ask(Some(Wish::Install(stale)));
+    bench.ask(Some(DesiredState::Install(stale)));
     bench.live(60_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Staged, 1));
-    bench.ask(Some(Wish::Install(target(2))));
+    bench.ask(Some(DesiredState::Install(target(2))));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Confirmed, "renewed, it goes on");
 }
@@ -487,7 +489,7 @@ fn att_4_an_image_that_is_not_the_manifests_fails_untouched() {
     let mut bench = Bench::new(Flaw::None);
     bench.image_good = false;
     bench.report();
-    bench.ask(Some(Wish::Install(target(2))));
+    bench.ask(Some(DesiredState::Install(target(2))));
     bench.live(5_000);
     assert_eq!((bench.state(), bench.orders), (InstallState::Failed, 0));
     assert!(bench.disk.detail.contains("image refused"), "{}", bench.disk.detail);
@@ -499,12 +501,12 @@ fn att_4_a_streamed_image_that_the_slot_finds_wrong_fails_untouched() {
     let mut bench = Bench::new(Flaw::None);
     (bench.streams, bench.image_good) = (true, false);
     bench.report();
-    bench.ask(Some(Wish::Install(target(2))));
+    bench.ask(Some(DesiredState::Install(target(2))));
     bench.live(10_000);
     assert_eq!((bench.state(), bench.orders, bench.device.boots), (InstallState::Failed, 0, 1));
     assert!(bench.disk.detail.contains("did not take the image"), "{}", bench.disk.detail);
     bench.image_good = true;
-    bench.ask(Some(Wish::Install(target(3))));
+    bench.ask(Some(DesiredState::Install(target(3))));
     bench.live(20_000);
     assert_eq!(bench.state(), InstallState::Confirmed, "a good release after it is taken");
 }
@@ -517,7 +519,7 @@ fn att_6_a_streamed_image_without_end_fails_the_installation() {
     bench.report();
     bench.device.other = None;
     bench.line = false;
-    bench.ask(Some(Wish::Install(target(2))));
+    bench.ask(Some(DesiredState::Install(target(2))));
     assert_eq!((bench.state(), bench.installer.prepared_image()), (InstallState::Staging, Some(firmware(2).sha256)));
     bench.input(Input::ImageRefused(firmware(2).sha256, "longer than the bytes signed".into()));
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Failed, 1));
@@ -531,7 +533,7 @@ fn a_release_of_several_components_is_staged_as_one() {
     let mut target = target(2);
     let second = Component { name: "radio".into(), sha256: Digest([9; 32]), ..target.manifest.components[0].clone() };
     target.manifest.components.push(second);
-    bench.ask(Some(Wish::Hold(target)));
+    bench.ask(Some(DesiredState::Hold(target)));
     bench.live(3_000);
     let image = bench.staged.clone().expect("staged");
     assert_eq!((image.firmware.sha256, image.size_bytes), (firmware(2).sha256, 20));
@@ -539,11 +541,11 @@ fn a_release_of_several_components_is_staged_as_one() {
 }
 
 #[test]
-fn a_hold_on_site_keeps_the_device_as_it_is_over_restarts_and_whatever_is_wished() {
+fn a_hold_on_site_outlasts_restarts_and_every_directive() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
     bench.input(Input::OnSite(OnSite::Hold("ward 3: therapy".into()), 1_000));
-    bench.ask(Some(Wish::Install(target(2))));
+    bench.ask(Some(DesiredState::Install(target(2))));
     bench.live(30_000);
     bench.reboot();
     bench.live(30_000);
@@ -571,7 +573,7 @@ fn somebody_on_site_can_bring_a_confirmed_device_back_but_not_one_in_use() {
     bench.live(3_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
     bench.live(60_000);
-    assert_eq!(bench.device.permanent, firmware(1), "the wish that still stands does not bring it again");
+    assert_eq!(bench.device.permanent, firmware(1), "the order that still stands does not bring it again");
 }
 
 #[test]
@@ -579,20 +581,20 @@ fn a_device_that_fails_three_times_is_left_alone_until_somebody_has_looked() {
     let mut bench = Bench::new(Flaw::NoBoot);
     bench.report();
     for n in 2..5 {
-        bench.ask(Some(Wish::Install(target(n))));
+        bench.ask(Some(DesiredState::Install(target(n))));
         bench.live(20_000);
         assert_eq!(bench.state(), InstallState::RolledBack);
     }
     let boots = bench.device.boots;
     bench.device.flaw = Flaw::None;
-    bench.ask(Some(Wish::Install(target(5))));
+    bench.ask(Some(DesiredState::Install(target(5))));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Failed, boots));
     assert!(bench.disk.detail.contains("quarantine"), "{}", bench.disk.detail);
     let said = |e: &&EventKind| matches!(e, EventKind::Refused { what, .. } if what == "quarantine");
     assert_eq!(bench.events.iter().filter(said).count(), 1, "it is said once");
     bench.input(Input::OnSite(OnSite::Release("battery changed".into()), 0));
-    bench.ask(Some(Wish::Install(target(6))));
+    bench.ask(Some(DesiredState::Install(target(6))));
     bench.live(20_000);
     assert_eq!(bench.state(), InstallState::Confirmed);
 }
@@ -601,10 +603,10 @@ fn a_device_that_fails_three_times_is_left_alone_until_somebody_has_looked() {
 fn a_paused_deployment_stages_and_activates_nothing() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.ask(Some(Wish::Hold(target(2))));
+    bench.ask(Some(DesiredState::Hold(target(2))));
     bench.live(60_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Staged, 1));
-    bench.ask(Some(Wish::Install(target(2))));
+    bench.ask(Some(DesiredState::Install(target(2))));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Confirmed);
 }
@@ -614,7 +616,7 @@ fn a_paused_deployment_stages_and_activates_nothing() {
 fn seed_strat_scheduled_outside_its_windows_a_device_is_staged_and_not_activated() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.ask(Some(Wish::Install(target_within(2, &[(30_000, 44_000), (90_000, 120_000)], Finish::Inside))));
+    bench.ask(Some(DesiredState::Install(target_within(2, &[(30_000, 44_000), (90_000, 120_000)], Finish::Inside))));
     bench.live(29_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Staged, 1), "before the first window");
     bench.live(60_000);
@@ -626,14 +628,14 @@ fn seed_strat_scheduled_outside_its_windows_a_device_is_staged_and_not_activated
 
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.ask(Some(Wish::Install(target_within(2, &[(30_000, 32_000)], Finish::Anytime))));
+    bench.ask(Some(DesiredState::Install(target_within(2, &[(30_000, 32_000)], Finish::Anytime))));
     bench.live(29_000);
     assert_eq!(bench.device.boots, 1);
     bench.live(2_000);
     assert_eq!(bench.device.boots, 2, "it must only begin inside");
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.ask(Some(Wish::Install(target_within(2, &[], Finish::Anytime))));
+    bench.ask(Some(DesiredState::Install(target_within(2, &[], Finish::Anytime))));
     bench.live(600_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Staged, 1), "no window, no activation");
 }
@@ -643,22 +645,22 @@ fn seed_strat_scheduled_outside_its_windows_a_device_is_staged_and_not_activated
 fn a_device_goes_back_whatever_the_window() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.ask(Some(Wish::Install(target_within(2, &[(0, 20_000)], Finish::Anytime))));
+    bench.ask(Some(DesiredState::Install(target_within(2, &[(0, 20_000)], Finish::Anytime))));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Confirmed);
     bench.live(100_000);
-    bench.ask(wish_rollback(2));
+    bench.ask(desired_rollback(2));
     bench.live(3_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
 }
 
 #[test]
-fn a_withdrawn_wish_before_activation_leaves_the_device_alone() {
+fn a_withdrawn_order_before_activation_changes_nothing() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.ask(Some(Wish::Hold(target(2))));
+    bench.ask(Some(DesiredState::Hold(target(2))));
     bench.live(3_000);
-    bench.ask(wish_rollback(2));
+    bench.ask(desired_rollback(2));
     bench.live(10_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Idle, 1));
 }
@@ -668,15 +670,15 @@ fn sec_3_a_device_sent_back_by_order_takes_the_release_again() {
     let mut bench = Bench::on_trial(Flaw::None);
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Confirmed);
-    bench.ask(wish_rollback(2));
+    bench.ask(desired_rollback(2));
     bench.live(3_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
     // The deployment that sent it back does not bring the release again by itself.
-    bench.ask(Some(Wish::Install(target(2))));
+    bench.ask(Some(DesiredState::Install(target(2))));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::RolledBack);
     let again = Target { deployment: "D-9".parse().expect("a good id"), ..target(2) };
-    bench.ask(Some(Wish::Install(again)));
+    bench.ask(Some(DesiredState::Install(again)));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
     assert!(bench.disk.rolled_back.is_empty() && bench.disk.failures == 0);
@@ -689,7 +691,7 @@ fn sec_3_only_its_own_failure_bars_a_device_from_a_release() {
     assert_eq!(bench.state(), InstallState::RolledBack);
     bench.device.flaw = Flaw::None;
     let again = |n| Target { deployment: "D-9".parse().expect("a good id"), ..target(n) };
-    bench.ask(Some(Wish::Install(again(2))));
+    bench.ask(Some(DesiredState::Install(again(2))));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Failed);
     assert!(bench.disk.detail.contains("this release failed on this device before"), "{}", bench.disk.detail);
@@ -698,7 +700,7 @@ fn sec_3_only_its_own_failure_bars_a_device_from_a_release() {
     let journal: Journal = mdfm_shared::wire::decode(&bytes).expect("a journal has the form that it always had");
     assert!(journal.rolled_back.contains(&target(2).digest));
     // A newer release is taken.
-    bench.ask(Some(Wish::Install(again(3))));
+    bench.ask(Some(DesiredState::Install(again(3))));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
 }
@@ -710,15 +712,15 @@ fn sec_8_an_old_emergency_release_is_not_begun() {
     let limit = START_UTC.plus_ms(1_000);
     let late = Target { start_by: Some(limit), ..target(2) };
     bench.live(2_000);
-    bench.ask(Some(Wish::Install(late)));
+    bench.ask(Some(DesiredState::Install(late)));
     bench.live(10_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Failed, firmware(1)));
     assert!(bench.disk.detail.contains("a release that QA approved is needed"), "{}", bench.disk.detail);
     // What was begun in time goes on, and a release without a limit is taken.
     let in_time = Target { start_by: Some(START_UTC.plus_ms(15_000)), ..target(3) };
-    bench.ask(Some(Wish::Hold(in_time.clone())));
+    bench.ask(Some(DesiredState::Hold(in_time.clone())));
     bench.live(10_000);
-    bench.ask(Some(Wish::Install(in_time)));
+    bench.ask(Some(DesiredState::Install(in_time)));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
 }
@@ -727,10 +729,10 @@ fn sec_8_an_old_emergency_release_is_not_begun() {
 fn no_rollback_below_the_security_floor() {
     let mut bench = confirmed_for(15);
     // The floor rises to what the device has confirmed, never above.
-    bench.ask(Some(Wish::Install(Target { security_floor: 99, ..target(2) })));
+    bench.ask(Some(DesiredState::Install(Target { security_floor: 99, ..target(2) })));
     bench.live(1_000);
     assert_eq!(bench.disk.security_floor, 2);
-    bench.ask(wish_rollback(2));
+    bench.ask(desired_rollback(2));
     bench.live(10_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
     assert!(bench.disk.detail.contains("below the floor 2"), "{}", bench.disk.detail);
@@ -770,7 +772,7 @@ fn effects_come_out_only_after_the_record() {
     let mut installer = Installer::new(Journal::new(), [0; 16], MonotonicMs(0), 0);
     let now = Now { mono: MonotonicMs(1), utc: START_UTC };
     let _ = installer.step(now, Input::Report(Device::new(Flaw::None).report().expect("not silent"))).persist(ok);
-    let outcome = installer.step(now, Input::Wish(Some(Wish::Install(target(2)))));
+    let outcome = installer.step(now, Input::Desired(Some(DesiredState::Install(target(2)))));
     assert_eq!(outcome.persist(|_, _| Err("disk full")), Err("disk full"), "no record, no effects");
 }
 
@@ -800,181 +802,11 @@ fn every_deadline_is_in_the_future_or_the_tick_does_something() {
     assert_eq!(bench.state(), InstallState::Confirmed);
 }
 
-/// Everything that the world can do.
-#[derive(Debug, Clone)]
-enum Act {
-    Live(u64),
-    Pass(u64),
-    Report,
-    Fault(Severity),
-    PatientComes,
-    PatientLeaves,
-    Line(bool),
-    Install(u8),
-    InstallWithin(u8, u64, bool),
-    Hold(u8),
-    Rollback(u8),
-    NoWish,
-    Restart,
-    Reboot,
-    DevicePowerCut,
-    StaleReport,
-    Clock(i64),
-    SlotLost,
-    OnSite(OnSite),
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    prop_oneof![
-        6 => (1_u64..8_000).prop_map(Act::Live),
-        2 => (1_u64..400_000).prop_map(Act::Pass),
-        2 => Just(Act::Report),
-        1 => prop_oneof![Just(Severity::Warning), Just(Severity::Error), Just(Severity::Critical)].prop_map(Act::Fault),
-        1 => Just(Act::PatientComes),
-        2 => Just(Act::PatientLeaves),
-        1 => any::<bool>().prop_map(Act::Line),
-        3 => (2_u8..5).prop_map(Act::Install),
-        2 => (2_u8..5, 0_u64..600_000, any::<bool>()).prop_map(|(n, at, inside)| Act::InstallWithin(n, at, inside)),
-        1 => (2_u8..5).prop_map(Act::Hold),
-        1 => (2_u8..5).prop_map(Act::Rollback),
-        1 => Just(Act::NoWish),
-        2 => Just(Act::Restart),
-        1 => Just(Act::Reboot),
-        1 => Just(Act::DevicePowerCut),
-        1 => Just(Act::StaleReport),
-        1 => any::<i64>().prop_map(|ms| Act::Clock(ms % (400 * 86_400_000))),
-        1 => Just(Act::SlotLost),
-        1 => Just(Act::OnSite(OnSite::Hold("nurse".into()))),
-        1 => Just(Act::OnSite(OnSite::Release("nurse".into()))),
-        1 => Just(Act::OnSite(OnSite::RollBack("nurse".into()))),
-    ]
-}
-
-fn flaw() -> impl Strategy<Value = Flaw> {
-    prop_oneof![
-        3 => Just(Flaw::None),
-        1 => Just(Flaw::NoBoot),
-        1 => Just(Flaw::WrongDigest),
-        1 => Just(Flaw::Insecure),
-        1 => Just(Flaw::Silent),
-        1 => Just(Flaw::Refuses),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
-
-    /// Any order of any inputs, with restarts and clock jumps between: no order that must not be given (checked at each), and
-    /// once the world behaves, the device ends confirmed on good firmware, new or last good, or the installation failed
-    /// without having touched it.
-    #[test]
-    fn invariant_3_any_history_ends_on_good_firmware(
-        flaw in flaw(), streams in any::<bool>(), counts_faults in any::<bool>(), acts in prop::collection::vec(act(), 0..60)
-    ) {
-        let mut bench = if counts_faults { Bench::version_2(flaw) } else { Bench::new(flaw) };
-        bench.streams = streams;
-        bench.report();
-        let mut held = None;
-        for act in acts {
-            match act {
-                Act::Live(ms) => bench.live(ms),
-                Act::Pass(ms) => {
-                    bench.pass(ms);
-                    bench.input(Input::Tick);
-                }
-                Act::Report => {
-                    held = bench.device.report().map(|r| (bench.now.mono, r)).or(held);
-                    bench.report();
-                }
-                Act::Fault(severity) => bench.fault(severity),
-                Act::PatientComes => {
-                    bench.device.in_use = true;
-                    // The device's own refusal covers the moment until its report arrives.
-                    bench.report();
-                }
-                Act::PatientLeaves => bench.device.in_use = false,
-                Act::Line(line) => bench.line = line,
-                Act::Install(n) => bench.ask(Some(Wish::Install(target(n)))),
-                Act::InstallWithin(n, at, inside) => {
-                    let finish = if inside { Finish::Inside } else { Finish::Anytime };
-                    bench.ask(Some(Wish::Install(target_within(n, &[(at, at + 60_000)], finish))));
-                }
-                Act::Hold(n) => bench.ask(Some(Wish::Hold(target(n)))),
-                Act::Rollback(n) => bench.ask(wish_rollback(n)),
-                Act::NoWish => bench.ask(None),
-                // The devices' connections are the agent's: messages in them die with the process.
-                Act::Restart => {
-                    held = None;
-                    bench.restart();
-                }
-                Act::Reboot => {
-                    held = None;
-                    bench.reboot();
-                }
-                Act::DevicePowerCut => {
-                    // Nobody pulls the plug while a patient is connected; that is not ours to prevent.
-                    if !bench.device.in_use {
-                        held = None;
-                        bench.device.boot();
-                    }
-                }
-                Act::StaleReport => {
-                    if let Some((at, report)) = held.clone()
-                        && bench.now.mono.since_ms(at) < MESSAGE_AGE_MS_MAX
-                    {
-                        bench.input(Input::Report(report));
-                    }
-                }
-                Act::Clock(ms) => {
-                    bench.now.utc = UtcMillis(bench.now.utc.0.saturating_add_signed(ms));
-                    bench.input(Input::Tick);
-                }
-                Act::OnSite(act) => bench.input(Input::OnSite(act, 0)),
-                Act::SlotLost => {
-                    // Only a slot that is being prepared; the way back is never lost.
-                    if matches!(bench.state(), InstallState::Fetching | InstallState::Staging | InstallState::Staged)
-                        && bench.device.trial.is_none()
-                        && !bench.disk.has_way_back()
-                    {
-                        bench.device.other = None;
-                    }
-                }
-            }
-        }
-        prop_assert_eq!(bench.device.reboots_in_use, 0);
-        prop_assert!(!bench.activated_after_rollback);
-        // Now the world behaves.
-        bench.line = true;
-        bench.device.in_use = false;
-        bench.now.utc = START_UTC.plus_ms(DAY_MS);
-        bench.input(Input::OnSite(OnSite::Release("nurse".into()), 0));
-        bench.live(700_000);
-        if bench.state() == InstallState::RollbackFailed {
-            // Only a device that fell silent while it was said to be in use could not be called back. The alarm brings hands:
-            // they switch it off and on until its boot loader returns.
-            prop_assert!(bench.device.silent && bench.installer.is_in_use(), "{}", bench.disk.detail);
-            (0..4).for_each(|_| bench.device.boot());
-            bench.live(10_000);
-        }
-        let state = bench.state();
-        let may_begin = matches!(&bench.wish, Some(Wish::Install(target)) if target.may_begin(bench.now.utc, 0));
-        let waits_for_a_wish = state == InstallState::Staged && !may_begin;
-        prop_assert!(state.is_settled() || waits_for_a_wish, "still {:?}: {}", state, bench.disk.detail);
-        prop_assert!(bench.device.trial.is_none(), "left on trial in {:?}", state);
-        prop_assert_eq!(Some(bench.device.running()), bench.disk.confirmed.clone(), "{:?}", state);
-        prop_assert!(bench.device.flaw == Flaw::None || bench.device.permanent == firmware(1));
-        if let Some(level) = &bench.device.faults {
-            let seen = bench.disk.faults_seen.as_ref().map(|s| (&s.boot, s.counts));
-            prop_assert_eq!(seen, Some((&level.boot, level.counts)), "every fault of this boot is known");
-        }
-    }
-}
-
 #[test]
 fn sec_10_a_device_that_contradicts_itself_makes_few_events() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.ask(Some(Wish::Hold(target(2))));
+    bench.ask(Some(DesiredState::Hold(target(2))));
     bench.live(5_000);
     assert_eq!(bench.state(), InstallState::Staged);
     // Now it has the image and now it has not, ten times a second for a day.
@@ -993,7 +825,7 @@ fn sec_10_a_device_that_contradicts_itself_makes_few_events() {
     assert!(bench.events.len() < 100, "{} events", bench.events.len());
     // Another release, and a device that means what it says: it is installed.
     bench.device = Device::new(Flaw::None);
-    bench.ask(Some(Wish::Install(target(3))));
+    bench.ask(Some(DesiredState::Install(target(3))));
     bench.live(20_000);
     assert_eq!(bench.state(), InstallState::Confirmed);
 }

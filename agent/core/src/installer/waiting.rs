@@ -6,22 +6,28 @@ use mdfm_shared::text::duration;
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::waiting::{WaitCode, Waiting};
 
+use super::DesiredState::{Hold, Install, Nothing, Rollback};
 use super::state::Phase;
 use super::step::Installer;
-use super::{Now, Target, Wish};
+use super::{Now, Target};
 
 impl Installer {
     /// What the device is asked for.
     pub(crate) fn target(&self) -> Option<&Target> {
-        match &self.wish {
-            Some(Wish::Install(target) | Wish::Hold(target)) => Some(target),
-            Some(Wish::Rollback { .. }) | None => None,
+        match &self.desired {
+            Some(Install(target) | Hold(target)) => Some(target),
+            Some(Rollback { .. } | Nothing) | None => None,
         }
+    }
+
+    /// Whether the directive holds the device.
+    pub(crate) fn is_held_by_directive(&self) -> bool {
+        matches!(self.desired, Some(Hold(_)))
     }
 
     /// Whether the coordinator's newest word names the device.
     pub(crate) fn is_asked(&self) -> bool {
-        self.wish.is_some()
+        !matches!(self.desired, None | Some(Nothing))
     }
 
     /// Why what the directive asks for is not done; `None` if it is done, or is on its way. `now` is trusted time.
@@ -61,7 +67,9 @@ impl Installer {
                     // Done, by this deployment or an earlier one.
                     Phase::Confirmed | Phase::RolledBack if plan.is_some() => None,
                     // Somebody gave the device other firmware by hand, and the same deployment does not fight with people.
-                    Phase::Idle if is_plan => Some(Waiting::new(WaitCode::ReleaseRefused, &*self.journal.detail)),
+                    Phase::Idle if is_plan && !self.journal.may_begin_again() => {
+                        Some(Waiting::new(WaitCode::ReleaseRefused, &*self.journal.detail))
+                    }
                     Phase::Failed if is_plan => Some(Waiting::of_failure(&self.journal.detail)),
                     _ if refused.is_some() => refused.map(|r| Waiting::of_failure(&r.reason)),
                     _ => (!attached).then(not_connected),
@@ -75,15 +83,17 @@ impl Installer {
         if let Some(reason) = &self.journal.held {
             return Some(Waiting::new(WaitCode::HeldOnSite, &**reason));
         }
-        let target = match &self.wish {
-            None => return None,
-            Some(Wish::Hold(_)) => return Some(Waiting::new(WaitCode::HeldByVendor, "")),
-            Some(Wish::Rollback { .. }) => return None,
-            Some(Wish::Install(target)) => target,
+        let target = match &self.desired {
+            Some(Hold(_)) => return Some(Waiting::new(WaitCode::HeldByVendor, "")),
+            Some(Rollback { .. } | Nothing) | None => return None,
+            Some(Install(target)) => target,
         };
         if now.utc >= target.expires_at {
             let detail = format!("it ended at {}", target.expires_at);
             return Some(Waiting::new(WaitCode::DirectiveExpired, detail));
+        }
+        if !target.is_confirmed {
+            return Some(Waiting::new(WaitCode::Unconfirmed, ""));
         }
         let (windows, finish) = target.windows.as_ref()?;
         let need_ms = if *finish == Finish::Inside { self.activation_ms() } else { 0 };

@@ -220,7 +220,7 @@ impl Trust {
 
     fn hold_order(&mut self, verified: VerifiedOrder, evidence: &RollbackOrderEvidence, now: UtcMillis) {
         let digest = verified.order().digest();
-        if let Ok(Some(at)) = self.root.witnesses().cosigned_at(evidence.checkpoint.as_bytes()) {
+        if let Ok(Some(at)) = self.root.witnesses().cosigned_at(evidence.checkpoint.as_bytes(), UtcMillis(u64::MAX)) {
             self.besides.signed_times.push(at);
         }
         let mut writes = vec![(format!("{ORDER_PREFIX}{digest}"), Some(wire::encode(evidence)))];
@@ -275,16 +275,22 @@ impl Trust {
         valid.map(|(o, _)| format!("{} (until {})", o.order().label, o.order().expires_at)).collect()
     }
 
-    /// Refuses a release whose cosignatures are too old: what was revoked since then may be withheld.
-    pub(super) fn check_cosignature_age(&self, cosigned_at: Option<UtcMillis>, now: UtcMillis) -> Result<(), Refused> {
-        match cosigned_at {
+    /// Refuses a release whose cosignatures are too old: what was revoked since then may be withheld. Those of a witness whose clock is ahead would be
+    /// new for as long as it was ahead, so that they show nothing before their time has come.
+    pub(super) fn check_cosignature_age(&self, note: &str, now: UtcMillis) -> Result<(), Refused> {
+        let refuse = refused("release");
+        let latest = now.plus_ms(CLOCK_TOLERANCE_MS);
+        match self.root.witnesses().cosigned_at(note.as_bytes(), latest).map_err(|e| refuse(&e))? {
+            Some(at) if at > latest => Err(refuse(&format!(
+                "the witnesses cosigned its checkpoint at {at}, and here it is {now}: their clock or this gateway's is wrong; set it, and the \
+                 coordinator sends the release again under a newer checkpoint"
+            ))),
             Some(at) if now.since_ms(at) > COSIGNATURE_AGE_MAX_MS => {
                 let days = COSIGNATURE_AGE_MAX_MS / DAY_MS;
-                let reason = format!(
+                Err(refuse(&format!(
                     "the witnesses cosigned its checkpoint at {at}, more than {days} days before {now}; the coordinator must prove it \
                      under a newer checkpoint"
-                );
-                Err(Refused { what: "release", reason })
+                )))
             }
             _ => Ok(()),
         }

@@ -81,7 +81,9 @@ impl Gateway {
         let taken = self.trust.take_directive(&frame(&directive(serial, install(digest)), &[COORDINATOR]));
         assert!(self.keep(taken), "a good directive is accepted after the attack");
         for trust in [&self.trust, &self.restarted()] {
-            assert!(matches!(trust.wish(&device(), false, false, None), Some(Wish::Install(t)) if t.digest == digest));
+            assert!(
+                matches!(trust.desired(&device(), false, false, None), Some(DesiredState::Install(t)) if t.digest == digest)
+            );
         }
     }
 }
@@ -117,10 +119,16 @@ fn att_1_only_the_online_key_directs_and_it_releases_nothing() {
         let text = reason(gateway.trust.take_directive(&frame(&directive(1, install(Digest([1; 32]))), &keys)));
         assert!(text.contains("needs 1 signature"), "{text}");
     }
-    // The stolen online key may direct towards a release that nobody approved: nothing comes of it.
-    let taken = gateway.trust.take_directive(&frame(&directive(1, install(Digest([1; 32]))), &[COORDINATOR]));
+    // That nothing is known of the device is not the same as a directive without it.
+    let empty = Directive { devices: Vec::new(), ..directive(1, install(Digest([1; 32]))) };
+    assert_eq!(gateway.trust.desired(&device(), false, false, None), None);
+    let taken = gateway.trust.take_directive(&frame(&empty, &[COORDINATOR]));
     assert!(gateway.keep(taken));
-    assert_eq!(gateway.trust.wish(&device(), false, false, None), None);
+    assert_eq!(gateway.trust.desired(&device(), false, false, None), Some(DesiredState::Nothing));
+    // The stolen online key may direct towards a release that nobody approved: nothing comes of it.
+    let taken = gateway.trust.take_directive(&frame(&directive(2, install(Digest([1; 32]))), &[COORDINATOR]));
+    assert!(gateway.keep(taken));
+    assert_eq!(gateway.trust.desired(&device(), false, false, None), None);
     assert_eq!(gateway.trust.missing_releases(), BTreeSet::from([Digest([1; 32])]));
     // Nor of evidence that it makes itself.
     let forged = signed(&manifest(), &[COORDINATOR]);
@@ -266,14 +274,14 @@ fn att_9_a_revoked_approver_takes_a_pending_release_with_them() {
     gateway.keep(taken);
     let taken = gateway.trust.take_directive(&frame(&directive(1, install(digest)), &[COORDINATOR]));
     gateway.keep(taken);
-    assert!(gateway.trust.wish(&device(), false, false, None).is_some());
+    assert!(gateway.trust.desired(&device(), false, false, None).is_some());
     let mut revoked = roster();
     revoked.version = 2;
     revoked.entries[1].revoked = Some(Revocation { at: NOW, log_size: 0 });
     let taken = gateway.trust.take_roster(&frame(&revoked, &[11]));
     gateway.keep(taken);
     for trust in [&gateway.trust, &gateway.restarted()] {
-        assert_eq!(trust.wish(&device(), false, false, None), None);
+        assert_eq!(trust.desired(&device(), false, false, None), None);
     }
 }
 
@@ -343,7 +351,7 @@ fn sec_5_a_dropped_release_is_taken_with_a_new_approval() {
     let taken = gateway.trust.take_release(digest, &wire::encode(&evidence), NOW);
     gateway.keep(taken);
     for trust in [&gateway.trust, &gateway.restarted()] {
-        assert!(trust.wish(&device(), false, false, None).is_some());
+        assert!(trust.desired(&device(), false, false, None).is_some());
     }
 }
 const DAY_MS: u64 = 86_400_000;
@@ -393,8 +401,8 @@ impl Gateway {
         digest
     }
 
-    fn wishes_withdrawn(trust: &Trust) -> bool {
-        matches!(trust.wish(&device(), false, false, None), Some(Wish::Install(t)) if t.withdrawn.is_some())
+    fn desires_withdrawn(trust: &Trust) -> bool {
+        matches!(trust.desired(&device(), false, false, None), Some(DesiredState::Install(t)) if t.withdrawn.is_some())
     }
 
     fn bars(&self, days: u64) -> Vec<Bar> {
@@ -408,14 +416,14 @@ fn sec_12_withdrawals_outlive_restarts_and_their_signer() {
     let mut gateway = Gateway::enrolled();
     let digest = gateway.approved();
     let taken = gateway.trust.take_directive(&frame(&directive(1, install(digest)), &[COORDINATOR]));
-    assert!(gateway.keep(taken) && !Gateway::wishes_withdrawn(&gateway.trust));
+    assert!(gateway.keep(taken) && !Gateway::desires_withdrawn(&gateway.trust));
     for keys in [vec![], vec![COORDINATOR], vec![13]] {
         let text = reason(gateway.trust.take_withdrawals(&frame(&withdrawals(1, &[digest]), &keys), NOW));
         assert!(text.contains("must be signed by"), "{text}");
     }
     let taken = gateway.trust.take_withdrawals(&frame(&withdrawals(1, &[digest]), &[21]), NOW);
-    assert!(gateway.keep(taken) && Gateway::wishes_withdrawn(&gateway.trust));
-    assert!(Gateway::wishes_withdrawn(&gateway.restarted()));
+    assert!(gateway.keep(taken) && Gateway::desires_withdrawn(&gateway.trust));
+    assert!(Gateway::desires_withdrawn(&gateway.restarted()));
     // Its signer loses the authority: what was withdrawn stays so, and newer withdrawals must arrive.
     let mut revoked = roster();
     revoked.version = 2;
@@ -605,6 +613,9 @@ fn sec_12_a_release_cosigned_long_ago_is_refused() {
     let evidence = wire::encode(&evidence);
     let text = reason(trust.take_release(digest, &evidence, NOW.plus_ms(8 * DAY_MS)));
     assert!(text.contains("more than 7 days"), "{text}");
+    // Those of a witness whose clock is ahead prove nothing before their time has come.
+    let text = reason(trust.take_release(digest, &evidence, UtcMillis(NOW.0 - 3 * 3_600_000)));
+    assert!(text.contains("their clock or this gateway's is wrong"), "{text}");
     let taken = trust.take_release(digest, &evidence, NOW.plus_ms(6 * DAY_MS));
     let Ok(Taken::Accepted(writes)) = taken else { panic!("{taken:?}") };
     store.commit(writes).expect("commits");

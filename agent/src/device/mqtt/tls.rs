@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use mdfm_service::INPUT_BYTES_MAX;
 use serde::Deserialize;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -32,7 +33,8 @@ pub(crate) struct DeviceTls {
 
 fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let what = || format!("certificates of {}", path.display());
-    let found = CertificateDer::pem_file_iter(path).with_context(what)?.collect::<Result<Vec<_>, _>>();
+    let pem = mdfm_service::read_input(path, INPUT_BYTES_MAX)?;
+    let found = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
     let found = found.with_context(what)?;
     anyhow::ensure!(!found.is_empty(), "{} holds no certificate", path.display());
     Ok(found)
@@ -40,6 +42,10 @@ fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
 
 impl DeviceTls {
     pub(super) fn server(&self) -> anyhow::Result<Arc<ServerConfig>> {
+        self.server_with(&mdfm_service::read_secret(&self.key)?)
+    }
+
+    fn server_with(&self, key: &str) -> anyhow::Result<Arc<ServerConfig>> {
         let provider = Arc::new(ring::default_provider());
         let builder =
             ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&[&TLS13, &TLS12])?;
@@ -54,15 +60,18 @@ impl DeviceTls {
                 builder.with_client_cert_verifier(verifier.allow_unauthenticated().build()?)
             }
         };
-        let key = PrivateKeyDer::from_pem_file(&self.key).with_context(|| format!("key {}", self.key.display()))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(key.as_bytes()).with_context(|| format!("key {}", self.key.display()))?;
         Ok(Arc::new(builder.with_single_cert(certificates(&self.certificate)?, key)?))
     }
 }
 
-/// Whether the port could be opened with these files.
+/// Checks that the port could be opened with these files. Who else may read the key is not looked at: [`mdfm_service::read_secret`] says that
+/// with an exit status of its own.
 ///
 /// # Errors
 /// What is wrong with them.
 pub(crate) fn check(tls: &DeviceTls) -> Result<(), String> {
-    tls.server().map(drop).map_err(|e| format!("device_tls: {e:#}"))
+    let key = mdfm_service::read_input_text(&tls.key, INPUT_BYTES_MAX).map_err(anyhow::Error::from);
+    key.and_then(|key| tls.server_with(&key)).map(drop).map_err(|e| format!("device_tls: {e:#}"))
 }

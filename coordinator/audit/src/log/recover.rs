@@ -5,6 +5,7 @@ use std::sync::{Arc, RwLock};
 use mdfm_shared::tlog::{Checkpoint, Frontier, Hash, NoteSigner, root_at};
 
 use super::{AuditLog, CHECKPOINT, LogError, Options, PUBLISHED, Shared};
+use crate::commit::{Commit, Place};
 use crate::disk::{SharedDisk, read_all};
 use crate::rows::Rows;
 use crate::segment::{self, Damage, FrameReader, Segment, log_name};
@@ -13,7 +14,12 @@ use crate::segment::{self, Damage, FrameReader, Segment, log_name};
 const LEAVES_AT_ONCE: usize = 8_192;
 
 impl AuditLog {
-    pub(crate) fn open_on(disk: SharedDisk, signer: NoteSigner, options: Options) -> Result<Self, LogError> {
+    pub(crate) fn open_on(
+        disk: SharedDisk,
+        signer: NoteSigner,
+        options: Options,
+        store: Box<dyn Commit>,
+    ) -> Result<Self, LogError> {
         let note = |name: &str| -> Result<Option<(Checkpoint, String)>, LogError> {
             let Some(note) = read_all(&*disk, name)? else { return Ok(None) };
             let checkpoint = Checkpoint::open(&note, signer.key())?;
@@ -24,7 +30,7 @@ impl AuditLog {
         let trusted = [&signed, &published].into_iter().flatten().map(|(c, _)| c).max_by_key(|c| c.size).cloned();
         let trusted_size = trusted.as_ref().map_or(0, |c| c.size);
 
-        let mut segments = open_segments(&disk, trusted_size)?;
+        let mut segments = open_segments(&disk, trusted_size, store.place())?;
         let found: u64 = segments.iter().map(|s| s.count).sum();
         if found < trusted_size {
             return Err(LogError::Truncated { signed: trusted_size, found });
@@ -53,12 +59,14 @@ impl AuditLog {
         let active = segments.last().cloned().ok_or(LogError::Failed)?;
         let shared = Shared { segments, rows: rows.reader(), size: frontier.size(), published };
         let shared = Arc::new(RwLock::new(shared));
-        Ok(Self { disk, options, signer, active, rows, frontier, signed, failed: false, shared })
+        let mut log = Self { disk, options, signer, active, rows, frontier, signed, failed: false, shared, store };
+        log.catch_up()?;
+        Ok(log)
     }
 }
 
 /// Opens every segment. Below the checkpoint the index is trusted when it fits; beyond it every frame is read.
-fn open_segments(disk: &SharedDisk, trusted_size: u64) -> Result<Vec<Segment>, LogError> {
+fn open_segments(disk: &SharedDisk, trusted_size: u64, place: Place) -> Result<Vec<Segment>, LogError> {
     let firsts = segment::list(&**disk)?;
     let mut segments: Vec<Segment> = Vec::new();
     for (i, &first) in firsts.iter().enumerate() {
@@ -91,7 +99,12 @@ fn open_segments(disk: &SharedDisk, trusted_size: u64) -> Result<Vec<Segment>, L
         };
         if let Some(damage) = damage {
             let entry = segment.first + segment.count;
-            if !last || entry < trusted_size || segment.has_append_after(damage)? {
+            // Of a copy the end is not synced: what is missing is taken from the store again.
+            let is_durable = || match place {
+                Place::Here => segment.has_append_after(damage),
+                Place::Elsewhere => Ok(false),
+            };
+            if !last || entry < trusted_size || is_durable()? {
                 return Err(damaged(damage.at, entry));
             }
             tear_off(&mut segment, damage)?;
@@ -151,7 +164,11 @@ fn is_bare(disk: &SharedDisk, first: u64) -> Result<bool, LogError> {
 
 fn tear_off(segment: &mut Segment, damage: Damage) -> Result<(), LogError> {
     let entry = segment.first + segment.count;
-    tracing::warn!(entry, position = damage.at, "cutting off the torn, never acknowledged end of the audit log");
+    tracing::warn!(
+        entry,
+        position = damage.at,
+        "cutting off the torn end of the audit log, which was never acknowledged or is taken from the store again"
+    );
     Ok(segment.cut_back()?)
 }
 

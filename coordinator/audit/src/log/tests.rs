@@ -6,6 +6,8 @@ use mdfm_shared::sign::SecretKey;
 use mdfm_shared::tlog::{Tree, verify_consistency, verify_inclusion};
 
 use super::*;
+use crate::commit::MemoryCommit;
+use crate::commit::conformance::{self, Stores};
 use crate::disk::sim::SimDisk;
 use crate::segment::{self, Entry};
 
@@ -15,7 +17,7 @@ pub(crate) fn signer() -> NoteSigner {
     NoteSigner::new("log.example", SecretKey::from_seed([1; 32])).expect("good name")
 }
 fn open(disk: &SimDisk) -> Result<AuditLog, LogError> {
-    AuditLog::open_on(Arc::new(disk.clone()), signer(), SMALL)
+    AuditLog::open_on(Arc::new(disk.clone()), signer(), SMALL, Box::new(LocalDisk))
 }
 fn entry(i: u64) -> Vec<u8> {
     format!("entry number {i}{}", ".".repeat((i % 7) as usize * 9)).into_bytes()
@@ -299,7 +301,7 @@ fn damage_before_the_last_append_is_no_torn_write() {
 fn a_full_disk_stops_writes_and_loses_nothing() {
     let disk = SimDisk::default();
     let options = Options { reserve_bytes: 1_000, ..SMALL };
-    let mut log = AuditLog::open_on(Arc::new(disk.clone()), signer(), options).expect("opens");
+    let mut log = AuditLog::open_on(Arc::new(disk.clone()), signer(), options, Box::new(LocalDisk)).expect("opens");
     log.append(&entries(0..5)).expect("appends");
     assert!(log.has_room().expect("asks"));
     disk.set_free(Some(999));
@@ -339,4 +341,103 @@ fn seed_ret_disposal_keeps_every_hash_and_proof() {
     // Leaf hashes alone rebuild the tree.
     disk.unlink("tree/0");
     assert_eq!(open(&disk).expect("opens").root(), log.root());
+}
+
+/// A store in memory, as the suite wants it.
+struct InMemory {
+    newest: MemoryCommit,
+}
+
+impl Stores for InMemory {
+    fn lead(&mut self) -> Box<dyn Commit> {
+        self.newest = self.newest.lead();
+        Box::new(self.newest.lead_again())
+    }
+    fn lose_answer(&mut self, is_stored: bool) {
+        self.newest.lose_answer(is_stored);
+    }
+    fn lose_tail(&mut self, groups: usize) {
+        self.newest.lose_tail(groups);
+    }
+    fn all(&mut self) -> Vec<Chunk> {
+        self.newest.all()
+    }
+}
+
+#[test]
+fn a_store_in_memory_does_what_a_store_must() {
+    let dir = std::env::temp_dir().join(format!("mdfm-commit-{}", std::process::id()));
+    conformance::check(&dir, &mut || Box::new(InMemory { newest: MemoryCommit::default() }));
+}
+
+/// As [`life`], with groups that become durable elsewhere; each acknowledged one is one more.
+fn life_elsewhere(disk: &SimDisk, store: &MemoryCommit, seen: &mut Witnessed, cadence: usize) -> Result<(), LogError> {
+    let mut log = AuditLog::open_on(Arc::new(disk.clone()), signer(), SMALL, Box::new(store.lead_again()))?;
+    for (i, n) in [1, 3, 20, 1, 9, 30, 2, 25, 8, 8, 21].into_iter().enumerate() {
+        let from = log.reader().size();
+        seen.submitted = from + n;
+        log.append(&entries(from..from + n))?;
+        seen.acknowledged = from + n;
+        if i % cadence == 1 {
+            let (checkpoint, note) = log.sign_checkpoint()?;
+            seen.notes.push(checkpoint);
+            log.publish(&note)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_copy_that_was_cut_at_any_effect_is_whole_again() {
+    for cadence in 2..5 {
+        let whole = SimDisk::default();
+        let store = MemoryCommit::default();
+        life_elsewhere(&whole, &store, &mut Witnessed::default(), cadence).expect("no cut");
+        let syncs_each = {
+            let disk = SimDisk::default();
+            life(&disk, &mut Witnessed::default(), cadence).expect("no cut");
+            disk.effects()
+        };
+        assert!(whole.effects() < syncs_each, "appends are not synced");
+        for cut in 0..whole.effects() {
+            for seed in 0..8 {
+                let (disk, store) = (SimDisk::default(), MemoryCommit::default());
+                disk.cut_at(cut);
+                let mut seen = Witnessed::default();
+                assert!(life_elsewhere(&disk, &store, &mut seen, cadence).is_err(), "cut at {cut}");
+                let found = disk.after_cut(cut * 100 + seed);
+                let open = || AuditLog::open_on(Arc::new(found.clone()), signer(), SMALL, Box::new(store.lead_again()));
+                let mut log = open().unwrap_or_else(|e| panic!("cut {cut}, seed {seed}: {e:?}"));
+                let size = log.reader().size();
+                // What the store took before the copy was written is there as well.
+                assert!((seen.acknowledged..=seen.submitted).contains(&size), "cut {cut}, seed {seed}: {size}");
+                assert_eq!(store.all().last().map_or(0, Chunk::end), size, "cut {cut}, seed {seed}");
+                assert_eq!(all(&log), some(0..size));
+                for checkpoint in &seen.notes {
+                    let root = log.reader().root_at(checkpoint.size).expect("reads");
+                    assert_eq!(root, Some(checkpoint.root), "cut {cut}");
+                    assert!(store.noted(NoteKind::Signed, checkpoint.size).is_some());
+                }
+                log.append(&entries(size..size + 3)).expect("goes on");
+                drop(log);
+                assert_eq!(all(&open().expect("opens again")), some(0..size + 3));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_store_that_stays_away_is_not_waited_for_for_ever() {
+    let (disk, store) = (SimDisk::default(), MemoryCommit::default());
+    let open = || AuditLog::open_on(Arc::new(disk.clone()), signer(), SMALL, Box::new(store.lead_again()));
+    let mut log = open().expect("opens");
+    log.append(&entries(0..4)).expect("appends");
+    store.go_away(3);
+    log.append(&entries(4..6)).expect("it came back");
+    store.go_away(usize::MAX);
+    let refused = log.append(&entries(6..9)).expect_err("no line");
+    assert!(matches!(refused, LogError::Commit(CommitError::Unsure(_))), "{refused:?}");
+    assert!(open().is_err(), "without a line nothing is opened: it could be behind");
+    store.go_away(0);
+    assert_eq!(open().expect("opens").reader().size(), 6);
 }

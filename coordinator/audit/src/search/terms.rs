@@ -231,9 +231,9 @@ pub(crate) fn skim(entry: &[u8]) -> Option<Skimmed> {
             }
         }
         ("directive.issue", Some(text)) => {
-            for wish in document::<Directive>(text).map_or_else(Vec::new, |d| d.devices) {
-                keys.push(key(Field::Device, wish.device.as_str()));
-                keys.push(key(Field::Deployment, wish.deployment.as_str()));
+            for entry in document::<Directive>(text).map_or_else(Vec::new, |d| d.devices) {
+                keys.push(key(Field::Device, entry.device.as_str()));
+                keys.push(key(Field::Deployment, entry.deployment.as_str()));
             }
         }
         _ => {}

@@ -33,7 +33,8 @@ fn record(i: u64) -> AuditRecord {
 fn log_of(n: u64) -> (SimDisk, AuditLog) {
     let disk = SimDisk::default();
     let options = Options { segment_bytes: 60_000, reserve_bytes: 0 };
-    let mut log = AuditLog::open_on(Arc::new(disk.clone()), signer(), options).expect("opens");
+    let mut log = AuditLog::open_on(Arc::new(disk.clone()), signer(), options, Box::new(crate::commit::LocalDisk))
+        .expect("opens");
     for i in 0..n {
         log.append(&[record(i).to_bytes()]).expect("appends");
     }

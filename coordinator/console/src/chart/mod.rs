@@ -5,19 +5,24 @@ pub(crate) mod bar;
 pub(crate) mod device_timeline;
 pub(crate) mod rate;
 pub(crate) mod timeline;
+pub(crate) mod versions;
 
 use std::fmt::Write as _;
 
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use mdfm_shared::text::{csv_cell, html};
 use serde_json::{Value, json};
 
+use crate::failure::Failure;
+
 /// A picture, and its data as a table.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Chart {
     pub(crate) svg: String,
-    pub(crate) columns: Vec<&'static str>,
+    pub(crate) columns: Vec<String>,
     pub(crate) rows: Vec<Vec<String>>,
 }
 
@@ -35,6 +40,23 @@ impl Chart {
         }
         csv
     }
+
+    /// The table as a file.
+    ///
+    /// # Errors
+    /// A defect.
+    pub(crate) fn download(&self, name: &str) -> Result<Response, Failure> {
+        let safe: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+        let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{safe}\""));
+        let disposition = disposition.map_err(|error| Failure::Broken(error.to_string()))?;
+        let kind = HeaderValue::from_static("text/csv; charset=utf-8");
+        Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition)], self.csv()).into_response())
+    }
+}
+
+/// The names of a table's columns.
+fn columns(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// Text as it may stand in XML.
@@ -49,6 +71,9 @@ fn short(text: &str, max: usize) -> String {
     }
     text.chars().take(max.saturating_sub(1)).chain(['\u{2026}']).collect()
 }
+
+/// Parts of an axis of time.
+const TICKS: i64 = 5;
 
 /// A picture as it grows.
 struct Drawing {
@@ -81,6 +106,11 @@ impl Drawing {
         _ = write!(self.svg, "<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>");
     }
 
+    /// A path of numbers that this program wrote.
+    fn path(&mut self, class: &str, d: &str) {
+        _ = write!(self.svg, "<path class=\"{class}\" d=\"{d}\"/>");
+    }
+
     fn circle(&mut self, class: &str, (x, y): (f64, f64), radius: f64, title: &str) {
         _ = write!(self.svg, "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\">");
         _ = write!(self.svg, "<title>{}</title></circle>", escaped(title));
@@ -102,6 +132,19 @@ impl Drawing {
             "<text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
             escaped(text)
         );
+    }
+
+    /// The times along an axis, evenly spaced; `x` says where one stands.
+    fn time_axis(&mut self, (from, until): (i64, i64), y: f64, x: &dyn Fn(i64) -> f64) {
+        for n in 0..=TICKS {
+            let anchor = match n {
+                0 => "start",
+                TICKS => "end",
+                _ => "middle",
+            };
+            let at = from.saturating_add(until.saturating_sub(from) / TICKS * n);
+            self.text("soft", anchor, (x(at), y), &tick(at, until.saturating_sub(from)));
+        }
     }
 
     fn finish(mut self) -> String {
@@ -165,7 +208,7 @@ pub(crate) mod tests {
     #[test]
     fn console_chart_tables_are_safe_in_a_spreadsheet() {
         let row = ["=1+1", "-5", "-x", "a,b", "say \"a\"", "@x"].map(str::to_owned).to_vec();
-        let chart = Chart { svg: String::new(), columns: vec!["one"], rows: vec![row] };
+        let chart = Chart { svg: String::new(), columns: columns(&["one"]), rows: vec![row] };
         assert_eq!(chart.csv(), "one\r\n\"'=1+1\",-5,\"'-x\",\"a,b\",\"say \"\"a\"\"\",\"'@x\"\r\n");
     }
 

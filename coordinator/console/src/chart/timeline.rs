@@ -1,6 +1,6 @@
 //! The phases of a deployment over time: installing, monitoring and waiting for a signature, each as it was, and above it the monitoring as it was planned.
 
-use super::{Chart, Drawing, share, short, tick, time};
+use super::{Chart, Drawing, columns, share, short, tick, time};
 
 const WIDTH: f64 = 900.0;
 const LEFT: f64 = 130.0;
@@ -150,7 +150,7 @@ pub(crate) fn draw(story: &Story, title: &str) -> Chart {
         let anchor = if x(story.until) > WIDTH - 60.0 { "end" } else { "start" };
         drawing.text("soft", anchor, (x(story.until), 11.0), "now");
     }
-    let columns = vec![
+    let columns = columns(&[
         "Phase",
         "Opened",
         "Monitoring began",
@@ -159,7 +159,7 @@ pub(crate) fn draw(story: &Story, title: &str) -> Chart {
         "Ordered back",
         "Monitoring planned (s)",
         "Monitoring planned until",
-    ];
+    ]);
     Chart { svg: drawing.finish(), columns, rows }
 }
 

@@ -1,9 +1,8 @@
 //! What all forms have: after an act either the next page, or the same one with the reason and what
 //! was typed.
 
-use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::api::Answer;
 use crate::failure::{Failure, Refusal};
@@ -29,17 +28,11 @@ pub(crate) fn settle(result: Result<Answer, Failure>) -> Result<Result<Answer, R
 ///
 /// # Errors
 /// A defect of the template.
-pub(crate) fn show(page: &Page, template: &str, mut context: Value, refused: Refused<'_>) -> Result<Response, Failure> {
-    let Some((form, refusal)) = refused else { return page.render(template, context) };
-    context["problem"] = json!(refusal);
-    context["input"] = form.input();
-    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::CONFLICT);
-    page.render_as(status, template, context)
-}
-
-/// A refusal of the console's own.
-pub(crate) fn refusal(code: &str, detail: impl Into<String>) -> Refusal {
-    Refusal { status: StatusCode::UNPROCESSABLE_ENTITY.as_u16(), code: code.to_owned(), detail: detail.into() }
+pub(crate) fn show(page: &Page, template: &str, context: Value, refused: Refused<'_>) -> Result<Response, Failure> {
+    match refused {
+        Some((form, refusal)) => page.render_refused(template, context, form, refusal),
+        None => page.render(template, context),
+    }
 }
 
 /// Checks what must be typed before something that cannot be undone.
@@ -51,7 +44,7 @@ pub(crate) fn check_typed(form: &Form, expected: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     let given = form.text("typed");
-    Err(refusal(
+    Err(Refusal::of_input(
         "not-confirmed",
         format!("To confirm, type \u{201c}{expected}\u{201d}. You typed \u{201c}{given}\u{201d}. Nothing was changed."),
     ))

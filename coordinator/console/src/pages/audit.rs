@@ -199,7 +199,7 @@ async fn show(page: Page, Path(index): Path<u64>) -> Result<Response, Failure> {
     let size = found.body["logSize"].as_u64().unwrap_or_default();
     if index >= size {
         let detail = format!("The log has {size} entries; the last is {}.", size.saturating_sub(1));
-        return Err(Failure::Refused(Refusal { status: 404, code: "not-found".into(), detail }));
+        return Err(Failure::not_found(detail));
     }
     // Payloads that were disposed of are found no more; their hashes stay.
     let is_there = record["index"].as_u64() == Some(index);

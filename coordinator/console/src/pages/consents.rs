@@ -10,14 +10,14 @@ use minijinja::Environment;
 use serde_json::{Value, json};
 
 use super::acts::{self, Refused, settle};
+use super::home::OPEN_DEPLOYMENTS;
 use crate::api::{path, with_query};
 use crate::failure::Failure;
+use crate::filters::is_over;
 use crate::form::Form;
 use crate::page::{Page, done};
 use crate::{Console, ROOT, builder, templates};
 
-/// Deployments that are over ask nobody any more.
-const OVER: [&str; 4] = ["completed", "rolledBack", "aborted", "superseded"];
 /// Deployments whose consents are shown.
 const DEPLOYMENTS_MAX: usize = 50;
 /// Devices that a card names.
@@ -62,9 +62,9 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
 }
 
 async fn list(page: Page) -> Result<Response, Failure> {
-    let deployments = page.api.find("/api/v1/deployments?limit=1000").await?;
+    let deployments = page.api.find(&with_query("/api/v1/deployments", &OPEN_DEPLOYMENTS)).await?;
     let asks = |d: &&Value| {
-        !OVER.contains(&d["status"]["name"].as_str().unwrap_or_default())
+        !is_over(d["status"]["name"].as_str().unwrap_or_default())
             && d["consents"].as_array().is_some_and(|consents| !consents.is_empty())
     };
     let open: Vec<&Value> = deployments.as_array().into_iter().flatten().filter(asks).take(DEPLOYMENTS_MAX).collect();
@@ -91,7 +91,7 @@ async fn render(
     let card = card(page, &found[0], hospital).await?;
     if card.is_null() {
         let detail = format!("Deployment {deployment} does not ask this hospital.");
-        return Err(Failure::Refused(crate::failure::Refusal { status: 404, code: "not-found".into(), detail }));
+        return Err(Failure::not_found(detail));
     }
     acts::show(page, template, json!({ "card": card }), refused)
 }

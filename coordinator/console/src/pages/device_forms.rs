@@ -86,7 +86,7 @@ async fn change(page: Page, Path(device): Path<String>, form: Form) -> Result<Re
         body.remove("gatewayId");
     }
     if body.is_empty() {
-        let same = acts::refusal("nothing-changed", "Nothing differs from what is registered.");
+        let same = Refusal::of_input("nothing-changed", "Nothing differs from what is registered.");
         return change_page(&page, &device, Some((&form, &same))).await;
     }
     body.insert("reason".into(), form.text("reason").into());
@@ -196,7 +196,7 @@ mod tests {
         let detail = "rows: 2 of 3 rows are wrong, nothing was registered; line 2: hospitalId: empty; not an id; line 4: the row has 2 cells";
         let wrong = wrong_lines(detail);
         assert_eq!(wrong, [(2, "hospitalId: empty; not an id".to_owned()), (4, "the row has 2 cells".to_owned())]);
-        let refusal = acts::refusal("invalid", detail);
+        let refusal = Refusal::of_input("invalid", detail);
         let lines = shown_lines("deviceId\nD-1\nD-2\n<img>,x", Some(&refusal));
         assert_eq!(lines.len(), 4);
         assert_eq!(lines[1]["problem"], "hospitalId: empty; not an id");

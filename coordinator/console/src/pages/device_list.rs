@@ -10,7 +10,6 @@ use mdfm_shared::text::csv_cell;
 use minijinja::Environment;
 use serde_json::{Value, json};
 
-use super::acts;
 use super::list::page_of;
 use crate::api::with_query;
 use crate::failure::{Failure, Refusal};
@@ -96,7 +95,7 @@ fn canonical(page: &Page, path: &str) -> Result<Option<String>, Refusal> {
             let detail = format!(
                 "No condition can be made of \u{201c}{value}\u{201d}: a beginning has no comma, quote or star."
             );
-            acts::refusal("condition", detail)
+            Refusal::of_input("condition", detail)
         })?;
         filter = builder::with(&filter, &more);
     }

@@ -111,6 +111,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn use_09_what_is_old_says_so() {
+        let page = |presence: &str, heard: Value| {
+            let device = json!({
+                "deviceId": "D-1", "modelNumber": "X", "serialNumber": "1", "udi": null, "hospitalId": "H-1", "gatewayId": "G-1",
+                "currentFirmwareVersion": "1", "runningSha256": null, "presence": presence, "lastAttachedAt": heard, "inUse": false,
+                "securityFloor": 1, "installState": null, "detail": null, "rollbackMs": null, "lastError": null, "deploymentId": null,
+                "recallId": null, "retiredAt": null, "hardwareRevision": null, "expectedFirmwareVersion": "1", "differs": [],
+                "observed": null, "differences": [], "waiting": null,
+            });
+            let timeline = chart::device_timeline::of(&[], 0, 1);
+            let more = json!({ "device": device, "sides": [], "incidents": [], "history": [], "timeline": timeline, "tag": null,
+                "timeline_is_whole": true, "span": "all", "spans": ["all"] });
+            crate::testing::rendered("devices/show.html", more)
+        };
+        let now = page("attached", json!("2026-11-30T12:00:00Z"));
+        assert!(now.contains("not in use") && !now.contains("last known"), "{now}");
+        for (presence, heard) in
+            [("unreachable", json!("2026-11-30T12:00:00Z")), ("unknown", Value::Null), ("detached", Value::Null)]
+        {
+            let old = page(presence, heard);
+            assert!(old.contains("<s class=\"stale\">not in use</s>") && old.contains("it may be in use now"), "{old}");
+        }
+    }
+
+    #[test]
     fn console_differences_stand_beside_their_field() {
         let device = json!({
             "modelNumber": "X", "serialNumber": "S-1", "gatewayId": "GW-1", "expectedFirmwareVersion": "1.0",
@@ -120,7 +145,8 @@ mod tests {
         let rows = sides(&device);
         assert_eq!(rows[0]["difference"]["observed"], "Y");
         assert!(rows[1..].iter().all(|row| row["difference"].is_null()), "{rows:?}");
-        assert!(sides(&json!({})).iter().all(|row| row["observed"].is_null()), "nothing was reported yet");
+        let unseen = sides(&json!({}));
+        assert!(unseen.iter().all(|row| row["observed"].is_null()), "no \"observed\" side for a device");
     }
 
     #[test]

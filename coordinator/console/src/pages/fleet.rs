@@ -9,17 +9,22 @@ use axum::routing::get;
 use minijinja::Environment;
 use serde_json::{Value, json};
 
+use crate::chart::{Chart, versions};
 use crate::failure::Failure;
 use crate::page::Page;
 use crate::{Console, ROOT, api, builder, templates};
 
 /// Versions of one model that have a colour of their own; the rest share one.
 const SHADES: usize = 5;
+/// Days that the pictures over time may show. Without a choice they begin with what is known, at most 90 days ago.
+const PERIODS: [&str; 5] = ["", "7", "30", "365", "1830"];
 /// Hospitals on the grid.
 const TILES_MAX: usize = 500;
 
 pub(crate) fn routes() -> Router<Console> {
-    Router::new().route(&format!("{ROOT}/fleet"), get(show))
+    Router::new()
+        .route(&format!("{ROOT}/fleet"), get(show))
+        .route(&format!("{ROOT}/fleet/charts/versions.csv"), get(download))
 }
 
 pub(crate) fn add_templates(environment: &mut Environment<'static>) -> Result<(), minijinja::Error> {
@@ -71,6 +76,15 @@ fn models(counts: &[Value]) -> Vec<Value> {
         json!({ "model": model, "devices": all, "versions": bars, "link": devices_with(&[("modelNumber", "=", model)]) })
     };
     models.into_iter().map(of).collect()
+}
+
+/// Adds to each model its picture over time.
+fn with_charts(mut models: Vec<Value>, charts: &BTreeMap<String, Option<Chart>>) -> Vec<Value> {
+    for model in &mut models {
+        let chart = charts.get(text(model, "model")).and_then(Option::as_ref);
+        model["over_time"] = chart.map_or(Value::Null, Chart::shown);
+    }
+    models
 }
 
 /// Figures of one hospital.
@@ -125,7 +139,51 @@ fn states(counts: &[Value]) -> Vec<Value> {
     states.into_iter().map(of).collect()
 }
 
+/// The days that the page asks for: one of [`PERIODS`].
+fn days(page: &Page) -> &'static str {
+    PERIODS.into_iter().find(|days| *days == page.query("days")).unwrap_or_default()
+}
+
+/// What each model ran over time.
+async fn over_time(page: &Page, days: &str) -> Result<Vec<versions::Model>, Failure> {
+    let found = page.api.get(&api::with_query("/api/v1/fleet/versions", &[("days", days)])).await?.body;
+    let at = |value: &Value| value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let ms = |value: &Value| at(value).map_or(0, jiff::Timestamp::as_millisecond);
+    let numbers = |value: &Value| value.as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+    let rows = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let marks = rows(&found["deployments"]);
+    let model = |row: Value| versions::Model {
+        name: text(&row, "modelNumber").to_owned(),
+        times: rows(&found["times"]).iter().map(ms).collect(),
+        all: numbers(&row["devices"]),
+        versions: rows(&row["versions"])
+            .iter()
+            .map(|v| (text(v, "version").to_owned(), numbers(&v["devices"])))
+            .collect(),
+        marks: marks
+            .iter()
+            .filter(|mark| mark["modelNumber"] == row["modelNumber"])
+            .map(|mark| (ms(&mark["at"]), format!("{} begins", text(mark, "version"))))
+            .collect(),
+    };
+    Ok(rows(&found["models"]).into_iter().map(model).collect())
+}
+
+async fn download(page: Page) -> Result<Response, Failure> {
+    let (wanted, days) = (page.query("model").to_owned(), days(&page));
+    let models = over_time(&page, days).await?;
+    let chart = models.iter().find(|model| model.name == wanted).and_then(versions::draw);
+    let missing = || Failure::not_found("Nothing is known of this model over time.");
+    chart.ok_or_else(missing)?.download(&format!(
+        "{wanted}-versions{}.csv",
+        if days.is_empty() { String::new() } else { format!("-{days}-days") }
+    ))
+}
+
 async fn show(page: Page) -> Result<Response, Failure> {
+    let days = days(&page);
+    let over_time: BTreeMap<String, Option<Chart>> =
+        over_time(&page, days).await?.into_iter().map(|model| (model.name.clone(), versions::draw(&model))).collect();
     let counts = page.api.get("/api/v1/fleet/counts").await?.body;
     let link = page.api.find("/api/v1/fleet-link").await?;
     let rows = counts["counts"].as_array().cloned().unwrap_or_default();
@@ -149,7 +207,9 @@ async fn show(page: Page) -> Result<Response, Failure> {
         |name: &str| json!({ "devices": counts["presence"][name], "link": devices_with(&[("presence", "=", name)]) });
     let context = json!({
         "fleet": counts,
-        "models": models(&rows),
+        "models": with_charts(models(&rows), &over_time),
+        "days": days,
+        "periods": PERIODS,
         "tiles": tiles(&rows),
         "states": states(&rows),
         "floors": floors,

@@ -12,10 +12,10 @@ use mdfm_shared::bundle::{Document, Header};
 use minijinja::Environment;
 use serde_json::{Value, json};
 
-use super::acts::{self, Refused, refusal, settle};
+use super::acts::{self, Refused, settle};
 use super::gateways::find;
 use crate::api::{path, segment, with_query};
-use crate::failure::Failure;
+use crate::failure::{Failure, Refusal};
 use crate::form::Form;
 use crate::page::Page;
 use crate::{Console, ROOT, builder, templates};
@@ -94,7 +94,7 @@ fn answer_file(gateway: &str, delivered: &Value) -> Option<String> {
 async fn deliver(page: Page, Path(gateway): Path<String>, form: Form) -> Result<Response, Failure> {
     let Some(documents) = documents(form.text("telemetry")) else {
         let detail = "The text has no telemetry documents. Paste the content of the file that mdfm-agent wrote.";
-        return media_page(&page, &gateway, Some((&form, &refusal("no-documents", detail)))).await;
+        return media_page(&page, &gateway, Some((&form, &Refusal::of_input("no-documents", detail)))).await;
     };
     let to = path(&["gateways", &gateway, "telemetry"]);
     match settle(page.act(&form, Method::POST, &to, &json!({ "documents": documents })).await)? {

@@ -13,7 +13,7 @@ use super::device_forms::hospitals;
 use super::list::page_of;
 use super::qr;
 use crate::api::{path, segment, with_query};
-use crate::failure::{Failure, Refusal};
+use crate::failure::Failure;
 use crate::form::Form;
 use crate::page::{Page, done};
 use crate::{Console, ROOT, builder, templates};
@@ -53,7 +53,7 @@ pub(crate) async fn find(page: &Page, gateway: &str) -> Result<Value, Failure> {
     let found = all.as_array().and_then(|all| all.first()).filter(|found| found["gatewayId"] == gateway);
     found.cloned().ok_or_else(|| {
         let detail = format!("There is no gateway {gateway}.");
-        Failure::Refused(Refusal { status: 404, code: "not-found".into(), detail })
+        Failure::not_found(detail)
     })
 }
 

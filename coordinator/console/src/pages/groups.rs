@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::acts::{self, Refused, check_typed, settle};
 use super::list::page_of;
 use crate::api::{path, segment, with_query};
-use crate::failure::Failure;
+use crate::failure::{Failure, Refusal};
 use crate::form::Form;
 use crate::page::{Page, done};
 use crate::{Console, ROOT, templates};
@@ -119,8 +119,10 @@ async fn create(page: Page, form: Form) -> Result<Response, Failure> {
     let id = form.text("group_id");
     // The API replaces a group of that name; here somebody means a new one.
     if !form.is_set("count") && !id.is_empty() && !page.api.find(&path(&["groups", id])).await?.is_null() {
-        let taken =
-            acts::refusal("exists", format!("There is a group {id} already. Choose another id, or change that group."));
+        let taken = Refusal::of_input(
+            "exists",
+            format!("There is a group {id} already. Choose another id, or change that group."),
+        );
         return form_page(&page, ("", blank.0), "", Value::Null, Some((&form, &taken)));
     }
     set(&page, "", blank, &form).await

@@ -13,7 +13,7 @@ use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::failure::{Failure, Refusal};
+use crate::failure::Failure;
 use crate::page::Page;
 use crate::{Console, ROOT, templates};
 
@@ -52,8 +52,20 @@ const BOOK: [(&str, &str); 14] = book!(
     "glossary",
 );
 
-static CHAPTERS: LazyLock<Vec<Chapter>> =
-    LazyLock::new(|| BOOK.iter().map(|(name, text)| chapter(name, text)).collect());
+/// What changed for users, by release, and how the help calls it.
+const NEWS: (&str, &str) = ("changelog", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../CHANGELOG.md")));
+const NEWS_TITLE: &str = "What is new";
+
+/// Every page of the help, what is new first.
+fn book() -> impl Iterator<Item = (&'static str, &'static str)> {
+    std::iter::once(NEWS).chain(BOOK)
+}
+
+static CHAPTERS: LazyLock<Vec<Chapter>> = LazyLock::new(|| {
+    let mut chapters: Vec<Chapter> = book().map(|(name, text)| chapter(name, text)).collect();
+    chapters[0].title = NEWS_TITLE.to_owned();
+    chapters
+});
 
 pub(crate) fn routes() -> Router<Console> {
     Router::new().route(&format!("{ROOT}/help"), get(list)).route(&format!("{ROOT}/help/{{name}}"), get(show))
@@ -164,14 +176,13 @@ fn digest(texts: impl Iterator<Item = &'static str>) -> String {
 async fn list(page: Page) -> Result<Response, Failure> {
     let shown = |chapter: &Chapter| json!({ "name": chapter.name, "title": chapter.title, "aim": chapter.aim });
     let chapters: Vec<Value> = CHAPTERS.iter().map(shown).collect();
-    let digest = digest(BOOK.iter().map(|(_, text)| *text));
+    let digest = digest(book().map(|(_, text)| text));
     page.render("help/list.html", json!({ "chapters": chapters, "digest": digest }))
 }
 
 async fn show(page: Page, Path(name): Path<String>) -> Result<Response, Failure> {
     let Some(found) = CHAPTERS.iter().find(|chapter| chapter.name == name) else {
-        let detail = "The help has no page of that name.".into();
-        return Err(Failure::Refused(Refusal { status: 404, code: "not-found".into(), detail }));
+        return Err(Failure::not_found("The help has no page of that name."));
     };
     let digest = digest([found.text].into_iter());
     page.render("help/show.html", json!({ "title": found.title, "html": found.html, "digest": digest }))
@@ -204,6 +215,15 @@ mod tests {
             let unique: std::collections::BTreeSet<_> = ids.iter().collect();
             assert_eq!(ids.len(), unique.len(), "{name}: ids are unique");
         }
+    }
+
+    #[test]
+    fn console_the_help_says_what_is_new() {
+        let news = &CHAPTERS[0];
+        assert_eq!((news.name, &*news.title), ("changelog", NEWS_TITLE));
+        let newest = NEWS.1.lines().find_map(|line| line.strip_prefix("## ")).expect("a release");
+        assert!(news.html.contains(&format!(">{newest}</h2>")), "{newest}");
+        assert!(news.html.matches("<li>").count() > 20, "each change is an item");
     }
 
     #[test]

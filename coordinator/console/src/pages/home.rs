@@ -6,7 +6,9 @@ use axum::routing::get;
 use minijinja::Environment;
 use serde_json::{Value, json};
 
+use crate::api::with_query;
 use crate::failure::Failure;
+use crate::filters::is_over;
 use crate::page::Page;
 use crate::{Console, ROOT, templates};
 
@@ -18,6 +20,13 @@ pub(crate) fn add_templates(environment: &mut Environment<'static>) -> Result<()
     templates!(environment, "home.html");
     Ok(())
 }
+
+/// Deployments about which something is left to do.
+pub(super) const OPEN_DEPLOYMENTS: [(&str, &str); 2] = [("filter", "isOpen=true"), ("limit", "1000")];
+/// Incidents that are not closed.
+const NOT_CLOSED: [(&str, &str); 2] = [("filter", "closed=null"), ("limit", "1000")];
+/// Recalls that are not closed.
+pub(super) const NOT_ENDED: [(&str, &str); 2] = [("filter", "closedAt=null"), ("limit", "1000")];
 
 /// Rows of a list of the API.
 fn rows(list: &Value) -> impl Iterator<Item = &Value> {
@@ -31,7 +40,7 @@ fn share(one: &Value, other: &Value) -> bool {
 
 fn is_running(deployment: &Value) -> bool {
     let name = deployment["status"]["name"].as_str().unwrap_or_default();
-    !["completed", "rolledBack", "aborted", "superseded"].contains(&name)
+    !is_over(name)
 }
 
 /// What is owed, from deployments and incidents, the first due first.
@@ -89,9 +98,10 @@ fn consents(deployments: &Value, hospital: &Value) -> Vec<Value> {
 }
 
 async fn show(page: Page) -> Result<Response, Failure> {
-    let deployments = page.api.find("/api/v1/deployments?limit=100").await?;
-    let incidents = page.api.find("/api/v1/incidents?limit=100").await?;
-    let recalls = page.find_if("readAll", "/api/v1/recalls?limit=100").await?;
+    // What is over would fill a list that is in the order of ids.
+    let deployments = page.api.find(&with_query("/api/v1/deployments", &OPEN_DEPLOYMENTS)).await?;
+    let incidents = page.api.find(&with_query("/api/v1/incidents", &NOT_CLOSED)).await?;
+    let recalls = page.find_if("readAll", &with_query("/api/v1/recalls", &NOT_ENDED)).await?;
     let (roles, hospital) = (&page.me["roles"], &page.me["hospitalId"]);
     let approvals = page.find_if("readAll", "/api/v1/approvals?limit=100").await?;
     let (mine, others): (Vec<&Value>, Vec<&Value>) =
@@ -136,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn sec_console_staff_are_asked_about_their_own_hospital() {
+    fn use_10_staff_are_asked_about_their_own_hospital() {
         let consents_of = |hospital: Value| {
             let deployments = json!([{
                 "deploymentId": "a", "firmwareId": "F", "status": { "name": "running" },

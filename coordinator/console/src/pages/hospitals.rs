@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::acts::{self, Refused, settle};
 use super::list::page_of;
 use crate::api::{path, segment, with_query};
-use crate::failure::Failure;
+use crate::failure::{Failure, Refusal};
 use crate::form::Form;
 use crate::page::{Page, done};
 use crate::{Console, ROOT, builder, templates};
@@ -113,7 +113,7 @@ async fn change(page: Page, Path(hospital): Path<String>, form: Form) -> Result<
     let shown = page.api.get(&path(&["hospitals", &hospital])).await?.body;
     let mut body = acts::patch(&form, &shown, &CORRECTED);
     if body.is_empty() {
-        let same = acts::refusal("nothing-changed", "Nothing differs from what is registered.");
+        let same = Refusal::of_input("nothing-changed", "Nothing differs from what is registered.");
         return form_page(&page, &hospital, "hospitals/change.html", Some((&form, &same))).await;
     }
     body.insert("reason".into(), form.text("reason").into());

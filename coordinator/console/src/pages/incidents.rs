@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::acts::{self, Refused, settle};
 use super::list::page_of;
 use crate::api::{path, segment};
-use crate::failure::Failure;
+use crate::failure::{Failure, Refusal};
 use crate::form::Form;
 use crate::page::{Page, done};
 use crate::{Console, ROOT, templates};
@@ -107,7 +107,7 @@ fn decision(form: &Form) -> Option<Value> {
 async fn decide(page: Page, Path(incident): Path<String>, form: Form) -> Result<Response, Failure> {
     let Some(body) = decision(&form) else {
         let detail = "Choose whether the incident must be reported.";
-        return render(&page, &incident, Some((&form, &acts::refusal("no-decision", detail)))).await;
+        return render(&page, &incident, Some((&form, &Refusal::of_input("no-decision", detail)))).await;
     };
     act(page, &incident, form, (Method::PUT, "decision", body, "decided")).await
 }

@@ -16,7 +16,7 @@ use crate::api::path;
 use crate::failure::{Failure, Refusal};
 use crate::form::Form;
 use crate::page::{Page, done};
-use crate::view::{DENSITIES, THEMES, View};
+use crate::view::{DENSITIES, KEYS, THEMES, View};
 use crate::{Console, ROOT, templates};
 
 pub(crate) fn routes() -> Router<Console> {
@@ -68,7 +68,7 @@ async fn context(page: &Page) -> Result<Value, Failure> {
         None => Value::Null,
     };
     Ok(
-        json!({ "themes": THEMES, "densities": DENSITIES, "zones": zones(), "site_zone": site, "now": Timestamp::now().to_string() }),
+        json!({ "themes": THEMES, "densities": DENSITIES, "keys": KEYS, "zones": zones(), "site_zone": site, "now": Timestamp::now().to_string() }),
     )
 }
 
@@ -80,7 +80,7 @@ async fn show(page: Page) -> Result<Response, Failure> {
 /// Keeps how pages look, in this browser alone; the API knows nothing of it.
 async fn set_view(page: Page, form: Form) -> Result<Response, Failure> {
     let zone = form.text("zone");
-    let view = View::new(form.text("theme"), form.text("density"), zone);
+    let view = View::new(form.text("theme"), form.text("density"), zone, form.text("keys"));
     if view.zone != zone && !zone.is_empty() && !zone.eq_ignore_ascii_case(&view.zone) {
         let refusal = Refusal::input(format!("\u{201c}{zone}\u{201d} is not a time zone; choose one of the list."));
         return page.render_refused("me/show.html", context(&page).await?, &form, &refusal);
@@ -256,7 +256,7 @@ mod tests {
         for zone in ["UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo"] {
             assert!(names.iter().any(|name| name == zone), "{zone}");
         }
-        assert!(names.iter().all(|name| View::new("", "", name).zone.len() > 2));
+        assert!(names.iter().all(|name| View::new("", "", name, "").zone.len() > 2));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod deployments;
 mod device_forms;
 mod device_list;
 mod devices;
+mod displays;
 mod fleet;
 mod gateway_media;
 mod gateways;
@@ -16,8 +17,6 @@ mod home;
 mod hospitals;
 #[cfg(test)]
 mod hostile;
-#[cfg(test)]
-mod hostile_tests;
 mod incidents;
 mod input;
 mod list;
@@ -42,12 +41,11 @@ mod trust;
 mod wall;
 
 use axum::Router;
-use axum::http::StatusCode;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::get;
 use minijinja::Environment;
 
-use crate::failure::{self, Failure, Refusal};
+use crate::failure::{self, Failure};
 use crate::page::{self, Page};
 use crate::{Console, ROOT, assets, templates};
 
@@ -68,6 +66,7 @@ pub(crate) fn add_templates(environment: &mut Environment<'static>) -> Result<()
     device_forms::add_templates(environment)?;
     device_list::add_templates(environment)?;
     devices::add_templates(environment)?;
+    displays::add_templates(environment)?;
     fleet::add_templates(environment)?;
     gateway_media::add_templates(environment)?;
     gateways::add_templates(environment)?;
@@ -97,7 +96,7 @@ pub(crate) fn add_templates(environment: &mut Environment<'static>) -> Result<()
 
 async fn not_found(_page: Page) -> Failure {
     let detail = "There is no page at this address.".to_owned();
-    Failure::Refused(Refusal { status: StatusCode::NOT_FOUND.as_u16(), code: "not-found".into(), detail })
+    Failure::not_found(detail)
 }
 
 /// Every route of the console.
@@ -110,6 +109,7 @@ pub(crate) fn routes(console: Console) -> Router {
         .merge(device_forms::routes())
         .merge(device_list::routes())
         .merge(devices::routes())
+        .merge(displays::routes())
         .merge(fleet::routes())
         .merge(gateway_media::routes())
         .merge(gateways::routes())

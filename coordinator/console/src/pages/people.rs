@@ -231,7 +231,7 @@ async fn token(page: &Page, user: &str, token: &str) -> Result<Value, Failure> {
     let found = found.as_array().into_iter().flatten().find(|one| one["userId"] == user && one["tokenId"] == token);
     found.cloned().map(|token| json!({ "token": token })).ok_or_else(|| {
         let detail = format!("{user} has no token {token}; it was revoked or has expired.");
-        Failure::Refused(Refusal { status: 404, code: "not-found".into(), detail })
+        Failure::not_found(detail)
     })
 }
 

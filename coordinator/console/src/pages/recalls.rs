@@ -13,7 +13,7 @@ use super::acts::{self, Refused, check_typed, settle};
 use super::list::page_of;
 use crate::api::{path, segment};
 use crate::failure::{Failure, Refusal};
-use crate::form::{Form, KEY, STEP_UP};
+use crate::form::Form;
 use crate::page::{Page, done};
 use crate::{Console, ROOT, templates};
 
@@ -80,7 +80,7 @@ fn body(form: &Form) -> Result<Map<String, Value>, Refusal> {
         let text = form.text(field);
         if !text.is_empty() {
             let number: u64 = text.parse().map_err(|_| {
-                acts::refusal("invalid", format!("{label}: \u{201c}{text}\u{201d} is not a whole number"))
+                Refusal::of_input("invalid", format!("{label}: \u{201c}{text}\u{201d} is not a whole number"))
             })?;
             body.insert(name.into(), number.into());
         }
@@ -103,13 +103,7 @@ async fn open(page: Page, form: Form) -> Result<Response, Failure> {
         Ok(body) => body,
         Err(refusal) => return new_page(&page, Value::Null, Value::Null, Some((&form, &refusal))),
     };
-    // The dry run is a request of its own: with the key of the form, the API would take the other
-    // one for its repetition.
-    let dry = page.act(&form.without(&[KEY]), Method::POST, "/api/v1/recalls?dryRun=true", &body).await;
-    let dry = match dry {
-        Err(Failure::StepUp { wrong, .. }) => return Err(Failure::StepUp { form, wrong }),
-        other => settle(other)?,
-    };
+    let dry = settle(page.rehearse(&form, Method::POST, "/api/v1/recalls?dryRun=true", &body).await)?;
     let preview = match dry {
         Ok(answer) => answer.body,
         Err(refusal) => return new_page(&page, Value::Null, Value::Null, Some((&form, &refusal))),
@@ -121,7 +115,7 @@ async fn open(page: Page, form: Form) -> Result<Response, Failure> {
         return new_page(&page, preview, Value::Null, Some((&form, &refusal)));
     }
     // The code of the second factor was shown with the dry run; it counts once.
-    match settle(page.act(&form.without(&[STEP_UP]), Method::POST, "/api/v1/recalls", &body).await)? {
+    match settle(page.act(&form.proven(), Method::POST, "/api/v1/recalls", &body).await)? {
         Ok(answer) => {
             let recall = answer.body["recallId"].as_str().unwrap_or_default();
             Ok(done(&format!("{ROOT}/recalls/{}", segment(recall)), "opened"))

@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn console_missing_approvals_name_who_may_give_them() {
+    fn use_04_missing_approvals_name_who_may_give_them() {
         let entry = |user: &str, name: &str, roles: &[&str], valid: bool| json!({ "userId": user, "printedName": name, "roles": roles, "validNow": valid });
         let trust = json!({ "rosterEntries": [
             entry("a", "Ann", &["QA"], true), entry("b", "Ben", &["QA", "Clinical"], true),

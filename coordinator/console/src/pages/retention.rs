@@ -111,7 +111,7 @@ async fn one(page: &Page, list: &str, what: &str, id: &str) -> Result<Value, Fai
         }
         None => {
             let detail = format!("There is no {what} \u{201c}{id}\u{201d}.");
-            Err(Failure::Refused(Refusal { status: 404, code: "not-found".into(), detail }))
+            Err(Failure::not_found(detail))
         }
     }
 }

@@ -98,7 +98,7 @@ fn ids(text: &str) -> Vec<&str> {
 /// # Errors
 /// A field is not what it has to be; in words for the page.
 fn order_of(form: &Form) -> Result<Value, Refusal> {
-    let wrong = |detail: String| Refusal { status: 422, code: "field".into(), detail };
+    let wrong = |detail: String| Refusal::of_input("field", detail);
     let days = form.number("days", "Days until it expires").map_err(wrong)?;
     if days.is_some_and(|days| days.fract() != 0.0 || days < 1.0) {
         return Err(wrong("Days until it expires: give a whole number, at least 1.".into()));
@@ -157,7 +157,7 @@ async fn open(page: Page) -> Result<Response, Failure> {
 
 /// What a document says, read from its bytes: nobody signs what they were not shown. The signatures on it are checked when it is published.
 fn order_in(text: &str) -> Result<Value, Refusal> {
-    let wrong = |detail: String| Refusal { status: 422, code: "document".into(), detail };
+    let wrong = |detail: String| Refusal::of_input("document", detail);
     let signed = decode_document::<RollbackOrder>("rollback order", text);
     let signed = signed.map_err(|error| wrong(format!("This is not a rollback order: {error}")))?;
     let order = signed.decode_unverified().map_err(|error| wrong(format!("This is not a rollback order: {error}")))?;

@@ -194,7 +194,7 @@ async fn webhook_context(page: &Page, webhook: &str) -> Result<Value, Failure> {
     let hook = all.as_array().into_iter().flatten().find(|one| one["webhookId"] == webhook).cloned();
     if hook.is_none() && webhook != "new" {
         let detail = format!("There is no webhook \u{201c}{webhook}\u{201d}.");
-        return Err(Failure::Refused(Refusal { status: 404, code: "not-found".into(), detail }));
+        return Err(Failure::not_found(detail));
     }
     Ok(json!({ "hook": hook, "kinds": values_of(page, "NoticeKind").await? }))
 }

@@ -35,19 +35,14 @@ pub(crate) fn add_templates(environment: &mut Environment<'static>) -> Result<()
     Ok(())
 }
 
-/// A refusal by the console itself, in the shape of the API's.
-fn refusal(code: &str, detail: &str) -> Refusal {
-    Refusal { status: 422, code: code.to_owned(), detail: detail.to_owned() }
-}
-
 /// What must be in a signature before the API is asked for it.
 fn check(form: &Form) -> Result<(), Refusal> {
     if form.text("role").is_empty() {
-        return Err(refusal("role", "Choose the statement that you sign. Nothing is chosen for you."));
+        return Err(Refusal::of_input("role", "Choose the statement that you sign. Nothing is chosen for you."));
     }
     if form.text("reason").chars().count() < REASON_CHARS_MIN {
         let detail = format!("Give your reason in your own words, with at least {REASON_CHARS_MIN} characters.");
-        return Err(refusal("reason", &detail));
+        return Err(Refusal::of_input("reason", detail));
     }
     Ok(())
 }
@@ -118,6 +113,15 @@ fn signature(release: &str, form: &Form) -> Value {
     })
 }
 
+/// The body of a rejection, of the manifest that was shown.
+fn rejection(form: &Form) -> Value {
+    let mut body = json!({ "reason": form.text("reason") });
+    if !form.text("manifest_digest").is_empty() {
+        body["manifestDigest"] = form.text("manifest_digest").into();
+    }
+    body
+}
+
 fn receipt_of(release: &str) -> String {
     format!("{ROOT}/releases/{}/receipt", segment(release))
 }
@@ -144,7 +148,7 @@ async fn sign(page: Page, Path(release): Path<String>, form: Form) -> Result<Res
 async fn deliver(page: Page, Path(release): Path<String>, form: Form) -> Result<Response, Failure> {
     let body = json!({ "firmwareId": release, "document": form.document() });
     let sent = match form.document().is_empty() {
-        true => Err(Failure::Refused(refusal("no-file", "Choose the signed document, or paste its text."))),
+        true => Err(Failure::Refused(Refusal::of_input("no-file", "Choose the signed document, or paste its text."))),
         false => page.act(&form, Method::POST, "/api/v1/approvals", &body).await,
     };
     match sent {
@@ -162,7 +166,7 @@ async fn deliver(page: Page, Path(release): Path<String>, form: Form) -> Result<
 async fn reject(page: Page, Path(release): Path<String>, form: Form) -> Result<Response, Failure> {
     let to = with_query(&path(&["firmware", &release, "rejection"]), &[("role", form.text("role"))]);
     let sent = match check(&form) {
-        Ok(()) => page.act(&form, Method::POST, &to, &json!({ "reason": form.text("reason") })).await,
+        Ok(()) => page.act(&form, Method::POST, &to, &rejection(&form)).await,
         Err(refusal) => Err(Failure::Refused(refusal)),
     };
     match sent {
@@ -178,6 +182,10 @@ async fn reject(page: Page, Path(release): Path<String>, form: Form) -> Result<R
 fn block(release: &Value, history: &Value, trust: &Value, of: &str) -> Option<Value> {
     if of != "rejection" {
         return release["approvals"].as_array()?.iter().find(|approval| approval["role"] == of).cloned();
+    }
+    // Of an earlier version the log alone says it, without a statement.
+    if release["rejected"].is_object() {
+        return Some(release["rejected"].clone());
     }
     let records = history["records"].as_array()?;
     let record = records.iter().find(|r| r["action"] == "firmware.reject" && r["outcome"] == "accepted")?;
@@ -214,7 +222,7 @@ async fn receipt(page: Page, Path(release): Path<String>) -> Result<Response, Fa
     let trust = page.api.find("/api/v1/trust").await?;
     let Some(block) = block(&answer.body, &history, &trust, &of) else {
         let detail = "This release has no such signature now. Its page says which it has, and which no longer count.";
-        return Err(Failure::Refused(Refusal { status: 404, code: "not-found".into(), detail: detail.into() }));
+        return Err(Failure::not_found(detail));
     };
     let at = path(&["compliance", "log", "proofs", &block["logIndex"].to_string()]);
     let proved = match page.api.raw(Method::GET, &at, HeaderMap::new(), Body::empty()).await {
@@ -249,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn console_a_signature_carries_what_was_shown() {
+    fn use_01_a_signature_carries_what_was_shown() {
         let given = form(&[
             ("role", "QA"),
             ("reason", " tested well "),
@@ -264,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn console_what_changed_meanwhile_is_named() {
+    fn use_12_what_changed_meanwhile_is_named() {
         let release = json!({ "status": "pendingApproval", "manifestDigest": "aa", "approvals": [] });
         let fields: Vec<(String, String)> =
             shown(&release).into_iter().map(|(name, value)| (format!("shown_{name}"), value)).collect();
@@ -295,6 +303,16 @@ mod tests {
         let rejected = block(&release, &records, &trust, "rejection").expect("a block");
         assert_eq!((&rejected["printedName"], &rejected["logIndex"]), (&json!("Ann Example"), &json!(8)));
         assert_eq!(block(&release, &json!(null), &trust, "rejection"), None);
+        let stated = json!({ "rejected": { "printedName": "Ann Example", "meaning": "I reject FW-1 1 for M as QA", "logIndex": 8 } });
+        let stated = block(&stated, &json!(null), &json!(null), "rejection").expect("a block");
+        assert_eq!(stated["meaning"], "I reject FW-1 1 for M as QA", "as its record has it");
+    }
+
+    #[test]
+    fn p11_70_a_rejection_names_the_manifest_that_was_shown() {
+        let sent = rejection(&Form::of_texts(&[("reason", "test 7 fails"), ("manifest_digest", "aa")]));
+        assert_eq!(sent, json!({ "reason": "test 7 fails", "manifestDigest": "aa" }));
+        assert_eq!(rejection(&Form::of_texts(&[("reason", "x")])), json!({ "reason": "x" }));
     }
 
     #[test]
@@ -313,7 +331,8 @@ mod tests {
             "manifestDigest": hostile, "submittedBy": hostile, "approvals": [], "missingApprovals": [hostile],
             "rejection": hostile, "manifest": { "hardwareRevisions": [hostile], "releaseNumber": 1, "class": "standard" } });
         let preview = json!({ "manifestDigest": hostile, "printedName": hostile, "userId": hostile, "at": "2026-11-30T00:00:00Z", "keyProblem": hostile,
-            "statements": [{ "role": "QA", "meaning": hostile, "cannotSign": null }, { "role": "Clinical", "meaning": hostile, "cannotSign": hostile }] });
+            "statements": [{ "role": "QA", "meaning": hostile, "cannotSign": null, "rejection": hostile, "cannotReject": null },
+                { "role": "Clinical", "meaning": hostile, "cannotSign": hostile, "rejection": hostile, "cannotReject": hostile }] });
         let context = |problem: Value| {
             json!({ "release": release, "tag": "t", "preview": preview, "reason_min": 10,
             "shown": { "status": hostile, "manifest": hostile, "approvals": hostile }, "problem": problem,
@@ -337,12 +356,13 @@ mod tests {
     }
 
     #[test]
-    fn console_no_role_is_chosen_for_the_signer() {
+    fn use_03_no_role_is_chosen_for_the_signer() {
         let release = json!({ "firmwareId": "FW-1", "version": "1", "deviceModel": "M", "status": "pendingApproval",
             "manifestDigest": "aa", "submittedBy": "op", "approvals": [], "missingApprovals": ["QA"], "rejection": null,
             "manifest": { "hardwareRevisions": ["B"], "releaseNumber": 1, "class": "standard" } });
         let preview = json!({ "manifestDigest": "aa", "printedName": "Ann", "userId": "ann", "at": "2026-11-30T00:00:00Z", "keyProblem": null,
-            "statements": [{ "role": "QA", "meaning": "I approve FW-1 1 for M as QA", "cannotSign": null }] });
+            "statements": [{ "role": "QA", "meaning": "I approve FW-1 1 for M as QA", "cannotSign": null,
+                "rejection": "I reject FW-1 1 for M as QA", "cannotReject": null }] });
         let context = json!({ "release": release, "tag": "t", "preview": preview, "reason_min": 10, "changes": [], "missing": [],
             "shown": { "status": "pendingApproval", "manifest": "aa", "approvals": "none" } });
         for template in ["releases/sign.html", "releases/reject.html"] {
@@ -353,6 +373,7 @@ mod tests {
                 "{page}"
             );
         }
-        assert!(rendered("releases/sign.html", context).contains("I approve FW-1 1 for M as QA"));
+        assert!(rendered("releases/sign.html", context.clone()).contains("I approve FW-1 1 for M as QA"));
+        assert!(rendered("releases/reject.html", context).contains("I reject FW-1 1 for M as QA"));
     }
 }

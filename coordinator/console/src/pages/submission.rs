@@ -136,7 +136,7 @@ pub(super) fn confirmed(form: &Form, expected: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     let detail = format!("To confirm, type {expected} exactly as it is written.");
-    Err(Refusal { status: 422, code: "confirmation".into(), detail })
+    Err(Refusal::of_input("confirmation", detail))
 }
 
 async fn withdraw(page: Page, Path(release): Path<String>, form: Form) -> Result<Response, Failure> {

@@ -54,7 +54,7 @@ async fn document(page: Page, Path(name): Path<String>) -> Result<Response, Fail
     let trust = page.api.get("/api/v1/trust").await?.body;
     let Some(text) = document_of(&trust, &name) else {
         let detail = "There is no such document of trust here, or a newer one has taken its place.".to_owned();
-        return Err(Failure::Refused(Refusal { status: 404, code: "not-found".into(), detail }));
+        return Err(Failure::not_found(detail));
     };
     file(text, &name)
 }
@@ -80,7 +80,7 @@ const KINDS: [(&str, &str, &str, &str); 3] = [
 fn kind_of(name: &str) -> Result<(&'static str, &'static str, &'static str, &'static str), Failure> {
     KINDS.into_iter().find(|(kind, ..)| *kind == name).ok_or_else(|| {
         let detail = "There is no such document. A root, a roster and withdrawals can be published.".to_owned();
-        Failure::Refused(Refusal { status: 404, code: "not-found".into(), detail })
+        Failure::not_found(detail)
     })
 }
 
@@ -109,7 +109,7 @@ fn body_of(kind: &str, form: &Form) -> Result<Value, Refusal> {
     let document = form.document();
     if document.is_empty() {
         let detail = "Choose the signed file, or paste its text.".to_owned();
-        return Err(Refusal { status: 422, code: "no-file".into(), detail });
+        return Err(Refusal::of_input("no-file", detail));
     }
     if kind != "roster" {
         return Ok(json!({ "document": document }));
@@ -163,7 +163,7 @@ async fn show_signing(page: Page) -> Result<Response, Failure> {
 /// # Errors
 /// A field is not what it has to be; in words for the page.
 fn signature(form: &Form) -> Result<Value, Refusal> {
-    let wrong = |detail: String| Refusal { status: 422, code: "field".into(), detail };
+    let wrong = |detail: String| Refusal::of_input("field", detail);
     let days = form.number("days", "Days until they expire").map_err(wrong)?;
     if days.is_some_and(|days| days.fract() != 0.0 || days < 1.0) {
         return Err(wrong("Days until they expire: give a whole number, at least 1.".into()));

@@ -1,6 +1,6 @@
 //! When differences between the two sides of the inventory become records. Volatile: what follows is logged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use mdfm_shared::id::DeviceId;
@@ -15,6 +15,8 @@ const RECORD_PAUSE_MS: u64 = 150_000;
 const CONFLICT_MS: u64 = 120_000;
 /// Devices looked at in one second, beside those that changed.
 const LOOKED_AT: usize = 200;
+/// Devices that changed and are compared in one round.
+const CHANGED_MAX: usize = 1_024;
 
 /// What was compared, as far as it decides when a device is compared again.
 #[derive(Debug, Default)]
@@ -31,7 +33,8 @@ impl Comparisons {
     /// The devices that are to be compared now: those that changed, and where `is_walk` says so those that wait and the next ones of
     /// the walk. `steady` never goes back, whatever the clock does.
     pub(super) fn due(&mut self, state: &mut State, steady: UtcMillis, is_walk: bool) -> Vec<DeviceId> {
-        let mut due = std::mem::take(&mut state.inventory.touched);
+        let touched = &mut state.inventory.touched;
+        let mut due: BTreeSet<DeviceId> = std::iter::from_fn(|| touched.pop_first()).take(CHANGED_MAX).collect();
         if is_walk {
             due.extend(self.quiet_until.iter().filter(|(_, until)| steady >= **until).map(|(id, _)| id.clone()));
             due.extend(self.conflicts.keys().cloned());
@@ -43,6 +46,11 @@ impl Comparisons {
             due.extend(next);
         }
         due.into_iter().collect()
+    }
+
+    /// Whether more devices changed than one round compares.
+    pub(super) fn has_more(&self, state: &State) -> bool {
+        !state.inventory.touched.is_empty()
     }
 
     /// The records of one device.

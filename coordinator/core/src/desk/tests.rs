@@ -15,7 +15,7 @@ use super::super::recall::{self, Criteria, RecallAction};
 use super::super::rollout::duty::DutyKind;
 use super::super::rollout::request::DeploymentJson;
 use super::super::rollout::window::Weekly;
-use super::super::rollout::{Deployment, FirstFailure, OrderedBack, plan};
+use super::super::rollout::{Deployment, FirstFailure, OrderedBack, PhaseStatus, Status, plan};
 use super::*;
 use crate::people::accounts_of;
 
@@ -108,7 +108,7 @@ fn conflicting_deployments_are_refused_and_a_newer_one_takes_over_safely() {
     );
     office.deploy("D-2", &takes(23, "")).expect("newer, and takes everybody along");
     assert_eq!(office.deployment("D-1").status, Status::Superseded { by: id("D-2") });
-    assert!(office.wishes(1).iter().all(|w| w.deployment.as_str() == "D-2"));
+    assert!(office.desired(1).iter().all(|w| w.deployment.as_str() == "D-2"));
     office.report(1, 1, "D-2", InstallState::Activating, None);
     let back = Command::Rollback {
         deployment: id("D-2"),
@@ -214,14 +214,14 @@ fn seed_strat_scheduled_directives_carry_the_windows_of_their_life() {
         office.give("operator", policy);
     }
     office.deploy("D-1", scheduled).expect("approved");
-    let wishes = office.wishes(1);
-    let Action::InstallWithin { windows, finish, .. } = &wishes[0].action else { panic!("{wishes:?}") };
+    let desired = office.desired(1);
+    let Action::InstallWithin { windows, finish, .. } = &desired[0].action else { panic!("{desired:?}") };
     assert_eq!((windows.len(), *finish), (1, Finish::Inside), "one night within the day that a directive lives");
     assert_eq!(windows[0].closes_at.since_ms(windows[0].opens_at), 2 * HOUR_MS);
     assert!(windows[0].opens_at > office.now);
     // A day later it is the next night's.
     office.live(DAY_MS);
-    let next = office.wishes(1);
+    let next = office.desired(1);
     let Action::InstallWithin { windows: later, .. } = &next[0].action else { panic!("{next:?}") };
     assert_eq!(later[0].opens_at.since_ms(windows[0].opens_at), DAY_MS);
     // A confirmed device is bound to no window any more.
@@ -321,7 +321,7 @@ fn part_of_a_deployment_goes_back_by_directive() {
         deployment: id("D-1"),
         scope,
         cause: OrderedBack::Operational,
-        reason: "wish".into(),
+        reason: "a doubt".into(),
     };
     office.give("operator", back(Scope::Device { device: device(1, 2) }));
     assert_eq!(office.actions(1), ["install", "rollback"]);
@@ -577,7 +577,7 @@ fn p11_10a_whatever_happened_replays_to_the_same_state() {
         deployment: id("D-1"),
         scope: Scope::Hospital { hospital: id("H-3") },
         cause: OrderedBack::Operational,
-        reason: "wish".into(),
+        reason: "a doubt".into(),
     };
     office.give("operator", back);
     office.pass(3 * HOUR_MS);
@@ -683,11 +683,13 @@ mod inventory;
 mod least_view;
 mod long_waits;
 mod notices;
+mod on_site;
 mod pages;
 mod parts;
 mod reach;
 mod retention;
 mod revoked;
+mod set_back;
 mod signers;
 mod standing;
 mod steps;

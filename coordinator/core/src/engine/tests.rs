@@ -196,6 +196,27 @@ fn sec_1_a_full_disk_still_takes_what_stops_harm_in_order() {
 }
 
 #[test]
+fn a_full_disk_makes_nothing_due_that_cannot_be_done() {
+    let mut desk = Desk::new(None);
+    let due = |desk: &Desk, at: UtcMillis| desk.engine.deadline(&desk.state).is_some_and(|deadline| deadline <= at);
+    let minutes = |n: u64| NOW.plus_ms(n * 60_000);
+    assert!(due(&desk, minutes(1)), "the next look");
+    desk.engine.dispose("DISP-1".into(), Expired::default(), 0);
+    desk.engine.set_room(Room::Gone);
+    for n in 1..4 {
+        desk.round(minutes(n), Vec::new());
+        assert!(!due(&desk, minutes(n)), "the thread rests as long as it may, and looks at the disk again");
+        assert!(!desk.engine.is_disposing(), "nothing is disposed of, so it need not look every few milliseconds");
+    }
+    desk.engine.set_room(Room::Ample);
+    assert!(due(&desk, minutes(4)) && desk.engine.is_disposing(), "it goes on");
+    for _ in 0..100 {
+        desk.round(minutes(4), Vec::new());
+    }
+    assert!(!due(&desk, minutes(4)), "what was due is done");
+}
+
+#[test]
 fn what_found_no_room_is_said_again_as_a_whole() {
     let mut desk = Desk::new(None);
     let release = |n: u8| Outbound::Release(Digest([n; 32]));

@@ -1,4 +1,4 @@
-//! What people may wish of a running deployment.
+//! Requests of people about a running deployment.
 
 use mdfm_shared::id::{DeploymentId, DeviceId, HospitalId};
 use mdfm_shared::record::{Actor, document_text, person};
@@ -8,17 +8,19 @@ use mdfm_shared::trust::Validation;
 
 use super::super::{Event, Heard, Proposal, Refusal, State, authority, firmware, people};
 use super::duty::Fulfilment;
-use super::{Change, Consent, Deployment, GivenValidation, OrderedBack, PhaseStatus, Scope, Status, gate, sight};
+use super::{
+    Change, Consent, Deployment, GivenValidation, OrderedBack, PhaseStatus, Scope, Status, evidence, gate, sight,
+};
 
 fn changed(action: &'static str, deployment: &DeploymentId, change: Change) -> Proposal {
     let event = Event::DeploymentChanged { deployment: deployment.clone(), change };
     Proposal::new(action, format!("deployment/{deployment}"), event)
 }
 
-fn wrong_step(deployment: &DeploymentId, status: &Status, wish: &str) -> Refusal {
+fn wrong_step(deployment: &DeploymentId, status: &Status, asked: &str) -> Refusal {
     // By its name alone: the reason may name devices that the reader does not see.
     let name = status.words();
-    Refusal::conflict("wrong-step", format!("deployment {deployment} is {name} and cannot be {wish}"))
+    Refusal::conflict("wrong-step", format!("deployment {deployment} is {name} and cannot be {asked}"))
 }
 
 /// A signature that lets the current phase pass.
@@ -68,6 +70,7 @@ pub fn validate(
         let detail = format!("phase {} ({}) is {}", phase + 1, spec.name, held.status.words());
         return Err(Refusal::conflict("gate-not-open", format!("{detail}; it is signed after its gate has held")));
     };
+    validation.evidence.map_or(Ok(()), |shown| evidence::check(id, deployment, shown))?;
     if held.tally.left > 0 && gate::runs_nowhere(&held.tally) {
         // Exchanged or flashed by hand since the gate held. Devices that were ordered back since leave what the gate showed as it was.
         let detail = format!("phase {} ({}): no device runs the release any more", phase + 1, spec.name);

@@ -141,11 +141,34 @@ pub struct Standing {
     pub needed: Option<u64>,
 }
 
-/// What the figures of a phase show so far.
+/// The counts that a gate asks about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Devices that settled or fell silent.
+    pub observed: u32,
+    /// Of them, those that failed or fell silent.
+    pub failed: u32,
+    /// The trials of the upper bound.
+    pub trials: u32,
+}
+
+impl Figures {
+    /// Those of a phase now.
+    pub fn of(tally: &Tally) -> Self {
+        let failed = tally.failed + tally.silent;
+        // A device of protocol version 1 that seems clean may have said its fault to a gateway that was away: it proves nothing.
+        Self { observed: tally.accounted, failed, trials: failed + tally.proved_clean }
+    }
+}
+
+/// What the counts of a phase show so far.
 pub fn standing(tally: &Tally, spec: &PhaseSpec) -> Standing {
-    let (observed, failed) = (tally.accounted, tally.failed + tally.silent);
-    // A device of protocol version 1 that seems clean may have said its fault to a gateway that was away: it proves nothing.
-    let trials = failed + tally.proved_clean;
+    shown(Figures::of(tally), spec)
+}
+
+/// What counts of a phase show, of now or of earlier.
+pub fn shown(figures: Figures, spec: &PhaseSpec) -> Standing {
+    let Figures { observed, failed, trials } = figures;
     let upper = 100.0 * clopper_pearson_upper(failed, trials, CONFIDENCE);
     Standing {
         observed,

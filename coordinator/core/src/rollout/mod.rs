@@ -3,11 +3,13 @@
 
 pub mod command;
 pub mod duty;
+pub mod evidence;
 pub mod fitness;
 pub mod foresight;
 pub mod gate;
 pub mod plan;
 pub mod request;
+mod shares;
 pub mod sight;
 pub mod spec;
 pub mod step;
@@ -15,19 +17,25 @@ pub mod tally;
 mod trigger;
 pub mod window;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mdfm_shared::digest::Digest;
 use mdfm_shared::id::{DeploymentId, DeviceId, FirmwareId, GatewayId, HospitalId, UserId};
-use mdfm_shared::telemetry::{FAULTS_COUNTED, InstallState, ROLLBACK_ORDERED, Severity};
+use mdfm_shared::telemetry::{FAULTS_COUNTED, InstallState, ROLLBACK_ORDERED, SET_BACK, Severity};
 use mdfm_shared::time::UtcMillis;
 use mdfm_shared::trust::Role;
 use serde::{Deserialize, Serialize};
 
 pub use duty::Duty;
-pub use gate::GateRecord;
+pub use gate::{Figures, GateRecord};
 pub use spec::{CriticalReach, DeploymentRequest, PhaseSpec, Reach, Spec, Strategy, Targets};
 pub use tally::Tally;
+
+use super::series::Series;
+use shares::{Home, Mark, Shares};
+
+/// The finest spacing of a phase's counts over time: ten seconds.
+const FIGURES_SPACING_MS: u64 = 10_000;
 
 /// What the first failed device does, whatever the gates say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,6 +197,16 @@ pub struct DeviceProgress {
     /// Whether it may have begun, while no state of it has reached the log.
     #[serde(default, skip_serializing_if = "Asked::is_no")]
     pub asked: Asked,
+    /// Where it is registered.
+    #[serde(skip)]
+    home: Home,
+    /// It left the release, or was on its way back, and has not confirmed it since: it is not activated again in this deployment, whatever its
+    /// gateway remembers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_gone_back: bool,
+    /// It left the release because of a failure, and has not confirmed it since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed_on_trial: bool,
 }
 
 /// What is known of a device of which no state for a deployment has reached the log.
@@ -217,9 +235,10 @@ impl DeviceProgress {
     pub fn is_moved(&self) -> bool {
         self.has_run || !matches!(self.state, None | Some(InstallState::Idle | InstallState::Failed))
     }
-    fn new(phase: u32) -> Self {
+    fn new(phase: u32, home: Home) -> Self {
         Self {
             phase,
+            home,
             state: None,
             errors: 0,
             critical: None,
@@ -232,6 +251,8 @@ impl DeviceProgress {
             has_run: false,
             left_by_hand: false,
             asked: Asked::No,
+            has_gone_back: false,
+            failed_on_trial: false,
         }
     }
 
@@ -239,6 +260,7 @@ impl DeviceProgress {
     pub fn has_failed(&self) -> bool {
         let returned = matches!(self.state, Some(InstallState::RollingBack | InstallState::RolledBack));
         self.state.is_some_and(InstallState::is_failure) && !(returned && self.left_by_order)
+            || self.failed_on_trial
             || self.errors > 0
             || self.critical.is_some()
             || self.ordered_back == Some(OrderedBack::Safety)
@@ -305,6 +327,8 @@ pub struct Phase {
     pub gate: Option<GateRecord>,
     pub validation: Option<GivenValidation>,
     pub tally: Tally,
+    /// What the gate would have been asked about, over time.
+    pub figures: Series<Figures>,
 }
 
 /// A rollout.
@@ -331,6 +355,11 @@ pub struct Deployment {
     /// When it began to be rolled back or aborted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub called_back_at: Option<UtcMillis>,
+    /// Devices whose failure or silence changed since [`Self::take_changed`] was asked; nothing that is recorded follows from it alone.
+    #[serde(skip)]
+    changed: BTreeSet<DeviceId>,
+    #[serde(skip)]
+    shares: Shares,
 }
 
 /// That a deployment was paused.
@@ -457,7 +486,13 @@ impl PhaseStatus {
 
 impl Deployment {
     pub fn new(plan: NewDeployment, at: UtcMillis) -> Self {
-        let phase = Phase { status: PhaseStatus::Pending, gate: None, validation: None, tally: Tally::default() };
+        let phase = Phase {
+            status: PhaseStatus::Pending,
+            gate: None,
+            validation: None,
+            tally: Tally::default(),
+            figures: Series::new(FIGURES_SPACING_MS),
+        };
         Self {
             created_at: at,
             status: Status::Planned,
@@ -470,6 +505,8 @@ impl Deployment {
             contained: BTreeMap::new(),
             paused: None,
             called_back_at: None,
+            changed: BTreeSet::new(),
+            shares: Shares::default(),
             plan,
         }
     }
@@ -514,14 +551,40 @@ impl Deployment {
         now.since_ms(self.created_at)
     }
 
+    /// A device is registered elsewhere, or not any more.
+    pub(super) fn place(&mut self, device: &DeviceId, hospital: Option<&HospitalId>) {
+        let Some(progress) = self.devices.get_mut(device) else { return };
+        let on_silence = self.plan.spec.on_silence;
+        self.shares.leave(device, Mark::of(progress, on_silence));
+        progress.home = self.shares.home(hospital);
+        self.shares.join(device, Mark::of(progress, on_silence));
+    }
+
+    /// Makes what is not kept with the state again; `hospital_of` says where a device is registered.
+    pub(super) fn index(&mut self, hospital_of: &dyn Fn(&DeviceId) -> Option<HospitalId>) {
+        let mut shares = Shares::default();
+        for (device, progress) in &mut self.devices {
+            progress.home = shares.home(hospital_of(device).as_ref());
+            shares.join(device, Mark::of(progress, self.plan.spec.on_silence));
+        }
+        self.shares = shares;
+    }
+
     /// Changes one device and the counts of its phase with it.
     fn change(&mut self, at: UtcMillis, device: &DeviceId, change: impl FnOnce(&mut DeviceProgress)) {
         let now_ms = self.age_ms(at);
+        let on_silence = self.plan.spec.on_silence;
         let Some(progress) = self.devices.get_mut(device) else { return };
         let Some(phase) = self.phases.get_mut(progress.phase as usize) else { return };
         phase.tally.remove(progress);
         let counted_faults = progress.counts_faults;
+        let before = (progress.has_failed(), progress.silent);
+        let mark = Mark::of(progress, on_silence);
         change(progress);
+        self.shares.update(device, mark, Mark::of(progress, on_silence));
+        if before != (progress.has_failed(), progress.silent) {
+            self.changed.insert(device.clone());
+        }
         let on_new = matches!(progress.state, Some(InstallState::Probation | InstallState::Confirmed));
         match (progress.observed_since_ms, on_new && !progress.silent && !progress.left_by_hand) {
             (None, true) => progress.observed_since_ms = Some(now_ms),
@@ -532,6 +595,22 @@ impl Deployment {
             (None, false) | (Some(_), true) => {}
         }
         phase.tally.add(progress);
+        phase.figures.push(at, Figures::of(&phase.tally));
+    }
+
+    /// Devices whose failure or silence changed, `max` of them at most.
+    pub(super) fn take_changed(&mut self, max: usize) -> Vec<DeviceId> {
+        std::iter::from_fn(|| self.changed.pop_first()).take(max).collect()
+    }
+
+    /// Whether [`Self::take_changed`] returns more.
+    pub(super) fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// Forgets what [`Self::take_changed`] would return.
+    pub(super) fn forget_changed(&mut self) {
+        self.changed.clear();
     }
 
     /// Whether the release may go back beyond one hospital without a person.
@@ -554,10 +633,19 @@ impl Deployment {
                 None => counts_apart && is_over,
             };
             // A device that had failed before the order reached it says so.
+            let is_set_back = detail.contains(SET_BACK);
             progress.left_by_order = match state {
-                InstallState::RollingBack => is_ordered && detail.contains(ROLLBACK_ORDERED),
-                InstallState::RolledBack => is_ordered && (progress.left_by_order || detail.contains(ROLLBACK_ORDERED)),
+                InstallState::RollingBack => is_set_back || (is_ordered && detail.contains(ROLLBACK_ORDERED)),
+                InstallState::RolledBack => {
+                    is_set_back || (is_ordered && (progress.left_by_order || detail.contains(ROLLBACK_ORDERED)))
+                }
                 _ => false,
+            };
+            // What an older state of the gateway says later takes none of it back.
+            progress.failed_on_trial = match state {
+                InstallState::RolledBack => counts_apart && (progress.failed_on_trial || !progress.left_by_order),
+                InstallState::Confirmed => false,
+                _ => progress.failed_on_trial,
             };
             // A device that says again that it is confirmed still stays.
             progress.stays &= state == InstallState::Confirmed;
@@ -565,6 +653,11 @@ impl Deployment {
             let is_confirmed = state == InstallState::Confirmed;
             progress.counts_faults = is_confirmed && (progress.counts_faults || detail.contains(FAULTS_COUNTED));
             progress.has_run |= state.has_run();
+            progress.has_gone_back = match state {
+                InstallState::RollingBack | InstallState::RolledBack => true,
+                InstallState::Confirmed => false,
+                _ => progress.has_gone_back,
+            };
             let ran = matches!(progress.state, Some(InstallState::Probation | InstallState::Confirmed));
             progress.left_by_hand = match state {
                 InstallState::Idle => !is_over && (progress.left_by_hand || ran),
@@ -618,7 +711,7 @@ impl Deployment {
         });
     }
 
-    fn join(&mut self, members: &[Members]) {
+    fn join(&mut self, members: &[Members], hospital_of: &dyn Fn(&DeviceId) -> Option<HospitalId>) {
         for Members { hospital, phase, devices } in members {
             let whole = self.plan.spec.phases.get(*phase as usize).is_some_and(|p| p.reach == Reach::Hospitals);
             let new = Part { phase: *phase, devices: 0, consent: None, withdrawn_at: None, ordered_back: false };
@@ -627,7 +720,8 @@ impl Deployment {
                 part.phase = *phase;
             }
             for device in devices {
-                let progress = DeviceProgress::new(*phase);
+                let progress = DeviceProgress::new(*phase, self.shares.home(hospital_of(device).as_ref()));
+                self.shares.join(device, Mark::of(&progress, self.plan.spec.on_silence));
                 if let Some(phase) = self.phases.get_mut(*phase as usize) {
                     phase.tally.add(&progress);
                 }
@@ -640,7 +734,7 @@ impl Deployment {
         }
     }
 
-    /// Marks devices as ordered back; `hospital_of` says where a device stands.
+    /// Marks devices as ordered back; of a hospital, those that are registered still.
     fn order_back(
         &mut self,
         at: UtcMillis,
@@ -654,7 +748,9 @@ impl Deployment {
                 if let Some(part) = self.hospitals.get_mut(hospital) {
                     part.ordered_back = true;
                 }
-                self.devices.keys().filter(|d| hospital_of(d).as_ref() == Some(hospital)).cloned().collect()
+                let home = self.shares.known(hospital);
+                let of = self.devices.iter().filter(|(_, p)| Some(p.home) == home).map(|(d, _)| d.clone());
+                of.filter(|device| hospital_of(device).is_some()).collect()
             }
             Scope::Phase { phase } => {
                 self.set(*phase, PhaseStatus::OrderedBack { at });
@@ -676,7 +772,7 @@ impl Deployment {
         }
     }
 
-    /// Moves the deployment; the only place where it changes by its own events.
+    /// Moves the deployment; the only place where it changes by its own events. `hospital_of` says where a device is registered.
     pub fn apply(&mut self, at: UtcMillis, change: &Change, hospital_of: &dyn Fn(&DeviceId) -> Option<HospitalId>) {
         match change {
             Change::Paused { .. } | Change::Contained { .. } => self.paused = Some(Paused { at, by: None }),
@@ -689,7 +785,7 @@ impl Deployment {
             _ => {}
         }
         match change {
-            Change::MembersJoined { members } => self.join(members),
+            Change::MembersJoined { members } => self.join(members, hospital_of),
             Change::PhaseOpened { phase } => {
                 self.current = *phase;
                 self.set(*phase, PhaseStatus::Deploying { since: at });

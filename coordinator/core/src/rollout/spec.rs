@@ -132,7 +132,7 @@ impl WindowRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ConsentRule {
-    /// Of the staff of those hospitals that registered the wish to be asked.
+    /// Of the staff of those hospitals that registered that they are to be asked.
     AsRegistered,
     /// Of every hospital's staff.
     Every,

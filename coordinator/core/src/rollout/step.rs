@@ -167,4 +167,4 @@ fn advance(deployment: &Deployment, now: UtcMillis) -> Option<Next> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -9,7 +9,7 @@ use mdfm_shared::id::{DeviceId, GatewayId, HospitalId};
 use mdfm_shared::text::count;
 
 use super::spec::OnSilence;
-use super::{CriticalReach, Deployment, DeviceProgress, FirstFailure, Origin, Phase, PhaseSpec, PhaseStatus};
+use super::{CriticalReach, Deployment, FirstFailure, Origin, Phase, PhaseSpec, PhaseStatus};
 
 /// What a reason calls for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,15 +32,6 @@ fn failed(deployment: &Deployment, phase: &Phase) -> u32 {
         OnSilence::Hold => tally.failed + tally.silent_on_trial,
         OnSilence::Fail => tally.failed + tally.silent,
     }
-}
-
-/// Whether [`failed`] counts this device.
-fn has_failed(deployment: &Deployment, progress: &DeviceProgress) -> bool {
-    let counts = match deployment.plan.spec.on_silence {
-        OnSilence::Hold => progress.is_on_trial(),
-        OnSilence::Fail => true,
-    };
-    !progress.is_withdrawn() && (progress.has_failed() || (progress.silent && counts))
 }
 
 /// Whether `failed` of `devices` are more than the phase allows.
@@ -73,42 +64,39 @@ fn is_watched(phase: &Phase) -> bool {
 
 /// Failed and counted devices of one hospital.
 #[derive(Default)]
-struct Share {
+struct Sum<'a> {
     failed: u32,
     devices: u32,
-    first_failed: Option<DeviceId>,
+    first_failed: Option<&'a DeviceId>,
 }
 
-/// The hospital with the most failures among the watched devices of `phases`, and whether the others alone are over the limit.
+/// The first failed device of the hospital with the most failures among the watched devices of `phases`, and whether the others alone are over the limit.
 fn worst(
     deployment: &Deployment,
-    origins: Origins<'_>,
     is_meant: impl Fn(u32) -> bool,
     is_over: impl Fn(u32, u32) -> bool,
 ) -> Option<(DeviceId, bool)> {
-    let mut shares: BTreeMap<HospitalId, Share> = BTreeMap::new();
     let watched = |phase: u32| deployment.phases.get(phase as usize).is_some_and(is_watched) && is_meant(phase);
-    for (device, progress) in deployment.devices.iter().filter(|(_, p)| watched(p.phase) && !p.is_withdrawn()) {
-        let Some(origin) = origins(device) else { continue };
-        let share = shares.entry(origin.hospital).or_default();
-        share.devices += 1;
-        if has_failed(deployment, progress) {
-            share.failed += 1;
-            share.first_failed.get_or_insert_with(|| device.clone());
-        }
+    let mut sums: BTreeMap<&HospitalId, Sum<'_>> = BTreeMap::new();
+    for (_, hospital, share) in deployment.shares.iter().filter(|(phase, ..)| watched(*phase)) {
+        let sum = sums.entry(hospital).or_default();
+        sum.failed += u32::try_from(share.failed.len()).unwrap_or(u32::MAX);
+        sum.devices += share.devices;
+        sum.first_failed = sum.first_failed.into_iter().chain(share.failed.first()).min();
     }
-    let sum = |count: fn(&Share) -> u32| shares.values().map(count).sum::<u32>();
-    let (all_failed, all_devices) = (sum(|s| s.failed), sum(|s| s.devices));
-    let share = shares.values().rev().max_by_key(|s| s.failed)?;
-    let is_seconded = is_over(all_failed - share.failed, all_devices - share.devices);
-    Some((share.first_failed.clone()?, is_seconded))
+    let all = |count: fn(&Sum<'_>) -> u32| sums.values().map(count).sum::<u32>();
+    let (all_failed, all_devices) = (all(|s| s.failed), all(|s| s.devices));
+    let worst = sums.values().rev().max_by_key(|s| s.failed)?;
+    let is_seconded = is_over(all_failed - worst.failed, all_devices - worst.devices);
+    Some((worst.first_failed?.clone(), is_seconded))
 }
 
 /// Whether no other hospital has been reached: then a rollback of all that was opened moves that hospital alone, and nothing is
 /// left that could go on.
-fn is_all_of(deployment: &Deployment, origins: Origins<'_>, hospital: &HospitalId) -> bool {
-    let opened = deployment.devices.iter().filter(|(_, p)| deployment.is_open(p.phase));
-    opened.filter_map(|(device, _)| origins(device)).all(|origin| origin.hospital == *hospital)
+fn is_all_of(deployment: &Deployment, hospital: &HospitalId) -> bool {
+    let mut opened =
+        deployment.shares.iter().filter(|(phase, _, share)| deployment.is_open(*phase) && share.members > 0);
+    opened.all(|(_, other, _)| other == hospital)
 }
 
 /// What follows from a fault that `device` shows. `is_seconded` says that other hospitals show the same.
@@ -127,7 +115,7 @@ fn react(
         CriticalReach::Sources => is_seconded || other.is_some(),
         CriticalReach::Hospital => false,
     };
-    if is_all_of(deployment, origins, &hospital) {
+    if is_all_of(deployment, &hospital) {
         return Reaction::RollBack(fault);
     }
     if reaches_all && !deployment.only_a_person_rolls_back() {
@@ -144,11 +132,8 @@ fn critical(deployment: &Deployment, origins: Origins<'_>) -> Option<Reaction> {
     if !deployment.opened().any(|(_, _, phase)| is_watched(phase) && phase.tally.critical > 0) {
         return None;
     }
-    let (device, text) = deployment
-        .devices
-        .iter()
-        .filter(|(_, p)| deployment.is_open(p.phase) && p.ordered_back.is_none())
-        .find_map(|(id, p)| Some((id, p.critical.as_ref()?)))?;
+    let device = deployment.shares.first_critical(|phase| deployment.is_open(phase))?;
+    let text = deployment.devices.get(device)?.critical.as_ref()?;
     let fault = format!("critical error on {device}: {text}");
     Some(react(deployment, origins, device.clone(), false, fault))
 }
@@ -163,7 +148,7 @@ pub(super) fn next(deployment: &Deployment, origins: Origins<'_>) -> Option<Reac
     match deployment.plan.first_failure {
         FirstFailure::ByGate => watched().find_map(|(i, spec, phase)| {
             let fault = over_the_gate(deployment, i, spec, phase)?;
-            let worst = worst(deployment, origins, |phase| phase == i, |failed, devices| is_over(spec, failed, devices));
+            let worst = worst(deployment, |phase| phase == i, |failed, devices| is_over(spec, failed, devices));
             Some(match worst {
                 Some((device, seconded)) => react(deployment, origins, device, seconded, fault),
                 None => Reaction::Hold(fault),
@@ -171,7 +156,7 @@ pub(super) fn next(deployment: &Deployment, origins: Origins<'_>) -> Option<Reac
         }),
         FirstFailure::RollBack => (all > 0).then(|| {
             let fault = format!("{} failed; the first failure ends this deployment", count(all, "device"));
-            match worst(deployment, origins, |_| true, |failed, _| failed > 0) {
+            match worst(deployment, |_| true, |failed, _| failed > 0) {
                 Some((device, seconded)) => react(deployment, origins, device, seconded, fault),
                 None => Reaction::Hold(fault),
             }
@@ -185,3 +170,6 @@ pub(super) fn next(deployment: &Deployment, origins: Origins<'_>) -> Option<Reac
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

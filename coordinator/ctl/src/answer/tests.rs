@@ -134,3 +134,28 @@ async fn sec_9_an_upload_that_nobody_takes_is_given_up() {
     assert_eq!(began.elapsed().as_secs(), 900, "ten minutes after the last piece");
     assert!(is_broken_line(&error), "{error:#}");
 }
+
+#[tokio::test]
+async fn cli_23_a_coordinator_out_of_reach_is_named_with_what_to_do() {
+    let _ = ring::default_provider().install_default();
+    let client = Client::builder().no_proxy().tls_certs_only([]).build().expect("a client");
+    let nobody = TcpListener::bind("127.0.0.1:0").await.expect("listens").local_addr().expect("bound");
+    let error = send(client.get(format!("http://{nobody}/api/v1/me?token=secret"))).await.expect_err("nobody is there");
+    let words = crate::output::error_words(&error);
+    assert!(is_broken_line(&error) && exit_code(&error) == 7, "{words}");
+    assert!(
+        words.starts_with(&format!("the coordinator at http://{nobody} cannot be reached: Connection refused")),
+        "{words}"
+    );
+    assert!(words.contains("MDFMCTL_URL") && !words.contains("error sending") && !words.contains("secret"), "{words}");
+    // One that ends the connection in the middle may have done what it was asked.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a client");
+        let _ = stream.read_buf(&mut Vec::with_capacity(4_096)).await;
+    });
+    let error = send(client.post(format!("http://{address}/api/v1/x"))).await.expect_err("it is cut");
+    let words = crate::output::error_words(&error);
+    assert!(is_broken_line(&error) && words.contains("may have been carried out"), "{words}");
+}

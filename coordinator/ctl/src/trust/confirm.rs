@@ -70,12 +70,22 @@ impl Shown {
         Self { title, digest, digest_of: "digest", lines, marks: Marks::default(), compared_with: None }
     }
 
-    /// The text for people, at most 100 columns wide.
+    /// The text for people, as wide as their terminal and at most 98 columns.
     pub(crate) fn text(&self) -> String {
+        self.text_at(describe::width())
+    }
+
+    /// The text for people, as wide as they say.
+    pub(super) fn text_at(&self, width: usize) -> String {
         let Self { title, digest, digest_of, lines, marks: Marks { weaker, changed, warnings, notes }, compared_with } =
             self;
-        let mut text = vec![title.clone(), format!("{digest_of} {digest}")];
-        text.extend(describe::render(lines));
+        let mut text = vec![title.clone()];
+        let whole = format!("{digest_of} {digest}");
+        match whole.chars().count() <= width {
+            true => text.push(whole),
+            false => text.extend([(*digest_of).to_owned(), digest.to_string()]),
+        }
+        text.extend(describe::render(lines, width));
         match compared_with {
             Some(what) => text.push(format!("compared with {}", describe::escape(what))),
             None if !changed.is_empty() || !warnings.is_empty() || !notes.is_empty() => {
@@ -83,10 +93,10 @@ impl Shown {
             }
             None => {}
         }
-        text.extend(changed.iter().flat_map(|c| describe::marked("CHANGED:", c)));
-        text.extend(notes.iter().flat_map(|n| describe::marked("NOTE:   ", n)));
-        text.extend(warnings.iter().flat_map(|w| describe::marked("WARNING:", w)));
-        text.extend(weaker.iter().flat_map(|w| describe::marked("WEAKER: ", w)));
+        text.extend(changed.iter().flat_map(|c| describe::marked("CHANGED:", c, width)));
+        text.extend(notes.iter().flat_map(|n| describe::marked("NOTE:   ", n, width)));
+        text.extend(warnings.iter().flat_map(|w| describe::marked("WARNING:", w, width)));
+        text.extend(weaker.iter().flat_map(|w| describe::marked("WEAKER: ", w, width)));
         text.join("\n")
     }
 }

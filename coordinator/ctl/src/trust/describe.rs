@@ -11,8 +11,10 @@ use mdfm_shared::trust::{
     TrustRoot, Validation, Withdrawal, Withdrawals, Witnesses,
 };
 
-/// Columns of a terminal that everybody has.
+/// Columns of a line where no narrower terminal shows it.
 const WIDTH: usize = 98;
+/// Narrowest that lines are made for: the column of labels and some words.
+const WIDTH_MIN: usize = 48;
 /// Columns of the labels.
 const LABEL: usize = 22;
 const HOUR_MS: u64 = 3_600_000;
@@ -91,7 +93,10 @@ pub(crate) fn hours(ms: u64) -> String {
 pub(crate) fn when(at: UtcMillis, now: UtcMillis) -> String {
     // A date beyond the calendar that people use says nothing; the distance does.
     let date = if at.0 / DAY_MS / YEAR_DAYS > 8_000 { "far beyond the year 9999".to_owned() } else { at.to_string() };
-    if at >= now {
+    let is_now = at.since_ms(now).max(now.since_ms(at)) < 1_000;
+    if is_now {
+        format!("{date}, now")
+    } else if at >= now {
         format!("{date}, in {}", span(at.since_ms(now)))
     } else {
         format!("{date}, {} ago", span(now.since_ms(at)))
@@ -361,68 +366,110 @@ impl Describe for Validation {
         format!("validation of phase {} as {}", self.phase.saturating_add(1), self.role)
     }
     fn describe(&self, now: UtcMillis) -> Vec<Line> {
-        let Self { deployment, phase, manifest, role, user, printed_name, meaning, reason, at } = self;
+        let Self { deployment, phase, manifest, evidence, role, user, printed_name, meaning, reason, at } = self;
         let mut lines = Lines::default();
         lines.add("deployment", deployment.as_str());
         lines.add("phase", phase.saturating_add(1).to_string());
         lines.add("manifest", manifest.to_string());
+        lines.add("evidence", evidence.map_or_else(|| "not part of it".to_owned(), |digest| digest.to_string()));
         lines.signature(*role, user.as_str(), printed_name, meaning, reason);
         lines.add("signed", when(*at, now));
         lines.0
     }
 }
 
-/// The lines as text: two aligned columns, at most [`WIDTH`] wide; long values continue under their column.
-pub(crate) fn render(lines: &[Line]) -> Vec<String> {
+/// Columns that lines are made for: those of the terminal, so that it breaks none of them.
+pub(crate) fn width() -> usize {
+    mdfm_service::terminal::narrowest().unwrap_or(WIDTH).clamp(WIDTH_MIN, WIDTH)
+}
+
+/// The lines as text: two aligned columns, at most `width` wide; long values continue under their
+/// column.
+pub(crate) fn render(lines: &[Line], width: usize) -> Vec<String> {
     let mut text = Vec::new();
     for Line { depth, label, value } in lines {
-        let head = format!("{:indent$}{label}", "", indent = 2 + 2 * depth);
+        let begin = 2 + 2 * depth;
+        let head = format!("{:begin$}{label}", "");
         let column = LABEL + 4;
         // A label never touches its value, however long it is.
-        let (head, column) =
-            if head.chars().count() < column || value.is_empty() { (head, column) } else { (head + " ", column) };
-        for (i, piece) in wrap(value, WIDTH - column).into_iter().enumerate() {
-            let head = if i == 0 { head.as_str() } else { "" };
-            text.push(format!("{head:column$}{piece}").trim_end().to_owned());
-        }
+        let head = if head.chars().count() < column || value.is_empty() { head } else { head + " " };
+        text.extend(laid_out(head, value, column, begin + 2, width));
     }
     text
 }
 
-/// A text as one item of a list under a mark, at most [`WIDTH`] wide.
-pub(crate) fn marked(mark: &str, text: &str) -> Vec<String> {
-    let indent = mark.chars().count() + 1;
-    let pieces = wrap(&escape(text), WIDTH - indent - 2);
-    let line = |(i, piece): (usize, &String)| {
-        let head = if i == 0 { mark } else { "" };
-        format!("  {head:indent$}{piece}")
-    };
-    pieces.iter().enumerate().map(line).collect()
+/// A text as one item of a list under a mark, at most `width` wide.
+pub(crate) fn marked(mark: &str, text: &str, width: usize) -> Vec<String> {
+    let head = format!("  {mark} ");
+    let column = head.chars().count();
+    laid_out(head, &escape(text), column, 4, width)
 }
 
-/// Breaks a text at spaces, and a word that is too long inside.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut rows = vec![String::new()];
-    let mut used = 0;
+/// A text behind its head, in lines of `width` from `column` on; a word that fits no such line
+/// stands on one of its own from `outdent` on.
+fn laid_out(head: String, text: &str, column: usize, outdent: usize, width: usize) -> Vec<String> {
+    let mut lines = vec![head];
+    for (i, row) in wrap(text, column, outdent, width).into_iter().enumerate() {
+        match row {
+            Row::Text(piece) if i == 0 => lines[0] = format!("{:column$}{piece}", lines[0]),
+            Row::Text(piece) => lines.push(format!("{:column$}{piece}", "")),
+            Row::Code(word) => lines.push(format!("{:outdent$}{word}", "")),
+        }
+    }
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// A row of a text.
+#[derive(Debug)]
+enum Row {
+    /// Words, below each other in their column.
+    Text(String),
+    /// A digest or a key that is wider than the column: somebody compares or copies it, so it is
+    /// not broken.
+    Code(String),
+}
+
+/// Hexadecimal digits of the longest digest that is shown.
+const DIGEST_CHARS: usize = 64;
+
+/// Breaks a text at spaces. A word that is too long for its column stands on a row of its own if
+/// the terminal has room for it, and so does a digest
+/// on the narrowest one; any other is broken, so that the terminal never begins a line with a part
+/// of it.
+fn wrap(text: &str, column: usize, outdent: usize, width: usize) -> Vec<Row> {
+    let room = width.saturating_sub(column).max(1);
+    let (mut rows, mut row, mut used) = (Vec::new(), String::new(), 0);
     for word in text.split(' ') {
-        let mut word: Vec<char> = word.chars().collect();
-        if used > 0 && used + 1 + word.len() > width {
-            rows.push(String::new());
+        let mut letters: Vec<char> = word.chars().collect();
+        let is_digest = letters.len() <= DIGEST_CHARS && letters.iter().all(char::is_ascii_hexdigit);
+        if letters.len() > room && (letters.len() <= width.saturating_sub(outdent) || is_digest) {
+            // Beside its label stands nothing, then.
+            if used > 0 {
+                rows.push(Row::Text(std::mem::take(&mut row)));
+            }
+            rows.push(Row::Code(word.to_owned()));
+            used = 0;
+            continue;
+        }
+        if used > 0 && used + 1 + letters.len() > room {
+            rows.push(Row::Text(std::mem::take(&mut row)));
             used = 0;
         }
-        let row = rows.last_mut().expect("never empty");
         if used > 0 {
             row.push(' ');
             used += 1;
         }
-        while used + word.len() > width {
-            let rest = word.split_off(width - used);
-            rows.last_mut().expect("never empty").extend(word);
-            rows.push(String::new());
-            (word, used) = (rest, 0);
+        while used + letters.len() > room {
+            let rest = letters.split_off(room - used);
+            row.extend(letters);
+            rows.push(Row::Text(std::mem::take(&mut row)));
+            (letters, used) = (rest, 0);
         }
-        used += word.len();
-        rows.last_mut().expect("never empty").extend(word);
+        used += letters.len();
+        row.extend(letters);
+    }
+    if used > 0 || rows.is_empty() {
+        rows.push(Row::Text(row));
     }
     rows
 }

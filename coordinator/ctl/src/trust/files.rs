@@ -122,7 +122,7 @@ impl Trusted {
         let shown = each!(self, signed => Shown::new(&signed.decode_unverified()?, signed.digest(), now));
         let signers: Vec<String> = self.signers().iter().map(ToString::to_string).collect();
         let mut lines = vec![format!("{}, digest {}", shown.title, shown.digest)];
-        lines.extend(describe::render(&shown.lines));
+        lines.extend(describe::render(&shown.lines, describe::width()));
         lines.push(format!("signed with the keys of id: {}", signers.join(", ")));
         Ok(lines)
     }

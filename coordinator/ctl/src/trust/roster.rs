@@ -13,7 +13,7 @@ use mdfm_shared::trust::{Freshness, Revocation, Role, Roster, RosterEntry};
 use serde_json::json;
 
 use super::confirm::{self, Confirmation};
-use super::describe::{escape, marked, span};
+use super::describe::{self, escape, marked, span};
 use super::files::{self, Before, Kind, Trusted, weighed};
 use super::{DAY_MS, now};
 use crate::client::Client;
@@ -480,7 +480,7 @@ pub(super) async fn make(out: &Output, session: &Path, options: Options) -> anyh
             options.force,
             "this roster drops or narrows entries of the past ({named}); nothing was made, --force makes it all the same"
         );
-        let list: Vec<String> = named.split("; ").flat_map(|what| marked("-", what)).collect();
+        let list: Vec<String> = named.split("; ").flat_map(|what| marked("-", what, describe::width())).collect();
         let question = format!(
             "this roster drops or narrows entries of the past:\n{}\nApprovals that stand on them will no longer count, and \
              their deployments pause.",
@@ -513,7 +513,7 @@ pub(super) async fn make(out: &Output, session: &Path, options: Options) -> anyh
         } else {
             lines.push(format!("roster {version} with digest {} in {file}", signed.digest()));
         }
-        lines.extend(ending.iter().flat_map(|text| marked("NOTE:", text)));
+        lines.extend(ending.iter().flat_map(|text| marked("NOTE:", text, describe::width())));
         let reason = options.reason.as_ref().map(|r| format!(" --reason '{}'", r.replace('\'', "'\\''")));
         lines.push(format!("then: mdfmctl trust publish {file}{}", reason.unwrap_or_default()));
         lines.join("\n")

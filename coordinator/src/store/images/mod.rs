@@ -116,6 +116,14 @@ impl ImageStore {
         Ok(Stored { file, key, size_bytes, position })
     }
 
+    /// Removes an image that nothing refers to; it may be gone already.
+    pub(crate) fn remove(&self, sha256: Digest) -> io::Result<()> {
+        match mdfm_service::remove_durably(&self.dir.join(sha256.to_string())) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Begins an upload; `name` keeps uploads apart.
     pub(crate) fn begin(&self, name: &str) -> io::Result<Upload> {
         let temporary = self.dir.join(format!("{name}.part"));
@@ -171,6 +179,11 @@ impl Upload {
     /// The digest of what came so far.
     pub(crate) fn sha256(&self) -> Digest {
         Digest(self.hash.clone().finalize().into())
+    }
+
+    /// Bytes that came so far.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.size_bytes
     }
 
     /// Makes the image durable under its digest.

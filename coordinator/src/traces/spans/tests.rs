@@ -28,15 +28,15 @@ fn created(deployment: &str) -> AuditRecord {
     let object = format!("deployment/{deployment}");
     with_request(record(ActorKind::User, "deployment.create", &object, Outcome::Accepted), REQUEST)
 }
-fn directive(serial: u64, wishes: &[(&str, &str, Action)]) -> AuditRecord {
-    let wish = |(device, deployment, action): &(&str, &str, Action)| DeviceDirective {
+fn directive(serial: u64, desired: &[(&str, &str, Action)]) -> AuditRecord {
+    let entry = |(device, deployment, action): &(&str, &str, Action)| DeviceDirective {
         device: id(device),
         deployment: id(deployment),
         phase: 0,
         action: action.clone(),
         security_floor: 0,
     };
-    let devices = wishes.iter().map(wish).collect();
+    let devices = desired.iter().map(entry).collect();
     let document = Directive { gateway: id("GW-1"), serial, issued_at: NOW, expires_at: NOW.plus_ms(serial), devices };
     let record = record(ActorKind::System, "directive.issue", "gateway/GW-1", Outcome::Accepted);
     with_document(record, &signed(&document, &[12]))

@@ -6,6 +6,7 @@ use mdfm_shared::device::{Command, Fault};
 use mdfm_shared::digest::Digest;
 use mdfm_shared::telemetry::FirmwareReport;
 
+use super::super::agent::Agent;
 use super::super::device::Obeyed;
 use super::super::oracle::Broken;
 use super::super::scenario::Flaw;
@@ -74,14 +75,16 @@ impl World<'_> {
     pub(super) fn staged(&mut self, device: usize, firmware: FirmwareReport) {
         let site = &mut self.sites[device];
         let gateway = &self.gateways[site.home];
-        let staging = gateway.agent.as_ref().is_some_and(|a| a.is_staging(&site.id));
-        if staging && site.plugged && site.gateway == site.home {
-            site.device.staged(firmware);
-            self.send_report(device);
-        } else if staging {
-            // It goes on where it stopped, once the device is back.
-            self.after(5_000, Event::Staged { device, firmware });
+        let is_needed = |agent: &&Agent| agent.is_staging(&site.id) && agent.needed_images().contains(&firmware.sha256);
+        if gateway.agent.as_ref().is_none_or(|agent| !is_needed(&agent)) {
+            return;
         }
+        if site.plugged && site.gateway == site.home {
+            site.device.staged(firmware.clone());
+            self.send_report(device);
+        }
+        // It goes on where it stopped, once the device is back; and begins again where the device lost what was written before it said so.
+        self.after(5_000, Event::Staged { device, firmware });
     }
 
     pub(super) fn obey(&mut self, device: usize, command: &Command) -> Result<(), Broken> {

@@ -90,6 +90,7 @@ impl World<'_> {
             What::DeviceFlashed { device } => self.flash(device - 1),
             What::CableMoved { device, gateway, for_s } => self.move_cable(device - 1, gateway - 1, for_s)?,
             What::CrashLoop { device, boots } => self.crash(device - 1, boots),
+            What::HeldOnSite { device, for_s } => self.hold_on_site(device - 1, for_s)?,
             What::Order { deployment, order } => {
                 let Some(deployment) = self.deployments.get(deployment - 1).cloned().flatten() else { return Ok(()) };
                 let act = match order.as_str() {

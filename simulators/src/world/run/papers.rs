@@ -44,8 +44,11 @@ impl World<'_> {
         // A clock that was ahead within the tolerance is followed until the right one has caught up: what is signed last outlives that.
         let more_ms = if self.calm { CLOCK_TOLERANCE_MS } else { 0 };
         let (issued_at, expires_at) = (self.utc(), self.utc().plus_ms(authority.life_s * 1_000 + more_ms));
-        let version = self.withdrawals.as_ref().map_or(0, |w| w.version) + 1;
-        let mut releases = self.withdrawals.as_ref().map_or_else(Vec::new, |w| w.releases.clone());
+        // Whoever signs looks at what stands: the coordinator may have lost power before it took the last ones.
+        let standing = self.coordinator.withdrawals_version();
+        self.withdrawals.retain(|w| w.version <= standing);
+        let version = standing + 1;
+        let mut releases = self.withdrawals.last().map_or_else(Vec::new, |w| w.releases.clone());
         if let Some(manifest) = more.filter(|m| releases.iter().all(|w| w.manifest != *m)) {
             releases.push(Withdrawal { manifest, reason: "rehearsed".into(), at: issued_at });
         }
@@ -60,7 +63,7 @@ impl World<'_> {
         let roster = setup::roster(self.roster_version, Some(freshness));
         let done = self.act("admin", Act::Roster(roster))?
             && self.act("admin", Act::Withdrawals(setup::withdrawals(&withdrawals)))?;
-        self.withdrawals = Some(withdrawals);
+        self.withdrawals.push(withdrawals);
         Ok(done)
     }
 

@@ -55,7 +55,7 @@ impl World<'_> {
         let json =
             deploy.json.replacen('{', &format!(r#"{{ "firmwareId": "{firmware}", "supersedes": [{supersedes}], "#), 1);
         if self.coordinator.deployment(&deployment).is_some() {
-            // An earlier wish got no answer, and yet it stands.
+            // An earlier request got no answer, and yet it stands.
             return Ok(());
         }
         self.deployments[i] = Some(deployment.clone());
@@ -116,6 +116,9 @@ impl World<'_> {
                 }
             } else if self.calm && report.status == "paused" {
                 self.act("operator", Act::RollBack { deployment: deployment.clone() })?;
+            } else if self.calm && report.status == "running" && report.shows_nothing {
+                // Whoever looks at the gate reads that no device of the phase shows anything, and decides.
+                self.act("operator", Act::Abort { deployment: deployment.clone() })?;
             }
         }
         Ok(())
@@ -129,6 +132,7 @@ impl World<'_> {
             deployment: deployment.clone(),
             phase,
             manifest,
+            evidence: None,
             role,
             user: id(user),
             printed_name: user.to_owned(),

@@ -61,6 +61,7 @@ impl World<'_> {
         let name = self.gateways[gateway].id.to_string();
         self.say(&name, "its disk is put back");
         self.oracle.set_back(self.gateways[gateway].devices.keys());
+        self.oracle.held.disk_lost(self.gateways[gateway].devices.keys());
         self.stop_agent(gateway);
         let g = &mut self.gateways[gateway];
         self.oracle.authority.put_back(&g.id, known);
@@ -160,6 +161,7 @@ impl World<'_> {
         self.oracle.enrolled_again(&id);
         if new_disk {
             self.oracle.set_back(self.gateways[gateway].devices.keys());
+            self.oracle.held.disk_lost(self.gateways[gateway].devices.keys());
         }
         let disk = self.disk_of(gateway);
         self.stop_agent(gateway);

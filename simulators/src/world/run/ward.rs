@@ -7,7 +7,8 @@ use super::{Event, World};
 
 /// Time between two boots of a crash loop.
 const CRASH_MS: u64 = 9_000;
-/// A device that booted so recently may not be known yet: two heartbeats, and the pause between two questions for one device.
+
+/// A device that booted so recently may not be known at the end: two heartbeats, and the pause between two questions for one device.
 const KNOWN_AFTER_MS: u64 = 180_000;
 
 impl World<'_> {
@@ -62,11 +63,16 @@ impl World<'_> {
         self.after(CRASH_MS, Event::Crash { device, left: left - 1 });
     }
 
+    /// Whether every device is known as it is at the end.
+    pub(super) fn observed_at_the_end(&self, device: usize) -> Result<(), Broken> {
+        let is_old = self.now_ms >= self.sites[device].device.booted_at_ms() + KNOWN_AFTER_MS;
+        if self.oracle.is_deceived() || !is_old { Ok(()) } else { self.observed_as_it_is(device) }
+    }
+
     /// Once the world behaves, the coordinator's view of a device is the device's own.
     pub(super) fn observed_as_it_is(&self, device: usize) -> Result<(), Broken> {
         let (site, flaws) = (&self.sites[device], Self::flaw_of(&self.flaws, device));
-        let is_certain = !self.oracle.is_deceived() && self.now_ms >= site.device.booted_at_ms() + KNOWN_AFTER_MS;
-        let Some(report) = site.device.report(self.now_ms, &flaws).filter(|_| is_certain) else { return Ok(()) };
+        let Some(report) = site.device.report(self.now_ms, &flaws) else { return Ok(()) };
         let fails = |what: String| Err(Broken::new(&format!("FLD-4: {}: {what}", site.id)));
         let Some((gateway, observed)) = self.coordinator.observed(&site.id) else {
             return fails("the coordinator knows nothing of it".into());

@@ -39,6 +39,11 @@ pub(super) struct Rollouts {
 }
 
 impl Rollouts {
+    /// The state that everything so far led to.
+    pub(super) fn into_state(self) -> State {
+        self.state
+    }
+
     fn record(&mut self, now: UtcMillis, actor: &Actor, proposal: Proposal) -> Result<(), Broken> {
         let event = serde_json::to_value(&proposal.event).map_err(|e| Broken(e.to_string()))?;
         let record = AuditRecord {
@@ -50,7 +55,7 @@ impl Rollouts {
         self.state.apply(&record).map_err(|e| Broken(e.to_string()))
     }
 
-    /// Somebody wishes something.
+    /// Somebody asks for something.
     ///
     /// # Errors
     /// It is refused.

@@ -370,6 +370,23 @@ fn fld_14_directive_expired() {
 }
 
 #[test]
+fn fld_14_unconfirmed() {
+    let mut site = Site::new();
+    site.in_use = true;
+    site.asks_to_install(2);
+    site.until(InstallState::Staged);
+    let disk = site.gateway.store().clone();
+    site.gateway = Site::start(disk, 2, site.now);
+    site.gateway.link_up(site.now);
+    site.in_use = false;
+    site.live(10);
+    let words = "the coordinator has not confirmed the directive since the agent started";
+    site.waits(&WaitCode::Unconfirmed, words);
+    site.confirms();
+    site.until(InstallState::Confirmed);
+}
+
+#[test]
 fn fld_14_root_expired() {
     let mut site = Site::new();
     let expires_at = NOW.plus_ms(10 * DAY_MS);

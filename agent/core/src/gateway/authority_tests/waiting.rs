@@ -35,7 +35,7 @@ impl Site {
     /// A directive with the life that coordinators give.
     fn direct_for_a_day(&mut self, action: Action, issued_at: UtcMillis) {
         let directive = Directive { expires_at: issued_at.plus_ms(DAY_MS), ..self.directive(action, issued_at) };
-        self.message(&Topic::Directive(gateway_id()), wire::encode(&signed(&directive, &[COORDINATOR])));
+        self.send_directive(&directive);
     }
 }
 

@@ -5,8 +5,9 @@ use mdfm_shared::device::Order;
 use mdfm_shared::telemetry::ROLLBACK_ORDERED;
 use mdfm_shared::text::duration;
 
-use super::super::state::{Phase, Plan, Stamp};
-use super::super::{Effect, Now, Wish};
+use super::super::DesiredState::{Hold, Install, Nothing, Rollback};
+use super::super::state::{Phase, Plan, Stamp, UNASKED};
+use super::super::{Effect, Now};
 use super::{Cause, Installer, ROLLBACK_LIMIT_MS, Step, UNKNOWN_FALLBACK, activation_end, boot_ms_max, fetch};
 
 impl Installer {
@@ -33,6 +34,9 @@ impl Installer {
             Phase::Probation { since, .. } => self.judge(now, since, step),
             Phase::RollingBack { since } => self.returned(now, since, step),
             Phase::RollbackFailed => {
+                if self.alarm_for_next(step) {
+                    return true;
+                }
                 let plan = self.journal.plan.clone();
                 let overtaken = plan.and_then(|plan| self.is_overtaken(now, &plan, step));
                 overtaken.unwrap_or_else(|| self.returned_late(step) || self.keep_ordering_back(now, step))
@@ -95,10 +99,10 @@ impl Installer {
         }
     }
 
-    /// Whether the release being prepared is still wished for; if not, the device stays as it is.
+    /// Whether the release being prepared is not asked for any more; the device stays as it is then.
     fn cancelled(&mut self, step: &mut Step) -> bool {
         let Some(plan) = &self.journal.plan else { return false };
-        if let Some(Wish::Install(target) | Wish::Hold(target)) = &self.wish
+        if let Some(Install(target) | Hold(target)) = &self.desired
             && let Some(reason) = target.withdrawn.as_ref().filter(|_| target.digest == plan.manifest)
         {
             let detail = format!("withdrawn before activation: {reason}");
@@ -107,17 +111,24 @@ impl Installer {
             self.mark_unseen(step);
             return true;
         }
-        let wished = match &self.wish {
+        let reason = match &self.desired {
             // Before the first directive after a start nothing is known: go on preparing, which touches nothing that runs.
-            None => true,
-            Some(Wish::Install(target) | Wish::Hold(target)) => target.digest == plan.manifest,
-            Some(Wish::Rollback { .. }) => false,
+            None => return false,
+            Some(Install(target) | Hold(target)) if target.digest == plan.manifest => {
+                if target.deployment == plan.deployment || self.report.is_none() {
+                    return false;
+                }
+                // Another deployment of the same release: this one ends here, and the other one begins under its own name.
+                UNASKED
+            }
+            Some(Install(_) | Hold(_) | Rollback { .. }) => "cancelled before activation",
+            // The journal may be older than the order that ended this, or another deployment has the device and has not come to it
+            // yet. A device that was not seen since the start may be further than the journal.
+            Some(Nothing) if self.report.is_none() => return false,
+            Some(Nothing) => UNASKED,
         };
-        if wished {
-            return false;
-        }
         step.effects.push(Effect::StopStaging);
-        self.enter(Phase::Idle, "cancelled before activation".into(), step);
+        self.enter(Phase::Idle, reason.into(), step);
         self.mark_unseen(step);
         true
     }
@@ -158,7 +169,7 @@ impl Installer {
             }
             return true;
         }
-        let Some(Wish::Install(target)) = &self.wish else { return false };
+        let Some(Install(target)) = &self.desired else { return false };
         let manifest = &target.manifest;
         if manifest.model != report.model || !manifest.hardware_revisions.contains(&report.hardware) {
             let (model, hardware) = (&report.model, &report.hardware);
@@ -237,14 +248,15 @@ impl Installer {
             }
         }
         let left_ms = plan.health.silence_limit_ms.saturating_add(plan.health.probation_ms);
-        let wished = self.journal.held.is_none()
-            && matches!(&self.wish, Some(Wish::Install(t)) if t.digest == plan.manifest && t.may_begin(now.utc, left_ms));
-        self.boot_is_wished = wished;
-        if report.as_ref().is_some_and(|r| r.in_use || !wished) && self.is_attached(now.mono) {
+        let is_desired = self.journal.held.is_none()
+            && matches!(&self.desired, Some(Install(t)) if t.digest == plan.manifest && t.may_begin(now.utc, left_ms));
+        self.boot_is_desired = is_desired;
+        if report.as_ref().is_some_and(|r| r.in_use || !is_desired) && self.is_attached(now.mono) {
             // It has not booted, and now it must not: the order is not repeated. While it may still be on its way the
             // installation stays here; the time runs only while the boot is asked for.
             let lost = self.ordered.as_ref().is_none_or(|o| now.mono.since_ms(o.at) >= boot_ms_max(&plan));
-            if !wished && lost {
+            // After a start the coordinator's word is waited for here.
+            if !is_desired && lost && self.target().is_none_or(|target| target.is_confirmed) {
                 self.enter(Phase::Staged, "not booted, and it may not be activated at present".into(), step);
                 return true;
             }
@@ -253,10 +265,11 @@ impl Installer {
         }
         let limit = plan.health.silence_limit_ms;
         if now.mono.since_ms(self.last_sign(since.at)) >= limit || now.mono >= activation_end(since, &plan) {
-            self.go_back(now, Cause::Failure, format!("no report of the new boot within {}", duration(limit)), step);
+            let what = format!("no report of the new boot within {}", duration(limit));
+            self.go_back_unseen(now, what, step);
             return true;
         }
-        if let Some(report) = report.filter(|r| wished && !r.in_use) {
+        if let Some(report) = report.filter(|r| is_desired && !r.in_use) {
             if self.ordered.is_none() && report.boot_count != boots_before {
                 // After a restart a new order is given; only boots after it tell of it.
                 self.journal.phase = Phase::Activating { since, boots_before: report.boot_count };
@@ -278,12 +291,15 @@ impl Installer {
         }
         let limit = plan.health.silence_limit_ms;
         if now.mono.since_ms(self.last_sign(since.at)) >= limit {
-            self.go_back(now, Cause::Failure, format!("silent for {} in probation", duration(limit)), step);
+            self.go_back_unseen(now, format!("silent for {} in probation", duration(limit)), step);
             return true;
         }
         let Some((_, report)) = self.report.clone() else { return false };
         if plan.knows_fallback() && report.running.sha256 == plan.fallback.sha256 {
-            self.go_back(now, Cause::Failure, "the device fell back on its own in probation".into(), step);
+            if self.may_be_set_back(now) {
+                return false;
+            }
+            self.go_back_unseen(now, "the device fell back on its own in probation".into(), step);
             return true;
         }
         if report.running.sha256 != plan.image.firmware.sha256 {
@@ -296,6 +312,8 @@ impl Installer {
             );
             return true;
         }
+        // It is on trial, as the journal says.
+        self.is_from_disk &= report.confirmed;
         if !report.secure_boot {
             self.go_back(now, Cause::Failure, "secure-boot flag lost in probation".into(), step);
             return true;

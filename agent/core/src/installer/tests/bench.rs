@@ -43,6 +43,7 @@ pub(super) fn target(n: u8) -> Target {
         start_by: None,
         streams: false,
         withdrawn: None,
+        is_confirmed: true,
     }
 }
 
@@ -196,7 +197,17 @@ impl Device {
     }
 }
 
+/// Where the process dies at its next write to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// The record is lost with its effects.
+    BeforeWrite,
+    /// The record is durable, its effects are lost.
+    AfterWrite,
+}
+
 /// One installer, its disk, its device and the line between them.
+#[derive(Clone)]
 pub(super) struct Bench {
     pub(super) installer: Installer,
     pub(super) disk: Journal,
@@ -207,7 +218,7 @@ pub(super) struct Bench {
     pub(super) starts: u64,
     /// Whether orders and reports get through.
     pub(super) line: bool,
-    pub(super) wish: Option<Wish>,
+    pub(super) desired: Option<DesiredState>,
     pub(super) image_good: bool,
     pub(super) fetching: bool,
     /// Whether images come straight from the network.
@@ -218,6 +229,8 @@ pub(super) struct Bench {
     pub(super) staged: Option<Image>,
     pub(super) events: Vec<EventKind>,
     pub(super) activated_after_rollback: bool,
+    /// Where the process dies next; `None` if it lives on.
+    pub(super) cut: Option<Cut>,
 }
 
 impl Bench {
@@ -232,7 +245,7 @@ impl Bench {
             orders: 0,
             starts: 1,
             line: true,
-            wish: None,
+            desired: None,
             image_good: true,
             fetching: false,
             streams: false,
@@ -240,6 +253,7 @@ impl Bench {
             refusing: false,
             events: Vec::new(),
             activated_after_rollback: false,
+            cut: None,
         }
     }
 
@@ -250,6 +264,10 @@ impl Bench {
     pub(super) fn input(&mut self, input: Input) {
         let before = self.installer.journal().clone();
         let outcome = self.installer.step(self.now, input);
+        let cut = self.cut.take_if(|_| outcome.journal.is_some());
+        if cut == Some(Cut::BeforeWrite) {
+            return self.restart();
+        }
         let mut disk = None;
         let effects = outcome
             .persist(|journal, events| {
@@ -265,6 +283,9 @@ impl Bench {
         assert!(
             wrote || before.phase == self.installer.journal().phase || is_restamp(&before, self.installer.journal())
         );
+        if cut == Some(Cut::AfterWrite) {
+            return self.restart();
+        }
         for effect in effects {
             self.run(effect);
         }
@@ -306,11 +327,11 @@ impl Bench {
                     "persisted before acting: {:?}",
                     journal.phase
                 );
-                let wished = match &self.wish {
-                    Some(Wish::Install(target)) => target.may_begin(self.now.utc, 0),
+                let is_desired = match &self.desired {
+                    Some(DesiredState::Install(target)) => target.may_begin(self.now.utc, 0),
                     _ => false,
                 };
-                assert!(wished, "activated outside every window, or without a wish");
+                assert!(is_desired, "activated outside every window, or without an order");
                 self.activated_after_rollback |= journal.rolled_back.contains(&plan.manifest);
             }
             Order::Rollback { sha256 } => {
@@ -326,12 +347,12 @@ impl Bench {
         }
     }
 
-    pub(super) fn ask(&mut self, mut wish: Option<Wish>) {
-        if let Some(Wish::Install(target) | Wish::Hold(target)) = &mut wish {
+    pub(super) fn ask(&mut self, mut desired: Option<DesiredState>) {
+        if let Some(DesiredState::Install(target) | DesiredState::Hold(target)) = &mut desired {
             target.streams = self.streams;
         }
-        self.wish.clone_from(&wish);
-        self.input(Input::Wish(wish));
+        self.desired.clone_from(&desired);
+        self.input(Input::Desired(desired));
     }
 
     pub(super) fn report(&mut self) {
@@ -378,7 +399,7 @@ impl Bench {
             self.run(effect);
         }
         // The stored directive is given again at start.
-        self.ask(self.wish.clone());
+        self.ask(self.desired.clone());
     }
 
     /// The gateway loses power: another boot, the monotonic clock starts anew.
@@ -422,7 +443,7 @@ impl Bench {
     pub(super) fn into_trial(self) -> Self {
         let mut bench = self;
         bench.report();
-        bench.ask(Some(Wish::Install(target(2))));
+        bench.ask(Some(DesiredState::Install(target(2))));
         for _ in 0..20 {
             if matches!(bench.state(), InstallState::Activating | InstallState::Probation | InstallState::Failed) {
                 break;

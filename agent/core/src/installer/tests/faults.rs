@@ -160,7 +160,7 @@ fn fld_26_faults_of_other_firmware_are_not_the_releases() {
     let mut bench = Bench::version_2(Flaw::None);
     bench.device.in_use = true;
     bench.report();
-    bench.ask(Some(Wish::Install(target(2))));
+    bench.ask(Some(DesiredState::Install(target(2))));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Staged);
     bench.line = false;

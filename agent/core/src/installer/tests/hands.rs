@@ -1,7 +1,7 @@
 //! Devices that are exchanged or flashed by hand, and devices that reboot without an order.
 
 use mdfm_shared::limits::REBOOTS_PER_DAY_DEFAULT;
-use mdfm_shared::telemetry::{ERROR_REBOOTS, FirmwareReport, OVERTAKEN, UNSEEN};
+use mdfm_shared::telemetry::{ERROR_REBOOTS, FirmwareReport, OVERTAKEN, SET_BACK, UNSEEN};
 
 use super::*;
 
@@ -25,7 +25,7 @@ fn fld_4_firmware_flashed_by_hand_is_adopted_and_kept() {
     bench.restart();
     bench.live(20_000);
     assert_eq!(bench.device.permanent, firmware(1), "the same deployment does not fight with people");
-    bench.ask(Some(Wish::Install(Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(3) })));
+    bench.ask(Some(DesiredState::Install(Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(3) })));
     bench.live(60_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
     assert_eq!(bench.disk.plan.as_ref().map(|p| p.fallback.clone()), Some(firmware(1)), "what it really had before");
@@ -36,14 +36,14 @@ fn third() -> Target {
 }
 
 /// Release 3 is to be installed.
-fn asked() -> Option<Wish> {
-    Some(Wish::Install(third()))
+fn asked() -> Option<DesiredState> {
+    Some(DesiredState::Install(third()))
 }
 
 /// Release 3 is called back.
-fn called_back() -> Option<Wish> {
+fn called_back() -> Option<DesiredState> {
     let Target { digest: manifest, deployment, .. } = third();
-    Some(Wish::Rollback { manifest, deployment, authorities: Vec::new(), fallback_withdrawn: None })
+    Some(DesiredState::Rollback { manifest, deployment, authorities: Vec::new(), fallback_withdrawn: None })
 }
 
 /// Release 2 is confirmed and release 3 on trial; then the gateway's disk of before is put back.
@@ -78,7 +78,7 @@ fn fld_6_a_trial_after_a_confirmed_release_is_watched() {
 
 #[test]
 fn fld_6_a_trial_that_nobody_may_go_on_with_is_left() {
-    let withdrawn = Wish::Install(Target { withdrawn: Some("alarm limits lost".into()), ..third() });
+    let withdrawn = DesiredState::Install(Target { withdrawn: Some("alarm limits lost".into()), ..third() });
     for order in [called_back(), Some(withdrawn)] {
         let mut bench = put_back_on_trial();
         bench.ask(order);
@@ -116,7 +116,7 @@ fn fld_6_a_way_back_that_is_not_there_ends_with_what_runs() {
 #[test]
 fn fld_6_only_what_the_journal_cannot_know_is_unseen() {
     let mut bench = put_back_on_trial();
-    bench.ask(Some(Wish::Install(target(2))));
+    bench.ask(Some(DesiredState::Install(target(2))));
     assert_eq!(bench.installer.unseen(), None, "release 2 is confirmed here");
     bench.device.silent = true;
     bench.ask(asked());
@@ -138,7 +138,7 @@ fn fld_4_a_refused_release_is_never_taken_for_installed() {
         let mut bench = Bench::new(Flaw::None);
         bench.report();
         let refused = Target { withdrawn: Some("alarm limits lost".into()), ..target(2) };
-        bench.ask(Some(Wish::Install(refused)));
+        bench.ask(Some(DesiredState::Install(refused)));
         bench.live(5_000);
         assert_eq!(bench.state(), InstallState::Failed);
         bench.device.permanent = firmware(7);
@@ -227,7 +227,7 @@ fn fld_4_a_new_epoch_leaves_what_was_flashed_by_hand_alone() {
     bench.device.permanent = firmware(2);
     bench.live(5_000);
     assert_eq!(bench.state(), InstallState::Confirmed);
-    bench.ask(wish_rollback(2));
+    bench.ask(desired_rollback(2));
     bench.live(5_000);
     assert!(refusals(&bench).iter().any(|r| r.contains("no other firmware")), "{:?}", refusals(&bench));
 }
@@ -252,16 +252,16 @@ fn fld_6_a_set_back_confirms_nothing_that_failed_here() {
 fn fld_4_a_device_exchanged_while_staged_is_neither_booted_nor_failed() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.ask(Some(Wish::Hold(target(2))));
+    bench.ask(Some(DesiredState::Hold(target(2))));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Staged);
     (bench.device.permanent, bench.device.other) = (firmware(7), None);
     bench.report();
-    bench.ask(Some(Wish::Install(target(2))));
+    bench.ask(Some(DesiredState::Install(target(2))));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Idle, 1), "{}", bench.disk.detail);
     assert_eq!((bench.disk.failures, bench.disk.rolled_back.len()), (0, 0), "nothing failed");
-    bench.ask(Some(Wish::Install(target(8))));
+    bench.ask(Some(DesiredState::Install(target(8))));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(8)));
 }
@@ -270,11 +270,11 @@ fn fld_4_a_device_exchanged_while_staged_is_neither_booted_nor_failed() {
 fn fld_4_other_hardware_at_the_moment_of_activation_is_not_booted() {
     let mut bench = Bench::new(Flaw::None);
     bench.report();
-    bench.ask(Some(Wish::Hold(target(2))));
+    bench.ask(Some(DesiredState::Hold(target(2))));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Staged);
     report_as(&mut bench, |report| report.hardware = "Z".into());
-    bench.ask(Some(Wish::Install(target(2))));
+    bench.ask(Some(DesiredState::Install(target(2))));
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Failed, 1));
     assert!(bench.disk.detail.contains("hardware Z"), "{}", bench.disk.detail);
 }
@@ -284,7 +284,7 @@ fn fld_11_the_budget_is_that_of_the_firmware_that_runs() {
     let mut bench = confirmed_for(0);
     let mut next = Target { expires_at: START_UTC.plus_ms(500 * DAY_MS), ..target(3) };
     next.manifest.reboots_per_day = Some(0);
-    bench.ask(Some(Wish::Hold(next)));
+    bench.ask(Some(DesiredState::Hold(next)));
     bench.live(10_000);
     assert_eq!(bench.state(), InstallState::Staged);
     reboots(&mut bench, 0, REBOOTS_PER_DAY_DEFAULT);
@@ -298,7 +298,7 @@ fn put_back_beyond(is_done: bool, is_left: bool) -> Bench {
     bench.report();
     bench.line = false;
     if is_left {
-        bench.ask(wish_rollback(2));
+        bench.ask(desired_rollback(2));
     }
     bench.orders = 0;
     if is_done {
@@ -396,4 +396,83 @@ fn fld_6_the_first_report_is_compared_with_a_put_back_journal() {
     bench.report();
     assert_eq!(bench.state(), InstallState::RolledBack, "{}", bench.disk.detail);
     assert_eq!(adopted(&bench), [], "nobody exchanged it");
+}
+
+/// The disk of a trial is put back after the device has left the release again, and the gateway learns that its state is older.
+#[test]
+fn fld_6_a_trial_put_back_blames_no_release() {
+    for is_known in [false, true] {
+        let mut bench = Bench::on_trial(Flaw::None);
+        bench.live(1_000);
+        (bench.device.trial, bench.device.permanent) = (None, firmware(1));
+        bench.device.boot();
+        bench.reboot();
+        if is_known {
+            bench.installer.note_set_back();
+        }
+        bench.live(10_000);
+        assert_eq!(bench.state() == InstallState::Probation, !is_known, "it is not known yet");
+        bench.live(60_000);
+        assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::RolledBack, firmware(1)));
+        let blamed = bench.disk.rolled_back.contains(&target(2).digest);
+        assert_eq!((blamed, bench.disk.failures), (!is_known, u32::from(!is_known)), "{}", bench.disk.detail);
+        assert_eq!(bench.disk.detail.contains(SET_BACK), is_known, "{}", bench.disk.detail);
+    }
+}
+
+#[test]
+fn fld_6_a_silent_trial_put_back_blames_no_release() {
+    for is_known in [false, true] {
+        let mut bench = Bench::on_trial(Flaw::None);
+        bench.live(1_000);
+        bench.device.silent = true;
+        bench.reboot();
+        if is_known {
+            bench.installer.note_set_back();
+        }
+        bench.live(20_000);
+        assert_eq!((bench.state(), bench.disk.failures), (InstallState::RolledBack, u32::from(!is_known)));
+    }
+}
+
+/// A trial that goes on is watched, whatever the state was: what it shows from then on counts.
+#[test]
+fn fld_6_a_trial_that_goes_on_is_judged_as_ever() {
+    let mut bench = Bench::on_trial(Flaw::None);
+    bench.live(1_000);
+    bench.reboot();
+    bench.installer.note_set_back();
+    bench.live(1_000);
+    bench.device.trial = None;
+    bench.device.boot();
+    bench.live(2_000);
+    assert!(bench.disk.rolled_back.contains(&target(2).digest), "{}", bench.disk.detail);
+}
+
+#[test]
+fn fld_6_one_release_in_two_deployments_has_two_names() {
+    let mut bench = Bench::new(Flaw::None);
+    bench.device.in_use = true;
+    bench.report();
+    bench.ask(Some(DesiredState::Install(target(2))));
+    bench.live(5_000);
+    assert_eq!(bench.state(), InstallState::Staged);
+    bench.events.clear();
+    let other = Target { deployment: "D-9".parse().expect("a good id"), ..target(2) };
+    bench.ask(Some(DesiredState::Install(other)));
+    bench.device.in_use = false;
+    bench.live(20_000);
+    assert_eq!(bench.state(), InstallState::Confirmed);
+    let states = |name: &str| {
+        let of = |event: &EventKind| match event {
+            EventKind::StateChanged { state, deployment, .. } if deployment.as_str() == name => Some(*state),
+            _ => None,
+        };
+        bench.events.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(states("D-2"), [InstallState::Idle], "it ends there");
+    assert_eq!(
+        (states("D-9").first(), states("D-9").last()),
+        (Some(&InstallState::Fetching), Some(&InstallState::Confirmed))
+    );
 }

@@ -2,6 +2,7 @@
 
 use mdfm_shared::telemetry::FirmwareReport;
 
+use super::DesiredState::Install;
 use super::bench::REPORT_MS;
 use super::*;
 
@@ -36,7 +37,7 @@ fn fld_8_a_new_machine_watches_the_trial_that_it_finds() {
     assert_eq!((bench.state(), bench.device.boots), (InstallState::Probation, 2), "nothing is booted for that");
     bench.live(10_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(2)));
-    bench.ask(wish_rollback(2));
+    bench.ask(desired_rollback(2));
     bench.live(5_000);
     assert!(refusals(&bench).iter().any(|r| r.contains("no other firmware")), "{:?}", refusals(&bench));
 }
@@ -60,7 +61,7 @@ fn fld_8_a_failed_trial_of_another_machine_needs_intervention() {
     bench.live(1_000);
     assert_eq!((bench.state(), bench.disk.confirmed.clone()), (InstallState::RolledBack, Some(firmware(1))));
     assert!(bench.disk.rolled_back.contains(&target(2).digest), "it failed on this device");
-    bench.ask(Some(Wish::Install(target(3))));
+    bench.ask(Some(Install(target(3))));
     bench.live(20_000);
     assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
 }
@@ -69,7 +70,7 @@ fn fld_8_a_failed_trial_of_another_machine_needs_intervention() {
 fn fld_8_a_trial_called_back_meanwhile_needs_intervention() {
     let mut bench = Bench::on_trial(Flaw::None);
     bench.live(1_000);
-    bench.wish = wish_rollback(2);
+    bench.desired = desired_rollback(2);
     bench.replace();
     bench.live(5_000);
     assert_eq!(bench.reported(2), [(InstallState::RollbackFailed, None)], "said once");
@@ -79,25 +80,59 @@ fn fld_8_a_trial_called_back_meanwhile_needs_intervention() {
     assert_eq!(bench.reported(2).last(), Some(&(InstallState::RolledBack, Some(firmware(1)))));
 }
 
+/// It is not what is asked for, nobody watches it, and where it could go back to is not known.
 #[test]
-fn fld_8_another_release_on_trial_is_left_alone() {
-    let mut bench = Bench::on_trial(Flaw::None);
-    bench.wish = Some(Wish::Install(target(3)));
-    bench.replace();
-    let orders = bench.orders;
-    bench.live(20_000);
-    assert_eq!((bench.state(), bench.orders), (InstallState::Idle, orders));
+fn fld_8_another_release_on_trial_needs_intervention() {
     let wrong = Target { manifest: Manifest { model: "Pump".into(), ..target(2).manifest }, ..target(2) };
-    bench.ask(Some(Wish::Install(wrong)));
-    bench.live(20_000);
-    assert_eq!((bench.state(), bench.orders), (InstallState::Idle, orders), "made for another model");
+    for asked in [target(3), wrong] {
+        let mut bench = Bench::on_trial(Flaw::None);
+        bench.desired = Some(Install(asked.clone()));
+        bench.replace();
+        let orders = bench.orders;
+        bench.live(20_000);
+        assert_eq!((bench.state(), bench.orders), (InstallState::RollbackFailed, orders), "it is left alone");
+        assert!(bench.disk.detail.contains("switch it off and on"), "{}", bench.disk.detail);
+        bench.restart();
+        bench.live(60_000);
+        assert_eq!(bench.state(), InstallState::RollbackFailed);
+        let of = |event: &EventKind| match event {
+            EventKind::StateChanged { state, deployment, .. } if *deployment == asked.deployment => Some(*state),
+            _ => None,
+        };
+        assert_eq!(bench.events.iter().filter_map(of).collect::<Vec<_>>(), [InstallState::RollbackFailed], "once");
+    }
+}
+
+#[test]
+fn fld_8_once_such_a_trial_has_ended_the_release_is_installed() {
+    for stays in [false, true] {
+        let mut bench = Bench::on_trial(Flaw::None);
+        bench.desired = Some(Install(target(3)));
+        bench.replace();
+        bench.live(5_000);
+        assert_eq!(bench.state(), InstallState::RollbackFailed);
+        if stays {
+            // Somebody made what was on trial permanent.
+            bench.device.obey(1 << 30, &mdfm_shared::device::Order::Confirm { sha256: firmware(2).sha256 });
+        } else {
+            bench.device.trial = None;
+            bench.device.boot();
+        }
+        bench.live(30_000);
+        assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
+        let before = if stays { firmware(2) } else { firmware(1) };
+        assert_eq!(bench.disk.plan.as_ref().map(|p| p.fallback.clone()), Some(before));
+        let states: Vec<_> = bench.reported(3).into_iter().map(|(state, _)| state).collect();
+        assert!(states.starts_with(&[InstallState::RollbackFailed, InstallState::Idle, InstallState::Fetching]));
+        assert!(bench.disk.rolled_back.is_empty(), "nothing failed");
+    }
 }
 
 #[test]
 fn fld_8_a_recall_of_what_is_not_known_here_is_answered_once() {
     let mut bench = confirmed_for(0);
     bench.replace();
-    bench.ask(wish_rollback(9));
+    bench.ask(desired_rollback(9));
     bench.live(20_000);
     bench.restart();
     bench.live(20_000);
@@ -113,17 +148,47 @@ fn fld_8_a_recall_of_what_is_not_known_here_is_answered_once() {
     assert!(bench.reported(9).len() <= 5, "{} in twenty minutes", bench.reported(9).len());
 }
 
+/// The release before was called back, and the next deployment asks for the device while nobody knows where its trial could end.
+#[test]
+fn fld_8_the_next_deployment_waits_for_the_same_hands() {
+    let mut bench = Bench::on_trial(Flaw::None);
+    bench.live(1_000);
+    bench.desired = desired_rollback(2);
+    bench.replace();
+    bench.live(5_000);
+    bench.ask(Some(Install(target(3))));
+    bench.live(20_000);
+    let alarm = (InstallState::RollbackFailed, None);
+    assert_eq!((bench.reported(2), bench.reported(3)), (vec![alarm.clone()], vec![alarm]), "once each");
+    bench.device.trial = None;
+    bench.device.boot();
+    bench.live(20_000);
+    assert_eq!((bench.state(), bench.device.permanent.clone()), (InstallState::Confirmed, firmware(3)));
+}
+
+#[test]
+fn fld_6_an_answer_from_before_the_epoch_is_given_again() {
+    let mut bench = confirmed_for(0);
+    bench.replace();
+    bench.ask(desired_rollback(9));
+    bench.live(5_000);
+    assert_eq!(bench.reported(9).len(), 1);
+    bench.installer.note_set_back();
+    bench.live(20_000);
+    assert_eq!(bench.reported(9).len(), 2, "the first one may count as older than the log");
+}
+
 /// A message of two boots ago comes late: it says nothing of what the device runs now.
 #[test]
 fn fld_6_a_report_of_an_earlier_boot_is_passed_over() {
     let mut bench = Bench::version_2(Flaw::None);
     bench.streams = true;
     bench.report();
-    bench.ask(Some(Wish::Install(target(2))));
+    bench.ask(Some(Install(target(2))));
     let late = bench.device.report().expect("not silent");
     bench.report();
     bench.live(3_000);
-    bench.ask(Some(Wish::Install(target(3))));
+    bench.ask(Some(Install(target(3))));
     bench.live(1_500);
     bench.fault(Severity::Error);
     assert!(bench.device.boots > late.boot_count, "it has booted since");

@@ -1,4 +1,4 @@
-//! Acts on a running deployment that have a page of their own: resume, abort, a hospital's consent, a duty that was fulfilled.
+//! Acts on a running deployment that have a page of their own: resume, abort, a duty that was fulfilled.
 
 use axum::Router;
 use axum::extract::Path;
@@ -7,8 +7,8 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use super::{Frame, back, home, problem, show_duties};
-use crate::api::{path, segment};
+use super::{Frame, back, home, show_duties};
+use crate::api::path;
 use crate::failure::{Failure, Refusal};
 use crate::form::Form;
 use crate::page::{Page, done};
@@ -19,7 +19,6 @@ pub(super) fn routes() -> Router<Console> {
     Router::new()
         .route(&of("/resume"), get(resume_page).post(resume))
         .route(&of("/abort"), get(abort_page).post(abort))
-        .route(&of("/hospitals/{hospital}/consent"), get(consent_page).post(consent))
         .route(&of("/duties/{duty}"), post(fulfil))
 }
 
@@ -48,7 +47,7 @@ fn changed(form: &Form, field: &str, now: u64, what: &str) -> Option<Refusal> {
     let shown = form.text(field);
     (shown != now.to_string()).then(|| {
         let detail = format!("You were shown {shown} {what}; there are {now} now.");
-        problem("changed-meanwhile", detail)
+        Refusal::of_input("changed-meanwhile", detail)
     })
 }
 
@@ -84,7 +83,7 @@ pub(super) fn unconfirmed(typed: &str, devices: u64, release: &str) -> Option<Re
         return None;
     }
     let detail = format!("To confirm, type the number of devices, {devices}, or the release, {release}.");
-    Some(problem("not-confirmed", detail))
+    Some(Refusal::of_input("not-confirmed", detail))
 }
 
 async fn abort(page: Page, Path(deployment): Path<String>, form: Form) -> Result<Response, Failure> {
@@ -97,47 +96,6 @@ async fn abort(page: Page, Path(deployment): Path<String>, form: Form) -> Result
     match page.act(&form, Method::POST, &path(&["deployments", &deployment, "abort"]), &body).await {
         Ok(_) => Ok(back(&deployment, "aborted")),
         Err(Failure::Refused(refusal)) => show_abort(&page, &deployment, Some((&form, &refusal))).await,
-        Err(other) => Err(other),
-    }
-}
-
-async fn consent_page(page: Page, Path((deployment, hospital)): Path<(String, String)>) -> Result<Response, Failure> {
-    show_consent(&page, &deployment, &hospital, None).await
-}
-
-async fn show_consent(
-    page: &Page,
-    id: &str,
-    hospital: &str,
-    refused: Option<(&Form, &Refusal)>,
-) -> Result<Response, Failure> {
-    let frame = Frame::of(page, id).await?;
-    let whole = page.api.get(&(path(&["deployments", id]) + "?devices=false")).await?.body;
-    let rows = super::story::hospitals(&whole);
-    let row = rows.into_iter().find(|row| row["hospitalId"] == hospital).ok_or_else(|| {
-        let detail = "This hospital has no devices in the deployment, or you may not see them.";
-        Failure::Refused(Refusal::of(axum::http::StatusCode::NOT_FOUND, &json!({ "detail": detail })))
-    })?;
-    let context = json!({ "row": row, "hospital": page.api.find(&path(&["hospitals", hospital])).await? });
-    frame.render(page, "deployments/consent.html", "hospitals", context, refused)
-}
-
-async fn consent(
-    page: Page,
-    Path((deployment, hospital)): Path<(String, String)>,
-    form: Form,
-) -> Result<Response, Failure> {
-    let (method, said) = match form.text("act") {
-        "give" => (Method::PUT, "consented"),
-        _ => (Method::DELETE, "consent-withdrawn"),
-    };
-    let of = path(&["deployments", &deployment, "consents", &hospital]);
-    match page.act(&form, method, &of, &json!({ "reason": form.text("reason") })).await {
-        Ok(_) => {
-            let to = format!("{}/hospitals/{}/consent", home(&deployment), segment(&hospital));
-            Ok(done(&to, said))
-        }
-        Err(Failure::Refused(refusal)) => show_consent(&page, &deployment, &hospital, Some((&form, &refusal))).await,
         Err(other) => Err(other),
     }
 }
@@ -156,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn console_dangerous_acts_are_confirmed_by_number_or_release() {
+    fn use_06_dangerous_acts_are_confirmed_by_number() {
         for (typed, is_confirmed) in [
             ("1234", true),
             ("1,234", true),

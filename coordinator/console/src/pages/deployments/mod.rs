@@ -10,8 +10,8 @@ mod validate;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::Response;
 use axum::routing::{get, post};
 use minijinja::Environment;
 use serde_json::{Value, json};
@@ -20,12 +20,11 @@ use super::list::page_of;
 use crate::api::{path, segment, with_query};
 use crate::chart::{Chart, bar, rate, timeline};
 use crate::failure::{Failure, Refusal};
+use crate::filters::is_over;
 use crate::form::Form;
 use crate::page::{Page, done};
 use crate::{Console, ROOT, templates};
 
-/// Statuses in which nothing follows.
-const OVER: [&str; 4] = ["completed", "rolledBack", "aborted", "superseded"];
 /// Records of one page of the history.
 const RECORDS: &str = "100";
 /// Hospitals of one page.
@@ -67,7 +66,6 @@ pub(crate) fn add_templates(environment: &mut Environment<'static>) -> Result<()
         "deployments/report.html",
         "deployments/resume.html",
         "deployments/abort.html",
-        "deployments/consent.html",
         "deployments/roll-back.html",
         "deployments/validate.html",
         "deployments/new.html",
@@ -99,7 +97,7 @@ impl Frame {
     }
 
     fn is_over(&self) -> bool {
-        OVER.contains(&self.status())
+        is_over(self.status())
     }
 
     /// The phase that is worked on.
@@ -147,11 +145,6 @@ impl Frame {
     }
 }
 
-/// A problem of the console's own, in the form of a refusal.
-fn problem(code: &str, detail: String) -> Refusal {
-    Refusal { status: StatusCode::UNPROCESSABLE_ENTITY.as_u16(), code: code.into(), detail }
-}
-
 /// Where an act leads: back to the page of the deployment.
 fn back(deployment: &str, said: &str) -> Response {
     done(&home(deployment), said)
@@ -187,7 +180,8 @@ async fn timeline_of(page: &Page, frame: &Frame) -> Result<Chart, Failure> {
 async fn rate_of(page: &Page, frame: &Frame) -> Result<Option<Chart>, Failure> {
     let gates = records(page, &frame.id, "deployment.gate").await?;
     let now = jiff::Timestamp::now().as_millisecond();
-    let points = story::points(&frame.deployment, &gates, now, frame.is_over());
+    let figures = page.find_if("readAll", &path(&["deployments", &frame.id, "figures"])).await?;
+    let points = story::points(&frame.deployment, &figures, &gates, now, frame.is_over());
     Ok(rate::draw(&points, &format!("Error rate of {} with its upper bound", frame.id)))
 }
 
@@ -300,14 +294,7 @@ async fn chart(page: Page, Path((deployment, name)): Path<(String, String)>) -> 
         "rate.csv" => rate_of(&page, &frame).await?,
         _ => None,
     };
-    let missing =
-        || Failure::Refused(Refusal::of(StatusCode::NOT_FOUND, &json!({ "detail": "There is no such chart yet." })));
-    let chart = chart.ok_or_else(missing)?;
-    let safe: String = deployment.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();
-    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{safe}-{name}\""));
-    let disposition = disposition.map_err(|error| Failure::Broken(error.to_string()))?;
-    let kind = HeaderValue::from_static("text/csv; charset=utf-8");
-    Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition)], chart.csv()).into_response())
+    chart.ok_or_else(|| Failure::not_found("There is no such chart yet."))?.download(&format!("{deployment}-{name}"))
 }
 
 /// Changes of one deployment as they happen, as the API streams them; it does not keep the session alive.

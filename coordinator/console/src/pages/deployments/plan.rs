@@ -8,10 +8,12 @@ use axum::response::Response;
 use axum::routing::get;
 use serde_json::{Value, json};
 
+use super::super::home::{NOT_ENDED, OPEN_DEPLOYMENTS};
 use super::acts::unconfirmed;
-use super::{OVER, back, draft, problem};
+use super::{back, draft};
 use crate::api::with_query;
 use crate::failure::{Failure, Refusal};
+use crate::filters::is_over;
 use crate::form::Form;
 use crate::page::Page;
 use crate::{Console, ROOT};
@@ -54,7 +56,7 @@ async fn go(page: Page, form: Form) -> Result<Response, Failure> {
         "start" => start(&page, &form).await,
         _ => {
             if let Err(detail) = draft::check(&form, step) {
-                return show(&page, &form, step, Some(&problem("incomplete", detail))).await;
+                return show(&page, &form, step, Some(&Refusal::of_input("incomplete", detail))).await;
             }
             match beside(step, 1) {
                 "check" => check(&page, &form, None).await,
@@ -81,7 +83,7 @@ async fn filter(page: &Page, form: Form) -> Result<Response, Failure> {
                 "The filter finds more than {} devices. Make a group with it under Groups, and choose that group here.",
                 draft::DEVICES_MAX
             );
-            return show(page, &form, "devices", Some(&problem("too-many", detail))).await;
+            return show(page, &form, "devices", Some(&Refusal::of_input("too-many", detail))).await;
         }
         match answer.next_cursor() {
             Some(next) => cursor = next,
@@ -90,7 +92,7 @@ async fn filter(page: &Page, form: Form) -> Result<Response, Failure> {
     }
     if found.is_empty() {
         let detail = "The filter finds no device.".to_owned();
-        return show(page, &form, "devices", Some(&problem("nothing-found", detail))).await;
+        return show(page, &form, "devices", Some(&Refusal::of_input("nothing-found", detail))).await;
     }
     let form = form.with("devices", found.join("\n")).with("targets", "list".into());
     show(page, &form, "devices", None).await
@@ -100,7 +102,7 @@ async fn filter(page: &Page, form: Form) -> Result<Response, Failure> {
 async fn check(page: &Page, form: &Form, refused: Option<&Refusal>) -> Result<Response, Failure> {
     let mut plan = match draft::plan(form) {
         Ok(plan) => plan,
-        Err(detail) => return render(page, form, "check", json!({}), Some(&problem("incomplete", detail))),
+        Err(detail) => return render(page, form, "check", json!({}), Some(&Refusal::of_input("incomplete", detail))),
     };
     plan["dryRun"] = true.into();
     match page.rehearse(form, Method::POST, "/api/v1/deployments", &plan).await {
@@ -130,7 +132,7 @@ fn seen(mut plan: Value) -> Value {
 async fn start(page: &Page, form: &Form) -> Result<Response, Failure> {
     let mut plan = match draft::plan(form) {
         Ok(plan) => plan,
-        Err(detail) => return render(page, form, "check", json!({}), Some(&problem("incomplete", detail))),
+        Err(detail) => return render(page, form, "check", json!({}), Some(&Refusal::of_input("incomplete", detail))),
     };
     if form.text("plan_digest").is_empty() {
         return check(page, form, None).await;
@@ -160,7 +162,7 @@ async fn show(page: &Page, form: &Form, step: &str, refused: Option<&Refusal>) -
         }
         "devices" => json!({
             "groups": page.api.find("/api/v1/groups?limit=500").await?,
-            "recalls": page.api.find("/api/v1/recalls?limit=200").await?,
+            "recalls": page.api.find(&with_query("/api/v1/recalls", &NOT_ENDED)).await?,
             "named": draft::words(form.text("devices")).len(),
         }),
         "strategy" => json!({
@@ -168,8 +170,8 @@ async fn show(page: &Page, form: &Form, step: &str, refused: Option<&Refusal>) -
             "cohorts": page.api.find("/api/v1/cohorts").await?,
         }),
         _ => {
-            let deployments = page.api.get("/api/v1/deployments?limit=200").await?.body;
-            let is_active = |d: &&Value| !OVER.contains(&d["status"]["name"].as_str().unwrap_or_default());
+            let deployments = page.api.get(&with_query("/api/v1/deployments", &OPEN_DEPLOYMENTS)).await?.body;
+            let is_active = |d: &&Value| !is_over(d["status"]["name"].as_str().unwrap_or_default());
             let active: Vec<&Value> = deployments.as_array().into_iter().flatten().filter(is_active).collect();
             json!({
                 "windows": draft::window_rows(form, is_adding), "chosen": form.all("supersedes"),
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn console_a_plan_is_counted_and_asks_for_confirmation() {
+    fn use_05_a_plan_is_counted_and_asks_for_confirmation() {
         let plan = json!({ "strategy": "Progressive", "windowsIgnoredBecause": null, "phases": [
             { "hospitals": [{ "hospitalId": "H-1", "devices": ["a", "b"] }, { "hospitalId": "H-2", "devices": ["c"] }] },
             { "hospitals": [{ "hospitalId": "H-1", "devices": ["d"] }] }] });

@@ -8,7 +8,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 
 use super::acts::unconfirmed;
-use super::{Frame, back, problem};
+use super::{Frame, back};
 use crate::api::path;
 use crate::failure::{Failure, Refusal};
 use crate::form::Form;
@@ -77,7 +77,13 @@ async fn order(page: Page, Path(deployment): Path<String>, form: Form) -> Result
     let body = match body(&form) {
         Ok(body) => body,
         Err(detail) => {
-            return show(&page, &deployment, &Value::Null, Some((&form, Some(&problem("incomplete", detail))))).await;
+            return show(
+                &page,
+                &deployment,
+                &Value::Null,
+                Some((&form, Some(&Refusal::of_input("incomplete", detail)))),
+            )
+            .await;
         }
     };
     let of = path(&["deployments", &deployment, "rollback"]);
@@ -102,7 +108,7 @@ async fn order(page: Page, Path(deployment): Path<String>, form: Form) -> Result
         unconfirmed(form.text("confirm"), total, release)
     } else {
         let detail = format!("You were shown {shown} devices that go back; there are {total} now.");
-        Some(problem("changed-meanwhile", detail))
+        Some(Refusal::of_input("changed-meanwhile", detail))
     };
     if let Some(problem) = problem {
         return show(&page, &deployment, &preview, Some((&form, Some(&problem)))).await;

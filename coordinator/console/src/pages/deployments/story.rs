@@ -91,47 +91,75 @@ fn add_state(status: &Value, shown: &mut timeline::Phase) {
     }
 }
 
-/// Each evaluation of a gate, oldest first, and how the current phase stands now.
-pub(super) fn points(summary: &Value, records: &[Value], now: i64, is_over: bool) -> Vec<rate::Point> {
+/// How the figures of the phases moved, phase by phase: each change that the coordinator keeps (`figures`, or nothing), each evaluation of a gate,
+/// and how the current phase stands now.
+pub(super) fn points(summary: &Value, figures: &Value, records: &[Value], now: i64, is_over: bool) -> Vec<rate::Point> {
     let phases = summary["phases"].as_array().map(Vec::as_slice).unwrap_or_default();
     let name = |number: usize| {
         let name = phases.get(number).and_then(|phase| phase["name"].as_str()).unwrap_or_default();
         format!("{} {name}", number + 1)
     };
-    let mut records: Vec<&Value> = records.iter().filter(is_accepted).collect();
-    records.sort_by_key(|record| record["index"].as_u64());
-    let evaluated = records.into_iter().filter_map(|record| {
+    let mut found: Vec<(usize, rate::Point)> = changes(figures, name);
+    let evaluated = records.iter().filter(is_accepted).filter_map(|record| {
         let gate = &change(record).1["record"];
+        let phase = usize::try_from(gate["phase"].as_u64()?).ok()?;
         let devices = gate["devices"].as_u64()?.saturating_sub(gate["pending"].as_u64().unwrap_or(0));
-        Some(rate::Point {
-            phase: name(usize::try_from(gate["phase"].as_u64()?).ok()?),
+        let point = rate::Point {
+            phase: name(phase),
             at: ms(&record["at"])?,
-            is_now: false,
+            kind: rate::Kind::Evaluation,
             devices,
             failed: gate["failed"].as_u64().unwrap_or(0) + gate["silent"].as_u64().unwrap_or(0),
             rate: gate["errorRatePercent"].as_f64(),
             bound: gate["upperBoundPercent"].as_f64()?,
             limit: gate["maxErrorRatePercent"].as_f64()?,
             proved: gate["proved"] == true,
-        })
+        };
+        Some((phase, point))
     });
-    let mut points: Vec<rate::Point> = evaluated.collect();
+    found.extend(evaluated);
     let current = summary["currentPhase"].as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(1).saturating_sub(1);
     let standing = phases.get(current).map_or(&Value::Null, |phase| &phase["standing"]);
     if let (false, Some(bound)) = (is_over, standing["upperBoundPercent"].as_f64()) {
-        points.push(rate::Point {
+        let point = rate::Point {
             phase: name(current),
             at: now,
-            is_now: true,
+            kind: rate::Kind::Now,
             devices: standing["observed"].as_u64().unwrap_or(0),
             failed: standing["failed"].as_u64().unwrap_or(0),
             rate: standing["errorRatePercent"].as_f64(),
             bound,
             limit: phases[current]["maxErrorRatePercent"].as_f64().unwrap_or(0.0),
             proved: standing["proved"] == true,
-        });
+        };
+        found.push((current, point));
     }
-    points
+    found.sort_by_key(|(phase, point)| (*phase, point.at));
+    found.into_iter().map(|(_, point)| point).collect()
+}
+
+/// The changes that `GET …/figures` lists.
+fn changes(figures: &Value, name: impl Fn(usize) -> String) -> Vec<(usize, rate::Point)> {
+    let mut found = Vec::new();
+    for phase in figures.as_array().into_iter().flatten() {
+        let number = phase["phase"].as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(1).saturating_sub(1);
+        for figure in phase["figures"].as_array().into_iter().flatten() {
+            let (Some(at), Some(bound)) = (ms(&figure["at"]), figure["upperBoundPercent"].as_f64()) else { continue };
+            let point = rate::Point {
+                phase: name(number),
+                at,
+                kind: rate::Kind::Change,
+                devices: figure["observed"].as_u64().unwrap_or(0),
+                failed: figure["failed"].as_u64().unwrap_or(0),
+                rate: figure["errorRatePercent"].as_f64(),
+                bound,
+                limit: phase["maxErrorRatePercent"].as_f64().unwrap_or(0.0),
+                proved: figure["proved"] == true,
+            };
+            found.push((number, point));
+        }
+    }
+    found
 }
 
 /// The evaluations with the entries of the log that hold them, newest first.
@@ -236,15 +264,20 @@ mod tests {
         let gate = json!({ "phase": 0, "devices": 4, "pending": 1, "failed": 1, "silent": 1, "errorRatePercent": 66.6,
             "upperBoundPercent": 98.0, "maxErrorRatePercent": 1.0, "proved": false });
         let records = [record(9, "2026-11-30T13:23:42Z", &json!({ "kind": "gateEvaluated", "record": gate }))];
-        let found = points(&summary(), &records, 7, false);
+        let figures = json!([{ "phase": 1, "maxErrorRatePercent": 1.0, "figures": [
+            { "at": "2026-11-30T13:20:00Z", "observed": 1, "failed": 0, "errorRatePercent": 0.0, "upperBoundPercent": 95.0, "proved": false } ] }]);
+        let with = points(&summary(), &figures, &records, 7, true);
+        assert_eq!(with.iter().map(|p| p.kind).collect::<Vec<_>>(), [rate::Kind::Change, rate::Kind::Evaluation]);
+        let found = points(&summary(), &Value::Null, &records, 1_896_045_100_000, false);
         assert_eq!(found.len(), 2);
         assert_eq!(
-            (found[0].devices, found[0].failed, found[0].phase.as_str(), found[0].is_now),
-            (3, 2, "1 Pilot", false)
+            (found[0].devices, found[0].failed, found[0].phase.as_str(), found[0].kind),
+            (3, 2, "1 Pilot", rate::Kind::Evaluation)
         );
-        assert_eq!((found[1].at, found[1].failed, found[1].limit, found[1].is_now), (7, 1, 0.5, true));
-        assert_eq!(points(&summary(), &records, 7, true).len(), 1);
-        assert!(points(&Value::Null, &[Value::Null], 0, false).is_empty());
+        let last = &found[1];
+        assert_eq!((last.at, last.failed, last.limit, last.kind), (1_896_045_100_000, 1, 0.5, rate::Kind::Now));
+        assert_eq!(points(&summary(), &Value::Null, &records, 7, true).len(), 1);
+        assert!(points(&Value::Null, &Value::Null, &[Value::Null], 0, false).is_empty());
     }
 
     #[test]

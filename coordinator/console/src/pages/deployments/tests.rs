@@ -43,7 +43,7 @@ fn context(permissions: &[&str], status: Value) -> Value {
     all
 }
 
-const TABS: [&str; 12] = [
+const TABS: [&str; 11] = [
     "show",
     "devices",
     "gates",
@@ -53,7 +53,6 @@ const TABS: [&str; 12] = [
     "report",
     "resume",
     "abort",
-    "consent",
     "roll-back",
     "validate",
 ];
@@ -147,7 +146,7 @@ fn console_every_form_of_a_deployment_is_guarded() {
 }
 
 #[test]
-fn console_pause_is_on_every_page_of_a_running_deployment() {
+fn use_07_pause_is_on_every_page_of_a_deployment() {
     for template in TABS {
         let html = rendered(template, &context(&["read", "stop"], json!({ "name": "running" })));
         assert!(html.contains("action=\"/console/deployments/dep-1/pause\""), "{template}");
@@ -157,7 +156,7 @@ fn console_pause_is_on_every_page_of_a_running_deployment() {
 }
 
 #[test]
-fn console_a_rate_is_never_shown_without_its_bound() {
+fn use_08_a_rate_is_never_shown_without_its_bound() {
     for template in ["show", "gates", "validate"] {
         let html = rendered(template, &context(&ALL, json!({ "name": "running" })));
         assert!(html.contains("upper 95 % bound 90.000 %") && html.contains("not proved"), "{template}");

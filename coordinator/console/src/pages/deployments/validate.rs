@@ -7,9 +7,10 @@ use axum::response::Response;
 use axum::routing::get;
 use serde_json::{Value, json};
 
-use super::{Frame, back, problem, records, story};
+use super::{Frame, back, records, story};
 use crate::api::path;
 use crate::failure::{Failure, Refusal};
+use crate::filters::shell;
 use crate::form::Form;
 use crate::page::Page;
 use crate::{Console, ROOT};
@@ -26,19 +27,13 @@ async fn ask(page: Page, Path(deployment): Path<String>) -> Result<Response, Fai
     show(&page, &deployment, None).await
 }
 
-/// One word for a shell, whatever is in it.
-fn quoted(text: &str) -> String {
-    let is_plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:".contains(c));
-    if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
-
 /// The command for whoever keeps the key in a file.
 fn command(deployment: &str, role: &str, digest: &str) -> String {
     format!(
         "mdfmctl validate {} --role {} --reason 'WHY, IN YOUR WORDS' --key YOUR-KEY-FILE --digest {}",
-        quoted(deployment),
-        quoted(role),
-        quoted(digest)
+        shell(deployment),
+        shell(role),
+        shell(digest)
     )
 }
 
@@ -49,12 +44,13 @@ async fn show(page: &Page, id: &str, refused: Option<(&Form, &Refusal)>) -> Resu
     let digest = text(&frame.deployment["manifestDigest"]);
     let release = path(&["firmware", &text(&frame.deployment["firmwareId"])]);
     let gates = records(page, id, "deployment.gate").await?;
+    let preview = page.api.find(&path(&["deployments", id, "validations", "preview"])).await?;
     let own: Vec<&Value> = page.me["roles"].as_array().into_iter().flatten().collect();
     let own: Vec<&&Value> = own.iter().filter(|role| SIGNING_ROLES.iter().any(|known| *role == known)).collect();
     let context = json!({
         "phase": frame.current(), "number": frame.deployment["currentPhase"], "role": role, "own_roles": own,
         "release": page.api.find(&release).await?, "entry": story::gates(&gates).first().map(|gate| gate["index"].clone()),
-        "command": command(id, &role, &digest), "reason_min": REASON_MIN,
+        "command": command(id, &role, &digest), "reason_min": REASON_MIN, "preview": preview,
     });
     frame.render(page, "deployments/validate.html", "", context, refused)
 }
@@ -77,15 +73,19 @@ fn body(form: &Form) -> Result<Value, String> {
         );
     };
     let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();
-    Ok(json!({
+    let mut body = json!({
         "role": role, "reason": reason, "password": password, "code": code, "manifestDigest": form.text("manifest_digest"),
-    }))
+    });
+    if !form.text("evidence_digest").is_empty() {
+        body["evidenceDigest"] = form.text("evidence_digest").into();
+    }
+    Ok(body)
 }
 
 async fn sign(page: Page, Path(deployment): Path<String>, form: Form) -> Result<Response, Failure> {
     let body = match body(&form) {
         Ok(body) => body,
-        Err(detail) => return show(&page, &deployment, Some((&form, &problem("incomplete", detail)))).await,
+        Err(detail) => return show(&page, &deployment, Some((&form, &Refusal::of_input("incomplete", detail)))).await,
     };
     let of = path(&["deployments", &deployment, "validations", "signature"]);
     match page.act(&form, Method::POST, &of, &body).await {
@@ -100,16 +100,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn console_a_signature_needs_role_reason_and_both_factors() {
+    fn use_02_a_signature_needs_role_reason_and_both_factors() {
         let full = [
             ("role", "QA"),
             ("reason", "no alarms in 72 hours"),
             ("password", " a pass phrase "),
             ("code", "123 456"),
             ("manifest_digest", "ab"),
+            ("evidence_digest", "cd"),
         ];
         let signed = body(&Form::of_texts(&full)).expect("complete");
         assert_eq!((&signed["password"], &signed["code"]), (&json!(" a pass phrase "), &json!("123456")));
+        assert_eq!(
+            (&signed["manifestDigest"], &signed["evidenceDigest"]),
+            (&json!("ab"), &json!("cd")),
+            "what was shown"
+        );
         for missing in ["role", "reason", "password", "code"] {
             let part: Vec<_> = full.into_iter().filter(|(name, _)| *name != missing).collect();
             assert!(body(&Form::of_texts(&part)).is_err(), "{missing}");

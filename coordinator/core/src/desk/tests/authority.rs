@@ -89,7 +89,8 @@ fn complete(office: &mut Office, name: &str) {
     let Approval { role, user, printed_name, meaning, reason, .. } =
         approval(manifest, "user-regulatory", Role::Regulatory);
     let (deployment, at) = (id(name), office.now);
-    let validation = Validation { deployment, phase: 0, manifest, role, user, printed_name, meaning, reason, at };
+    let validation =
+        Validation { deployment, phase: 0, manifest, evidence: None, role, user, printed_name, meaning, reason, at };
     let command = Command::Validate { deployment: id(name), validation: signed(&validation, &[23]) };
     office.give("user-regulatory", command);
     office.live(1_000);
@@ -102,7 +103,8 @@ fn cli_14_a_gates_signature_in_a_role_not_held_is_refused() {
     let manifest = office.deployment("D-1").plan.manifest;
     let Approval { role, user, printed_name, meaning, reason, .. } = approval(manifest, "user-qa", Role::Clinical);
     let (deployment, at) = (id("D-1"), office.now);
-    let validation = Validation { deployment, phase: 0, manifest, role, user, printed_name, meaning, reason, at };
+    let validation =
+        Validation { deployment, phase: 0, manifest, evidence: None, role, user, printed_name, meaning, reason, at };
     let command = Command::Validate { deployment: id("D-1"), validation: signed(&validation, &[22]) };
     office.refuses("user-qa", command, "validation-refused", "user-qa is not on the roster as Clinical");
 }
@@ -361,7 +363,7 @@ fn sec_12_one_device_that_refused_does_not_bar_the_way_back() {
     for h in 1..=3 {
         assert_eq!(office.actions(h), ["rollback"; 2]);
     }
-    assert_eq!(office.wishes(4).len(), 2, "the one that refused keeps what it had: {:?}", office.actions(4));
+    assert_eq!(office.desired(4).len(), 2, "the one that refused keeps what it had: {:?}", office.actions(4));
 }
 
 #[test]
@@ -396,7 +398,7 @@ fn sec_12_below_the_floor_two_roles_and_names_are_needed() {
     running(&mut office, 1, 1, 21, 2);
     office.live(HOUR_MS);
     running(&mut office, 1, 1, 22, 3);
-    if let Some(held) = office.state.devices.get_mut(&device(1, 1)) {
+    if let Some(mut held) = office.state.devices.get_mut(&device(1, 1)) {
         held.security_floor = 3;
     }
     office.live(15 * DAY_MS);

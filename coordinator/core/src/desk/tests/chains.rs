@@ -72,6 +72,7 @@ fn fld_6_an_epoch_begins_behind_the_head_and_is_notified() {
     let late = |sequence| Submission::new(itself.clone(), batch(1, sequence, before.last(), "E").1);
     assert!(office.flood(&(4..40).map(late).collect::<Vec<_>>()).iter().all(Result::is_err));
     assert_eq!(findings(&office), found, "one finding");
+    assert!(held(&office).anomalies.iter().any(|a| a.kind == AnomalyKind::Epoch && a.epoch == 1), "and it is named");
     grow(&mut office, 1);
     let mut replayed = State::default();
     for entry in &office.entries {
@@ -153,6 +154,36 @@ fn fld_6_a_repeat_behind_an_unknown_head_is_answered() {
     assert_eq!((committed.contains(&sent), committed.last()), (true, Some(&chain.last())));
 }
 
+/// Repeats are usual; ten in each second for a minute are not explained by lost acknowledgements.
+#[test]
+fn att_11_acknowledged_batches_again_and_again_are_a_finding() {
+    let mut office = Office::new();
+    grow(&mut office, 1);
+    let head = held(&office).chain.last();
+    let (last, sent) = batch(1, 2, head, "E");
+    office.give("x", sent.clone());
+    let itself = Actor { kind: ActorKind::Gateway, id: "GW-1".into(), roles: vec![] };
+    let repeat = |office: &mut Office, times: usize| {
+        let again = vec![Submission::new(itself.clone(), sent.clone()); times];
+        assert!(office.flood(&again).iter().all(Result::is_err));
+    };
+    let found = |office: &Office| held(office).anomalies.iter().map(|a| (a.kind, a.sequence)).collect::<Vec<_>>();
+    repeat(&mut office, 599);
+    assert_eq!(found(&office), []);
+    office.pass(60_000);
+    repeat(&mut office, 599);
+    assert_eq!(found(&office), [], "each minute is counted alone");
+    repeat(&mut office, 1);
+    assert_eq!(found(&office), [(AnomalyKind::Repeats, 2)]);
+    office.pass(60_000);
+    repeat(&mut office, 1_200);
+    assert_eq!(found(&office).len(), 1, "once an hour");
+    office.pass(3_600_000);
+    repeat(&mut office, 600);
+    assert_eq!(found(&office).len(), 2);
+    assert_eq!((held(&office).telemetry_state(), held(&office).chain.last()), ("continued", last));
+}
+
 #[test]
 fn fld_6_a_gateway_that_begins_too_many_epochs_is_held() {
     let mut office = Office::new();
@@ -170,6 +201,7 @@ fn fld_6_a_gateway_that_begins_too_many_epochs_is_held() {
     let anomaly = symptom("The telemetry", "telemetry.anomaly");
     let alarms = |office: &Office| office.records().iter().filter(|r| r.action == anomaly.words()).count();
     assert_eq!(alarms(&office), 1, "one finding");
+    assert_eq!(held(&office).anomalies.last().map(|a| a.kind), Some(AnomalyKind::Held));
     let shown = symptom("The telemetry", "held");
     assert_eq!((held(&office).telemetry_state(), held(&office).chain.epoch), (shown.words(), chain.epoch));
     // Whoever holds the chain now goes on; no epoch begins a day later either.

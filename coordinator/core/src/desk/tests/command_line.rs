@@ -108,8 +108,8 @@ fn cli_4_given_windows_count_inside_the_registered_ones() {
     let by_day = scheduled("10:00", "12:00", r#""ignoreWindows": true, "ignoreWindowsReason": "the ward is empty","#);
     draft(&office, &by_day).expect("with a reason");
     office.deploy("D-1", &scheduled("03:00", "06:00", "")).expect("they share an hour");
-    let wishes = office.wishes(1);
-    let Action::InstallWithin { windows, .. } = &wishes[0].action else { panic!("{wishes:?}") };
+    let desired = office.desired(1);
+    let Action::InstallWithin { windows, .. } = &desired[0].action else { panic!("{desired:?}") };
     assert_eq!(windows[0].closes_at.since_ms(windows[0].opens_at), HOUR_MS, "what both allow");
 }
 
@@ -140,7 +140,7 @@ fn cli_5_nothing_is_signed_or_done_without_a_reason() {
             Command::RetireDevice { device: device(1, 1), reason: blank.into() },
             Command::WithdrawFirmware { firmware: id("FW-22"), reason: blank.into() },
             Command::RemoveWebhook { webhook: "w".into(), reason: blank.into() },
-            Command::Reject { firmware: id("FW-23"), role: Role::Qa, reason: blank.into() },
+            Command::Reject { firmware: id("FW-23"), role: Role::Qa, reason: blank.into(), shown: None },
             policy(PolicyChange { consent_required: Some(true), ..PolicyChange::default() }),
         ] {
             let command = match command {
@@ -236,8 +236,7 @@ fn cli_9_devices_that_cannot_take_a_release_are_named() {
     let mut office = Office::new();
     office.deploy("D-1", &all(22, "")).expect("approved");
     office.confirm(1..=1, "D-1", 22);
-    let floor = office.state.devices.get_mut(&device(2, 1)).expect("a device");
-    floor.security_floor = 9;
+    office.state.devices.get_mut(&device(2, 1)).expect("a device").security_floor = 9;
     let older = Manifest { release_number: 21, sha256: Digest([21; 32]), ..release(21, FirmwareClass::Standard, 3) };
     let newer = Manifest { minimum_release: 23, ..release(30, FirmwareClass::Standard, 9) };
     let members: Vec<Members> =

@@ -10,12 +10,12 @@ impl Office {
     fn warned(&self) -> Vec<String> {
         self.records().into_iter().filter(|r| r.action == "expiry.warn").map(|r| r.object).collect()
     }
-    fn notices(&self, kind: NoticeKind) -> Vec<Notice> {
+    pub(super) fn notices(&self, kind: NoticeKind) -> Vec<Notice> {
         let all = self.records().into_iter().flat_map(|record| notice::of(&self.state, &record));
         all.filter(|notice| notice.kind == kind).collect()
     }
     /// The program starts again: what it knows, it knows from its log.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.desk = Desk::new(key(12), 60_000, self.now);
     }
     fn certificate(&mut self, days: u64) {
@@ -74,6 +74,7 @@ fn fld_17_gateways_tokens_and_training_are_warned_of() {
         name: "nightly".into(),
         permissions: vec![crate::access::Permission::Read],
         expires_at: office.now.plus_ms(20 * DAY_MS),
+        display: None,
     };
     office.give("qa-2", change(token));
     let until = office.now.plus_ms(8 * DAY_MS);

@@ -125,3 +125,26 @@ fn fld_8_lost_under_the_next_deployment_in_its_own_too() {
     let held = office.state.devices[&device(1, 1)].install.clone().expect("reported");
     assert_eq!((Some(held.state), held.manifest), (alarmed, office.deployment("D-1").plan.manifest));
 }
+
+/// A copy of the gateway reports again what the device has left behind, and how an installation ended was lost with a disk.
+#[test]
+fn fld_6_what_was_left_behind_is_not_opened_again() {
+    let mut office = Office::new();
+    office.release(23, FirmwareClass::Standard, 3);
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    for d in 1..=2 {
+        office.report(1, d, "D-1", InstallState::Probation, Some(22));
+    }
+    office.report(1, 1, "D-1", InstallState::RolledBack, Some(1));
+    office.report(1, 2, "D-1", InstallState::RollingBack, None);
+    office.deploy("D-2", &all(23, r#""supersedes": ["D-1"],"#)).expect("approved");
+    for d in 1..=2 {
+        office.report(1, d, "D-2", InstallState::Activating, None);
+    }
+    let rolled_back = Some(InstallState::RolledBack);
+    assert_eq!([office.progress("D-1", (1, 1)).0, office.progress("D-1", (1, 2)).0], [rolled_back; 2]);
+    office.report(1, 1, "D-1", InstallState::RollingBack, None);
+    assert_eq!(office.progress("D-1", (1, 1)).0, rolled_back);
+    let install = office.state.devices[&device(1, 1)].install.clone().expect("reported");
+    assert_eq!(install.state, InstallState::Activating, "of the later deployment");
+}

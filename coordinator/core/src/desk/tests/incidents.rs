@@ -1,10 +1,10 @@
 //! Incidents, devices that are corrected or moved, releases that are taken back.
 
 use super::super::super::fleet::DeviceChange;
-use super::super::super::incident::{IncidentWish, NewIncident, Outcome as Harm};
+use super::super::super::incident::{IncidentRequest, NewIncident, Outcome as Harm};
 use super::*;
 
-fn open(incident: &str, outcome: Harm, devices: &[DeviceId]) -> Command {
+pub(super) fn open(incident: &str, outcome: Harm, devices: &[DeviceId]) -> Command {
     let reported = NewIncident {
         title: "Pump stopped".into(),
         description: "It stopped by itself at 03:12.".into(),
@@ -12,15 +12,15 @@ fn open(incident: &str, outcome: Harm, devices: &[DeviceId]) -> Command {
         devices: devices.iter().cloned().collect(),
         deployment: None,
     };
-    Command::Incident { incident: id(incident), wish: IncidentWish::Open(reported) }
+    Command::Incident { incident: id(incident), request: IncidentRequest::Open(reported) }
 }
 
-fn with(incident: &str, wish: IncidentWish) -> Command {
-    Command::Incident { incident: id(incident), wish }
+fn with(incident: &str, request: IncidentRequest) -> Command {
+    Command::Incident { incident: id(incident), request }
 }
 
 fn decide(incident: &str, reportable: bool, urgent: bool) -> Command {
-    with(incident, IncidentWish::Decide { reportable, urgent, reason: "reviewed".into() })
+    with(incident, IncidentRequest::Decide { reportable, urgent, reason: "reviewed".into() })
 }
 
 fn due(office: &Office, incident: &str) -> Option<String> {
@@ -67,7 +67,7 @@ fn sec_4_a_token_leaves_its_owner_incidents_and_notes() {
         office.give("nina", open(&format!("I-{n}"), Harm::Death, &[device(1, 1)]));
     }
     office.refuses("nina", open("I-20", Harm::NoHarm, &[device(1, 1)]), "incident-budget", "20 incidents");
-    let note = || with("I-1", IncidentWish::Note("again".into()));
+    let note = || with("I-1", IncidentRequest::Note("again".into()));
     (0..100).for_each(|_| office.give("nina/token/t", note()));
     office.refuses("nina/token/t", note(), "too-many-notes", "at most 100");
     office.give("nina", note());
@@ -79,22 +79,22 @@ fn fda_803_an_incident_owes_a_report_until_a_person_decides_and_the_report_is_ma
     office.give("nurse", open("I-1", Harm::SeriousInjury, &[device(1, 1)]));
     let in_thirty_days = office.now.plus_ms(30 * DAY_MS).to_string();
     assert_eq!(due(&office, "I-1"), Some(in_thirty_days.clone()), "nobody has decided, so it is owed");
-    let close = || with("I-1", IncidentWish::Close { reason: "done".into() });
+    let close = || with("I-1", IncidentRequest::Close { reason: "done".into() });
     office.refuses("regulatory", close(), "wrong-step", "owes a decision or a report");
     office.refuses(
         "regulatory",
-        with("I-1", IncidentWish::Report { reference: "MDR-1".into() }),
+        with("I-1", IncidentRequest::Report { reference: "MDR-1".into() }),
         "wrong-step",
         "nobody has decided",
     );
     office.give("regulatory", decide("I-1", true, true));
     let urgent = due(&office, "I-1").expect("is owed");
     assert!(urgent < in_thirty_days, "five working days: {urgent}");
-    office.give("clinical", with("I-1", IncidentWish::Note("log read out".into())));
-    office.give("regulatory", with("I-1", IncidentWish::Report { reference: "MDR-1".into() }));
+    office.give("clinical", with("I-1", IncidentRequest::Note("log read out".into())));
+    office.give("regulatory", with("I-1", IncidentRequest::Report { reference: "MDR-1".into() }));
     assert_eq!(due(&office, "I-1"), None);
     office.give("regulatory", close());
-    office.refuses("clinical", with("I-1", IncidentWish::Note("more".into())), "incident-closed", "is closed");
+    office.refuses("clinical", with("I-1", IncidentRequest::Note("more".into())), "incident-closed", "is closed");
 
     office.give("nurse", open("I-2", Harm::Death, &[device(1, 1)]));
     office.refuses("regulatory", decide("I-2", false, false), "invalid-field", "always reported");
@@ -118,11 +118,11 @@ fn p11_10g_staff_report_and_see_what_happens_at_their_own_hospital_alone() {
     office.give("admin", nurse);
     office.refuses("nurse-2", open("I-1", Harm::NoHarm, &[device(1, 1)]), "not-found", "no device");
     office.give("operator", open("I-1", Harm::NoHarm, &[device(1, 1)]));
-    office.refuses("nurse-2", with("I-1", IncidentWish::Note("hm".into())), "not-found", "no incident");
+    office.refuses("nurse-2", with("I-1", IncidentRequest::Note("hm".into())), "not-found", "no incident");
     office.give("nurse-2", open("I-2", Harm::Malfunction, &[device(2, 1)]));
-    office.give("nurse-2", with("I-2", IncidentWish::Note("again".into())));
+    office.give("nurse-2", with("I-2", IncidentRequest::Note("again".into())));
     office.give("operator", open("I-3", Harm::NoHarm, &[device(1, 1), device(2, 1)]));
-    office.refuses("nurse-2", with("I-3", IncidentWish::Note("ours too".into())), "not-found", "no incident");
+    office.refuses("nurse-2", with("I-3", IncidentRequest::Note("ours too".into())), "not-found", "no incident");
 }
 
 fn change(h: usize, d: usize, change: DeviceChange) -> Command {

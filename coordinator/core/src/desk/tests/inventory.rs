@@ -634,7 +634,8 @@ fn fld_4_a_gate_counts_no_device_that_runs_something_else() {
     let Approval { role, user, printed_name, meaning, reason, .. } =
         approval(manifest, "user-regulatory", Role::Regulatory);
     let (deployment, at) = (id("D-1"), office.now);
-    let validation = Validation { deployment, phase: 0, manifest, role, user, printed_name, meaning, reason, at };
+    let validation =
+        Validation { deployment, phase: 0, manifest, evidence: None, role, user, printed_name, meaning, reason, at };
     let sign = Command::Validate { deployment: id("D-1"), validation: signed(&validation, &[23]) };
     office.refuses("user-regulatory", sign.clone(), "gate-not-open", "no device runs the release any more");
     office.observe(1, &device(1, 2), observed("SN-1-2", 22));

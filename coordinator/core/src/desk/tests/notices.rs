@@ -7,16 +7,6 @@ use super::super::super::people::PersonChange;
 use super::super::super::settings::Settings;
 use super::*;
 
-fn account(name: &str, role: AccessRole, hospital: Option<&str>) -> Command {
-    Command::CreateUser {
-        user: id(name),
-        printed_name: name.into(),
-        roles: vec![role],
-        hospital: hospital.map(id),
-        credential: Digest([1; 32]),
-    }
-}
-
 /// An installation with people, and how many of its records are behind us.
 fn office() -> Office {
     let mut office = Office::new();
@@ -26,7 +16,7 @@ fn office() -> Office {
         ("nurse-1", AccessRole::HospitalStaff, Some("H-1")),
         ("nurse-2", AccessRole::HospitalStaff, Some("H-2")),
     ] {
-        office.give("admin", account(name, role, hospital));
+        office.give("admin", account(name, &[role], hospital));
     }
     office.entries.clear();
     office

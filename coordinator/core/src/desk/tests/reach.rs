@@ -321,10 +321,11 @@ fn sec_3_deployments_of_older_logs_get_the_safe_reach() {
     for tally in ["contained", "containedFailed"] {
         old["phases"][0]["tally"].as_object_mut().expect("a tally").remove(tally);
     }
-    let old: Deployment = serde_json::from_value(old).expect("an older record decodes");
+    let mut old: Deployment = serde_json::from_value(old).expect("an older record decodes");
     assert_eq!(old.plan.spec.critical_reach(), rollout::CriticalReach::Sources);
     assert!(!serde_json::to_string(&old.plan).expect("encodes").contains("criticalReach"), "it encodes as it was");
     let mut office = reached("");
+    old.index(&|device| office.state.devices.get(device).map(|d| d.hospital.clone()));
     office.state.deployments.insert(id("D-1"), old);
     office.fault(4, 1, Severity::Critical);
     assert!(office.is_held() && office.actions(4) == BACK);

@@ -21,7 +21,7 @@ fn refuses_to_sign(office: &mut Office, manifest: &Manifest, code: &str) {
     let refusal = office.approve(manifest, Role::Qa).expect_err(code);
     assert_eq!(refusal.code, code, "{refusal}");
     let firmware = manifest.firmware_id.clone();
-    let reject = Command::Reject { firmware, role: Role::Qa, reason: "no".into() };
+    let reject = Command::Reject { firmware, role: Role::Qa, reason: "no".into(), shown: None };
     assert_eq!(office.attempt("user-qa", reject).expect_err(code).code, code, "a rejection is signed as well");
 }
 
@@ -148,4 +148,74 @@ fn p11_50_the_preview_of_an_approval_foresees_its_refusal() {
     assert_eq!(foreseen_and_given(&mut office, &manifest), refused("already-approved"));
     let other = may_approve(&office.state, office.now, &manifest.firmware_id, &id("user-qa"), Role::Clinical);
     assert_eq!(other.expect_err("no such authority").code, "not-on-roster");
+}
+
+/// What a signer was shown at a gate is part of what is signed: other figures are refused, and so is a gate that has not held.
+#[test]
+fn p11_70_a_validation_is_of_the_evidence_that_stands() {
+    use super::super::super::rollout::evidence;
+    use mdfm_shared::trust::{Approval, Validation};
+    let mut office = Office::new();
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    let deployment = id("D-1");
+    assert_eq!(evidence::of(&deployment, office.deployment("D-1")).expect_err("nothing held").code, "gate-not-open");
+    office.confirm(1..=4, "D-1", 22);
+    office.live(1_000);
+    office.live(HOUR_MS);
+    office.live(1_000);
+    let stands = evidence::of(&deployment, office.deployment("D-1")).expect("the gate has held");
+    assert_eq!(stands.digest, Digest::of(stands.text.as_bytes()));
+    for change in 0..4 {
+        let mut other = office.deployment("D-1").clone();
+        let tally = &mut other.phases[0].tally;
+        match change {
+            0 => tally.failed += 1,
+            1 => tally.critical += 1,
+            2 => tally.left += 1,
+            _ => other.phases[0].gate.as_mut().expect("a gate").failed += 1,
+        }
+        let changed = evidence::of(&deployment, &other).expect("a gate");
+        assert_ne!(changed.digest, stands.digest, "{}", changed.text);
+        assert!(evidence::check(&deployment, &other, stands.digest).is_err_and(|r| r.code == "changed-meanwhile"));
+    }
+    let mut heard = office.deployment("D-1").clone();
+    heard.phases[0].tally.silent += 1;
+    assert!(evidence::check(&deployment, &heard, stands.digest).is_ok(), "who is heard of changes all the time");
+    let manifest = office.deployment("D-1").plan.manifest;
+    let validate = |office: &Office, shown| {
+        let Approval { role, user, printed_name, meaning, reason, .. } =
+            approval(manifest, "user-regulatory", Role::Regulatory);
+        let (deployment, at, evidence) = (id("D-1"), office.now, Some(shown));
+        let validation =
+            Validation { deployment, phase: 0, manifest, evidence, role, user, printed_name, meaning, reason, at };
+        Command::Validate { deployment: id("D-1"), validation: signed(&validation, &[23]) }
+    };
+    office.refuses("user-regulatory", validate(&office, Digest([9; 32])), "changed-meanwhile", "look at it again");
+    office.give("user-regulatory", validate(&office, stands.digest));
+}
+
+/// A rejection is recorded with printed name, meaning and manifest, and of the manifest that was shown.
+#[test]
+fn p11_50a_a_rejection_says_who_what_and_why() {
+    let mut office = Office::new();
+    let manifest = release(23, FirmwareClass::Standard, 3);
+    office.upload(&manifest);
+    let reject = |shown| {
+        let firmware = id("FW-23");
+        Command::Reject { firmware, role: Role::Qa, reason: "test 7 fails".into(), shown }
+    };
+    office.refuses("user-qa", reject(Some(Digest([9; 32]))), "changed-meanwhile", "you were shown manifest");
+    let held = signed(&manifest, &[10]).digest();
+    office.give("user-qa", reject(Some(held)));
+    let rejected = office.state.firmware[&id::<FirmwareId>("FW-23")].rejected.clone().expect("it says so");
+    let meaning = format!("I reject FW-23 {} for {} as QA", manifest.version, manifest.model);
+    assert_eq!((rejected.statement.meaning, rejected.statement.manifest), (meaning, held));
+    assert!(!rejected.statement.printed_name.is_empty() && rejected.reason == "test 7 fails");
+    assert_eq!(rejected.log_index as usize + 1, office.entries.len());
+    // The record of an earlier version has no statement, and is read.
+    let mut record = AuditRecord::from_bytes(office.entries.last().expect("one")).expect("own record");
+    let event = record.event.as_mut().and_then(serde_json::Value::as_object_mut).expect("an event");
+    assert!(event.remove("statement").is_some());
+    office.state.apply(&record).expect("an earlier record");
+    assert!(office.state.firmware[&id::<FirmwareId>("FW-23")].rejected.is_none());
 }

@@ -2,21 +2,12 @@
 
 use mdfm_shared::telemetry::Severity;
 
+use super::super::super::access::Permission;
 use super::super::super::notice::{self, NoticeKind, NoticeRule};
-use super::super::super::people::{PersonChange, RECOVERY_CODES};
+use super::super::super::people::{PersonChange, RECOVERY_CODES, WallDisplay};
 use super::super::super::rollout::sight::{is_seen_by, status_for, tally_for};
 use super::super::super::settings::Settings;
 use super::*;
-
-fn account(name: &str, roles: &[AccessRole], hospital: Option<&str>) -> Command {
-    Command::CreateUser {
-        user: id(name),
-        printed_name: name.into(),
-        roles: roles.to_vec(),
-        hospital: hospital.map(id),
-        credential: Digest([1; 32]),
-    }
-}
 
 fn change(user: &str, change: PersonChange) -> Command {
     Command::ChangePerson { user: id(user), change, reason: Some("x".into()) }
@@ -49,7 +40,33 @@ fn token(name: &str, n: u8) -> PersonChange {
         name: name.into(),
         permissions: vec![super::super::super::access::Permission::Read],
         expires_at: NOW.plus_ms(DAY_MS),
+        display: None,
     }
+}
+
+#[test]
+fn console_a_display_reads_for_a_month_and_does_nothing() {
+    let mut office = office();
+    office.deploy("D-1", &all(22, "")).expect("approved");
+    let display = |permissions: &[Permission], days: u64, deployment: &str| {
+        let PersonChange::TokenMade { token_sha256, id: token, name, .. } = token("left wall", 90) else {
+            panic!("a token")
+        };
+        let display = Some(WallDisplay { deployment: id(deployment), network: [192, 0, 2, 7].into() });
+        let (permissions, expires_at) = (permissions.to_vec(), NOW.plus_ms(days * DAY_MS));
+        change("op", PersonChange::TokenMade { token_sha256, id: token, name, permissions, expires_at, display })
+    };
+    for (refused, code) in [
+        (display(&[Permission::Read], 32, "D-1"), "invalid-field"),
+        (display(&[Permission::Read, Permission::ReadAll], 7, "D-1"), "invalid-field"),
+        (display(&[], 7, "D-1"), "invalid-field"),
+        (display(&[Permission::Read], 7, "D-404"), "not-found"),
+    ] {
+        assert_eq!(office.attempt("op", refused).expect_err("refused").code, code);
+    }
+    office.give("op", display(&[Permission::Read], 7, "D-1"));
+    let kept = serde_json::to_string(&office.state.tokens).expect("JSON");
+    assert!(kept.contains(r#""display":{"deployment":"D-1","network":"192.0.2.7"}"#), "{kept}");
 }
 
 fn open(office: &mut Office, user: &str, n: u8, issuer: Option<&str>) -> Result<Digest, Refusal> {

@@ -16,7 +16,7 @@ fn steps(manifest: &Manifest) -> Vec<(&'static str, &'static str, Command)> {
         Command::StoreImage { firmware: firmware.clone(), sha256: manifest.sha256, size_bytes: manifest.size_bytes() };
     let attach = Command::AttachManifest { firmware: firmware.clone(), manifest: signed(manifest, &[10]) };
     let approve = Command::Approve { firmware: firmware.clone(), approval: signed(&approval, &[22]) };
-    let reject = Command::Reject { firmware: firmware.clone(), role: Role::Qa, reason: reason() };
+    let reject = Command::Reject { firmware: firmware.clone(), role: Role::Qa, reason: reason(), shown: None };
     let withdraw = Command::WithdrawFirmware { firmware, reason: reason() };
     vec![
         ("image", "uploader", image),

@@ -23,7 +23,7 @@ fn p11_10e_every_command_leaves_its_record_and_nothing_changes_without_one() {
         deployment: deployment.clone(),
         scope,
         cause: OrderedBack::Operational,
-        reason: because("wish"),
+        reason: because("a doubt"),
     };
     office.give("clinical", back);
     office.give("operator", Command::Abort { deployment, reason: because("enough") });

@@ -50,7 +50,7 @@ fn sec_5_a_lost_approval_is_given_again_and_the_rollout_resumes() {
     // The revoked person signs nothing any more, another in the role does.
     let refusal = sign(&mut office, 22, "user-qa", Role::Qa, 22).expect_err("revoked");
     assert_eq!(refusal.code, "approval-refused", "{refusal}");
-    let reject = Command::Reject { firmware: id("FW-22"), role: Role::Qa, reason: "no".into() };
+    let reject = Command::Reject { firmware: id("FW-22"), role: Role::Qa, reason: "no".into(), shown: None };
     office.refuses("user-qa", reject, "not-on-roster", "no authority as QA");
     office.pass(1_000);
     let submission = Submission::new(person("user-three-roles"), {

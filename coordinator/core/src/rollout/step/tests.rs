@@ -17,7 +17,7 @@ const HOUR_MS: u64 = 3_600_000;
 /// Devices of the three phases.
 const DEVICES: [usize; 3] = [10, 200, 1_000];
 /// The seed's phases.
-const SEED: &str = r#"{ "firmwareId": "FW-1", "strategy": "Progressive" }"#;
+pub(in super::super) const SEED: &str = r#"{ "firmwareId": "FW-1", "strategy": "Progressive" }"#;
 
 struct Rollout {
     deployment: Deployment,
@@ -44,6 +44,26 @@ fn origin(device: &DeviceId) -> Option<Origin> {
     Some(Origin { hospital, gateway })
 }
 
+/// A plan in the API's JSON, as it is recorded.
+pub(in super::super) fn plan(json: &str, first_failure: FirstFailure, members: u32) -> NewDeployment {
+    let json: DeploymentJson = serde_json::from_str(json).expect("JSON");
+    let request = json.parse(None).expect("a good request");
+    request.spec.check().expect("makes sense");
+    NewDeployment {
+        deployment: "D-1".parse().expect("a good id"),
+        firmware: request.firmware,
+        model: "CardiacMonitor-X200".into(),
+        manifest: Digest([1; 32]),
+        security_version: 1,
+        created_by: "operator".into(),
+        spec: request.spec,
+        first_failure,
+        raises_security: first_failure == FirstFailure::Hold,
+        members,
+        plan: Digest([2; 32]),
+    }
+}
+
 impl Rollout {
     /// The seed's phases, each with its devices.
     fn new() -> Self {
@@ -51,22 +71,7 @@ impl Rollout {
     }
 
     fn of(json: &str, first_failure: FirstFailure, devices: &[usize]) -> Self {
-        let json: DeploymentJson = serde_json::from_str(json).expect("JSON");
-        let request = json.parse(None).expect("a good request");
-        request.spec.check().expect("makes sense");
-        let plan = NewDeployment {
-            deployment: "D-1".parse().expect("a good id"),
-            firmware: request.firmware,
-            model: "CardiacMonitor-X200".into(),
-            manifest: Digest([1; 32]),
-            security_version: 1,
-            created_by: "operator".into(),
-            spec: request.spec,
-            first_failure,
-            raises_security: first_failure == FirstFailure::Hold,
-            members: devices.iter().sum::<usize>() as u32,
-            plan: Digest([2; 32]),
-        };
+        let plan = plan(json, first_failure, devices.iter().sum::<usize>() as u32);
         let mut rollout =
             Self { deployment: Deployment::new(plan, T0), now: T0, actions: Vec::new(), reasons: Vec::new() };
         let members = devices

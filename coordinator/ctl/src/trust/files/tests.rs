@@ -32,7 +32,7 @@ fn validation() -> Validation {
     let Approval { manifest, role, user, printed_name, meaning, reason, at } =
         approval(Digest([7; 32]), "user-qa", Role::Qa);
     let deployment = "dep-1".parse().expect("good id");
-    Validation { deployment, phase: 0, manifest, role, user, printed_name, meaning, reason, at }
+    Validation { deployment, phase: 0, manifest, evidence: None, role, user, printed_name, meaning, reason, at }
 }
 
 fn text<T: Describe + Weigh>(document: &T, before: Option<T>) -> String {
@@ -299,14 +299,35 @@ fn sec_6_every_label_leaves_a_space_before_its_value() {
         // A manifest stands one deeper below what is signed.
         for depth in [line.depth, line.depth + 1] {
             let label = line.label.clone();
-            let shown = describe::render(&[Line { depth, ..line.clone() }]);
+            let shown = describe::render(&[Line { depth, ..line.clone() }], 80);
             let first = shown.first().cloned().unwrap_or_default();
             let behind = first.trim_start().strip_prefix(&label).expect("its label");
             assert!(label.is_empty() || behind.is_empty() || behind.starts_with(' '), "{first:?}");
         }
     }
-    let rendered = describe::render(&manifest().describe(now)).join("\n");
+    let rendered = describe::render(&manifest().describe(now), 98).join("\n");
     assert!(rendered.contains("reboots tolerated       "), "{rendered}");
+}
+
+#[test]
+fn cli_26_what_is_signed_fits_every_terminal() {
+    let mut shown = Shown::new(&manifest(), Digest([0xa7; 32]), NOW);
+    let digest = Digest([0xb3; 32]).to_string();
+    shown.marks.changed.push(format!("images' SHA-256 is {digest} and was {digest}"));
+    shown.marks.warnings.push(format!("{} {}", "x".repeat(300), "a b c ".repeat(60)));
+    let forged = Line { depth: 1, label: "reason".into(), value: "f".repeat(70) + &"y".repeat(200) };
+    shown.lines.push(forged);
+    for width in [48, 60, 66, 80, 98] {
+        let text = shown.text_at(width);
+        for line in text.lines() {
+            let is_digest = line.trim().len() == 64 && line.trim().chars().all(|c| c.is_ascii_hexdigit());
+            assert!(line.chars().count() <= width || is_digest, "{width}: {line:?}");
+        }
+        let whole = |digest: &str| text.split_whitespace().filter(|word| *word == digest).count();
+        assert_eq!((whole(&shown.digest.to_string()), whole(&digest)), (1, 2), "{width}: {text}");
+        assert!(text.contains(&manifest().sha256.to_string()), "{width}: {text}");
+    }
+    assert!(shown.text_at(98).contains("images' SHA-256         "), "beside its label where there is room");
 }
 
 #[test]
