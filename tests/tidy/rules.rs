@@ -361,6 +361,23 @@ fn cli_31_no_visible_text_has_the_old_words() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// A region with the name of the section around it is read out twice, and neither can be told from the other (axe: landmark-unique).
+#[test]
+fn regions_have_other_names_than_their_sections() {
+    let mut found = Vec::new();
+    for (path, text) in files("coordinator/console/templates", ".html") {
+        let headings: Vec<&str> = ["</h1>", "</h2>", "</h3>"]
+            .iter()
+            .flat_map(|end| text.match_indices(end))
+            .filter_map(|(end, _)| text[..end].rsplit_once('>').map(|(_, words)| words.trim()))
+            .collect();
+        let labels =
+            text.split("aria-label=\"").skip(1).filter_map(|rest| rest.split_once('"').map(|(label, _)| label));
+        found.extend(labels.filter(|label| headings.contains(label)).map(|label| format!("{path}: {label}")));
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 /// Crates that a program is built from, on this platform: each is code that a manufacturer answers for (IEC 62304 §8.1.2), and time to
 /// the first success. A number here may only fall, or rise with a reason in `docs/decisions`.
 #[test]
