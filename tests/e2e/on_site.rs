@@ -183,3 +183,32 @@ fn cli_20_a_revoked_gateway_says_so_on_site() {
     let listed = agent(&dir, 1, &["device", "list"]).unwrap();
     assert_eq!(listed[1]["file"].as_str(), dir.join("agent-001.d/DEV-NEW.toml").to_str(), "{listed}");
 }
+
+/// A stick made in the second of the decision carries its proof, or is not made: without it the gateway could do nothing with the rest.
+#[test]
+fn att_4_a_bundle_waits_for_its_proof_and_is_refused_without() {
+    let dir = fresh_dir("stick-at-once");
+    let mut world = World::start(&dir, Layout { hospitals: 1, devices: 1, witnesses: 1, ..Layout::default() }).unwrap();
+    let plan = World::progressive(&hospital_id(1), "PT0S");
+    let export = |world: &World, name: &str| {
+        let out = dir.join(name).display().to_string();
+        world.ctl(Role::Operator, &["bundle", "export", &gateway_id(1), "--out", &out, "--log-size", "1"])?;
+        let bytes = std::fs::read(&out)?;
+        let len = mdfm_shared::bundle::header_len(bytes.first_chunk().unwrap())?;
+        let header = mdfm_shared::bundle::Header::decode(&bytes[20..20 + len])?;
+        anyhow::Ok(header.documents.iter().filter(|d| d.topic.starts_with("mdfm/v1/release/")).count())
+    };
+    let image = image(&dir, 1, 100_001);
+    world.release("FW-2.2.0", "2.2.0", 22, &image, 1.0).unwrap();
+    let first = world.deploy("FW-2.2.0", &plan).unwrap();
+    assert_eq!(export(&world, "first").unwrap(), 1, "the release of the directive");
+
+    world.kill_witness(1);
+    world.release("FW-2.3.0", "2.3.0", 23, &image, 1.0).unwrap();
+    world.deploy_instead("FW-2.3.0", &plan, &first).unwrap();
+    let refused = export(&world, "second").unwrap_err().to_string();
+    assert!(refused.contains("not-proved-yet") && refused.contains("mdfmctl audit state"), "{refused}");
+    assert!(!dir.join("second").exists(), "nothing is left that could go on a stick");
+    world.start_witness(1).unwrap();
+    wait_for("the witness to be asked again", Duration::from_secs(60), || Ok(export(&world, "third").ok())).unwrap();
+}

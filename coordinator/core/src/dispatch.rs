@@ -58,6 +58,8 @@ pub struct Bundle {
     pub messages: Vec<(Topic, Vec<u8>)>,
     /// Digests and lengths in bytes.
     pub images: Vec<(Digest, u64)>,
+    /// Whether the directive or the orders need a proof that no published checkpoint gives yet. The gateway could do nothing with the rest.
+    pub is_unproved: bool,
 }
 
 /// Everything that a gateway needs, in the order in which it can take it, and the images that its directive leads to.
@@ -92,10 +94,14 @@ pub fn bundle(state: &State, log: &impl LogSource, gateway: &GatewayId, now: Utc
         state.firmware.values().find(is_named)?.image
     };
     let images: BTreeSet<(Digest, u64)> = named.iter().filter_map(image).collect();
-    Bundle {
-        messages: outbound.iter().filter_map(|o| message(state, log, now, o)).collect(),
-        images: images.into_iter().collect(),
+    let mut bundle = Bundle { messages: Vec::new(), images: images.into_iter().collect(), is_unproved: false };
+    for outbound in &outbound {
+        match message(state, log, now, outbound) {
+            Some(message) => bundle.messages.push(message),
+            None => bundle.is_unproved |= matches!(outbound, Outbound::Release(_) | Outbound::RollbackOrders(_)),
+        }
     }
+    bundle
 }
 
 /// A batch that was not taken, and why: `None` where it is in the log already.

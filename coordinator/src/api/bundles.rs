@@ -1,5 +1,7 @@
 //! Bundles for gateways that no line reaches: everything that would have gone to one as messages, and its telemetry on the way back.
 
+use std::time::{Duration, Instant};
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -20,7 +22,12 @@ use super::{Api, Problem};
 use crate::clock;
 use crate::runner::gateway_actor;
 use mdfm_coordinator_core::access::Permission;
+use mdfm_coordinator_core::refusal::Class;
 use mdfm_coordinator_core::{Command, Refusal, dispatch, telemetry};
+
+/// How long an export waits for the checkpoint that covers what it carries; one is due each second.
+const PROOF_PATIENCE: Duration = Duration::from_secs(10);
+const PROOF_LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,7 +38,7 @@ pub(super) struct From {
 
 /// What would go to the gateway as messages: trust documents, checkpoint with its proof, directive, releases; and which images they name.
 #[utoipa::path(get, path = "/api/v1/gateways/{gateway}/bundle", params(("from" = Option<u64>, Query)),
-    responses((status = 200, body = Object), (status = 404, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 200, body = Object), (status = 404, body = Problem), (status = 409, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn compose(
     State(api): State<Api>,
     origin: Origin,
@@ -45,11 +52,29 @@ pub(super) async fn compose(
         None => api.runner.presence().checkpoint_size(&gateway),
     };
     let log = &api.runner.log;
-    let (bundle, newest) = {
-        let state = api.runner.state();
-        state.need_gateway(&gateway)?;
-        let newest = log.published().map_or(0, |(checkpoint, _)| checkpoint.size);
-        (dispatch::bundle(&state, log, &gateway, state.not_before(clock::now())), newest)
+    let asked = Instant::now();
+    let (bundle, newest) = loop {
+        let composed = {
+            let state = api.runner.state();
+            state.need_gateway(&gateway)?;
+            let newest = log.published().map_or(0, |(checkpoint, _)| checkpoint.size);
+            (dispatch::bundle(&state, log, &gateway, state.not_before(clock::now())), newest)
+        };
+        // What was decided a moment ago is proved by the next checkpoint; without its proof the gateway could do nothing with it.
+        if !composed.0.is_unproved {
+            break composed;
+        }
+        if asked.elapsed() > PROOF_PATIENCE {
+            return Err(Refusal::new(
+                Class::Unavailable,
+                "not-proved-yet",
+                format!(
+                    "no published checkpoint of the audit log covers what gateway {gateway} is directed to yet; ask again in a minute, and look at the witnesses (mdfmctl audit state) if it stays so"
+                ),
+            )
+            .into());
+        }
+        tokio::time::sleep(PROOF_LOOK).await;
     };
     if bundle.messages.is_empty() {
         return Err(Refusal::conflict(
