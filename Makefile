@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test lint unit e2e test-api test-hostile test-cluster explore sim sim-soak bench-rollout bench-audit bench-link bench-agent bench-api bench-console bench-hostile bench-smoke fuzz kill-soak mutants packages test-packages test-packages-quick test-packages-foreign test-reproducible repository test-repository screenshots trace deny doc tools test-tools bench-tools hostile-tools clean
+.PHONY: help demo test lint unit e2e test-api test-hostile test-cluster explore sim sim-soak bench-rollout bench-audit bench-link bench-agent bench-api bench-console bench-hostile bench-smoke fuzz kill-soak mutants packages test-packages test-packages-quick test-packages-foreign test-vm test-reproducible repository test-repository screenshots trace deny doc tools test-tools bench-tools hostile-tools vm-tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -141,6 +141,10 @@ test-packages-foreign: tools ## the agents of target/packages, each in a root of
 	$(CARGO) build --workspace --all-targets --locked
 	tests/packages/foreign
 
+test-vm: vm-tools ## the agent in a virtual machine whose power goes at random moments of installs and rollbacks, on ext4 (CUTS=n MDFM_SEED=n; docs/proofs.md)
+	$(CARGO) build --workspace --exclude mdfm-postgres --bins --locked
+	target/debug/mdfm-test-vm target/vm-kernel
+
 repository: ## signed apt and dnf repositories out of target/packages, in target/repository (MDFM_REPOSITORY_KEY= MDFM_REPOSITORY_URL=)
 	packaging/scripts/repository
 
@@ -176,6 +180,9 @@ test-tools:
 
 hostile-tools:
 	@packaging/scripts/tools hostile
+
+vm-tools:
+	@packaging/scripts/tools vm
 
 bench-tools:
 	@packaging/scripts/tools bench
