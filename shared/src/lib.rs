@@ -4,6 +4,7 @@
 //! go out. Start at [`sign`] (the envelope), then [`trust`] (who may sign what), [`tlog`] (the audit log's proofs) and
 //! [`wire`] (what travels where).
 
+pub mod action;
 pub mod bundle;
 pub mod delta;
 pub mod device;

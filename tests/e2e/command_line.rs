@@ -480,8 +480,8 @@ fn cli_10_a_closed_pipe_ends_every_list_quietly() {
     ended(Role::Auditor, &["audit", "status"], false);
     ended(Role::Auditor, &["reports", "make", "system", "--format", "json", "--out", "/dev/stdout"], true);
     // CLI-25, CLI-11: what is not there has its status, before anybody is asked.
-    fails(&world, Role::Admin, 4, "not found", &["gateways", "show", "GW-999"]);
-    fails(&world, Role::Admin, 4, "not found", &["webhooks", "show", "nope"]);
+    fails(&world, Role::Admin, 4, "there is no gateway GW-999", &["gateways", "show", "GW-999"]);
+    fails(&world, Role::Admin, 4, "there is no webhook nope", &["webhooks", "show", "nope"]);
     fails(&world, Role::Admin, 4, "nobody", &["users", "reset-password", "nobody", "--reason", "x"]);
     fails(&world, Role::Admin, 4, "nobody", &["users", "remove-second-factor", "nobody", "--reason", "x"]);
     fails(&world, Role::Auditor, 4, "NOPE", &["retention", "confirm", "NOPE", "--reason", "x"]);

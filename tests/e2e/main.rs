@@ -23,6 +23,7 @@ mod delta;
 mod device_door;
 mod displays;
 mod documents;
+mod examples;
 mod exit_codes;
 mod external_broker;
 mod fleet_link;

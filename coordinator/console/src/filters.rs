@@ -114,6 +114,7 @@ pub(crate) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("digest", digest);
     environment.add_filter("bytes", bytes);
     environment.add_filter("words", words);
+    environment.add_filter("action", |name: &str| mdfm_shared::action::in_words(name).unwrap_or_default());
     environment.add_filter("segment", |text: &str| segment(text));
     environment.add_filter("number", number);
     environment.add_filter("percent", percent);

@@ -781,7 +781,11 @@ fn render_preview(view: &Value) -> String {
         _ => format!("the order is because of the firmware: {devices} count{s} as failed"),
     };
     for reaction in view["reactions"].as_array().into_iter().flatten() {
-        let _ = write!(lines, "\n  then the deployment's own rules: {}", text(reaction));
+        let reaction = text(reaction);
+        let (action, why) = reaction.split_once(": ").unwrap_or((&reaction, ""));
+        let what = mdfm_shared::action::named(action);
+        let _ =
+            write!(lines, "\n  then the deployment's own rules: {what}{}{why}", if why.is_empty() { "" } else { ": " });
     }
     if view["escalates"] == true {
         lines.push_str("\n  SO MORE GOES BACK THAN THE ORDER NAMES: --because operational takes its devices out of the count instead");

@@ -646,7 +646,7 @@ pub(crate) async fn hospitals(out: &Output, client: &Client, action: Hospitals) 
 async fn revocation_words(client: &Client, gateway: &GatewayId) -> anyhow::Result<String> {
     let rows = client.list("/api/v1/gateways").await?;
     let row = rows.as_array().into_iter().flatten().find(|row| row["gatewayId"] == gateway.as_str()).cloned();
-    let row = row.ok_or_else(|| fault::not_found(format!("gateway {gateway} not found")))?;
+    let row = row.ok_or_else(|| fault::not_found(format!("there is no gateway {gateway}")))?;
     let devices = client.list("/api/v1/devices").await?;
     let behind = devices.as_array().into_iter().flatten().filter(|d| d["gatewayId"] == gateway.as_str()).count();
     Ok(revocation_question(gateway, &row, behind))
@@ -737,7 +737,7 @@ pub(crate) async fn gateways(out: &Output, client: &Client, action: Gateways) ->
         }
         Gateways::Show { gateway } => {
             let rows = client.list_of("/api/v1/gateways", &Which::of("gatewayId", gateway.as_str())).await?;
-            let row = rows.get(0).cloned().ok_or_else(|| fault::not_found(format!("gateway {gateway} not found")))?;
+            let row = rows.get(0).cloned().ok_or_else(|| fault::not_found(format!("there is no gateway {gateway}")))?;
             out.answer(&row, || fields_in_words(&row));
         }
         Gateways::FleetLink => {

@@ -138,7 +138,7 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("webhooks show", "webhooks show pager"),
     ("webhooks remove", "webhooks remove pager --reason 'another pager'"),
     ("settings show", "settings show"),
-    ("settings set", "settings set settings.json --reason 'shorter sessions'"),
+    ("settings set", "settings set settings.json --reason 'passwordDays is 180: agreed with QA'"),
     (
         "recalls open",
         "recalls open --model CardiacMonitor-X200 --release-to 22 --remedy rollBack --reason 'alarm fails' --dry-run",
@@ -157,7 +157,7 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("rollback-orders sign", "rollback-orders sign order.mdfm --key roe"),
     ("rollback-orders publish", "rollback-orders publish order.mdfm"),
     ("rollback-orders list", "rollback-orders list"),
-    ("rollback-orders show", "rollback-orders show ord-1a2b3c"),
+    ("rollback-orders show", "rollback-orders show 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
     ("withdrawals show", "withdrawals show"),
     ("withdrawals renew", "withdrawals renew --key approver"),
     ("withdrawals make", "withdrawals make --firmware FW-2.2.0 --reason 'alarm fails' --out withdrawals.mdfm"),

@@ -161,7 +161,7 @@ pub(crate) async fn webhooks(out: &Output, client: &Client, action: Webhooks) ->
         }
         Webhooks::Show { webhook } => {
             let rows = client.list_of("/api/v1/webhooks", &Which::of("webhookId", webhook.as_str())).await?;
-            let missing = || fault::not_found(format!("webhook {} not found", webhook.as_str()));
+            let missing = || fault::not_found(format!("there is no webhook {}", webhook.as_str()));
             let row = rows.get(0).cloned().ok_or_else(missing)?;
             out.answer(&row, || fields_in_words(&row));
         }

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use mdfm_shared::action;
 use mdfm_shared::id::DeviceId;
 use mdfm_shared::record::{AuditRecord, decode_document};
 use mdfm_shared::telemetry::{Event, EventKind, TelemetryBatch};
@@ -19,7 +20,7 @@ const HISTORY: [Column; 6] = [
     ("ENTRY", "/index"),
     ("WHEN", "/at"),
     ("WHO", "/actor/id"),
-    ("WHAT", "/action"),
+    ("WHAT", "/words"),
     ("OUTCOME", "/outcome"),
     ("WHY", "/reason"),
 ];
@@ -29,7 +30,7 @@ const SEARCH: [Column; 7] = [
     ("ENTRY", "/index"),
     ("TIME", "/at"),
     ("ACTOR", "/actor/id"),
-    ("ACTION", "/action"),
+    ("ACTION", "/words"),
     ("OBJECT", "/object"),
     ("OUTCOME", "/outcome"),
     ("REASON", "/reason"),
@@ -82,6 +83,14 @@ fn rows(records: &Value, device: Option<&str>, first: First) -> Value {
     Value::Array(rows)
 }
 
+/// Adds to each row what was done in words, with the name of the action.
+fn in_words(mut rows: Value) -> Value {
+    for row in rows.as_array_mut().into_iter().flatten() {
+        row["words"] = row["action"].as_str().map(action::named).into();
+    }
+    rows
+}
+
 /// Adds to each record with a batch the events in it, in words too.
 pub(crate) fn decode(records: &mut Value) {
     for record in records.as_array_mut().into_iter().flatten() {
@@ -113,7 +122,7 @@ fn print(out: &Output, records: &Value, device: Option<&str>, first: First, colu
         // A name is the entry's number, once for each record.
         out.table(records, columns);
     } else {
-        out.table_with(&rows(records, device, first), columns, &[("SITE", "/site")]);
+        out.table_with(&in_words(rows(records, device, first)), columns, &[("SITE", "/site")]);
     }
 }
 
@@ -145,7 +154,8 @@ fn in_brackets(text: &str) -> String {
 fn render(record: &Value) -> String {
     let of = |pointer: &str| text(record.pointer(pointer).unwrap_or(&Value::Null));
     let mut lines = vec![
-        format!("entry {} of {}: {} of {}, {}", of("/index"), of("/at"), of("/action"), of("/object"), of("/outcome")),
+        format!("entry {} of {}: {}, {}", of("/index"), of("/at"), action::named(&of("/action")), of("/outcome")),
+        format!("  object  {}", of("/object")),
         format!("  by      {} {}{}", of("/actor/kind"), of("/actor/id"), in_brackets(&of("/actor/roles"))),
     ];
     for (label, pointer) in

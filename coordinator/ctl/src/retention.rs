@@ -134,7 +134,7 @@ pub(crate) async fn run(out: &Output, session: &Path, action: Action) -> anyhow:
                 let view = client.get("/api/v1/compliance/retention").await?;
                 let disposal = &view["disposals"][id.as_str()];
                 if disposal.is_null() {
-                    return Err(fault::not_found(format!("disposal {} not found", id.as_str())));
+                    return Err(fault::not_found(format!("there is no disposal {}", id.as_str())));
                 }
                 let entries = count_of(&disposal["entries"], "record");
                 let question =

@@ -54,6 +54,7 @@ pub(super) fn render(template: &str, facts: &Value) -> Result<String, String> {
     environment.add_filter("seconds", |ms: f64| format!("{:.1}\u{a0}s", ms / 1_000.0));
     environment.add_filter("count", |n: u64, one: String| text::count(n, &one));
     environment.add_filter("words", |name: String| in_words(&name));
+    environment.add_filter("action", |name: String| mdfm_shared::action::named(&name));
     let bad = |e: minijinja::Error| format!("{e:#}");
     // A line that ends with a tag is no line of the text.
     let template = template.replace("%}\n", "%}");

@@ -1,5 +1,7 @@
 //! The facts of each report, gathered from the state and from the records of the log up to one position.
 
+mod emergency;
+
 use std::collections::BTreeMap;
 
 use mdfm_audit::{Field, LogError, Query};
@@ -53,7 +55,7 @@ pub(super) fn gather(
         Kind::Deployment => deployment(source, id)?,
         Kind::Device => device(source, id)?,
         Kind::Access => access(source)?,
-        Kind::Emergency => emergency(source, id)?,
+        Kind::Emergency => emergency::emergency(source, id)?,
         Kind::Correction => correction(source, id)?,
         Kind::Event => event(source, id)?,
         Kind::System => system(source)?,
@@ -101,20 +103,22 @@ fn rows_of(values: &[Value], columns: &[&str]) -> Vec<Vec<Value>> {
     values.iter().map(|v| columns.iter().map(|c| v[*c].clone()).collect()).collect()
 }
 
+/// The signatures on a release.
+fn approvals(held: &mdfm_coordinator_core::firmware::Firmware) -> Vec<Value> {
+    let row = |(role, a): (&mdfm_shared::trust::Role, &mdfm_coordinator_core::firmware::GivenApproval)| {
+        json!({
+            "role": role.to_string(), "user": a.user, "printedName": a.printed_name, "meaning": a.meaning,
+            "reason": a.reason, "signedAt": a.at.to_string(), "entry": a.log_index,
+        })
+    };
+    held.approvals.iter().map(row).collect()
+}
+
 fn firmware(source: &Source<'_>, id: &str) -> Result<Facts, ReportError> {
     let key = id.parse().map_err(|e| Refusal::invalid("id", e))?;
     let held = source.state.need_firmware(&key)?;
     let manifest = held.manifest.as_ref();
-    let approvals: Vec<Value> = held
-        .approvals
-        .iter()
-        .map(|(role, a)| {
-            json!({
-                "role": role.to_string(), "user": a.user, "printedName": a.printed_name, "meaning": a.meaning,
-                "reason": a.reason, "signedAt": a.at.to_string(), "entry": a.log_index,
-            })
-        })
-        .collect();
+    let approvals = approvals(held);
     let components: Vec<Value> = manifest.map_or_else(Vec::new, |m| {
         let part = |c: &mdfm_shared::manifest::Component| {
             json!({ "name": c.name, "sha256": c.sha256, "sizeBytes": c.size_bytes })
@@ -241,6 +245,8 @@ fn story(source: &Source<'_>, id: &DeploymentId, held: &Deployment) -> Result<St
                 gate["label"] = format!("Phase {}, {}", phase + 1, &record.at[..10.min(record.at.len())]).into();
                 gate["at"] = record.at.clone().into();
                 gate["entry"] = index.into();
+                let spec = usize::try_from(phase).ok().and_then(|phase| held.plan.spec.phases.get(phase));
+                gate["maxErrors"] = spec.and_then(|spec| spec.max_errors).into();
                 gates.push(gate);
             }
             (Some("validationSigned"), Some(phase)) => {
@@ -286,25 +292,40 @@ fn story(source: &Source<'_>, id: &DeploymentId, held: &Deployment) -> Result<St
     Ok(Story { timeline, gates, validations, events, opened_first, ended: stopped.filter(|_| !held.is_active()) })
 }
 
+/// What became of the devices of each hospital.
+fn per_hospital(source: &Source<'_>, held: &Deployment) -> Vec<Value> {
+    let mut hospitals: BTreeMap<String, [u64; 5]> = BTreeMap::new();
+    for (device, progress) in &held.devices {
+        let hospital = source.state.devices.get(device).map(|d| d.hospital.to_string()).unwrap_or_default();
+        let counts = hospitals.entry(hospital).or_default();
+        counts[0] += 1;
+        counts[1] += u64::from(progress.state == Some(InstallState::Confirmed));
+        counts[2] += u64::from(progress.has_failed());
+        counts[3] += u64::from(progress.silent);
+        counts[4] += u64::from(progress.state == Some(InstallState::RolledBack));
+    }
+    let row = |(hospital, [devices, confirmed, failed, silent, rolled_back]): (String, [u64; 5])| {
+        let name = hospital.parse().ok().and_then(|h| source.state.hospitals.get(&h)).map(|h| h.name.clone());
+        json!({
+            "hospital": hospital, "name": name, "devices": devices, "confirmed": confirmed, "failed": failed,
+            "silent": silent, "rolledBack": rolled_back,
+        })
+    };
+    hospitals.into_iter().map(row).collect()
+}
+
 fn deployment(source: &Source<'_>, id: &str) -> Result<Facts, ReportError> {
     let (key, held) = need_deployment(source, id)?;
     let story = story(source, &key, held)?;
     let ways = ways(source, &key, held)?;
     let none = Way::default();
-    let mut hospitals: BTreeMap<String, [u64; 5]> = BTreeMap::new();
     let mut devices = Vec::with_capacity(held.devices.len());
     let mut rolled_back: BTreeMap<usize, u64> = BTreeMap::new();
     let mut rollbacks = Vec::new();
     for (device, progress) in &held.devices {
         let way = ways.get(device).unwrap_or(&none);
         let hospital = source.state.devices.get(device).map(|d| d.hospital.to_string()).unwrap_or_default();
-        let counts = hospitals.entry(hospital.clone()).or_default();
-        counts[0] += 1;
-        counts[1] += u64::from(progress.state == Some(InstallState::Confirmed));
-        counts[2] += u64::from(progress.has_failed());
-        counts[3] += u64::from(progress.silent);
         let went_back = u64::from(progress.state == Some(InstallState::RolledBack));
-        counts[4] += went_back;
         *rolled_back.entry(progress.phase as usize).or_default() += went_back;
         let last = way.states.last().map(|(_, at)| time(*at));
         let rollback_ms = way.rollback_from.zip(way.rollback_to).map(|(from, to)| to.saturating_sub(from));
@@ -327,16 +348,7 @@ fn deployment(source: &Source<'_>, id: &str) -> Result<Facts, ReportError> {
             json!(rollback_ms),
         ]);
     }
-    let per_hospital: Vec<Value> = hospitals
-        .into_iter()
-        .map(|(hospital, [devices, confirmed, failed, silent, rolled_back])| {
-            let name = hospital.parse().ok().and_then(|h| source.state.hospitals.get(&h)).map(|h| h.name.clone());
-            json!({
-                "hospital": hospital, "name": name, "devices": devices, "confirmed": confirmed, "failed": failed,
-                "silent": silent, "rolledBack": rolled_back,
-            })
-        })
-        .collect();
+    let per_hospital = per_hospital(source, held);
     // A PDF names the devices that are worth a look; every one of them is in JSON and CSV.
     let columns = ["device", "hospital", "phase", "state", "since", "errors", "critical", "silent", "rollbackMs"];
     let remarkable: Vec<Value> = devices
@@ -355,7 +367,7 @@ fn deployment(source: &Source<'_>, id: &str) -> Result<Facts, ReportError> {
         .map(|(i, (spec, phase))| {
             json!({
                 "number": i + 1, "name": spec.name, "percentage": spec.percentage, "status": phase.status,
-                "maxErrorRatePercent": spec.max_error_rate_percent, "monitoringMs": spec.monitoring_ms,
+                "maxErrorRatePercent": spec.max_error_rate_percent, "maxErrors": spec.max_errors, "monitoringMs": spec.monitoring_ms,
                 "validation": spec.validation, "devices": phase.tally.devices, "confirmed": phase.tally.confirmed,
                 "failed": phase.tally.failed, "silent": phase.tally.silent, "rolledBack": rolled_back.get(&i).copied().unwrap_or(0),
             })
@@ -373,7 +385,7 @@ fn deployment(source: &Source<'_>, id: &str) -> Result<Facts, ReportError> {
         "phases": phases, "timeline": story.timeline, "gates": story.gates, "validations": story.validations,
         "waiting": source.waits(&key, held),
         "events": story.events, "perHospital": per_hospital, "rollbacks": rollbacks, "remarkable": remarkable,
-        "duties": held.duties.iter().map(duty).collect::<Vec<_>>(),
+        "duties": held.duties.iter().map(|d| emergency::duty(d, source.made_at)).collect::<Vec<_>>(),
         "table": table(&columns, devices),
     })))
 }
@@ -386,10 +398,12 @@ impl Source<'_> {
     /// What a deployment waits for when the report is made.
     fn waits(&self, id: &DeploymentId, held: &Deployment) -> Vec<Value> {
         let wait = |wait: Wait| {
+            let named = wait.who.join(", ");
+            let who = if named.is_empty() { wait.waiting.code.who().to_owned() } else { named };
             json!({
                 "code": wait.waiting.code.name(), "reason": wait.waiting.text(),
                 "since": wait.waiting.since.map(|at| at.to_string()), "until": wait.waiting.until.map(|at| at.to_string()),
-                "devices": wait.held, "who": wait.waiting.code.who(),
+                "devices": wait.held, "who": who,
             })
         };
         self.sight().of_deployment(id, held, None).into_iter().map(wait).collect()
@@ -406,15 +420,6 @@ impl Source<'_> {
         };
         near.iter().take(LISTED_MAX).map(row).collect()
     }
-}
-
-fn duty(duty: &mdfm_coordinator_core::rollout::duty::Duty) -> Value {
-    json!({
-        "kind": duty.kind, "dueAt": duty.due_at.to_string(), "draft": duty.draft,
-        "fulfilledBy": duty.fulfilled.as_ref().map(|f| &f.by),
-        "fulfilledAt": duty.fulfilled.as_ref().map(|f| f.at.to_string()),
-        "reference": duty.fulfilled.as_ref().map(|f| &f.reference),
-    })
 }
 
 fn device_facts(source: &Source<'_>, id: &DeviceId) -> Result<Value, ReportError> {
@@ -524,52 +529,6 @@ fn access(source: &Source<'_>) -> Result<Facts, ReportError> {
         "title": "Access review",
         "table": table(&columns, rows_of(&users, &columns)),
         "users": users, "gateways": gateways, "roster": roster, "denials": denials,
-    })))
-}
-
-fn emergency(source: &Source<'_>, id: &str) -> Result<Facts, ReportError> {
-    let (key, held) = need_deployment(source, id)?;
-    let story = story(source, &key, held)?;
-    let ways = ways(source, &key, held)?;
-    let began = story.opened_first.unwrap_or(held.created_at.0);
-    let mut days: BTreeMap<u64, [u64; 4]> = BTreeMap::new();
-    for way in ways.values() {
-        let mut count = |at: u64, i: usize| days.entry(at.saturating_sub(began) / DAY_MS).or_default()[i] += 1;
-        for (state, at) in &way.states {
-            match state {
-                InstallState::Confirmed => count(*at, 0),
-                InstallState::Failed => count(*at, 1),
-                InstallState::RolledBack => count(*at, 2),
-                _ => {}
-            }
-        }
-        if let Some((at, _)) = &way.first_error {
-            count(*at, 3);
-        }
-    }
-    // Nothing is owed of the days after its end on which nothing happened.
-    let last = story.ended.map(|ended| ended.saturating_sub(began) / DAY_MS);
-    let last = last.map(|last| days.keys().copied().fold(last, u64::max));
-    let until = last.unwrap_or(source.made_at.0.saturating_sub(began) / DAY_MS);
-    let rows: Vec<Value> = (0..=until.min(365))
-        .map(|day| {
-            let [confirmed, failed, rolled_back, errors] = days.get(&day).copied().unwrap_or_default();
-            json!({
-                "day": day + 1, "from": time(began + day * DAY_MS), "confirmed": confirmed, "failed": failed,
-                "rolledBack": rolled_back, "devicesWithErrors": errors,
-            })
-        })
-        .collect();
-    let open = held.devices.values().filter(|p| p.state.is_none_or(|s| !s.is_settled())).count();
-    let columns = ["day", "from", "confirmed", "failed", "rolledBack", "devicesWithErrors"];
-    Ok(object(json!({
-        "title": format!("Emergency status: {id}"),
-        "deployment": {
-            "id": id, "firmware": held.plan.firmware, "model": held.plan.model, "status": held.status,
-            "strategy": held.plan.spec.strategy, "devices": held.devices.len(), "open": open, "beganAt": time(began),
-        },
-        "duties": held.duties.iter().map(duty).collect::<Vec<_>>(), "waiting": source.waits(&key, held),
-        "table": table(&columns, rows_of(&rows, &columns)), "days": rows,
     })))
 }
 
