@@ -13,7 +13,7 @@ use anyhow::{Context, ensure};
 
 const MAGIC: u64 = 0x006a_7366_7773_6872;
 const VERSION: u64 = 1;
-/// The disk was told to make everything durable that it had taken.
+/// The disk was asked to make everything durable that it had taken.
 const FLUSH: u64 = 1;
 /// The write itself was durable before it was answered.
 const DURABLE: u64 = 2;
@@ -26,7 +26,7 @@ const WRITE_BYTES_MAX: u64 = 64 << 20;
 struct Entry {
     /// Byte on the disk at which it was written.
     at: u64,
-    /// Bytes written; none for a flush.
+    /// Bytes written, 0 where it is a flush.
     bytes: u64,
     flags: u64,
     /// Where the bytes stand in the log.
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_flush_confirmed_is_kept_and_the_rest_is_left_to_the_dice() {
+    fn what_a_flush_confirmed_is_kept() {
         let dir = std::env::temp_dir().join(format!("mdfm-block-log-{}", std::process::id()));
         let log = log(&dir, &[(0, 0, 1), (0, FLUSH, 0), (2, 0, 2), (4, 0, 3), (6, 0, 4), (0, 0, 5)]);
         assert_eq!((log.len(), log.flushes()), (6, 1));
