@@ -39,7 +39,7 @@ reach() {
         done
         [ "$good" = 2 ] && return 0
         tries=$((tries + 1))
-        [ "$tries" -lt 300 ] || end FAILED "waited for [$1] $2 in vain: $(for d in @IDS@; do echo "$d $(seen "$d")"; done)"
+        [ "$tries" -lt 600 ] || end FAILED "waited for [$1] $2 in vain: $(for d in @IDS@; do echo "$d $(seen "$d")"; done)"
         sleep 0.3
     done
 }

@@ -52,6 +52,9 @@ impl Machine {
     /// Something is missing, or a tool fails.
     pub(crate) fn make(dir: &Path, kernel: &Path, programs: &[PathBuf], script: &str) -> anyhow::Result<Self> {
         let root = dir.join("initial");
+        if root.exists() {
+            std::fs::remove_dir_all(&root)?;
+        }
         std::fs::create_dir_all(root.join("bin"))?;
         std::fs::create_dir_all(root.join("modules"))?;
         std::fs::copy("/bin/busybox", root.join("bin/busybox")).context("busybox-static is not installed")?;
@@ -112,7 +115,15 @@ impl Machine {
         };
         let mut command = Command::new("qemu-system-x86_64");
         command.args(["-accel", if self.is_native { "kvm" } else { "tcg" }, "-cpu", "max", "-m", "512", "-nodefaults"]);
-        command.args(["-no-reboot", "-display", "none", "-monitor", "none", "-append", "console=ttyS0 panic=-1 quiet"]);
+        command.args([
+            "-no-reboot",
+            "-display",
+            "none",
+            "-monitor",
+            "none",
+            "-append",
+            "console=ttyS0 panic=-1 quiet no_timer_check",
+        ]);
         command.arg("-serial").arg(format!("file:{}", serial.display()));
         command.arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initial);
         let node = |name: &str, file: &Path| format!("driver=file,node-name={name},filename={}", file.display());

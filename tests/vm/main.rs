@@ -2,7 +2,7 @@
 //! down every write and flush of the disk; each further run begins with what a loss of power at a random moment could have left on it, and must
 //! end where the first did. Run by `make test-vm`, which brings QEMU and a kernel (CUTS=n MDFM_SEED=n).
 //!
-//! `mdfm-test-vm KERNEL` with a folder in which a kernel package was unpacked.
+//! `mdfm-test-vm KERNEL` with a folder in which a kernel package was unpacked; with numbers of cuts behind it and the same `MDFM_SEED` it repeats those of the last run.
 
 #![expect(clippy::print_stdout, reason = "a tester prints what it found")]
 
@@ -30,8 +30,8 @@ use serde_json::{Value, json};
 
 /// Bytes of the gateway's disk.
 const DISK_BYTES: u64 = 96 << 20;
-/// How long one run may take.
-const RUN_MAX: Duration = Duration::from_secs(300);
+/// How long one run may take; without a loss of power it takes half a minute where the processor is emulated.
+const RUN_MAX: Duration = Duration::from_secs(900);
 /// What runs after each step of the story, the first before any.
 const VERSIONS: [&str; 4] = ["2.1.0", "2.2.0", "2.3.0", "2.2.0"];
 
@@ -41,23 +41,33 @@ fn main() -> anyhow::Result<()> {
     let cuts = usize::try_from(number("CUTS", 200)?)?;
     let seed = number("MDFM_SEED", u64::from(std::process::id()))?;
     let dir = std::env::current_dir()?.join("target/vm");
-    if dir.exists() {
+    let repeated = std::env::args().skip(2).map(|cut| cut.parse()).collect::<Result<Vec<u64>, _>>()?;
+    if repeated.is_empty() && dir.exists() {
         std::fs::remove_dir_all(&dir)?;
     }
     std::fs::create_dir_all(&dir)?;
-    let gateway = Gateway::install(&dir)?;
+    let gateway = if repeated.is_empty() { Gateway::install(&dir)? } else { Gateway::installed(&dir)? };
     let programs = [program("mdfm-agent")?, program("mdfm-sim")?];
     let machine = Machine::make(&dir, &kernel, &programs, &gateway.script())?;
     println!("guests run on {}", if machine.is_native { "the processor (KVM)" } else { "an emulated processor" });
 
     let (first, log) = (dir.join("first.img"), dir.join("first.log"));
-    std::fs::copy(&gateway.disk, &first)?;
-    std::fs::File::create(&log)?;
     let started = Instant::now();
-    let said = machine.run(Disk::Logged(&first, &log), RUN_MAX, |_| false)?;
-    ensure!(said.contains("VM END"), "the story does not end without a loss of power:\n{}", tail(&said));
-    gateway.check(&first, &dir.join("first"), &said).context("without a loss of power")?;
+    if repeated.is_empty() {
+        std::fs::copy(&gateway.disk, &first)?;
+        std::fs::File::create(&log)?;
+        let said = machine.run(Disk::Logged(&first, &log), RUN_MAX, |_| false)?;
+        ensure!(said.contains("VM END"), "the story does not end without a loss of power:\n{}", tail(&said));
+        gateway.check(&first, &dir.join("first"), &said).context("without a loss of power")?;
+    }
     let log = BlockLog::open(&log)?;
+    for cut in &repeated {
+        let (loss, step) = gateway.cut(&machine, &log, &dir.join(format!("cut-{cut}")), seed, *cut)?;
+        println!("cut {cut} ended well after step {step}: {loss:?}, {:.0} s", started.elapsed().as_secs_f64());
+    }
+    if !repeated.is_empty() {
+        return Ok(());
+    }
     let (writes, flushes) = (log.len(), log.flushes());
     println!(
         "without a loss of power: {:.0} s, {writes} writes, {flushes} of them flushes",
@@ -187,16 +197,20 @@ impl Gateway {
         let disk = dir.join("gateway.img");
         std::fs::File::create(&disk)?.set_len(DISK_BYTES)?;
         run(Command::new("mkfs.ext4").arg("-q").arg("-d").arg(&staging).arg(&disk))?;
-        let last = Digest::of(&std::fs::read(&images[0])?);
-        let config = std::fs::read_to_string(world_dir.join("agent-001.toml"))?;
+        Self::installed(dir)
+    }
+
+    /// The gateway that `install` made in `dir`.
+    fn installed(dir: &Path) -> anyhow::Result<Self> {
+        let config = std::fs::read_to_string(dir.join("staging/agent-001.toml")).context("no run to repeat")?;
         let broker =
             config.lines().find_map(|line| line.strip_prefix("device_listen = ")).context("a port for devices")?;
         Ok(Self {
-            disk,
-            last,
+            world: dir.join("world"),
             broker: broker.to_owned(),
+            disk: dir.join("gateway.img"),
+            last: Digest::of(&std::fs::read(dir.join("image-0"))?),
             devices: vec![device_id(1, 1), device_id(1, 2)],
-            world: world_dir,
         })
     }
 
@@ -222,6 +236,9 @@ impl Gateway {
         seed: u64,
         cut: u64,
     ) -> anyhow::Result<(Loss, usize)> {
+        if folder.exists() {
+            std::fs::remove_dir_all(folder)?;
+        }
         std::fs::create_dir_all(folder)?;
         let disk = folder.join("disk.img");
         std::fs::copy(&self.disk, &disk)?;
