@@ -89,16 +89,18 @@ pub fn bundle(state: &State, log: &impl LogSource, gateway: &GatewayId, now: Utc
         outbound.push(Outbound::RollbackOrders(gateway.clone()));
     }
     outbound.push(Outbound::Directive(gateway.clone()));
-    let image = |manifest: &Digest| {
-        let is_named = |f: &&super::firmware::Firmware| f.manifest.as_ref().is_some_and(|m| m.digest == *manifest);
-        state.firmware.values().find(is_named)?.image
-    };
-    let images: BTreeSet<(Digest, u64)> = named.iter().filter_map(image).collect();
+    let images: BTreeSet<(Digest, u64)> = named.iter().filter_map(|m| release_of(state, *m)?.image).collect();
     let mut bundle = Bundle { messages: Vec::new(), images: images.into_iter().collect(), is_unproved: false };
     for outbound in &outbound {
         match message(state, log, now, outbound) {
             Some(message) => bundle.messages.push(message),
-            None => bundle.is_unproved |= matches!(outbound, Outbound::Release(_) | Outbound::RollbackOrders(_)),
+            // No checkpoint will ever prove a manifest that was replaced since; to wait for it would keep the rest from the gateway.
+            None => {
+                bundle.is_unproved |= match outbound {
+                    Outbound::Release(manifest) => release_of(state, *manifest).is_some(),
+                    outbound => matches!(outbound, Outbound::RollbackOrders(_)),
+                }
+            }
         }
     }
     bundle
@@ -178,9 +180,14 @@ fn logged(log: &impl LogSource, index: u64, size: u64) -> Option<LoggedRecord> {
     Some(LoggedRecord { index, bytes: log.bytes_of(index)?, proof: log.proof_of(index, size)? })
 }
 
+/// The release with this manifest.
+fn release_of(state: &State, manifest: Digest) -> Option<&super::firmware::Firmware> {
+    state.firmware.values().find(|f| f.manifest.as_ref().is_some_and(|m| m.digest == manifest))
+}
+
 /// A release with its approvals and their proofs under the newest checkpoint.
 fn evidence(state: &State, log: &impl LogSource, manifest: Digest) -> Option<ReleaseEvidence> {
-    let firmware = state.firmware.values().find(|f| f.manifest.as_ref().is_some_and(|m| m.digest == manifest))?;
+    let firmware = release_of(state, manifest)?;
     let (checkpoint, note) = log.newest()?;
     let logged = |index: u64| logged(log, index, checkpoint.size);
     Some(ReleaseEvidence {

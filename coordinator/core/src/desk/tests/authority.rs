@@ -483,7 +483,9 @@ fn sec_12_orders_travel_with_a_proof_that_agents_accept() {
     let (gateway, now) = (id::<GatewayId>("GW-1"), office.now);
     let outbound = Outbound::RollbackOrders(gateway.clone());
     assert_eq!(dispatch::message(&office.state, &before, now, &outbound), None, "not before it is proved");
+    assert!(dispatch::bundle(&office.state, &before, &gateway, now).is_unproved, "nor is a bundle whole before");
     let log = Log::of(&office);
+    assert!(!dispatch::bundle(&office.state, &log, &gateway, now).is_unproved);
     let (_, frame) = dispatch::message(&office.state, &log, now, &outbound).expect("proved");
     let evidence: Vec<RollbackOrderEvidence> = wire::decode(&frame).expect("a frame of orders");
     let root = office.state.trusted_root().expect("held");
